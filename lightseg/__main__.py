@@ -1,0 +1,27 @@
+"""`lightseg VERB …` and `python -m lightseg VERB …`."""
+
+import importlib
+import sys
+
+from lightseg.compose import did_you_mean
+
+VERBS = {"fit": "train a recipe, then load the best checkpoint again, score it and test it"}
+
+
+def main() -> int:
+    """Dispatch to a verb; returns the exit code."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("-h", "--help"):
+        print("usage: lightseg VERB …\n")
+        print(*[f"  {name}  {what}" for name, what in VERBS.items()], sep="\n")
+        print("\n`lightseg VERB --help` tells more.")
+        return 0
+    if verb not in VERBS:
+        print(f"lightseg: error: no verb '{verb}'{did_you_mean(verb, VERBS)}; there are: {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    code: int = importlib.import_module(f"lightseg.{verb}").main(sys.argv[2:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

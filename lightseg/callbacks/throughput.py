@@ -1,0 +1,43 @@
+"""How fast a run trains."""
+
+import time
+
+import lightning as L
+
+from lightseg.data.base import Batch
+from lightseg.tasks import Task
+
+
+class Throughput(L.Callback):
+    """Logs training images per second over all processes, `train/images_per_s`, at every logging interval.
+
+    The time between batches counts, validation does not.
+    """
+
+    def __init__(self) -> None:
+        self._images, self._since = 0, 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
+        """Start the clock."""
+        self._restart()
+
+    def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
+        """Start the clock anew: validation is not training."""
+        self._restart()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        task: Task,  # type: ignore[override]
+        outputs: object,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count the batch, and log where the trainer logs."""
+        self._images += len(batch["image"]) * trainer.world_size
+        if (batch_idx + 1) % trainer.log_every_n_steps == 0 or trainer.is_last_batch:
+            task.log("train/images_per_s", self._images / (time.perf_counter() - self._since), prog_bar=True)
+            self._restart()
+
+    def _restart(self) -> None:
+        self._images, self._since = 0, time.perf_counter()

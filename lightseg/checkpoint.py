@@ -1,0 +1,117 @@
+"""Checkpoints that carry their recipe: a file is all it takes to get the model back."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+
+from lightseg.errors import UserError
+from lightseg.tasks import Task
+
+FORMAT_VERSION = 1
+
+
+def load(path: str | Path) -> Task:
+    """The trained task in eval mode; needs no network and no other file.
+
+    Args:
+        path: A checkpoint, or a run folder, whose best checkpoint is meant.
+
+    Raises:
+        UserError: If it is no checkpoint of lightseg, is damaged, or holds anything but plain data and tensors.
+    """
+    file = find(path)
+    checkpoint = read(file)
+    task = build(checkpoint["lightseg"], file)
+    missing, unexpected = task.load_state_dict(checkpoint["state_dict"], strict=False)
+    if missing or unexpected:
+        raise UserError(
+            f"{file}: does not fit the net of its recipe: {len(missing)} weights are missing {missing[:3]} and "
+            f"{len(unexpected)} are unknown {unexpected[:3]}; has the net's code changed since?"
+        )
+    return task.eval()
+
+
+def find(path: str | Path) -> Path:
+    """The checkpoint file that is meant: itself, or the best one of a run folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(path)
+    candidates = [path / "checkpoints" / "best.ckpt", path / "checkpoints" / "last.ckpt"] if path.is_dir() else [path]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = " nor ".join(str(candidate) for candidate in candidates)
+    raise UserError(f"{path}: no checkpoint found (looked for {looked})")
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The content of a checkpoint; runs nothing of what it may hold.
+
+    Raises:
+        UserError: If it cannot be read or was not written by lightseg.
+    """
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{file}: refused: it holds more than tensors and plain data ({reason})") from None
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{file}: damaged or not a checkpoint ({str(error).splitlines()[0]})") from None
+    if not isinstance(checkpoint, dict) or "lightseg" not in checkpoint:
+        raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
+    version = checkpoint["lightseg"]["format_version"]
+    if version != FORMAT_VERSION:
+        raise UserError(f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
+    return checkpoint
+
+
+def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette: list[Any]) -> dict[str, Any]:
+    """What a checkpoint must carry so that it can be loaded alone, as plain data.
+
+    Args:
+        config: The resolved config.
+        classes: Class names.
+        in_channels: Channels of an image.
+        palette: One RGB colour per class.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "config": config,
+        "classes": list(classes),
+        "in_channels": in_channels,
+        "palette": [list(color) for color in palette],
+    }
+
+
+def build(content: dict[str, Any], file: Path) -> Task:
+    """The task of a recipe, with random weights and no download.
+
+    Raises:
+        UserError: If its classes cannot be imported any more.
+    """
+    model = content["config"]["model"]
+    options = {**model["init_args"], **content["resolved"], "classes": content["classes"], "compile": False}
+    net = options["net"]
+    facts = {"num_classes": content["classes"] and len(content["classes"]), "in_channels": content["in_channels"]}
+    net_options = {**net.get("init_args", {}), **facts}
+    if "encoder_weights" in net_options:
+        # the checkpoint's own weights take their place
+        net_options["encoder_weights"] = None
+    options["net"] = {**net, "init_args": net_options}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Task, "model")
+    try:
+        parsed = parser.parse_object({"model": {**model, "init_args": options}})
+    except Exception as error:
+        raise UserError(
+            f"{file}: its recipe cannot be built here: {' '.join(str(error).split())[:400]}\n"
+            f"A net of your own, {net['class_path']}, must be importable: run from the folder it was trained in."
+        ) from None
+    task: Task = parser.instantiate_classes(parsed).model
+    task.recipe = {key: value for key, value in content.items() if key != "resolved"}
+    return task

@@ -1,0 +1,199 @@
+"""The command line: one parser over task, net, data and trainer, typed by their constructors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lightning as L
+import torch
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+# their names are the choices: a class is found by its name once it has been imported
+import lightseg.callbacks
+import lightseg.loggers
+import lightseg.nets
+import lightseg.optim
+from lightseg.cli_errors import explain
+from lightseg.compose import chain
+from lightseg.data import ImageDataModule
+from lightseg.errors import ConfigError
+from lightseg.tasks import Task
+
+
+EPOCHS = 50
+"""Length of a training whose recipe does not state one."""
+
+
+class _Config(ActionConfigFile):
+    """`--config FILE`: applies the file's bases, then the file."""
+
+    @staticmethod
+    def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
+        files = chain(value)
+        parser.recipe = parser.recipe or files[-1].stem
+        for file in files:
+            parser.reading = file
+            ActionConfigFile.apply_config(parser, cfg, dest, str(file))
+            # has been followed; in a saved config it would be followed again, from another folder
+            cfg["base"] = None
+        parser.reading = None
+
+
+class Parser(LightningArgumentParser):
+    """Says in a line or two what is wrong, in which file, and what was probably meant."""
+
+    reading: Path | None = None
+    """The file that is being applied."""
+    recipe: str = ""
+    """The name of the first `--config`: the recipe; those after it are overlays."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what argparse would print and exit with."""
+        if isinstance(ex, ConfigError):
+            raise ex
+        raise ConfigError(explain(message, self, self.reading)) from None
+
+
+class _Escape(BaseException):
+    """Carries an exception out of jsonargparse, which would turn it into a page about types."""
+
+
+class LightsegCLI(LightningCLI):
+    """Parses a recipe and builds its data and its task; the trainer is made later, when the run folder exists.
+
+    Args:
+        args: The command line, without the program's name.
+
+    Raises:
+        ConfigError: If an option is unknown, has the wrong type, or contradicts another.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            Task,
+            ImageDataModule,
+            args=args,
+            run=False,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=Parser,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=None,
+            # samplers shard themselves, and a step is logged often enough for small data
+            trainer_defaults={"use_distributed_sampler": False, "log_every_n_steps": 10, "enable_model_summary": False},
+        )
+
+    def init_parser(self, **kwargs: Any) -> Parser:
+        parser = Parser(**kwargs)
+        parser.add_argument("-c", "--config", action=_Config, help="A recipe or overlay; later ones win.")
+        parser.add_argument("--base", type=list[str] | str | None, help="In a file: the files applied before it.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
+        parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        # the inherited one warns when sys.argv is not empty, as it is not in a program that passes its arguments on
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        trainer = self.config.trainer
+        if trainer.enable_progress_bar is None:
+            trainer.enable_progress_bar = sys.stdout.isatty()
+        _check_precision(trainer)
+        if trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None:
+            trainer.max_epochs = EPOCHS
+
+    def instantiate_classes(self) -> None:
+        with _errors_escape(self.parser):
+            self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self.config_init.data, self.config_init.model
+        self._check_facts()
+
+    def make_trainer(self, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
+        """The trainer of the recipe, with what every run has beside what the recipe asks for.
+
+        Raises:
+            ConfigError: If this machine cannot do what the recipe asks for.
+        """
+        config = self.config_init.trainer
+        asked = config.logger if isinstance(config.logger, list) else [config.logger]
+        loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
+        try:
+            return self.instantiate_trainer(callbacks=[*_as_list(config.callbacks), *callbacks], logger=loggers)
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+
+    @property
+    def experiment_name(self) -> str:
+        """`--name`, else the name of the recipe's file."""
+        return self.config.name or self.parser.recipe or type(self.model.net).__name__
+
+    def resolved_config(self) -> str:
+        """The whole config as YAML, defaults included; it runs again as it is."""
+        return str(self.parser.dump(self.config, skip_none=False))
+
+    def _check_facts(self) -> None:
+        """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""
+        if self.model.kind != self.datamodule.kind:
+            raise ConfigError(
+                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: "
+                f"that is {self.datamodule.kind} data"
+            )
+        net = self.config.model.init_args.net.get("init_args", Namespace())
+        stated = net.get("num_classes")
+        if stated is not None and stated != self.datamodule.num_classes:
+            raise ConfigError(
+                f"model.net.num_classes: {stated}, but the data has {self.datamodule.num_classes} classes "
+                f"({', '.join(self.datamodule.classes)}); leave it out, it follows the data"
+            )
+
+
+def _check_precision(trainer: Namespace) -> None:
+    """Lightning would run 16-bit on a CPU as something else, with a warning."""
+    on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
+    if on_cpu and str(trainer.precision) in ("16-mixed", "16", "16-true"):
+        raise ConfigError(f"trainer.precision: {trainer.precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    return callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+
+
+@contextmanager
+def _errors_escape(parser: LightningArgumentParser) -> Iterator[None]:
+    """Let an exception out of a class that is being built with its type, message and traceback."""
+
+    def build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return class_type(*args, **kwargs)
+        except Exception as error:
+            raise _Escape from error
+
+    parser.add_instantiator(build, object, subclasses=True)
+    try:
+        yield
+    except _Escape as escape:
+        assert escape.__cause__ is not None
+        raise escape.__cause__ from None
+
+
+def command_line(verb: str) -> str:
+    """The command as it was typed, for the run folder."""
+    return " ".join([f"python -m lightseg.{verb}", *sys.argv[1:]])

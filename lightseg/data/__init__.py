@@ -1,0 +1,23 @@
+"""Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder."""
+
+from lightseg.data.base import Batch, ImageDataModule, ImageDataset, Split
+from lightseg.data.camvid import CamVid
+from lightseg.data.cifar10 import CIFAR10
+from lightseg.data.mask_folder import MaskFolder
+from lightseg.data.oxford_pet import OxfordPet
+from lightseg.data.pascal_voc import PascalVOC
+from lightseg.data.shapes import Shapes, ShapesClassification
+
+__all__ = [
+    "CIFAR10",
+    "Batch",
+    "CamVid",
+    "ImageDataModule",
+    "ImageDataset",
+    "MaskFolder",
+    "OxfordPet",
+    "PascalVOC",
+    "Shapes",
+    "ShapesClassification",
+    "Split",
+]

@@ -1,0 +1,294 @@
+"""What every dataset gives and every data module does: splits, loaders, a global batch size, counts of the classes."""
+
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lightseg.data.cache import cached
+from lightseg.data.order import PADDING, EpochSampler, Position, ShardSampler
+from lightseg.data.palette import default_palette
+from lightseg.data.transforms import Array, EvalTransform, TrainTransform, Transform
+from lightseg.errors import ConfigError, DataError
+from lightseg.labels import IGNORE
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Batch = dict[str, torch.Tensor]
+Counts = npt.NDArray[np.int64]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
+    """One split: images with their masks or class ids, as they are on disk and before any augmentation.
+
+    Holds its file names in arrays rather than in lists, so that worker processes share the memory.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
+        """Image `(H, W, C)` uint8 or float32 in 0..1, and mask `(H, W)` uint8 of class ids and `IGNORE`, or a class id.
+
+        Raises:
+            DataError: If the file is broken; the message names it.
+        """
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What to call this sample in reports: its path within the dataset, or a number."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the content, equal on every machine that holds the same data."""
+
+    def cache_key(self) -> str:
+        """A hash that changes whenever the content may have changed on this machine."""
+        return self.fingerprint()
+
+    def count_classes(self, num_classes: int) -> Counts:
+        """Pixels (or samples) of each class, `(num_classes,)`, void left out; reads every target once.
+
+        Raises:
+            DataError: If a target cannot be used; this is how a dataset is checked before training.
+        """
+        counts = np.zeros(num_classes, np.int64)
+        for index in range(len(self)):
+            counts += np.bincount(np.ravel(self[index][1]), minlength=IGNORE + 1)[:num_classes]
+        return counts
+
+
+class ImageDataModule(L.LightningDataModule, ABC):
+    """Base of all data: a subclass says what its classes are and makes the dataset of a split.
+
+    Args:
+        root: Folder that holds the data.
+        batch_size: Samples per optimiser step over all processes and accumulated batches: a recipe means the same on
+            one GPU and on eight.
+        num_workers: Processes that load data, per training process; left out, it follows the machine's cores.
+        train_transforms: Albumentations transforms, applied to image and mask together.
+        eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
+        seed: Seed of sample order and augmentation; follows `seed_everything`.
+    """
+
+    kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
+    in_channels: int = 3
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        train_transforms: list[Transform] | None = None,
+        eval_transforms: list[Transform] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
+        self.root, self.batch_size, self.num_workers, self.seed = root, batch_size, num_workers, seed
+        self._train_transform = TrainTransform(train_transforms or [])
+        self._eval_transform = EvalTransform(eval_transforms or [])
+        self._datasets: dict[Split, ImageDataset] = {}
+
+    # ---- what a subclass gives -------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def classes(self) -> list[str]:
+        """Class names in the order of their ids; known without reading any data."""
+
+    @abstractmethod
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """The samples of one split; may be empty for `test`.
+
+        Raises:
+            DataError: If the files are not there; the message says what was looked for.
+        """
+
+    @property
+    def palette(self) -> list[tuple[int, int, int]]:
+        """One RGB colour per class, for pictures."""
+        return default_palette(len(self.classes))
+
+    def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and standard deviation per channel on the 0..1 scale; ImageNet's unless a subclass knows better."""
+        if self.in_channels == len(IMAGENET_MEAN):
+            return IMAGENET_MEAN, IMAGENET_STD
+        return [0.5] * self.in_channels, [0.25] * self.in_channels
+
+    # ---- what all of them do ---------------------------------------------------------------------------------------
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, void not among them."""
+        return len(self.classes)
+
+    def dataset(self, split: Split) -> ImageDataset:
+        """The samples of one split, made once."""
+        if split not in self._datasets:
+            self._datasets[split] = self.make_dataset(split)
+        return self._datasets[split]
+
+    def class_counts(self, split: Split = "train") -> Counts:
+        """Pixels (or samples) per class of a split, `(num_classes,)` int64; read once, then cached on this machine."""
+        dataset = self.dataset(split)
+        key = f"counts-{dataset.cache_key()}-{self.num_classes}"
+        return np.asarray(cached(key, lambda: dataset.count_classes(self.num_classes).tolist()), np.int64)
+
+    def check(self) -> None:
+        """Read every target of every split once, before anything is trained.
+
+        Raises:
+            DataError: If a split is missing or a target cannot be used.
+        """
+        for split in SPLITS:
+            if not len(self.dataset(split)) and split != "test":
+                raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
+            if len(self.dataset(split)):
+                self.class_counts(split)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the numbers of a run were measured on: size and content hash of every split."""
+        return {
+            split: {"samples": len(self.dataset(split)), "sha256": self.dataset(split).fingerprint()}
+            for split in SPLITS
+        }
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, augmented batches `{"image": (N, C, H, W), "target": (N, H, W) or (N,), "index": (N,)}`."""
+        dataset = self.dataset("train")
+        rank, world_size = self._rank_and_world()
+        batch_size = self.check_batch_size(world_size, self.trainer.accumulate_grad_batches if self.trainer else 1)
+        if len(dataset) < self.batch_size:
+            raise DataError(
+                f"{self.root}: {len(dataset)} training samples do not fill one batch; "
+                f"set data.batch_size to {len(dataset)} or less (it is {self.batch_size})"
+            )
+        sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
+        prepared = _Prepared(dataset, self._train_transform)
+        return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=_stack, **self._workers())
+
+    def val_dataloader(self) -> DataLoader[list[Batch]]:
+        """The validation split, every sample once; see `eval_dataloader`."""
+        return self.eval_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader[list[Batch]]:
+        """The test split, every sample once; see `eval_dataloader`."""
+        return self.eval_dataloader("test")
+
+    def eval_dataloader(self, split: Split) -> DataLoader[list[Batch]]:
+        """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
+        dataset = self.dataset(split)
+        sampler = ShardSampler(len(dataset), *self._rank_and_world())
+        prepared = _Prepared(dataset, self._eval_transform)
+        batch_size = max(1, self.batch_size // self._rank_and_world()[1])
+        return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=_stack_by_size, **self._workers())
+
+    def eval_batch(self, index: int, split: Split) -> Batch:
+        """One sample of a split as evaluation sees it, as a batch of one."""
+        return _stack([_Prepared(self.dataset(split), self._eval_transform)[Position(index, 0)]])
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def check_batch_size(self, world_size: int, accumulate: int) -> int:
+        """Samples per process and forward pass: the global batch size over processes × accumulated batches.
+
+        Raises:
+            ConfigError: If it cannot be shared evenly; the message has the nearest sizes that can.
+        """
+        parts = world_size * accumulate
+        if self.batch_size % parts:
+            below = self.batch_size // parts * parts
+            nearest = " or ".join(str(size) for size in (below, below + parts) if size)
+            raise ConfigError(
+                f"data.batch_size: {self.batch_size} samples cannot be shared by {parts} "
+                f"(processes × accumulate_grad_batches); the nearest that can: {nearest}"
+            )
+        return self.batch_size // parts
+
+    def _workers(self) -> dict[str, Any]:
+        workers = self.num_workers if self.num_workers is not None else _default_workers(self._rank_and_world()[1])
+        pin = torch.cuda.is_available()
+        return {
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "pin_memory": pin,
+            "worker_init_fn": _start_worker,
+        }
+
+
+class _Prepared(Dataset[dict[str, Any]]):
+    """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index."""
+
+    def __init__(self, dataset: ImageDataset, transform: TrainTransform | EvalTransform) -> None:
+        self.dataset, self.transform = dataset, transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: Position) -> dict[str, Any]:
+        if position.index == PADDING:
+            return {"index": PADDING}
+        image, target = self.transform(*self.dataset[position.index], position.seed)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "target": torch.as_tensor(np.asarray(target, np.int64)),
+            "index": position.index,
+        }
+
+
+def _stack(samples: list[dict[str, Any]]) -> Batch:
+    """One batch of equally sized samples."""
+    shapes = {tuple(sample["image"].shape[1:]) for sample in samples}
+    if len(shapes) > 1:
+        sizes = " and ".join(f"{height}×{width}" for height, width in sorted(shapes)[:2])
+        raise DataError(
+            f"training images of different sizes ({sizes}) cannot form a batch: "
+            "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize"
+        )
+    return {
+        "image": torch.stack([sample["image"] for sample in samples]),
+        "target": torch.stack([sample["target"] for sample in samples]),
+        "index": torch.tensor([sample["index"] for sample in samples]),
+    }
+
+
+def _stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
+    """Batches of equal image and target size, in order of first appearance; padding is dropped."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for sample in samples:
+        if sample["index"] != PADDING:
+            groups.setdefault((sample["image"].shape, sample["target"].shape), []).append(sample)
+    return [_stack(group) for group in groups.values()]
+
+
+def _default_workers(processes: int) -> int:
+    """The cores that are left for loading when each training process has one, 8 at most."""
+    return min(8, max(0, _cores() // processes - 1))
+
+
+def _start_worker(_worker: int) -> None:
+    """Keep OpenCV and torch to one thread per worker: the workers are the parallelism."""
+    import cv2
+
+    # Ctrl-C is the main process's to answer; a worker that dies of it would fail the step that is being finished
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

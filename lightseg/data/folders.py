@@ -1,0 +1,121 @@
+"""Finding image and mask files and which belong together, with an answer for every way in which they may not."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lightseg.data.images import IMAGE_SUFFIXES
+from lightseg.errors import DataError
+
+
+class Pair(NamedTuple):
+    """An image and its mask, as paths relative to the root, and the name they share."""
+
+    name: str
+    image: str
+    mask: str
+
+
+def require(root: Path, wanted: Sequence[str], hint: str) -> None:
+    """Check that files or folders are there.
+
+    Args:
+        root: The dataset's folder.
+        wanted: Paths relative to the root.
+        hint: How to get the data.
+
+    Raises:
+        DataError: If any is missing; names what was looked for and what is there.
+    """
+    missing = [name for name in wanted if not (root / name).exists()]
+    if missing:
+        raise DataError(f"{root}: {', '.join(missing)} not found; {describe(root, missing)}\n{hint}")
+
+
+def describe(root: Path, wanted: Iterable[str]) -> str:
+    """What is in a folder instead of what was looked for there, with a did-you-mean."""
+    if not root.is_dir():
+        beside = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+        near = difflib.get_close_matches(root.name, beside, 1)
+        return "the folder does not exist" + (f"; did you mean {root.parent / near[0]}?" if near else "")
+    there = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
+    if not there:
+        return "the folder is empty"
+    bare = {name.rstrip("/").lower(): name for name in there}
+    near = [bare[match] for name in wanted for match in difflib.get_close_matches(name.lower(), bare, 1, 0.7)]
+    listed = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
+
+
+def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask_suffix: str = "") -> list[Pair]:
+    """Pair every image with the mask of the same relative path and stem, sorted by name.
+
+    Args:
+        root: The dataset's folder.
+        images: Folder of the images, relative to the root; may be nested.
+        masks: Folder of the masks, nested likewise.
+        image_suffix: End of every image's stem; files without it are left out.
+        mask_suffix: End of every mask's stem, such as `_mask`; files without it are left out.
+
+    Raises:
+        DataError: If a folder is empty, two files claim one name, or an image or a mask has no counterpart.
+    """
+    image_files = _by_name(root, images, image_suffix)
+    mask_files = _by_name(root, masks, mask_suffix)
+    lonely_images = sorted(image_files.keys() - mask_files.keys())
+    if lonely_images:
+        first = image_files[lonely_images[0]]
+        hint = _suffix_hint(lonely_images[0], mask_files, mask_suffix)
+        raise DataError(
+            f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
+            f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
+        )
+    lonely_masks = sorted(mask_files.keys() - image_files.keys())
+    if lonely_masks:
+        first = mask_files[lonely_masks[0]]
+        raise DataError(
+            f"{root / first}: no image for this mask{_and_more(lonely_masks)}; "
+            f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
+        )
+    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files)]
+
+
+def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
+    """Relative path without suffix and extension → path relative to the root."""
+    files: dict[str, str] = {}
+    for path in _walk(root / folder):
+        stem = path.with_suffix("").as_posix()
+        if path.suffix.lower() not in IMAGE_SUFFIXES or not stem.endswith(suffix):
+            continue
+        name, relative = stem.removesuffix(suffix), (Path(folder) / path).as_posix()
+        if name in files:
+            raise DataError(f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous")
+        files[name] = relative
+    if not files:
+        ending = f" whose name ends in {suffix!r}" if suffix else ""
+        raise DataError(f"{root / folder}: no file here is an image{ending}; {describe(root / folder, [])}")
+    return files
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    """Files below a folder, relative to it; hidden ones are editors' and systems' droppings."""
+    for parent, children, names in os.walk(folder, followlinks=True):
+        children[:] = sorted(child for child in children if not child.startswith((".", "__")))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield (Path(parent) / name).relative_to(folder)
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f", nor for {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
+    """The likeliest reason why this image has no mask."""
+    longer = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
+    if longer and not mask_suffix:
+        return f'there is {masks[name + longer[0]]}: set mask_suffix: "{longer[0]}"'
+    near = difflib.get_close_matches(name, list(masks)[:10_000], 1)
+    return f"the nearest name is {masks[near[0]]}" if near else "add the mask or remove the image"

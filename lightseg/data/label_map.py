@@ -1,0 +1,207 @@
+"""How the values or colours of mask files become train ids; what is not declared is an error, never a guess."""
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.masks import Color, palette_colors, read_mask
+from lightseg.data.label_advice import Declared, Key, advise, advise_0_255
+from lightseg.data.transforms import Array
+from lightseg.errors import ConfigError, DataError
+from lightseg.labels import IGNORE
+
+Table = npt.NDArray[np.uint16]
+_K = TypeVar("_K", int, Color)
+
+MAX_CLASSES = 255
+"""Train ids are bytes, and one of the 256 is void."""
+
+_VALUES, _COLORS = 1 << 16, 1 << 24
+
+
+class UndeclaredError(DataError):
+    """A mask holds values or colours that its label map does not name."""
+
+    where: str
+    """Path of the mask."""
+
+    found: Counter[Key]
+    """Every value or colour of the file with its number of pixels, declared or not."""
+
+
+class LabelMap:
+    """A lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
+
+    Args:
+        classes: Class names; a class's train id is its place in this list.
+        values: File value → class name; several values of one class merge. Left out, values are train ids already.
+        colors: Class name → its RGB colour, or a list of them. With `colors` alone masks are read by colour, palette
+            files too; beside `values` they serve RGB files and pictures.
+        ignore: Values and RGB colours that are void. Left out, value 255 is, unless `values` names it.
+
+    Raises:
+        ConfigError: If the options contradict each other or name an unknown class.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        values: Mapping[int, str] | None = None,
+        colors: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
+        ignore: Sequence[int | Sequence[int]] | None = None,
+    ) -> None:
+        self.classes = _checked_classes(classes)
+        self.by_color = bool(colors) and values is None
+        named = {value: _id_of(name, self.classes, "values") for value, name in (values or {}).items()}
+        painted = {
+            color: _id_of(name, self.classes, "colors") for name, some in (colors or {}).items() for color in rgb(some)
+        }
+        if values is None and not colors:
+            named = {class_id: class_id for class_id in range(len(self.classes))}
+        _require_all(named if values is not None else {}, self.classes, "values")
+        _require_all(painted, self.classes, "colors")
+        void_values = [entry for entry in ignore or [] if isinstance(entry, int)]
+        void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
+        if ignore is None and IGNORE not in named:
+            void_values = [IGNORE]
+        self._implicit = values is None and not colors and ignore is None
+        self._values, self._colors = _with_void(named, void_values), _with_void(painted, void_colors)
+        if any(not 0 <= value < _VALUES for value in self._values):
+            raise ConfigError(f"values, ignore: {sorted(self._values)}: a mask value lies in 0..{_VALUES - 1}")
+        self._value_table = _table(self._values, _VALUES)
+        # 2^24 entries, of which the system backs only the touched pages with memory
+        self._color_table = _table({_packed(color): i for color, i in self._colors.items()}, _COLORS if painted else 0)
+
+    def read(self, path: Path | str) -> npt.NDArray[np.uint8]:
+        """Train ids `(H, W)` of a mask file.
+
+        Raises:
+            DataError: If the file is broken.
+            UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
+        """
+        mask = read_mask(path, self.by_color)
+        if mask.ndim == 3 and not self._colors and (mask == mask[..., :1]).all():
+            mask = np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
+        if mask.ndim == 3:
+            found = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
+        elif mask.dtype in (np.uint8, np.uint16) or (mask.min() >= 0 and mask.max() < _VALUES):
+            found = np.take(self._value_table, mask)
+        else:
+            found = np.zeros(1, np.uint16)
+        if not found.min():
+            raise self.undeclared(str(path), _tally(mask))
+        return (found - 1).astype(np.uint8)
+
+    def undeclared(self, where: str, found: Counter[Key], also: str = "") -> UndeclaredError:
+        """The error for what was found in a mask, or in several.
+
+        Args:
+            where: Path of the (first) mask.
+            found: Pixels of every value or colour, declared ones too.
+            also: What to say of further masks, such as " and 12 more files".
+        """
+        declared = Declared(self.classes, self._values, self._colors)
+        error = UndeclaredError(advise(where, also, found, declared, palette_colors(where)))
+        error.where, error.found = where, found
+        return error
+
+    def check_totals(self, where: str, counts: npt.NDArray[np.int64]) -> None:
+        """Look at the pixels per train id of all masks together.
+
+        Args:
+            where: The folder of the masks.
+            counts: `(256,)` pixels per train id, void at `IGNORE`.
+
+        Raises:
+            DataError: If two-class masks hold only 0 and 255: nobody said whether 255 is a class or void.
+        """
+        if self._implicit and len(self.classes) == 2 and counts[0] and counts[IGNORE] and not counts[1]:
+            raise DataError(advise_0_255(where, self.classes, int(counts[0]), int(counts[IGNORE])))
+
+    def __repr__(self) -> str:
+        """Everything that decides about the ids, as one line; equal for equal maps."""
+        colors = sorted((list(color), class_id) for color, class_id in self._colors.items())
+        return json.dumps([self.classes, sorted(self._values.items()), colors, self.by_color])
+
+
+def rgb(some: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
+    """One colour, or a list of colours, as a list of tuples.
+
+    Raises:
+        ConfigError: If it is not made of RGB triples of bytes.
+    """
+    return [_one_rgb(color) for color in ([some] if all(isinstance(part, int) for part in some) else some)]
+
+
+def _one_rgb(color: object) -> Color:
+    match color:
+        case [int(red), int(green), int(blue)] if all(0 <= part <= 255 for part in (red, green, blue)):
+            return red, green, blue
+    raise ConfigError(f"colors: {color} is not an RGB colour such as [128, 64, 128]")
+
+
+def _checked_classes(classes: Sequence[str]) -> list[str]:
+    twice = [name for name, times in Counter(classes).items() if times > 1]
+    if twice:
+        raise ConfigError(f"classes: {', '.join(twice)} is there twice; to merge, give one class several values")
+    if len(classes) < 2:
+        raise ConfigError(f"classes: {list(classes)}: at least two are needed; name the background too")
+    if len(classes) > MAX_CLASSES:
+        raise ConfigError(f"classes: {len(classes)} are too many; {MAX_CLASSES} fit into a byte beside void")
+    return list(classes)
+
+
+def _id_of(name: str, classes: list[str], option: str) -> int:
+    if name in classes:
+        return classes.index(name)
+    near = difflib.get_close_matches(name, classes, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"classes are {', '.join(classes)}"
+    raise ConfigError(f"{option}: {name!r} is not among the classes; {hint}")
+
+
+def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) -> None:
+    missing = [name for class_id, name in enumerate(classes) if class_id not in declared.values()]
+    if declared and missing:
+        raise ConfigError(f"{option}: nothing is declared for {', '.join(missing)}; a class needs at least one entry")
+
+
+def _with_void(declared: dict[_K, int], void: list[_K]) -> dict[_K, int]:
+    both = [key for key in void if declared.get(key, IGNORE) != IGNORE]
+    if both:
+        raise ConfigError(f"ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one")
+    return {**declared, **dict.fromkeys(void, IGNORE)}
+
+
+def _table(ids: Mapping[int, int], size: int) -> Table:
+    """Train id + 1 of every key; 0 is undeclared."""
+    table = np.zeros(size, np.uint16)
+    if size:
+        for key, class_id in ids.items():
+            table[key] = class_id + 1
+    return table
+
+
+def _packed(color: Color) -> int:
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def _pack(mask: Array) -> npt.NDArray[np.int32]:
+    """Colours `(H, W, 3)` as one 24-bit integer per pixel."""
+    # to BGRA is the fastest way to four bytes per pixel; the alpha is masked off
+    words = cv2.cvtColor(mask, cv2.COLOR_RGB2BGRA).view("<i4")[..., 0]
+    return np.asarray(words & 0xFFFFFF, np.int32)
+
+
+def _tally(mask: Array) -> Counter[Key]:
+    keys, counts = np.unique(_pack(mask) if mask.ndim == 3 else mask, return_counts=True)
+    if mask.ndim == 2:
+        return Counter(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
+    colors = [(key >> 16, key >> 8 & 255, key & 255) for key in keys.tolist()]
+    return Counter(dict(zip(colors, counts.tolist(), strict=True)))

@@ -1,0 +1,143 @@
+"""A segmentation dataset of image files and mask files."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from lightseg.data.base import Counts, ImageDataset
+from lightseg.data.folders import Pair
+from lightseg.data.images import image_size, read_image
+from lightseg.data.label_advice import Key
+from lightseg.data.label_map import LabelMap, UndeclaredError
+from lightseg.data.transforms import Array
+from lightseg.errors import DataError
+from lightseg.labels import IGNORE
+
+_SAMPLED, _ENDS = 64, 4096
+"""A fingerprint reads this many pairs of files, and this many bytes at each of their ends."""
+
+
+class MaskFiles(ImageDataset):
+    """Images and masks as files of one folder.
+
+    Args:
+        root: Folder that the paths start from.
+        pairs: The samples.
+        label_map: How file values become train ids.
+        channels: Channels of an image.
+    """
+
+    def __init__(self, root: Path | str, pairs: Sequence[Pair], label_map: LabelMap, channels: int = 3) -> None:
+        self.root, self.label_map, self.channels = Path(root), label_map, channels
+        self._images = np.array([pair.image for pair in pairs], np.str_)
+        self._masks = np.array([pair.mask for pair in pairs], np.str_)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        image, mask = self.image(index), self.label_map.read(self.root / str(self._masks[index]))
+        self._require_same_size(index, image.shape[:2], mask.shape)
+        return image, mask
+
+    def image(self, index: int) -> Array:
+        """The image alone, `(H, W, C)`."""
+        return read_image(self.root / str(self._images[index]), self.channels)
+
+    def name(self, index: int) -> str:
+        """The image's path within the dataset."""
+        return str(self._images[index])
+
+    def fingerprint(self) -> str:
+        """A hash of relative paths, file sizes, and both ends of up to 64 images and masks spread over the split."""
+        digest = hashlib.sha256()
+        for file in self._files():
+            digest.update(f"{file}\0{self._stat(file).st_size}\0".encode())
+        for index in np.unique(np.linspace(0, len(self) - 1, min(len(self), _SAMPLED)).astype(int)):
+            for file in (self._images[index], self._masks[index]):
+                digest.update(_ends(self.root / str(file)))
+        return digest.hexdigest()
+
+    def cache_key(self) -> str:
+        """A hash of paths, sizes, modification times and the label map."""
+        digest = hashlib.sha256(f"{self.root.resolve()}\0{self.label_map!r}\0{self.channels}\0".encode())
+        for file in self._files():
+            stat = self._stat(file)
+            digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        return digest.hexdigest()
+
+    def count_classes(self, num_classes: int) -> Counts:
+        """Pixels of each class, `(num_classes,)`, void left out; reads every mask and every image's header once.
+
+        Raises:
+            DataError: If any mask cannot be used; says what is wrong with the first and how many more there are.
+        """
+        counts = np.zeros(IGNORE + 1, np.int64)
+        broken: list[DataError] = []
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for result in pool.map(self._count_one, range(len(self))):
+                if isinstance(result, DataError):
+                    broken.append(result)
+                else:
+                    counts += result
+        if broken:
+            raise self._summary(broken)
+        self.label_map.check_totals(str(self.root), counts)
+        return counts[:num_classes]
+
+    def _count_one(self, index: int) -> Counts | DataError:
+        try:
+            mask = self.label_map.read(self.root / str(self._masks[index]))
+            size = image_size(self.root / str(self._images[index]), self.channels)
+            self._require_same_size(index, size, mask.shape)
+        except DataError as error:
+            return error
+        return np.bincount(mask.ravel(), minlength=IGNORE + 1)
+
+    def _summary(self, broken: Sequence[DataError]) -> DataError:
+        """One error for all broken files; what they hold is added up, so that one config line declares it all."""
+        first, more = broken[0], len(broken) - 1
+        if not more:
+            return first
+        if isinstance(first, UndeclaredError):
+            alike = [error for error in broken if isinstance(error, UndeclaredError)]
+            found: Counter[Key] = sum((error.found for error in alike), Counter())
+            return self.label_map.undeclared(first.where, found, f" and {more} more file{'s' * (more > 1)}")
+        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)}; see the first one's message)")
+
+    def _require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
+        if tuple(image) == tuple(mask):
+            return
+        turned = tuple(image) == tuple(reversed(mask))
+        raise DataError(
+            f"{self.root / str(self._masks[index])}: is {mask[1]}×{mask[0]}, but its image {self._images[index]} is "
+            f"{image[1]}×{image[0]} (width×height); "
+            + (
+                "the image's EXIF orientation may turn it: save image and mask the same way up"
+                if turned
+                else "export the mask at the image's size, resized by nearest neighbour only"
+            )
+        )
+
+    def _files(self) -> Iterable[str]:
+        yield from map(str, self._images)
+        yield from map(str, self._masks)
+
+    def _stat(self, file: str) -> os.stat_result:
+        try:
+            return (self.root / file).stat()
+        except OSError as error:
+            raise DataError(f"{self.root / file}: cannot be read ({error.strerror})") from None
+
+
+def _ends(path: Path) -> bytes:
+    """The first and the last bytes of a file: all of a small one."""
+    with path.open("rb") as file:
+        head = file.read(_ENDS)
+        file.seek(max(_ENDS, path.stat().st_size - _ENDS))
+        return head + file.read(_ENDS)

@@ -1,0 +1,170 @@
+"""A user's own folder of images and masks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightseg.data.base import SPLITS, ImageDataModule, Split
+from lightseg.data.cache import cached
+from lightseg.data.folders import Pair, describe, find_pairs
+from lightseg.data.label_map import LabelMap, rgb
+from lightseg.data.mask_files import MaskFiles
+from lightseg.data.palette import default_palette
+from lightseg.data.pixel_stats import measure
+from lightseg.data.splits import Pairs, fraction_split, groups_of, list_split, require_disjoint
+from lightseg.errors import ConfigError, DataError
+
+_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What people call the folder of a split."""
+
+_STATS_IMAGES = 200
+"""Training images that mean and standard deviation are measured on."""
+
+
+class MaskFolder(ImageDataModule):
+    """Images and masks in folders, paired by name; no code needed.
+
+    Three layouts are recognised: `images/` and `masks/` (split by fractions or list files), `train/images/` and
+    `train/masks/` (and so on for `val` and `test`), and `images/train/` and `masks/train/`. Where there are folders for
+    the splits but none for `val`, it is a fraction of `train`; where there is none for `test`, it is empty.
+
+    Args:
+        classes: Class names in the order of their ids, the background included.
+        values: Mask value → class name, such as `{0: background, 255: road}`; several values of one class merge.
+            Left out, values are class ids 0, 1, 2, … already.
+        colors: Class name → its RGB colour in the masks, or a list of colours, such as
+            `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
+            colour too; beside `values`, they serve RGB masks and pictures.
+        ignore: Mask values and RGB colours that are void, such as `[11]` or `[[0, 0, 0]]`. Left out, value 255 is,
+            unless `values` names it.
+        channels: Channels of an image; other numbers than 1 and 3 need TIFF or `.npy` files.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        image_suffix: End of every image's name before the extension, such as `_leftImg8bit`; other files are left out.
+        mask_suffix: End of every mask's name before the extension, such as `_mask`; other files are left out.
+        splits: List file of each split below the root, such as `{train: train.txt, val: val.txt, test: test.txt}`: one
+            image per line, as a name or a path with or without extension.
+        val_fraction: Share of the samples for validation, where neither folders nor lists say it.
+        test_fraction: Share of the samples for testing, where neither folders nor lists say it.
+        split_seed: Draws another split; apart from `seed`, so that all runs share one split.
+        group: Regular expression on an image's path below the root; what its first parentheses find names the sequence
+            or patient, which is never split up.
+        **kwargs: Options of every data module: `root`, `batch_size`, `num_workers`, transforms and `seed`.
+
+    Raises:
+        ConfigError: If the labels contradict each other.
+    """
+
+    def __init__(
+        self,
+        classes: list[str],
+        values: dict[int, str] | None = None,
+        colors: dict[str, list[int] | list[list[int]]] | None = None,
+        ignore: list[int | list[int]] | None = None,
+        channels: int = 3,
+        images: str = "images",
+        masks: str = "masks",
+        image_suffix: str = "",
+        mask_suffix: str = "",
+        splits: dict[Split, str] | None = None,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        split_seed: int = 0,
+        group: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if channels < 1:
+            raise ConfigError(f"data.channels: {channels} is not a number of channels; give 1 or more")
+        self.label_map, self.in_channels = LabelMap(classes, values, colors, ignore), channels
+        self._colors = {name: rgb(some)[0] for name, some in (colors or {}).items()}
+        self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
+        self._lists, self._group, self._split_seed = splits, group, split_seed
+        self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+        self._pairs: Pairs | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names of the config."""
+        return self.label_map.classes
+
+    @property
+    def palette(self) -> list[tuple[int, int, int]]:
+        """The colours of the config, with defaults for classes that have none."""
+        defaults = default_palette(self.num_classes)
+        return [self._colors.get(name, default) for name, default in zip(self.classes, defaults, strict=True)]
+
+    def make_dataset(self, split: Split) -> MaskFiles:
+        """The samples of one split; `test` may be empty.
+
+        Raises:
+            DataError: If folders are missing, or images and masks do not pair up.
+        """
+        if self._pairs is None:
+            self._pairs = self._find()
+        return MaskFiles(self.root, self._pairs[split], self.label_map, self.in_channels)
+
+    def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
+        """ImageNet's mean and deviation for 8-bit colour, else measured over up to 200 training images.
+
+        Raises:
+            DataError: If an image cannot be read.
+        """
+        train = self.make_dataset("train")
+        if self.in_channels == 3 and train.image(0).dtype == np.uint8:
+            return super().pixel_stats()
+        picked = np.unique(np.linspace(0, len(train) - 1, min(len(train), _STATS_IMAGES)).astype(int)).tolist()
+        mean, std = cached(f"stats-{train.cache_key()}", lambda: measure(train.image(index) for index in picked))
+        return mean, std
+
+    def _find(self) -> Pairs:
+        """All splits, by the layout that is there."""
+        root, (images, masks) = Path(self.root), self._folders
+        for layout in ("{split}/{kind}", "{kind}/{split}"):
+            folders = {split: _split_folders(root, layout, names, images, masks) for split, names in _NAMES.items()}
+            if folders["train"] and not self._lists:
+                found: Pairs = {split: self._pair(*where) if where else [] for split, where in folders.items()}
+                return self._complete(found)
+        missing = [folder for folder in self._folders if not (root / folder).is_dir()]
+        if missing:
+            raise DataError(
+                f"{root}: no folder {' and no folder '.join(missing)}; {describe(root, missing)}\n"
+                f"looked for {images}/ and {masks}/, train/{images}/ and train/{masks}/, or {images}/train/ and "
+                f"{masks}/train/; set data.root, data.images or data.masks"
+            )
+        pairs = self._pair(images, masks)
+        if self._lists is None:
+            return fraction_split(pairs, self._fractions, self._split_seed, groups_of(pairs, self._group))
+        return self._without_leaks(list_split(root, pairs, self._lists), pairs)
+
+    def _pair(self, images: str, masks: str) -> list[Pair]:
+        return find_pairs(Path(self.root), images, masks, *self._suffixes)
+
+    def _complete(self, found: Pairs) -> Pairs:
+        """Take `val` out of `train` where it has no folder of its own."""
+        if not found["val"]:
+            groups = groups_of(found["train"], self._group)
+            fractions: dict[Split, float] = {"val": self._fractions["val"]}
+            test, found = found["test"], fraction_split(found["train"], fractions, self._split_seed, groups)
+            found["test"] = test
+        return self._without_leaks(found, [pair for split in SPLITS for pair in found[split]])
+
+    def _without_leaks(self, found: Pairs, pairs: list[Pair]) -> Pairs:
+        if self._group is not None:
+            require_disjoint(Path(self.root), found, groups_of(pairs, self._group), pairs)
+        return found
+
+
+def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:
+    """Image and mask folder of a split, relative to the root, if both are there."""
+    for name in names:
+        pair = layout.format(split=name, kind=images), layout.format(split=name, kind=masks)
+        if all((root / folder).is_dir() for folder in pair):
+            return pair
+    return None

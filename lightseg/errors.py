@@ -1,0 +1,25 @@
+"""The errors that a user meets: one clear message and an exit code, never a traceback."""
+
+
+class LightsegError(Exception):
+    """A failure that lightseg foresaw; `str(error)` is the whole message for the user."""
+
+    exit_code = 1
+
+
+class UserError(LightsegError):
+    """Something given to lightseg was wrong; the message names it and the fix. Nothing has been started or changed."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A recipe, an overlay or a command-line option is wrong."""
+
+
+class DataError(UserError):
+    """An image, a mask or a dataset's layout is wrong; the message names the file."""
+
+
+class RunError(LightsegError):
+    """The run itself failed: the loss diverged, or the best checkpoint did not give its number back."""

@@ -1,0 +1,61 @@
+"""Train a recipe, then load the best checkpoint again, score it on val and test it once.
+
+usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value]...
+
+  --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
+  --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
+  --model.net.encoder NAME swap the backbone
+  --model.optimizer.lr X   learning rate
+  --data.root DIR          where the data is
+  --data.batch_size N      samples per optimiser step, over all processes
+  --data.num_workers N     loading processes
+  --trainer.max_epochs N   any option of Lightning's Trainer: devices, strategy, precision, accumulate_grad_batches, ...
+  --seed_everything N      seed of the run (0)
+  --runs_dir DIR           where run folders are made (runs)
+  --name NAME              name of the experiment (the recipe's)
+  --print_config           print the composed recipe and stop
+  --help_all               every option with its type and default; --model.net.help NAME: those of one class
+
+Example:
+  python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
+
+The last line printed is `run: PATH`. Exit codes: 0 done, 1 failed in the run, 2 bad input, 130 interrupted.
+"""
+
+import sys
+
+from lightseg.compose import chain
+from lightseg.main import guarded
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print(__doc__.partition("\n\n")[2].strip())
+        return 0
+    return guarded(lambda: _fit(args))
+
+
+def _fit(args: list[str]) -> None:
+    for name in _config_files(args):
+        chain(name)  # a missing file is said before anything heavy is imported
+    from lightseg.training import fit
+
+    fit(["--help" if arg == "--help_all" else arg for arg in args])
+
+
+def _config_files(args: list[str]) -> list[str]:
+    following = [value for option, value in zip(args, args[1:], strict=False) if option in ("-c", "--config")]
+    return following + [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The run folder's own record of every logged number."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class RunLog(Logger):
+    """Appends every logged number to `metrics.jsonl` at once, so that a kill loses nothing; `metrics.csv` follows.
+
+    Args:
+        folder: The run folder; `None` on processes that do not write.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__()
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.folder.parent.name if self.folder else ""
+
+    @property
+    def version(self) -> str:
+        """The run's name."""
+        return self.folder.name if self.folder else ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; what is not finite is null."""
+        if self.folder is None:
+            return
+        line = {"step": step, **{name: plain_number(value) for name, value in metrics.items()}}
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run folder's `config.yaml` has them all."""
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:  # noqa: ARG002
+        """Write the same numbers as a table."""
+        if self.folder is not None and (self.folder / "metrics.jsonl").exists():
+            write_csv(self.folder)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run folder's `metrics.jsonl`."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def write_csv(folder: Path) -> None:
+    """Write `metrics.csv`: one row per line of `metrics.jsonl`, one column per name."""
+    rows = read_log(folder)
+    names = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plain_number(value: Any) -> float | int | None:
+    """A number as JSON has it: what is not finite is null."""
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -1,0 +1,50 @@
+"""What all verbs share: errors become one message and an exit code."""
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from lightseg.errors import LightsegError
+
+_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
+_DISK[errno.EACCES] = "permission denied"
+
+
+def guarded(verb: Callable[[], None]) -> int:
+    """Run a verb; a foreseen failure is printed without a traceback.
+
+    Returns:
+        0 done, 1 failed in the run, 2 bad input, 130 interrupted.
+    """
+    # a class in a file beside the recipe is found however lightseg was started
+    if os.getcwd() not in sys.path:  # noqa: PTH109
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        with warnings.catch_warnings():
+            _quiet()
+            verb()
+    except LightsegError as error:
+        print(f"lightseg: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("lightseg: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        print(f"lightseg: error: cannot write {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _quiet() -> None:
+    """Silence what a user can do nothing about; each line says why."""
+    for message in (
+        # lightning 2.6 asks torch's pytree in a way that torch >= 2.12 deprecates
+        "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+        # workers follow the machine's cores by default, and a user who sets them means it
+        "The '.*_dataloader' does not have many workers",
+    ):
+        warnings.filterwarnings("ignore", message=message)

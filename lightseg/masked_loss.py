@@ -1,0 +1,149 @@
+"""What all losses share: what is ignored, and how the mean is taken.
+
+Every loss is called as `loss(logits, target)` and returns a float32 scalar:
+
+* logits `(N, C, ...)`, any float dtype (`(N, C)` in classification); they are taken to float32 outside autocast,
+  because a sum over a 512 x 512 mask overflows in 16 bits;
+* target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. What lies under `IGNORE` has no influence and a gradient of
+  exactly 0; a batch that is all `IGNORE` has loss 0.
+
+Class weights always make a *weighted mean*: a pixel loss weighs every pixel by the weight of its target, a class loss
+weighs every class that is present. So their scale does not matter, only their ratios.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+
+
+class MaskedLoss(nn.Module, ABC):
+    """A loss that never sees what is to be ignored; subclasses fill in `compute`.
+
+    Args:
+        weight: class weights, float `(C,)`, or None; a buffer that stays out of the state dict.
+
+    Raises:
+        ConfigError: weights are given to a loss that cannot use them.
+    """
+
+    weightable: ClassVar[bool] = True
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None) -> None:
+        super().__init__()
+        if weight is not None and not self.weightable:
+            raise ConfigError(f"{type(self).__name__} cannot use class weights: remove them, or use a loss that can")
+        self.register_buffer("weight", None if weight is None else weight.detach().float(), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            logits: `(N, C, ...)`, any float dtype.
+            target: `(N, ...)` int64, in [0, C) or `IGNORE`.
+
+        Raises:
+            ValueError: the shapes do not fit each other or the weights, or a target is out of range (seen on the CPU
+                only; on an accelerator the check would make the host wait).
+        """
+        valid = target != IGNORE
+        _check(logits, target, valid, self.weight)
+        with torch.autocast(logits.device.type, enabled=False):
+            # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
+            logits = logits.float().masked_fill(~valid.unsqueeze(1), 0.0)
+            target = target.masked_fill(~valid, 0)
+            return self.compute(logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1))
+
+    @abstractmethod
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            logits: `(N, C, P)` float32, 0 where not valid.
+            target: `(N, P)` int64 in [0, C), 0 where not valid.
+            valid: `(N, P)` bool.
+        """
+
+
+class PixelLoss(MaskedLoss):
+    """A mean over the valid pixels (or samples), each weighted by its target's class weight; fill in `per_pixel`."""
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """See `MaskedLoss.compute`."""
+        return weighted_mean(self.per_pixel(logits, target), self.pixel_weight(target, valid))
+
+    def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
+        """Return what each pixel counts, `(N, P)` float32: 0 where not valid, else its target's weight, or 1."""
+        return valid.float() if self.weight is None else valid * self.weight[target]
+
+    @abstractmethod
+    def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each pixel, `(N, P)` float32, from logits `(N, C, P)` and target `(N, P)`."""
+
+
+class ClassLoss(MaskedLoss):
+    """A mean over the classes present among the batch's valid targets, weighted by class; fill in `per_class`.
+
+    A class that is absent does not count: it can only be predicted wrongly, and its loss would be a constant that moves
+    the scale of the whole from batch to batch.
+    """
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """See `MaskedLoss.compute`."""
+        truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
+        present = truth.any(2).any(0).float()
+        probability = logits.softmax(1) * valid.unsqueeze(1)
+        return weighted_mean(
+            self.per_class(probability, truth), present if self.weight is None else present * self.weight
+        )
+
+    @abstractmethod
+    def per_class(self, probability: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of each class, finite, `(C,)` float32.
+
+        Args:
+            probability: `(N, C, P)` float32 in [0, 1], 0 where not valid.
+            truth: `(N, C, P)` bool, one-hot, False where not valid.
+        """
+
+
+def one_hot(target: Tensor, classes: int) -> Tensor:
+    """Return `(N, C, P)` bool from a target `(N, P)` in [0, C)."""
+    return target.unsqueeze(1) == torch.arange(classes, device=target.device).unsqueeze(1)
+
+
+def ratio(total: Tensor, weight: Tensor) -> Tensor:
+    """Return `total / weight`, or `total` where the weight is 0: the mean over nothing is 0, not NaN."""
+    return total / torch.where(weight > 0, weight, 1.0)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the scalar mean of finite `values` with `weight` >= 0 of the same shape; 0 if all weights are 0."""
+    return ratio((values * weight).sum(), weight.sum())
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `ConfigError(message)` unless the condition holds; for the arguments of losses."""
+    if not condition:
+        raise ConfigError(message)
+
+
+def _check(logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None) -> None:
+    classes = logits.shape[1]
+    if logits.shape[:1] + logits.shape[2:] != target.shape:
+        raise ValueError(
+            f"logits (N, C, ...) of {tuple(logits.shape)} do not fit a target (N, ...) of {tuple(target.shape)}"
+        )
+    if classes > IGNORE:
+        raise ValueError(f"{classes} classes: class {IGNORE} would be taken for void; at most {IGNORE} are possible")
+    if weight is not None and len(weight) != classes:
+        raise ValueError(f"{len(weight)} class weights do not fit logits of {classes} classes")
+    if target.device.type == "cpu":
+        outside = target[valid & ((target < 0) | (target >= classes))].unique().tolist()  # type: ignore[no-untyped-call]
+        if outside:
+            raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")

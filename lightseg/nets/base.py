@@ -1,0 +1,49 @@
+"""What the nets share: three attributes that a task reads, and the wording of an error about a name."""
+
+import difflib
+from collections.abc import Iterable
+
+from torch import nn
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per input channel, on the 0..1 scale."""
+
+
+class Net(nn.Module):
+    """Base class of the nets: logits out, and three attributes with defaults.
+
+    A net of your own need not subclass it: any `nn.Module` with `__init__(self, num_classes, in_channels=3, ...)` will
+    do, and where it lacks one of the attributes the task takes the default given here.
+
+    Attributes:
+        stride: The input's sides must be multiples of it; the task pads the input and crops the logits. 1: any size.
+        encoder: The part that pretrained weights fill, that can be frozen and have its own learning rate; no parameter
+            of the head is in it. None: there is no such part.
+        normalization: Mean and standard deviation that the loaded weights expect. None: the weights are random.
+    """
+
+    stride: int
+    encoder: nn.Module | None
+    normalization: Normalization | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # set here and not on the class: a class attribute would hide the submodule of the same name
+        self.stride = 1
+        self.encoder = None
+        self.normalization = None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean a, b?` with the known names nearest to `name`, or a few of the known ones."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    return f"there are {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,226 @@
+"""Any architecture of segmentation_models_pytorch on any encoder of it or of timm."""
+
+import inspect
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightseg.errors import ConfigError
+from lightseg.nets.base import Net, Normalization, did_you_mean, first_line
+from lightseg.nets.timm_encoder import TimmEncoder, forget_source, reference
+from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
+
+# SMP's own encoders that were not trained with ImageNet's mean and std, by the beginning of their names
+_MEAN_STD: dict[str, Normalization] = {
+    "inception": INCEPTION,
+    "xception": INCEPTION,
+    "timm-tf_efficientnet_lite": INCEPTION,
+    "dpn": ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
+}
+_CLASSIFIERS = ("fc.", "_fc.", "classifier.", "last_linear.", "head.", "linear.")
+_SAVE = (
+    "import segmentation_models_pytorch as m, safetensors.torch as s; "
+    "s.save_file(m.encoders.get_encoder('{name}', weights='{weights}').state_dict(), 'encoder.safetensors')"
+)
+
+
+class SmpNet(Net):
+    """A segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
+
+    Source: Iakubovskii, "Segmentation Models PyTorch", 2019, github.com/qubvel-org/segmentation_models.pytorch, whose
+    documentation names each architecture's paper. Changed: DPT takes images of any size and ignores prefix tokens if
+    its encoder has none; layers of an encoder that the architecture does not reach do not require gradients.
+
+    Args:
+        num_classes: Number of logits per pixel.
+        in_channels: Channels of the input; the first convolution's pretrained weights are adapted to them.
+        arch: `unet`, `unetplusplus`, `manet`, `linknet`, `fpn`, `pspnet`, `deeplabv3`, `deeplabv3plus`, `pan`,
+            `upernet`, `segformer` or `dpt`.
+        encoder: Name of an encoder of SMP, such as `resnet34` or `mit_b0`; or of a timm model, such as
+            `convnext_tiny.fb_in22k`. `tu-` in front of the name asks for timm's where both have it.
+        encoder_weights: None for random weights; `imagenet`, or another name that the encoder has; or a
+            `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders. Only a name touches the
+            network.
+        kwargs: More arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder.
+
+    Raises:
+        ConfigError: Unknown architecture, encoder or weights; weights that do not fit or cannot be fetched; or an
+            encoder that the architecture cannot use.
+    """
+
+    encoder: nn.Module
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        arch: str = "unet",
+        encoder: str = "resnet34",
+        encoder_weights: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        arch, name, options = _arch(arch), _encoder(encoder), dict(kwargs or {})
+        _check_options(arch, name, options)
+        if arch == "dpt":
+            options = _dpt_options(name, encoder, options)
+        options |= {"in_channels": in_channels, "classes": num_classes}
+        if name.startswith("tu-"):
+            model, self.normalization = _with_timm(arch, name, encoder_weights, options)
+        else:
+            model, self.normalization = _with_smp(arch, name, encoder_weights, options)
+        self.encoder: nn.Module = model.encoder
+        self.decoder: nn.Module = model.decoder
+        self.head: nn.Module = model.segmentation_head
+        self.stride = int(model.encoder.output_stride)
+        self._freeze_unused(in_channels, options.get("img_size"), f"{arch} with encoder {encoder}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Segment images.
+
+        Args:
+            x: `(N, in_channels, H, W)`, float; H and W multiples of `stride`.
+
+        Returns:
+            Logits `(N, num_classes, H, W)`.
+        """
+        features = self.encoder(x)
+        # DPT's encoder gives a pair, features and prefix tokens; the others a list of features
+        decoded = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
+        logits: Tensor = self.head(decoded)
+        return logits
+
+    def _freeze_unused(self, in_channels: int, img_size: Any, what: str) -> None:
+        """Ask no gradient of parameters that the output does not depend on: distributed training refuses them."""
+        config = getattr(getattr(self.encoder, "model", None), "pretrained_cfg", None) or {}
+        fixed = config.get("fixed_input_size")
+        sides = img_size or (config["input_size"][-2:] if fixed else 8 * self.stride)
+        height, width = (sides, sides) if isinstance(sides, int) else sides
+        try:
+            unused = _unused(self, torch.empty(1, in_channels, height, width, device="meta"))
+        # an operation without a rule for tensors that have no data: then nothing is known
+        except NotImplementedError:
+            return
+        except Exception as error:
+            raise ConfigError(f"SMP's {what} does not run: {first_line(error)}") from error
+        for name in unused:
+            self.get_parameter(name).requires_grad_(False)
+
+
+def _unused(net: nn.Module, x: Tensor) -> list[str]:
+    """Return the names of the parameters that the output does not depend on, from a run without data."""
+    parameters = {name: torch.empty_like(p, device="meta").requires_grad_() for name, p in net.named_parameters()}
+    buffers = {name: b.to("meta") for name, b in net.named_buffers()}
+    training = net.training
+    output = torch.func.functional_call(net.eval(), {**parameters, **buffers}, (x,))
+    net.train(training)
+    gradients = torch.autograd.grad(output.sum(), list(parameters.values()), allow_unused=True)
+    return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
+
+
+def _arch(arch: str) -> str:
+    import segmentation_models_pytorch as smp
+
+    known = smp.MODEL_ARCHITECTURES_MAPPING
+    key = arch.lower().replace("+", "plus").replace("-", "").replace("_", "")
+    if key not in known:
+        raise ConfigError(f"SMP has no architecture {arch!r}: {did_you_mean(key, known)}")
+    return key
+
+
+def _encoder(encoder: str) -> str:
+    """Return SMP's name for the encoder: `tu-` in front of a timm model."""
+    import segmentation_models_pytorch as smp
+    import timm
+
+    own = smp.encoders.encoders
+    bare = encoder.removeprefix("tu-")
+    if encoder in own:
+        return encoder
+    if timm.is_model(bare.partition(".")[0]):
+        return f"tu-{bare}"
+    raise ConfigError(
+        f"neither SMP nor timm has an encoder {encoder!r}: {did_you_mean(bare, [*own, *timm.list_models()])}"
+    )
+
+
+def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
+    """Refuse the arguments that lightseg sets itself or could not honour, and those that SMP would ignore."""
+    import segmentation_models_pytorch as smp
+
+    own = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+    if clash := own & options.keys():
+        raise ConfigError(f"--model.net.kwargs: {', '.join(sorted(clash))} cannot be set: SmpNet returns logits only.")
+    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - own
+    for key in options:
+        # arguments for a timm encoder reach timm, which checks them; SMP's own encoders take none
+        if key not in known and not name.startswith("tu-"):
+            raise ConfigError(f"--model.net.kwargs: {arch} takes no {key!r}: {did_you_mean(key, sorted(known))}")
+
+
+def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, Any]:
+    config: Any = reference(name[3:]) if name.startswith("tu-") else None
+    if not hasattr(config, "num_prefix_tokens"):
+        raise ConfigError(
+            f"dpt needs a vision transformer of timm as encoder, such as vit_tiny_patch16_224; {encoder} is none."
+        )
+    # the classifier would be there, and never used
+    options = {"num_classes": 0, **options}
+    return options if config.num_prefix_tokens else {"decoder_readout": "ignore", **options}
+
+
+def _with_timm(
+    arch: str, name: str, encoder_weights: str | None, options: dict[str, Any]
+) -> tuple[Any, Normalization | None]:
+    request = TimmEncoder.request(name[3:], encoder_weights, options["in_channels"])
+    extra = {key: value for key, value in request.kwargs.items() if key != "pretrained"}
+    with request.loading():
+        # SMP fetches weights for anything but None, False too
+        weights = True if "pretrained" in request.kwargs else None
+        model = _create(arch, f"tu-{request.name}", weights, {**extra, **options})
+    return forget_source(model), request.normalization
+
+
+def _with_smp(
+    arch: str, name: str, encoder_weights: str | None, options: dict[str, Any]
+) -> tuple[Any, Normalization | None]:
+    import segmentation_models_pytorch as smp
+
+    in_channels = options["in_channels"]
+    if encoder_weights is None:
+        return _create(arch, name, None, options), None
+    if is_file(encoder_weights):
+        model = _create(arch, name, None, options)
+        # a name that the encoder has is no classifier's
+        classifiers = tuple(prefix for prefix in _CLASSIFIERS if not hasattr(model.encoder, prefix.rstrip(".")))
+        load_encoder_weights(
+            model.encoder, encoder_weights, of=f"SMP's {name}", in_channels=in_channels, classifiers=classifiers
+        )
+        mean, std = next((value for key, value in _MEAN_STD.items() if name.startswith(key)), IMAGENET)
+        return model, spread(mean, std, in_channels)
+    known = smp.encoders.encoders[name]["pretrained_settings"]
+    if encoder_weights not in known:
+        raise ConfigError(f"SMP has no weights {encoder_weights!r} for {name}: {did_you_mean(encoder_weights, known)}")
+    with fetching(f"the weights {encoder_weights} of SMP's {name}", _SAVE.format(name=name, weights=encoder_weights)):
+        model = _create(arch, name, encoder_weights, options)
+        expected = smp.encoders.get_preprocessing_params(name, encoder_weights)
+    return model, spread(expected["mean"], expected["std"], in_channels)
+
+
+def _create(arch: str, name: str, weights: str | bool | None, options: dict[str, Any]) -> Any:
+    import segmentation_models_pytorch as smp
+
+    try:
+        with warnings.catch_warnings():
+            # the advice to take timm's own encoder instead of SMP's copy of it, which is the user's choice
+            warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
+            return smp.create_model(arch, encoder_name=name, encoder_weights=weights, **options)
+    # a network error is the caller's; all others mean that the parts do not go together
+    except OSError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"SMP cannot build {arch} with encoder {name.removeprefix('tu-')}: {first_line(error)}"
+        ) from error

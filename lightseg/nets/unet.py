@@ -1,0 +1,100 @@
+"""The U-Net, written out plainly."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lightseg.errors import ConfigError
+from lightseg.nets.base import Net
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    # 8 groups or fewer: the group count must divide the channels
+    "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
+    "none": lambda channels: nn.Identity(),  # noqa: ARG005
+}
+
+
+class UNet(Net):
+    """U-Net: an encoder of halving resolution, a decoder of doubling resolution, and skips between equal resolutions.
+
+    Source: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI
+    2015, arXiv:1505.04597. Changed: convolutions keep the size (the paper's valid ones lose 92 pixels on each side), a
+    normalisation follows each of them, the dropout is left out, and the default width is 32 (the paper's is 64). The
+    weights start as in the paper, with variance 2/fan_in.
+
+    Args:
+        num_classes: Number of logits per pixel.
+        in_channels: Channels of the input: 3 for RGB, 1 for grey.
+        width: Channels at full resolution; each level below has twice as many.
+        depth: How many times the resolution is halved: the input's sides must be multiples of `2**depth`.
+        norm: Normalisation after each convolution: `batch`; `instance` or `group` (8 groups), which do not depend on
+            the batch and so suit batches of 1 or 2; or `none`.
+
+    Raises:
+        ConfigError: Unknown `norm`, or `depth` or `width` below 1.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        width: int = 32,
+        depth: int = 4,
+        norm: Literal["batch", "instance", "group", "none"] = "batch",
+    ) -> None:
+        super().__init__()
+        if norm not in _NORMS:
+            raise ConfigError(f"UNet has no norm {norm!r}: choose one of {', '.join(_NORMS)}.")
+        if depth < 1 or width < 1:
+            raise ConfigError(f"UNet needs a depth and a width of 1 or more, not depth={depth}, width={width}.")
+        self.stride = 2**depth
+        widths = [width * 2**level for level in range(depth + 1)]
+        above = [in_channels, *widths[:-1]]
+        self.down = nn.ModuleList(_double_conv(i, o, norm) for i, o in zip(above, widths, strict=True))
+        self.pool = nn.MaxPool2d(2)
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(_double_conv(2 * w, w, norm) for w in reversed(widths[:-1]))
+        self.head = nn.Conv2d(width, num_classes, 1)
+        self.apply(_he)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Segment images.
+
+        Args:
+            x: `(N, in_channels, H, W)`, float; H and W multiples of `stride`.
+
+        Returns:
+            Logits `(N, num_classes, H, W)`.
+        """
+        skips: list[Tensor] = []
+        for level, conv in enumerate(self.down):
+            x = conv(x if level == 0 else self.pool(x))
+            skips.append(x)
+        skips.pop()
+        for upsample, conv in zip(self.upsample, self.up, strict=True):
+            x = conv(torch.cat([skips.pop(), upsample(x)], dim=1))
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def _double_conv(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (in_channels, out_channels):
+        # a normalisation subtracts the mean, and any bias with it
+        layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=norm == "none"))
+        layers.append(_NORMS[norm](out_channels))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def _he(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,178 @@
+"""Pretrained weights: from a local file, key for key, or by name through the library that has them."""
+
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lightseg.errors import ConfigError
+from lightseg.nets.base import Normalization, first_line
+
+IMAGENET: Normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+INCEPTION: Normalization = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_SUFFIXES = (".safetensors", ".pt", ".pth")
+_CONNECT_SECONDS = 10.0
+
+
+def is_file(source: str) -> bool:
+    """Tell a path to a weights file from the name of weights, such as `imagenet` or `a1_in1k`."""
+    return source.endswith(_SUFFIXES) or "/" in source or "\\" in source
+
+
+def read_file(path: str) -> dict[str, Tensor]:
+    """Read a state dict from a `.safetensors`, `.pt` or `.pth` file, without running any code in it.
+
+    Args:
+        path: The file. A `.pt` or `.pth` file holds the state dict itself, or a dict with it under `state_dict`.
+
+    Raises:
+        ConfigError: There is no such file, or it is not a state dict.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(f"--model.net.encoder_weights: there is no file {file}.")
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(file))
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    # a damaged file raises anything from EOFError to SafetensorError
+    except Exception as error:
+        raise ConfigError(f"{file} cannot be read as weights: {first_line(error)}") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`.")
+    return dict(state)
+
+
+def without(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Leave out the tensors whose names start with one of the prefixes: the classifier's."""
+    return {name: value for name, value in state.items() if not name.startswith(prefixes)}
+
+
+def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], of: str) -> None:
+    """Check that weights and architecture agree, name for name and shape for shape.
+
+    Args:
+        state: The weights of a file.
+        expected: The state dict of the architecture.
+        of: What the weights should belong to, for the message.
+
+    Raises:
+        ConfigError: A name is missing, left over, or has another shape; the message gives a few of them.
+    """
+    faults = {
+        # torch itself fills in the counters that old checkpoints lack
+        "missing": [k for k in expected if k not in state and not k.endswith("num_batches_tracked")],
+        "unexpected": [k for k in state if k not in expected],
+        "of another shape": [
+            f"{k} {tuple(state[k].shape)} instead of {tuple(expected[k].shape)}"
+            for k in expected
+            if k in state and state[k].shape != expected[k].shape
+        ],
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        raise ConfigError(f"these are not the weights of {of}: {told}.")
+
+
+def load_encoder_weights(
+    module: nn.Module, path: str, *, of: str, in_channels: int = 3, classifiers: tuple[str, ...] = ()
+) -> None:
+    """Fill a module with the weights of a file: every name must match, but for the classifier's.
+
+    Args:
+        module: Filled in place.
+        path: A `.safetensors`, `.pt` or `.pth` file of weights for RGB, or for `in_channels` channels.
+        of: What the weights should belong to, for the message.
+        in_channels: Input channels of the module; the first convolution's RGB weights are adapted to them as timm does:
+            summed for 1 channel, else repeated and rescaled.
+        classifiers: Beginnings of the names of the classifier's weights, which are neither asked for nor loaded.
+
+    Raises:
+        ConfigError: See `read_file` and `check_keys`.
+    """
+    everything = module.state_dict()
+    expected = without(everything, classifiers)
+    state = without(read_file(path), classifiers)
+    for key in expected.keys() & state.keys():
+        state[key] = _adapt_channels(state[key], expected[key], in_channels)
+    check_keys(state, expected, of=f"{of} ({path})")
+    module.load_state_dict({**everything, **state})
+
+
+def spread(mean: Sequence[float], std: Sequence[float], in_channels: int) -> Normalization:
+    """Give a mean and standard deviation per RGB channel to another number of channels.
+
+    The first convolution is adapted by summing over RGB for one channel and else by repeating RGB; so one channel gets
+    the average and the others get RGB in turn.
+    """
+    if in_channels == 1:
+        return (sum(mean) / len(mean),), (sum(std) / len(std),)
+    turn = [channel % len(mean) for channel in range(in_channels)]
+    return tuple(float(mean[i]) for i in turn), tuple(float(std[i]) for i in turn)
+
+
+@contextmanager
+def fetching(weights: str, save: str) -> Iterator[None]:
+    """Let a library download weights by name; where it cannot, say what to do instead of retrying for a minute.
+
+    Args:
+        weights: What is fetched, for the message.
+        save: A Python program that saves those weights as `encoder.safetensors`, for a machine with a connection.
+
+    Raises:
+        ConfigError: The weights are neither in the cache nor to be had from the network.
+    """
+    import huggingface_hub.constants as hub
+
+    offline, timeout = hub.HF_HUB_OFFLINE, socket.getdefaulttimeout()
+    # without a connection the hub retries for 25 to 50 seconds, also for weights that are in its cache
+    hub.HF_HUB_OFFLINE = offline or not _reachable(hub.ENDPOINT)
+    socket.setdefaulttimeout(_CONNECT_SECONDS)
+    try:
+        yield
+    # every library's network errors, and the hub's "not in the cache", are OSErrors
+    except OSError as error:
+        raise ConfigError(
+            f"cannot fetch {weights}: {first_line(error)}\n"
+            f'On a machine with a connection run `python -c "{save}"`, '
+            "then pass --model.net.encoder_weights encoder.safetensors."
+        ) from error
+    finally:
+        hub.HF_HUB_OFFLINE = offline
+        socket.setdefaulttimeout(timeout)
+
+
+def _reachable(url: str) -> bool:
+    if urllib.request.getproxies():
+        return True
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
+    rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
+    if in_channels == 3 or not rgb_stem:
+        return value
+    from timm.models import adapt_input_conv
+
+    adapted: Tensor = adapt_input_conv(in_channels, value)
+    return adapted
+
+
+def _few(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -1,0 +1,142 @@
+"""The pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from lightseg.labels import IGNORE
+from lightseg.loggers.run_log import read_log
+
+Image = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+_VOID: Color = (255, 255, 255)
+_RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
+
+
+@dataclass
+class Example:
+    """One image with what it shows and what was said about it.
+
+    Attributes:
+        name: What the data calls it.
+        image: `(H, W, 3)` uint8.
+        target: `(H, W)` class ids with `IGNORE`, or one class id.
+        prediction: `(H, W)` class ids, or one class id.
+    """
+
+    name: str
+    image: Image
+    target: npt.NDArray[np.int64]
+    prediction: npt.NDArray[np.int64]
+
+
+def learning_curve(folder: Path, path: Path) -> None:
+    """Losses and validation score over optimiser steps, from the run's own log."""
+    rows = read_log(folder)
+    figure = _figure(9, 3.2)
+    left, right = figure.subplots(1, 2)
+    for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
+        for name in names:
+            points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 40 else "") if points else None
+        axis.set_xlabel("optimiser step")
+        axis.legend()
+        axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """How the truth (rows) was predicted (columns), each row in shares of its class.
+
+    Args:
+        counts: `(C, C)` int64.
+        classes: Class names.
+        path: The PNG to write.
+    """
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    size = max(4.0, 0.55 * len(classes) + 2)
+    figure = _figure(size, size)
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("truth")
+    if len(classes) <= 30:
+        for (row, column), share in np.ndenumerate(shares):
+            color = "white" if share > 0.5 else "black"
+            axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
+    _save(figure, path)
+
+
+def segmentation_examples(
+    examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
+) -> None:
+    """One row per image: image, truth, prediction, and where they differ."""
+    figure = _figure(11, 2.3 * len(examples) + 0.7)
+    grid = figure.subplots(len(examples), 4, squeeze=False)
+    titles = ("image", "truth", "prediction", "errors (red)")
+    for row, example in zip(grid, examples, strict=True):
+        shown = (
+            example.image,
+            colorize(example.target, palette),
+            colorize(example.prediction, palette),
+            _errors(example),
+        )
+        for axis, picture, title in zip(row, shown, titles, strict=True):
+            axis.imshow(picture)
+            axis.set_title(title if row is grid[0] else "", fontsize=9)
+            axis.set_axis_off()
+    legend = [Patch(facecolor=np.divide(color, 255), edgecolor="grey") for color in (*palette, _VOID)]
+    figure.legend(legend, [*classes, "void"], loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)
+    _save(figure, path, bottom=0.55 / figure.get_figheight())
+
+
+def classification_examples(examples: Sequence[Example], classes: Sequence[str], path: Path) -> None:
+    """A grid of images, each under its predicted class, and the true one where that differs."""
+    columns = min(8, len(examples))
+    rows = -(-len(examples) // columns)
+    figure = _figure(1.5 * columns, 1.7 * rows)
+    for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
+        right = int(example.target) == int(example.prediction)
+        said = classes[int(example.prediction)]
+        axis.imshow(example.image, interpolation="nearest")
+        title = said if right else f"{said}\n(is {classes[int(example.target)]})"
+        axis.set_title(title, fontsize=8, color="black" if right else "#c01e1e")
+    for axis in figure.axes:
+        axis.set_axis_off()
+    _save(figure, path)
+
+
+def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
+    """`(H, W)` class ids as an `(H, W, 3)` picture; void is white."""
+    table = np.full((IGNORE + 1, 3), _VOID, np.uint8)
+    table[: len(palette)] = palette
+    return table[mask]
+
+
+def _errors(example: Example) -> Image:
+    picture = np.where((example.target == example.prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
+    picture[example.target == IGNORE] = _VOID
+    return picture
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure that needs no display and leaves no global state."""
+    figure = Figure(figsize=(width, height), dpi=110)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout(rect=(0, bottom, 1, 1))
+    figure.savefig(path)

@@ -1,0 +1,241 @@
+"""What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from lightseg.data.base import Batch, ImageDataModule
+from lightseg.errors import ConfigError
+from lightseg.imbalance import Scheme, class_weights
+from lightseg.losses import build_loss, check_weightable
+from lightseg.metrics import ConfusionMatrix
+from lightseg.nets import Net
+from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
+
+Stage = Literal["val", "test"]
+
+
+class Task(L.LightningModule, ABC):
+    """Base of all tasks. Images come in as they are in the file; normalisation is inside, so an exported model has it.
+
+    Args:
+        net: Any module that turns `(N, C, H, W)` float images into logits; its `num_classes` and `in_channels` follow
+            the data.
+        classes: Class names; follow the data.
+        loss: Names of losses with their coefficients, `{ce: 1.0, dice: 0.5}`, or with their own arguments,
+            `{tversky: {weight: 1.0, alpha: 0.3}}`.
+        class_weights: How rare classes weigh in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
+            `median_frequency` of the training split's counts, or one number per class.
+        optimizer: Any torch optimiser.
+        schedule: How the learning rate moves over the training.
+        encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
+        freeze_encoder: Share of the training, 0 to 1, during which the encoder stays as it is, BatchNorm statistics
+            included.
+        mean: Mean per channel on the 0..1 scale; left out, it follows the pretrained weights, else the data.
+        std: Standard deviation per channel on the 0..1 scale, likewise.
+        channels_last: Keep tensors in the memory order that convolutions prefer.
+        compile: Compile the net with `torch.compile`.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        net: Net | nn.Module,
+        classes: list[str],
+        loss: dict[str, float | dict[str, float]] | None = None,
+        class_weights: Scheme | list[float] | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: Schedule | None = None,
+        encoder_lr_factor: float = 1.0,
+        freeze_encoder: float = 0.0,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        channels_last: bool = True,
+        compile: bool = False,  # noqa: A002 - the name that torch users look for
+    ) -> None:
+        super().__init__()
+        self.net, self.classes = net, list(classes)
+        self.loss_spec: Mapping[str, float | Mapping[str, float]] = loss or {"ce": 1.0}
+        self.loss = build_loss(self.loss_spec, None)
+        self.weighting = class_weights
+        if class_weights is not None:
+            check_weightable(self.loss_spec)
+        self.make_optimizer, self.schedule = optimizer, schedule or WarmupCosine()
+        self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
+        self._check_encoder_options()
+        self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", None if std is None else torch.tensor(std).view(1, -1, 1, 1))
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net.to(memory_format=self.memory_format)
+        if compile:
+            # in place: wrapping would put `_orig_mod.` into every key of the checkpoint
+            self.net.compile()
+        self.confusion = nn.ModuleDict({stage: ConfusionMatrix(len(classes)) for stage in ("val", "test")})
+        self.mean_loss = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
+        self.counts: dict[str, Tensor] = {}
+        self.recipe: dict[str, Any] = {}
+        """Plain data that rebuilds this task without its run; written into every checkpoint."""
+
+    # ---- what a subclass gives -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits of normalised float images `(N, C, H, W)`."""
+
+    @abstractmethod
+    def scores(self, counts: Tensor) -> dict[str, float]:
+        """Every metric of a confusion matrix `(C, C)` by name; `score` is the one to maximise."""
+
+    # ---- one step for all stages -----------------------------------------------------------------------------------
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of raw images: `(N, C, H, W)` uint8, or float on the 0..1 scale."""
+        images = images.float() / 255 if images.dtype == torch.uint8 else images
+        images = (images - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+        logits = self.logits(images.contiguous(memory_format=self.memory_format))
+        if logits.shape[1] != len(self.classes):
+            raise ConfigError(
+                f"{type(self.net).__name__} gives {logits.shape[1]} classes, but the data has {len(self.classes)}: "
+                "its constructor must use the num_classes that it is given"
+            )
+        return logits
+
+    def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        loss: Tensor = self.loss(self(batch["image"]), batch["target"])
+        several = self.trainer.world_size > 1
+        self.log("train/loss", loss, prog_bar=True, sync_dist=several, batch_size=len(batch["image"]))
+        return loss
+
+    def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
+        """Count what the net says about some validation images."""
+        self._evaluate(batches, "val")
+
+    def test_step(self, batches: list[Batch], _batch_idx: int) -> None:
+        """Count what the net says about some test images."""
+        self._evaluate(batches, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the validation split."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Score the test split."""
+        self._log_scores("test")
+
+    def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
+        for batch in batches:
+            target = batch["target"]
+            logits = self.logits_at_target(batch)
+            self.mean_loss[stage].update(self.loss(logits, target), weight=len(target))
+            self.confusion[stage].update(logits.argmax(1), target)
+
+    def logits_at_target(self, batch: Batch) -> Tensor:
+        """Float32 logits at the size of the ground truth, which itself is never resized."""
+        logits: Tensor = self(batch["image"]).float()
+        size = batch["target"].shape[1:]
+        if logits.shape[2:] != size:
+            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return logits
+
+    def _log_scores(self, stage: Stage) -> None:
+        self.counts[stage] = self.confusion[stage].compute().cpu()
+        # Lightning resets only metrics that are logged themselves; without this, epochs would add up
+        self.confusion[stage].reset()
+        self.log(f"{stage}/loss", self.mean_loss[stage], prog_bar=stage == "val")
+        for name, value in self.scores(self.counts[stage]).items():
+            # the matrix is already the same on every rank; max over equal values keeps it exact and says so
+            show = name == "score" and stage == "val"
+            self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
+
+    # ---- facts of the data -----------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Take from the data what the recipe left open: normalisation and class weights."""
+        data = cast(ImageDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]
+        self._set_normalization(data)
+        if self.weighting is not None:
+            # a list needs no counts, so evaluating a trained task does not read its training data
+            counts = data.class_counts("train") if isinstance(self.weighting, str) else np.ones(len(self.classes))
+            weight = class_weights(self.weighting, torch.from_numpy(counts))
+            self.weighting = weight.tolist()
+            self.loss = build_loss(self.loss_spec, weight).to(self.device)
+
+    def _set_normalization(self, data: ImageDataModule) -> None:
+        measured = getattr(self.net, "normalization", None) or data.pixel_stats()
+        for name, values in zip(("mean", "std"), measured, strict=True):
+            if getattr(self, name) is None:
+                setattr(self, name, torch.tensor(values, device=self.device).view(1, -1, 1, 1))
+            if getattr(self, name).numel() != data.in_channels:
+                raise ConfigError(f"model.{name}: give one number per channel, {data.in_channels} of them")
+
+    # ---- optimiser -------------------------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The part of the net that pretrained weights fill, if it has one."""
+        return getattr(self.net, "encoder", None)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimiser, no decay on norms and biases, and a schedule that steps with it."""
+        total = self.trainer.estimated_stepping_batches
+        if total == float("inf"):
+            raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
+        if self.freeze_encoder >= 1 and self.encoder is not None:
+            self.encoder.requires_grad_(False)
+        optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, self.encoder_lr_factor)
+        scheduler = make_scheduler(optimizer, self.schedule, int(total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _check_encoder_options(self) -> None:
+        if not 0 <= self.freeze_encoder <= 1:
+            raise ConfigError(f"model.freeze_encoder: {self.freeze_encoder} is not a share of the training, 0 to 1")
+        if self.encoder is None and (self.freeze_encoder or self.encoder_lr_factor != 1):
+            option = "freeze_encoder" if self.freeze_encoder else "encoder_lr_factor"
+            raise ConfigError(f"model.{option}: {type(self.net).__name__} has no encoder; leave the option out")
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Whether the encoder is held at this point of the training."""
+        if not self.freeze_encoder or self._trainer is None or not self.trainer.training:
+            return False
+        return self.trainer.global_step < self.freeze_encoder * self.trainer.estimated_stepping_batches
+
+    def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
+        """Keep the statistics of a frozen encoder from moving, and let it go when its time is over."""
+        if self.freeze_encoder and self.encoder is not None:
+            self.encoder.train(not self.encoder_is_frozen)
+
+    def on_before_optimizer_step(self, _optimizer: torch.optim.Optimizer) -> None:
+        """Keep the parameters of a frozen encoder from moving."""
+        if self.encoder_is_frozen and self.encoder is not None:
+            # without a gradient an optimiser skips the parameter, decay and momentum included; switching requires_grad
+            # off and on again would take the parameters out of the gradient exchange between processes
+            for parameter in self.encoder.parameters():
+                parameter.grad = None
+
+    # ---- checkpoint ------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint carry its recipe, so that loading it needs nothing else."""
+        if self.recipe:
+            checkpoint["lightseg"] = {**self.recipe, "resolved": self.resolved}
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The options that the recipe left to the data, as they came out."""
+        return {
+            "mean": cast(Tensor, self.mean).flatten().tolist(),
+            "std": cast(Tensor, self.std).flatten().tolist(),
+            "class_weights": self.weighting,
+        }

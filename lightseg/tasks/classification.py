@@ -1,0 +1,23 @@
+"""One class per image."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from lightseg.metrics import classification_scores
+from lightseg.tasks.base import Task
+
+
+class ClassificationTask(Task):
+    """Tells which class an image shows; the score is accuracy. The options are those of `Task`."""
+
+    kind: ClassVar[str] = "classification"
+
+    def logits(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` float to `(N, K)`."""
+        logits: Tensor = self.net(images)
+        return logits
+
+    def scores(self, counts: Tensor) -> dict[str, float]:
+        """Accuracy, balanced accuracy, macro F1 and the recall of every class."""
+        return classification_scores(counts, self.classes)

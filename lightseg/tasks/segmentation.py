@@ -1,0 +1,34 @@
+"""One class per pixel."""
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightseg.metrics import segmentation_scores
+from lightseg.tasks.base import Task
+
+
+class SegmentationTask(Task):
+    """Tells which class every pixel belongs to; the score is mIoU. The options are those of `Task`."""
+
+    kind: ClassVar[str] = "segmentation"
+
+    def logits(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back."""
+        height, width = images.shape[2:]
+        stride = getattr(self.net, "stride", 1)
+        logits: Tensor = self.net(_pad(images, -height % stride, -width % stride))
+        return logits[..., :height, :width]
+
+    def scores(self, counts: Tensor) -> dict[str, float]:
+        """MIoU, pixel and mean accuracy, Dice and the IoU of every class."""
+        return segmentation_scores(counts, self.classes)
+
+
+def _pad(images: Tensor, bottom: int, right: int) -> Tensor:
+    """Mirror the bottom and right edges; an image smaller than its padding repeats its edge instead."""
+    if not bottom and not right:
+        return images
+    mirrored = bottom < images.shape[2] and right < images.shape[3]
+    return F.pad(images, (0, right, 0, bottom), mode="reflect" if mirrored else "replicate")

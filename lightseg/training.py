@@ -1,0 +1,110 @@
+"""A run from beginning to end: build, check, train, load the best again, test, report."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightseg import checkpoint, run
+from lightseg.callbacks import EpochLines, Interrupt, LastCheckpoint, NonFiniteGuard, Throughput
+from lightseg.cli import LightsegCLI, command_line
+from lightseg.data import ImageDataModule, Split
+from lightseg.errors import RunError
+from lightseg.loggers import RunLog, Wandb
+from lightseg.report import report
+from lightseg.tasks import Task
+
+TOLERANCE = 1e-4
+"""How far the re-loaded checkpoint's score may be from the logged one; kernels on a GPU need not repeat exactly."""
+
+
+def fit(args: list[str]) -> None:
+    """Train what the command line asks for.
+
+    Raises:
+        UserError: If the recipe or the data is wrong.
+        RunError: If the training diverges, or the best checkpoint does not give its number back.
+        KeyboardInterrupt: If the user stopped it; the last checkpoint is written.
+    """
+    _hush_lightning()
+    cli = LightsegCLI(args)
+    best, last, log = ModelCheckpoint(monitor="val/score", mode="max", filename="best"), LastCheckpoint(), RunLog(None)
+    best.CHECKPOINT_NAME_LAST = "unused"
+    trainer = cli.make_trainer(
+        [EpochLines(), Throughput(), Interrupt(), NonFiniteGuard(), LearningRateMonitor("step"), best, last], [log]
+    )
+    data, task = cli.datamodule, cli.model
+    data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
+    folder = _prepare(cli, trainer) if rank_zero_only.rank == 0 else None
+    if folder is not None:
+        log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / "last.ckpt", str(folder / "checkpoints")
+    started = time.monotonic()
+    _train(trainer, task, data)
+    results = {"train/seconds": time.monotonic() - started, "train/steps": trainer.global_step}
+    tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
+    results |= _score(trainer, tested, data, logged=best.best_model_score)
+    if folder is not None:
+        report(folder, tested, data, results, trainer.loggers)
+
+
+def _prepare(cli: LightsegCLI, trainer: L.Trainer) -> Path:
+    """Check the data and make the run folder; nothing is left behind where the data is bad."""
+    data, task = cli.datamodule, cli.model
+    data.prepare_data()
+    data.check()
+    folder = run.create(cli.config.runs_dir, cli.experiment_name)
+    config = cli.resolved_config()
+    run.describe(folder, config, command_line("fit"), data.fingerprint())
+    task.recipe = checkpoint.recipe(yaml.safe_load(config), data.classes, data.in_channels, data.palette)
+    for logger in trainer.loggers:
+        if isinstance(logger, Wandb):
+            logger.attach(folder)
+            logger.log_config(yaml.safe_load(config))
+    parameters = sum(parameter.numel() for parameter in task.parameters())
+    print(f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters, in {folder}")
+    return folder
+
+
+def _train(trainer: L.Trainer, task: Task, data: ImageDataModule) -> None:
+    try:
+        trainer.fit(task, datamodule=data)
+    except SystemExit:
+        # what Lightning makes of Ctrl-C once its callbacks have saved the state
+        raise KeyboardInterrupt from None
+
+
+def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:
+    """Score a re-loaded checkpoint: val, which must agree with what was logged in training, then test, once.
+
+    Raises:
+        RunError: If the checkpoint does not give back the score that it was chosen for.
+    """
+    # what belongs to the training, such as averaged weights, must not touch the loaded task
+    loggers, trainer.loggers = trainer.loggers, []
+    trainer.callbacks = [callback for callback in trainer.callbacks if isinstance(callback, ProgressBar)]
+    results: dict[str, float] = {}
+    splits: list[tuple[Split, Any]] = [("val", trainer.validate), ("test", trainer.test)]
+    for split, evaluate in splits:
+        if len(data.dataset(split)):
+            evaluate(task, datamodule=data, verbose=False)
+            scores = task.scores(task.counts[split])
+            results |= {f"{split}/{name}": value for name, value in scores.items()}
+            results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
+    if logged is not None and abs(results["val/score"] - float(logged)) > TOLERANCE:
+        raise RunError(
+            f"the best checkpoint scores {results['val/score']:.6f} on val when loaded again, but {float(logged):.6f} "
+            "was logged in training: its numbers cannot be trusted. Does the net keep state outside its state_dict?"
+        )
+    trainer.loggers = loggers
+    return results
+
+
+def _hush_lightning() -> None:
+    """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,237 @@
+import re
+
+import numpy as np
+import pytest
+
+from lightseg.data.shapes import Shapes, ShapesClassification
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+
+
+def small(**options):
+    return Shapes(**{"image_size": 48, "train_size": 12, "val_size": 6, "test_size": 6, **options})
+
+
+def small_classification(**options):
+    return ShapesClassification(**{"train_size": 50, "val_size": 20, "test_size": 20, **options})
+
+
+def contents(dataset):
+    return [
+        (image.tobytes(), np.asarray(target).tobytes())
+        for image, target in map(dataset.__getitem__, range(len(dataset)))
+    ]
+
+
+# ---- what a sample is ----------------------------------------------------------------------------------------------
+
+
+def test_shapes__sample_is_uint8_picture_and_mask():
+    image, mask = small().dataset("train")[0]
+    assert image.shape == (48, 48, 3)
+    assert image.dtype == np.uint8
+    assert mask.shape == (48, 48)
+    assert mask.dtype == np.uint8
+
+
+def test_shapes__names_and_classes():
+    module = small()
+    assert module.classes == ["background", "circle", "square", "triangle", "star", "ring"]
+    assert module.dataset("test").name(3) == "test-3"
+    assert module.kind == "segmentation"
+    assert small_classification().kind == "classification"
+    assert small_classification().classes == module.classes[1:]
+
+
+def test_shapes__every_class_occurs():
+    assert (small(train_size=60).class_counts("train") > 0).all()
+
+
+def test_shapes__sample_can_be_written_without_changing_the_set():
+    dataset = small().dataset("train")
+    image, mask = dataset[0]
+    image[:], mask[:] = 0, 0
+    assert dataset[0][0].any()
+    assert dataset[0][1].any()
+
+
+def test_shapes__classification_sample():
+    image, target = small_classification().dataset("val")[0]
+    assert image.shape == (32, 32, 3)
+    assert type(target) is int
+
+
+def test_shapes__test_split_may_be_empty():
+    assert len(small(test_size=0).dataset("test")) == 0
+
+
+# ---- what it depends on --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [small, small_classification])
+def test_shapes__two_instances_paint_the_same_bytes(make):
+    assert contents(make(seed=1).dataset("train")) == contents(make(seed=2).dataset("train"))
+    assert make().fingerprint() == make().fingerprint()
+
+
+@pytest.mark.parametrize("make", [small, small_classification])
+def test_shapes__independent_of_the_order_of_access(make):
+    module, other = make(), make()
+    forwards = {split: contents(module.dataset(split)) for split in ("train", "val", "test")}
+    backwards = {split: contents(other.dataset(split)) for split in ("test", "val", "train")}
+    assert forwards == backwards
+
+
+@pytest.mark.parametrize("make", [small, small_classification])
+def test_shapes__a_smaller_set_is_the_beginning_of_a_larger_one(make):
+    assert contents(make(train_size=5).dataset("train")) == contents(make().dataset("train"))[:5]
+
+
+def test_shapes__splits_and_data_seeds_share_nothing():
+    sets = [small().dataset(split) for split in ("train", "val", "test")] + [small(data_seed=1).dataset("train")]
+    pictures = [image for dataset in sets for image, _ in contents(dataset)]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_shapes__fingerprint_follows_the_labels_too():
+    clean, noisy = small(), small(label_noise=1.0)
+    assert clean.dataset("train").fingerprint() != noisy.dataset("train").fingerprint()
+    assert clean.dataset("val").fingerprint() == noisy.dataset("val").fingerprint()
+
+
+# ---- imbalance -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ratio", [1.0, 8.0])
+def test_shapes__imbalance_is_the_ratio_of_objects(ratio):
+    module = Shapes(
+        image_size=24, train_size=1500, objects=(1, 1), object_size=(0.2, 0.2), imbalance=ratio, void_border=0
+    )
+    masks = [module.dataset("train")[index][1] for index in range(1500)]
+    objects = np.bincount([mask.max() for mask in masks], minlength=6)[1:]
+    shares = ratio ** (-np.arange(5) / 4)
+    assert objects / objects.sum() == pytest.approx(shares / shares.sum(), abs=0.03)
+
+
+def test_shapes__imbalance_leaves_places_and_colours_alone():
+    equal, skewed = (small(objects=(1, 1), imbalance=ratio).dataset("train") for ratio in (1.0, 50.0))
+    same = [np.array_equal(equal[index][0], skewed[index][0]) for index in range(12)]
+    assert 0 < sum(same) < 12
+
+
+def test_shapes__classification_counts():
+    module = small_classification(train_size=310, imbalance=16.0)
+    # 310 samples in shares of 16 : 8 : 4 : 2 : 1
+    assert module.class_counts("train") == pytest.approx([160, 80, 40, 20, 10], abs=2)
+    assert module.class_counts("val") == pytest.approx([4, 4, 4, 4, 4], abs=1)
+
+
+# ---- label noise and void ------------------------------------------------------------------------------------------
+
+
+def test_shapes__label_noise_is_in_train_only():
+    clean, noisy = small(), small(label_noise=0.5)
+    assert contents(clean.dataset("val")) == contents(noisy.dataset("val"))
+    assert contents(clean.dataset("test")) == contents(noisy.dataset("test"))
+    for index in range(12):
+        (image, mask), (same, other) = clean.dataset("train")[index], noisy.dataset("train")[index]
+        assert np.array_equal(image, same)
+        # an object's label may be wrong; where objects are stays
+        assert np.array_equal(mask == 0, other == 0)
+        assert np.array_equal(mask == IGNORE, other == IGNORE)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_shapes__label_noise_is_the_share_of_wrong_labels(share):
+    clean, noisy = (small_classification(train_size=600, label_noise=noise).dataset("train") for noise in (0, share))
+    wrong = np.mean([clean[index][1] != noisy[index][1] for index in range(600)])
+    assert wrong == pytest.approx(share, abs=0.04 if 0 < share < 1 else 0)
+
+
+def test_shapes__more_label_noise_keeps_what_was_wrong():
+    targets = [
+        np.array([dataset[index][1] for index in range(50)])
+        for dataset in (small_classification(label_noise=noise).dataset("train") for noise in (0.0, 0.3, 0.6))
+    ]
+    wrong = targets[1] != targets[0]
+    assert np.array_equal(targets[2][wrong], targets[1][wrong])
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_shapes__void_border_is_where_another_owner_is_near(width):
+    bare, void = small(void_border=0).dataset("val"), small(void_border=width).dataset("val")
+    for index in range(len(bare)):
+        plain, mask = bare[index][1], void[index][1]
+        assert np.array_equal(bare[index][0], void[index][0])
+        assert np.array_equal(mask[mask != IGNORE], plain[mask != IGNORE])
+        edges = np.argwhere(plain[:, 1:] != plain[:, :-1])
+        for row, column in edges[:20]:
+            # the outline runs between two pixels: `width` of them on either side are void
+            assert (mask[row, max(column - width + 1, 0) : column + width + 1] == IGNORE).all()
+    assert (mask == IGNORE).any() == (width > 0)
+
+
+# ---- it takes an outline to tell the classes -----------------------------------------------------------------------
+
+
+def test_shapes__no_linear_classifier_of_pixels_solves_it():
+    module = Shapes(train_size=60, test_size=30, imbalance=1.0)
+    features, labels = pixels(module, "train")
+    one_hot = np.eye(6)[labels]
+    # every class weighs the same, so that calling everything background is not the best answer
+    weight = (1 / np.bincount(labels, minlength=6))[labels][:, None] ** 0.5
+    solution = np.linalg.lstsq(features * weight, one_hot * weight, rcond=None)[0]
+    features, labels = pixels(module, "test")
+    assert mean_iou(labels, (features @ solution).argmax(1)) < 0.25
+
+
+def test_shapes__colour_says_nothing_about_the_class():
+    module = ShapesClassification(train_size=500)
+    images = np.stack([module.dataset("train")[index][0] for index in range(500)])
+    labels = np.array([module.dataset("train")[index][1] for index in range(500)])
+    middle = images[:, 14:18, 14:18].mean((1, 2))
+    means = np.stack([middle[labels == label].mean(0) for label in range(4)])
+    # four standard errors of a mean of 100 draws; the ring is left out, its middle is ground
+    assert (np.abs(means - means.mean(0)) < 4 * middle.std(0) / 10).all()
+
+
+def pixels(module, split):
+    """RGB, its squares and products, and a constant, of every pixel that is not void, and its class."""
+    dataset = module.dataset(split)
+    images, masks = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
+    labels = np.stack(masks).reshape(-1)
+    rgb = np.stack(images).reshape(-1, 3)[labels != IGNORE] / 255
+    products = (rgb[:, :, None] * rgb[:, None, :]).reshape(-1, 9)
+    return np.concatenate([rgb, products, np.ones((len(rgb), 1))], 1), labels[labels != IGNORE]
+
+
+def mean_iou(labels, predictions):
+    confusion = np.bincount(labels.astype(int) * 6 + predictions, minlength=36).reshape(6, 6)
+    hits = np.diag(confusion)
+    return (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean()
+
+
+# ---- wrong values --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("image_size", 4),
+        ("train_size", 0),
+        ("val_size", 0),
+        ("test_size", -1),
+        ("objects", (3, 2)),
+        ("objects", (0, 2)),
+        ("object_size", (0.0, 0.2)),
+        ("object_size", (0.2, 0.9)),
+        ("label_noise", 1.5),
+        ("void_border", -1),
+        ("pixel_noise", -1),
+        ("imbalance", 0.5),
+        ("imbalance", float("nan")),
+    ],
+)
+def test_shapes__value_out_of_range(option, value):
+    with pytest.raises(ConfigError, match=re.escape(str(value))):
+        small(**{option: value})

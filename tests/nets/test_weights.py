@@ -1,0 +1,202 @@
+import logging
+import socket
+import time
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from lightseg.errors import ConfigError
+from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
+from lightseg.nets.weights import INCEPTION, is_file, spread
+
+LITE = "tf_efficientnet_lite0"
+FROM_TIMM = [TimmNet, FCN, SmpNet]
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory):
+    """A file of weights with names, shapes and tail of the published ones: classifier and all."""
+    torch.manual_seed(1)
+    state = {key: torch.randn_like(value.float()) for key, value in timm.create_model(LITE).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
+    save_file(state, path)
+    return str(path), state
+
+
+def left_random(module, state):
+    """The names in the module whose tensors are nowhere in the file."""
+    known = {(tuple(v.shape), float(v.float().sum())) for v in state.values()}
+    return [k for k, v in module.state_dict().items() if (tuple(v.shape), float(v.float().sum())) not in known]
+
+
+@pytest.mark.parametrize("net", FROM_TIMM)
+def test_a_file_fills_the_whole_encoder(net, lite, caplog):
+    path, state = lite
+    with caplog.at_level(logging.WARNING):
+        built = net(5, encoder=LITE, encoder_weights=path)
+    counters = [key for key in built.encoder.state_dict() if key.endswith("num_batches_tracked")]
+    assert set(left_random(built.encoder, state)) <= set(counters)
+    assert built.normalization == INCEPTION
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("net", FROM_TIMM)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_rgb_weights_are_adapted_to_other_channels(net, channels, lite):
+    path, state = lite
+    built = net(5, in_channels=channels, encoder=LITE, encoder_weights=path)
+    stem = next(v for k, v in built.encoder.state_dict().items() if k.endswith("conv_stem.weight"))
+    rgb = state["conv_stem.weight"]
+    expected = rgb.sum(1, keepdim=True) if channels == 1 else rgb[:, [0, 1, 2, 0]] * 3 / 4
+    torch.testing.assert_close(stem, expected)
+    assert [len(values) for values in built.normalization] == [channels, channels]
+
+
+def test_the_file_is_not_kept_a_second_time(lite):
+    for net in (TimmNet(5, encoder=LITE, encoder_weights=lite[0]), SmpNet(5, encoder=LITE, encoder_weights=lite[0])):
+        configs = [getattr(module, "pretrained_cfg", None) or {} for module in net.modules()]
+        assert not any(config.get("state_dict") for config in configs)
+
+
+@pytest.mark.parametrize(
+    "encoder", ["convnext_atto", "swin_tiny_patch4_window7_224", "resnet18", "vgg11_bn", "darknet53"]
+)
+@pytest.mark.slow
+def test_a_file_fills_encoders_that_timm_rewrites(encoder, tmp_path):
+    state = {
+        k: torch.randn_like(v) if v.is_floating_point() else v
+        for k, v in timm.create_model(encoder).state_dict().items()
+    }
+    torch.save({"state_dict": state}, tmp_path / "weights.pth")
+    for net in FROM_TIMM:
+        built = net(5, encoder=encoder, encoder_weights=str(tmp_path / "weights.pth"))
+        # swin recomputes its window masks; FCN adds a norm to a transformer's features, which no file has
+        assert [k for k in left_random(built.encoder, state) if "attn_mask" not in k] == []
+
+
+def test_a_classifier_may_be_missing_or_of_another_size(lite, tmp_path):
+    state = {k: v for k, v in lite[1].items() if not k.startswith("classifier.")}
+    save_file(state, tmp_path / "none.safetensors")
+    save_file(
+        {**state, "classifier.weight": torch.ones(7, 1280), "classifier.bias": torch.ones(7)},
+        tmp_path / "7.safetensors",
+    )
+    for name in ("none", "7"):
+        net = TimmNet(5, encoder=LITE, encoder_weights=str(tmp_path / f"{name}.safetensors"))
+        assert torch.equal(net.encoder.conv_stem.weight, state["conv_stem.weight"])
+
+
+@pytest.mark.parametrize("net", FROM_TIMM)
+def test_missing_and_unexpected_names_are_told(net, lite, tmp_path):
+    state = dict(lite[1])
+    state["blocks.9.conv.weight"] = state.pop("blocks.0.0.conv_pw.weight")
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(ConfigError, match=r"1 missing: blocks\.0\.0\.conv_pw\.weight; 1 unexpected: blocks\.9\.conv"):
+        net(5, encoder=LITE, encoder_weights=str(tmp_path / "broken.safetensors"))
+
+
+def test_another_shape_is_told(lite, tmp_path):
+    state = {**lite[1], "conv_stem.weight": torch.ones(32, 3, 5, 5)}
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(
+        ConfigError, match=r"1 of another shape: conv_stem.weight \(32, 3, 5, 5\) instead of \(32, 3, 3, 3\)"
+    ):
+        TimmNet(5, encoder=LITE, encoder_weights=str(tmp_path / "broken.safetensors"))
+
+
+@pytest.mark.parametrize(("net", "encoder"), [(TimmNet, "resnet18"), (SmpNet, "resnet18"), (TorchvisionNet, "alexnet")])
+def test_the_wrong_file_is_refused(net, encoder, lite):
+    with pytest.raises(ConfigError, match=f"not the weights of .*{encoder}.*lite0.safetensors"):
+        net(5, encoder=encoder, encoder_weights=lite[0])
+
+
+@pytest.mark.parametrize("net", [TimmNet, FCN, SmpNet, TorchvisionNet])
+def test_a_missing_file_is_named(net):
+    with pytest.raises(ConfigError, match=r"there is no file /nowhere/w\.safetensors"):
+        net(5, encoder="resnet18", encoder_weights="/nowhere/w.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_damaged_file_is_named(content, suffix, tmp_path):
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"damaged{suffix} cannot be read as weights"):
+        TimmNet(5, encoder_weights=str(path))
+
+
+def test_a_file_without_tensors_is_refused(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="holds no state dict"):
+        TimmNet(5, encoder_weights=str(tmp_path / "other.pth"))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_smps_own_encoder_takes_torchvisions_file(channels, tmp_path):
+    torch.manual_seed(2)
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    torch.save(state, tmp_path / "resnet18.pt")
+    net = SmpNet(5, in_channels=channels, encoder="resnet18", encoder_weights=str(tmp_path / "resnet18.pt"))
+    assert torch.equal(net.encoder.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+    rgb = state["conv1.weight"]
+    expected = {1: rgb.sum(1, keepdim=True), 3: rgb, 4: rgb[:, [0, 1, 2, 0]] * 3 / 4}[channels]
+    torch.testing.assert_close(net.encoder.conv1.weight.detach(), expected)
+    assert net.normalization == spread((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
+
+
+def test_torchvisions_file_with_its_classifiers(tmp_path):
+    state = torchvision.models.googlenet(weights=None, init_weights=False).state_dict()
+    torch.save(state, tmp_path / "googlenet.pth")
+    net = TorchvisionNet(5, in_channels=1, encoder="googlenet", encoder_weights=str(tmp_path / "googlenet.pth"))
+    torch.testing.assert_close(net.encoder.conv1.conv.weight.detach(), state["conv1.conv.weight"].sum(1, keepdim=True))
+    assert torch.equal(net.encoder.inception5b.branch1.conv.weight, state["inception5b.branch1.conv.weight"])
+    assert net.normalization == ((0.5,), (0.5,))
+
+
+def test_a_trained_encoder_moves_to_another_net(tmp_path):
+    classifier = TimmNet(5, encoder="resnet18")
+    torch.save(classifier.encoder.state_dict(), tmp_path / "mine.pt")
+    segmenter = FCN(5, encoder="resnet18", encoder_weights=str(tmp_path / "mine.pt"))
+    assert torch.equal(segmenter.encoder.layer4[0].conv1.weight, classifier.encoder.layer4[0].conv1.weight)
+
+
+@pytest.mark.parametrize(
+    ("build", "weights", "save"),
+    [
+        (lambda: TimmNet(5, encoder_weights="imagenet"), "resnet18.a1_in1k of timm", "timm.create_model"),
+        (lambda: TimmNet(5, encoder_weights="tv_in1k"), "resnet18.tv_in1k of timm", "timm.create_model"),
+        (lambda: FCN(5, encoder="resnet18", encoder_weights="imagenet"), "resnet18.a1_in1k of timm", "timm"),
+        (lambda: SmpNet(5, encoder_weights="imagenet"), "imagenet of SMP's resnet34", "get_encoder"),
+        (lambda: SmpNet(5, encoder="tu-resnet18", encoder_weights="imagenet"), "resnet18.a1_in1k of timm", "timm"),
+        (lambda: TorchvisionNet(5, encoder_weights="imagenet"), "DEFAULT of torchvision's alexnet", "get_model"),
+    ],
+)
+def test_without_a_connection_the_error_says_what_to_do_at_once(build, weights, save, monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    start = time.perf_counter()
+    with pytest.raises(ConfigError) as caught:
+        build()
+    assert time.perf_counter() - start < 10
+    first, second = str(caught.value).splitlines()
+    assert f"cannot fetch the weights {weights}" in first
+    assert save in second
+    assert "--model.net.encoder_weights encoder.safetensors" in second
+
+
+def test_names_and_files_are_told_apart():
+    assert all(map(is_file, ["w.pt", "w.pth", "./w", "dir/w.bin", "w.safetensors"]))
+    assert not any(map(is_file, ["imagenet", "a1_in1k", "IMAGENET1K_V1", "fb_in22k_ft_in1k"]))
+
+
+def test_spread():
+    assert spread((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
+    assert spread((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))
