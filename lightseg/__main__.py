@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from lightseg.compose import did_you_mean
+from lightseg.errors import did_you_mean
 
 VERBS = {"fit": "train a recipe, then load the best checkpoint again, score it and test it"}
 

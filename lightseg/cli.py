@@ -20,7 +20,7 @@ import lightseg.loggers
 import lightseg.nets
 import lightseg.optim
 from lightseg.cli_errors import explain
-from lightseg.compose import chain
+from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.tasks import Task
@@ -37,30 +37,39 @@ class _Config(ActionConfigFile):
     def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
         files = chain(value)
         parser.recipe = parser.recipe or files[-1].stem
+        parser.files += files
         for file in files:
-            parser.reading = file
+            # jsonargparse changes into the file's folder while it reads
+            parser.reading = show(file)
             ActionConfigFile.apply_config(parser, cfg, dest, str(file))
             # has been followed; in a saved config it would be followed again, from another folder
             cfg["base"] = None
+            parser.composed = cfg
         parser.reading = None
 
 
 class Parser(LightningArgumentParser):
     """Says in a line or two what is wrong, in which file, and what was probably meant."""
 
-    reading: Path | None = None
+    reading: str | None = None
     """The file that is being applied."""
+    composed: Namespace | None = None
+    """The config as the files make it."""
     recipe: str = ""
     """The name of the first `--config`: the recipe; those after it are overlays."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.files: list[Path] = []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what argparse would print and exit with."""
         if isinstance(ex, ConfigError):
             raise ex
-        raise ConfigError(explain(message, self, self.reading)) from None
+        if not self.exit_on_error:
+            # a parser inside the parser, for one class: its words become a part of the message
+            super().error(message, ex)
+        raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
 
 
 class _Escape(BaseException):

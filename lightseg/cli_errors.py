@@ -1,4 +1,195 @@
-"""Turns jsonargparse's pages about types into a line or two."""
+"""Turns jsonargparse's pages about types into a line or two: where, what, and what was probably meant."""
 
-def explain(message, parser, reading):
-    return message
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch.callbacks
+import torch
+from jsonargparse import Namespace
+
+import lightseg.callbacks
+import lightseg.data
+import lightseg.loggers
+import lightseg.nets
+import lightseg.optim
+import lightseg.tasks
+from lightseg.compose import LIBRARY, show
+from lightseg.errors import did_you_mean
+
+_OPTIONS = ["config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "print_config", "base"]
+
+_CLASSES: dict[str, Callable[[], Iterable[str]]] = {
+    "net": lambda: _subclasses(lightseg.nets.Net),
+    "model": lambda: _subclasses(lightseg.tasks.Task),
+    "data": lambda: _subclasses(lightseg.data.ImageDataModule),
+    "schedule": lambda: _subclasses(lightseg.optim.Schedule),
+    "optimizer": lambda: _subclasses(torch.optim.Optimizer),
+    "callbacks": lambda: [*lightseg.callbacks.__all__, *lightning.pytorch.callbacks.__all__],
+    "logger": lambda: lightseg.loggers.__all__,
+}
+"""What can stand where a class is named, by the last word of the key."""
+
+
+def explain(message: str, composed: Namespace | None, file: str | None, files: list[Path]) -> str:
+    """One or two lines for a person.
+
+    Args:
+        message: What jsonargparse says.
+        composed: The config as far as it was composed; tells which class an unknown option was meant for.
+        file: The file that was being read, if it was a file.
+        files: All files that were read; jsonargparse finds some mistakes only when it puts them together.
+    """
+    descriptions = (describe(message, composed or Namespace()) for describe in _DESCRIBE)
+    text = next(filter(None, descriptions), " ".join(message.split())[:500])
+    if file is None and not message.startswith("unrecognized"):
+        quoted = re.findall(r"'(\w+)'", text)
+        file = next((show(each) for each in reversed(files) for word in quoted if _states(each, word)), None)
+    return f"{file}: {text}" if file else text
+
+
+def _unknown_option(message: str, composed: Namespace) -> str | None:
+    if found := re.match(r"unrecognized arguments: (\S+)", message):
+        argument = found[1].partition("=")[0]
+        if not argument.startswith("--"):
+            return f"'{argument}' belongs to no option; options start with --"
+        key = argument[2:].rstrip("+")
+    elif found := re.search(r"Group '(.+?)' does not accept option '(.+?)'", message):
+        key = f"{found[1]}.{found[2]}"
+    elif found := re.search(r"Option '(.+?)' is not accepted", message):
+        path = _path(message)
+        key = path if path.endswith(found[1]) else ".".join(filter(None, (path, found[1])))
+    else:
+        return None
+    section, _, option = key.replace(".init_args", "").rpartition(".")
+    if section and section.partition(".")[0] not in _OPTIONS:
+        # the first word is wrong; the rest of the key says nothing
+        section, _, option = "", "", section.partition(".")[0]
+    choices = _options_of(section, composed, message)
+    owner = f"{section}: " if section else ""
+    return f"{owner}no option '{option}'{did_you_mean(option, choices)}"
+
+
+def _unknown_class(message: str, _composed: Namespace) -> str | None:
+    found = re.search(r"Expected a dot import path string: (\S+)", message)
+    if found and not re.search(r"Expected a <class '(int|float|bool)'>", message):
+        key = _path(message)
+        names = sorted(_CLASSES.get(key.rpartition(".")[2], list)())
+        listed = f"\navailable: {', '.join(names)}" if 0 < len(names) <= 30 else ""
+        return f"{key}: no class '{found[1]}'{did_you_mean(found[1], names)}{listed}{_blocks(key)}"
+    found = re.search(r"Multiple subclasses with name (\S+)\. .*?: (.+)", message)
+    if found:
+        return f"{_path(message)}: several classes are called {found[1]}; name one in full: {found[2]}"
+    found = re.search(r"Problem with given class_path '([\w.]+)':\s*(.*(?:No module named|has no attribute).*)", message)
+    if found:
+        module, _, name = found[1].rpartition(".")
+        return f"{_path(message)}: {found[1]}: {found[2]}{did_you_mean(name, _public_names(module))}"
+    found = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
+    if found and "Option" not in message:
+        return f"{_path(message)}: {found[1]} is not a {found[2]}"
+    return None
+
+
+def _missing(message: str, _composed: Namespace) -> str | None:
+    found = re.search(r"the following arguments are required: (.+)", message)
+    if not found:
+        return None
+    owner = _path(message)
+    keys = [f"{owner}.{key}" if owner else key for key in re.split(r",\s*", found[1].strip())]
+    return f"{', '.join(keys)}: not given{_blocks(keys[0])}"
+
+
+def _wrong_type(message: str, _composed: Namespace) -> str | None:
+    expected = list(dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", message, re.MULTILINE)))
+    given = next(
+        filter(None, (re.search(p, message, re.M) for p in (r"val='(.+?)'\)", r"Got value: (.+)$", r"Given value: (.+)$"))),
+        None,
+    )
+    if not expected or not given:
+        return None
+    kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
+    wanted = " or ".join(dict.fromkeys(kinds)) or "nothing"
+    literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))
+    choices = [str(choice) for literal in literals for choice in ast.literal_eval(f"[{literal}]")]
+    return f"{_path(message)}: {given[1].strip()} is not {wanted}{did_you_mean(given[1].strip(), choices)}"
+
+
+_DESCRIBE = (_unknown_option, _unknown_class, _missing, _wrong_type)
+
+
+def _states(file: Path, option: str) -> bool:
+    """Whether a file gives an option."""
+    return bool(re.search(rf"(?<!\w){re.escape(option)}\s*:", file.read_text()))
+
+
+def _path(message: str) -> str:
+    """The key that the message is about, as it is written on the command line: `model.net.width`."""
+    keys = re.findall(r'Parser key "(.+?)"', message)
+    nested = re.findall(r"^  Given value: NestedArg\(key='(.+?)'", message, re.MULTILINE)
+    if nested and keys:
+        return f"{keys[0]}.{nested[-1]}".replace(".init_args", "")
+    # the branches of a union repeat a key
+    return ".".join(dict.fromkeys(keys)).replace(".init_args", "")
+
+
+def _options_of(section: str, composed: Namespace, message: str) -> list[str]:
+    """What may stand under a key: the options of the class that is configured there."""
+    if not section:
+        return _OPTIONS
+    if section == "trainer":
+        return list(inspect.signature(lightning.Trainer.__init__).parameters)
+    stated = re.findall(r"Given value: \{'class_path': '([\w.]+)'", message)
+    key = section.replace(".", ".init_args.")
+    class_path = stated[0] if stated else (composed.get(key) or Namespace()).get("class_path", "")
+    module, _, name = str(class_path).rpartition(".")
+    kind = getattr(_module(module), name, None)
+    return list(_parameters(kind)) if inspect.isclass(kind) else []
+
+
+def _parameters(kind: type) -> dict[str, Any]:
+    """Names of the constructor's parameters, those that `**kwargs` pass on included."""
+    names: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if "__init__" in vars(base) and base.__module__.partition(".")[0] not in ("builtins", "abc"):
+            parameters = inspect.signature(base.__init__).parameters
+            names |= parameters
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+    return {name: None for name in names if name not in ("self", "kwargs", "args")}
+
+
+def _blocks(key: str) -> str:
+    """The ready-made blocks for `data` and `net`."""
+    word = key.rpartition(".")[2]
+    folder = f"configs/{'net' if word == 'model' else word}"
+    names = sorted(path.stem for path in (LIBRARY / folder).glob("*.yaml"))
+    return f"\navailable in {folder}: {', '.join(names)}" if names else ""
+
+
+def _plain_type(text: str) -> str:
+    if literals := re.findall(r"Literal\[(.+?)\]", text):
+        return f"one of {literals[0]}"
+    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list"}.get(
+        name := re.sub(r"<class '(.+)'>", r"\1", text).rpartition(".")[2], name
+    )
+
+
+def _module(name: str) -> Any:
+    import sys
+
+    return sys.modules.get(name)
+
+
+def _public_names(module: str) -> list[str]:
+    return [name for name in dir(_module(module)) if not name.startswith("_")] if _module(module) else []
+
+
+def _subclasses(kind: type) -> list[str]:
+    """Names of all public, concrete subclasses that have been imported."""
+    below = list(kind.__subclasses__())
+    for each in below:
+        below += each.__subclasses__()
+    return [each.__name__ for each in below if not inspect.isabstract(each) and not re.match("_|Lazy", each.__name__)]

@@ -3,15 +3,13 @@
 Imports nothing heavy, so that a missing file or a slip in YAML is reported at once.
 """
 
-import difflib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, did_you_mean
 
 _HERE = Path(__file__).resolve().parent
 LIBRARY = _HERE.parent if (_HERE.parent / "configs").is_dir() else _HERE
@@ -66,13 +64,6 @@ def read(path: Path) -> dict[str, Any]:
 def show(path: Path) -> str:
     """A path as the user would type it: relative where it lies below the working directory."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing where no choice is near."""
-    names = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:

@@ -1,5 +1,8 @@
 """The errors that a user meets: one clear message and an exit code, never a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class LightsegError(Exception):
     """A failure that lightseg foresaw; `str(error)` is the whole message for the user."""
@@ -23,3 +26,10 @@ class DataError(UserError):
 
 class RunError(LightsegError):
     """The run itself failed: the loss diverged, or the best checkpoint did not give its number back."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean X?`, or nothing where no choice is near."""
+    names = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"; did you mean {names[near[0]]}?" if near else ""

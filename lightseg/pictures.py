@@ -83,7 +83,8 @@ def segmentation_examples(
     """One row per image: image, truth, prediction, and where they differ."""
     figure = _figure(11, 2.3 * len(examples) + 0.7)
     grid = figure.subplots(len(examples), 4, squeeze=False)
-    titles = ("image", "truth", "prediction", "errors (red)")
+    for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
+        axis.set_title(title, fontsize=9)
     for row, example in zip(grid, examples, strict=True):
         shown = (
             example.image,
@@ -91,9 +92,8 @@ def segmentation_examples(
             colorize(example.prediction, palette),
             _errors(example),
         )
-        for axis, picture, title in zip(row, shown, titles, strict=True):
+        for axis, picture in zip(row, shown, strict=True):
             axis.imshow(picture)
-            axis.set_title(title if row is grid[0] else "", fontsize=9)
             axis.set_axis_off()
     legend = [Patch(facecolor=np.divide(color, 255), edgecolor="grey") for color in (*palette, _VOID)]
     figure.legend(legend, [*classes, "void"], loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.masks import Color, palette_colors, read_mask
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255
+from lightseg.data.masks import Color, palette_colors, read_mask
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
@@ -65,8 +65,10 @@ class LabelMap:
         }
         if values is None and not colors:
             named = {class_id: class_id for class_id in range(len(self.classes))}
-        _require_all(named if values is not None else {}, self.classes, "values")
-        _require_all(painted, self.classes, "colors")
+        if values is not None:
+            _require_all(named, self.classes, "values")
+        elif colors:
+            _require_all(painted, self.classes, "colors")
         void_values = [entry for entry in ignore or [] if isinstance(entry, int)]
         void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
         if ignore is None and IGNORE not in named:
@@ -74,7 +76,9 @@ class LabelMap:
         self._implicit = values is None and not colors and ignore is None
         self._values, self._colors = _with_void(named, void_values), _with_void(painted, void_colors)
         if any(not 0 <= value < _VALUES for value in self._values):
-            raise ConfigError(f"values, ignore: {sorted(self._values)}: a mask value lies in 0..{_VALUES - 1}")
+            raise ConfigError(
+                f"data.values, data.ignore: {sorted(self._values)}: a mask value lies in 0..{_VALUES - 1}"
+            )
         self._value_table = _table(self._values, _VALUES)
         # 2^24 entries, of which the system backs only the touched pages with memory
         self._color_table = _table({_packed(color): i for color, i in self._colors.items()}, _COLORS if painted else 0)
@@ -144,17 +148,17 @@ def _one_rgb(color: object) -> Color:
     match color:
         case [int(red), int(green), int(blue)] if all(0 <= part <= 255 for part in (red, green, blue)):
             return red, green, blue
-    raise ConfigError(f"colors: {color} is not an RGB colour such as [128, 64, 128]")
+    raise ConfigError(f"data.colors: {color} is not an RGB colour such as [128, 64, 128]")
 
 
 def _checked_classes(classes: Sequence[str]) -> list[str]:
     twice = [name for name, times in Counter(classes).items() if times > 1]
     if twice:
-        raise ConfigError(f"classes: {', '.join(twice)} is there twice; to merge, give one class several values")
+        raise ConfigError(f"data.classes: {', '.join(twice)} is there twice; to merge, give one class several values")
     if len(classes) < 2:
-        raise ConfigError(f"classes: {list(classes)}: at least two are needed; name the background too")
+        raise ConfigError(f"data.classes: {list(classes)}: at least two are needed; name the background too")
     if len(classes) > MAX_CLASSES:
-        raise ConfigError(f"classes: {len(classes)} are too many; {MAX_CLASSES} fit into a byte beside void")
+        raise ConfigError(f"data.classes: {len(classes)} are too many; {MAX_CLASSES} fit into a byte beside void")
     return list(classes)
 
 
@@ -163,19 +167,21 @@ def _id_of(name: str, classes: list[str], option: str) -> int:
         return classes.index(name)
     near = difflib.get_close_matches(name, classes, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"classes are {', '.join(classes)}"
-    raise ConfigError(f"{option}: {name!r} is not among the classes; {hint}")
+    raise ConfigError(f"data.{option}: {name!r} is not among the classes; {hint}")
 
 
 def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) -> None:
     missing = [name for class_id, name in enumerate(classes) if class_id not in declared.values()]
-    if declared and missing:
-        raise ConfigError(f"{option}: nothing is declared for {', '.join(missing)}; a class needs at least one entry")
+    if missing:
+        raise ConfigError(
+            f"data.{option}: nothing is declared for {', '.join(missing)}; a class needs at least one entry"
+        )
 
 
 def _with_void(declared: dict[_K, int], void: list[_K]) -> dict[_K, int]:
     both = [key for key in void if declared.get(key, IGNORE) != IGNORE]
     if both:
-        raise ConfigError(f"ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one")
+        raise ConfigError(f"data.ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one")
     return {**declared, **dict.fromkeys(void, IGNORE)}
 
 

@@ -32,7 +32,9 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
     """
     wanted = {split: share for split, share in fractions.items() if share}
     if any(share < 0 for share in wanted.values()) or sum(wanted.values()) >= 1:
-        raise ConfigError(f"val_fraction, test_fraction: {list(fractions.values())} must be positive and sum below 1")
+        raise ConfigError(
+            f"data.val_fraction, data.test_fraction: {list(fractions.values())} must be positive and sum below 1"
+        )
     members: dict[str, list[Pair]] = {}
     for pair, group in sorted(zip(pairs, groups, strict=True)):
         members.setdefault(group, []).append(pair)
@@ -75,6 +77,8 @@ def list_split(root: Path, pairs: Sequence[Pair], lists: Mapping[Split, str]) ->
             raise DataError(f"{path}: the list of the {split} split does not exist")
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         entries = [line for line in lines if line and not line.startswith("#")]
+        if not entries:
+            raise DataError(f"{path}: the list of the {split} split names no image")
         result[split] = list(dict.fromkeys(_known(path, entry, known) for entry in entries))
     require_disjoint(root, result, [pair.name for pair in pairs], pairs)
     return result
@@ -92,13 +96,17 @@ def groups_of(pairs: Sequence[Pair], pattern: str | None) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"group: {pattern!r} is not a regular expression: {error}") from None
+        raise ConfigError(f"data.group: {pattern!r} is not a regular expression: {error}") from None
     if not expression.groups:
-        raise ConfigError(f"group: {pattern!r} needs parentheses around the name of the group, such as '(.*)_\\d+'")
+        raise ConfigError(
+            f"data.group: {pattern!r} needs parentheses around the name of the group, such as '(.*)_\\d+'"
+        )
     found = [expression.search(pair.image) for pair in pairs]
     unmatched = [pair.image for pair, match in zip(pairs, found, strict=True) if match is None]
     if unmatched:
-        raise DataError(f"group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(pairs)} images)")
+        raise DataError(
+            f"data.group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(pairs)} images)"
+        )
     return [str(match.group(1)) for match in found if match]
 
 

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
-from lightseg.nets.timm_encoder import TimmEncoder, reference
+from lightseg.nets.timm_encoder import TimmEncoder, image_sides, reference
+from lightseg.nets.unused import freeze_unused
 
 _FINEST = {"32s": 32, "16s": 16, "8s": 8}
 
@@ -19,7 +20,7 @@ class FCN(Net):
     arXiv:1411.4038. Changed: upsampling is bilinear, where the paper learns a deconvolution that starts bilinear (it
     fixes the last one, and found no gain in learning it; bilinear takes any size and leaves no checkerboard); the trunk
     is a VGG of two convolutions per stage with batch normalisation, or any encoder of timm, without the 4096-wide fc6
-    and fc7.
+    and fc7; layers of an encoder that no score depends on do not require gradients.
 
     Args:
         num_classes: Number of logits per pixel.
@@ -51,20 +52,20 @@ class FCN(Net):
         super().__init__()
         if variant not in _FINEST:
             raise ConfigError(f"FCN has no variant {variant!r}: choose one of {', '.join(_FINEST)}.")
-        finest = _FINEST[variant]
-        if encoder is None:
-            if encoder_weights is not None:
-                raise ConfigError("--model.net.encoder_weights needs --model.net.encoder: the plain trunk has none.")
-            self.encoder = _Trunk(in_channels, width, finest)
-            channels, self.stride = self.encoder.channels, 32
-        else:
+        if encoder is not None:
             request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
-            levels = _levels(request, finest, variant)
-            self.encoder = request.build(in_channels, features_only=True, out_indices=levels)
-            info: Any = self.encoder.feature_info
-            channels, self.stride = info.channels(), max(info.reduction())
+            self.encoder = request.build(in_channels, features_only=True, out_indices=_levels(request, variant))
             self.normalization = request.normalization
-        self.scores = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in channels)
+        elif encoder_weights is None:
+            self.encoder = _Trunk(in_channels, width, _FINEST[variant])
+        else:
+            raise ConfigError("--model.net.encoder_weights needs --model.net.encoder: the plain trunk has none.")
+        info: Any = self.encoder.feature_info
+        self.stride = max(info.reduction())
+        self.channels_last = getattr(self.encoder, "output_fmt", "NCHW") == "NHWC"
+        self.scores = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for channels in info.channels())
+        if encoder is not None:
+            freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, request.kwargs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.
@@ -75,7 +76,9 @@ class FCN(Net):
         Returns:
             Logits `(N, num_classes, H, W)`.
         """
-        features = self.encoder(x)
+        features: list[Tensor] = self.encoder(x)
+        if self.channels_last:
+            features = [feature.permute(0, 3, 1, 2) for feature in features]
         logits: Tensor = self.scores[-1](features[-1])
         for score, feature in zip(reversed(self.scores[:-1]), reversed(features[:-1]), strict=True):
             logits = score(feature) + _resize(logits, feature)
@@ -90,7 +93,7 @@ class _Trunk(nn.Module):
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.stages = nn.ModuleList(_stage(i, o) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True))
         self.first = finest.bit_length() - 2
-        self.channels = widths[self.first :]
+        levels = [{"num_chs": w, "reduction": 2 ** (i + 1), "module": f"stages.{i}"} for i, w in enumerate(widths)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []

@@ -4,12 +4,12 @@ import inspect
 import warnings
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net, Normalization, did_you_mean, first_line
-from lightseg.nets.timm_encoder import TimmEncoder, forget_source, reference
+from lightseg.nets.timm_encoder import TimmEncoder, forget_source, image_sides, reference
+from lightseg.nets.unused import freeze_unused
 from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
 
 # SMP's own encoders that were not trained with ImageNet's mean and std, by the beginning of their names
@@ -66,16 +66,22 @@ class SmpNet(Net):
         _check_options(arch, name, options)
         if arch == "dpt":
             options = _dpt_options(name, encoder, options)
-        options |= {"in_channels": in_channels, "classes": num_classes}
+        shape = {"in_channels": in_channels, "classes": num_classes}
         if name.startswith("tu-"):
-            model, self.normalization = _with_timm(arch, name, encoder_weights, options)
+            request = TimmEncoder.request(name[3:], encoder_weights, in_channels, options)
+            options, self.normalization = request.kwargs, request.normalization
+            model = _with_timm(arch, request, shape)
         else:
-            model, self.normalization = _with_smp(arch, name, encoder_weights, options)
+            model, self.normalization = _with_smp(arch, name, encoder_weights, {**options, **shape})
         self.encoder: nn.Module = model.encoder
         self.decoder: nn.Module = model.decoder
         self.head: nn.Module = model.segmentation_head
-        self.stride = int(model.encoder.output_stride)
-        self._freeze_unused(in_channels, options.get("img_size"), f"{arch} with encoder {encoder}")
+        # DPT halves its encoder's grid once more, and must get the same grid back when it doubles it
+        self.stride = int(model.encoder.output_stride) * (2 if arch == "dpt" else 1)
+        try:
+            freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, options))
+        except Exception as error:
+            raise ConfigError(f"SMP's {arch} with encoder {encoder} does not run: {first_line(error)}") from error
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.
@@ -91,33 +97,6 @@ class SmpNet(Net):
         decoded = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
         logits: Tensor = self.head(decoded)
         return logits
-
-    def _freeze_unused(self, in_channels: int, img_size: Any, what: str) -> None:
-        """Ask no gradient of parameters that the output does not depend on: distributed training refuses them."""
-        config = getattr(getattr(self.encoder, "model", None), "pretrained_cfg", None) or {}
-        fixed = config.get("fixed_input_size")
-        sides = img_size or (config["input_size"][-2:] if fixed else 8 * self.stride)
-        height, width = (sides, sides) if isinstance(sides, int) else sides
-        try:
-            unused = _unused(self, torch.empty(1, in_channels, height, width, device="meta"))
-        # an operation without a rule for tensors that have no data: then nothing is known
-        except NotImplementedError:
-            return
-        except Exception as error:
-            raise ConfigError(f"SMP's {what} does not run: {first_line(error)}") from error
-        for name in unused:
-            self.get_parameter(name).requires_grad_(False)
-
-
-def _unused(net: nn.Module, x: Tensor) -> list[str]:
-    """Return the names of the parameters that the output does not depend on, from a run without data."""
-    parameters = {name: torch.empty_like(p, device="meta").requires_grad_() for name, p in net.named_parameters()}
-    buffers = {name: b.to("meta") for name, b in net.named_buffers()}
-    training = net.training
-    output = torch.func.functional_call(net.eval(), {**parameters, **buffers}, (x,))
-    net.train(training)
-    gradients = torch.autograd.grad(output.sum(), list(parameters.values()), allow_unused=True)
-    return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
 
 
 def _arch(arch: str) -> str:
@@ -166,21 +145,18 @@ def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, 
         raise ConfigError(
             f"dpt needs a vision transformer of timm as encoder, such as vit_tiny_patch16_224; {encoder} is none."
         )
-    # the classifier would be there, and never used
-    options = {"num_classes": 0, **options}
     return options if config.num_prefix_tokens else {"decoder_readout": "ignore", **options}
 
 
-def _with_timm(
-    arch: str, name: str, encoder_weights: str | None, options: dict[str, Any]
-) -> tuple[Any, Normalization | None]:
-    request = TimmEncoder.request(name[3:], encoder_weights, options["in_channels"])
-    extra = {key: value for key, value in request.kwargs.items() if key != "pretrained"}
+def _with_timm(arch: str, request: TimmEncoder, shape: dict[str, Any]) -> Any:
+    options = {**request.kwargs, **shape}
+    # SMP fetches weights for anything but None, False too
+    weights = options.pop("pretrained", None)
+    if arch == "dpt":
+        # the classifier would be there, and never used
+        options["num_classes"] = 0
     with request.loading():
-        # SMP fetches weights for anything but None, False too
-        weights = True if "pretrained" in request.kwargs else None
-        model = _create(arch, f"tu-{request.name}", weights, {**extra, **options})
-    return forget_source(model), request.normalization
+        return forget_source(_create(arch, f"tu-{request.name}", weights, options))
 
 
 def _with_smp(

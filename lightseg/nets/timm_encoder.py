@@ -117,6 +117,23 @@ def forget_source(model: nn.Module) -> nn.Module:
     return model
 
 
+def image_sides(encoder: nn.Module, stride: int, kwargs: dict[str, Any]) -> tuple[int, int]:
+    """Return the height and width of an image that a built encoder takes: its own if it takes no other.
+
+    Args:
+        encoder: A timm model, or a module with one as `model`.
+        stride: The sides must be multiples of it.
+        kwargs: The arguments that the encoder was built with.
+    """
+    config = getattr(getattr(encoder, "model", encoder), "pretrained_cfg", None) or {}
+    sides = kwargs.get("img_size")
+    # a transformer told to take any size takes one that suits the net around it, which its own may not
+    if sides is None and config.get("fixed_input_size") and not kwargs.get("dynamic_img_size"):
+        sides = config["input_size"][-2:]
+    sides = sides or 8 * stride
+    return (sides, sides) if isinstance(sides, int) else (sides[0], sides[1])
+
+
 def reference(name: str, **kwargs: Any) -> nn.Module:
     """Build a timm model without memory for its weights, to read names, shapes and sizes from."""
     import timm

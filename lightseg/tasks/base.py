@@ -1,12 +1,12 @@
 """What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import lightning as L
 import numpy as np
 import torch
+from jsonargparse import lazy_instance
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric
 from lightseg.data.base import Batch, ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.imbalance import Scheme, class_weights
-from lightseg.losses import build_loss, check_weightable
+from lightseg.losses import LossSpec, build_loss, check_weightable
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
 from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
@@ -31,8 +31,8 @@ class Task(L.LightningModule, ABC):
         net: Any module that turns `(N, C, H, W)` float images into logits; its `num_classes` and `in_channels` follow
             the data.
         classes: Class names; follow the data.
-        loss: Names of losses with their coefficients, `{ce: 1.0, dice: 0.5}`, or with their own arguments,
-            `{tversky: {weight: 1.0, alpha: 0.3}}`.
+        loss: One loss by name (ce, focal, sigmoid_focal, dice, jaccard, tversky, lovasz, mse, ohem), several with
+            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
         class_weights: How rare classes weigh in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
         optimizer: Any torch optimiser.
@@ -52,10 +52,10 @@ class Task(L.LightningModule, ABC):
         self,
         net: Net | nn.Module,
         classes: list[str],
-        loss: dict[str, float | dict[str, float]] | None = None,
+        loss: str | dict[str, float | dict[str, float]] = "ce",
         class_weights: Scheme | list[float] | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: Schedule | None = None,
+        schedule: Schedule = lazy_instance(WarmupCosine),  # noqa: B008 - shown by --help, built when used
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
         mean: list[float] | None = None,
@@ -65,12 +65,12 @@ class Task(L.LightningModule, ABC):
     ) -> None:
         super().__init__()
         self.net, self.classes = net, list(classes)
-        self.loss_spec: Mapping[str, float | Mapping[str, float]] = loss or {"ce": 1.0}
+        self.loss_spec: LossSpec = {loss: 1.0} if isinstance(loss, str) else loss
         self.loss = build_loss(self.loss_spec, None)
         self.weighting = class_weights
         if class_weights is not None:
             check_weightable(self.loss_spec)
-        self.make_optimizer, self.schedule = optimizer, schedule or WarmupCosine()
+        self.make_optimizer, self.schedule = optimizer, schedule
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
         self._check_encoder_options()
         self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(1, -1, 1, 1))

@@ -16,7 +16,7 @@ ARCHS = {
     "pan": 16,
     "upernet": 32,
     "segformer": 32,
-    "dpt": 16,
+    "dpt": 32,
 }
 
 
@@ -71,7 +71,7 @@ def test_a_plain_timm_name_is_timms_encoder():
 
 
 def test_layers_that_the_architecture_does_not_reach_require_no_gradient():
-    net = SmpNet(2, arch="pspnet", encoder="resnet18")
+    net = SmpNet(3, arch="pspnet", encoder="resnet18")
     frozen = {key.split(".")[1] for key, p in net.named_parameters() if not p.requires_grad}
     assert frozen == {"layer3", "layer4"}
     assert net.training
@@ -79,7 +79,7 @@ def test_layers_that_the_architecture_does_not_reach_require_no_gradient():
 
 
 def test_dpt_without_prefix_tokens_ignores_them():
-    check(SmpNet(3, arch="dpt", encoder="vit_medium_patch16_gap_240", kwargs={"depth": 4}))
+    check(SmpNet(3, arch="dpt", encoder="vit_medium_patch16_gap_240"))
 
 
 def test_arguments_reach_smp():

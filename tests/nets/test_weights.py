@@ -72,7 +72,8 @@ def test_a_file_fills_encoders_that_timm_rewrites(encoder, tmp_path):
     }
     torch.save({"state_dict": state}, tmp_path / "weights.pth")
     for net in FROM_TIMM:
-        built = net(5, encoder=encoder, encoder_weights=str(tmp_path / "weights.pth"))
+        name = f"tu-{encoder}" if net is SmpNet else encoder
+        built = net(5, encoder=name, encoder_weights=str(tmp_path / "weights.pth"))
         # swin recomputes its window masks; FCN adds a norm to a transformer's features, which no file has
         assert [k for k in left_random(built.encoder, state) if "attn_mask" not in k] == []
 
