@@ -103,8 +103,8 @@ def _texture(rng: np.random.Generator, height: int, width: int, color: Color) ->
     pattern -= 1
     ramp = _ramp(height, width, rng.uniform(0, 2 * math.pi))
     if rng.random() < 0.5:
-        period = np.float32(rng.uniform(0.06, 0.2) * 96)
-        pattern = 0.4 * pattern + (np.abs((ramp * max(height, width) / period + rng.random()) % 2 - 1) - 0.5)
+        stripes = ramp * (max(height, width) / rng.uniform(6, 20)) + rng.random()
+        pattern = 0.4 * pattern + (np.abs(stripes % 2 - 1) - 0.5)
     else:
         pattern += ramp - 0.5
     # lighter and darker, and a little towards another hue

@@ -199,9 +199,11 @@ def _sizes(train: int, val: int, test: int) -> dict[Split, int]:
 
 
 def _check_common(image_size: int, object_size: tuple[float, float], label_noise: float, pixel_noise: int) -> None:
-    _check("image_size", image_size >= 8, image_size, "8 or more")
+    _check("image_size", image_size >= 16, image_size, "16 or more")
     least, greatest = object_size
-    _check("object_size", 0 < least <= greatest <= 0.5, object_size, "the least and the greatest, within 0 and 0.5")
+    # an object smaller than a pixel may leave no trace
+    fine = 1 / image_size <= least <= greatest <= 0.5
+    _check("object_size", fine, object_size, f"the least and the greatest, within {1 / image_size:.3f} and 0.5")
     _check("label_noise", 0 <= label_noise <= 1, label_noise, "a share within 0 and 1")
     _check("pixel_noise", 0 <= pixel_noise <= 255, pixel_noise, "a value within 0 and 255")
 

@@ -52,18 +52,22 @@ class FCN(Net):
         super().__init__()
         if variant not in _FINEST:
             raise ConfigError(f"FCN has no variant {variant!r}: choose one of {', '.join(_FINEST)}.")
-        if encoder is not None:
-            request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
-            self.encoder = request.build(in_channels, features_only=True, out_indices=_levels(request, variant))
-            self.normalization = request.normalization
-        elif encoder_weights is None:
-            self.encoder = _Trunk(in_channels, width, _FINEST[variant])
+        if encoder is None:
+            if encoder_weights is not None:
+                raise ConfigError("--model.net.encoder_weights needs --model.net.encoder: the plain trunk has none.")
+            trunk = _Trunk(in_channels, width, _FINEST[variant])
+            self.encoder, self.stride, self.channels_last, channels = trunk, 32, False, trunk.channels
         else:
-            raise ConfigError("--model.net.encoder_weights needs --model.net.encoder: the plain trunk has none.")
-        info: Any = self.encoder.feature_info
-        self.stride = max(info.reduction())
-        self.channels_last = getattr(self.encoder, "output_fmt", "NCHW") == "NHWC"
-        self.scores = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for channels in info.channels())
+            request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
+            model: Any = request.build(in_channels, features_only=True, out_indices=_levels(request, variant))
+            self.encoder, self.stride, channels = (
+                model,
+                max(model.feature_info.reduction()),
+                model.feature_info.channels(),
+            )
+            self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+            self.normalization = request.normalization
+        self.scores = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in channels)
         if encoder is not None:
             freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, request.kwargs))
 
@@ -93,7 +97,7 @@ class _Trunk(nn.Module):
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.stages = nn.ModuleList(_stage(i, o) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True))
         self.first = finest.bit_length() - 2
-        levels = [{"num_chs": w, "reduction": 2 ** (i + 1), "module": f"stages.{i}"} for i, w in enumerate(widths)]
+        self.channels = widths[self.first :]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
@@ -112,19 +116,18 @@ def _stage(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
-def _levels(request: TimmEncoder, finest: int, variant: str) -> list[int]:
-    """Return the indices of the encoder's last features at each stride from `finest` on."""
+def _levels(request: TimmEncoder, variant: str) -> list[int]:
+    """Return the indices of the encoder's last features at each stride from the variant's on."""
     try:
-        info: Any = reference(request.name, features_only=True).feature_info
-    except (AttributeError, RuntimeError, AssertionError, IndexError) as error:
-        raise ConfigError(
-            f"timm's {request.name} gives no feature maps; choose another --model.net.encoder."
-        ) from error
-    last = {stride: index for index, stride in enumerate(info.reduction())}
-    if finest not in last:
-        strides = ", ".join(map(str, sorted(last)))
-        raise ConfigError(f"FCN-{variant} needs features at stride {finest}; {request.name} has strides {strides}.")
-    return [last[stride] for stride in sorted(last) if stride >= finest]
+        strides: list[int] = reference(request.name, features_only=True).feature_info.reduction()
+    # timm has no one way to say that a model gives no feature maps
+    except Exception as error:
+        raise ConfigError(f"timm's {request.name} gives no feature maps: choose another encoder.") from error
+    last = {stride: index for index, stride in enumerate(strides)}
+    if _FINEST[variant] not in last:
+        known = ", ".join(map(str, sorted(last)))
+        raise ConfigError(f"FCN-{variant} needs features at stride {variant[:-1]}; {request.name} has strides {known}.")
+    return [last[stride] for stride in sorted(last) if stride >= _FINEST[variant]]
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

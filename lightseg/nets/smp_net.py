@@ -140,7 +140,7 @@ def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
 
 
 def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, Any]:
-    config: Any = reference(name[3:]) if name.startswith("tu-") else None
+    config = reference(name[3:]) if name.startswith("tu-") else None
     if not hasattr(config, "num_prefix_tokens"):
         raise ConfigError(
             f"dpt needs a vision transformer of timm as encoder, such as vit_tiny_patch16_224; {encoder} is none."

@@ -134,13 +134,13 @@ def image_sides(encoder: nn.Module, stride: int, kwargs: dict[str, Any]) -> tupl
     return (sides, sides) if isinstance(sides, int) else (sides[0], sides[1])
 
 
-def reference(name: str, **kwargs: Any) -> nn.Module:
+def reference(name: str, **kwargs: Any) -> Any:
     """Build a timm model without memory for its weights, to read names, shapes and sizes from."""
     import timm
 
     try:
         with torch.device("meta"):
-            model: nn.Module = timm.create_model(name, **kwargs)
+            model = timm.create_model(name, **kwargs)
     # a few models compute with values while they are built
     except (NotImplementedError, RuntimeError):
         model = timm.create_model(name, **kwargs)

@@ -1,0 +1,68 @@
+# Every target makes its own environment when it is missing: python3 with pip, and make, are all it takes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := .cache/uv/bin/uv
+LOCK := .requirements/$(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+READY := $(VENV)/.ready
+export UV_PYTHON_DOWNLOADS = never
+export UV_COMPILE_BYTECODE = 1
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv-cache
+# bytecode makes every start twice as fast
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint type format bench requirements clean
+
+help:  ## show what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+install: $(READY)  ## make the environment in .venv: exactly the tested versions, checked by hash
+
+demo: $(READY)  ## train the demo recipe and show its table (about three minutes on two cores)
+	$(BIN)/python -m lightseg.fit --config experiments/shapes/unet.yaml
+
+test: $(READY)  ## run the fast tests
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+test-slow: $(READY)  ## run the slow tests: every recipe, several processes, signals
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(READY)  ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(READY)  ## check types
+	$(BIN)/mypy
+
+format: $(READY)  ## mend what can be mended of style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure lightseg against a hand-written PyTorch loop
+	$(BIN)/python experiments/benchmarks/overhead.py
+
+requirements: $(UV)  ## resolve the newest versions anew and write their hashes
+	for minor in 11 12 13; do \
+	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
+	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
+	done
+	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
+	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/uv.txt
+
+clean:  ## remove the environment and every cache; runs are kept
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache dist build
+
+$(UV): .requirements/uv.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .cache/uv \
+	  --require-hashes --requirement .requirements/uv.txt
+	touch $(UV)
+
+$(LOCK):
+	@echo "lightseg supports Python 3.11 to 3.13; this is $$($(PYTHON) --version). Try: make install PYTHON=python3.13"; exit 2
+
+$(READY): $(UV) $(LOCK) pyproject.toml
+	$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
