@@ -7,7 +7,6 @@ LOCK := .requirements/$(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.ver
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
-export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv-cache
 # bytecode makes every start twice as fast
 unexport PYTHONDONTWRITEBYTECODE
 

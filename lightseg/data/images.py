@@ -25,10 +25,11 @@ Image.MAX_IMAGE_PIXELS = None
 def read_image(path: Path | str, channels: int = 3) -> Array:
     """Read one image as `(H, W, channels)`: uint8, or float32 for deeper files.
 
-    With 3 channels, grey is repeated, alpha dropped and a palette looked up; with 1, colour becomes grey; any other
-    number needs a TIFF or `.npy` file with just that many, channel-first or channel-last. 16-bit values are divided by
-    65535, floating-point values are taken as they are. A JPEG is turned the way its EXIF orientation shows it: that is
-    how annotation tools display it, and if a mask was drawn otherwise, the sizes disagree and the size check says so.
+    With 3 channels, grey is repeated, alpha dropped and a palette looked up; with 1, colour becomes grey; with 4, an
+    RGBA file keeps its alpha; any other number needs a TIFF or `.npy` file with just that many, channel-first or
+    channel-last. 16-bit values are divided by 65535, floating-point values are taken as they are. A JPEG is turned the
+    way its EXIF orientation shows it: that is how annotation tools display it, and if a mask was drawn otherwise, the
+    sizes disagree and the size check says so.
 
     Args:
         path: The file.

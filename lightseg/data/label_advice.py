@@ -8,6 +8,7 @@ from lightseg.data.masks import Color
 from lightseg.labels import IGNORE
 
 Key = int | Color
+Entries = Mapping[int, int] | Mapping[Color, int]
 
 _SHOWN = 8
 """Entries that a message lists before it says how many more there are."""
@@ -61,7 +62,7 @@ def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[C
     if outside:
         return f"value {outside[0]} is out of range; a mask holds 0..65535: save void as 255"
     if _looks_interpolated(found, new, declared.values):
-        return _interpolated(f"{len(found)} different values ({_listed(new)})", len(declared.classes))
+        return _interpolated("values", found, new, declared)
     if _counts_from_one(found, new, declared):
         pairs = _pairs((i + 1, name) for i, name in enumerate(declared.classes))
         return (
@@ -76,7 +77,7 @@ def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[C
 
 def _only_colors(found: Counter[Color], declared: Declared) -> str:
     if len(found) > _MANY and len(found) > 2 * len(declared.classes):
-        return _interpolated(f"{len(found)} different colours ({_listed(found)})", len(declared.classes))
+        return _interpolated("colours", found, found, declared)
     colors = ", ".join(f"CLASS: {list(color)}" for color, _ in found.most_common(_SHOWN))
     return (
         f"the mask is RGB, and no colors are declared; it holds {_listed(found)}; add to data.init_args:\n"
@@ -88,7 +89,7 @@ def _only_colors(found: Counter[Color], declared: Declared) -> str:
 def _strange_colors(found: Counter[Color], declared: Declared) -> str:
     new = {color: n for color, n in found.most_common() if color not in declared.colors}
     if len(new) >= _MANY and len(new) > 2 * len(declared.colors):
-        return _interpolated(f"{len(found)} different colours ({_listed(new)})", len(declared.classes))
+        return _interpolated("colours", found, new, declared)
     added = ", ".join(f"CLASS: {list(color)}" for color in new)
     return (
         f"colour {_listed(new)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args.colors:\n"
@@ -102,10 +103,11 @@ def _looks_interpolated(found: Mapping[int, int], new: Mapping[int, int], declar
     return len(new) >= _MANY and len(new) > 2 * len(declared) and not counts_on
 
 
-def _interpolated(what: str, num_classes: int) -> str:
+def _interpolated(kind: str, found: Entries, new: Entries, declared: Declared) -> str:
     return (
-        f"{what} for {num_classes} classes: this looks interpolated, by a resize, an anti-aliased drawing or a JPEG; "
-        "export the masks again, resize them by nearest neighbour only, and save them as PNG"
+        f"{len(found)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
+        "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbour only\n"
+        f"not declared: {_listed(new)}"
     )
 
 
@@ -114,7 +116,7 @@ def _counts_from_one(found: Mapping[int, int], new: Mapping[int, int], declared:
     return ids_as_they_are and list(new) == [len(declared.classes)] and 0 not in found
 
 
-def _listed(entries: Mapping[int, int] | Mapping[Color, int], palette: Sequence[Color] | None = None) -> str:
+def _listed(entries: Entries, palette: Sequence[Color] | None = None) -> str:
     """`128 (312 pixels), 129 (2 pixels) and 30 more`; for a palette file with the colour that the eye sees."""
     shown = []
     for key, pixels in list(entries.items())[:_SHOWN]:
@@ -130,6 +132,6 @@ def _pairs(pairs: Iterable[tuple[int, str]]) -> str:
     return "{" + ", ".join(f"{value}: {name}" for value, name in pairs) + "}"
 
 
-def _ignore_line(declared: Mapping[int, int] | Mapping[Color, int], new: Sequence[int | list[int]]) -> str:
+def _ignore_line(declared: Entries, new: Sequence[int | list[int]]) -> str:
     void = [key if isinstance(key, int) else list(key) for key, class_id in declared.items() if class_id == IGNORE]
     return str([*void, *new])

@@ -35,6 +35,11 @@ class UndeclaredError(DataError):
     found: Counter[Key]
     """Every value or colour of the file with its number of pixels, declared or not."""
 
+    @property
+    def is_colored(self) -> bool:
+        """Whether colours were found, not values."""
+        return any(isinstance(key, tuple) for key in self.found)
+
 
 class LabelMap:
     """A lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.

@@ -105,8 +105,8 @@ class MaskFiles(ImageDataset):
         if not more:
             return first
         if isinstance(first, UndeclaredError):
-            alike = [error for error in broken if isinstance(error, UndeclaredError)]
-            found: Counter[Key] = sum((error.found for error in alike), Counter())
+            same = [e for e in broken if isinstance(e, UndeclaredError) and e.is_colored == first.is_colored]
+            found: Counter[Key] = sum((error.found for error in same), Counter())
             return self.label_map.undeclared(first.where, found, f" and {more} more file{'s' * (more > 1)}")
         return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)}; see the first one's message)")
 

@@ -43,7 +43,7 @@ class MaskFolder(ImageDataModule):
             colour too; beside `values`, they serve RGB masks and pictures.
         ignore: Mask values and RGB colours that are void, such as `[11]` or `[[0, 0, 0]]`. Left out, value 255 is,
             unless `values` names it.
-        channels: Channels of an image; other numbers than 1 and 3 need TIFF or `.npy` files.
+        channels: Channels of an image; 4 read RGBA files, any other number but 1 and 3 needs TIFF or `.npy` files.
         images: Name of the folder of images.
         masks: Name of the folder of masks.
         image_suffix: End of every image's name before the extension, such as `_leftImg8bit`; other files are left out.

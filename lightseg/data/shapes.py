@@ -114,10 +114,10 @@ class ShapesClassification(ImageDataModule):
     def __init__(
         self,
         image_size: int = 32,
-        train_size: int = 1000,
+        train_size: int = 2000,
         val_size: int = 200,
         test_size: int = 500,
-        object_size: tuple[float, float] = (0.2, 0.45),
+        object_size: tuple[float, float] = (0.25, 0.45),
         imbalance: float = 1.0,
         label_noise: float = 0.0,
         pixel_noise: int = 12,

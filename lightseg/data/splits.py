@@ -39,14 +39,15 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
     for pair, group in sorted(zip(pairs, groups, strict=True)):
         members.setdefault(group, []).append(pair)
     if len(members) <= len(wanted):
-        what = "samples" if len(members) == len(pairs) else "groups of samples"
+        what = "sample" if len(members) == len(pairs) else "group"
+        what += "s" * (len(members) != 1)
         raise DataError(f"{len(members)} {what} cannot fill {len(wanted) + 1} splits; add data or set a fraction to 0")
     order = sorted(members, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest())
     result: Pairs = {split: [] for split in SPLITS}
     # test is drawn first, so that another val_fraction leaves it as it is
-    for empty, split in enumerate(sorted(wanted), start=-len(wanted)):
-        goal = round(wanted[split] * len(pairs))
-        while not result[split] or (len(result[split]) + len(members[order[0]]) / 2 <= goal and len(order) > -empty):
+    for filled, split in enumerate(sorted(wanted)):
+        goal, kept = round(wanted[split] * len(pairs)), len(wanted) - filled  # a group for each split still empty
+        while not result[split] or (len(order) > kept and len(result[split]) + len(members[order[0]]) / 2 <= goal):
             result[split] += members[order.pop(0)]
     result["train"] = [pair for group in order for pair in members[group]]
     return {split: sorted(result[split]) for split in SPLITS}

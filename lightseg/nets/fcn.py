@@ -30,11 +30,11 @@ class FCN(Net):
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag; or a
             `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name touches the network.
         width: Channels of the plain trunk's first stage (64 in VGG); unused with an encoder.
-        kwargs: More arguments for `timm.create_model`; unused without an encoder.
+        kwargs: More arguments for `timm.create_model`; only with an encoder.
 
     Raises:
         ConfigError: Unknown variant, encoder or weights; an encoder without features at the variant's stride; or
-            weights without an encoder.
+            weights or arguments without one.
     """
 
     encoder: nn.Module
@@ -53,8 +53,8 @@ class FCN(Net):
         if variant not in _FINEST:
             raise ConfigError(f"FCN has no variant {variant!r}: choose one of {', '.join(_FINEST)}.")
         if encoder is None:
-            if encoder_weights is not None:
-                raise ConfigError("--model.net.encoder_weights needs --model.net.encoder: the plain trunk has none.")
+            if encoder_weights is not None or kwargs:
+                raise ConfigError("FCN's plain trunk takes no encoder_weights or kwargs: set --model.net.encoder too.")
             trunk = _Trunk(in_channels, width, _FINEST[variant])
             self.encoder, self.stride, self.channels_last, channels = trunk, 32, False, trunk.channels
         else:

@@ -132,7 +132,7 @@ def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
     own = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
     if clash := own & options.keys():
         raise ConfigError(f"--model.net.kwargs: {', '.join(sorted(clash))} cannot be set: SmpNet returns logits only.")
-    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - own
+    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - own - {"kwargs"}
     for key in options:
         # arguments for a timm encoder reach timm, which checks them; SMP's own encoders take none
         if key not in known and not name.startswith("tu-"):
@@ -140,7 +140,7 @@ def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
 
 
 def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, Any]:
-    config = reference(name[3:]) if name.startswith("tu-") else None
+    config: Any = reference(name[3:]) if name.startswith("tu-") else None
     if not hasattr(config, "num_prefix_tokens"):
         raise ConfigError(
             f"dpt needs a vision transformer of timm as encoder, such as vit_tiny_patch16_224; {encoder} is none."

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-VOC_PALETTE = [value for color in [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)] for value in color]
+# all 256 entries, since Pillow stores a shorter palette with fewer bits per pixel
+VOC_PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + [0] * 3 * 252
 
 
 def save(path, array, **options):

@@ -50,6 +50,12 @@ def test_read_image__alpha_is_dropped(tmp_path, rgb):
     assert np.array_equal(read_image(tmp_path / "la.png", 1), rgb[..., :1])
 
 
+def test_read_image__four_channels_keep_rgba(tmp_path, rgb):
+    rgba = np.dstack([rgb, rgb[..., 0]])
+    for suffix in ("png", "tif"):
+        assert np.array_equal(read_image(save(tmp_path / f"a.{suffix}", rgba), 4), rgba)
+
+
 def test_read_image__palette_becomes_color(tmp_path):
     image = read_image(save_palette(tmp_path / "a.png", [[0, 1], [2, 3]]))
     assert image.tolist() == [[[0, 0, 0], [128, 0, 0]], [[0, 128, 0], [128, 128, 0]]]
@@ -212,7 +218,9 @@ def test_read_mask__lossy_is_refused(tmp_path, name):
     path = tmp_path / name
     with path.open("wb") as file:
         Image.fromarray(ids()).save(file, "WEBP" if name.endswith("webp") else "JPEG")
-    with pytest.raises(DataError, match=rf"{re.escape(name)}: this mask is a (JPEG|WEBP).*export the masks again as PNG"):
+    with pytest.raises(
+        DataError, match=rf"{re.escape(name)}: this mask is a (JPEG|WEBP).*export the masks again as PNG"
+    ):
         read_mask(path)
 
 

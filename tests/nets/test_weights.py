@@ -1,3 +1,4 @@
+import json
 import logging
 import socket
 import time
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
-from lightseg.nets.weights import INCEPTION, is_file, spread
+from lightseg.nets.weights import IMAGENET, INCEPTION, is_file, spread
 
 LITE = "tf_efficientnet_lite0"
 FROM_TIMM = [TimmNet, FCN, SmpNet]
@@ -191,6 +192,65 @@ def test_without_a_connection_the_error_says_what_to_do_at_once(build, weights, 
     assert f"cannot fetch the weights {weights}" in first
     assert save in second
     assert "--model.net.encoder_weights encoder.safetensors" in second
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The libraries' caches in a folder of the test, and no connection."""
+
+    def refuse(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def hub(repo, revision, state, config):
+        folder = tmp_path / f"models--{repo.replace('/', '--')}"
+        snapshot = folder / "snapshots" / revision
+        snapshot.mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(revision)
+        (snapshot / "config.json").write_text(json.dumps(config))
+        save_file(state, snapshot / "model.safetensors")
+
+    hub.folder = tmp_path
+    return hub
+
+
+@pytest.mark.parametrize("net", [TimmNet, FCN])
+def test_timms_weights_come_from_the_cache_without_a_connection(net, cache):
+    state = timm.create_model("resnet18").state_dict()
+    cache("timm/resnet18.tv_in1k", "a" * 40, state, {})
+    start = time.perf_counter()
+    built = net(5, encoder="resnet18", encoder_weights="tv_in1k")
+    assert time.perf_counter() - start < 10
+    assert torch.equal(built.encoder.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+    assert built.normalization == IMAGENET
+
+
+def test_smps_weights_come_from_the_cache_without_a_connection(cache):
+    import segmentation_models_pytorch as smp
+
+    where = smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]
+    state = smp.encoders.get_encoder("resnet18", weights=None).state_dict()
+    cache(where["repo_id"], where["revision"], state, {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1]})
+    built = SmpNet(5, in_channels=4, encoder="resnet18", encoder_weights="imagenet")
+    assert torch.equal(built.encoder.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+    assert built.normalization == ((0.1, 0.2, 0.3, 0.1), (1.0, 1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(("encoder", "expected"), [("googlenet", INCEPTION), ("mobilenet_v3_small", IMAGENET)])
+def test_torchvisions_weights_come_from_the_cache_without_a_connection(encoder, expected, cache):
+    more = {"init_weights": False} if encoder == "googlenet" else {}
+    state = torchvision.models.get_model(encoder, weights=None, **more).state_dict()
+    file = torchvision.models.get_model_weights(encoder)["DEFAULT"].url.rpartition("/")[2]
+    (cache.folder / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(state, cache.folder / "hub" / "checkpoints" / file)
+    built = TorchvisionNet(5, encoder=encoder, encoder_weights="imagenet")
+    assert left_random(built.encoder, state) == []
+    assert built.train()(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+    assert built.normalization == expected
 
 
 def test_names_and_files_are_told_apart():

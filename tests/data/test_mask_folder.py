@@ -1,0 +1,433 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lightseg.data.mask_folder import MaskFolder
+from lightseg.errors import ConfigError, DataError
+from lightseg.labels import IGNORE
+from tests.data.fabricate import folder, ids, picture, save, save_palette
+
+TWO = ["background", "road"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def names(module, split):
+    dataset = module.dataset(split)
+    return [dataset.name(index) for index in range(len(dataset))]
+
+
+def all_names(module):
+    return {split: names(module, split) for split in ("train", "val", "test")}
+
+
+def complaint(root, error=DataError, **options):
+    with pytest.raises(error) as caught:
+        MaskFolder(**{"classes": TWO, "root": str(root), **options}).check()
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 3
+    return message
+
+
+# ---- layouts -------------------------------------------------------------------------------------------------------
+
+
+def test_mask_folder__fractions(tmp_path):
+    module = MaskFolder(TWO, root=str(folder(tmp_path, 20)), val_fraction=0.2, test_fraction=0.1)
+    found = all_names(module)
+    assert {split: len(some) for split, some in found.items()} == {"train": 14, "val": 4, "test": 2}
+    assert len({name for some in found.values() for name in some}) == 20
+
+
+def test_mask_folder__fraction_split_does_not_depend_on_file_order_or_run_seed(tmp_path):
+    first, second = folder(tmp_path / "a", 20), tmp_path / "b"
+    for path in sorted(first.rglob("*.png"), reverse=True):
+        (second / path.relative_to(first)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, second / path.relative_to(first))
+    one = all_names(MaskFolder(TWO, root=str(first), seed=1))
+    assert one == all_names(MaskFolder(TWO, root=str(second), seed=2))
+    assert one != all_names(MaskFolder(TWO, root=str(first), split_seed=1))
+
+
+def test_mask_folder__test_split_does_not_depend_on_val_fraction(tmp_path):
+    root = str(folder(tmp_path, 20))
+    assert names(MaskFolder(TWO, root=root, val_fraction=0.3), "test") == names(MaskFolder(TWO, root=root), "test")
+
+
+def test_mask_folder__a_new_file_moves_few_others(tmp_path):
+    root = folder(tmp_path, 40)
+    before = all_names(MaskFolder(TWO, root=str(root)))
+    folder(root, 1, first=40)
+    after = all_names(MaskFolder(TWO, root=str(root)))
+    assert len(set(before["train"]) - set(after["train"])) <= 2
+
+
+@pytest.mark.parametrize("layout", ["{split}/{kind}", "{kind}/{split}"])
+def test_mask_folder__split_folders(tmp_path, layout):
+    for first, split in enumerate(("train", "valid", "test")):
+        kinds = {f"{kind}s": layout.format(split=split, kind=f"{kind}s") for kind in ("image", "mask")}
+        folder(tmp_path, 3, first=10 * first, **kinds)
+    module = MaskFolder(TWO, root=str(tmp_path))
+    image_folder = layout.format(split="valid", kind="images")
+    assert names(module, "val") == [f"{image_folder}/{i}.png" for i in (10, 11, 12)]
+    assert [len(module.dataset(split)) for split in ("train", "val", "test")] == [3, 3, 3]
+
+
+def test_mask_folder__without_a_test_folder_test_is_empty(tmp_path):
+    folder(tmp_path / "train")
+    folder(tmp_path / "val", 3)
+    module = MaskFolder(TWO, root=str(tmp_path))
+    module.check()
+    assert len(module.dataset("test")) == 0
+    assert module.class_counts("test").tolist() == [0, 0]
+
+
+def test_mask_folder__without_a_val_folder_val_comes_from_train(tmp_path):
+    folder(tmp_path / "train", 20)
+    folder(tmp_path / "test", 3)
+    found = all_names(MaskFolder(TWO, root=str(tmp_path)))
+    assert [len(found[split]) for split in ("train", "val", "test")] == [17, 3, 3]
+    assert all(name.startswith("train/") for name in found["val"])
+    assert not set(found["train"]) & set(found["val"])
+
+
+def test_mask_folder__list_files(tmp_path):
+    folder(tmp_path, 6)
+    (tmp_path / "train.txt").write_text("# comment\n0\nimages/1.png\n\n2.png\n")
+    (tmp_path / "val.txt").write_text("\ufeffmasks/3.png\r\n".replace("masks/", "images/"))
+    module = MaskFolder(TWO, root=str(tmp_path), splits={"train": "train.txt", "val": "val.txt"})
+    assert all_names(module) == {
+        "train": ["images/0.png", "images/1.png", "images/2.png"],
+        "val": ["images/3.png"],
+        "test": [],
+    }
+
+
+def test_mask_folder__nested_folders_and_suffixes(tmp_path):
+    for city in ("aachen", "bonn"):
+        for index in range(3):
+            save(tmp_path / "images" / city / f"{index}_left.png", picture(index))
+            save(tmp_path / "masks" / city / f"{index}_ids.png", ids(index))
+            save(tmp_path / "masks" / city / f"{index}_color.png", picture(index))
+    module = MaskFolder(TWO, root=str(tmp_path), image_suffix="_left", mask_suffix="_ids")
+    module.check()
+    everything = sorted(name for some in all_names(module).values() for name in some)
+    assert everything[0] == "images/aachen/0_left.png"
+    assert len(everything) == 6
+
+
+def test_mask_folder__hidden_files_are_no_images(tmp_path):
+    folder(tmp_path)
+    save(tmp_path / "images" / "._0.png", picture())
+    save(tmp_path / "images" / ".ipynb_checkpoints" / "0.png", picture())
+    MaskFolder(TWO, root=str(tmp_path)).check()
+
+
+def test_mask_folder__groups_never_straddle(tmp_path):
+    for patient in range(12):
+        folder(tmp_path, 1 + patient % 4, images=f"images/p{patient}", masks=f"masks/p{patient}")
+    for split_seed in range(5):
+        module = MaskFolder(TWO, root=str(tmp_path), group="images/(p[0-9]+)/", split_seed=split_seed)
+        homes = [{name.split("/")[1] for name in some} for some in all_names(module).values()]
+        assert all(homes)
+        assert len(set.union(*homes)) == sum(map(len, homes)) == 12
+
+
+def test_mask_folder__groups_are_checked_in_given_splits(tmp_path):
+    for split in ("train", "val"):
+        folder(tmp_path / split, 2, images="images/p1", masks="masks/p1")
+    message = complaint(tmp_path, group="/(p[0-9]+)/")
+    assert "of group 'p1': in train and in val" in message
+
+
+# ---- samples -------------------------------------------------------------------------------------------------------
+
+
+def test_mask_folder__counts_equal_a_count_by_hand(tmp_path):
+    for index in range(4):
+        save(tmp_path / "train" / "images" / f"{index}.png", picture(index, 2, 3))
+        save(tmp_path / "train" / "masks" / f"{index}.png", np.array([[0, 0, 1], [1, 1, 255]], np.uint8))
+    module = MaskFolder(TWO, root=str(tmp_path), val_fraction=0.25)
+    assert module.class_counts("train").tolist() == [6, 9]
+    assert module.class_counts("val").tolist() == [2, 3]
+
+
+def test_mask_folder__cached_counts_follow_the_files_and_the_labels(tmp_path):
+    folder(tmp_path / "train", 4)
+    before = MaskFolder(TWO, root=str(tmp_path)).class_counts()
+    save(tmp_path / "train" / "masks" / "1.png", np.ones((12, 16), np.uint8))
+    save(tmp_path / "train" / "masks" / "2.png", np.ones((12, 16), np.uint8))
+    after = MaskFolder(TWO, root=str(tmp_path)).class_counts()
+    assert before.tolist() != after.tolist()
+    swapped = MaskFolder(TWO, {0: "road", 1: "background"}, root=str(tmp_path)).class_counts()
+    assert swapped.tolist() == after.tolist()[::-1]
+
+
+def test_mask_folder__mixed_sizes_and_formats(tmp_path):
+    for index in range(9):
+        save(tmp_path / "images" / f"{index}.{('jpg', 'png', 'tif')[index % 3]}", picture(index, 10 + index, 12))
+        save(tmp_path / "masks" / f"{index}.png", ids(index, 10 + index, 12))
+    module = MaskFolder(TWO, root=str(tmp_path))
+    module.check()
+    assert {module.dataset("train")[i][0].shape[1] for i in range(len(module.dataset("train")))} == {12}
+
+
+def test_mask_folder__many_channels(tmp_path):
+    for index in range(8):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        data = np.random.default_rng(index).random((5, 12, 16), np.float32)
+        tifffile.imwrite(tmp_path / "images" / f"{index}.tif", data, photometric="minisblack")
+        save(tmp_path / "masks" / f"{index}.png", ids(index))
+    module = MaskFolder(TWO, root=str(tmp_path), channels=5, batch_size=2, num_workers=0)
+    assert module.in_channels == 5
+    module.check()
+    mean, std = module.pixel_stats()
+    assert np.allclose(mean, 0.5, atol=0.1)
+    assert np.allclose(std, 12**-0.5, atol=0.05)
+    assert next(iter(module.train_dataloader()))["image"].shape == (2, 5, 12, 16)
+
+
+def test_mask_folder__16_bit_statistics_are_measured(tmp_path):
+    folder(tmp_path)
+    assert MaskFolder(TWO, root=str(tmp_path)).pixel_stats()[0] == (0.485, 0.456, 0.406)
+    for path in (tmp_path / "images").iterdir():
+        save(path, np.full((12, 16, 3), 13107, np.uint16))
+    mean, std = MaskFolder(TWO, root=str(tmp_path)).pixel_stats()
+    assert np.allclose(mean, 0.2)
+    assert np.allclose(std, 1)
+
+
+def test_mask_folder__palette_comes_from_colors(tmp_path):
+    colors = {"background": [0, 0, 0], "road": [[1, 2, 3], [4, 5, 6]]}
+    assert MaskFolder(TWO, colors=colors).palette == [(0, 0, 0), (1, 2, 3)]
+    partly = MaskFolder(TWO, {0: "background", 1: "road"}, {"road": [9, 9, 9]})
+    assert partly.palette == [(0, 0, 0), (9, 9, 9)]
+
+
+def test_mask_folder__a_broken_image_in_mid_epoch_is_named(tmp_path):
+    folder(tmp_path)
+    module = MaskFolder(TWO, root=str(tmp_path))
+    module.check()
+    path = tmp_path / names(module, "train")[2]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=f"{re.escape(str(path))}: this image cannot be read"):
+        module.dataset("train")[2]
+
+
+# ---- eight kinds of broken masks, each with its own message --------------------------------------------------------
+
+
+def zero_255(root):
+    folder(root, values=(0, 255))
+
+
+def counted_from_one(root):
+    folder(root, values=(1, 2))
+
+
+def colored(root):
+    folder(root)
+    save(root / "masks" / "3.png", np.where(ids(3)[..., None] == 1, (128, 64, 128), (0, 0, 0)).astype(np.uint8))
+
+
+def palette(root):
+    folder(root)
+    save_palette(root / "masks" / "3.png", ids(3, values=(0, 3)))
+
+
+def jpeg(root):
+    folder(root)
+    save(root / "masks" / "3.jpg", ids(3) * 255)
+    (root / "masks" / "3.png").unlink()
+
+
+def interpolated(root):
+    folder(root)
+    mask = Image.fromarray(ids(3, 6, 8) * 255).resize((16, 12), Image.Resampling.BILINEAR)
+    save(root / "masks" / "3.png", np.asarray(mask))
+
+
+def wrong_size(root):
+    folder(root)
+    save(root / "masks" / "3.png", ids(3, 6, 8))
+
+
+def turned(root):
+    folder(root)
+    save(root / "masks" / "3.png", ids(3).T.copy())
+
+
+def no_mask(root):
+    folder(root)
+    (root / "masks" / "3.png").unlink()
+
+
+def no_image(root):
+    folder(root)
+    (root / "images" / "3.png").unlink()
+
+
+def unreadable(root):
+    folder(root)
+    (root / "masks" / "3.png").write_bytes((root / "masks" / "3.png").read_bytes()[:50])
+
+
+def empty(root):
+    folder(root)
+    (root / "masks" / "3.png").write_bytes(b"")
+
+
+def fractions(root):
+    folder(root)
+    (root / "masks" / "3.png").unlink()
+    np.save(root / "masks" / "3.npy", np.full((12, 16), 0.25))
+
+
+def undeclared(root):
+    folder(root)
+    save(root / "masks" / "3.png", ids(3, values=(0, 1, 7)))
+
+
+BROKEN = {
+    zero_255: ("the masks hold only 0 (", "values: {0: background, 255: road}", "ignore: [255]"),
+    counted_from_one: ("counted from 1", "values: {1: background, 2: road}"),
+    colored: ("masks/3.png: the mask is RGB", "colors: {CLASS: ", "[128, 64, 128]"),
+    palette: ("masks/3.png: value 3 (", "palette colour [128, 128, 0]", "values: {0: background, 1: road, 3: CLASS}"),
+    jpeg: ("masks/3.jpg: this mask is a JPEG", "as PNG"),
+    interpolated: ("masks/3.png", "looks interpolated", "nearest neighbour"),
+    wrong_size: ("masks/3.png: is 8×6, but its image images/3.png is 16×12",),
+    turned: ("masks/3.png: is 12×16, but its image images/3.png is 16×12", "EXIF"),
+    no_mask: ("images/3.png: no mask for this image", "masks/3.*"),
+    no_image: ("masks/3.png: no image for this mask", "images/3.*"),
+    unreadable: ("masks/3.png: this mask cannot be read",),
+    empty: ("masks/3.png: this mask is an empty file",),
+    fractions: ("masks/3.npy: holds 0.25; a mask holds whole class ids",),
+    undeclared: ("masks/3.png: value 7 (", "values: {0: background, 1: road, 7: CLASS}", "ignore: [255, 7]"),
+}
+
+
+@pytest.mark.parametrize("breaks", BROKEN, ids=lambda breaks: breaks.__name__)
+def test_mask_folder__broken_masks(tmp_path, breaks):
+    breaks(tmp_path)
+    message = complaint(tmp_path)
+    for words in BROKEN[breaks]:
+        assert words in message
+
+
+def test_mask_folder__broken_masks_have_distinct_messages(tmp_path):
+    messages = set()
+    for breaks in BROKEN:
+        breaks(tmp_path / breaks.__name__)
+        messages.add(re.sub(r"^.*?: |\d+", "", complaint(tmp_path / breaks.__name__)))
+    assert len(messages) == len(BROKEN)
+
+
+def test_mask_folder__the_printed_line_for_0_255_is_the_fix(tmp_path):
+    zero_255(tmp_path)
+    MaskFolder(TWO, {0: "background", 255: "road"}, root=str(tmp_path)).check()
+    MaskFolder(TWO, ignore=[255], root=str(tmp_path)).check()
+
+
+def test_mask_folder__what_many_masks_hold_is_declared_at_once(tmp_path):
+    for index in range(6):
+        folder(tmp_path / "train", 1, values=(0, 1, 10 + index), first=index)
+    message = complaint(tmp_path, val_fraction=0.2)
+    assert "masks/0.png and 4 more files: value 10 (" in message
+    assert "15: CLASS}" in message
+
+
+def test_mask_folder__other_broken_files_are_counted(tmp_path):
+    folder(tmp_path / "train", 6)
+    for index in range(6):
+        (tmp_path / "train" / "masks" / f"{index}.png").write_bytes(b"")
+    assert "(and 4 more broken files" in complaint(tmp_path, val_fraction=0.2)
+
+
+# ---- what folders may have wrong -----------------------------------------------------------------------------------
+
+
+def test_mask_folder__missing_root_with_a_near_name(tmp_path):
+    folder(tmp_path / "my_data")
+    message = complaint(tmp_path / "my_dta")
+    assert "the folder does not exist; did you mean" in message
+    assert "my_data?" in message
+
+
+def test_mask_folder__missing_folder_with_a_near_name(tmp_path):
+    folder(tmp_path, images="imgs", masks="mask")
+    message = complaint(tmp_path)
+    assert "no folder images and no folder masks; it holds imgs/, mask/; did you mean" in message
+    assert "train/images/" in message
+    MaskFolder(TWO, root=str(tmp_path), images="imgs", masks="mask").check()
+
+
+def test_mask_folder__missing_suffix_is_suggested(tmp_path):
+    folder(tmp_path)
+    for path in list((tmp_path / "masks").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    assert 'set mask_suffix: "_mask"' in complaint(tmp_path)
+
+
+def test_mask_folder__two_files_with_one_name(tmp_path):
+    folder(tmp_path)
+    save(tmp_path / "images" / "3.jpg", picture())
+    assert "images/3.jpg and images/3.png have one name" in complaint(tmp_path)
+
+
+def test_mask_folder__empty_folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    assert "images: no file here is an image; the folder is empty" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "words"),
+    [
+        ("0\n1\n", "1\n2\n", "images/1.png: in train and in val"),
+        ("0\n17\n", "2\n", "train.txt: '17' is not an image here; did you mean '1"),
+        ("0\n", "", "val.txt: the list of the val split names no image"),
+        ("0\n", None, "val.txt: the list of the val split does not exist"),
+    ],
+)
+def test_mask_folder__broken_lists(tmp_path, train, val, words):
+    folder(tmp_path, 2)
+    folder(tmp_path, 3, first=10)
+    save(tmp_path / "images" / "2.png", picture())
+    save(tmp_path / "masks" / "2.png", ids())
+    (tmp_path / "train.txt").write_text(train)
+    if val is not None:
+        (tmp_path / "val.txt").write_text(val)
+    assert words in complaint(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "must be positive and sum below 1"),
+        ({"splits": {"train": "train.txt"}}, "no list for val"),
+        ({"group": "("}, "is not a regular expression"),
+        ({"group": "p[0-9]"}, "needs parentheses"),
+        ({"channels": 0}, "data.channels: 0"),
+    ],
+)
+def test_mask_folder__contradictory_options(tmp_path, options, words):
+    assert words in complaint(folder(tmp_path), ConfigError, **options)
+
+
+def test_mask_folder__too_few_samples_or_groups(tmp_path):
+    assert "2 samples cannot fill 3 splits" in complaint(folder(tmp_path / "a", 2))
+    assert "1 group cannot fill 3 splits" in complaint(folder(tmp_path / "b"), group="(images)")
+    assert "does not match images/0.png (10 of 10 images)" in complaint(tmp_path / "b", group="(patient)")
+
+
+def test_mask_folder__wholly_void_mask_is_allowed(tmp_path):
+    folder(tmp_path)
+    save(tmp_path / "masks" / "3.png", np.full((12, 16), IGNORE, np.uint8))
+    MaskFolder(TWO, root=str(tmp_path)).check()
