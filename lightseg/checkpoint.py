@@ -1,6 +1,8 @@
 """Checkpoints that carry their recipe: a file is all it takes to get the model back."""
 
 import pickle
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +60,20 @@ def read(file: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"{file}: refused: it holds more than tensors and plain data ({reason})") from None
+        if not zipfile.is_zipfile(file):
+            raise UserError(f"{file}: damaged or not a checkpoint") from None
+        found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
+        what = f" ({found[1]})" if found else ""
+        raise UserError(f"{file}: refused: it holds more than tensors and plain data{what}") from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{file}: damaged or not a checkpoint ({str(error).splitlines()[0]})") from None
     if not isinstance(checkpoint, dict) or "lightseg" not in checkpoint:
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = checkpoint["lightseg"]["format_version"]
     if version != FORMAT_VERSION:
-        raise UserError(f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
+        raise UserError(
+            f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
+        )
     return checkpoint
 
 
@@ -112,6 +119,6 @@ def build(content: dict[str, Any], file: Path) -> Task:
             f"{file}: its recipe cannot be built here: {' '.join(str(error).split())[:400]}\n"
             f"A net of your own, {net['class_path']}, must be importable: run from the folder it was trained in."
         ) from None
-    task: Task = parser.instantiate_classes(parsed).model
+    task: Task = parser.instantiate(parsed).model
     task.recipe = {key: value for key, value in content.items() if key != "resolved"}
     return task

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,16 +14,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 # their names are the choices: a class is found by its name once it has been imported
-import lightseg.callbacks
-import lightseg.loggers
-import lightseg.nets
-import lightseg.optim
 from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.tasks import Task
-
 
 EPOCHS = 50
 """Length of a training whose recipe does not state one."""
@@ -75,6 +69,10 @@ class Parser(LightningArgumentParser):
 class _Escape(BaseException):
     """Carries an exception out of jsonargparse, which would turn it into a page about types."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
 
 class LightsegCLI(LightningCLI):
     """Parses a recipe and builds its data and its task; the trainer is made later, when the run folder exists.
@@ -103,13 +101,17 @@ class LightsegCLI(LightningCLI):
             trainer_defaults={"use_distributed_sampler": False, "log_every_n_steps": 10, "enable_model_summary": False},
         )
 
+    parser: Parser
+
     def init_parser(self, **kwargs: Any) -> Parser:
+        """The parser, with `--config` and `base`."""
         parser = Parser(**kwargs)
         parser.add_argument("-c", "--config", action=_Config, help="A recipe or overlay; later ones win.")
         parser.add_argument("--base", type=list[str] | str | None, help="In a file: the files applied before it.")
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options of a run, and the facts of the data that task and net follow."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
         parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
@@ -117,11 +119,17 @@ class LightsegCLI(LightningCLI):
         parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and nothing else."""
         # the inherited one warns when sys.argv is not empty, as it is not in a program that passes its arguments on
         self.config = parser.parse_args(args)
+        for key, value in list(self.config.items()):
+            # a null for an option inside a class arrives there as text
+            if value == "None":
+                self.config[key] = None
 
     def before_instantiate_classes(self) -> None:
+        """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
         if trainer.enable_progress_bar is None:
             trainer.enable_progress_bar = sys.stdout.isatty()
@@ -130,8 +138,11 @@ class LightsegCLI(LightningCLI):
             trainer.max_epochs = EPOCHS
 
     def instantiate_classes(self) -> None:
-        with _errors_escape(self.parser):
-            self.config_init = self.parser.instantiate_classes(self.config)
+        """Build data, net and task."""
+        try:
+            self.config_init = self.parser.instantiate(self.config, instantiators=[(_build, object, True)])
+        except _Escape as escape:
+            raise escape.error from None
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self._check_facts()
 
@@ -156,7 +167,7 @@ class LightsegCLI(LightningCLI):
 
     def resolved_config(self) -> str:
         """The whole config as YAML, defaults included; it runs again as it is."""
-        return str(self.parser.dump(self.config, skip_none=False))
+        return str(self.parser.dump(self.config))
 
     def _check_facts(self) -> None:
         """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""
@@ -185,22 +196,12 @@ def _as_list(callbacks: Any) -> list[Any]:
     return callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
 
 
-@contextmanager
-def _errors_escape(parser: LightningArgumentParser) -> Iterator[None]:
-    """Let an exception out of a class that is being built with its type, message and traceback."""
-
-    def build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return class_type(*args, **kwargs)
-        except Exception as error:
-            raise _Escape from error
-
-    parser.add_instantiator(build, object, subclasses=True)
+def _build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Build an object of the config; an exception keeps its type, message and traceback."""
     try:
-        yield
-    except _Escape as escape:
-        assert escape.__cause__ is not None
-        raise escape.__cause__ from None
+        return class_type(*args, **kwargs)
+    except Exception as error:
+        raise _Escape(error) from None
 
 
 def command_line(verb: str) -> str:

@@ -83,7 +83,9 @@ def _unknown_class(message: str, _composed: Namespace) -> str | None:
     found = re.search(r"Multiple subclasses with name (\S+)\. .*?: (.+)", message)
     if found:
         return f"{_path(message)}: several classes are called {found[1]}; name one in full: {found[2]}"
-    found = re.search(r"Problem with given class_path '([\w.]+)':\s*(.*(?:No module named|has no attribute).*)", message)
+    found = re.search(
+        r"Problem with given class_path '([\w.]+)':\s*(.*(?:No module named|has no attribute).*)", message
+    )
     if found:
         module, _, name = found[1].rpartition(".")
         return f"{_path(message)}: {found[1]}: {found[2]}{did_you_mean(name, _public_names(module))}"
@@ -105,7 +107,9 @@ def _missing(message: str, _composed: Namespace) -> str | None:
 def _wrong_type(message: str, _composed: Namespace) -> str | None:
     expected = list(dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", message, re.MULTILINE)))
     given = next(
-        filter(None, (re.search(p, message, re.M) for p in (r"val='(.+?)'\)", r"Got value: (.+)$", r"Given value: (.+)$"))),
+        filter(
+            None, (re.search(p, message, re.M) for p in (r"val='(.+?)'\)", r"Got value: (.+)$", r"Given value: (.+)$"))
+        ),
         None,
     )
     if not expected or not given:
@@ -145,7 +149,9 @@ def _options_of(section: str, composed: Namespace, message: str) -> list[str]:
     key = section.replace(".", ".init_args.")
     class_path = stated[0] if stated else (composed.get(key) or Namespace()).get("class_path", "")
     module, _, name = str(class_path).rpartition(".")
-    kind = getattr(_module(module), name, None)
+    # what no file states is the task's default
+    default = inspect.signature(lightseg.tasks.Task).parameters.get(section.rpartition(".")[2])
+    kind = getattr(_module(module), name, None) or (default.default if default else None)
     return list(_parameters(kind)) if inspect.isclass(kind) else []
 
 
@@ -154,7 +160,7 @@ def _parameters(kind: type) -> dict[str, Any]:
     names: dict[str, Any] = {}
     for base in kind.__mro__:
         if "__init__" in vars(base) and base.__module__.partition(".")[0] not in ("builtins", "abc"):
-            parameters = inspect.signature(base.__init__).parameters
+            parameters = inspect.signature(vars(base)["__init__"]).parameters
             names |= parameters
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break
@@ -172,9 +178,13 @@ def _blocks(key: str) -> str:
 def _plain_type(text: str) -> str:
     if literals := re.findall(r"Literal\[(.+?)\]", text):
         return f"one of {literals[0]}"
-    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list"}.get(
-        name := re.sub(r"<class '(.+)'>", r"\1", text).rpartition(".")[2], name
-    )
+    return {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "a text",
+        "list": "a list",
+    }.get(name := re.sub(r"<class '(.+)'>", r"\1", text).rpartition(".")[2], name)
 
 
 def _module(name: str) -> Any:
@@ -189,7 +199,7 @@ def _public_names(module: str) -> list[str]:
 
 def _subclasses(kind: type) -> list[str]:
     """Names of all public, concrete subclasses that have been imported."""
-    below = list(kind.__subclasses__())
+    below: list[type] = list(kind.__subclasses__())
     for each in below:
         below += each.__subclasses__()
     return [each.__name__ for each in below if not inspect.isabstract(each) and not re.match("_|Lazy", each.__name__)]

@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, is no mapping, or has a key that YAML would lose.
     """
     try:
-        content = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(path.read_text(), _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{show(path)}{line}: {error.problem}") from None

@@ -28,8 +28,24 @@ class RunError(LightsegError):
     """The run itself failed: the loss diverged, or the best checkpoint did not give its number back."""
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing where no choice is near."""
+def did_you_mean(word: str, choices: Iterable[str], otherwise: int = 0) -> str:
+    """The end of a message about a misspelt name: `; did you mean X?`.
+
+    Args:
+        word: What was given.
+        choices: What could have been.
+        otherwise: How many of the choices to list where none is near; 0 for none.
+    """
     names = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean {names[near[0]]}?" if near else ""
+    if near:
+        return f"; did you mean {names[near[0]]}?"
+    listed = list(names.values())
+    more = ", …" if len(listed) > otherwise else ""
+    return f"; there are {', '.join(listed[:otherwise])}{more}" if otherwise and listed else ""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `ConfigError(message)` unless the condition holds."""
+    if not condition:
+        raise ConfigError(message)

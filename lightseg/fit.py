@@ -23,6 +23,7 @@ The last line printed is `run: PATH`. Exit codes: 0 done, 1 failed in the run, 2
 """
 
 import sys
+from itertools import pairwise
 
 from lightseg.compose import chain
 from lightseg.main import guarded
@@ -53,7 +54,7 @@ def _fit(args: list[str]) -> None:
 
 
 def _config_files(args: list[str]) -> list[str]:
-    following = [value for option, value in zip(args, args[1:], strict=False) if option in ("-c", "--config")]
+    following = [value for option, value in pairwise(args) if option in ("-c", "--config")]
     return following + [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
 
 

@@ -1,13 +1,12 @@
 """Class weights from how often each class occurs in the training split."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, did_you_mean
 
 Scheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
 
@@ -42,10 +41,9 @@ def class_weights(scheme: Scheme | Sequence[float], counts: Tensor, image_totals
     """
     if not isinstance(scheme, str):
         return _given(scheme, len(counts))
-    if scheme not in get_args(Scheme):
-        close = difflib.get_close_matches(scheme, get_args(Scheme), n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ConfigError(f"there are no class weights {scheme!r}{hint}; there are {', '.join(get_args(Scheme))}")
+    known = get_args(Scheme)
+    if scheme not in known:
+        raise ConfigError(f"model.class_weights: there is no {scheme!r}{did_you_mean(scheme, known, len(known))}")
     seen = counts > 0
     if not seen.any():
         raise ConfigError("class weights need a training split in which a class occurs; every count is 0")

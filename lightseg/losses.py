@@ -5,18 +5,17 @@ A new loss is a `PixelLoss` or a `ClassLoss` (see `lightseg.masked_loss` for wha
 default ones, `{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`.
 """
 
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightseg.errors import ConfigError
-from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, one_hot, ratio, require, weighted_mean
+from lightseg.errors import ConfigError, did_you_mean, require
+from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, one_hot, ratio, weighted_mean
 
 LossSpec = Mapping[str, float | Mapping[str, float]]
 
@@ -258,12 +257,12 @@ def check_weightable(spec: LossSpec) -> None:
 
 def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:
     if name not in LOSSES:
-        raise ConfigError(f"there is no loss {name!r}{_did_you_mean(name, LOSSES)}; there are {', '.join(LOSSES)}")
+        raise ConfigError(f"there is no loss {name!r}{did_you_mean(name, LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
     known = list(inspect.signature(LOSSES[name]).parameters)
     for key, value in settings.items():
         if key not in known:
-            raise ConfigError(f"loss {name} has no {key!r}{_did_you_mean(key, known)}; it has {', '.join(known)}")
+            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(key, known, len(known))}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
     coefficient = settings.pop("weight", 1.0)
@@ -292,8 +291,3 @@ def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
     gain = torch.empty_like(error)
     gain[order] = torch.where(hit, 1 / union, intersection / (union * (union - 1)).clamp(min=1))
     return gain
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

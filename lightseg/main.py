@@ -26,7 +26,7 @@ def guarded(verb: Callable[[], None]) -> int:
             _quiet()
             verb()
     except LightsegError as error:
-        print(f"lightseg: error: {error}", file=sys.stderr)
+        print(f"lightseg: error: {_message(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("lightseg: interrupted", file=sys.stderr)
@@ -39,11 +39,19 @@ def guarded(verb: Callable[[], None]) -> int:
     return 0
 
 
+def _message(error: LightsegError) -> str:
+    """The error's own words, without the traceback that torch puts around an error of a data worker."""
+    text = str(error)
+    return text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
+
+
 def _quiet() -> None:
     """Silence what a user can do nothing about; each line says why."""
     for message in (
         # lightning 2.6 asks torch's pytree in a way that torch >= 2.12 deprecates
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+        # the interval is shortened to the epoch
+        "The number of training batches .* is smaller than the logging interval",
         # workers follow the machine's cores by default, and a user who sets them means it
         "The '.*_dataloader' does not have many workers",
     ):

@@ -127,12 +127,6 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return ratio((values * weight).sum(), weight.sum())
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise `ConfigError(message)` unless the condition holds; for the arguments of losses."""
-    if not condition:
-        raise ConfigError(message)
-
-
 def _check(logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None) -> None:
     classes = logits.shape[1]
     if logits.shape[:1] + logits.shape[2:] != target.shape:
@@ -144,6 +138,6 @@ def _check(logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None)
     if weight is not None and len(weight) != classes:
         raise ValueError(f"{len(weight)} class weights do not fit logits of {classes} classes")
     if target.device.type == "cpu":
-        outside = target[valid & ((target < 0) | (target >= classes))].unique().tolist()  # type: ignore[no-untyped-call]
+        outside = target[valid & ((target < 0) | (target >= classes))].unique().tolist()
         if outside:
             raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")

@@ -52,7 +52,7 @@ class ConfusionMatrix(Metric):
             # the host may wait for the answer: it waits for bincount anyway
             outside = valid & ((ids < 0) | (ids >= self.num_classes))
             if outside.any():
-                found = ids[outside].unique().tolist()  # type: ignore[no-untyped-call]
+                found = ids[outside].unique().tolist()
                 raise ValueError(f"{name} has {found}, not class ids in [0, {self.num_classes}) or {IGNORE} (ignore)")
         cells = self.num_classes**2
         # a mask read as uint8 would overflow

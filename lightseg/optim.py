@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, require
 
 WARMUP_START = 0.01
 
@@ -32,17 +32,17 @@ def param_groups(net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: f
     Raises:
         ConfigError: the factor is impossible, has nothing to act on, or nothing is trainable.
     """
-    _require(
+    require(
         math.isfinite(encoder_lr_factor) and encoder_lr_factor > 0,
         f"encoder_lr_factor must be above 0, not {encoder_lr_factor}; to keep the encoder as it is, freeze it",
     )
-    _require(
+    require(
         encoder is not None or encoder_lr_factor == 1,
         f"encoder_lr_factor is {encoder_lr_factor}, but {type(net).__name__} has no encoder; remove it",
     )
     own = set(net.parameters())
     inside = set(encoder.parameters()) if encoder is not None else set()
-    _require(inside <= own, "the encoder has parameters that are not in the net")
+    require(inside <= own, "the encoder has parameters that are not in the net")
     groups: dict[str, dict[str, Any]] = {}
     for parameter in net.parameters():
         if parameter.requires_grad:
@@ -51,7 +51,7 @@ def param_groups(net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: f
             factor = encoder_lr_factor if part == "encoder" else 1.0
             fresh: dict[str, Any] = {"params": [], "name": name, "lr_factor": factor, "decay": decay}
             groups.setdefault(name, fresh)["params"].append(parameter)
-    _require(bool(groups), f"{type(net).__name__} has no trainable parameter; freeze less")
+    require(bool(groups), f"{type(net).__name__} has no trainable parameter; freeze less")
     return [groups[name] for name in sorted(groups)]
 
 
@@ -110,7 +110,7 @@ class WarmedUp(Schedule):
     """
 
     def __init__(self, warmup: float = 0.0) -> None:
-        _require(0 <= warmup < 1, f"warmup is a fraction of training, in [0, 1), not {warmup}")
+        require(0 <= warmup < 1, f"warmup is a fraction of training, in [0, 1), not {warmup}")
         self.warmup = warmup
 
     def __call__(self, progress: float) -> float:
@@ -144,7 +144,7 @@ class WarmupCosine(WarmedUp):
 
     def __init__(self, warmup: float = 0.05, final: float = 0.0) -> None:
         super().__init__(warmup)
-        _require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
+        require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
         self.final = final
 
     def after_warmup(self, progress: float) -> float:
@@ -164,7 +164,7 @@ class Poly(WarmedUp):
 
     def __init__(self, power: float = 0.9, warmup: float = 0.0) -> None:
         super().__init__(warmup)
-        _require(math.isfinite(power) and power > 0, f"power must be above 0, not {power}")
+        require(math.isfinite(power) and power > 0, f"power must be above 0, not {power}")
         self.power = power
 
     def after_warmup(self, progress: float) -> float:
@@ -188,9 +188,9 @@ class OneCycle(Schedule):
     """
 
     def __init__(self, peak_at: float = 0.3, start: float = 0.04, final: float = 1e-4) -> None:
-        _require(0 < peak_at < 1, f"peak_at is a fraction of training, in (0, 1), not {peak_at}")
-        _require(0 < start <= 1, f"start is a multiplier of the learning rate, in (0, 1], not {start}")
-        _require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
+        require(0 < peak_at < 1, f"peak_at is a fraction of training, in (0, 1), not {peak_at}")
+        require(0 < start <= 1, f"start is a multiplier of the learning rate, in (0, 1], not {start}")
+        require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
         self.peak_at, self.start, self.final = peak_at, start, final
 
     def __call__(self, progress: float) -> float:
@@ -211,7 +211,7 @@ def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float)
     Raises:
         ConfigError: training has no end or no step, so there are no fractions of it.
     """
-    _require(
+    require(
         math.isfinite(total_steps) and total_steps >= 1,
         f"a schedule is a fraction of training, which here has {total_steps} steps; "
         "set trainer.max_epochs or trainer.max_steps",
@@ -226,8 +226,3 @@ def _multiplier(step: int, schedule: Schedule, total_steps: float) -> float:
 
 def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)

@@ -46,7 +46,9 @@ def learning_curve(folder: Path, path: Path) -> None:
     for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
-            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 40 else "") if points else None
+            axis.plot(
+                *zip(*points, strict=True), label=name, marker="." if len(points) < 40 else ""
+            ) if points else None
         axis.set_xlabel("optimiser step")
         axis.legend()
         axis.grid(alpha=0.3)
@@ -95,7 +97,7 @@ def segmentation_examples(
         for axis, picture in zip(row, shown, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
-    legend = [Patch(facecolor=np.divide(color, 255), edgecolor="grey") for color in (*palette, _VOID)]
+    legend = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in (*palette, _VOID)]
     figure.legend(legend, [*classes, "void"], loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)
     _save(figure, path, bottom=0.55 / figure.get_figheight())
 
@@ -120,7 +122,8 @@ def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
     """`(H, W)` class ids as an `(H, W, 3)` picture; void is white."""
     table = np.full((IGNORE + 1, 3), _VOID, np.uint8)
     table[: len(palette)] = palette
-    return table[mask]
+    picture: Image = table[mask]
+    return picture
 
 
 def _errors(example: Example) -> Image:

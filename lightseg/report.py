@@ -11,8 +11,7 @@ from rich.table import Table
 
 from lightseg import pictures
 from lightseg.data import ImageDataModule, Split
-from lightseg.labels import IGNORE
-from lightseg.loggers import RunLog, Wandb
+from lightseg.loggers import Wandb
 from lightseg.loggers.run_log import plain_number
 from lightseg.run import write_json
 from lightseg.tasks import Task
@@ -77,7 +76,9 @@ def predict_examples(task: Task, data: ImageDataModule, split: Split) -> list[pi
     for index in map(int, indices):
         image, target = dataset[index]
         prediction = task.logits_at_target(data.eval_batch(index, split)).argmax(1)[0].numpy()
-        examples.append(pictures.Example(dataset.name(index), _visible(image), np.asarray(target, np.int64), prediction))
+        examples.append(
+            pictures.Example(dataset.name(index), _visible(image), np.asarray(target, np.int64), prediction)
+        )
     return examples
 
 

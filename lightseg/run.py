@@ -106,7 +106,7 @@ def _git() -> tuple[dict[str, Any], str]:
 
 def _run_git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, timeout=20, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *arguments], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -7,14 +7,14 @@ from typing import Any
 
 import lightning as L
 import yaml
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerStatus
 
 from lightseg import checkpoint, run
 from lightseg.callbacks import EpochLines, Interrupt, LastCheckpoint, NonFiniteGuard, Throughput
 from lightseg.cli import LightsegCLI, command_line
 from lightseg.data import ImageDataModule, Split
-from lightseg.errors import RunError
+from lightseg.errors import ConfigError, RunError
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report
 from lightseg.tasks import Task
@@ -40,7 +40,7 @@ def fit(args: list[str]) -> None:
     )
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    folder = _prepare(cli, trainer) if rank_zero_only.rank == 0 else None
+    folder = _prepare(cli, trainer) if trainer.is_global_zero else None
     if folder is not None:
         log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / "last.ckpt", str(folder / "checkpoints")
     started = time.monotonic()
@@ -76,6 +76,18 @@ def _train(trainer: L.Trainer, task: Task, data: ImageDataModule) -> None:
     except SystemExit:
         # what Lightning makes of Ctrl-C once its callbacks have saved the state
         raise KeyboardInterrupt from None
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            f"data.batch_size: {data.batch_size} leaves one image per process, and BatchNorm has nothing to average in "
+            f"{type(task.net).__name__}; give 2 or more per process, or a net without it (UNet: --model.net.norm group)"
+        ) from None
+    finally:
+        failed = trainer.state.status != TrainerStatus.FINISHED
+        for logger in trainer.loggers:
+            if failed and isinstance(logger, Wandb):
+                logger.finish(exit_code=1)
 
 
 def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:
@@ -86,7 +98,7 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     """
     # what belongs to the training, such as averaged weights, must not touch the loaded task
     loggers, trainer.loggers = trainer.loggers, []
-    trainer.callbacks = [callback for callback in trainer.callbacks if isinstance(callback, ProgressBar)]
+    trainer.callbacks = [bar for bar in (trainer.progress_bar_callback,) if bar]  # type: ignore[attr-defined]
     results: dict[str, float] = {}
     splits: list[tuple[Split, Any]] = [("val", trainer.validate), ("test", trainer.test)]
     for split, evaluate in splits:

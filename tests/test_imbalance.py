@@ -91,7 +91,7 @@ def test_class_weights__a_list_is_used_as_it_is():
         ([1.0, 2.0, -1.0], "at least 0"),
         ([1.0, 2.0, math.nan], "finite"),
         ([0.0, 0.0, 0.0], "not all 0"),
-        ("sqrt_invers", "did you mean 'sqrt_inverse'.*there are inverse, sqrt_inverse"),
+        ("sqrt_invers", "did you mean sqrt_inverse"),
     ],
 )
 def test_class_weights__refuses_what_is_wrong_and_says_why(given, message):

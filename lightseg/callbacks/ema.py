@@ -20,6 +20,6 @@ class EMA(WeightAveraging):
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.start = start
 
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:  # noqa: ARG002
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Whether this optimiser step enters the average."""
         return step_idx is not None and step_idx >= self.start

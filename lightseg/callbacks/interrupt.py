@@ -35,7 +35,8 @@ class Interrupt(L.Callback):
     ) -> None:
         """Stop here if asked to; several processes agree on it where the trainer logs, and not at every step."""
         if trainer.world_size > 1:
-            if (batch_idx + 1) % trainer.log_every_n_steps and not trainer.is_last_batch:
+            interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+            if (batch_idx + 1) % interval and not trainer.is_last_batch:
                 return
             self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
         self._stop_if_asked()

@@ -31,12 +31,12 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
-        """Save where every process has stopped at the same step; a process that fails alone must not wait for others."""
+        """Save where every process has stopped at the same step; one that fails alone must not wait for others."""
         together = isinstance(exception, KeyboardInterrupt | RunError) or trainer.world_size == 1
         if together and trainer.state.fn == "fit" and trainer.global_step > 0:
             self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
-        if self._saved_step != trainer.global_step and not trainer.fast_dev_run:
+        if self._saved_step != trainer.global_step and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(trainer.strategy.broadcast(str(self.path)))
             self._saved_step = trainer.global_step

@@ -8,7 +8,7 @@ class EpochLines(L.Callback):
     """Prints one line per validation: epoch, training loss, validation loss and score, images per second."""
 
     @rank_zero_only
-    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:  # noqa: ARG002
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Print the line."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return

@@ -17,6 +17,11 @@ class Throughput(L.Callback):
     def __init__(self) -> None:
         self._images, self._since = 0, 0.0
 
+    def on_train_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
+        """Log at least once an epoch, however short it is."""
+        interval = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
+        trainer.log_every_n_steps = max(1, int(interval))  # type: ignore[attr-defined]
+
     def on_train_epoch_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
         """Start the clock."""
         self._restart()
@@ -35,7 +40,8 @@ class Throughput(L.Callback):
     ) -> None:
         """Count the batch, and log where the trainer logs."""
         self._images += len(batch["image"]) * trainer.world_size
-        if (batch_idx + 1) % trainer.log_every_n_steps == 0 or trainer.is_last_batch:
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (batch_idx + 1) % interval == 0 or trainer.is_last_batch:
             task.log("train/images_per_s", self._images / (time.perf_counter() - self._since), prog_bar=True)
             self._restart()
 

@@ -17,7 +17,6 @@ from lightseg.data.order import PADDING, EpochSampler, Position, ShardSampler
 from lightseg.data.palette import default_palette
 from lightseg.data.transforms import Array, EvalTransform, TrainTransform, Transform
 from lightseg.errors import ConfigError, DataError
-from lightseg.labels import IGNORE
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -57,15 +56,21 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         return self.fingerprint()
 
     def count_classes(self, num_classes: int) -> Counts:
-        """Pixels (or samples) of each class, `(num_classes,)`, void left out; reads every target once.
+        """How much there is of each class, void left out, int64 `(2, num_classes)`; reads every target once.
+
+        Row 0: pixels (or samples) of the class. Row 1: pixels of all samples that hold the class.
 
         Raises:
             DataError: If a target cannot be used; this is how a dataset is checked before training.
         """
-        counts = np.zeros(num_classes, np.int64)
-        for index in range(len(self)):
-            counts += np.bincount(np.ravel(self[index][1]), minlength=IGNORE + 1)[:num_classes]
-        return counts
+        targets = (self[index][1] for index in range(len(self)))
+        return sum((tally(target, num_classes) for target in targets), np.zeros((2, num_classes), np.int64))
+
+
+def tally(target: Array | int, num_classes: int) -> Counts:
+    """The rows of `ImageDataset.count_classes` for one target."""
+    pixels = np.bincount(np.ravel(target), minlength=num_classes)[:num_classes]
+    return np.stack([pixels, np.where(pixels > 0, pixels.sum(), 0)])
 
 
 class ImageDataModule(L.LightningDataModule, ABC):
@@ -142,9 +147,19 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def class_counts(self, split: Split = "train") -> Counts:
         """Pixels (or samples) per class of a split, `(num_classes,)` int64; read once, then cached on this machine."""
+        pixels: Counts = self._counted(split)[0]
+        return pixels
+
+    def class_extents(self, split: Split = "train") -> Counts:
+        """Pixels of all samples that hold a class, `(num_classes,)` int64."""
+        extents: Counts = self._counted(split)[1]
+        return extents
+
+    def _counted(self, split: Split) -> Counts:
         dataset = self.dataset(split)
-        key = f"counts-{dataset.cache_key()}-{self.num_classes}"
-        return np.asarray(cached(key, lambda: dataset.count_classes(self.num_classes).tolist()), np.int64)
+        key = f"classes-{dataset.cache_key()}-{self.num_classes}"
+        counts: Counts = np.asarray(cached(key, lambda: dataset.count_classes(self.num_classes).tolist()), np.int64)
+        return counts
 
     def check(self) -> None:
         """Read every target of every split once, before anything is trained.
@@ -165,7 +180,13 @@ class ImageDataModule(L.LightningDataModule, ABC):
             for split in SPLITS
         }
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Tell the task the facts of the data."""
+        follow = getattr(self.trainer and self.trainer.lightning_module, "follow", None)
+        if follow is not None:
+            follow(self)
+
+    def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, augmented batches `{"image": (N, C, H, W), "target": (N, H, W) or (N,), "index": (N,)}`."""
         dataset = self.dataset("train")
         rank, world_size = self._rank_and_world()
@@ -179,15 +200,15 @@ class ImageDataModule(L.LightningDataModule, ABC):
         prepared = _Prepared(dataset, self._train_transform)
         return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=_stack, **self._workers())
 
-    def val_dataloader(self) -> DataLoader[list[Batch]]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, every sample once; see `eval_dataloader`."""
         return self.eval_dataloader("val")
 
-    def test_dataloader(self) -> DataLoader[list[Batch]]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """The test split, every sample once; see `eval_dataloader`."""
         return self.eval_dataloader("test")
 
-    def eval_dataloader(self, split: Split) -> DataLoader[list[Batch]]:
+    def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
         dataset = self.dataset(split)
         sampler = ShardSampler(len(dataset), *self._rank_and_world())
@@ -239,13 +260,13 @@ class _Prepared(Dataset[dict[str, Any]]):
         return len(self.dataset)
 
     def __getitem__(self, position: Position) -> dict[str, Any]:
-        if position.index == PADDING:
+        if position.sample == PADDING:
             return {"index": PADDING}
-        image, target = self.transform(*self.dataset[position.index], position.seed)
+        image, target = self.transform(*self.dataset[position.sample], position.seed)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "target": torch.as_tensor(np.asarray(target, np.int64)),
-            "index": position.index,
+            "index": position.sample,
         }
 
 

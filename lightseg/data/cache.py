@@ -1,5 +1,6 @@
 """Facts that cost a pass over the data, remembered as small JSON files in the user's cache folder."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -21,11 +22,9 @@ def cached(key: str, compute: Callable[[], Any]) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         value = compute()
-    try:
+    # a read-only or full home only costs the next run one more pass
+    with contextlib.suppress(OSError):
         write_atomically(path, json.dumps(value))
-    except OSError:
-        # a read-only or full home only costs the next run one more pass
-        pass
     return value
 
 

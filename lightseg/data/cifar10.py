@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lightseg.data import _cifar10_files as files
 from lightseg.data._long_tail import long_tail, long_tail_counts
-from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split
+from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split, tally
 from lightseg.data.order import mix
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError
@@ -137,7 +137,7 @@ class _Records(ImageDataset):
         return self._digest
 
     def count_classes(self, num_classes: int) -> Counts:
-        return np.bincount(self._table["label"][self._indices], minlength=num_classes)[:num_classes]
+        return tally(self._table["label"][self._indices], num_classes)
 
     @functools.cached_property
     def _digest(self) -> str:

@@ -1,6 +1,5 @@
 """How the values or colours of mask files become train ids; what is not declared is an error, never a guess."""
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255
 from lightseg.data.masks import Color, palette_colors, read_mask
 from lightseg.data.transforms import Array
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, did_you_mean
 from lightseg.labels import IGNORE
 
 Table = npt.NDArray[np.uint16]
@@ -170,9 +169,7 @@ def _checked_classes(classes: Sequence[str]) -> list[str]:
 def _id_of(name: str, classes: list[str], option: str) -> int:
     if name in classes:
         return classes.index(name)
-    near = difflib.get_close_matches(name, classes, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"classes are {', '.join(classes)}"
-    raise ConfigError(f"data.{option}: {name!r} is not among the classes; {hint}")
+    raise ConfigError(f"data.{option}: {name!r} is not among the classes{did_you_mean(name, classes, otherwise=12)}")
 
 
 def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) -> None:

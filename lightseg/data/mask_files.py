@@ -72,12 +72,12 @@ class MaskFiles(ImageDataset):
         return digest.hexdigest()
 
     def count_classes(self, num_classes: int) -> Counts:
-        """Pixels of each class, `(num_classes,)`, void left out; reads every mask and every image's header once.
+        """As in `ImageDataset`; reads every mask and every image's header once, in parallel.
 
         Raises:
             DataError: If any mask cannot be used; says what is wrong with the first and how many more there are.
         """
-        counts = np.zeros(IGNORE + 1, np.int64)
+        counts = np.zeros((2, IGNORE + 1), np.int64)
         broken: list[DataError] = []
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for result in pool.map(self._count_one, range(len(self))):
@@ -87,8 +87,8 @@ class MaskFiles(ImageDataset):
                     counts += result
         if broken:
             raise self._summary(broken)
-        self.label_map.check_totals(str(self.root), counts)
-        return counts[:num_classes]
+        self.label_map.check_totals(str(self.root), counts[0])
+        return counts[:, :num_classes]
 
     def _count_one(self, index: int) -> Counts | DataError:
         try:
@@ -97,7 +97,8 @@ class MaskFiles(ImageDataset):
             self._require_same_size(index, size, mask.shape)
         except DataError as error:
             return error
-        return np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        return np.stack([counts, np.where(counts > 0, counts[:IGNORE].sum(), 0)])
 
     def _summary(self, broken: Sequence[DataError]) -> DataError:
         """One error for all broken files; what they hold is added up, so that one config line declares it all."""

@@ -20,7 +20,7 @@ _ORDER, _SAMPLE = 1, 2
 class Position(NamedTuple):
     """What a sampler hands to the dataset: which sample, and the seed of its augmentation."""
 
-    index: int
+    sample: int
     seed: int
 
 

@@ -1,6 +1,5 @@
 """Who is in train, val and test: seeded fractions, list files, and groups that never straddle two splits."""
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from lightseg.data.base import SPLITS, Split
 from lightseg.data.folders import Pair
 from lightseg.data.images import IMAGE_SUFFIXES
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, did_you_mean
 
 Pairs = dict[Split, list[Pair]]
 
@@ -152,5 +151,4 @@ def _known(path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair:
         return pair
     if name in known:
         raise DataError(f"{path}: {entry!r} names several images; give the path below the image folder")
-    near = difflib.get_close_matches(name, list(known)[:10_000], 1)
-    raise DataError(f"{path}: {entry!r} is not an image here" + (f"; did you mean {near[0]!r}?" if near else ""))
+    raise DataError(f"{path}: {entry!r} is not an image here{did_you_mean(name, list(known)[:10_000])}")

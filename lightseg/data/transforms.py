@@ -1,9 +1,9 @@
 """Albumentations pipelines made safe: seeded per sample, masks by nearest neighbour only, padding is void."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-import albumentations as A  # noqa: N812
+import albumentations as A
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
-Transform = A.BasicTransform | A.BaseCompose
+Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 Array = npt.NDArray[Any]
 
 _RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)

@@ -62,6 +62,10 @@ class Wandb(WandbLogger):
         }
 
     @property
+    def _run(self) -> Any:
+        return self.experiment
+
+    @property
     @rank_zero_only
     def experiment(self) -> Any:
         """The wandb run; a disabled one where it cannot be made."""
@@ -77,7 +81,7 @@ class Wandb(WandbLogger):
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Log the whole resolved config, nested as it is in the YAML."""
-        self._safely("config", lambda: self.experiment.config.update(dict(config), allow_val_change=True))
+        self._safely("config", lambda: self._run.config.update(dict(config), allow_val_change=True))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -89,7 +93,7 @@ class Wandb(WandbLogger):
         """Log a picture file."""
         import wandb
 
-        self._safely("a picture", lambda: self.experiment.log({key: wandb.Image(str(path))}))
+        self._safely("a picture", lambda: self._run.log({key: wandb.Image(str(path))}))
 
     @rank_zero_only
     def log_masks(self, key: str, examples: Sequence[Example], classes: Sequence[str]) -> None:
@@ -100,12 +104,10 @@ class Wandb(WandbLogger):
 
         def picture(example: Example) -> Any:
             layers = {"prediction": example.prediction, "ground_truth": example.target}
-            masks = {
-                name: {"mask_data": mask.astype("uint8"), "class_labels": labels} for name, mask in layers.items()
-            }
+            masks = {name: {"mask_data": mask.astype("uint8"), "class_labels": labels} for name, mask in layers.items()}
             return wandb.Image(example.image, masks=masks, caption=example.name)
 
-        self._safely("masks", lambda: self.experiment.log({key: [picture(example) for example in examples]}))
+        self._safely("masks", lambda: self._run.log({key: [picture(example) for example in examples]}))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
@@ -119,8 +121,9 @@ class Wandb(WandbLogger):
     @rank_zero_only
     def finish(self, exit_code: int) -> None:
         """End the W&B run, within a bounded time."""
-        if self._experiment is not None:
-            self._safely("ending", lambda: self._experiment.finish(exit_code=exit_code))
+        run = self._experiment
+        if run is not None:
+            self._safely("ending", lambda: run.finish(exit_code=exit_code))
 
     def _safely(self, what: str, action: Callable[[], object]) -> None:
         if not self._broken:

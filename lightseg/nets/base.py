@@ -1,8 +1,5 @@
 """What the nets share: three attributes that a task reads, and the wording of an error about a name."""
 
-import difflib
-from collections.abc import Iterable
-
 from torch import nn
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
@@ -32,15 +29,6 @@ class Net(nn.Module):
         self.stride = 1
         self.encoder = None
         self.normalization = None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean a, b?` with the known names nearest to `name`, or a few of the known ones."""
-    names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if near:
-        return f"did you mean {', '.join(near)}?"
-    return f"there are {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
 
 
 def first_line(error: Exception) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightseg.errors import ConfigError
-from lightseg.nets.base import Net, Normalization, did_you_mean, first_line
+from lightseg.errors import ConfigError, did_you_mean
+from lightseg.nets.base import Net, Normalization, first_line
 from lightseg.nets.timm_encoder import TimmEncoder, forget_source, image_sides, reference
 from lightseg.nets.unused import freeze_unused
 from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
@@ -105,7 +105,7 @@ def _arch(arch: str) -> str:
     known = smp.MODEL_ARCHITECTURES_MAPPING
     key = arch.lower().replace("+", "plus").replace("-", "").replace("_", "")
     if key not in known:
-        raise ConfigError(f"SMP has no architecture {arch!r}: {did_you_mean(key, known)}")
+        raise ConfigError(f"SMP has no architecture {arch!r}{did_you_mean(key, known, otherwise=12)}")
     return key
 
 
@@ -121,7 +121,7 @@ def _encoder(encoder: str) -> str:
     if timm.is_model(bare.partition(".")[0]):
         return f"tu-{bare}"
     raise ConfigError(
-        f"neither SMP nor timm has an encoder {encoder!r}: {did_you_mean(bare, [*own, *timm.list_models()])}"
+        f"neither SMP nor timm has an encoder {encoder!r}{did_you_mean(bare, [*own, *timm.list_models()], 12)}"
     )
 
 
@@ -136,7 +136,9 @@ def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
     for key in options:
         # arguments for a timm encoder reach timm, which checks them; SMP's own encoders take none
         if key not in known and not name.startswith("tu-"):
-            raise ConfigError(f"--model.net.kwargs: {arch} takes no {key!r}: {did_you_mean(key, sorted(known))}")
+            raise ConfigError(
+                f"--model.net.kwargs: {arch} takes no {key!r}{did_you_mean(key, sorted(known), otherwise=12)}"
+            )
 
 
 def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +180,9 @@ def _with_smp(
         return model, spread(mean, std, in_channels)
     known = smp.encoders.encoders[name]["pretrained_settings"]
     if encoder_weights not in known:
-        raise ConfigError(f"SMP has no weights {encoder_weights!r} for {name}: {did_you_mean(encoder_weights, known)}")
+        raise ConfigError(
+            f"SMP has no weights {encoder_weights!r} for {name}{did_you_mean(encoder_weights, known, otherwise=12)}"
+        )
     with fetching(f"the weights {encoder_weights} of SMP's {name}", _SAVE.format(name=name, weights=encoder_weights)):
         model = _create(arch, name, encoder_weights, options)
         expected = smp.encoders.get_preprocessing_params(name, encoder_weights)

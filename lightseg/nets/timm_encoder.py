@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lightseg.errors import ConfigError
-from lightseg.nets.base import Normalization, did_you_mean, first_line
+from lightseg.errors import ConfigError, did_you_mean
+from lightseg.nets.base import Normalization, first_line
 from lightseg.nets.weights import check_keys, fetching, is_file, read_file, spread, without
 
 
@@ -163,7 +163,9 @@ def _tagged(encoder: str, encoder_weights: str | None) -> str:
 
     architecture, _, tag = encoder.partition(".")
     if not timm.is_model(architecture):
-        raise ConfigError(f"timm has no encoder {encoder!r}: {did_you_mean(architecture, timm.list_models())}")
+        raise ConfigError(
+            f"timm has no encoder {encoder!r}{did_you_mean(architecture, timm.list_models(), otherwise=12)}"
+        )
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if encoder_weights is not None and not is_file(encoder_weights):
         if not tags:
@@ -172,7 +174,9 @@ def _tagged(encoder: str, encoder_weights: str | None) -> str:
         default: Any = timm.models.get_pretrained_cfg(architecture)
         tag = encoder_weights if encoder_weights != "imagenet" else tag or default.tag
     if tag and tag not in tags:
-        raise ConfigError(f"timm has no weights {tag!r} for {architecture}: {did_you_mean(tag, ['imagenet', *tags])}")
+        raise ConfigError(
+            f"timm has no weights {tag!r} for {architecture}{did_you_mean(tag, ['imagenet', *tags], otherwise=12)}"
+        )
     return f"{architecture}.{tag}" if tag else architecture
 
 

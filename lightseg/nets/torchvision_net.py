@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightseg.errors import ConfigError
-from lightseg.nets.base import Net, Normalization, did_you_mean, first_line
+from lightseg.errors import ConfigError, did_you_mean
+from lightseg.nets.base import Net, Normalization, first_line
 from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
 
 _CLASSES = 1000
@@ -81,7 +81,7 @@ def _build(name: str, encoder_weights: str | None, kwargs: dict[str, Any]) -> nn
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ConfigError(f"torchvision has no classifier {name!r}: {did_you_mean(name, known)}")
+        raise ConfigError(f"torchvision has no classifier {name!r}{did_you_mean(name, known, otherwise=12)}")
     named = None
     if encoder_weights is not None and not is_file(encoder_weights):
         named = _named(name, encoder_weights)
@@ -104,7 +104,7 @@ def _named(name: str, encoder_weights: str) -> str:
     wanted: str = "DEFAULT" if encoder_weights == "imagenet" else encoder_weights
     if wanted not in members:
         raise ConfigError(
-            f"torchvision has no weights {wanted!r} for {name}: {did_you_mean(wanted, ['imagenet', *members])}"
+            f"torchvision has no weights {wanted!r} for {name}{did_you_mean(wanted, ['imagenet', *members], 12)}"
         )
     return wanted
 

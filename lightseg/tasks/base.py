@@ -1,10 +1,9 @@
 """What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import lightning as L
-import numpy as np
 import torch
 from jsonargparse import lazy_instance
 from lightning.pytorch.cli import OptimizerCallable
@@ -73,6 +72,8 @@ class Task(L.LightningModule, ABC):
         self.make_optimizer, self.schedule = optimizer, schedule
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
         self._check_encoder_options()
+        self.mean: Tensor | None
+        self.std: Tensor | None
         self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", None if std is None else torch.tensor(std).view(1, -1, 1, 1))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -80,8 +81,8 @@ class Task(L.LightningModule, ABC):
         if compile:
             # in place: wrapping would put `_orig_mod.` into every key of the checkpoint
             self.net.compile()
-        self.confusion = nn.ModuleDict({stage: ConfusionMatrix(len(classes)) for stage in ("val", "test")})
-        self.mean_loss = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
+        self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
+        self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.counts: dict[str, Tensor] = {}
         self.recipe: dict[str, Any] = {}
         """Plain data that rebuilds this task without its run; written into every checkpoint."""
@@ -100,8 +101,10 @@ class Task(L.LightningModule, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of raw images: `(N, C, H, W)` uint8, or float on the 0..1 scale."""
+        if self.mean is None or self.std is None:
+            raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
         images = images.float() / 255 if images.dtype == torch.uint8 else images
-        images = (images - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+        images = (images - self.mean) / self.std
         logits = self.logits(images.contiguous(memory_format=self.memory_format))
         if logits.shape[1] != len(self.classes):
             raise ConfigError(
@@ -121,7 +124,7 @@ class Task(L.LightningModule, ABC):
         """Count what the net says about some validation images."""
         self._evaluate(batches, "val")
 
-    def test_step(self, batches: list[Batch], _batch_idx: int) -> None:
+    def test_step(self, batches: list[Batch], _batch_idx: int) -> None:  # noqa: PT019 - not a test
         """Count what the net says about some test images."""
         self._evaluate(batches, "test")
 
@@ -134,11 +137,12 @@ class Task(L.LightningModule, ABC):
         self._log_scores("test")
 
     def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
+        confusion, mean_loss = self._metrics(stage)
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)
-            self.mean_loss[stage].update(self.loss(logits, target), weight=len(target))
-            self.confusion[stage].update(logits.argmax(1), target)
+            mean_loss.update(self.loss(logits, target), weight=len(target))
+            confusion.update(logits.argmax(1), target)
 
     def logits_at_target(self, batch: Batch) -> Tensor:
         """Float32 logits at the size of the ground truth, which itself is never resized."""
@@ -149,25 +153,33 @@ class Task(L.LightningModule, ABC):
         return logits
 
     def _log_scores(self, stage: Stage) -> None:
-        self.counts[stage] = self.confusion[stage].compute().cpu()
+        confusion, mean_loss = self._metrics(stage)
+        self.counts[stage] = confusion.compute().cpu()
         # Lightning resets only metrics that are logged themselves; without this, epochs would add up
-        self.confusion[stage].reset()
-        self.log(f"{stage}/loss", self.mean_loss[stage], prog_bar=stage == "val")
+        confusion.reset()
+        self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
         for name, value in self.scores(self.counts[stage]).items():
             # the matrix is already the same on every rank; max over equal values keeps it exact and says so
             show = name == "score" and stage == "val"
             self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
 
+    def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
+        return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
+
     # ---- facts of the data -----------------------------------------------------------------------------------------
 
-    def setup(self, stage: str) -> None:
-        """Take from the data what the recipe left open: normalisation and class weights."""
-        data = cast(ImageDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]
+    def follow(self, data: ImageDataModule) -> None:
+        """Take from the data what the recipe left open: normalisation and class weights.
+
+        The data module calls it in its `setup`, before any callback that copies the task, as weight averaging does.
+        """
         self._set_normalization(data)
         if self.weighting is not None:
             # a list needs no counts, so evaluating a trained task does not read its training data
-            counts = data.class_counts("train") if isinstance(self.weighting, str) else np.ones(len(self.classes))
-            weight = class_weights(self.weighting, torch.from_numpy(counts))
+            by_scheme = isinstance(self.weighting, str)
+            counts = torch.from_numpy(data.class_counts()) if by_scheme else torch.ones(len(self.classes))
+            extents = torch.from_numpy(data.class_extents()) if by_scheme and self.kind == "segmentation" else None
+            weight = class_weights(self.weighting, counts, extents)
             self.weighting = weight.tolist()
             self.loss = build_loss(self.loss_spec, weight).to(self.device)
 
@@ -235,7 +247,11 @@ class Task(L.LightningModule, ABC):
     def resolved(self) -> dict[str, Any]:
         """The options that the recipe left to the data, as they came out."""
         return {
-            "mean": cast(Tensor, self.mean).flatten().tolist(),
-            "std": cast(Tensor, self.std).flatten().tolist(),
+            "mean": _numbers(self.mean),
+            "std": _numbers(self.std),
             "class_weights": self.weighting,
         }
+
+
+def _numbers(buffer: Tensor | None) -> list[float] | None:
+    return None if buffer is None else buffer.flatten().tolist()

@@ -18,6 +18,8 @@ class SegmentationTask(Task):
         """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back."""
         height, width = images.shape[2:]
         stride = getattr(self.net, "stride", 1)
+        # a bare convolution has a stride of another meaning
+        stride = stride if isinstance(stride, int) else 1
         logits: Tensor = self.net(_pad(images, -height % stride, -width % stride))
         return logits[..., :height, :width]
 

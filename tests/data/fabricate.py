@@ -18,7 +18,7 @@ def save(path, array, **options):
     if array.dtype == np.uint16 and array.ndim == 3:
         cv2.imwrite(str(path), array[..., ::-1])
     else:
-        Image.fromarray(array).save(path, **options)
+        Image.fromarray(array.astype(np.uint8) if array.dtype == np.int64 else array).save(path, **options)
     return path
 
 

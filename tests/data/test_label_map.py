@@ -188,8 +188,8 @@ def test_label_map__error_carries_what_was_found(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"values": {0: "background", 1: "raod"}}, "data.values: 'raod' is not among the classes; did you mean 'road'"),
-        ({"colors": {"sky": [1, 2, 3]}}, "data.colors: 'sky' is not among the classes; classes are background, road"),
+        ({"values": {0: "background", 1: "raod"}}, "data.values: 'raod' is not among the classes; did you mean road"),
+        ({"colors": {"sky": [1, 2, 3]}}, "data.colors: 'sky' is not among the classes; there are background, road"),
         ({"values": {0: "background"}}, "data.values: nothing is declared for road"),
         ({"colors": {"road": [1, 2, 3]}}, "data.colors: nothing is declared for background"),
         ({"colors": {"road": [1, 2]}}, r"data.colors: \[1, 2\] is not an RGB colour|data.colors: 1 is not"),

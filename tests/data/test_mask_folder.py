@@ -391,7 +391,7 @@ def test_mask_folder__empty_folder(tmp_path):
     ("train", "val", "words"),
     [
         ("0\n1\n", "1\n2\n", "images/1.png: in train and in val"),
-        ("0\n17\n", "2\n", "train.txt: '17' is not an image here; did you mean '1"),
+        ("0\n17\n", "2\n", "train.txt: '17' is not an image here; did you mean 1"),
         ("0\n", "", "val.txt: the list of the val split names no image"),
         ("0\n", None, "val.txt: the list of the val split does not exist"),
     ],

@@ -91,7 +91,7 @@ def test_arguments_reach_smp():
     [
         ({"arch": "unett"}, "did you mean unet"),
         ({"encoder": "resnett34"}, "did you mean resnet34"),
-        ({"encoder_weights": "imagent"}, "no weights 'imagent' for resnet34: did you mean imagenet"),
+        ({"encoder_weights": "imagent"}, "no weights 'imagent' for resnet34; did you mean imagenet"),
         ({"arch": "dpt"}, "dpt needs a vision transformer of timm.*resnet34 is none"),
         ({"arch": "linknet", "encoder": "mit_b0"}, "SMP cannot build linknet with encoder mit_b0"),
         ({"arch": "deeplabv3", "encoder": "vgg11_bn"}, "SMP cannot build deeplabv3 with encoder vgg11_bn"),

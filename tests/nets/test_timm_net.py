@@ -56,7 +56,7 @@ def test_families(encoder):
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"encoder": "resnet81"}, "no encoder 'resnet81': did you mean resnet18"),
+        ({"encoder": "resnet81"}, "no encoder 'resnet81'; did you mean resnet18"),
         ({"encoder": "resnet18.a1_in2k"}, "did you mean a1_in1k"),
         ({"encoder_weights": "imagnet"}, "did you mean imagenet"),
         ({"encoder": "hf-hub:timm/resnet18"}, "no encoder"),

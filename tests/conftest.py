@@ -1,0 +1,83 @@
+"""What the tests share: a quiet machine, a folder of their own, and the real command line."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightseg.fit import main
+
+ROOT = Path(__file__).parent.parent
+
+TINY = """
+base: [configs/data/shapes.yaml, configs/net/unet.yaml]
+model:
+  init_args:
+    net: {init_args: {width: 4, depth: 2}}
+data:
+  init_args: {image_size: 32, train_size: 12, val_size: 5, test_size: 5, batch_size: 4, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    # with more, tests that share their cores with others wait for each other
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(tmp_path_factory, monkeypatch):
+    """No cache, no account and no working directory of the person who runs the tests."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.chdir(home)
+
+
+@dataclass
+class Outcome:
+    """What a command left: exit code, what it printed, and its run folder."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.out.strip().splitlines()[-1].removeprefix("run: "))
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def log(self) -> list[dict]:
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def fit(capsys, tmp_path):
+    """The verb as a user calls it, in this process."""
+
+    def run(*args: object) -> Outcome:
+        code = main([*map(str, args), "--runs_dir", str(tmp_path / "runs")])
+        out, err = capsys.readouterr()
+        return Outcome(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Write a recipe; a tiny one if no text is given."""
+
+    def write(text: str = TINY, name: str = "tiny.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write

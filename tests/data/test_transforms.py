@@ -1,0 +1,60 @@
+import albumentations as A
+import cv2
+import numpy as np
+import pytest
+
+from lightseg.data.transforms import EvalTransform, TrainTransform
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
+MASK = np.random.default_rng(1).integers(0, 3, (20, 24)).astype(np.uint8)
+
+
+def _pipeline():
+    return TrainTransform([A.RandomScale(p=1), A.RandomCrop(16, 16, pad_if_needed=True), A.RandomBrightnessContrast()])
+
+
+def test_train__is_a_function_of_the_seed():
+    one, other = _pipeline(), _pipeline()
+    other(IMAGE, MASK, 99)
+    for first, second in zip(one(IMAGE, MASK, 7), other(IMAGE, MASK, 7), strict=True):
+        assert np.array_equal(first, second)
+    assert not np.array_equal(one(IMAGE, MASK, 7)[0], one(IMAGE, MASK, 8)[0])
+
+
+def test_train__padding_is_void():
+    _, mask = TrainTransform([A.PadIfNeeded(32, 32, border_mode=cv2.BORDER_CONSTANT)])(IMAGE, MASK, 0)
+    assert (mask == IGNORE).sum() == 32 * 32 - 20 * 24
+
+
+def test_train__padding_inside_a_choice_is_void():
+    pad = A.OneOf([A.PadIfNeeded(32, 32, border_mode=cv2.BORDER_CONSTANT)], p=1)
+    assert (TrainTransform([pad])(IMAGE, MASK, 0)[1] == IGNORE).any()
+
+
+def test_train__masks_hold_no_new_values():
+    for seed in range(20):
+        _, mask = TrainTransform([A.RandomScale(p=1), A.Rotate(p=1)])(IMAGE, MASK, seed)
+        assert set(np.unique(mask)) <= {0, 1, 2, IGNORE}
+
+
+def test_train__refuses_to_interpolate_masks():
+    with pytest.raises(ConfigError, match="Resize would interpolate class ids"):
+        TrainTransform([A.Resize(8, 8, mask_interpolation=cv2.INTER_LINEAR)])
+
+
+def test_train__class_ids_pass_through():
+    assert TrainTransform([A.HorizontalFlip(p=1)])(IMAGE, 4, 0)[1] == 4
+
+
+def test_eval__resizes_the_image_alone():
+    image, mask = EvalTransform([A.Resize(10, 12)])(IMAGE, MASK, 0)
+    assert image.shape == (10, 12, 3)
+    assert mask is MASK
+
+
+@pytest.mark.parametrize("transform", [A.HorizontalFlip(), A.CenterCrop(8, 8), A.PadIfNeeded(64, 64)])
+def test_eval__refuses_what_shifts_image_against_truth(transform):
+    with pytest.raises(ConfigError, match="would shift the image against its ground truth"):
+        EvalTransform([transform])

@@ -1,0 +1,198 @@
+"""The command line: every mistake in a line or two, and every way to compose a recipe."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightseg.cli import LightsegCLI
+from lightseg.fit import main
+from tests.conftest import ROOT
+
+RECIPES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "experiments").rglob("*.yaml"))
+OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml"))
+SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.net.widht", "8"], "model.net: no option 'widht'; did you mean width?"),
+        (["--model.lss", "dice"], "model: no option 'lss'; did you mean loss?"),
+        (["--modle.loss", "dice"], "no option 'modle'; did you mean model?"),
+        (["--trainer.max_epoch", "3"], "trainer: no option 'max_epoch'; did you mean max_epochs?"),
+        (["--data.batchsize", "8"], "data: no option 'batchsize'; did you mean batch_size?"),
+        (["--model.optimizer.lrr", "1"], "model.optimizer: no option 'lrr'; did you mean lr?"),
+        (["--data.batch_size", "many"], "data.batch_size: many is not a whole number"),
+        (["--model.optimizer.lr", "fast"], "model.optimizer.lr: fast is not a number"),
+        (["--model.net", "Unet"], "model.net: no class 'Unet'; did you mean UNet?"),
+        (["--model.net.norm", "btch"], "model.net.norm: btch is not one of 'batch', 'instance'"),
+        (["--model.optimizer", "Adamm"], "model.optimizer: no class 'Adamm'; did you mean Adam?"),
+        (["--data", "Shape"], "data: no class 'Shape'; did you mean Shapes?"),
+        (["--model.net", "my_net.MyNet"], "model.net: my_net.MyNet: No module named 'my_net'"),
+        (["--model.class_weights", "invers"], "model.class_weights: invers is not one of"),
+        (["--model.loss", "dise"], "did you mean dice?"),
+        (["--model.net.num_classes", "3"], "model.net.num_classes: 3, but the data has 6 classes"),
+        (["--trainer.precision", "16-mixed"], "trainer.precision: 16-mixed needs a GPU; on a CPU use bf16-mixed"),
+        (["--trainer.callbacks+=EarlyStoping"], "trainer.callbacks: no class 'EarlyStoping'; did you mean EarlyStop"),
+        (["--data.batch_size", "7", "--trainer.accumulate_grad_batches", "2"], "the nearest that can: 6 or 8"),
+        (["--data.batch_size", "0"], "data.batch_size: 0 is not a number of samples"),
+        (["--model.freeze_encoder", "0.5"], "model.freeze_encoder: UNet has no encoder"),
+        (["--model.net", "TimmNet", "--model.net.encoder", "resnet81"], "timm has no encoder 'resnet81'"),
+        (["--data", "ShapesClassification"], "SegmentationTask cannot learn from ShapesClassification"),
+        (["--config", "experiments/nope.yaml"], "--config experiments/nope.yaml: no such file"),
+        (["extra"], "'extra' belongs to no option"),
+    ],
+)
+def test_error__names_the_key_and_the_fix(fit, recipe, tmp_path, arguments, message):
+    outcome = fit("--config", recipe(), *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.startswith("lightseg: error: ")
+    assert len(outcome.err.strip().splitlines()) <= 3
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SHAPES + "model: {init_args: {net: {init_args: {widht: 3}}}}", "model.net: no option 'widht'; did you mean w"),
+        (SHAPES + "modell: {init_args: {loss: ce}}", "no option 'modell'; did you mean model?"),
+        (SHAPES + "trainer: {max_epoch: 3}", "trainer: no option 'max_epoch'; did you mean max_epochs?"),
+        (SHAPES + "data: {init_args: {batch_size: big}}", "data.batch_size: big is not a whole number"),
+        (SHAPES + "model: {init_args: {net: {class_path: UNett}}}", "model.net: no class 'UNett'; did you mean UNet?"),
+        (
+            SHAPES + "data: {init_args: {train_transforms: [{class_path: albumentations.HorizontalFlop}]}}",
+            "has no attribute 'HorizontalFlop'; did you mean HorizontalFlip?",
+        ),
+        (
+            SHAPES + "data: {init_args: {train_transforms: "
+            "[{class_path: albumentations.Resize, init_args: {hight: 3, width: 3}}]}}",
+            "data.train_transforms: no option 'hight'; did you mean height?",
+        ),
+    ],
+)
+def test_error__names_the_file(fit, recipe, text, message):
+    path = recipe(text, "broken.yaml")
+    outcome = fit("--config", path)
+    assert outcome.code == 2
+    assert f"{path}: " in outcome.err
+    assert message in outcome.err
+
+
+def test_error__missing_data_lists_the_blocks(fit, recipe):
+    outcome = fit("--config", recipe("base: [configs/net/unet.yaml]"))
+    assert outcome.code == 2
+    assert "data: not given\navailable in configs/data: camvid, cifar10, mask_folder" in outcome.err
+
+
+def test_error__abbreviations_are_refused(fit, recipe):
+    assert fit("--config", recipe(), "--trainer.max_ep", "3").code == 2
+
+
+def test_error__exception_of_a_users_class_keeps_its_type_and_traceback(recipe, tmp_path, monkeypatch):
+    (tmp_path / "stubborn.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, num_classes, in_channels=3):\n"
+        "        raise KeyError('my own mistake')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyError, match="my own mistake") as caught:
+        main(["--config", str(recipe()), "--model.net", "stubborn.Net"])
+    assert caught.traceback[-1].path == tmp_path / "stubborn.py"
+
+
+def test_help__is_quick_and_imports_nothing_heavy():
+    code = "import sys, lightseg.fit as f; f.main(['--help']); assert 'torch' not in sys.modules"
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "--model.net.encoder" in done.stdout
+    assert time.monotonic() - started < 5
+
+
+def test_print_config__is_the_composed_recipe(recipe, capsys):
+    with pytest.raises(SystemExit) as stop:
+        LightsegCLI(["--config", str(recipe()), "--model.net.width", "6", "--print_config"])
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert stop.value.code == 0
+    assert config["model"]["init_args"]["net"]["init_args"]["width"] == 6
+    assert config["data"]["class_path"] == "lightseg.data.Shapes"
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_recipe__parses_and_builds(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    # weights by name would be fetched
+    weights = ["--model.net.encoder_weights", "null"] if "encoder_weights" in Path(path).read_text() else []
+    cli = LightsegCLI(["--config", path, *weights])
+    resolved = cli.resolved_config()
+    assert cli.parser.dump(cli.parser.parse_string(resolved)) == resolved
+
+
+@pytest.mark.parametrize("path", OVERLAYS)
+def test_block__applies_to_a_recipe(path, monkeypatch, recipe):
+    monkeypatch.chdir(ROOT)
+    base = {
+        "net": SHAPES if path.split("/")[-1] in ("unet.yaml", "fcn.yaml", "smp.yaml") else None,
+        "data": "base: [configs/net/unet.yaml]\n",
+    }.get(path.split("/")[1], SHAPES)
+    if base is None or "cifar" in path or "classification" in path:
+        base = "base: [configs/data/shapes_classification.yaml, configs/net/timm.yaml]\n"
+    if path == "configs/transforms/segmentation.yaml":
+        base = "base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]\n"
+    if path == "configs/hardware/gpu.yaml":
+        # asking for a GPU where there is none is refused when the trainer is made, not when the recipe is read
+        assert yaml.safe_load(Path(path).read_text())["trainer"]["accelerator"] == "gpu"
+    cli = LightsegCLI(["--config", str(recipe(base, "base.yaml")), "--config", path])
+    assert cli.model.kind == cli.datamodule.kind
+
+
+def test_net__is_swapped_by_one_flag(recipe):
+    cli = LightsegCLI(["--config", str(recipe()), "--model.net", "FCN", "--model.net.encoder", "resnet10t"])
+    assert type(cli.model.net).__name__ == "FCN"
+    assert cli.model.net(__import__("torch").zeros(1, 3, 64, 64)).shape == (1, 6, 64, 64)
+
+
+def test_net__is_swapped_by_a_block_on_the_command_line(recipe):
+    cli = LightsegCLI(["--config", str(recipe()), "--config", "configs/net/fcn.yaml"])
+    assert type(cli.model.net).__name__ == "FCN"
+
+
+def test_net__is_swapped_by_one_line_of_yaml(recipe):
+    text = SHAPES + "model: {init_args: {net: {class_path: SmpNet, init_args: {encoder: resnet18}}}}"
+    cli = LightsegCLI(["--config", str(recipe(text))])
+    assert type(cli.model.net).__name__ == "SmpNet"
+
+
+def test_net__outside_the_package_needs_no_base_class(fit, recipe, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Mine(nn.Conv2d):\n"
+        "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
+        "        super().__init__(in_channels, num_classes, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = fit("--config", recipe(), "--model.net", "mine.Mine")
+    assert outcome.code == 0
+
+
+def test_composition__later_files_and_flags_win(recipe):
+    first = recipe(SHAPES + "model: {init_args: {net: {init_args: {width: 6}}}}", "first.yaml")
+    second = recipe("model: {init_args: {net: {init_args: {width: 8}}}}", "second.yaml")
+    both = ["--config", str(first), "--config", str(second)]
+    assert LightsegCLI(both).config.model.init_args.net.init_args.width == 8
+    assert LightsegCLI([*both, "--model.net.width", "10"]).config.model.init_args.net.init_args.width == 10
+
+
+def test_name__is_the_recipes_and_not_the_overlays(recipe):
+    overlay = recipe("trainer: {max_epochs: 1}", "overlay.yaml")
+    assert LightsegCLI(["--config", str(recipe()), "--config", str(overlay)]).experiment_name == "tiny"
+
+
+def test_epochs__are_fifty_where_nothing_is_said(recipe):
+    assert LightsegCLI(["--config", str(recipe(SHAPES))]).config.trainer.max_epochs == 50
+    assert LightsegCLI(["--config", str(recipe(SHAPES)), "--trainer.max_steps", "9"]).config.trainer.max_epochs is None

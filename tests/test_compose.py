@@ -1,0 +1,61 @@
+import pytest
+
+from lightseg.compose import LIBRARY, chain, read
+from lightseg.errors import ConfigError
+
+
+def _write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_chain__bases_come_first_in_order(tmp_path):
+    a, b = _write(tmp_path, "blocks/a.yaml", "name: a"), _write(tmp_path, "blocks/b.yaml", "base: a.yaml")
+    top = _write(tmp_path, "top.yaml", "base: [blocks/b.yaml, blocks/a.yaml]")
+    assert chain(top) == [a, b, a, top]
+
+
+def test_chain__blocks_are_found_from_any_folder(tmp_path):
+    top = _write(tmp_path, "deep/down/top.yaml", "base: [../../configs/net/unet.yaml, configs/data/shapes.yaml]")
+    assert chain(top)[:2] == [LIBRARY / "configs/net/unet.yaml", LIBRARY / "configs/data/shapes.yaml"]
+
+
+def test_chain__circle(tmp_path):
+    _write(tmp_path, "a.yaml", "base: b.yaml")
+    _write(tmp_path, "b.yaml", "base: a.yaml")
+    with pytest.raises(ConfigError, match=r"b\.yaml: base: .*a\.yaml is already being applied"):
+        chain(tmp_path / "a.yaml")
+
+
+def test_chain__missing_recipe_lists_its_neighbours():
+    with pytest.raises(ConfigError, match=r"no such file; did you mean unet\?\navailable in .*: fcn, simple_cnn"):
+        chain("configs/net/unett.yaml")
+
+
+def test_chain__missing_base_names_the_file_that_asks(tmp_path):
+    top = _write(tmp_path, "top.yaml", "base: [configs/net/nope.yaml]")
+    with pytest.raises(ConfigError, match=r"top\.yaml: base: configs/net/nope\.yaml: no such file"):
+        chain(top)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nname: b", "the key 'name' is given twice"),
+        ("- a\n- b", "a recipe is a mapping"),
+        ("trainer: x.yaml\ntrainer.max_epochs: 7", r"write 'trainer\.max_epochs' nested: trainer: \{max_epochs: …\}"),
+        ("model: {init_args: {net.width: 3}}", r"write 'net\.width' nested"),
+        ("a: [1, 2", "line 1|line 2"),
+        ("\ttabs: no", "line 1"),
+    ],
+)
+def test_read__refuses_what_would_be_lost(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read(_write(tmp_path, "bad.yaml", text))
+
+
+def test_chain__base_must_be_files(tmp_path):
+    with pytest.raises(ConfigError, match="base: give a list of files"):
+        chain(_write(tmp_path, "top.yaml", "base: {net: unet}"))

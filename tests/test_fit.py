@@ -1,0 +1,330 @@
+"""The real command on small generated data: what it leaves, what it prints, how it fails."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import lightseg
+from tests.conftest import ROOT
+from tests.data import fabricate
+
+FOLDER = """
+base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]
+model: {{init_args: {{net: {{init_args: {{width: 4, depth: 2}}}}}}}}
+data: {{init_args: {{root: {root}, classes: [background, road], {labels}, num_workers: 0}}}}
+trainer: {{accelerator: cpu, max_epochs: 1}}
+"""
+
+
+@pytest.fixture
+def ran(fit, recipe):
+    return fit("--config", recipe())
+
+
+def test_fit__leaves_one_self_sufficient_folder(ran):
+    assert ran.code == 0
+    assert {path.name for path in ran.folder.iterdir()} >= {
+        "config.yaml",
+        "command.txt",
+        "env.json",
+        "git.json",
+        "data.json",
+        "metrics.jsonl",
+        "metrics.csv",
+        "metrics.json",
+        "confusion_val.csv",
+        "confusion_test.csv",
+    }
+    assert {path.name for path in (ran.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for picture in ("learning_curve", "confusion", "predictions"):
+        with Image.open(ran.folder / "images" / f"{picture}.png") as image:
+            assert image.size[0] > 300
+
+
+def test_fit__ends_with_the_path_of_the_run(ran, tmp_path):
+    assert ran.out.strip().splitlines()[-1].startswith("run: ")
+    assert ran.folder.parent == tmp_path / "runs" / "tiny"
+
+
+def test_metrics__are_flat_and_follow_from_the_confusion_matrix(ran):
+    metrics = ran.metrics
+    assert metrics["test/score"] == metrics["test/miou"]
+    rows = list(csv.reader((ran.folder / "confusion_test.csv").read_text().splitlines()))
+    counts = np.array(rows[1:], np.int64)
+    true, union = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
+    for name, hit, either in zip(rows[0], true, union, strict=True):
+        assert metrics[f"test/iou/{name}"] == (pytest.approx(hit / either) if either else None)
+    assert metrics["test/miou"] == pytest.approx((true[union > 0] / union[union > 0]).mean())
+    assert metrics["test/accuracy"] == pytest.approx(true.sum() / counts.sum())
+
+
+def test_metrics__count_every_valid_pixel_once(ran):
+    counts = np.loadtxt(ran.folder / "confusion_test.csv", np.int64, delimiter=",", skiprows=1)
+    from lightseg.data import Shapes
+
+    data = Shapes(image_size=32, train_size=12, val_size=5, test_size=5)
+    assert (counts.sum(1) == data.class_counts("test")).all()
+
+
+def test_best_checkpoint__gives_back_the_logged_score(ran):
+    logged = [row["val/score"] for row in ran.log if "val/score" in row]
+    assert ran.metrics["val/score"] == pytest.approx(max(logged), abs=1e-6)
+
+
+def test_saved_config__runs_again_as_it_is_with_the_same_numbers(fit, ran):
+    again = fit("--config", ran.folder / "config.yaml")
+    assert again.code == 0
+    assert again.folder != ran.folder
+    timeless = {name: value for name, value in ran.metrics.items() if name != "train/seconds"}
+    assert timeless.items() <= again.metrics.items()
+    first, second = (yaml.safe_load((run.folder / "config.yaml").read_text()) for run in (ran, again))
+    assert first == second
+
+
+def test_runs__started_in_one_second_do_not_meet(tmp_path):
+    from lightseg.run import create
+
+    folders = {create(str(tmp_path), "same") for _ in range(20)}
+    assert len(folders) == 20
+
+
+def test_fit__bf16_trains_on_the_cpu(fit, recipe):
+    outcome = fit("--config", recipe(), "--trainer.precision", "bf16-mixed")
+    assert outcome.code == 0
+    assert np.isfinite(outcome.metrics["val/loss"])
+
+
+def test_fit__trains_with_every_option_of_the_imbalance_kind(fit, recipe):
+    options = ["--model.class_weights", "median_frequency", "--model.loss", "{focal: 1.0, tversky: {alpha: 0.3}}"]
+    outcome = fit("--config", recipe(), *options)
+    assert outcome.code == 0
+    weights = torch.load(outcome.folder / "checkpoints/best.ckpt", weights_only=True)["lightseg"]["resolved"]
+    assert len(set(weights["class_weights"])) == 6
+
+
+def test_fit__classification(fit, recipe):
+    text = """
+base: [configs/data/shapes_classification.yaml, configs/net/simple_cnn.yaml]
+data: {init_args: {train_size: 40, val_size: 10, test_size: 10, batch_size: 10, num_workers: 0}}
+trainer: {accelerator: cpu, max_epochs: 1}
+"""
+    outcome = fit("--config", recipe(text))
+    assert outcome.code == 0
+    assert outcome.metrics["test/score"] == outcome.metrics["test/accuracy"]
+    assert {"test/balanced_accuracy", "test/macro_f1", "test/recall/ring"} <= outcome.metrics.keys()
+
+
+def test_fit__ema_and_lightnings_callbacks(fit, recipe):
+    outcome = fit(
+        *("--config", recipe(), "--trainer.callbacks+=EMA", "--trainer.callbacks.decay=0.5"),
+        *("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/score"),
+        "--trainer.callbacks.mode=max",
+    )
+    assert outcome.code == 0
+
+
+def test_fit__without_a_test_split_scores_val(fit, recipe):
+    outcome = fit("--config", recipe(), "--data.test_size", "0")
+    assert outcome.code == 0
+    assert "test/score" not in outcome.metrics
+
+
+def test_fit__a_net_with_state_outside_its_checkpoint_is_found_out(fit, recipe, tmp_path, monkeypatch):
+    (tmp_path / "forgetful.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Conv2d):\n"
+        "    steps = 0\n"
+        "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
+        "        super().__init__(in_channels, num_classes, 1)\n"
+        "    def forward(self, x):\n"
+        "        self.steps += self.training\n"
+        "        return super().forward(x).roll(self.steps, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = fit("--config", recipe(), "--model.net", "forgetful.Net", "--trainer.max_epochs", "1")
+    assert outcome.code == 1
+    assert "its numbers cannot be trusted" in outcome.err
+
+
+def test_fit__wrong_number_of_logits_is_an_error(fit, recipe, tmp_path, monkeypatch):
+    (tmp_path / "stiff.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Conv2d):\n"
+        "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
+        "        super().__init__(in_channels, 2, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = fit("--config", recipe(), "--model.net", "stiff.Net")
+    assert outcome.code == 2
+    assert "Net gives 2 classes, but the data has 6" in outcome.err
+
+
+def test_fit__a_lost_loss_stops_the_run_and_says_what_was_seen(fit, recipe):
+    outcome = fit("--config", recipe(), "--model.optimizer", "SGD", "--model.optimizer.lr", "1e30")
+    assert outcome.code == 1
+    assert "the loss was not finite 3 steps in a row" in outcome.err
+    assert "learning rate" in outcome.err
+
+
+# ---- a user's own folder -------------------------------------------------------------------------------------------
+
+
+def _masks(root, write):
+    for index in range(16):
+        fabricate.save(root / "images" / f"{index}.png", fabricate.picture(index, 40, 40))
+        write(root / "masks" / f"{index}.png", fabricate.ids(index, 40, 40))
+
+
+@pytest.mark.parametrize(
+    ("labels", "write"),
+    [
+        ("values: {0: background, 255: road}", lambda path, ids: fabricate.save(path, ids * 255)),
+        ("values: {0: background, 1: road}", lambda path, ids: fabricate.save_palette(path, ids)),
+        (
+            "colors: {background: [0, 0, 0], road: [128, 64, 128]}",
+            lambda path, ids: fabricate.save(path, np.array([[0, 0, 0], [128, 64, 128]], np.uint8)[ids]),
+        ),
+    ],
+    ids=["0 and 255", "palette", "colours"],
+)
+def test_own_folder__trains(fit, recipe, tmp_path, labels, write):
+    _masks(tmp_path / "mine", write)
+    text = FOLDER.format(root=tmp_path / "mine", labels=labels)
+    assert len(text.strip().splitlines()) <= 10
+    outcome = fit("--config", recipe(text))
+    assert outcome.code == 0
+    assert {"test/iou/background", "test/iou/road"} <= outcome.metrics.keys()
+
+
+def _broken(root, name):
+    """A folder of masks with one thing wrong, and what the message must say."""
+    _masks(root, lambda path, ids: fabricate.save(path, ids))
+    mask, image = root / "masks" / "3.png", root / "images" / "3.png"
+    ids = fabricate.ids(3, 40, 40)
+    if name == "undeclared value":
+        fabricate.save(mask, np.where(ids == 1, 7, 0))
+    elif name == "0 and 255":
+        _masks(root, lambda path, each: fabricate.save(path, each * 255))
+    elif name == "counted from 1":
+        _masks(root, lambda path, each: fabricate.save(path, each + 1))
+    elif name == "colour without colours":
+        fabricate.save(mask, np.array([[0, 0, 0], [128, 64, 128]], np.uint8)[ids])
+    elif name == "jpeg":
+        mask.unlink()
+        fabricate.save(mask.with_suffix(".jpg"), ids)
+    elif name == "interpolated":
+        fabricate.save(mask, np.linspace(0, 255, 1600).reshape(40, 40).astype(np.uint8))
+    elif name == "another size":
+        fabricate.save(mask, ids[:20])
+    elif name == "no mask":
+        mask.unlink()
+    elif name == "broken mask":
+        mask.write_bytes(mask.read_bytes()[:40])
+    elif name == "broken image":
+        image.write_bytes(b"")
+    elif name == "no folder":
+        root.rename(root.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("undeclared value", "masks/3.png: "),
+        ("0 and 255", "values: {0: background, 255: road}"),
+        ("counted from 1", "values: {1: background, 2: road}"),
+        ("colour without colours", "colors: "),
+        ("jpeg", "JPEG"),
+        ("interpolated", "interpolated"),
+        ("another size", "masks/3.png: is 40×20, but its image"),
+        ("no mask", "3.png"),
+        ("broken mask", "masks/3.png"),
+        ("broken image", "images/3.png"),
+        ("no folder", "mine: "),
+    ],
+)
+def test_own_folder__broken_is_said_before_anything_starts(fit, recipe, tmp_path, name, message):
+    _broken(tmp_path / "mine", name)
+    outcome = fit("--config", recipe(FOLDER.format(root=tmp_path / "mine", labels="test_fraction: 0.2")))
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.strip().splitlines()) <= 3
+    assert not (tmp_path / "runs").exists()
+
+
+# ---- processes and signals -----------------------------------------------------------------------------------------
+
+
+def _start(recipe_path, tmp_path, *arguments):
+    command = [sys.executable, "-m", "lightseg.fit", "--config", recipe_path, "--runs_dir", tmp_path / "runs"]
+    return subprocess.Popen(
+        [*map(str, command), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+
+
+@pytest.mark.slow
+def test_interrupt__keeps_the_last_checkpoint_and_the_metrics(recipe, tmp_path):
+    process = _start(recipe(), tmp_path, "--trainer.max_epochs", "10000", "--data.num_workers", "1")
+    while not list(tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    folder = next(tmp_path.glob("runs/tiny/*"))
+    checkpoint = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert checkpoint["global_step"] >= max(steps)
+    assert (folder / "metrics.csv").exists()
+    lightseg.load(folder / "checkpoints/last.ckpt")
+
+
+@pytest.mark.slow
+def test_ddp__two_processes_from_the_same_command(recipe, tmp_path):
+    process = _start(
+        recipe(), tmp_path, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"
+    )
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    folders = list(tmp_path.glob("runs/tiny/*"))
+    assert len(folders) == 1
+    assert out.strip().splitlines()[-1] == f"run: {folders[0]}"
+    counts = np.loadtxt(folders[0] / "confusion_test.csv", np.int64, delimiter=",", skiprows=1)
+    from lightseg.data import Shapes
+
+    data = Shapes(image_size=32, train_size=12, val_size=5, test_size=5)
+    assert (counts.sum(1) == data.class_counts("test")).all()
+
+
+ENCODERS = [
+    *("resnet18", "vgg11_bn", "densenet121", "inceptionv4", "xception", "mobilenet_v2"),
+    *("efficientnet-b0", "mit_b0", "tu-convnext_atto", "tu-darknet53"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_encoder__is_swapped_by_one_flag(fit, recipe, encoder):
+    text = "base: [configs/data/shapes.yaml, configs/net/smp.yaml, configs/debug/smoke.yaml]\n"
+    small = "data: {init_args: {train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}}"
+    outcome = fit("--config", recipe(text + small), "--model.net.encoder", encoder)
+    assert outcome.code == 0
+    assert "test/score" in outcome.metrics
+
+
+@pytest.mark.slow
+def test_demo_recipe__smokes(fit):
+    os.chdir(ROOT)
+    outcome = fit("--config", "experiments/shapes/unet.yaml", "--config", "configs/debug/smoke.yaml")
+    assert outcome.code == 0
+    assert outcome.folder.parent.name == "unet"
