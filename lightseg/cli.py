@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -177,12 +178,17 @@ class LightsegCLI(LightningCLI):
                 f"that is {self.datamodule.kind} data"
             )
         net = self.config.model.init_args.net.get("init_args", Namespace())
-        stated = net.get("num_classes")
-        if stated is not None and stated != self.datamodule.num_classes:
-            raise ConfigError(
-                f"model.net.num_classes: {stated}, but the data has {self.datamodule.num_classes} classes "
-                f"({', '.join(self.datamodule.classes)}); leave it out, it follows the data"
-            )
+        parameters = inspect.signature(type(self.model.net)).parameters
+        facts = {"num_classes": self.datamodule.num_classes, "in_channels": self.datamodule.in_channels}
+        for name, fact in facts.items():
+            stated = net.get(name)
+            if stated not in (None, fact) and stated != parameters[name].default:
+                raise ConfigError(
+                    f"model.net.{name}: {stated}, but the data has {fact}; leave it out, it follows the data"
+                )
+        classes = self.config.model.init_args.get("classes")
+        if classes not in (None, self.datamodule.classes):
+            raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
 
 
 def _check_precision(trainer: Namespace) -> None:
@@ -202,8 +208,3 @@ def _build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return class_type(*args, **kwargs)
     except Exception as error:
         raise _Escape(error) from None
-
-
-def command_line(verb: str) -> str:
-    """The command as it was typed, for the run folder."""
-    return " ".join([f"python -m lightseg.{verb}", *sys.argv[1:]])

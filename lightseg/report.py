@@ -41,8 +41,6 @@ def report(folder: Path, task: Task, data: ImageDataModule, results: dict[str, f
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
-        if isinstance(logger, Wandb):
-            logger.finish(0)
     print(f"run: {folder}", flush=True)
 
 

@@ -1,18 +1,20 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
 import logging
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.trainer.states import TrainerStatus
 
 from lightseg import checkpoint, run
 from lightseg.callbacks import EpochLines, Interrupt, LastCheckpoint, NonFiniteGuard, Throughput
-from lightseg.cli import LightsegCLI, command_line
+from lightseg.cli import LightsegCLI
 from lightseg.data import ImageDataModule, Split
 from lightseg.errors import ConfigError, RunError
 from lightseg.loggers import RunLog, Wandb
@@ -34,32 +36,38 @@ def fit(args: list[str]) -> None:
     _hush_lightning()
     cli = LightsegCLI(args)
     best, last, log = ModelCheckpoint(monitor="val/score", mode="max", filename="best"), LastCheckpoint(), RunLog(None)
-    best.CHECKPOINT_NAME_LAST = "unused"
     trainer = cli.make_trainer(
         [EpochLines(), Throughput(), Interrupt(), NonFiniteGuard(), LearningRateMonitor("step"), best, last], [log]
     )
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    folder = _prepare(cli, trainer) if trainer.is_global_zero else None
+    command = shlex.join(["python", "-m", "lightseg.fit", *args])
+    folder = _prepare(cli, trainer, command) if trainer.is_global_zero else None
     if folder is not None:
         log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / "last.ckpt", str(folder / "checkpoints")
     started = time.monotonic()
-    _train(trainer, task, data)
-    results = {"train/seconds": time.monotonic() - started, "train/steps": trainer.global_step}
-    tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
-    results |= _score(trainer, tested, data, logged=best.best_model_score)
-    if folder is not None:
-        report(folder, tested, data, results, trainer.loggers)
+    with _ended(trainer):
+        trainer.fit(task, datamodule=data)
+        results = {"train/seconds": time.monotonic() - started, "train/steps": trainer.global_step}
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            print(f"fast_dev_run keeps no checkpoint\nrun: {folder}")
+            return
+        tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
+        results |= _score(trainer, tested, data, logged=best.best_model_score)
+        if folder is not None:
+            report(folder, tested, data, results, trainer.loggers)
 
 
-def _prepare(cli: LightsegCLI, trainer: L.Trainer) -> Path:
-    """Check the data and make the run folder; nothing is left behind where the data is bad."""
+def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
+    """Check data and net and make the run folder; nothing is left behind where something is wrong."""
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
+    task.follow(data)
+    task.try_on(data.train_sample())
     folder = run.create(cli.config.runs_dir, cli.experiment_name)
     config = cli.resolved_config()
-    run.describe(folder, config, command_line("fit"), data.fingerprint())
+    run.describe(folder, config, command, data.fingerprint())
     task.recipe = checkpoint.recipe(yaml.safe_load(config), data.classes, data.in_channels, data.palette)
     for logger in trainer.loggers:
         if isinstance(logger, Wandb):
@@ -70,9 +78,14 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer) -> Path:
     return folder
 
 
-def _train(trainer: L.Trainer, task: Task, data: ImageDataModule) -> None:
+@contextmanager
+def _ended(trainer: L.Trainer) -> Iterator[None]:
+    """End what the run began, however it ends, and name what ended it."""
+    loggers = list(trainer.loggers)
+    failed = 1
     try:
-        trainer.fit(task, datamodule=data)
+        yield
+        failed = 0
     except SystemExit:
         # what Lightning makes of Ctrl-C once its callbacks have saved the state
         raise KeyboardInterrupt from None
@@ -80,14 +93,13 @@ def _train(trainer: L.Trainer, task: Task, data: ImageDataModule) -> None:
         if "more than 1 value per channel" not in str(error):
             raise
         raise ConfigError(
-            f"data.batch_size: {data.batch_size} leaves one image per process, and BatchNorm has nothing to average in "
-            f"{type(task.net).__name__}; give 2 or more per process, or a net without it (UNet: --model.net.norm group)"
+            "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
+            "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
         ) from None
     finally:
-        failed = trainer.state.status != TrainerStatus.FINISHED
-        for logger in trainer.loggers:
-            if failed and isinstance(logger, Wandb):
-                logger.finish(exit_code=1)
+        for logger in loggers:
+            if isinstance(logger, Wandb):
+                logger.finish(exit_code=failed)
 
 
 def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """What every dataset gives and every data module does: splits, loaders, a global batch size, counts of the classes."""
 
-import os
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -12,15 +10,15 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from lightseg.data.batches import Batch, Prepared, default_workers, stack, stack_by_size, start_worker
 from lightseg.data.cache import cached
-from lightseg.data.order import PADDING, EpochSampler, Position, ShardSampler
+from lightseg.data.order import EpochSampler, Position, ShardSampler
 from lightseg.data.palette import default_palette
 from lightseg.data.transforms import Array, EvalTransform, TrainTransform, Transform
 from lightseg.errors import ConfigError, DataError
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-Batch = dict[str, torch.Tensor]
 Counts = npt.NDArray[np.int64]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -196,9 +194,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 f"{self.root}: {len(dataset)} training samples do not fill one batch; "
                 f"set data.batch_size to {len(dataset)} or less (it is {self.batch_size})"
             )
-        sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
-        prepared = _Prepared(dataset, self._train_transform)
-        return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=_stack, **self._workers())
+        sampler = EpochSampler(len(dataset), self.batch_size, self.seed, rank, world_size)
+        prepared = Prepared(dataset, self._train_transform)
+        return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=stack, **self._workers())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, every sample once; see `eval_dataloader`."""
@@ -212,13 +210,17 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
         dataset = self.dataset(split)
         sampler = ShardSampler(len(dataset), *self._rank_and_world())
-        prepared = _Prepared(dataset, self._eval_transform)
+        prepared = Prepared(dataset, self._eval_transform)
         batch_size = max(1, self.batch_size // self._rank_and_world()[1])
-        return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=_stack_by_size, **self._workers())
+        return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=stack_by_size, **self._workers())
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""
-        return _stack([_Prepared(self.dataset(split), self._eval_transform)[Position(index, 0)]])
+        return stack([Prepared(self.dataset(split), self._eval_transform)[Position(index, 0)]])
+
+    def train_sample(self) -> Batch:
+        """One sample as training sees it, as a batch of one."""
+        return stack([Prepared(self.dataset("train"), self._train_transform)[Position(0, 0)]])
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -240,76 +242,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self.batch_size // parts
 
     def _workers(self) -> dict[str, Any]:
-        workers = self.num_workers if self.num_workers is not None else _default_workers(self._rank_and_world()[1])
+        workers = self.num_workers if self.num_workers is not None else default_workers(self._rank_and_world()[1])
         pin = torch.cuda.is_available()
         return {
             "num_workers": workers,
             "persistent_workers": workers > 0,
             "pin_memory": pin,
-            "worker_init_fn": _start_worker,
+            "worker_init_fn": start_worker,
         }
-
-
-class _Prepared(Dataset[dict[str, Any]]):
-    """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index."""
-
-    def __init__(self, dataset: ImageDataset, transform: TrainTransform | EvalTransform) -> None:
-        self.dataset, self.transform = dataset, transform
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, position: Position) -> dict[str, Any]:
-        if position.sample == PADDING:
-            return {"index": PADDING}
-        image, target = self.transform(*self.dataset[position.sample], position.seed)
-        return {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "target": torch.as_tensor(np.asarray(target, np.int64)),
-            "index": position.sample,
-        }
-
-
-def _stack(samples: list[dict[str, Any]]) -> Batch:
-    """One batch of equally sized samples."""
-    shapes = {tuple(sample["image"].shape[1:]) for sample in samples}
-    if len(shapes) > 1:
-        sizes = " and ".join(f"{height}×{width}" for height, width in sorted(shapes)[:2])
-        raise DataError(
-            f"training images of different sizes ({sizes}) cannot form a batch: "
-            "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize"
-        )
-    return {
-        "image": torch.stack([sample["image"] for sample in samples]),
-        "target": torch.stack([sample["target"] for sample in samples]),
-        "index": torch.tensor([sample["index"] for sample in samples]),
-    }
-
-
-def _stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
-    """Batches of equal image and target size, in order of first appearance; padding is dropped."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for sample in samples:
-        if sample["index"] != PADDING:
-            groups.setdefault((sample["image"].shape, sample["target"].shape), []).append(sample)
-    return [_stack(group) for group in groups.values()]
-
-
-def _default_workers(processes: int) -> int:
-    """The cores that are left for loading when each training process has one, 8 at most."""
-    return min(8, max(0, _cores() // processes - 1))
-
-
-def _start_worker(_worker: int) -> None:
-    """Keep OpenCV and torch to one thread per worker: the workers are the parallelism."""
-    import cv2
-
-    # Ctrl-C is the main process's to answer; a worker that dies of it would fail the step that is being finished
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

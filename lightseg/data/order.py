@@ -31,28 +31,30 @@ def mix(*integers: int) -> int:
 
 
 class EpochSampler(DistributedSampler[Position]):
-    """Shuffled training order, cut to whole global batches' worth per rank.
+    """Shuffled training order, cut to whole global batches: what is left over waits for the next epoch's order.
 
     A `DistributedSampler`, because Lightning leaves those alone and calls their `set_epoch`.
 
     Args:
         length: Number of samples in the dataset.
+        batch_size: Samples of a step over all processes and accumulated batches.
         seed: Seed of the run.
         rank: This process.
-        world_size: Number of processes.
+        world_size: Number of processes; must divide the batch size.
     """
 
-    def __init__(self, length: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, length: int, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, world_size
+        self.used = length // batch_size * batch_size
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self.length // self.num_replicas
+        return self.used // self.num_replicas
 
     def __iter__(self) -> Iterator[Position]:
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, _ORDER))
         order = torch.randperm(self.length, generator=generator).tolist()
-        for position in range(self.rank, len(self) * self.num_replicas, self.num_replicas):
+        for position in range(self.rank, self.used, self.num_replicas):
             yield Position(order[position], mix(self.seed, self.epoch, _SAMPLE, position))
 
 

@@ -56,11 +56,11 @@ class SimpleCNN(Net):
             Logits `(N, num_classes)`.
 
         Raises:
-            ValueError: The images have another size than `image_size`.
+            ConfigError: The images have another size than `image_size`.
         """
         if x.shape[-2:] != (self.image_size, self.image_size):
             height, width = x.shape[-2:]
-            raise ValueError(
+            raise ConfigError(
                 f"SimpleCNN was built for {self.image_size}×{self.image_size} images and got {height}×{width}: "
                 "set --model.net.image_size to the side of the images, or resize them to a square."
             )

@@ -113,6 +113,17 @@ class Task(L.LightningModule, ABC):
             )
         return logits
 
+    @torch.no_grad()
+    def try_on(self, batch: Batch) -> None:
+        """Run a batch through the net once, so that a net that does not fit the data is an error before training.
+
+        Raises:
+            ConfigError: If the net is of the other kind, or takes another image size or number of channels.
+        """
+        self.eval()
+        self(batch["image"])
+        self.train()
+
     def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
         """Loss of one batch."""
         loss: Tensor = self.loss(self(batch["image"]), batch["target"])

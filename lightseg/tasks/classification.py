@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from lightseg.errors import ConfigError
 from lightseg.metrics import classification_scores
 from lightseg.tasks.base import Task
 
@@ -14,8 +15,16 @@ class ClassificationTask(Task):
     kind: ClassVar[str] = "classification"
 
     def logits(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` float to `(N, K)`."""
+        """`(N, C, H, W)` float to `(N, K)`.
+
+        Raises:
+            ConfigError: If the net is a segmentation net.
+        """
         logits: Tensor = self.net(images)
+        if logits.ndim != 2:
+            raise ConfigError(
+                f"{type(self.net).__name__} says one class per pixel; take TimmNet, SimpleCNN or the like"
+            )
         return logits
 
     def scores(self, counts: Tensor) -> dict[str, float]:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightseg.errors import ConfigError
 from lightseg.metrics import segmentation_scores
 from lightseg.tasks.base import Task
 
@@ -15,12 +16,23 @@ class SegmentationTask(Task):
     kind: ClassVar[str] = "segmentation"
 
     def logits(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back."""
+        """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back.
+
+        Logits at a lower resolution are brought up bilinearly.
+
+        Raises:
+            ConfigError: If the net is a classifier.
+        """
         height, width = images.shape[2:]
         stride = getattr(self.net, "stride", 1)
         # a bare convolution has a stride of another meaning
         stride = stride if isinstance(stride, int) else 1
-        logits: Tensor = self.net(_pad(images, -height % stride, -width % stride))
+        padded = _pad(images, -height % stride, -width % stride)
+        logits: Tensor = self.net(padded)
+        if logits.ndim != images.ndim:
+            raise ConfigError(f"{type(self.net).__name__} says one class per image; take UNet, FCN, SmpNet or the like")
+        if logits.shape[2:] != padded.shape[2:]:
+            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
 
     def scores(self, counts: Tensor) -> dict[str, float]:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from lightseg.data import Shapes
-from lightseg.data.base import _stack, tally
+from lightseg.data.base import tally
+from lightseg.data.batches import stack
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 
@@ -42,4 +43,4 @@ def test_train_loader__pixels_do_not_depend_on_workers(workers):
 def test_stack__different_sizes_say_what_to_add():
     samples = [{"image": np.zeros((3, size, 8)), "target": np.zeros((size, 8)), "index": 0} for size in (8, 9)]
     with pytest.raises(DataError, match="end data.train_transforms with a RandomCrop"):
-        _stack(samples)
+        stack(samples)

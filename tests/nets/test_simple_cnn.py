@@ -24,7 +24,7 @@ def test_starts_as_keras_does():
 
 def test_another_image_size_names_the_option():
     net = SimpleCNN(10)
-    with pytest.raises(ValueError, match=r"--model\.net\.image_size"):
+    with pytest.raises(ConfigError, match=r"--model\.net\.image_size"):
         net(torch.rand(1, 3, 28, 28))
 
 

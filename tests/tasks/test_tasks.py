@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightseg.data import Shapes, ShapesClassification
-from lightseg.data.base import _stack_by_size
+from lightseg.data.batches import stack_by_size
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.nets import FCN, UNet
@@ -80,7 +80,7 @@ def test_evaluate__batches_of_mixed_sizes_count_the_same():
     for batch_size in (1, 2, 4):
         task = _task()
         for start in range(0, 4, batch_size):
-            task._evaluate(_stack_by_size(samples[start : start + batch_size]), "test")
+            task._evaluate(stack_by_size(samples[start : start + batch_size]), "test")
         matrices.append(task.test_confusion.compute())
     assert torch.equal(matrices[0], matrices[1])
     assert torch.equal(matrices[0], matrices[2])
