@@ -17,10 +17,7 @@ def main() -> int:
         print("\n`lightseg VERB --help` tells more.")
         return 0
     if verb not in VERBS:
-        print(
-            f"lightseg: error: no verb '{verb}'{did_you_mean(verb, VERBS)}; there are: {', '.join(VERBS)}",
-            file=sys.stderr,
-        )
+        print(f"lightseg: error: no verb '{verb}'{did_you_mean(verb, VERBS, len(VERBS))}", file=sys.stderr)
         return 2
     code: int = importlib.import_module(f"lightseg.{verb}").main(sys.argv[2:])
     return code

@@ -115,7 +115,11 @@ def _wrong_type(message: str, _composed: Namespace) -> str | None:
     if not expected or not given:
         return None
     kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
-    wanted = " or ".join(dict.fromkeys(kinds)) or "nothing"
+    if not kinds:
+        return (
+            f"{_path(message)}: belongs to a class that is not known yet; name it first, by --config or by its option"
+        )
+    wanted = " or ".join(dict.fromkeys(kinds))
     literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))
     choices = [str(choice) for literal in literals for choice in ast.literal_eval(f"[{literal}]")]
     return f"{_path(message)}: {given[1].strip()} is not {wanted}{did_you_mean(given[1].strip(), choices)}"

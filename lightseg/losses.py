@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean, require
-from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, one_hot, ratio, weighted_mean
+from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, masked, one_hot, ratio, weighted_mean
 
 LossSpec = Mapping[str, float | Mapping[str, float]]
 
@@ -217,8 +217,11 @@ class WeightedSum(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar sum; logits and target as in `MaskedLoss.forward`."""
         total = logits.new_zeros((), dtype=torch.float32)
-        for name, loss in self.terms.items():
-            total = total + self.coefficients[name] * loss(logits, target)
+        with torch.autocast(logits.device.type, enabled=False):
+            # once for all terms
+            prepared = masked(logits, target)
+            for name, loss in self.terms.items():
+                total = total + self.coefficients[name] * cast(MaskedLoss, loss).compute(*prepared)
         return total
 
 

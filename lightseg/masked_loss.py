@@ -48,16 +48,12 @@ class MaskedLoss(nn.Module, ABC):
             target: `(N, ...)` int64, in [0, C) or `IGNORE`.
 
         Raises:
-            ValueError: the shapes do not fit each other or the weights, or a target is out of range (seen on the CPU
-                only; on an accelerator the check would make the host wait).
+            ValueError: see `masked`; or the weights are not one per class.
         """
-        valid = target != IGNORE
-        _check(logits, target, valid, self.weight)
+        if self.weight is not None and len(self.weight) != logits.shape[1]:
+            raise ValueError(f"{len(self.weight)} class weights do not fit logits of {logits.shape[1]} classes")
         with torch.autocast(logits.device.type, enabled=False):
-            # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
-            logits = logits.float().masked_fill(~valid.unsqueeze(1), 0.0)
-            target = target.masked_fill(~valid, 0)
-            return self.compute(logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1))
+            return self.compute(*masked(logits, target))
 
     @abstractmethod
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -112,6 +108,21 @@ class ClassLoss(MaskedLoss):
         """
 
 
+def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `MaskedLoss.compute` takes; logits and target are as in `MaskedLoss.forward`.
+
+    Raises:
+        ValueError: the shapes do not fit each other, or a target is out of range (seen on the CPU only; on an
+            accelerator the check would make the host wait).
+    """
+    valid = target != IGNORE
+    _check(logits, target, valid)
+    # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
+    logits = logits.float().masked_fill(~valid.unsqueeze(1), 0.0)
+    target = target.masked_fill(~valid, 0)
+    return logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1)
+
+
 def one_hot(target: Tensor, classes: int) -> Tensor:
     """Return `(N, C, P)` bool from a target `(N, P)` in [0, C)."""
     return target.unsqueeze(1) == torch.arange(classes, device=target.device).unsqueeze(1)
@@ -127,7 +138,7 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return ratio((values * weight).sum(), weight.sum())
 
 
-def _check(logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None) -> None:
+def _check(logits: Tensor, target: Tensor, valid: Tensor) -> None:
     classes = logits.shape[1]
     if logits.shape[:1] + logits.shape[2:] != target.shape:
         raise ValueError(
@@ -135,8 +146,6 @@ def _check(logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None)
         )
     if classes > IGNORE:
         raise ValueError(f"{classes} classes: class {IGNORE} would be taken for void; at most {IGNORE} are possible")
-    if weight is not None and len(weight) != classes:
-        raise ValueError(f"{len(weight)} class weights do not fit logits of {classes} classes")
     if target.device.type == "cpu":
         outside = target[valid & ((target < 0) | (target >= classes))].unique().tolist()
         if outside:

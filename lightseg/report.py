@@ -41,7 +41,6 @@ def report(folder: Path, task: Task, data: ImageDataModule, results: dict[str, f
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
-    print(f"run: {folder}", flush=True)
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Split, loggers: list[Logger]) -> list[Path]:

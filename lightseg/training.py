@@ -46,11 +46,10 @@ def fit(args: list[str]) -> None:
     if folder is not None:
         log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / "last.ckpt", str(folder / "checkpoints")
     started = time.monotonic()
-    with _ended(trainer):
+    with _ended(trainer, folder):
         trainer.fit(task, datamodule=data)
         results = {"train/seconds": time.monotonic() - started, "train/steps": trainer.global_step}
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            print(f"fast_dev_run keeps no checkpoint\nrun: {folder}")
             return
         tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
         results |= _score(trainer, tested, data, logged=best.best_model_score)
@@ -79,8 +78,8 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
 
 
 @contextmanager
-def _ended(trainer: L.Trainer) -> Iterator[None]:
-    """End what the run began, however it ends, and name what ended it."""
+def _ended(trainer: L.Trainer, folder: Path | None) -> Iterator[None]:
+    """End what the run began, however it ends; the last line says where it is."""
     loggers = list(trainer.loggers)
     failed = 1
     try:
@@ -100,6 +99,8 @@ def _ended(trainer: L.Trainer) -> Iterator[None]:
         for logger in loggers:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=failed)
+        if folder is not None:
+            print(f"run: {folder}", flush=True)
 
 
 def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:

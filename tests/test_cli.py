@@ -28,7 +28,7 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--model.optimizer.lrr", "1"], "model.optimizer: no option 'lrr'; did you mean lr?"),
         (["--data.batch_size", "many"], "data.batch_size: many is not a whole number"),
         (["--model.optimizer.lr", "fast"], "model.optimizer.lr: fast is not a number"),
-        (["--model.net", "Unet"], "model.net: no class 'Unet'; did you mean UNet?"),
+        (["--model.net", "UNett"], "model.net: no class 'UNett'; did you mean UNet?"),
         (["--model.net.norm", "btch"], "model.net.norm: btch is not one of 'batch', 'instance'"),
         (["--model.optimizer", "Adamm"], "model.optimizer: no class 'Adamm'; did you mean Adam?"),
         (["--data", "Shape"], "data: no class 'Shape'; did you mean Shapes?"),
@@ -199,3 +199,40 @@ def test_name__is_the_recipes_and_not_the_overlays(recipe):
 def test_epochs__are_fifty_where_nothing_is_said(recipe):
     assert LightsegCLI(["--config", str(recipe(SHAPES))]).config.trainer.max_epochs == 50
     assert LightsegCLI(["--config", str(recipe(SHAPES)), "--trainer.max_steps", "9"]).config.trainer.max_epochs is None
+
+
+def test_composition__an_option_before_the_file_that_names_its_class(fit, recipe):
+    outcome = fit("--model.net.width", "10", "--config", recipe())
+    assert outcome.code == 2
+    assert "model.net.width: belongs to a class that is not known yet" in outcome.err
+
+
+def test_composition__one_key_on_top_of_a_block_in_the_same_file(recipe):
+    text = SHAPES + "model: {init_args: {loss: dice}}"
+    init_args = LightsegCLI(["--config", str(recipe(text))]).config.model.init_args
+    assert (init_args.loss, init_args.net.class_path) == ("dice", "lightseg.nets.UNet")
+
+
+def test_composition__null_on_the_command_line_is_nothing(recipe):
+    text = "base: [configs/data/shapes.yaml, configs/net/fcn.yaml]"
+    cli = LightsegCLI(["--config", str(recipe(text)), "--model.net.encoder", "null"])
+    assert cli.config.model.init_args.net.init_args.encoder is None
+
+
+@pytest.mark.parametrize("module", [["lightseg.fit"], ["lightseg", "fit"]])
+def test_module__is_loaded_once_and_without_a_warning(module):
+    command = [sys.executable, "-W", "error", "-m", *module, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.startswith("usage: python -m lightseg.fit")
+    assert done.stderr == ""
+
+
+def test_verb__misspelt():
+    done = subprocess.run([sys.executable, "-m", "lightseg", "fitt"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == "lightseg: error: no verb 'fitt'; did you mean fit?\n"
+
+
+def test_package__load_is_there_without_importing_torch_first():
+    code = "import sys, lightseg; assert 'torch' not in sys.modules; assert callable(lightseg.load)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

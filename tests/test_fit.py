@@ -328,3 +328,53 @@ def test_demo_recipe__smokes(fit):
     outcome = fit("--config", "experiments/shapes/unet.yaml", "--config", "configs/debug/smoke.yaml")
     assert outcome.code == 0
     assert outcome.folder.parent.name == "unet"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_own_folder__an_image_that_breaks_in_mid_epoch_is_named(fit, recipe, tmp_path, workers):
+    root = tmp_path / "mine"
+    _masks(root, lambda path, ids: fabricate.save(path, ids))
+    for path in (root / "images").iterdir():
+        # the header is whole, so it is found only when the image is decoded
+        path.write_bytes(path.read_bytes()[:-1500])
+    text = FOLDER.format(root=root, labels="test_fraction: 0.2")
+    outcome = fit("--config", recipe(text), "--data.num_workers", workers)
+    assert outcome.code == 2
+    assert "images/" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_fit__one_image_per_process_and_batch_norm(fit, recipe):
+    options = ["--model.net", "SmpNet", "--model.net.arch", "deeplabv3plus", "--model.net.encoder", "resnet18"]
+    outcome = fit("--config", recipe(), *options, "--data.batch_size", "1", "--data.train_size", "2")
+    assert outcome.code == 2
+    assert "leaves BatchNorm nothing to average" in outcome.err
+
+
+def test_fit__fast_dev_run_keeps_nothing(fit, recipe):
+    outcome = fit("--config", recipe(), "--trainer.fast_dev_run", "true")
+    assert outcome.code == 0
+    assert not (outcome.folder / "checkpoints").exists()
+
+
+def test_fit__full_disk_is_one_message(fit, recipe, monkeypatch):
+    import errno
+
+    from lightseg import run
+
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(run, "write_atomically", full)
+    outcome = fit("--config", recipe())
+    assert outcome.code == 2
+    assert "config.yaml: the disk is full" in outcome.err
+
+
+def test_fit__runs_dir_that_cannot_be_made(capsys, recipe, tmp_path):
+    from lightseg.fit import main
+
+    (tmp_path / "file").write_text("")
+    assert main(["--config", str(recipe()), "--runs_dir", str(tmp_path / "file")]) == 2
+    assert "cannot make" in capsys.readouterr().err
