@@ -95,7 +95,7 @@ def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette
     }
 
 
-def build(content: dict[str, Any], file: Path) -> Task:
+def build(content: dict[str, Any], file: Path | str) -> Task:
     """The task of a recipe, with random weights and no download.
 
     Raises:
@@ -104,8 +104,9 @@ def build(content: dict[str, Any], file: Path) -> Task:
     model = content["config"]["model"]
     options = {**model["init_args"], **content["resolved"], "classes": content["classes"], "compile": False}
     net = options["net"]
-    facts = {"num_classes": content["classes"] and len(content["classes"]), "in_channels": content["in_channels"]}
-    net_options = {**net.get("init_args", {}), **facts}
+    net_options = {**net.get("init_args", {}), "num_classes": len(content["classes"])}
+    if content["in_channels"] != 3:
+        net_options["in_channels"] = content["in_channels"]
     if "encoder_weights" in net_options:
         # the checkpoint's own weights take their place
         net_options["encoder_weights"] = None
@@ -116,8 +117,8 @@ def build(content: dict[str, Any], file: Path) -> Task:
         parsed = parser.parse_object({"model": {**model, "init_args": options}})
     except Exception as error:
         raise UserError(
-            f"{file}: its recipe cannot be built here: {' '.join(str(error).split())[:400]}\n"
-            f"A net of your own, {net['class_path']}, must be importable: run from the folder it was trained in."
+            f"{file} cannot be loaded again: {' '.join(str(error).split())[:400]}\n"
+            f"Is {net['class_path']} importable from here, and are its constructor's arguments plain values?"
         ) from None
     task: Task = parser.instantiate(parsed).model
     task.recipe = {key: value for key, value in content.items() if key != "resolved"}

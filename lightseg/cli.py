@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, did_you_mean
 from lightseg.tasks import Task
 
 EPOCHS = 50
@@ -115,7 +115,6 @@ class LightsegCLI(LightningCLI):
         """The options of a run, and the facts of the data that task and net follow."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
         parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
-        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
@@ -128,15 +127,18 @@ class LightsegCLI(LightningCLI):
             # a null for an option inside a class arrives there as text
             if value == "None":
                 self.config[key] = None
+        seed = self.config.seed_everything
+        if isinstance(seed, bool) or seed < 0:
+            raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 on")
 
     def before_instantiate_classes(self) -> None:
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
         if trainer.enable_progress_bar is None:
             trainer.enable_progress_bar = sys.stdout.isatty()
+        self.config.name = self.config.name or self.parser.recipe or "fit"
         _check_precision(trainer)
-        if trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None:
-            trainer.max_epochs = EPOCHS
+        _set_length(trainer)
 
     def instantiate_classes(self) -> None:
         """Build data, net and task."""
@@ -145,6 +147,7 @@ class LightsegCLI(LightningCLI):
         except _Escape as escape:
             raise escape.error from None
         self.datamodule, self.model = self.config_init.data, self.config_init.model
+        self.datamodule.seed = self.config.seed_everything
         self._check_facts()
 
     def make_trainer(self, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
@@ -154,17 +157,14 @@ class LightsegCLI(LightningCLI):
             ConfigError: If this machine cannot do what the recipe asks for.
         """
         config = self.config_init.trainer
+        for callback in _as_list(config.callbacks):
+            _check_monitor(callback, self.model)
         asked = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
         try:
             return self.instantiate_trainer(callbacks=[*_as_list(config.callbacks), *callbacks], logger=loggers)
         except (MisconfigurationException, ValueError, TypeError) as error:
             raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
-
-    @property
-    def experiment_name(self) -> str:
-        """`--name`, else the name of the recipe's file."""
-        return self.config.name or self.parser.recipe or type(self.model.net).__name__
 
     def resolved_config(self) -> str:
         """The whole config as YAML, defaults included; it runs again as it is."""
@@ -196,6 +196,37 @@ def _check_precision(trainer: Namespace) -> None:
     on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
     if on_cpu and str(trainer.precision) in ("16-mixed", "16", "16-true"):
         raise ConfigError(f"trainer.precision: {trainer.precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
+
+
+def _set_length(trainer: Namespace) -> None:
+    """Give a training without a length one, and see that it ends with something to choose a checkpoint by."""
+    if trainer.max_epochs is None and trainer.max_steps == -1:
+        if trainer.max_time is not None:
+            raise ConfigError("trainer.max_time: the schedule needs a length too; give trainer.max_epochs or max_steps")
+        trainer.max_epochs = EPOCHS
+    if trainer.limit_val_batches == 0:
+        raise ConfigError("trainer.limit_val_batches: 0 leaves nothing to choose the best checkpoint by; leave it out")
+    every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+    if every and epochs and 0 < epochs < every:
+        raise ConfigError(
+            f"trainer.check_val_every_n_epoch: {every}, but there are only {epochs} epochs, and the best checkpoint is "
+            f"chosen by validation; set it to {epochs} or less"
+        )
+
+
+def _check_monitor(callback: L.Callback, task: Task) -> None:
+    """Lightning would look for a misspelt metric after the first epoch, and takes a score for a loss."""
+    monitor = getattr(callback, "monitor", None)
+    if not isinstance(monitor, str) or not monitor.startswith("val/"):
+        return
+    size = len(task.classes)
+    known = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
+    kind = type(callback).__name__
+    if monitor not in known:
+        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, known, len(known))}")
+    wanted = "min" if monitor == "val/loss" else "max"
+    if getattr(callback, "mode", wanted) != wanted:
+        raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
 
 
 def _as_list(callbacks: Any) -> list[Any]:

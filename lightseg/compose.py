@@ -89,6 +89,8 @@ def _locate(name: str, folder: Path, asked_by: Path | None) -> Path:
 
 def _library_part(name: str) -> str:
     """`configs/net/unet.yaml` of `../../configs/net/unet.yaml`: a block is meant wherever the recipe lies."""
+    if Path(name).is_absolute():
+        return name
     match = re.search(r"(?:^|/)((?:configs|experiments)/.*)", name)
     return match[1] if match else name
 

@@ -34,7 +34,7 @@ def guarded(verb: Callable[[], None]) -> int:
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        print(f"lightseg: error: cannot write {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
+        print(f"lightseg: error: cannot use {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
         return 2
     return 0
 

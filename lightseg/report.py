@@ -20,12 +20,15 @@ EXAMPLES = {"segmentation": 4, "classification": 24}
 """How many images are shown, spread evenly over the split."""
 
 
-def report(folder: Path, task: Task, data: ImageDataModule, results: dict[str, float], loggers: list[Logger]) -> None:
+def report(
+    folder: Path, task: Task, which: str, data: ImageDataModule, results: dict[str, float], loggers: list[Logger]
+) -> None:
     """Write `metrics.json` and the pictures, pass both on to the loggers, and print the table.
 
     Args:
         folder: The run folder.
-        task: The re-loaded best task.
+        task: The re-loaded task.
+        which: Which checkpoint it is: `best`, or `last` where no validation took place.
         data: The data it was scored on.
         results: Every final number by name.
         loggers: The loggers of the run.
@@ -37,7 +40,7 @@ def report(folder: Path, task: Task, data: ImageDataModule, results: dict[str, f
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
     paths = _draw(folder, task, data, split, loggers)
-    _print(task, results)
+    _print(task, which, results)
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
@@ -87,10 +90,10 @@ def _visible(image: Any) -> pictures.Image:
     return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
 
 
-def _print(task: Task, results: dict[str, float]) -> None:
+def _print(task: Task, which: str, results: dict[str, float]) -> None:
     """The final table: overall scores, then one row per class, for every split that was scored."""
     splits = [split for split in ("val", "test") if f"{split}/score" in results]
-    table = Table(title=f"{type(task.net).__name__}, best checkpoint", title_justify="left")
+    table = Table(title=f"{type(task.net).__name__}, {which} checkpoint", title_justify="left")
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")

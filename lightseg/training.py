@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from lightseg import checkpoint, run
@@ -54,7 +55,8 @@ def fit(args: list[str]) -> None:
         tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
         results |= _score(trainer, tested, data, logged=best.best_model_score)
         if folder is not None:
-            report(folder, tested, data, results, trainer.loggers)
+            which = "best" if best.best_model_path else "last"
+            report(folder, tested, which, data, results, trainer.loggers)
 
 
 def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
@@ -64,17 +66,29 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
     data.check()
     task.follow(data)
     task.try_on(data.train_sample())
-    folder = run.create(cli.config.runs_dir, cli.experiment_name)
     config = cli.resolved_config()
-    run.describe(folder, config, command, data.fingerprint())
     task.recipe = checkpoint.recipe(yaml.safe_load(config), data.classes, data.in_channels, data.palette)
+    # a task that cannot be built from its recipe could not be loaded when the training is over
+    checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
+    folder = run.create(cli.config.runs_dir, cli.config.name)
+    run.describe(folder, config, command, data.fingerprint())
     for logger in trainer.loggers:
         if isinstance(logger, Wandb):
             logger.attach(folder)
             logger.log_config(yaml.safe_load(config))
-    parameters = sum(parameter.numel() for parameter in task.parameters())
-    print(f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters, in {folder}")
+    print(_summary(cli.config.model.init_args, task, folder))
     return folder
+
+
+def _summary(options: Namespace, task: Task, folder: Path) -> str:
+    """What is about to be trained: swapping a class keeps the options that both have, so show those that matter."""
+    parameters = sum(parameter.numel() for parameter in task.parameters())
+    optimizer = options.optimizer
+    return (
+        f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters; "
+        f"{optimizer.class_path.rpartition('.')[2]}, learning rate {optimizer.init_args.get('lr')}, "
+        f"{type(task.schedule).__name__}; in {folder}"
+    )
 
 
 @contextmanager
@@ -115,12 +129,13 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     results: dict[str, float] = {}
     splits: list[tuple[Split, Any]] = [("val", trainer.validate), ("test", trainer.test)]
     for split, evaluate in splits:
-        if len(data.dataset(split)):
+        if len(data.dataset(split)) and getattr(trainer, f"limit_{split}_batches") != 0:
             evaluate(task, datamodule=data, verbose=False)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}
             results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
-    if logged is not None and abs(results["val/score"] - float(logged)) > TOLERANCE:
+    # written so that a score that is not a number fails too
+    if logged is not None and not abs(results["val/score"] - float(logged)) <= TOLERANCE:
         raise RunError(
             f"the best checkpoint scores {results['val/score']:.6f} on val when loaded again, but {float(logged):.6f} "
             "was logged in training: its numbers cannot be trusted. Does the net keep state outside its state_dict?"

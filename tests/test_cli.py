@@ -36,6 +36,21 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--model.class_weights", "invers"], "model.class_weights: invers is not one of"),
         (["--model.loss", "dise"], "did you mean dice?"),
         (["--model.net.num_classes", "3"], "model.net.num_classes: 3, but the data has 6; leave it out"),
+        (["--data.seed", "3"], "data: no option 'seed'"),
+        (["--seed_everything", "-1"], "seed_everything: -1 is not a seed"),
+        (["--seed_everything", "true"], "seed_everything: True is not a seed"),
+        (["--trainer.check_val_every_n_epoch", "5"], "check_val_every_n_epoch: 5, but there are only 2 epochs"),
+        (["--trainer.limit_val_batches", "0"], "leaves nothing to choose the best checkpoint by"),
+        (
+            ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/score"],
+            "EarlyStopping: val/score is better high; set mode: max",
+        ),
+        (
+            ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/miuo"],
+            "EarlyStopping: nothing is logged as 'val/miuo'; did you mean val/miou?",
+        ),
+        (["--data.batch_size", "13"], "12 training samples do not fill one batch"),
+        (["--model.mean", "[123.0, 116.0, 103.0]", "--model.std", "[58.0, 57.0, 57.0]"], "model.mean: 0..1 scale"),
         (["--model.net.in_channels", "4"], "model.net.in_channels: 4, but the data has 3"),
         (["--model.classes", "[a, b]"], "model.classes: differ from the data's"),
         (["--trainer.precision", "16-mixed"], "trainer.precision: 16-mixed needs a GPU; on a CPU use bf16-mixed"),
@@ -145,8 +160,6 @@ def test_block__applies_to_a_recipe(path, monkeypatch, recipe):
     }.get(path.split("/")[1], SHAPES)
     if base is None or "cifar" in path or "classification" in path:
         base = "base: [configs/data/shapes_classification.yaml, configs/net/timm.yaml]\n"
-    if path == "configs/transforms/segmentation.yaml":
-        base = "base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]\n"
     if path == "configs/hardware/gpu.yaml":
         # asking for a GPU where there is none is refused when the trainer is made, not when the recipe is read
         assert yaml.safe_load(Path(path).read_text())["trainer"]["accelerator"] == "gpu"
@@ -193,7 +206,7 @@ def test_composition__later_files_and_flags_win(recipe):
 
 def test_name__is_the_recipes_and_not_the_overlays(recipe):
     overlay = recipe("trainer: {max_epochs: 1}", "overlay.yaml")
-    assert LightsegCLI(["--config", str(recipe()), "--config", str(overlay)]).experiment_name == "tiny"
+    assert LightsegCLI(["--config", str(recipe()), "--config", str(overlay)]).config.name == "tiny"
 
 
 def test_epochs__are_fifty_where_nothing_is_said(recipe):

@@ -85,6 +85,7 @@ def test_saved_config__runs_again_as_it_is_with_the_same_numbers(fit, ran):
     again = fit("--config", ran.folder / "config.yaml")
     assert again.code == 0
     assert again.folder != ran.folder
+    assert again.folder.parent == ran.folder.parent
     timeless = {name: value for name, value in ran.metrics.items() if name != "train/seconds"}
     assert timeless.items() <= again.metrics.items()
     first, second = (yaml.safe_load((run.folder / "config.yaml").read_text()) for run in (ran, again))
@@ -131,6 +132,38 @@ def test_fit__ema_and_lightnings_callbacks(fit, recipe):
         "--trainer.callbacks.mode=max",
     )
     assert outcome.code == 0
+
+
+def test_fit__bf16_throughout(fit, recipe):
+    assert fit("--config", recipe(), "--trainer.precision", "bf16-true").code == 0
+
+
+def test_fit__overfit_overlay_runs(fit, recipe):
+    outcome = fit("--config", recipe(), "--config", "configs/debug/overfit.yaml", "--trainer.max_epochs", "10")
+    assert outcome.code == 0
+
+
+def test_fit__that_ends_before_its_first_validation_says_which_checkpoint_was_tested(fit, recipe):
+    outcome = fit("--config", recipe(), "--trainer.max_epochs", "null", "--trainer.max_steps", "1")
+    assert outcome.code == 0
+    assert "last checkpoint" in outcome.out
+
+
+def test_fit__a_users_own_model_checkpoint_stays_in_the_run_folder(fit, recipe):
+    outcome = fit("--config", recipe(), "--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_top_k=-1")
+    assert outcome.code == 0
+    assert len(list((outcome.folder / "checkpoints").iterdir())) > 2
+
+
+def test_fit__a_net_without_in_channels(fit, recipe, tmp_path, monkeypatch):
+    (tmp_path / "colour.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Conv2d):\n"
+        "    def __init__(self, num_classes: int):\n"
+        "        super().__init__(3, num_classes, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert fit("--config", recipe(), "--model.net", "colour.Net").code == 0
 
 
 def test_fit__without_a_test_split_scores_val(fit, recipe):

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run between two steps, with its last checkpoint written."""
+"""Ctrl-C ends a run between two training steps, with its last checkpoint written."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ import lightning as L
 class Interrupt(L.Callback):
     """Turns the first Ctrl-C into a stop after the running step, on every process at the same step.
 
-    A second Ctrl-C stops at once.
+    A validation that is running is finished first. A second Ctrl-C stops at once.
     """
 
     def __init__(self) -> None:
@@ -39,22 +39,14 @@ class Interrupt(L.Callback):
             if (batch_idx + 1) % interval and not trainer.is_last_batch:
                 return
             self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
-        self._stop_if_asked()
-
-    def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Stop here if asked to."""
-        if trainer.world_size == 1:
-            self._stop_if_asked()
+        if self._asked:
+            raise KeyboardInterrupt
 
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
-
-    def _stop_if_asked(self) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
+        print("\nstopping after the next training step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
 
     def _restore(self) -> None:
         if self._before is not None:

@@ -33,7 +33,8 @@ class LastCheckpoint(Checkpoint):
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
         """Save where every process has stopped at the same step; one that fails alone must not wait for others."""
         together = isinstance(exception, KeyboardInterrupt | RunError) or trainer.world_size == 1
-        if together and trainer.state.fn == "fit" and trainer.global_step > 0:
+        # in a validation, a callback such as weight averaging may have put other weights into the net
+        if together and trainer.training and trainer.global_step > 0:
             self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:

@@ -81,7 +81,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         num_workers: Processes that load data, per training process; left out, it follows the machine's cores.
         train_transforms: Albumentations transforms, applied to image and mask together.
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
-        seed: Seed of sample order and augmentation; follows `seed_everything`.
+
+    Attributes:
+        seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
     """
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
@@ -94,12 +96,12 @@ class ImageDataModule(L.LightningDataModule, ABC):
         num_workers: int | None = None,
         train_transforms: list[Transform] | None = None,
         eval_transforms: list[Transform] | None = None,
-        seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
-        self.root, self.batch_size, self.num_workers, self.seed = root, batch_size, num_workers, seed
+        self.root, self.batch_size, self.num_workers = root, batch_size, num_workers
+        self.seed = 0
         self._train_transform = TrainTransform(train_transforms or [])
         self._eval_transform = EvalTransform(eval_transforms or [])
         self._datasets: dict[Split, ImageDataset] = {}
@@ -170,6 +172,12 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
                 self.class_counts(split)
+        samples = len(self.dataset("train"))
+        if samples < self.batch_size:
+            raise DataError(
+                f"{self.root}: {samples} training samples do not fill one batch; "
+                f"set data.batch_size to {samples} or less (it is {self.batch_size})"
+            )
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers of a run were measured on: size and content hash of every split."""
@@ -189,11 +197,6 @@ class ImageDataModule(L.LightningDataModule, ABC):
         dataset = self.dataset("train")
         rank, world_size = self._rank_and_world()
         batch_size = self.check_batch_size(world_size, self.trainer.accumulate_grad_batches if self.trainer else 1)
-        if len(dataset) < self.batch_size:
-            raise DataError(
-                f"{self.root}: {len(dataset)} training samples do not fill one batch; "
-                f"set data.batch_size to {len(dataset)} or less (it is {self.batch_size})"
-            )
         sampler = EpochSampler(len(dataset), self.batch_size, self.seed, rank, world_size)
         prepared = Prepared(dataset, self._train_transform)
         return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=stack, **self._workers())
@@ -211,7 +214,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         dataset = self.dataset(split)
         sampler = ShardSampler(len(dataset), *self._rank_and_world())
         prepared = Prepared(dataset, self._eval_transform)
-        batch_size = max(1, self.batch_size // self._rank_and_world()[1])
+        accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
+        # as in training, where memory is the limit
+        batch_size = max(1, self.batch_size // (self._rank_and_world()[1] * accumulate))
         return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=stack_by_size, **self._workers())
 
     def eval_batch(self, index: int, split: Split) -> Batch:

@@ -29,7 +29,10 @@ class Prepared(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, position: Position) -> dict[str, Any]:
+    def __getitem__(self, position: Position | int) -> dict[str, Any]:
+        if not isinstance(position, Position):
+            # a sampler that is not ours, such as the one of Lightning's overfit_batches
+            position = Position(int(position), 0)
         if position.sample == PADDING:
             return {"index": PADDING}
         image, target = self.transform(*self.dataset[position.sample], position.seed)
@@ -49,8 +52,12 @@ def stack(samples: list[dict[str, Any]]) -> Batch:
             f"training images of different sizes ({sizes}) cannot form a batch: "
             "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize"
         )
+    images = [sample["image"] for sample in samples]
+    if len({image.dtype for image in images}) > 1:
+        # 8-bit beside deeper files: stacking as they are would take 0..255 for 0..1
+        images = [image.float() / 255 if image.dtype == torch.uint8 else image for image in images]
     return {
-        "image": torch.stack([sample["image"] for sample in samples]),
+        "image": torch.stack(images),
         "target": torch.stack([sample["target"] for sample in samples]),
         "index": torch.tensor([sample["index"] for sample in samples]),
     }

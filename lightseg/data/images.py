@@ -27,9 +27,8 @@ def read_image(path: Path | str, channels: int = 3) -> Array:
 
     With 3 channels, grey is repeated, alpha dropped and a palette looked up; with 1, colour becomes grey; with 4, an
     RGBA file keeps its alpha; any other number needs a TIFF or `.npy` file with just that many, channel-first or
-    channel-last. 16-bit values are divided by 65535, floating-point values are taken as they are. A JPEG is turned the
-    way its EXIF orientation shows it: that is how annotation tools display it, and if a mask was drawn otherwise, the
-    sizes disagree and the size check says so.
+    channel-last. 16-bit values are divided by 65535, floating-point values must lie in 0..1. A JPEG is turned the way
+    its EXIF orientation shows it, which is how annotation tools display it.
 
     Args:
         path: The file.
@@ -211,4 +210,8 @@ def _to_unit(path: Path | str, array: Array) -> Array:
         raise DataError(f"{path}: holds {array.dtype} values; save it as uint8, uint16, or float32 in 0..1")
     if not np.isfinite(array).all():
         raise DataError(f"{path}: holds NaN or infinite values; replace them before training")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        # augmentation would clip what lies outside, and evaluation would not
+        raise DataError(f"{path}: holds values from {low:g} to {high:g}; scale floating-point images to 0..1")
     return array.astype(np.float32)

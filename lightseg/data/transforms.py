@@ -1,5 +1,6 @@
 """Albumentations pipelines made safe: seeded per sample, masks by nearest neighbour only, padding is void."""
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -29,11 +30,12 @@ class TrainTransform:
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         for transform in _walk(transforms):
+            _check(transform)
             if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
                 name = type(transform).__name__
                 raise ConfigError(f"train_transforms: {name} would interpolate class ids; leave out mask_interpolation")
             # albumentations pads masks with 0, which is a class; padding has no class
-            if getattr(transform, "fill_mask", None) is not None:
+            if getattr(transform, "fill_mask", None) == 0:
                 transform.fill_mask = IGNORE
         self._compose = A.Compose(list(transforms))
 
@@ -45,7 +47,7 @@ class TrainTransform:
             target: `(H, W)` uint8 mask, or a class id, which passes through.
             seed: Seed of every random choice.
         """
-        self._compose.set_random_seed(seed & 0xFFFFFFFF)
+        seed_all(self._compose, seed)
         if isinstance(target, np.ndarray):
             result = self._compose(image=image, mask=target)
             return result["image"], result["mask"]
@@ -64,6 +66,7 @@ class EvalTransform:
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         for transform in _walk(transforms):
+            _check(transform)
             if not isinstance(transform, (*_RESIZES, A.ImageOnlyTransform)):
                 allowed = ", ".join(resize.__name__ for resize in _RESIZES)
                 raise ConfigError(
@@ -74,8 +77,23 @@ class EvalTransform:
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
         """Transform the image of one sample; the target is returned untouched."""
-        self._compose.set_random_seed(seed & 0xFFFFFFFF)
+        seed_all(self._compose, seed)
         return self._compose(image=image)["image"], target
+
+
+def _check(transform: A.BasicTransform) -> None:
+    name = type(transform).__name__
+    if name in ("Normalize", "ToTensorV2", "ToTensor3D", "ToFloat"):
+        raise ConfigError(f"{name} is not needed: normalisation is in the model (model.mean, model.std); leave it out")
+
+
+def seed_all(compose: A.Compose, seed: int) -> None:
+    """Give a pipeline one random stream that all of its transforms share.
+
+    `Compose.set_random_seed` would give each transform a stream of its own with the same seed: then an image is
+    mirrored if and only if its light changes.
+    """
+    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def _walk(transforms: Iterable[Transform]) -> Iterator[A.BasicTransform]:

@@ -31,6 +31,11 @@ class RunLog(Logger):
         """The run's name."""
         return self.folder.name if self.folder else ""
 
+    @property
+    def save_dir(self) -> str | None:
+        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
+        return str(self.folder.parent.parent) if self.folder else None
+
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; what is not finite is null."""

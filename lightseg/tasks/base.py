@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
-from jsonargparse import lazy_instance
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torchmetrics import MeanMetric
 from lightseg.data.base import Batch, ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.imbalance import Scheme, class_weights
+from lightseg.labels import IGNORE
 from lightseg.losses import LossSpec, build_loss, check_weightable
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
@@ -54,7 +54,7 @@ class Task(L.LightningModule, ABC):
         loss: str | dict[str, float | dict[str, float]] = "ce",
         class_weights: Scheme | list[float] | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: Schedule = lazy_instance(WarmupCosine),  # noqa: B008 - shown by --help, built when used
+        schedule: Schedule = WarmupCosine(),  # noqa: B008 - holds two numbers, which never change
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
         mean: list[float] | None = None,
@@ -72,6 +72,9 @@ class Task(L.LightningModule, ABC):
         self.make_optimizer, self.schedule = optimizer, schedule
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
         self._check_encoder_options()
+        if freeze_encoder == 1 and self.encoder is not None:
+            self.encoder.requires_grad_(False)
+        _check_scale(mean, std)
         self.mean: Tensor | None
         self.std: Tensor | None
         self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(1, -1, 1, 1))
@@ -104,7 +107,7 @@ class Task(L.LightningModule, ABC):
         if self.mean is None or self.std is None:
             raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
         images = images.float() / 255 if images.dtype == torch.uint8 else images
-        images = (images - self.mean) / self.std
+        images = ((images - self.mean) / self.std).to(self.dtype)
         logits = self.logits(images.contiguous(memory_format=self.memory_format))
         if logits.shape[1] != len(self.classes):
             raise ConfigError(
@@ -152,8 +155,10 @@ class Task(L.LightningModule, ABC):
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)
-            mean_loss.update(self.loss(logits, target), weight=len(target))
             confusion.update(logits.argmax(1), target)
+            for one, truth in zip(logits, target, strict=True):
+                # each image alone: a loss that is normalised by its batch would depend on the batch size
+                mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def logits_at_target(self, batch: Batch) -> Tensor:
         """Float32 logits at the size of the ground truth, which itself is never resized."""
@@ -214,8 +219,6 @@ class Task(L.LightningModule, ABC):
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
-        if self.freeze_encoder >= 1 and self.encoder is not None:
-            self.encoder.requires_grad_(False)
         optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, self.encoder_lr_factor)
         scheduler = make_scheduler(optimizer, self.schedule, int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -262,6 +265,13 @@ class Task(L.LightningModule, ABC):
             "std": _numbers(self.std),
             "class_weights": self.weighting,
         }
+
+
+def _check_scale(mean: list[float] | None, std: list[float] | None) -> None:
+    """Refuse statistics on the 0..255 scale, which would make every image black."""
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and not all(0 <= value <= 1 for value in values):
+            raise ConfigError(f"model.{name}: 0..1 scale, please; {values} looks like 0..255: divide by 255")
 
 
 def _numbers(buffer: Tensor | None) -> list[float] | None:

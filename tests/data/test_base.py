@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from lightseg.data import Shapes
 from lightseg.data.base import tally
@@ -24,7 +25,7 @@ def test_batch_size__is_shared_evenly_or_refused():
 
 def test_train_loader__too_few_samples_for_a_batch():
     with pytest.raises(DataError, match="3 training samples do not fill one batch; set data.batch_size to 3"):
-        Shapes(train_size=3, batch_size=4).train_dataloader()
+        Shapes(train_size=3, batch_size=4).check()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -44,3 +45,11 @@ def test_stack__different_sizes_say_what_to_add():
     samples = [{"image": np.zeros((3, size, 8)), "target": np.zeros((size, 8)), "index": 0} for size in (8, 9)]
     with pytest.raises(DataError, match="end data.train_transforms with a RandomCrop"):
         stack(samples)
+
+
+def test_stack__eight_bits_beside_more_are_brought_to_one_scale():
+    samples = [
+        {"image": torch.full((3, 2, 2), 255, dtype=torch.uint8), "target": torch.zeros(2, 2), "index": 0},
+        {"image": torch.ones(3, 2, 2), "target": torch.zeros(2, 2), "index": 1},
+    ]
+    assert torch.equal(stack(samples)["image"], torch.ones(2, 3, 2, 2))

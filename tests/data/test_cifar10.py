@@ -205,7 +205,7 @@ def test_cifar10__unwritable_cache_is_no_error(tmp_path, monkeypatch):
 
 def test_cifar10__split_is_disjoint_stratified_and_fixed(tmp_path):
     root = write_tree(tmp_path / "tree", fabricate())
-    module, other = small(root, seed=0), small(root, seed=1)
+    module, other = small(root), small(root)
     train, val, test = (contents(module, split) for split in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (40, 10, 20)
     assert not train.keys() & val.keys()

@@ -51,8 +51,8 @@ def test_mask_folder__fraction_split_does_not_depend_on_file_order_or_run_seed(t
     for path in sorted(first.rglob("*.png"), reverse=True):
         (second / path.relative_to(first)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, second / path.relative_to(first))
-    one = all_names(MaskFolder(TWO, root=str(first), seed=1))
-    assert one == all_names(MaskFolder(TWO, root=str(second), seed=2))
+    one = all_names(MaskFolder(TWO, root=str(first)))
+    assert one == all_names(MaskFolder(TWO, root=str(second)))
     assert one != all_names(MaskFolder(TWO, root=str(first), split_seed=1))
 
 

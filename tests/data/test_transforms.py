@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lightseg.data.order import mix
 from lightseg.data.transforms import EvalTransform, TrainTransform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
@@ -58,3 +59,25 @@ def test_eval__resizes_the_image_alone():
 def test_eval__refuses_what_shifts_image_against_truth(transform):
     with pytest.raises(ConfigError, match="would shift the image against its ground truth"):
         EvalTransform([transform])
+
+
+def test_train__choices_are_independent_of_each_other():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    image[:, 4:] = 150
+    both = TrainTransform([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast((0.3, 0.3), (0, 0), p=0.5)])
+    counts = np.zeros((2, 2), int)
+    for seed in range(400):
+        result, _ = both(image, 0, mix(0, seed))
+        counts[int(result[0, 0, 0] > result[0, 7, 0]), int(result.max() > 150)] += 1
+    assert counts.min() > 60
+
+
+@pytest.mark.parametrize("kind", [TrainTransform, EvalTransform])
+def test_transforms__normalisation_is_the_models(kind):
+    with pytest.raises(ConfigError, match=r"Normalize is not needed: normalisation is in the model"):
+        kind([A.Normalize()])
+
+
+def test_train__padding_with_a_class_of_ones_own_is_kept():
+    pad = A.PadIfNeeded(32, 32, border_mode=cv2.BORDER_CONSTANT, fill_mask=2)
+    assert (TrainTransform([pad])(IMAGE, MASK, 0)[1][0] == 2).all()

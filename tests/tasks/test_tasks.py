@@ -180,3 +180,36 @@ def test_compile__leaves_the_names_of_the_weights_alone():
     plain.eval()
     with torch.no_grad():
         assert np.allclose(task(image), plain(image), atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["ce", "dice"])
+def test_eval_loss__does_not_depend_on_the_batch(loss):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 3, 8, 8, generator=generator)
+    targets = torch.randint(0, 3, (4, 8, 8), generator=generator)
+    targets[0, :7] = IGNORE
+    targets[1] = IGNORE
+    losses = []
+    for size in (1, 2, 4):
+        task = _task(loss=loss)
+        for image, target in zip(images.split(size), targets.split(size), strict=True):
+            task._evaluate([{"image": image, "target": target, "index": torch.arange(len(image))}], "val")
+        losses.append(float(task.val_loss.compute()))
+    assert losses[1] == pytest.approx(losses[0])
+    assert losses[2] == pytest.approx(losses[0])
+
+
+def test_normalization__of_bytes_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.std: 0\.\.1 scale"):
+        _task(std=[58.0, 57.0, 57.0])
+
+
+def test_frozen_encoder__takes_no_part_in_the_exchange_of_gradients():
+    task = SegmentationTask(FCN(3, width=4), ["a", "b", "c"], freeze_encoder=1.0)
+    assert not any(parameter.requires_grad for parameter in task.net.encoder.parameters())
+
+
+def test_ema__copies_of_the_task_can_be_made():
+    import copy
+
+    copy.deepcopy(_task())
