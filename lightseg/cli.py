@@ -134,8 +134,6 @@ class LightsegCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
-        if trainer.enable_progress_bar is None:
-            trainer.enable_progress_bar = sys.stdout.isatty()
         self.config.name = self.config.name or self.parser.recipe or "fit"
         _check_precision(trainer)
         _set_length(trainer)
@@ -159,10 +157,14 @@ class LightsegCLI(LightningCLI):
         config = self.config_init.trainer
         for callback in _as_list(config.callbacks):
             _check_monitor(callback, self.model)
+        # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
+        bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
         asked = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
         try:
-            return self.instantiate_trainer(callbacks=[*_as_list(config.callbacks), *callbacks], logger=loggers)
+            return self.instantiate_trainer(
+                callbacks=[*_as_list(config.callbacks), *callbacks], logger=loggers, enable_progress_bar=bar
+            )
         except (MisconfigurationException, ValueError, TypeError) as error:
             raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 

@@ -34,8 +34,9 @@ def report(
         loggers: The loggers of the run.
     """
     split: Split = "test" if "test/score" in results else "val"
-    for logger in loggers:
-        logger.log_metrics({name: value for name, value in results.items() if name.startswith("test/")}, step=None)
+    tested = {name: value for name, value in results.items() if name.startswith("test/")}
+    for logger in loggers if tested else []:
+        logger.log_metrics(tested, step=int(results["train/steps"]))
     write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
