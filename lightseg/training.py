@@ -64,6 +64,7 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
+    data.check_training()
     task.follow(data)
     task.try_on(data.train_sample())
     config = cli.resolved_config()

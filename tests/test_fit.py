@@ -138,11 +138,13 @@ def test_fit__bf16_throughout(fit, recipe):
     assert fit("--config", recipe(), "--trainer.precision", "bf16-true").code == 0
 
 
+@pytest.mark.filterwarnings("ignore:You requested to overfit but enabled train dataloader shuffling")
 def test_fit__overfit_overlay_runs(fit, recipe):
     outcome = fit("--config", recipe(), "--config", "configs/debug/overfit.yaml", "--trainer.max_epochs", "10")
     assert outcome.code == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
 def test_fit__that_ends_before_its_first_validation_says_which_checkpoint_was_tested(fit, recipe):
     outcome = fit("--config", recipe(), "--trainer.max_epochs", "null", "--trainer.max_steps", "1")
     assert outcome.code == 0

@@ -172,6 +172,13 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
                 self.class_counts(split)
+
+    def check_training(self) -> None:
+        """See that there is enough to train on.
+
+        Raises:
+            DataError: If the training samples do not fill one batch.
+        """
         samples = len(self.dataset("train"))
         if samples < self.batch_size:
             raise DataError(

@@ -25,7 +25,7 @@ def test_batch_size__is_shared_evenly_or_refused():
 
 def test_train_loader__too_few_samples_for_a_batch():
     with pytest.raises(DataError, match="3 training samples do not fill one batch; set data.batch_size to 3"):
-        Shapes(train_size=3, batch_size=4).check()
+        Shapes(train_size=3, batch_size=4).check_training()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
