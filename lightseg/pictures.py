@@ -46,9 +46,8 @@ def learning_curve(folder: Path, path: Path) -> None:
     for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
-            axis.plot(
-                *zip(*points, strict=True), label=name, marker="." if len(points) < 40 else ""
-            ) if points else None
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            axis.plot(steps, values, label=name, marker="." if len(points) < 40 else "")
         axis.set_xlabel("optimiser step")
         axis.legend()
         axis.grid(alpha=0.3)

@@ -138,7 +138,7 @@ def test_fit__bf16_throughout(fit, recipe):
     assert fit("--config", recipe(), "--trainer.precision", "bf16-true").code == 0
 
 
-@pytest.mark.filterwarnings("ignore:You requested to overfit but enabled train dataloader shuffling")
+@pytest.mark.filterwarnings("ignore:You requested to overfit but enabled .* dataloader shuffling")
 def test_fit__overfit_overlay_runs(fit, recipe):
     outcome = fit("--config", recipe(), "--config", "configs/debug/overfit.yaml", "--trainer.max_epochs", "10")
     assert outcome.code == 0
