@@ -77,17 +77,19 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
         if isinstance(logger, Wandb):
             logger.attach(folder)
             logger.log_config(yaml.safe_load(config))
-    print(_summary(cli.config.model.init_args, task, folder))
+    print(_summary(cli.config.model.init_args.optimizer, task, folder))
     return folder
 
 
-def _summary(options: Namespace, task: Task, folder: Path) -> str:
+def _summary(optimizer: Namespace | None, task: Task, folder: Path) -> str:
     """What is about to be trained: swapping a class keeps the options that both have, so show those that matter."""
     parameters = sum(parameter.numel() for parameter in task.parameters())
-    optimizer = options.optimizer
+    name, options = "AdamW", {}
+    if optimizer is not None:
+        name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
+    shown = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     return (
-        f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters; "
-        f"{optimizer.class_path.rpartition('.')[2]}, learning rate {optimizer.init_args.get('lr')}, "
+        f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters; {', '.join([name, *shown])}; "
         f"{type(task.schedule).__name__}; in {folder}"
     )
 

@@ -226,6 +226,26 @@ def test_composition__one_key_on_top_of_a_block_in_the_same_file(recipe):
     assert (init_args.loss, init_args.net.class_path) == ("dice", "lightseg.nets.UNet")
 
 
+@pytest.mark.parametrize(
+    ("swap", "expected"),
+    [
+        (["--model.optimizer", "Adam"], {"weight_decay": 0}),
+        (["--model.optimizer", "SGD", "--model.optimizer.lr", "0.5"], {"weight_decay": 0, "lr": 0.5}),
+    ],
+)
+def test_composition__no_default_of_one_class_reaches_another(recipe, swap, expected):
+    cli = LightsegCLI(["--config", str(recipe(SHAPES)), *swap])
+    options = cli.config.model.init_args.optimizer.init_args
+    assert {name: options[name] for name in expected} == expected
+
+
+def test_composition__a_swapped_schedule_has_its_own_defaults(recipe):
+    cli = LightsegCLI(["--config", str(recipe(SHAPES)), "--model.schedule", "OneCycle"])
+    assert cli.config.model.init_args.schedule.init_args.final == 1e-4
+    cli = LightsegCLI(["--config", str(recipe(SHAPES)), "--model.schedule", "Constant"])
+    assert cli.config.model.init_args.schedule.init_args.warmup == 0
+
+
 def test_composition__null_on_the_command_line_is_nothing(recipe):
     text = "base: [configs/data/shapes.yaml, configs/net/fcn.yaml]"
     cli = LightsegCLI(["--config", str(recipe(text)), "--model.net.encoder", "null"])

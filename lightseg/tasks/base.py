@@ -34,8 +34,8 @@ class Task(L.LightningModule, ABC):
             their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
         class_weights: How rare classes weigh in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
-        optimizer: Any torch optimiser.
-        schedule: How the learning rate moves over the training.
+        optimizer: Any torch optimiser; `AdamW` if left out.
+        schedule: How the learning rate moves over the training; `WarmupCosine` if left out.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder stays as it is, BatchNorm statistics
             included.
@@ -53,8 +53,10 @@ class Task(L.LightningModule, ABC):
         classes: list[str],
         loss: str | dict[str, float | dict[str, float]] = "ce",
         class_weights: Scheme | list[float] | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        schedule: Schedule = WarmupCosine(),  # noqa: B008 - holds two numbers, which never change
+        # no class as the default: jsonargparse would hand its arguments on to whichever class takes its place, and Adam
+        # would decay its weights as AdamW does
+        optimizer: OptimizerCallable | None = None,
+        schedule: Schedule | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
         mean: list[float] | None = None,
@@ -69,7 +71,7 @@ class Task(L.LightningModule, ABC):
         self.weighting = class_weights
         if class_weights is not None:
             check_weightable(self.loss_spec)
-        self.make_optimizer, self.schedule = optimizer, schedule
+        self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
         self._check_encoder_options()
         if freeze_encoder == 1 and self.encoder is not None:
