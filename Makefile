@@ -53,15 +53,17 @@ clean:  ## remove the environment and every cache; runs are kept
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache dist build
 
 $(UV): .requirements/uv.txt
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .cache/uv \
+	@echo "getting uv …"
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .cache/uv \
 	  --require-hashes --requirement .requirements/uv.txt
-	touch $(UV)
+	@touch $(UV)
 
 $(LOCK):
 	@echo "lightseg supports Python 3.11 to 3.13; this is $$($(PYTHON) --version). Try: make install PYTHON=python3.13"; exit 2
 
 $(READY): $(UV) $(LOCK) pyproject.toml
-	$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	touch $(READY)
+	@echo "making $(VENV) …"
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)

@@ -112,12 +112,13 @@ def build(content: dict[str, Any], file: Path | str) -> Task:
         net_options["encoder_weights"] = None
     options["net"] = {**net, "init_args": net_options}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Task, "model")
+    # as on the command line, where a net of one's own may leave out its types
+    parser.add_subclass_arguments(Task, "model", fail_untyped=False)
     try:
         parsed = parser.parse_object({"model": {**model, "init_args": options}})
     except Exception as error:
         raise UserError(
-            f"{file} cannot be loaded again: {' '.join(str(error).split())[:400]}\n"
+            f"{file} cannot be loaded again: {' '.join(str(error).split())}\n"
             f"Is {net['class_path']} importable from here, and are its constructor's arguments plain values?"
         ) from None
     task: Task = parser.instantiate(parsed).model

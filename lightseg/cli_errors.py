@@ -70,7 +70,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
         section, _, option = "", "", section.partition(".")[0]
     choices = _options_of(section, composed, message)
     owner = f"{section}: " if section else ""
-    return f"{owner}no option '{option}'{did_you_mean(option, choices)}"
+    return f"{owner}no option '{option}'{did_you_mean(option, choices, 12 if section else 0)}"
 
 
 def _unknown_class(message: str, _composed: Namespace) -> str | None:
@@ -168,7 +168,8 @@ def _parameters(kind: type) -> dict[str, Any]:
             names |= parameters
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break
-    return {name: None for name in names if name not in ("self", "kwargs", "args")}
+    facts = ("self", "kwargs", "args", "num_classes", "in_channels")
+    return {name: None for name in names if name not in facts}
 
 
 def _blocks(key: str) -> str:

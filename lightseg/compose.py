@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(), _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{show(path)}{line}: {error.problem}") from None
+        raise ConfigError(f"{show(path)}{line}: {_plain(str(error.problem))}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{show(path)}: cannot be read as YAML: {error}") from None
     if not isinstance(content, dict | None):
@@ -59,6 +59,15 @@ def read(path: Path) -> dict[str, Any]:
         # jsonargparse lets a dotted key silently drop the block of the same name
         raise ConfigError(f"{show(path)}: write '{key}' nested: {nested}")
     return content or {}
+
+
+def _plain(problem: str) -> str:
+    """The parser's words, with what they mostly mean."""
+    if "'\\t'" in problem:
+        return "a tab; YAML is indented by spaces"
+    if "expected <block end>" in problem or "mapping values are not allowed" in problem:
+        return "this line does not fit the indentation of the lines above it"
+    return problem
 
 
 def show(path: Path) -> str:
@@ -100,7 +109,8 @@ def _available(*candidates: Path) -> str:
     for candidate in candidates:
         names = sorted(file.stem for file in candidate.parent.glob("*.yaml"))
         if names:
-            return f"{did_you_mean(candidate.stem, names)}\navailable in {show(candidate.parent)}: {', '.join(names)}"
+            files = [f"{name}.yaml" for name in names]
+            return f"{did_you_mean(candidate.name, files)}\navailable in {show(candidate.parent)}: {', '.join(names)}"
     return ""
 
 

@@ -47,7 +47,8 @@ def main(args: list[str] | None = None) -> int:
 
 def _fit(args: list[str]) -> None:
     for name in _config_files(args):
-        chain(name)  # a missing file is said before anything heavy is imported
+        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
+        sys.path.append(str(chain(name)[-1].parent))
     from lightseg.training import fit
 
     fit(["--help" if arg == "--help_all" else arg for arg in args])

@@ -260,7 +260,7 @@ def check_weightable(spec: LossSpec) -> None:
 
 def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:
     if name not in LOSSES:
-        raise ConfigError(f"there is no loss {name!r}{did_you_mean(name, LOSSES, len(LOSSES))}")
+        raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(name, LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
     known = list(inspect.signature(LOSSES[name]).parameters)
     for key, value in settings.items():

@@ -69,6 +69,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
     axis.set_yticks(range(len(classes)), classes)
+    axis.set_title("% of each true class", fontsize=9)
     axis.set_xlabel("prediction")
     axis.set_ylabel("truth")
     if len(classes) <= 30:
@@ -96,8 +97,10 @@ def segmentation_examples(
         for axis, picture in zip(row, shown, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
-    legend = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in (*palette, _VOID)]
-    figure.legend(legend, [*classes, "void"], loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)
+    void = any((example.target == IGNORE).any() for example in examples)
+    colors, names = [*palette, *[_VOID] * void], [*classes, *["void"] * void]
+    legend = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
+    figure.legend(legend, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)
     _save(figure, path, bottom=0.55 / figure.get_figheight())
 
 

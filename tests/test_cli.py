@@ -269,3 +269,26 @@ def test_verb__misspelt():
 def test_package__load_is_there_without_importing_torch_first():
     code = "import sys, lightseg; assert 'torch' not in sys.modules; assert callable(lightseg.load)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_net__of_ones_own_may_leave_out_its_types(fit, recipe, tmp_path):
+    (tmp_path / "untyped.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Conv2d):\n"
+        "    def __init__(self, num_classes, in_channels=3):\n"
+        "        super().__init__(in_channels, num_classes, 1)\n"
+    )
+    assert fit("--config", recipe(), "--model.net", "untyped.Net").code == 0
+
+
+def test_data__make_dataset_must_give_a_dataset(fit, recipe, tmp_path):
+    (tmp_path / "plain.py").write_text(
+        "from lightseg.data import ImageDataModule\n"
+        "class Data(ImageDataModule):\n"
+        "    classes = ['a', 'b']\n"
+        "    def make_dataset(self, split):\n"
+        "        return []\n"
+    )
+    outcome = fit("--config", recipe(), "--data", "plain.Data")
+    assert outcome.code == 2
+    assert "Data.make_dataset gave a list; it must give a lightseg.data.ImageDataset" in outcome.err

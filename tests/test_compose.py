@@ -30,7 +30,7 @@ def test_chain__circle(tmp_path):
 
 
 def test_chain__missing_recipe_lists_its_neighbours():
-    with pytest.raises(ConfigError, match=r"no such file; did you mean unet\?\navailable in .*: fcn, simple_cnn"):
+    with pytest.raises(ConfigError, match=r"no such file; did you mean unet\.yaml\?\navailable in .*: fcn, simple_cnn"):
         chain("configs/net/unett.yaml")
 
 
@@ -48,7 +48,8 @@ def test_chain__missing_base_names_the_file_that_asks(tmp_path):
         ("trainer: x.yaml\ntrainer.max_epochs: 7", r"write 'trainer\.max_epochs' nested: trainer: \{max_epochs: …\}"),
         ("model: {init_args: {net.width: 3}}", r"write 'net\.width' nested"),
         ("a: [1, 2", "line 1|line 2"),
-        ("\ttabs: no", "line 1"),
+        ("\ttabs: no", "line 1: a tab; YAML is indented by spaces"),
+        ("a:\n  b: 1\n c: 2", "line 3: this line does not fit the indentation"),
     ],
 )
 def test_read__refuses_what_would_be_lost(tmp_path, text, message):

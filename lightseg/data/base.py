@@ -142,7 +142,13 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def dataset(self, split: Split) -> ImageDataset:
         """The samples of one split, made once."""
         if split not in self._datasets:
-            self._datasets[split] = self.make_dataset(split)
+            made = self.make_dataset(split)
+            if not isinstance(made, ImageDataset):
+                raise ConfigError(
+                    f"{type(self).__name__}.make_dataset gave a {type(made).__name__}; it must give a "
+                    "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
+                )
+            self._datasets[split] = made
         return self._datasets[split]
 
     def class_counts(self, split: Split = "train") -> Counts:

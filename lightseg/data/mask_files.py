@@ -108,8 +108,10 @@ class MaskFiles(ImageDataset):
         if isinstance(first, UndeclaredError):
             same = [e for e in broken if isinstance(e, UndeclaredError) and e.is_colored == first.is_colored]
             found: Counter[Key] = sum((error.found for error in same), Counter())
-            return self.label_map.undeclared(first.where, found, f" and {more} more file{'s' * (more > 1)}")
-        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)}; see the first one's message)")
+            return self.label_map.undeclared(
+                first.where, found, f" and {more} more file{'s' * (more > 1)} of this split"
+            )
+        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)")
 
     def _require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
         if tuple(image) == tuple(mask):

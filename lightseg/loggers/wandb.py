@@ -58,7 +58,9 @@ class Wandb(WandbLogger):
             "group": self.group or folder.parent.name,
             "mode": mode,
             # the default of 15 s loses all of a short run to a kill; without a bound a lost server holds the run's end
-            "settings": wandb.Settings(x_transaction_log_flush_interval=1, finish_timeout=60, init_timeout=30),
+            "settings": wandb.Settings(
+                x_transaction_log_flush_interval=1, finish_timeout=60, init_timeout=30, silent=True
+            ),
         }
 
     @property
@@ -154,5 +156,5 @@ def _resolve(mode: Mode) -> tuple[str, str]:
         socket.create_connection((url.hostname, url.port or 443), timeout=3).close()
         known = wandb.login(prompt=False)
     except Exception as error:
-        return "offline", f"{url.hostname} does not answer: {error}"
+        return "offline", f"no connection to {url.hostname}: {type(error).__name__}"
     return ("online", "logged in") if known else ("offline", "no API key; run `wandb login`")

@@ -339,7 +339,7 @@ def test_mask_folder__what_many_masks_hold_is_declared_at_once(tmp_path):
     for index in range(6):
         folder(tmp_path / "train", 1, values=(0, 1, 10 + index), first=index)
     message = complaint(tmp_path, val_fraction=0.2)
-    assert "masks/0.png and 4 more files: value 10 (" in message
+    assert "masks/0.png and 4 more files of this split: value 10 (" in message
     assert "15: CLASS}" in message
 
 
