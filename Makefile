@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint type format bench requirements clean
+.PHONY: help install demo test test-slow test-gpu lint type format bench requirements clean
 
 help:  ## show what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ test: $(READY)  ## run the fast tests
 
 test-slow: $(READY)  ## run the slow tests: every recipe, several processes, signals
 	$(BIN)/python -m pytest -n 2 -m slow
+
+test-gpu: $(READY)  ## run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(READY)  ## check style and format
 	$(BIN)/ruff check .
