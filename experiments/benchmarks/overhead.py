@@ -6,12 +6,14 @@ Both train in this process, in turn, for the same number of steps; the first pai
 compared is training images per second between the first and the last step, validation and start-up apart.
 """
 
+import logging
 import os
 import platform
 import statistics
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import lightning as L
@@ -109,7 +111,12 @@ def by_hand(data: ImageDataModule, net: nn.Module, _kind: type[Task], steps: int
 
 def main(repetitions: int) -> None:
     """Measure in pairs and print the table."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} × {platform.processor()}"
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # what lightning 2.6 asks of torch's pytree, and how few workers there are, says nothing about speed here
+    warnings.simplefilter("ignore")
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores ({platform.machine()})"
+    )
     print(f"lightseg {lightseg.__version__}, torch {torch.__version__}, {device}, {repetitions} pairs each\n")
     print("| net | by hand, images/s | lightseg, images/s | ratio, median (min to max) |\n|---|---|---|---|")
     for (name, steps), make in zip(STEPS.items(), (segmentation, classification), strict=True):
