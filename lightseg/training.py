@@ -67,16 +67,17 @@ def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
     data.check_training()
     task.follow(data)
     task.try_on(data.train_sample())
-    config = cli.resolved_config()
-    task.recipe = checkpoint.recipe(yaml.safe_load(config), data.classes, data.in_channels, data.palette)
+    text = cli.resolved_config()
+    config = yaml.safe_load(text)
+    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
     folder = run.create(cli.config.runs_dir, cli.config.name)
-    run.describe(folder, config, command, data.fingerprint())
+    run.describe(folder, text, command, data.fingerprint())
     for logger in trainer.loggers:
         if isinstance(logger, Wandb):
             logger.attach(folder)
-            logger.log_config(yaml.safe_load(config))
+            logger.log_config(config)
     print(_summary(cli.config.model.init_args.optimizer, task, folder))
     return folder
 

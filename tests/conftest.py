@@ -72,6 +72,19 @@ def fit(capsys, tmp_path):
 
 
 @pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """Write a module beside the recipe, as a user would a class of their own."""
+
+    def write(name: str, code: str) -> Path:
+        path = tmp_path / f"{name}.py"
+        path.write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def recipe(tmp_path):
     """Write a recipe; a tiny one if no text is given."""
 

@@ -111,14 +111,14 @@ def test_error__abbreviations_are_refused(fit, recipe):
     assert fit("--config", recipe(), "--trainer.max_ep", "3").code == 2
 
 
-def test_error__exception_of_a_users_class_keeps_its_type_and_traceback(recipe, tmp_path, monkeypatch):
-    (tmp_path / "stubborn.py").write_text(
+def test_error__exception_of_a_users_class_keeps_its_type_and_traceback(recipe, tmp_path, own_module):
+    own_module(
+        "stubborn",
         "from torch import nn\n"
         "class Net(nn.Module):\n"
         "    def __init__(self, num_classes, in_channels=3):\n"
-        "        raise KeyError('my own mistake')\n"
+        "        raise KeyError('my own mistake')\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(KeyError, match="my own mistake") as caught:
         main(["--config", str(recipe()), "--model.net", "stubborn.Net"])
     assert caught.traceback[-1].path == tmp_path / "stubborn.py"
@@ -184,14 +184,14 @@ def test_net__is_swapped_by_one_line_of_yaml(recipe):
     assert type(cli.model.net).__name__ == "SmpNet"
 
 
-def test_net__outside_the_package_needs_no_base_class(fit, recipe, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
+def test_net__outside_the_package_needs_no_base_class(fit, recipe, own_module):
+    own_module(
+        "mine",
         "from torch import nn\n"
         "class Mine(nn.Conv2d):\n"
         "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
-        "        super().__init__(in_channels, num_classes, 1)\n"
+        "        super().__init__(in_channels, num_classes, 1)\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
     outcome = fit("--config", recipe(), "--model.net", "mine.Mine")
     assert outcome.code == 0
 
@@ -271,23 +271,25 @@ def test_package__load_is_there_without_importing_torch_first():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_net__of_ones_own_may_leave_out_its_types(fit, recipe, tmp_path):
-    (tmp_path / "untyped.py").write_text(
+def test_net__of_ones_own_may_leave_out_its_types(fit, recipe, own_module):
+    own_module(
+        "untyped",
         "from torch import nn\n"
         "class Net(nn.Conv2d):\n"
         "    def __init__(self, num_classes, in_channels=3):\n"
-        "        super().__init__(in_channels, num_classes, 1)\n"
+        "        super().__init__(in_channels, num_classes, 1)\n",
     )
     assert fit("--config", recipe(), "--model.net", "untyped.Net").code == 0
 
 
-def test_data__make_dataset_must_give_a_dataset(fit, recipe, tmp_path):
-    (tmp_path / "plain.py").write_text(
+def test_data__make_dataset_must_give_a_dataset(fit, recipe, own_module):
+    own_module(
+        "plain",
         "from lightseg.data import ImageDataModule\n"
         "class Data(ImageDataModule):\n"
         "    classes = ['a', 'b']\n"
         "    def make_dataset(self, split):\n"
-        "        return []\n"
+        "        return []\n",
     )
     outcome = fit("--config", recipe(), "--data", "plain.Data")
     assert outcome.code == 2

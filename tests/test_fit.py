@@ -157,14 +157,14 @@ def test_fit__a_users_own_model_checkpoint_stays_in_the_run_folder(fit, recipe):
     assert len(list((outcome.folder / "checkpoints").iterdir())) > 2
 
 
-def test_fit__a_net_without_in_channels(fit, recipe, tmp_path, monkeypatch):
-    (tmp_path / "colour.py").write_text(
+def test_fit__a_net_without_in_channels(fit, recipe, own_module):
+    own_module(
+        "colour",
         "import torch\n"
         "class Net(torch.nn.Conv2d):\n"
         "    def __init__(self, num_classes: int):\n"
-        "        super().__init__(3, num_classes, 1)\n"
+        "        super().__init__(3, num_classes, 1)\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
     assert fit("--config", recipe(), "--model.net", "colour.Net").code == 0
 
 
@@ -174,8 +174,9 @@ def test_fit__without_a_test_split_scores_val(fit, recipe):
     assert "test/score" not in outcome.metrics
 
 
-def test_fit__a_net_with_state_outside_its_checkpoint_is_found_out(fit, recipe, tmp_path, monkeypatch):
-    (tmp_path / "forgetful.py").write_text(
+def test_fit__a_net_with_state_outside_its_checkpoint_is_found_out(fit, recipe, own_module):
+    own_module(
+        "forgetful",
         "import torch\n"
         "class Net(torch.nn.Conv2d):\n"
         "    steps = 0\n"
@@ -183,22 +184,21 @@ def test_fit__a_net_with_state_outside_its_checkpoint_is_found_out(fit, recipe, 
         "        super().__init__(in_channels, num_classes, 1)\n"
         "    def forward(self, x):\n"
         "        self.steps += self.training\n"
-        "        return super().forward(x).roll(self.steps, 1)\n"
+        "        return super().forward(x).roll(self.steps, 1)\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
     outcome = fit("--config", recipe(), "--model.net", "forgetful.Net", "--trainer.max_epochs", "1")
     assert outcome.code == 1
     assert "its numbers cannot be trusted" in outcome.err
 
 
-def test_fit__wrong_number_of_logits_is_an_error(fit, recipe, tmp_path, monkeypatch):
-    (tmp_path / "stiff.py").write_text(
+def test_fit__wrong_number_of_logits_is_an_error(fit, recipe, own_module):
+    own_module(
+        "stiff",
         "import torch\n"
         "class Net(torch.nn.Conv2d):\n"
         "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
-        "        super().__init__(in_channels, 2, 1)\n"
+        "        super().__init__(in_channels, 2, 1)\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
     outcome = fit("--config", recipe(), "--model.net", "stiff.Net")
     assert outcome.code == 2
     assert "Net gives 2 classes, but the data has 6" in outcome.err

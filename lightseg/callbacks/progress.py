@@ -1,7 +1,6 @@
 """What a run prints after every validation."""
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 
@@ -9,19 +8,25 @@ class EpochLines(L.Callback):
     """Prints one line per validation: mean training loss since the last one, validation loss and score, speed."""
 
     def __init__(self) -> None:
-        self._losses: list[Tensor] = []
+        self._total: Tensor | float = 0.0
+        self._batches = 0
 
     def on_before_backward(self, trainer: L.Trainer, task: L.LightningModule, loss: Tensor) -> None:
-        """Collect the losses; Lightning has divided them by the number of accumulated batches."""
-        self._losses.append(loss.detach() * trainer.accumulate_grad_batches)
+        """Add up the losses; Lightning has divided them by the number of accumulated batches."""
+        self._total = self._total + loss.detach() * trainer.accumulate_grad_batches
+        self._batches += 1
 
-    @rank_zero_only
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Print the line."""
+        """Print the line, and begin a new mean on every process."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        mean = sum(float(loss) for loss in self._losses) / max(1, len(self._losses))
-        self._losses = []
+        mean = float(self._total) / max(1, self._batches)
+        self._total, self._batches = 0.0, 0
+        if trainer.is_global_zero:
+            self._print(trainer, mean)
+
+    @staticmethod
+    def _print(trainer: L.Trainer, mean: float) -> None:
         metrics = trainer.callback_metrics
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         speed = metrics.get("train/images_per_s")

@@ -208,8 +208,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, augmented batches `{"image": (N, C, H, W), "target": (N, H, W) or (N,), "index": (N,)}`."""
         dataset = self.dataset("train")
-        rank, world_size = self._rank_and_world()
-        batch_size = self.check_batch_size(world_size, self.trainer.accumulate_grad_batches if self.trainer else 1)
+        rank, world_size, accumulate = self._sharing()
+        batch_size = self.check_batch_size(world_size, accumulate)
         sampler = EpochSampler(len(dataset), self.batch_size, self.seed, rank, world_size)
         prepared = Prepared(dataset, self._train_transform)
         return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=stack, **self._workers())
@@ -225,11 +225,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
         dataset = self.dataset(split)
-        sampler = ShardSampler(len(dataset), *self._rank_and_world())
+        rank, world_size, accumulate = self._sharing()
+        sampler = ShardSampler(len(dataset), rank, world_size)
         prepared = Prepared(dataset, self._eval_transform)
-        accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
         # as in training, where memory is the limit
-        batch_size = max(1, self.batch_size // (self._rank_and_world()[1] * accumulate))
+        batch_size = max(1, self.batch_size // (world_size * accumulate))
         return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=stack_by_size, **self._workers())
 
     def eval_batch(self, index: int, split: Split) -> Batch:
@@ -240,8 +240,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """One sample as training sees it, as a batch of one."""
         return stack([Prepared(self.dataset("train"), self._train_transform)[Position(0, 0)]])
 
-    def _rank_and_world(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _sharing(self) -> tuple[int, int, int]:
+        """This process, the number of processes, and the number of batches that make up a step of each."""
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else (0, 1, 1)
 
     def check_batch_size(self, world_size: int, accumulate: int) -> int:
         """Samples per process and forward pass: the global batch size over processes × accumulated batches.
@@ -260,7 +262,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self.batch_size // parts
 
     def _workers(self) -> dict[str, Any]:
-        workers = self.num_workers if self.num_workers is not None else default_workers(self._rank_and_world()[1])
+        workers = self.num_workers if self.num_workers is not None else default_workers(self._sharing()[1])
         pin = torch.cuda.is_available()
         return {
             "num_workers": workers,
