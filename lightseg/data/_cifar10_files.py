@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 from torchvision.datasets.utils import download_url
 
-from lightseg.data.cache import cache_dir
+from lightseg.data.cache import cache_dir, replacing
 from lightseg.errors import DataError
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -68,7 +68,8 @@ def load(root: Path) -> Table:
         table = source.read()
     table = table[np.argsort(table["name"], kind="stable")]
     try:
-        _save_atomically(path, table)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, table)
         return _mapped(path)
     except OSError:
         # a read-only or full home costs memory and time, no more
@@ -280,11 +281,3 @@ def _state(path: Path) -> str:
 
 def _mapped(path: Path) -> Table:
     return np.asarray(np.load(path, mmap_mode="r"))
-
-
-def _save_atomically(path: Path, table: Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        np.save(file, table)
-    temporary.replace(path)
