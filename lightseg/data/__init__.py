@@ -6,6 +6,7 @@ from lightseg.data.cifar10 import CIFAR10
 from lightseg.data.mask_folder import MaskFolder
 from lightseg.data.oxford_pet import OxfordPet
 from lightseg.data.pascal_voc import PascalVOC
+from lightseg.data.rare_crop import RareClassCrop
 from lightseg.data.shapes import Shapes, ShapesClassification
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaskFolder",
     "OxfordPet",
     "PascalVOC",
+    "RareClassCrop",
     "Shapes",
     "ShapesClassification",
     "Split",

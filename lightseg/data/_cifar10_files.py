@@ -17,8 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 from torchvision.datasets.utils import download_url
 
-from lightseg.data.cache import cache_dir, replacing
+from lightseg.data.cache import cache_dir
 from lightseg.errors import DataError
+from lightseg.files import replacing
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE: Final = "cifar-10-python.tar.gz"

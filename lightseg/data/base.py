@@ -1,4 +1,4 @@
-"""What every dataset gives and every data module does: splits, loaders, a global batch size, counts of the classes."""
+"""What every data module does: splits, loaders, a global batch size, counts of the classes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,67 +8,32 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from lightseg.data.batches import Batch, Prepared, default_workers, stack, stack_by_size, start_worker
-from lightseg.data.cache import cached
+from lightseg.data.augment import Augmentation
+from lightseg.data.batches import (
+    Batch,
+    Prepared,
+    check_repeatable,
+    default_workers,
+    stack,
+    stack_by_size,
+    stack_training,
+    start_worker,
+)
+from lightseg.data.cache import cached_array
+from lightseg.data.dataset import Counts, ImageDataset
+from lightseg.data.loader import Loader, StepLoader, Watched
 from lightseg.data.order import EpochSampler, Position, ShardSampler
 from lightseg.data.palette import default_palette
-from lightseg.data.transforms import Array, EvalTransform, TrainTransform, Transform
+from lightseg.data.sampling import Scheme, check_options, draw_weights
+from lightseg.data.transforms import EvalTransform, Transform
 from lightseg.errors import ConfigError, DataError
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-Counts = npt.NDArray[np.int64]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
-    """One split: images with their masks or class ids, as they are on disk and before any augmentation.
-
-    Holds its file names in arrays rather than in lists, so that worker processes share the memory.
-    """
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
-        """Image `(H, W, C)` uint8 or float32 in 0..1, and mask `(H, W)` uint8 of class ids and `IGNORE`, or a class id.
-
-        Raises:
-            DataError: If the file is broken; the message names it.
-        """
-
-    @abstractmethod
-    def name(self, index: int) -> str:
-        """What to call this sample in reports: its path within the dataset, or a number."""
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A hash of the content, equal on every machine that holds the same data."""
-
-    def cache_key(self) -> str:
-        """A hash that changes whenever the content may have changed on this machine."""
-        return self.fingerprint()
-
-    def count_classes(self, num_classes: int) -> Counts:
-        """How much there is of each class, void left out, int64 `(2, num_classes)`; reads every target once.
-
-        Row 0: pixels (or samples) of the class. Row 1: pixels of all samples that hold the class.
-
-        Raises:
-            DataError: If a target cannot be used; this is how a dataset is checked before training.
-        """
-        targets = (self[index][1] for index in range(len(self)))
-        return sum((tally(target, num_classes) for target in targets), np.zeros((2, num_classes), np.int64))
-
-
-def tally(target: Array | int, num_classes: int) -> Counts:
-    """The rows of `ImageDataset.count_classes` for one target."""
-    pixels = np.bincount(np.ravel(target), minlength=num_classes)[:num_classes]
-    return np.stack([pixels, np.where(pixels > 0, pixels.sum(), 0)])
 
 
 class ImageDataModule(L.LightningDataModule, ABC):
@@ -79,6 +44,16 @@ class ImageDataModule(L.LightningDataModule, ABC):
         batch_size: Samples per optimiser step over all processes and accumulated batches: a recipe means the same on
             one GPU and on eight.
         num_workers: Processes that load data, per training process; left out, it follows the machine's cores.
+        sampling: Draw training samples with rare classes more often: every class as often as the others
+            (`class_balanced`), half way to that (`square_root`), or only the rarer half of the classes more often
+            (`repeat_factor`). An epoch keeps its length. Left out, every sample is drawn once.
+        repeat_threshold: For `repeat_factor`: classes in a smaller share of the samples than this are drawn more
+            often. Left out, it is the median class's share.
+        rare_classes: Names of the classes that `copy_paste`, `rare_transforms` and `RareClassCrop` are for. Left out,
+            they are those with less than half of an equal share of the training pixels (or samples).
+        copy_paste: Probability, 0 to 1, that a training sample has an object of a rare class pasted in, cut out of
+            another one by its mask.
+        rare_transforms: Albumentations transforms of the samples that hold a rare class, before `train_transforms`.
         train_transforms: Albumentations transforms, applied to image and mask together.
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
 
@@ -94,15 +69,23 @@ class ImageDataModule(L.LightningDataModule, ABC):
         root: str = "data",
         batch_size: int = 8,
         num_workers: int | None = None,
+        sampling: Scheme | None = None,
+        repeat_threshold: float | None = None,
+        rare_classes: list[str] | None = None,
+        copy_paste: float = 0.0,
+        rare_transforms: list[Transform] | None = None,
         train_transforms: list[Transform] | None = None,
         eval_transforms: list[Transform] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
+        check_options(sampling, repeat_threshold)
         self.root, self.batch_size, self.num_workers = root, batch_size, num_workers
-        self.seed = 0
-        self._train_transform = TrainTransform(train_transforms or [])
+        self.sampling, self.repeat_threshold = sampling, repeat_threshold
+        self.seed = self._start = 0
+        self._sampler: EpochSampler | None = None
+        self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
         self._datasets: dict[Split, ImageDataset] = {}
 
@@ -152,20 +135,31 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self._datasets[split]
 
     def class_counts(self, split: Split = "train") -> Counts:
-        """Pixels (or samples) per class of a split, `(num_classes,)` int64; read once, then cached on this machine."""
-        pixels: Counts = self._counted(split)[0]
+        """Pixels (or samples) per class of a split, `(num_classes,)` int64."""
+        pixels: Counts = self.class_table(split).sum(0)
         return pixels
 
     def class_extents(self, split: Split = "train") -> Counts:
         """Pixels of all samples that hold a class, `(num_classes,)` int64."""
-        extents: Counts = self._counted(split)[1]
+        table = self.class_table(split)
+        extents: Counts = table.sum(1) @ (table > 0)
         return extents
 
-    def _counted(self, split: Split) -> Counts:
+    def class_table(self, split: Split = "train") -> Counts:
+        """`ImageDataset.class_table` of a split; read once, then cached on this machine. Not to be written to."""
         dataset = self.dataset(split)
-        key = f"classes-{dataset.cache_key()}-{self.num_classes}"
-        counts: Counts = np.asarray(cached(key, lambda: dataset.count_classes(self.num_classes).tolist()), np.int64)
-        return counts
+        key = f"class-table-{dataset.cache_key()}-{self.num_classes}"
+        return cached_array(key, lambda: dataset.class_table(self.num_classes))
+
+    def draw_weights(self) -> npt.NDArray[np.float64] | None:
+        """Share of the draws of each training sample, `(N,)`, as `sampling` says; None: each is drawn once.
+
+        Raises:
+            ConfigError: If no training sample holds a class.
+        """
+        if self.sampling is None:
+            return None
+        return draw_weights(self.sampling, self.class_table(), self.repeat_threshold)
 
     def check(self) -> None:
         """Read every target of every split once, before anything is trained.
@@ -177,12 +171,14 @@ class ImageDataModule(L.LightningDataModule, ABC):
             if not len(self.dataset(split)) and split != "test":
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
-                self.class_counts(split)
+                self.class_table(split)
 
     def check_training(self) -> None:
-        """See that there is enough to train on.
+        """See that there is enough to train on, and that a training sample is a function of its seed.
 
         Raises:
+            ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
+                option that needs one, or a transform keeps a random generator of its own.
             DataError: If the training samples do not fill one batch.
         """
         samples = len(self.dataset("train"))
@@ -191,6 +187,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 f"{self.root}: {samples} training samples do not fill one batch; "
                 f"set data.batch_size to {samples} or less (it is {self.batch_size})"
             )
+        self.draw_weights()
+        check_repeatable(self._training_samples())
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers of a run were measured on: size and content hash of every split."""
@@ -206,13 +204,17 @@ class ImageDataModule(L.LightningDataModule, ABC):
             follow(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled, augmented batches `{"image": (N, C, H, W), "target": (N, H, W) or (N,), "index": (N,)}`."""
-        dataset = self.dataset("train")
+        """Drawn, augmented batches with `counts`; see `Batch`."""
+        samples = self._training_samples()
         rank, world_size, accumulate = self._sharing()
         batch_size = self.check_batch_size(world_size, accumulate)
-        sampler = EpochSampler(len(dataset), self.batch_size, self.seed, rank, world_size)
-        prepared = Prepared(dataset, self._train_transform)
-        return DataLoader(prepared, batch_size, sampler=sampler, drop_last=True, collate_fn=stack, **self._workers())
+        sampler = EpochSampler(len(samples), self.batch_size, self.seed, rank, world_size, self.draw_weights())
+        self._sampler, sampler.start, self._start = sampler, self._start, 0
+        workers = self._workers()
+        watched = Watched(samples, workers["num_workers"])
+        loader = StepLoader(watched, batch_size, sampler=sampler, drop_last=True, collate_fn=stack_training, **workers)
+        loader.batches_per_step = accumulate
+        return loader
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, every sample once; see `eval_dataloader`."""
@@ -227,10 +229,25 @@ class ImageDataModule(L.LightningDataModule, ABC):
         dataset = self.dataset(split)
         rank, world_size, accumulate = self._sharing()
         sampler = ShardSampler(len(dataset), rank, world_size)
-        prepared = Prepared(dataset, self._eval_transform)
+        workers = self._workers()
+        watched = Watched(Prepared(dataset, self._eval_transform), workers["num_workers"])
         # as in training, where memory is the limit
         batch_size = max(1, self.batch_size // (world_size * accumulate))
-        return DataLoader(prepared, batch_size, sampler=sampler, collate_fn=stack_by_size, **self._workers())
+        return Loader(watched, batch_size, sampler=sampler, collate_fn=stack_by_size, **workers)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where in the epoch the training is: samples trained on, over all processes. There is no other state."""
+        if self.trainer is None or not self.trainer.training:
+            return {"samples": 0}
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return {"samples": progress.completed * self.batch_size // self.trainer.accumulate_grad_batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let training begin there, whether its loader has been made or not."""
+        if self._sampler is None:
+            self._start = state_dict["samples"]
+        else:
+            self._sampler.start = state_dict["samples"]
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""
@@ -238,7 +255,12 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def train_sample(self) -> Batch:
         """One sample as training sees it, as a batch of one."""
-        return stack([Prepared(self.dataset("train"), self._train_transform)[Position(0, 0)]])
+        return stack_training([self._training_samples()[Position(0, 0)]])
+
+    def _training_samples(self) -> Prepared:
+        """The training split, augmented; the augmentation has learned which classes are rare."""
+        self._augmentation.follow(self)
+        return Prepared(self.dataset("train"), self._augmentation)
 
     def _sharing(self) -> tuple[int, int, int]:
         """This process, the number of processes, and the number of batches that make up a step of each."""

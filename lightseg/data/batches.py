@@ -1,29 +1,41 @@
 """From samples to batches: transforms applied, equal sizes stacked, workers kept modest."""
 
 import os
+import random
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from lightseg.data.order import PADDING, Position
-from lightseg.data.transforms import EvalTransform, TrainTransform
-from lightseg.errors import DataError
-
-if TYPE_CHECKING:
-    from lightseg.data.base import ImageDataset
+from lightseg.data.augment import Augmentation
+from lightseg.data.dataset import ImageDataset
+from lightseg.data.order import PADDING, Position, mix
+from lightseg.data.transforms import EvalTransform
+from lightseg.errors import DataError, require
+from lightseg.labels import IGNORE
 
 Batch = dict[str, torch.Tensor]
-"""`{"image": (N, C, H, W) uint8 or float32 in 0..1, "target": (N, H, W) or (N,) int64, "index": (N,) int64}`."""
+"""`{"image": (N, C, H, W) uint8 or float32 in 0..1, "target": (N, H, W) or (N,) int64, "index": (N,) int64}`.
+
+In training also `"counts": (256,)`, the pixels (or samples) of each class, void last.
+"""
+
+_GLOBAL, _TRIALS = 6, 8
 
 
 class Prepared(Dataset[dict[str, Any]]):
-    """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index."""
+    """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index.
 
-    def __init__(self, dataset: "ImageDataset", transform: TrainTransform | EvalTransform) -> None:
+    In training, the global generators of Python, NumPy and torch follow the seed too: a user's transform may draw from
+    them.
+    """
+
+    def __init__(self, dataset: ImageDataset, transform: Augmentation | EvalTransform) -> None:
         self.dataset, self.transform = dataset, transform
 
     def __len__(self) -> int:
@@ -35,12 +47,50 @@ class Prepared(Dataset[dict[str, Any]]):
             position = Position(int(position), 0)
         if position.sample == PADDING:
             return {"index": PADDING}
-        image, target = self.transform(*self.dataset[position.sample], position.seed)
+        with _global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
+            image, target = self.transform(*self.dataset[position.sample], position.seed)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "target": torch.as_tensor(np.asarray(target, np.int64)),
             "index": position.sample,
         }
+
+
+@contextmanager
+def _global_generators(seed: int) -> Iterator[None]:
+    """Let the generators that everybody shares follow a seed, and then go on as if nothing had been."""
+    # a worker has no other use for them
+    states = None if get_worker_info() else (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
+    # not the seed itself: albumentations' own `random.Random` would give the same numbers
+    own = mix(seed, _GLOBAL)
+    random.seed(own)
+    np.random.seed(own & 0xFFFFFFFF)  # noqa: NPY002
+    # `torch.manual_seed` visits every backend there is, which costs 0.2 ms
+    torch.default_generator.manual_seed(own)
+    try:
+        yield
+    finally:
+        if states:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+            torch.set_rng_state(states[2])
+
+
+def check_repeatable(prepared: Prepared) -> None:
+    """See that the first few samples come out the same when they are drawn again with the same seeds.
+
+    Raises:
+        ConfigError: If they do not.
+    """
+    for trial in range(_TRIALS):
+        position = Position(trial % len(prepared), mix(trial))
+        first, again = prepared[position], prepared[position]
+        require(
+            all(torch.equal(first[part], again[part]) for part in ("image", "target")),
+            f"data.train_transforms: {prepared.dataset.name(position.sample)} comes out differently when it is drawn "
+            "again with the same seed: some transform, or the dataset, keeps a random generator of its own; draw from "
+            "self.py_random or self.random_generator instead, or from random, np.random or torch",
+        )
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:
@@ -61,6 +111,12 @@ def stack(samples: list[dict[str, Any]]) -> Batch:
         "target": torch.stack([sample["target"] for sample in samples]),
         "index": torch.tensor([sample["index"] for sample in samples]),
     }
+
+
+def stack_training(samples: list[dict[str, Any]]) -> Batch:
+    """One batch of equally sized samples, and the `counts` of its own targets, int64."""
+    batch = stack(samples)
+    return {**batch, "counts": batch["target"].flatten().bincount(minlength=IGNORE + 1)}
 
 
 def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:

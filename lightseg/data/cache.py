@@ -1,11 +1,16 @@
-"""Facts that cost a pass over the data, remembered as small JSON files in the user's cache folder."""
+"""Facts that cost a pass over the data, remembered as files in the user's cache folder."""
 
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.files import replacing, write_atomically
 
 
 def cache_dir() -> Path:
@@ -28,16 +33,13 @@ def cached(key: str, compute: Callable[[], Any]) -> Any:
     return value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write instead of `path`, which it becomes when all of it is there; the folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    yield temporary
-    temporary.replace(path)
+def cached_array(key: str, compute: Callable[[], npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """As `cached`, for an array, which may be large: the processes of a machine map one file, which none can write."""
+    path = cache_dir() / f"{key}.npy"
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"), np.int64)
+    except (OSError, ValueError, EOFError):
+        array = compute()
+    with contextlib.suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+    return array

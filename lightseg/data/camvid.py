@@ -37,7 +37,7 @@ class CamVid(ImageDataModule):
 
     Args:
         root: Folder that holds `train`, `trainannot`, `val`, `valannot`, `test` and `testannot`.
-        **kwargs: Options of every data module: `batch_size`, `num_workers`, transforms and `seed`.
+        **kwargs: As in `ImageDataModule`.
     """
 
     def __init__(self, root: str = "data/camvid", **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lightseg.data import _cifar10_files as files
 from lightseg.data._long_tail import long_tail, long_tail_counts
-from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split, tally
+from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split
 from lightseg.data.order import mix
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError
@@ -136,8 +136,9 @@ class _Records(ImageDataset):
     def fingerprint(self) -> str:
         return self._digest
 
-    def count_classes(self, num_classes: int) -> Counts:
-        return tally(self._table["label"][self._indices], num_classes)
+    def class_table(self, num_classes: int) -> Counts:
+        table: Counts = np.eye(num_classes, dtype=np.int64)[self._table["label"][self._indices]]
+        return table
 
     @functools.cached_property
     def _digest(self) -> str:

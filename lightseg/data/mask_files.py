@@ -71,24 +71,25 @@ class MaskFiles(ImageDataset):
             digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         return digest.hexdigest()
 
-    def count_classes(self, num_classes: int) -> Counts:
+    def class_table(self, num_classes: int) -> Counts:
         """As in `ImageDataset`; reads every mask and every image's header once, in parallel.
 
         Raises:
             DataError: If any mask cannot be used; says what is wrong with the first and how many more there are.
         """
-        counts = np.zeros((2, IGNORE + 1), np.int64)
+        table, totals = np.zeros((len(self), num_classes), np.int64), np.zeros(IGNORE + 1, np.int64)
         broken: list[DataError] = []
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for result in pool.map(self._count_one, range(len(self))):
-                if isinstance(result, DataError):
-                    broken.append(result)
+            for row, counts in zip(table, pool.map(self._count_one, range(len(self))), strict=True):
+                if isinstance(counts, DataError):
+                    broken.append(counts)
                 else:
-                    counts += result
+                    row[:] = counts[:num_classes]
+                    totals += counts
         if broken:
             raise self._summary(broken)
-        self.label_map.check_totals(str(self.root), counts[0])
-        return counts[:, :num_classes]
+        self.label_map.check_totals(str(self.root), totals)
+        return table
 
     def _count_one(self, index: int) -> Counts | DataError:
         try:
@@ -97,8 +98,7 @@ class MaskFiles(ImageDataset):
             self._require_same_size(index, size, mask.shape)
         except DataError as error:
             return error
-        counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return np.stack([counts, np.where(counts > 0, counts[:IGNORE].sum(), 0)])
+        return np.bincount(mask.ravel(), minlength=IGNORE + 1)
 
     def _summary(self, broken: Sequence[DataError]) -> DataError:
         """One error for all broken files; what they hold is added up, so that one config line declares it all."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data.distributed import DistributedSampler
 
@@ -31,9 +32,11 @@ def mix(*integers: int) -> int:
 
 
 class EpochSampler(DistributedSampler[Position]):
-    """Shuffled training order, cut to whole global batches: what is left over waits for the next epoch's order.
+    """Shuffled training order of whole global batches.
 
-    A `DistributedSampler`, because Lightning leaves those alone and calls their `set_epoch`.
+    Without weights every sample comes once, and what is left over waits for the next epoch's order. With weights the
+    epoch is as long, but drawn by `systematic_draw`. A `DistributedSampler`, because Lightning leaves those alone and
+    calls their `set_epoch`.
 
     Args:
         length: Number of samples in the dataset.
@@ -41,21 +44,71 @@ class EpochSampler(DistributedSampler[Position]):
         seed: Seed of the run.
         rank: This process.
         world_size: Number of processes; must divide the batch size.
+        weights: How often each sample is drawn relative to the others, `(length,)`, at least 0; None for equally often.
+
+    Attributes:
+        start: Samples of the epoch, over all processes, that the next iteration leaves out because they were trained
+            on before an interruption; whole global batches. The iteration after it is whole again, and so is `len()`.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, world_size
+        self.weights = weights
         self.used = length // batch_size * batch_size
-        self.epoch = 0
+        self.epoch = self.start = 0
 
     def __len__(self) -> int:
         return self.used // self.num_replicas
 
     def __iter__(self) -> Iterator[Position]:
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, _ORDER))
-        order = torch.randperm(self.length, generator=generator).tolist()
-        for position in range(self.rank, self.used, self.num_replicas):
+        start, self.start = self.start, 0
+        if start % self.num_replicas:
+            raise ValueError(f"start: {start} samples are not whole global batches of {self.num_replicas} processes")
+        order = self._order()
+        for position in range(start + self.rank, self.used, self.num_replicas):
             yield Position(order[position], mix(self.seed, self.epoch, _SAMPLE, position))
+
+    def _order(self) -> list[int]:
+        seed = mix(self.seed, self.epoch, _ORDER)
+        order: list[int]
+        if self.weights is None:
+            order = torch.randperm(self.length, generator=torch.Generator().manual_seed(seed)).tolist()
+        else:
+            order = systematic_draw(self.weights, self.used, np.random.default_rng(seed)).tolist()
+        return order
+
+
+def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draw samples in proportion to their weights, with as little left to chance as can be.
+
+    The weights are laid end to end in random order, and `count` equally spaced ticks are laid beside them at a random
+    offset: every sample under a tick is drawn. So each is drawn the floor or the ceiling of its expected number of
+    times; independent draws would leave out about a third of the samples that are expected once.
+
+    Args:
+        weights: `(N,)`, at least 0, not all 0; a sample of weight 0 is never drawn.
+        count: Number of draws.
+        rng: Where chance comes from.
+
+    Returns:
+        Sample numbers in random order, `(count,)`.
+
+    Source: Baker 1987, "Reducing bias and inefficiency in the selection algorithm" (stochastic universal sampling);
+    Kitagawa 1996, "Monte Carlo filter and smoother for non-Gaussian nonlinear state space models".
+    """
+    samples = rng.permutation(np.flatnonzero(weights))
+    ends = np.cumsum(weights[samples])
+    ticks = (rng.random() + np.arange(count)) / count * ends[-1]
+    # without the last end, which rounding may leave a little below the last tick
+    return rng.permutation(samples[np.searchsorted(ends[:-1], ticks, side="right")])
 
 
 class ShardSampler(DistributedSampler[Position]):

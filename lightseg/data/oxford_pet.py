@@ -31,7 +31,7 @@ class OxfordPet(ImageDataModule):
         val_fraction: Share of the official `trainval` list that is `val`.
         split_seed: Draws another `val`; apart from `seed`, so that all runs share one split.
         download: Download the archives (about 800 MB, checksums checked) if they are not there.
-        **kwargs: Options of every data module: `batch_size`, `num_workers`, transforms and `seed`.
+        **kwargs: As in `ImageDataModule`.
     """
 
     def __init__(

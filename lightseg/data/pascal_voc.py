@@ -34,7 +34,7 @@ class PascalVOC(ImageDataModule):
         val_fraction: Share of the official `train` list that is `val`.
         split_seed: Draws another `val`; apart from `seed`, so that all runs share one split.
         download: Download the archive (2 GB, checksum checked) if it is not there.
-        **kwargs: Options of every data module: `batch_size`, `num_workers`, transforms and `seed`.
+        **kwargs: As in `ImageDataModule`.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.data.rare_crop import RareClassCrop
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
@@ -23,20 +24,25 @@ class TrainTransform:
 
     Args:
         transforms: Albumentations transforms, applied in order.
+        option: The option that they were given to, for messages.
+
+    Attributes:
+        rare_crops: Those that have to be told which classes are rare.
 
     Raises:
         ConfigError: If a transform would interpolate masks.
     """
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
+    def __init__(self, transforms: Sequence[Transform], option: str = "train_transforms") -> None:
         for transform in _walk(transforms):
             _check(transform)
             if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
                 name = type(transform).__name__
-                raise ConfigError(f"train_transforms: {name} would interpolate class ids; leave out mask_interpolation")
+                raise ConfigError(f"{option}: {name} would interpolate class ids; leave out mask_interpolation")
             # albumentations pads masks with 0, which is a class; padding has no class
             if getattr(transform, "fill_mask", None) == 0:
                 transform.fill_mask = IGNORE
+        self.rare_crops = [transform for transform in _walk(transforms) if isinstance(transform, RareClassCrop)]
         self._compose = A.Compose(list(transforms))
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:

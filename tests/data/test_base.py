@@ -2,16 +2,90 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.data import Shapes
-from lightseg.data.base import tally
+from lightseg.data import ImageDataModule, ImageDataset, Shapes, ShapesClassification
 from lightseg.data.batches import stack
+from lightseg.data.cache import cache_dir
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 
+MASKS = [np.array([[0, 0, 1], [IGNORE, 1, 1]], np.uint8), np.array([[0, IGNORE], [0, 0]], np.uint8)]
 
-def test_tally__void_is_not_counted():
-    counts = tally(np.array([[0, 0, 1], [IGNORE, 1, 1]], np.uint8), 3)
-    assert counts.tolist() == [[2, 3, 0], [5, 5, 0]]
+
+class Two(ImageDataset):
+    """What a user writes: nothing but the four methods that must be there."""
+
+    def __init__(self, masks):
+        self.masks, self.reads = masks, 0
+
+    def __len__(self):
+        return len(self.masks)
+
+    def __getitem__(self, index):
+        self.reads += 1
+        mask = self.masks[index]
+        return np.zeros((*mask.shape, 3), np.uint8), mask
+
+    def name(self, index):
+        return str(index)
+
+    def fingerprint(self):
+        return "-".join(str(mask.tolist()) for mask in self.masks).replace(" ", "")
+
+
+class Own(ImageDataModule):
+    classes = ("a", "b", "c")
+
+    def __init__(self, masks=MASKS, **options):
+        super().__init__(batch_size=2, **options)
+        self.masks = masks
+
+    def make_dataset(self, split):
+        return Two(self.masks)
+
+
+def test_class_table__by_hand():
+    data = Own()
+    assert data.class_table().tolist() == [[2, 3, 0], [3, 0, 0]]
+    assert data.class_table().dtype == np.int64
+    assert data.class_counts().tolist() == [5, 3, 0]
+    # the first mask has 5 valid pixels, the second 3
+    assert data.class_extents().tolist() == [8, 5, 0]
+
+
+def test_class_table__of_labels_is_one_hot():
+    data = ShapesClassification(train_size=20)
+    labels = [data.dataset("train")[index][1] for index in range(20)]
+    assert data.class_table().tolist() == np.eye(5, dtype=int)[labels].tolist()
+    assert data.class_extents().tolist() == data.class_counts().tolist()
+
+
+def test_class_table__is_read_once_from_the_data_then_from_the_cache():
+    first, again = Own(), Own()
+    for data in (first, again):
+        for _ in range(2):
+            assert data.class_table("train").tolist() == [[2, 3, 0], [3, 0, 0]]
+    assert (first.dataset("train").reads, again.dataset("train").reads) == (2, 0)
+    (path,) = cache_dir().glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert again.class_counts("train").tolist() == [5, 3, 0]
+    assert again.dataset("train").reads == 2
+
+
+def test_class_table__other_content_is_counted_anew():
+    Own().class_table()
+    assert Own(MASKS[::-1]).class_table().tolist() == [[3, 0, 0], [2, 3, 0]]
+
+
+def test_sampling__with_a_dataset_of_ones_own():
+    assert Own(num_workers=0).draw_weights() is None
+    assert Own(sampling="class_balanced").draw_weights() == pytest.approx([0.75, 0.25])
+
+
+def test_sampling__nothing_to_draw_is_said_before_training():
+    void = [np.full((2, 2), IGNORE, np.uint8)] * 2
+    Own(void).check_training()
+    with pytest.raises(ConfigError, match="no training sample holds one"):
+        Own(void, sampling="square_root").check_training()
 
 
 def test_batch_size__is_shared_evenly_or_refused():

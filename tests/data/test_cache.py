@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
-from lightseg.data.cache import cache_dir, cached, write_atomically
+from lightseg.data.cache import cache_dir, cached, cached_array
+from lightseg.files import write_atomically
 
 
 def test_cached__is_computed_once():
@@ -27,6 +29,37 @@ def test_cached__an_error_is_not_remembered():
     with pytest.raises(ZeroDivisionError):
         cached("key", lambda: 1 / 0)
     assert cached("key", lambda: 5) == 5
+
+
+def test_cached_array__is_computed_once_and_comes_from_the_file():
+    array = np.arange(6).reshape(3, 2)
+    calls = []
+    for _ in range(2):
+        got = cached_array("key", lambda: calls.append(1) or array)
+        assert got.dtype == np.int64
+        assert got.tolist() == array.tolist()
+    assert len(calls) == 1
+    assert [path.name for path in cache_dir().iterdir()] == ["key.npy"]
+
+
+def test_cached_array__may_have_no_rows():
+    for _ in range(2):
+        assert cached_array("key", lambda: np.zeros((0, 5), np.int64)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\x93NUMPY", None])
+def test_cached_array__damaged_entry_is_computed_again(content):
+    cached_array("key", lambda: np.zeros((50, 50), np.int64))
+    path = cache_dir() / "key.npy"
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    assert cached_array("key", lambda: np.ones(2, np.int64)).tolist() == [1, 1]
+    assert cached_array("key", lambda: np.zeros(2, np.int64)).tolist() == [1, 1]
+
+
+def test_cached_array__unwritable_cache_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path / "file" / "below"))
+    assert cached_array("key", lambda: np.ones(2, np.int64)).tolist() == [1, 1]
 
 
 def test_write_atomically__leaves_no_other_file(tmp_path):

@@ -230,6 +230,7 @@ def test_cifar10__counts_are_those_of_the_samples(tmp_path):
     dataset = module.dataset("train")
     targets = [dataset[index][1] for index in range(len(dataset))]
     assert module.class_counts("train").tolist() == np.bincount(targets, minlength=10).tolist()
+    assert module.class_table("train").tolist() == np.eye(10, dtype=int)[targets].tolist()
 
 
 def test_cifar10__long_tail_of_the_real_size():

@@ -79,6 +79,16 @@ def test_contract__counts_are_the_pixels_that_are_not_void(module):
         assert module.class_counts(split).sum() == sum((mask != IGNORE).sum() for _, mask in samples(module, split))
 
 
+def test_contract__class_table_has_a_row_for_each_mask(module):
+    masks = [mask for _, mask in samples(module, "train")]
+    by_hand = [np.bincount(mask.ravel(), minlength=256)[: module.num_classes].tolist() for mask in masks]
+    assert module.class_table("train").tolist() == by_hand
+    # once more, from the cache
+    assert module.class_table("train").tolist() == by_hand
+    extents = [sum(sum(row) for row in by_hand if row[label]) for label in range(module.num_classes)]
+    assert module.class_extents("train").tolist() == extents
+
+
 def test_contract__one_color_per_class(module):
     assert len(module.palette) == module.num_classes == len(set(module.classes))
 

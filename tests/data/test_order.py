@@ -1,6 +1,10 @@
+import numpy as np
+import pytest
 import torch
 
-from lightseg.data.order import PADDING, EpochSampler, ShardSampler, mix
+from lightseg.data.order import PADDING, EpochSampler, ShardSampler, mix, systematic_draw
+
+WEIGHTS = np.random.default_rng(0).random(30) ** 3 * (np.arange(30) != 7)
 
 
 def test_mix__neighbours_are_unrelated_and_stable():
@@ -9,12 +13,20 @@ def test_mix__neighbours_are_unrelated_and_stable():
     assert 0 <= mix(1) < 2**63
 
 
-def _stream(length, seed, epoch, world, batch_size=6):
-    """The global stream: the ranks' shares put back together in order."""
-    samplers = [EpochSampler(length, batch_size, seed, rank, world) for rank in range(world)]
+def _samplers(length, seed, epoch, world, batch_size=6, weights=None):
+    samplers = [EpochSampler(length, batch_size, seed, rank, world, weights) for rank in range(world)]
     for sampler in samplers:
         sampler.set_epoch(epoch)
+    return samplers
+
+
+def _merged(samplers):
+    """The global stream: the ranks' shares put back together in order."""
     return [position for together in zip(*samplers, strict=True) for position in together]
+
+
+def _stream(*args, **options):
+    return _merged(_samplers(*args, **options))
 
 
 def test_epoch_sampler__one_stream_for_any_number_of_processes():
@@ -41,6 +53,80 @@ def test_epoch_sampler__depends_on_seed_and_epoch_alone():
 def test_epoch_sampler__every_position_has_its_own_seed():
     seeds = [position.seed for epoch in range(3) for position in _stream(20, 0, epoch, 1, 5)]
     assert len(set(seeds)) == 60
+
+
+def test_epoch_sampler__weighted_draws_are_one_stream_for_any_number_of_processes():
+    whole = _stream(30, 3, 1, 1, weights=WEIGHTS)
+    assert len(whole) == 30
+    assert _stream(30, 3, 1, 2, weights=WEIGHTS) == whole
+    assert _stream(30, 3, 1, 3, weights=WEIGHTS) == whole
+    assert _stream(30, 3, 2, 1, weights=WEIGHTS) != whole
+    assert _stream(30, 4, 1, 1, weights=WEIGHTS) != whole
+
+
+def test_epoch_sampler__weights_leave_the_seeds_alone():
+    # so that the augmentation at a position does not depend on how samples are drawn
+    plain, weighted = _stream(30, 0, 0, 1), _stream(30, 0, 0, 1, weights=WEIGHTS)
+    assert [position.seed for position in plain] == [position.seed for position in weighted]
+
+
+def test_epoch_sampler__expected_numbers_are_those_of_the_batches_that_are_trained_on():
+    # 17 samples fill two batches of six, and each is expected 12/17 times: drawn once or not at all
+    drawn = [position.sample for position in _stream(17, 0, 0, 1, weights=np.ones(17))]
+    assert len(drawn) == len(set(drawn)) == 12
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["permutation", "weighted"])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_epoch_sampler__start_gives_the_rest_of_the_epoch_once(world, weights):
+    whole = _stream(30, 0, 2, 1, weights=weights)
+    for start in (6, 24, 30):
+        samplers = _samplers(30, 0, 2, world, weights=weights)
+        for sampler in samplers:
+            sampler.start = start
+        assert {len(sampler) for sampler in samplers} == {30 // world}
+        assert _merged(samplers) == whole[start:]
+        assert _merged(samplers) == whole
+
+
+def test_epoch_sampler__start_between_the_processes_is_refused():
+    sampler = EpochSampler(30, 6, world_size=3)
+    sampler.start = 4
+    with pytest.raises(ValueError, match="start: 4 samples are not whole global batches of 3 processes"):
+        list(sampler)
+
+
+def test_systematic_draw__each_sample_the_floor_or_the_ceiling_of_its_expected_number():
+    for seed in range(50):
+        drawn = systematic_draw(WEIGHTS, 100, np.random.default_rng(seed))
+        times, expected = np.bincount(drawn, minlength=30), 100 * WEIGHTS / WEIGHTS.sum()
+        assert len(drawn) == 100
+        assert ((times == np.floor(expected)) | (times == np.ceil(expected))).all()
+
+
+def test_systematic_draw__is_in_proportion_over_many_epochs():
+    draws = [systematic_draw(WEIGHTS, 10, np.random.default_rng(seed)) for seed in range(2000)]
+    shares = np.bincount(np.concatenate(draws), minlength=30) / 20000
+    assert shares == pytest.approx(WEIGHTS / WEIGHTS.sum(), abs=0.005)
+    # and in random order: the first of an epoch is any of them
+    first = np.bincount([draw[0] for draw in draws], minlength=30) / 2000
+    assert first == pytest.approx(WEIGHTS / WEIGHTS.sum(), abs=0.03)
+
+
+def test_systematic_draw__equal_weights_give_a_permutation():
+    assert sorted(systematic_draw(np.ones(20), 20, np.random.default_rng(0))) == list(range(20))
+
+
+def test_systematic_draw__a_tick_that_rounds_up_to_the_end_is_the_last_sample():
+    class Latest:
+        def random(self):
+            return np.nextafter(1, 0)
+
+        def permutation(self, values):
+            return values
+
+    # the ticks are 2/3, 4/3 and 2
+    assert systematic_draw(np.ones(2), 3, Latest()).tolist() == [0, 1, 1]
 
 
 def test_shard_sampler__every_sample_once_and_padding_beside():

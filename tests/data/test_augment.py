@@ -1,0 +1,223 @@
+import albumentations as A
+import numpy as np
+import pytest
+
+from lightseg.data import ImageDataModule, RareClassCrop, Shapes, ShapesClassification
+from lightseg.data.augment import Augmentation
+from lightseg.data.base import SPLITS
+from lightseg.data.order import Position, mix
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+from tests.data.test_copy_paste import Pictures
+
+
+def _picture(value, *spots):
+    mask = np.zeros((8, 8), np.uint8)
+    for row, column, label in spots:
+        mask[row, column] = label
+    return np.full((8, 8, 3), value, np.uint8), mask
+
+
+class Own(ImageDataModule):
+    """Three pictures: class 1 is in the second alone, class 2 nowhere."""
+
+    classes = ("ground", "sign", "ghost")
+
+    def make_dataset(self, split):
+        assert split in SPLITS
+        return Pictures(_picture(10), _picture(20, (3, 3, 1)), _picture(30, (0, 0, IGNORE)))
+
+
+class OwnLabels(ImageDataModule):
+    kind = "classification"
+    classes = ("often", "seldom")
+
+    def make_dataset(self, split):
+        return Pictures(*[(np.full((4, 4, 3), 10, np.uint8), label) for label in (0, 0, 0, 0, 1)])
+
+
+def _first_values(data):
+    samples = data._training_samples()
+    return [int(samples[index]["image"][0, 0, 0]) for index in range(len(samples))]
+
+
+@pytest.mark.parametrize(("kind", "values"), [(Own, [10, 235, 30]), (OwnLabels, [10, 10, 10, 10, 245])])
+def test_rare_transforms__touch_rare_samples_alone(kind, values):
+    assert _first_values(kind(rare_transforms=[A.InvertImg(p=1)])) == values
+
+
+def test_rare_transforms__come_before_the_others():
+    data = Own(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.CenterCrop(2, 2), A.ToGray(p=1)])
+    assert data._training_samples()[1]["image"].shape == (3, 2, 2)
+    # the sign is gone from the crop, but it was there when it mattered
+    wide = Own(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.Crop(6, 6, 8, 8)])
+    sample = wide._training_samples()[1]
+    assert not sample["target"].any()
+    assert (sample["image"] == 235).all()
+
+
+def test_rare_transforms__have_draws_of_their_own():
+    data = Own(rare_transforms=[A.HorizontalFlip(p=0.5)], train_transforms=[A.HorizontalFlip(p=0.5)])
+    samples = data._training_samples()
+    # the sign is in column 3 of 8; with the same draws it would be mirrored twice or not at all
+    mirrored = sum(bool(samples[Position(1, mix(seed))]["target"][3, 4]) for seed in range(200))
+    assert 60 < mirrored < 140
+
+
+def test_rare_transforms__leave_the_draws_of_the_others_alone():
+    def shapes(**options):
+        data = Shapes(image_size=32, train_size=8, train_transforms=[A.D4(), A.GaussNoise()], **options)
+        return [data._training_samples()[index]["image"].numpy().tobytes() for index in range(8)]
+
+    assert shapes(rare_transforms=[A.HorizontalFlip(p=0)]) == shapes()
+
+
+def test_rare_transforms__a_pasted_object_makes_a_sample_rare():
+    data = Own(copy_paste=1.0, rare_transforms=[A.InvertImg(p=1)])
+    assert _first_values(data) == [245, 235, 225]
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (A.Normalize(), "^Normalize is not needed"),
+        (A.Resize(8, 8, mask_interpolation=1), "^rare_transforms: Resize would interpolate class ids"),
+    ],
+)
+def test_rare_transforms__are_checked(transform, message):
+    with pytest.raises(ConfigError, match=message):
+        Own(rare_transforms=[transform])
+
+
+def test_rare_transforms__padding_is_void():
+    sample = Own(rare_transforms=[A.PadIfNeeded(10, 10, border_mode=0)])._training_samples()[1]
+    assert (sample["target"] == IGNORE).sum() == 100 - 64
+
+
+def test_crop__learns_what_is_rare():
+    data = Own(train_transforms=[RareClassCrop(2, 2, 1.0)])
+    assert (data._training_samples()[1]["target"] == 1).any()
+    stronger = Own(rare_transforms=[RareClassCrop(2, 2, 1.0)])
+    assert (stronger._training_samples()[1]["target"] == 1).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Own(copy_paste=1.2), "^data.copy_paste: 1.2 is not a probability, 0 to 1$"),
+        (
+            lambda: OwnLabels(copy_paste=0.5),
+            "^data.copy_paste: cuts objects out by their masks, and this data has",
+        ),
+        (
+            lambda: Own(rare_classes=["sign"]),
+            "^data.rare_classes: nothing uses them; add copy_paste, rare_transforms",
+        ),
+        (
+            lambda: Own(batch_size=1, rare_classes=["sing"], copy_paste=0.5).check_training(),
+            "^data.rare_classes: there is no class 'sing'; did you mean sign\\?$",
+        ),
+        (
+            lambda: Own(batch_size=1, rare_classes=["ghost"], copy_paste=0.5).check_training(),
+            r"^data.rare_classes: \['ghost'\] do not occur in the training data$",
+        ),
+        (
+            lambda: ShapesClassification(train_size=50, rare_transforms=[A.HorizontalFlip()]).check_training(),
+            "^data: rare_transforms finds no rare class: each has half of an equal share .* data.rare_classes$",
+        ),
+        (
+            lambda: OwnLabels(batch_size=1, train_transforms=[RareClassCrop(2, 2, 1.0)]).check_training(),
+            "^RareClassCrop: needs masks, and a class id has none",
+        ),
+    ],
+)
+def test_options__errors(make, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_rare_classes__by_name():
+    assert _first_values(Own(rare_transforms=[A.InvertImg(p=1)], rare_classes=["ground"])) == [245, 235, 225]
+
+
+def test_augmentation__counts_nothing_where_no_option_needs_it():
+    class Unread(Own):
+        def class_table(self, split="train"):
+            raise AssertionError("was read")
+
+    Augmentation("segmentation", [A.D4()]).follow(Unread())
+    with pytest.raises(AssertionError, match="was read"):
+        Augmentation("segmentation", [A.D4()], copy_paste=0.5).follow(Unread())
+
+
+def _epoch(workers):
+    data = Shapes(
+        image_size=32,
+        train_size=12,
+        batch_size=4,
+        num_workers=workers,
+        copy_paste=0.7,
+        rare_transforms=[A.GaussNoise(p=0.5)],
+        train_transforms=[RareClassCrop(24, 24), A.D4()],
+    )
+    return [(batch["image"].numpy().tobytes(), batch["target"].numpy().tobytes()) for batch in data.train_dataloader()]
+
+
+def test_augmentation__does_not_depend_on_workers():
+    assert _epoch(0) == _epoch(2)
+
+
+RECIPE = """
+base: [configs/data/shapes.yaml, configs/net/unet.yaml]
+model:
+  init_args:
+    net: {init_args: {width: 4, depth: 2}}
+data:
+  init_args:
+    image_size: 32
+    train_size: 12
+    val_size: 5
+    test_size: 5
+    batch_size: 4
+    num_workers: 0
+    rare_classes: [star, ring]
+    rare_transforms:
+      - class_path: albumentations.InvertImg
+        init_args: {p: 0.5}
+    train_transforms:
+      - class_path: lightseg.data.RareClassCrop
+        init_args: {height: 24, width: 24, focus: 0.8}
+      - class_path: albumentations.D4
+trainer: {accelerator: cpu, max_epochs: 1, log_every_n_steps: 1}
+"""
+
+
+def test_fit__every_cure_at_once_is_in_the_run_folder_and_runs_again(fit, recipe):
+    first = fit("--config", recipe(RECIPE), "--data.copy_paste", "0.5")
+    assert first.code == 0, first.err
+    again = fit("--config", first.folder / "config.yaml")
+    assert again.code == 0, again.err
+    assert again.metrics["val/loss"] == first.metrics["val/loss"]
+    without = fit("--config", recipe(RECIPE))
+    assert without.metrics["val/loss"] != first.metrics["val/loss"]
+
+
+def test_fit__a_generator_of_ones_own_is_said_before_the_run(fit, recipe, own_module):
+    own_module(
+        "my_noise",
+        "import albumentations as A\nimport numpy as np\n\n\n"
+        "class MyNoise(A.ImageOnlyTransform):\n"
+        "    def __init__(self):\n        super().__init__(p=1)\n        self.rng = np.random.default_rng()\n\n"
+        "    def apply(self, img, **params):\n        return img + self.rng.integers(0, 9, img.shape, np.uint8)\n",
+    )
+    ran = fit("--config", recipe(), "--data.train_transforms", "[{class_path: my_noise.MyNoise}]")
+    assert ran.code == 2
+    assert "data.train_transforms: train-0 comes out differently" in ran.err
+
+
+def test_fit__copy_paste_without_masks_is_a_line(fit):
+    ran = fit("--config", "configs/data/shapes_classification.yaml", "--config", "configs/net/simple_cnn.yaml",
+              "--data.copy_paste", "0.5")  # fmt: skip
+    assert ran.code == 2
+    assert "data.copy_paste: cuts objects out by their masks" in ran.err

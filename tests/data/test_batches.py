@@ -1,0 +1,135 @@
+import random
+
+import albumentations as A
+import numpy as np
+import pytest
+import torch
+
+from lightseg.data import Shapes
+from lightseg.data.augment import Augmentation
+from lightseg.data.batches import Prepared, check_repeatable, stack_by_size, stack_training
+from lightseg.data.order import Position, mix
+from lightseg.data.transforms import EvalTransform
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+
+DATASET = Shapes(image_size=32, train_size=4).dataset("train")
+
+
+class Add(A.ImageOnlyTransform):
+    """A user's own transform: adds a number, drawn by a function, to the image."""
+
+    def __init__(self, draw, p=1.0):
+        super().__init__(p=p)
+        self.draw = draw
+
+    def apply(self, img, **params):
+        return img + np.uint8(self.draw() * 255)
+
+
+GLOBAL = {"random": random.random, "numpy": np.random.random, "torch": lambda: torch.rand(()).item()}
+OWN = {"random": random.Random(0).random, "numpy": np.random.default_rng(0).random}
+
+
+def _prepared(*transforms):
+    return Prepared(DATASET, Augmentation("segmentation", transforms))
+
+
+@pytest.mark.parametrize("source", GLOBAL)
+def test_prepared__global_generators_follow_the_seed(source):
+    prepared = _prepared(Add(GLOBAL[source]))
+    check_repeatable(prepared)
+    images = [prepared[Position(0, seed)]["image"] for seed in (1, 2, 1)]
+    assert torch.equal(images[0], images[2])
+    assert not torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize("source", GLOBAL)
+def test_prepared__global_generators_go_on_as_if_nothing_had_been(source):
+    draw = GLOBAL[source]
+    generators = (random.seed, np.random.seed, torch.manual_seed)
+    for seed in generators:
+        seed(0)
+    expected = [draw(), draw()]
+    for seed in generators:
+        seed(0)
+    first = draw()
+    _prepared(Add(draw))[Position(0, 1)]
+    assert [first, draw()] == expected
+
+
+def _second():
+    """A choice by the second number: albumentations, too, has drawn one before it comes to its first transform."""
+    random.random()
+    return 0.5 if random.random() < 0.5 else 0
+
+
+def test_prepared__global_and_albumentations_draws_are_not_the_same():
+    prepared = _prepared(A.HorizontalFlip(p=0.5), Add(_second))
+    plain = torch.from_numpy(DATASET[0][0]).permute(2, 0, 1)
+    counts = np.zeros((2, 2), int)
+    for trial in range(400):
+        image = prepared[Position(0, mix(trial))]["image"]
+        added = not (torch.equal(image, plain) or torch.equal(image, plain.flip(2)))
+        mirrored = torch.equal(image - 127 * added, plain.flip(2))
+        counts[int(added), int(mirrored)] += 1
+    assert counts.min() > 60
+
+
+def test_prepared__evaluation_leaves_the_generators_alone():
+    random.seed(0)
+    expected = [random.random(), random.random()]
+    random.seed(0)
+    prepared = Prepared(DATASET, EvalTransform([Add(random.random)]))
+    same = prepared[Position(0, 0)]["image"], prepared[Position(0, 0)]["image"]
+    assert not torch.equal(*same)
+    random.seed(0)
+    assert [random.random(), random.random()] == expected
+
+
+@pytest.mark.parametrize("source", OWN)
+@pytest.mark.parametrize("probability", [1.0, 0.5])
+def test_check_repeatable__a_generator_of_ones_own_is_found(source, probability):
+    with pytest.raises(ConfigError, match=r"^data.train_transforms: train-\d comes out differently .* torch$"):
+        check_repeatable(_prepared(Add(OWN[source], probability)))
+
+
+def test_check_repeatable__masks_are_looked_at_too():
+    class Forget(A.DualTransform):
+        forgotten = 0
+
+        def apply(self, img, **params):
+            return img
+
+        def apply_to_mask(self, mask, **params):
+            self.forgotten += 1
+            return np.full_like(mask, self.forgotten)
+
+    with pytest.raises(ConfigError, match="comes out differently"):
+        check_repeatable(_prepared(Forget(p=1)))
+
+
+def test_check_repeatable__a_dataset_of_one():
+    one = Shapes(image_size=32, train_size=1).dataset("train")
+    check_repeatable(Prepared(one, Augmentation("segmentation", [A.D4(), A.GaussNoise()])))
+
+
+def _sample(target):
+    target = torch.tensor(target)
+    return {"image": torch.zeros(3, *target.shape), "target": target, "index": 0}
+
+
+def test_stack_training__counts_by_hand():
+    counts = stack_training([_sample([[0, 2], [2, IGNORE]]), _sample([[2, 254], [IGNORE, IGNORE]])])["counts"]
+    assert counts.dtype == torch.int64
+    assert counts.shape == (256,)
+    assert {value: int(n) for value, n in enumerate(counts) if n} == {0: 1, 2: 3, 254: 1, 255: 3}
+
+
+def test_stack_training__counts_of_class_ids():
+    samples = [{"image": torch.zeros(3, 2, 2), "target": torch.tensor(label), "index": 0} for label in (3, 0, 3)]
+    assert stack_training(samples)["counts"][:5].tolist() == [1, 0, 0, 2, 0]
+
+
+def test_stack_by_size__evaluation_has_no_counts():
+    assert set(stack_by_size([_sample([[0, 1]])])[0]) == {"image", "target", "index"}

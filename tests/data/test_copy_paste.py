@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+
+from lightseg.data import ImageDataset
+from lightseg.data.copy_paste import CopyPaste, cut
+from lightseg.data.order import mix
+from lightseg.labels import IGNORE
+
+# class 1 is an L of 19 pixels, with void and background in its box; every pixel of the image has its own value
+SHAPE = np.zeros((12, 14), np.uint8)
+SHAPE[2:9, 3:5] = 1
+SHAPE[7:9, 5:8] = 1
+SHAPE[2, 4] = 0
+SHAPE[3, 6] = IGNORE
+COLORS = np.arange(1, 12 * 14 * 3 + 1).reshape(12, 14, 3)
+
+
+class Pictures(ImageDataset):
+    def __init__(self, *samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+    def name(self, index):
+        return str(index)
+
+    def fingerprint(self):
+        return "pictures"
+
+
+DONOR = ((COLORS % 255 + 1).astype(np.uint8), SHAPE)
+
+
+def _paste(*donors, rare=(1,), probability=1.0):
+    dataset = Pictures(*(donors or [DONOR]))
+    return CopyPaste(dataset, dataset.class_table(4), rare, probability)
+
+
+def _empty(height=20, width=20, dtype=np.uint8):
+    return np.zeros((height, width, 3), dtype), np.zeros((height, width), np.uint8)
+
+
+def _colors(image, cover):
+    return sorted(map(tuple, image[cover].tolist()))
+
+
+def test_paste__pixels_keep_their_class_and_their_values():
+    for seed in range(50):
+        image, mask = _paste()(*_empty(), seed)
+        assert _colors(image, mask == 1) == _colors(DONOR[0], SHAPE == 1)
+
+
+def test_paste__the_object_alone_without_void_or_background():
+    for seed in range(50):
+        image, mask = _paste()(*_empty(), seed)
+        assert set(np.unique(mask)) == {0, 1}
+        assert (image[mask == 0] == 0).all()
+        rows, columns = np.nonzero(mask)
+        box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        whole = (SHAPE[2:9, 3:8] == 1).astype(np.uint8)
+        assert np.array_equal(box, whole) or np.array_equal(box, whole[:, ::-1])
+
+
+def test_paste__void_stays_void():
+    image, mask = _empty(9, 9)
+    mask[:, :4] = IGNORE
+    image[:, :4] = 7
+    reached = 0
+    for seed in range(50):
+        pasted, truth = _paste()(image, mask, seed)
+        assert (truth[:, :4] == IGNORE).all()
+        assert (pasted[:, :4] == 7).all()
+        reached += int((truth == 1).sum() < 19)
+    assert reached > 10
+
+
+def test_paste__rare_objects_are_not_covered():
+    image, mask = _empty(9, 9)
+    mask[3:6], image[3:6] = 2, 9
+    mask[7], image[7] = 1, 8
+    mask[0], image[0] = 3, 5
+    covered_common = 0
+    for seed in range(50):
+        pasted, truth = _paste(rare=(1, 2))(image, mask, seed)
+        assert (truth[3:6] == 2).all()
+        assert (truth[7] == 1).all()
+        assert (pasted[3:6] == 9).all()
+        assert (pasted[7] == 8).all()
+        covered_common += int((truth[0] == 1).any())
+    assert covered_common > 5
+
+
+def test_paste__is_a_function_of_the_seed_and_writes_to_nothing():
+    image, mask = _empty()
+    paste, other = _paste(probability=0.7), _paste(probability=0.7)
+    other(image, mask, 5)
+    results = [paste(image, mask, seed) for seed in range(20)]
+    for seed, (pasted, truth) in enumerate(results):
+        again = other(image, mask, seed)
+        assert np.array_equal(pasted, again[0])
+        assert np.array_equal(truth, again[1])
+    assert len({truth.tobytes() for _, truth in results}) > 10
+    assert not image.any()
+    assert not mask.any()
+
+
+def test_paste__probability_is_the_share():
+    pasted = sum(bool(_paste(probability=0.3)(*_empty(), mix(seed))[1].any()) for seed in range(400))
+    assert 80 < pasted < 160
+
+
+def test_paste__an_object_lies_anywhere_it_fits():
+    # 7 × 5 pixels in 8 × 6: two rows by two columns
+    places = set()
+    for seed in range(40):
+        rows, columns = np.nonzero(_paste()(*_empty(8, 6), seed)[1])
+        places.add((rows.min(), columns.min()))
+    assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize("size", [(6, 20), (20, 4)])
+def test_paste__what_is_larger_than_the_image_is_left_out(size):
+    assert not any(_paste()(*_empty(*size), seed)[1].any() for seed in range(5))
+
+
+def test_paste__as_large_as_the_image_fits():
+    assert (_paste()(*_empty(7, 5), 0)[1] == 1).sum() == 19
+
+
+def test_paste__eight_bits_and_more_are_not_mixed():
+    assert not any(_paste()(*_empty(dtype=np.float32), seed)[1].any() for seed in range(5))
+    deep = (DONOR[0] / np.float32(255), SHAPE)
+    image, mask = _paste(deep)(*_empty(dtype=np.float32), 0)
+    assert _colors(image, mask == 1) == _colors(deep[0], SHAPE == 1)
+
+
+def test_paste__classes_then_samples_are_drawn_alike():
+    other = SHAPE * 2 * (SHAPE == 1)
+    dark = np.full_like(DONOR[0], 1), other
+    light = np.full_like(DONOR[0], 200), other
+    # class 3 is rare by name and never occurs
+    paste = _paste(DONOR, DONOR, DONOR, DONOR, dark, light, rare=(1, 2, 3))
+    results = [paste(*_empty(), mix(seed)) for seed in range(400)]
+    second = [image.max() for image, mask in results if mask.max() == 2]
+    assert 150 < len(second) < 250
+    assert 0.35 < np.mean(np.equal(second, 200)) < 0.65
+
+
+def test_paste__nothing_where_no_rare_class_occurs():
+    assert not _paste(rare=(3,))(*_empty(), 0)[1].any()
+
+
+def _pieces(mask, seeds=60):
+    image = np.repeat(np.arange(mask.size, dtype=np.uint8).reshape(mask.shape)[..., None], 3, 2)
+    found = [cut(image, mask, 1, np.random.default_rng(seed)) for seed in range(seeds)]
+    return found, [frozenset(one.image[one.cover][:, 0].tolist()) for one in found]
+
+
+def test_cut__a_piece_holds_together_by_corners():
+    mask = np.zeros((10, 10), np.uint8)
+    mask[0:4, 0:4] = mask[4:8, 4:8] = 1
+    found, pieces = _pieces(mask)
+    assert set(pieces) == {frozenset(np.flatnonzero(mask).tolist())}
+    # mirrored half the time
+    assert 15 < sum(int(one.cover[0, 0]) for one in found) < 45
+
+
+def test_cut__one_of_several_pieces():
+    mask = np.zeros((4, 15), np.uint8)
+    mask[:, :4], mask[:, 6:] = 1, 1
+    _, pieces = _pieces(mask)
+    assert {len(piece) for piece in pieces} == {16, 36}
+    assert 15 < pieces.count(min(pieces, key=len)) < 45
+
+
+def test_cut__a_piece_inside_the_box_of_another_is_left_there():
+    mask = np.zeros((10, 10), np.uint8)
+    mask[0], mask[:, 0], mask[4:8, 4:8] = 1, 1, 1
+    _, pieces = _pieces(mask)
+    assert {len(piece) for piece in pieces} == {19, 16}
+
+
+def test_cut__specks_only_where_there_is_nothing_else():
+    mask = np.zeros((6, 12), np.uint8)
+    mask[0, 0] = mask[5, 0:3] = 1
+    _, pieces = _pieces(mask)
+    assert {len(piece) for piece in pieces} == {1, 3}
+    mask[0:4, 6:10] = 1
+    _, pieces = _pieces(mask)
+    assert {len(piece) for piece in pieces} == {16}
