@@ -1,10 +1,10 @@
-"""Class weights from how often each class occurs in the training split."""
+"""What follows from how often each class occurs in the training split: class weights, and where a net starts."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 
@@ -74,6 +74,63 @@ def effective_number(counts: Tensor, beta: float | None = None) -> Tensor:
     different = exact.mean() if beta is None else torch.tensor(1 / (1 - beta), dtype=torch.float64)
     # 1 - beta^n, where beta^n itself would round to 1
     return -torch.expm1(exact * torch.log1p(-1 / different)) * different
+
+
+def class_prior(counts: Tensor) -> Tensor:
+    """Return the share of every class, one that does not occur counting as much as the rarest that does.
+
+    Args:
+        counts: pixels (or samples) of each class in the training split, int64 `(C,)`.
+
+    Returns:
+        float64 `(C,)`, each > 0, so that its logarithm is finite; sums to 1.
+
+    Raises:
+        ConfigError: nothing was counted.
+    """
+    seen = counts > 0
+    if not seen.any():
+        raise ConfigError("class shares need a training split in which a class occurs; every count is 0")
+    filled = counts.where(seen, counts[seen].min()).cpu().double()
+    return filled / filled.sum()
+
+
+def last_bias(net: nn.Module, classes: int) -> Tensor:
+    """Return the bias `(C,)` of the net's last linear or convolution layer that has an output for each class.
+
+    Raises:
+        ConfigError: there is no such layer, or it has no bias.
+    """
+    name = type(net).__name__
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    biases = [layer.bias for layer in layers if _outputs(layer) == classes]
+    if not biases:
+        raise ConfigError(
+            f"model.prior_bias: {name} has no nn.Linear or nn.Conv2d of {classes} outputs, one per class, to end with; "
+            "leave it out"
+        )
+    if biases[-1] is None:
+        raise ConfigError(f"model.prior_bias: the last layer of {name} has no bias; give it one, or leave it out")
+    return biases[-1]
+
+
+@torch.no_grad()
+def set_prior_bias(net: nn.Module, prior: Tensor, sigmoid: bool) -> None:
+    """Let a net that knows nothing yet predict every class with the probability of its share.
+
+    Args:
+        net: changed in place: its `last_bias` becomes log(p), or log(p / (1 - p)) with sigmoids.
+        prior: p, as of `class_prior`.
+        sigmoid: whether the logits mean a sigmoid for each class, and not a softmax over them.
+
+    Source: Lin et al. 2017, arXiv:1708.02002, sections 3.3 and 4.1, who take one p = 0.01 for all classes.
+    """
+    # a single class has a share of 1, whose logit is infinite
+    last_bias(net, len(prior)).copy_(torch.logit(prior, eps=1e-9) if sigmoid else prior.log())
+
+
+def _outputs(layer: nn.Linear | nn.Conv2d) -> int:
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def _raw(scheme: str, counts: Tensor, image_totals: Tensor | None) -> Tensor:

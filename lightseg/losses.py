@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean, require
-from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, masked, one_hot, ratio, weighted_mean
+from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, masked, one_hot, over_processes, ratio, weighted_mean
 
 LossSpec = Mapping[str, float | Mapping[str, float]]
 
@@ -35,11 +35,11 @@ class CrossEntropy(PixelLoss):
         require(0 <= label_smoothing < 1, f"label_smoothing must be in [0, 1), not {label_smoothing}")
         self.label_smoothing = label_smoothing
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
         # torch weighs the smoothing by the class it falls on, not by the target: so not `per_pixel` times weight
         loss = F.cross_entropy(logits, target, self.weight, reduction="none", label_smoothing=self.label_smoothing)
-        return ratio((loss * valid).sum(), self.pixel_weight(target, valid).sum())
+        return ratio((loss * valid).sum(), self.total_weight(self.pixel_weight(target, valid), counts))
 
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
         """See `PixelLoss.per_pixel`; without weights."""
@@ -119,8 +119,8 @@ class OHEMCrossEntropy(CrossEntropy):
         require(0 <= min_kept <= 1, f"min_kept is a share of the pixels, in [0, 1], not {min_kept}")
         self.threshold, self.min_kept = threshold, min_kept
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """See `MaskedLoss.compute`."""
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, _counts: Tensor | None = None) -> Tensor:
+        """See `MaskedLoss.compute`; which pixels are hard is decided among those of the batch."""
         loss = self.per_pixel(logits, target)
         ranked = loss.detach().masked_fill(~valid, -1.0).flatten().sort(descending=True).values
         last = (valid.sum() * self.min_kept).ceil().long() - 1
@@ -149,14 +149,14 @@ class Tversky(ClassLoss):
             require(value >= 0, f"{name} must be at least 0, not {value}")
         self.alpha, self.beta, self.smooth = alpha, beta, smooth
 
-    def per_class(self, probability: Tensor, truth: Tensor) -> Tensor:
+    def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:
         """See `ClassLoss.per_class`."""
-        hit = (probability * truth).sum((0, 2))
-        false_positive = probability.sum((0, 2)) - hit
-        false_negative = truth.sum((0, 2)) - hit
+        sums = torch.stack([part.sum((0, 2)) for part in (probability * truth, probability, truth)])
+        hit, predicted, size = over_processes(sums) if together else sums
+        false_positive, false_negative = predicted - hit, size - hit
         union = hit + self.alpha * false_positive + self.beta * false_negative
         # an absent class without smoothing may be 0/0, and NaN survives a weight of 0
-        return 1 - (hit + self.smooth) / (union + self.smooth).clamp(min=1e-12)
+        return 1 - (hit + self.smooth) / (union + self.smooth).clamp(min=1e-12), size
 
 
 class Dice(Tversky):
@@ -185,12 +185,13 @@ class Lovasz(ClassLoss):
     Source: Berman et al. 2018, arXiv:1705.08790, definition 2 and algorithm 1; "present" classes only.
     """
 
-    def per_class(self, probability: Tensor, truth: Tensor) -> Tensor:
-        """See `ClassLoss.per_class`."""
+    def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """See `ClassLoss.per_class`; every process ranks its own pixels."""
         errors = (truth.float() - probability).abs().transpose(0, 1).flatten(1)
         truths = truth.transpose(0, 1).flatten(1)
         # one class at a time: sorting them together would hold C index tensors at once
-        return torch.stack([e @ _jaccard_gain(e.detach(), t) for e, t in zip(errors, truths, strict=True)])
+        loss = torch.stack([e @ _jaccard_gain(e.detach(), t) for e, t in zip(errors, truths, strict=True)])
+        return loss, truth.sum((0, 2)).float()
 
 
 LOSSES: dict[str, type[MaskedLoss]] = {
@@ -214,14 +215,14 @@ class WeightedSum(nn.Module):
         self.terms = nn.ModuleDict({name: loss for name, (_, loss) in terms.items()})
         self.coefficients = {name: coefficient for name, (coefficient, _) in terms.items()}
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar sum; logits and target as in `MaskedLoss.forward`."""
+    def forward(self, logits: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Return the scalar sum; logits and target as in `MaskedLoss.forward`, counts as in `MaskedLoss.compute`."""
         total = logits.new_zeros((), dtype=torch.float32)
         with torch.autocast(logits.device.type, enabled=False):
             # once for all terms
             prepared = masked(logits, target)
             for name, loss in self.terms.items():
-                total = total + self.coefficients[name] * cast(MaskedLoss, loss).compute(*prepared)
+                total = total + self.coefficients[name] * cast(MaskedLoss, loss).compute(*prepared, counts)
         return total
 
 

@@ -7,6 +7,14 @@ Every loss is called as `loss(logits, target)` and returns a float32 scalar:
 * target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. What lies under `IGNORE` has no influence and a gradient of
   exactly 0; a batch that is all `IGNORE` has loss 0.
 
+In training the losses are told what the whole optimiser step holds, over all processes and accumulated batches, so that
+the gradient is that of one large batch however it is shared:
+
+* pixel losses divide by the step's weight rather than by their own batch's; exact for processes and accumulation;
+* class losses that are a ratio of sums over the batch (Dice, Jaccard, Tversky) add the sums of all processes; exact for
+  processes, while every accumulated batch has its own ratio;
+* Lovász and hard example mining rank the pixels of a batch, and stay a mean over the batches.
+
 Class weights always make a *weighted mean*: a pixel loss weighs every pixel by the weight of its target, a class loss
 weighs every class that is present. So their scale does not matter, only their ratios.
 """
@@ -15,7 +23,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
@@ -56,26 +64,35 @@ class MaskedLoss(nn.Module, ABC):
             return self.compute(*masked(logits, target))
 
     @abstractmethod
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """Return the scalar loss.
 
         Args:
             logits: `(N, C, P)` float32, 0 where not valid.
             target: `(N, P)` int64 in [0, C), 0 where not valid.
             valid: `(N, P)` bool.
+            counts: in training, the pixels of each class in the whole step, a mean over its batches and processes,
+                float32 `(C,)`; None: the batch stands alone.
         """
 
 
 class PixelLoss(MaskedLoss):
     """A mean over the valid pixels (or samples), each weighted by its target's class weight; fill in `per_pixel`."""
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
-        return weighted_mean(self.per_pixel(logits, target), self.pixel_weight(target, valid))
+        weight = self.pixel_weight(target, valid)
+        return ratio((self.per_pixel(logits, target) * weight).sum(), self.total_weight(weight, counts))
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
         """Return what each pixel counts, `(N, P)` float32: 0 where not valid, else its target's weight, or 1."""
         return valid.float() if self.weight is None else valid * self.weight[target]
+
+    def total_weight(self, pixel_weight: Tensor, counts: Tensor | None) -> Tensor:
+        """Return what the sum over the pixels is divided by: the batch's weight, or its share of the step's."""
+        if counts is None:
+            return pixel_weight.sum()
+        return counts.sum() if self.weight is None else counts @ self.weight
 
     @abstractmethod
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -89,22 +106,22 @@ class ClassLoss(MaskedLoss):
     the scale of the whole from batch to batch.
     """
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
         truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
-        present = truth.any(2).any(0).float()
         probability = logits.softmax(1) * valid.unsqueeze(1)
-        return weighted_mean(
-            self.per_class(probability, truth), present if self.weight is None else present * self.weight
-        )
+        loss, size = self.per_class(probability, truth, together=counts is not None)
+        present = (size > 0).float()
+        return weighted_mean(loss, present if self.weight is None else present * self.weight)
 
     @abstractmethod
-    def per_class(self, probability: Tensor, truth: Tensor) -> Tensor:
-        """Return the loss of each class, finite, `(C,)` float32.
+    def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:
+        """Return the loss of each class, finite, and its pixels in the truth; both `(C,)` float32.
 
         Args:
             probability: `(N, C, P)` float32 in [0, 1], 0 where not valid.
             truth: `(N, C, P)` bool, one-hot, False where not valid.
+            together: whether all processes are at this batch, and may add up what they have.
         """
 
 
@@ -126,6 +143,27 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def one_hot(target: Tensor, classes: int) -> Tensor:
     """Return `(N, C, P)` bool from a target `(N, P)` in [0, C)."""
     return target.unsqueeze(1) == torch.arange(classes, device=target.device).unsqueeze(1)
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over processes, whose gradient is one too."""
+
+    @staticmethod
+    def forward(_ctx: object, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: object, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def over_processes(values: Tensor) -> Tensor:
+    """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch."""
+    return _Sum.apply(values) if distributed.is_available() and distributed.is_initialized() else values
 
 
 def ratio(total: Tensor, weight: Tensor) -> Tensor:

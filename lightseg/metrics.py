@@ -57,7 +57,8 @@ class ConfusionMatrix(Metric):
         cells = self.num_classes**2
         # a mask read as uint8 would overflow
         cell = torch.where(valid, target.long() * self.num_classes + prediction, cells)
-        self.counts += torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view_as(self.counts)
+        # not in place: what was reset in evaluation belongs to it
+        self.counts = self.counts + torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view_as(self.counts)
 
     def compute(self) -> Tensor:
         """Return the counts, int64 `(C, C)`."""

@@ -3,9 +3,10 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import nn
 
 from lightseg.errors import ConfigError
-from lightseg.imbalance import Scheme, class_weights, effective_number
+from lightseg.imbalance import Scheme, class_prior, class_weights, effective_number, last_bias, set_prior_bias
 
 every_scheme = pytest.mark.parametrize("scheme", get_args(Scheme))
 PIXELS = torch.tensor([9_000_000, 900_000, 90_000, 10_000])
@@ -112,3 +113,59 @@ def test_effective_number__lies_between_one_and_the_count():
     # the rare are hardly discounted; the frequent level off at the mean count
     assert numbers[-1].item() == pytest.approx(10_000, rel=0.01)
     assert numbers[0].item() == pytest.approx(2_500_000, rel=0.05)
+
+
+def test_class_prior__by_hand():
+    assert class_prior(torch.tensor([6, 3, 1])).tolist() == pytest.approx([0.6, 0.3, 0.1])
+    # the class that does not occur counts as the rarest that does
+    assert class_prior(torch.tensor([6, 0, 2])).tolist() == pytest.approx([0.6, 0.2, 0.2])
+
+
+def test_class_prior__refuses_an_empty_split():
+    with pytest.raises(ConfigError, match="every count is 0"):
+        class_prior(torch.tensor([0, 0]))
+
+
+PRIOR = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+
+
+def head(layer):
+    nn.init.zeros_(layer.weight)
+    return nn.Sequential(nn.Conv2d(3, 3, 1) if isinstance(layer, nn.Conv2d) else nn.Linear(3, 3), nn.ReLU(), layer)
+
+
+@pytest.mark.parametrize(
+    ("net", "image"),
+    [(head(nn.Conv2d(3, 3, 1)), torch.rand(2, 3, 4, 4)), (head(nn.Linear(3, 3)), torch.rand(2, 3))],
+    ids=["conv", "linear"],
+)
+def test_prior_bias__a_net_that_knows_nothing_predicts_the_prior(net, image):
+    first = net[0].bias.clone()
+    set_prior_bias(net, PRIOR, sigmoid=False)
+    assert net(image).softmax(1).movedim(1, -1).reshape(-1, 3)[0].tolist() == pytest.approx(PRIOR.tolist())
+    set_prior_bias(net, PRIOR, sigmoid=True)
+    assert net(image).sigmoid().movedim(1, -1).reshape(-1, 3)[0].tolist() == pytest.approx(PRIOR.tolist())
+    assert torch.equal(net[0].bias, first)
+
+
+def test_prior_bias__of_a_single_class_is_finite():
+    net = nn.Linear(2, 1)
+    set_prior_bias(net, class_prior(torch.tensor([5])), sigmoid=True)
+    assert net.bias.isfinite().all()
+
+
+def test_last_bias__skips_what_has_another_number_of_outputs():
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5))
+    assert last_bias(net, 3) is net[0].bias
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 1)), "Sequential has no nn.Linear or nn.Conv2d of 3 outputs.*leave it out"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1, bias=False)), "the last layer of Sequential has no bias; give it one"),
+    ],
+)
+def test_last_bias__refuses_a_net_without_one(net, message):
+    with pytest.raises(ConfigError, match=rf"^model\.prior_bias: .*{message}"):
+        last_bias(net, 3)

@@ -13,12 +13,12 @@ from torchmetrics import MeanMetric
 
 from lightseg.data.base import Batch, ImageDataModule
 from lightseg.errors import ConfigError
-from lightseg.imbalance import Scheme, class_weights
+from lightseg.imbalance import Scheme, last_bias
 from lightseg.labels import IGNORE
-from lightseg.losses import LossSpec, build_loss, check_weightable
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
 from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
+from lightseg.task_loss import TaskLoss
 
 Stage = Literal["val", "test"]
 
@@ -34,6 +34,14 @@ class Task(L.LightningModule, ABC):
             their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
         class_weights: How rare classes weigh in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
+        class_weights_from: Share of the training, 0 to below 1, from which on the class weights count; before, all
+            classes weigh alike. In evaluation they always count, so that `val/loss` means the same throughout.
+        logit_adjustment: This times the log of a class's share of the training split is added to its logit in the loss
+            of training: with 1 the net learns as if all classes were equally frequent (with ce, the balanced softmax).
+            Class weights and sampling come on top: `inverse` or `class_balanced` with 1 corrects twice, `sqrt_inverse`
+            or `square_root` with 0.5 once.
+        prior_bias: Start the bias of the net's last layer at the log of the classes' shares of the training split, so
+            that the training need not begin by learning them.
         optimizer: Any torch optimiser; `AdamW` if left out.
         schedule: How the learning rate moves over the training; `WarmupCosine` if left out.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
@@ -45,7 +53,7 @@ class Task(L.LightningModule, ABC):
         compile: Compile the net with `torch.compile`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[Literal["segmentation", "classification"]]
 
     def __init__(
         self,
@@ -53,6 +61,9 @@ class Task(L.LightningModule, ABC):
         classes: list[str],
         loss: str | dict[str, float | dict[str, float]] = "ce",
         class_weights: Scheme | list[float] | None = None,
+        class_weights_from: float = 0.0,
+        logit_adjustment: float = 0.0,
+        prior_bias: bool = False,
         # no class as the default: jsonargparse would hand its arguments on to whichever class takes its place, and Adam
         # would decay its weights as AdamW does
         optimizer: OptimizerCallable | None = None,
@@ -66,11 +77,10 @@ class Task(L.LightningModule, ABC):
     ) -> None:
         super().__init__()
         self.net, self.classes = net, list(classes)
-        self.loss_spec: LossSpec = {loss: 1.0} if isinstance(loss, str) else loss
-        self.loss = build_loss(self.loss_spec, None)
-        self.weighting = class_weights
-        if class_weights is not None:
-            check_weightable(self.loss_spec)
+        spec = {loss: 1.0} if isinstance(loss, str) else loss
+        self.loss = TaskLoss(spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias)
+        if prior_bias:
+            last_bias(net, len(classes))
         self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
         self._check_encoder_options()
@@ -89,6 +99,11 @@ class Task(L.LightningModule, ABC):
         self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.counts: dict[str, Tensor] = {}
+        self.step_loss = torch.zeros(())
+        """Mean training loss of the last optimiser step, over its batches and all processes."""
+        self.step_counts: Tensor | None = None
+        """Pixels (or samples) of each class in the last optimiser step, float `(C,)`, a mean over its batches and all
+        processes; None where the loader does not count."""
         self.recipe: dict[str, Any] = {}
         """Plain data that rebuilds this task without its run; written into every checkpoint."""
 
@@ -129,11 +144,18 @@ class Task(L.LightningModule, ABC):
         self(batch["image"])
         self.train()
 
-    def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
-        """Loss of one batch."""
-        loss: Tensor = self.loss(self(batch["image"]), batch["target"])
-        several = self.trainer.world_size > 1
-        self.log("train/loss", loss, prog_bar=True, sync_dist=several, batch_size=len(batch["image"]))
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
+        trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
+        if micro_batch == 0:
+            self.step_loss = torch.zeros((), device=self.device)
+            counts = batch["counts"][: len(self.classes)] if "counts" in batch else None
+            self.step_counts = None if counts is None else trainer.strategy.reduce(counts, reduce_op="mean")
+        loss = self.loss.in_training(self(batch["image"]), batch["target"], self.progress, self.step_counts)
+        self.step_loss += loss.detach() / trainer.accumulate_grad_batches
+        if micro_batch == trainer.accumulate_grad_batches - 1:
+            self.step_loss = trainer.strategy.reduce(self.step_loss, reduce_op="mean")
+            self.log("train/loss", self.step_loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
@@ -187,19 +209,15 @@ class Task(L.LightningModule, ABC):
     # ---- facts of the data -----------------------------------------------------------------------------------------
 
     def follow(self, data: ImageDataModule) -> None:
-        """Take from the data what the recipe left open: normalisation and class weights.
+        """Take from the data what the recipe left open: normalisation, class weights, the shares of the classes.
 
-        The data module calls it in its `setup`, before any callback that copies the task, as weight averaging does.
+        The data module calls it in its `setup`, before any callback that copies the task, as weight averaging does, and
+        before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        if self.weighting is not None:
-            # a list needs no counts, so evaluating a trained task does not read its training data
-            by_scheme = isinstance(self.weighting, str)
-            counts = torch.from_numpy(data.class_counts()) if by_scheme else torch.ones(len(self.classes))
-            extents = torch.from_numpy(data.class_extents()) if by_scheme and self.kind == "segmentation" else None
-            weight = class_weights(self.weighting, counts, extents)
-            self.weighting = weight.tolist()
-            self.loss = build_loss(self.loss_spec, weight).to(self.device)
+        training = self._trainer is not None and self.trainer.state.fn == "fit"
+        self.loss.follow(data, self.kind, self.net if training else None)
+        self.loss.to(self.device)
 
     def _set_normalization(self, data: ImageDataModule) -> None:
         measured = getattr(self.net, "normalization", None) or data.pixel_stats()
@@ -233,11 +251,16 @@ class Task(L.LightningModule, ABC):
             raise ConfigError(f"model.{option}: {type(self.net).__name__} has no encoder; leave the option out")
 
     @property
+    def progress(self) -> float:
+        """Share of the training that is over, by optimiser steps."""
+        return self.trainer.global_step / self.trainer.estimated_stepping_batches
+
+    @property
     def encoder_is_frozen(self) -> bool:
         """Whether the encoder is held at this point of the training."""
         if not self.freeze_encoder or self._trainer is None or not self.trainer.training:
             return False
-        return self.trainer.global_step < self.freeze_encoder * self.trainer.estimated_stepping_batches
+        return self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
         """Keep the statistics of a frozen encoder from moving, and let it go when its time is over."""
@@ -262,11 +285,7 @@ class Task(L.LightningModule, ABC):
     @property
     def resolved(self) -> dict[str, Any]:
         """The options that the recipe left to the data, as they came out."""
-        return {
-            "mean": _numbers(self.mean),
-            "std": _numbers(self.std),
-            "class_weights": self.weighting,
-        }
+        return {"mean": _numbers(self.mean), "std": _numbers(self.std), **self.loss.resolved}
 
 
 def _check_scale(mean: list[float] | None, std: list[float] | None) -> None:

@@ -1,6 +1,6 @@
 """One class per image."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from lightseg.tasks.base import Task
 class ClassificationTask(Task):
     """Tells which class an image shows; the score is accuracy. The options are those of `Task`."""
 
-    kind: ClassVar[str] = "classification"
+    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
 
     def logits(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` float to `(N, K)`.

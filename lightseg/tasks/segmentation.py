@@ -1,6 +1,6 @@
 """One class per pixel."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +13,7 @@ from lightseg.tasks.base import Task
 class SegmentationTask(Task):
     """Tells which class every pixel belongs to; the score is mIoU. The options are those of `Task`."""
 
-    kind: ClassVar[str] = "segmentation"
+    kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
 
     def logits(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back.
