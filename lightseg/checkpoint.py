@@ -1,5 +1,7 @@
 """Checkpoints that carry their recipe: a file is all it takes to get the model back."""
 
+import io
+import os
 import pickle
 import re
 import zipfile
@@ -8,11 +10,46 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from lightseg.errors import UserError
+from lightseg.errors import RunError, UserError
+from lightseg.files import replacing
 from lightseg.tasks import Task
 
 FORMAT_VERSION = 1
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+"""The state of a training, and the one before it."""
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, and keeps the last but one."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Write a checkpoint to a file.
+
+        Raises:
+            RunError: If the disk is full or will not take it; the checkpoint that was there before still is.
+        """
+        path, content = Path(path), io.BytesIO()
+        # in memory first: what torch does when a disk is full is to end the process
+        torch.save(checkpoint, content)
+        rotate = path.name == LAST and path.exists()
+        try:
+            with replacing(path.with_name(f"next-{LAST}") if rotate else path) as temporary:
+                temporary.write_bytes(content.getbuffer())
+            if rotate:
+                path.replace(path.with_name(PREVIOUS))
+                path.with_name(f"next-{LAST}").replace(path)
+        except OSError as error:
+            raise RunError(
+                f"{path}: cannot be written: {os.strerror(error.errno or 0)}; the checkpoint before it is as it was.\n"
+                f"Make room, then go on with: python -m lightseg.fit --resume {path.parent.parent}"
+            ) from None
 
 
 def load(path: str | Path) -> Task:
@@ -58,6 +95,7 @@ def read(file: Path) -> dict[str, Any]:
         UserError: If it cannot be read or was not written by lightseg.
     """
     try:
+        _require_whole(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(file):
@@ -75,6 +113,22 @@ def read(file: Path) -> dict[str, Any]:
             f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
         )
     return checkpoint
+
+
+def _require_whole(file: Path) -> None:
+    """Read all of the file against its checksums, which torch does not look at.
+
+    Raises:
+        OSError: If a part of it is not what was written.
+    """
+    if zipfile.is_zipfile(file):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                broken = archive.testzip()
+        except zipfile.BadZipFile as error:
+            raise OSError(str(error)) from None
+        if broken:
+            raise OSError(f"{broken} does not have its checksum")
 
 
 def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette: list[Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightseg.checkpoint import CheckpointFiles
+
 # their names are the choices: a class is found by its name once it has been imported
 from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
@@ -99,7 +101,12 @@ class LightsegCLI(LightningCLI):
             load_from_checkpoint_support=False,
             save_config_callback=None,
             # samplers shard themselves, and a step is logged often enough for small data
-            trainer_defaults={"use_distributed_sampler": False, "log_every_n_steps": 10, "enable_model_summary": False},
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "log_every_n_steps": 10,
+                "enable_model_summary": False,
+                "sync_batchnorm": torch.cuda.is_available(),
+            },
         )
 
     parser: Parser
@@ -115,6 +122,9 @@ class LightsegCLI(LightningCLI):
         """The options of a run, and the facts of the data that task and net follow."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
         parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
+        parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
+        parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
+        parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")
         parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
@@ -135,7 +145,10 @@ class LightsegCLI(LightningCLI):
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
         self.config.name = self.config.name or self.parser.recipe or "fit"
-        _check_precision(trainer)
+        if _on_cpu(trainer):
+            _check_precision(trainer)
+            # there is none for the CPU
+            trainer.sync_batchnorm = False
         _set_length(trainer)
 
     def instantiate_classes(self) -> None:
@@ -148,8 +161,13 @@ class LightsegCLI(LightningCLI):
         self.datamodule.seed = self.config.seed_everything
         self._check_facts()
 
-    def make_trainer(self, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
+    def make_trainer(self, first: list[L.Callback], callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
         """The trainer of the recipe, with what every run has beside what the recipe asks for.
+
+        Args:
+            first: Callbacks before those of the recipe.
+            callbacks: Callbacks after them.
+            loggers: Loggers.
 
         Raises:
             ConfigError: If this machine cannot do what the recipe asks for.
@@ -163,7 +181,10 @@ class LightsegCLI(LightningCLI):
         loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
         try:
             return self.instantiate_trainer(
-                callbacks=[*_as_list(config.callbacks), *callbacks], logger=loggers, enable_progress_bar=bar
+                callbacks=[*first, *_as_list(config.callbacks), *callbacks],
+                logger=loggers,
+                enable_progress_bar=bar,
+                plugins=[*_as_list(config.plugins), CheckpointFiles()],
             )
         except (MisconfigurationException, ValueError, TypeError) as error:
             raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
@@ -193,10 +214,13 @@ class LightsegCLI(LightningCLI):
             raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
 
 
+def _on_cpu(trainer: Namespace) -> bool:
+    return trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
+
+
 def _check_precision(trainer: Namespace) -> None:
     """Lightning would run 16-bit on a CPU as something else, with a warning."""
-    on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
-    if on_cpu and str(trainer.precision) in ("16-mixed", "16", "16-true"):
+    if str(trainer.precision) in ("16-mixed", "16", "16-true"):
         raise ConfigError(f"trainer.precision: {trainer.precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
 
 
@@ -231,8 +255,8 @@ def _check_monitor(callback: L.Callback, task: Task) -> None:
         raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
 
 
-def _as_list(callbacks: Any) -> list[Any]:
-    return callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

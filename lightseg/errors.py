@@ -28,6 +28,20 @@ class RunError(LightsegError):
     """The run itself failed: the loss diverged, or the best checkpoint did not give its number back."""
 
 
+class StoppedError(LightsegError):
+    """A signal stopped the run.
+
+    Args:
+        received: The signal's number.
+        folder: The run folder; `None` on processes that do not write.
+    """
+
+    def __init__(self, received: int, folder: object) -> None:
+        super().__init__(f"go on with: python -m lightseg.fit --resume {folder}" if folder else "stopped")
+        self.received = received
+        self.exit_code = 128 + received
+
+
 def did_you_mean(word: str, choices: Iterable[str], otherwise: int = 0) -> str:
     """The end of a message about a misspelt name: `; did you mean X?`.
 

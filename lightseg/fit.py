@@ -1,6 +1,7 @@
 """Train a recipe, then load the best checkpoint again, score it on val and test it once.
 
 usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value]...
+       python -m lightseg.fit --resume RUN
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
   --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
@@ -13,19 +14,25 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --seed_everything N      seed of the run (0)
   --runs_dir DIR           where run folders are made (runs)
   --name NAME              name of the experiment (the recipe's)
+  --resume RUN             go on with a run that was killed or stopped, as if it had not been
+  --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
   --print_config           print the composed recipe and stop
   --help_all               every option with its type and default; --model.net.help NAME: those of one class
 
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`. Exit codes: 0 done, 1 failed in the run, 2 bad input, 130 interrupted.
+The last line printed is `run: PATH`. Exit codes: 0 done, 1 failed in the run, 2 bad input,
+128 + signal if stopped by one (130 for Ctrl-C).
 """
 
+import json
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 from lightseg.compose import chain
+from lightseg.errors import UserError
 from lightseg.main import guarded
 
 
@@ -46,6 +53,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _fit(args: list[str]) -> None:
+    args = _resumed(args)
     for name in _config_files(args):
         # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
         sys.path.append(str(chain(name)[-1].parent))
@@ -54,9 +62,29 @@ def _fit(args: list[str]) -> None:
     fit(["--help" if arg == "--help_all" else arg for arg in args])
 
 
+def _resumed(args: list[str]) -> list[str]:
+    """The arguments with the recipe of the run that is to go on, where they name none.
+
+    Raises:
+        UserError: If what is to go on is no run folder.
+    """
+    runs = _values(args, "--resume")
+    if runs and not (Path(runs[-1]) / "config.yaml").is_file():
+        raise UserError(f"--resume {runs[-1]}: no run folder (there is no config.yaml in it)")
+    if runs and not _config_files(args):
+        environment = Path(runs[-1]) / "env.json"
+        sys.path += json.loads(environment.read_text())["import_path"] if environment.is_file() else []
+        return ["--config", str(Path(runs[-1]) / "config.yaml"), *args]
+    return args
+
+
 def _config_files(args: list[str]) -> list[str]:
-    following = [value for option, value in pairwise(args) if option in ("-c", "--config")]
-    return following + [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+    return _values(args, "-c") + _values(args, "--config")
+
+
+def _values(args: list[str], option: str) -> list[str]:
+    following = [value for name, value in pairwise(args) if name == option]
+    return following + [arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")]
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 
-from lightseg.errors import LightsegError
+from lightseg.errors import LightsegError, StoppedError
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _DISK[errno.EACCES] = "permission denied"
@@ -16,7 +17,7 @@ def guarded(verb: Callable[[], None]) -> int:
     """Run a verb; a foreseen failure is printed without a traceback.
 
     Returns:
-        0 done, 1 failed in the run, 2 bad input, 130 interrupted.
+        0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
     """
     # a class in a file beside the recipe is found however lightseg was started
     if os.getcwd() not in sys.path:  # noqa: PTH109
@@ -25,6 +26,9 @@ def guarded(verb: Callable[[], None]) -> int:
         with warnings.catch_warnings():
             _quiet()
             verb()
+    except StoppedError as error:
+        print(f"lightseg: stopped by {signal.Signals(error.received).name}; {error}", file=sys.stderr)
+        return error.exit_code
     except LightsegError as error:
         print(f"lightseg: error: {_message(error)}", file=sys.stderr)
         return error.exit_code
@@ -52,6 +56,12 @@ def _quiet() -> None:
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
         # the interval is shortened to the epoch
         "The number of training batches .* is smaller than the logging interval",
+        # a tuple that is a transform's default is saved as a list, which is as good to it
+        "\\s*Dump of a value that does not\\s+round-trip: a tuple",
+        # it is not when a run goes on
+        "Checkpoint directory .* exists and is not empty",
+        # the sampler knows where in the epoch to go on
+        "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
         # workers follow the machine's cores by default, and a user who sets them means it
         "The '.*_dataloader' does not have many workers",
     ):

@@ -1,11 +1,14 @@
 """The run folder: made once, never reused, and enough to repeat and to explain the run."""
 
 import json
+import math
 import os
 import platform
+import re
 import secrets
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -13,8 +16,8 @@ from typing import Any
 
 import torch
 
-from lightseg.data.cache import write_atomically
 from lightseg.errors import UserError
+from lightseg.files import write_atomically
 
 _PACKAGES = (
     "lightseg",
@@ -48,6 +51,42 @@ def create(runs_dir: str, name: str) -> Path:
     return folder
 
 
+def job() -> str | None:
+    """The scheduler's name for this job, the same when it starts the job again; None where there is no scheduler."""
+    if "SLURM_JOB_ID" in os.environ:
+        return f"slurm-{os.environ['SLURM_JOB_ID']}"
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        name = os.environ["TORCHELASTIC_RUN_ID"]
+        # what torchrun is not told it calls none; then the address of the job tells it from others
+        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}" if name == "none" else ""
+        return f"torchrun-{name}{address}"
+    return None
+
+
+def restarted(made: float) -> bool:
+    """Whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
+    if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
+        return True
+    # torchrun counts only the failures of its own node; but it outlives the processes that it starts
+    return "TORCHELASTIC_RUN_ID" in os.environ and made > _started(os.getppid())
+
+
+def _started(process: int) -> float:
+    """When a process was started, in seconds since 1970; never, where that cannot be known."""
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError, IndexError):
+        return math.inf
+    return int(boot[1]) + ticks / os.sysconf("SC_CLK_TCK") if boot else math.inf
+
+
+def requeue() -> None:
+    """Ask SLURM, if it runs this job, to start it again; then the run goes on by itself."""
+    if "SLURM_JOB_ID" in os.environ:
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+
+
 def describe(folder: Path, config: str, command: str, data: dict[str, Any]) -> None:
     """Write what the run is before it starts: resolved config, command, environment, git state, data fingerprint.
 
@@ -79,6 +118,10 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "executable": sys.executable,
+        "time": time.time(),
+        "job": job(),
+        # a class of one's own is looked for here when the run goes on
+        "import_path": [path for path in sys.path if path and not path.startswith((sys.prefix, sys.base_prefix))],
         "packages": {package: _version(package) for package in _PACKAGES},
         "cuda": torch.version.cuda if gpus else None,
         "gpus": gpus,

@@ -1,23 +1,37 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
 import logging
+import os
 import shlex
-import time
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
-from lightseg import checkpoint, run
-from lightseg.callbacks import EpochLines, Interrupt, LastCheckpoint, NonFiniteGuard, Throughput
+from lightseg import checkpoint, processes, resume, run
+from lightseg.callbacks import (
+    CollapseWarning,
+    DrawnClasses,
+    EpochLines,
+    Interrupt,
+    LastCheckpoint,
+    LearningRate,
+    NonFiniteGuard,
+    StepSeed,
+    Throughput,
+)
+from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
 from lightseg.data import ImageDataModule, Split
-from lightseg.errors import ConfigError, RunError
+from lightseg.errors import ConfigError, RunError, StoppedError
+from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report
 from lightseg.tasks import Task
@@ -32,54 +46,83 @@ def fit(args: list[str]) -> None:
     Raises:
         UserError: If the recipe or the data is wrong.
         RunError: If the training diverges, or the best checkpoint does not give its number back.
-        KeyboardInterrupt: If the user stopped it; the last checkpoint is written.
+        StoppedError: If a signal stopped it; the state is saved.
     """
     _hush_lightning()
+    if int(os.environ.get("LOCAL_RANK", 0)) and "TORCHELASTIC_RUN_ID" not in os.environ:
+        processes.end_with_parent()
     cli = LightsegCLI(args)
-    best, last, log = ModelCheckpoint(monitor="val/score", mode="max", filename="best"), LastCheckpoint(), RunLog(None)
-    trainer = cli.make_trainer(
-        [EpochLines(), Throughput(), Interrupt(), NonFiniteGuard(), LearningRateMonitor("step"), best, last], [log]
+    last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
+    best = ModelCheckpoint(
+        monitor="val/score", mode="max", filename="best", save_on_train_epoch_end=False, enable_version_counter=False
     )
+    interrupt, log, drawn = Interrupt(), RunLog(None), DrawnClasses()
+    callbacks = [EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best]
+    trainer = cli.make_trainer([last, interrupt, StepSeed(cli.config.seed_everything)], [drawn, *callbacks], [log])
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    command = shlex.join(["python", "-m", "lightseg.fit", *args])
-    folder = _prepare(cli, trainer, command) if trainer.is_global_zero else None
-    if folder is not None:
-        log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / "last.ckpt", str(folder / "checkpoints")
-    started = time.monotonic()
-    with _ended(trainer, folder):
-        trainer.fit(task, datamodule=data)
-        results = {"train/seconds": time.monotonic() - started, "train/steps": trainer.global_step}
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
-        tested = checkpoint.load(best.best_model_path or trainer.strategy.broadcast(str(last.path)))
-        results |= _score(trainer, tested, data, logged=best.best_model_score)
-        if folder is not None:
-            which = "best" if best.best_model_path else "last"
-            report(folder, tested, which, data, results, trainer.loggers)
+    resumed = _resumed(cli, trainer)
+    if resumed and (resumed / "metrics.json").exists():
+        print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
+        return
+    file, state = resume.newest_checkpoint(resumed) if resumed else (None, {})
+    with ExitStack() as stack:
+        folder = None
+        if trainer.is_global_zero:
+            config = _check(cli)
+            folder = resumed or run.create(cli.config.runs_dir, cli.config.name)
+            stack.enter_context(locked(folder))
+            log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / LAST, str(folder / "checkpoints")
+            command = shlex.join(["python", "-m", "lightseg.fit", *args])
+            if resumed:
+                resume.go_on(folder, config, data.fingerprint(), command, state.get("global_step", 0))
+            else:
+                run.describe(folder, cli.resolved_config(), command, data.fingerprint())
+            for logger in trainer.loggers:
+                if isinstance(logger, Wandb):
+                    logger.attach(folder)
+                    logger.log_config(config)
+            print(_summary(cli.config.model.init_args.optimizer, task, folder))
+        with _ended(trainer, folder, interrupt):
+            trainer.fit(task, datamodule=data, ckpt_path=file, weights_only=True)
+            if trainer.fast_dev_run:  # type: ignore[attr-defined]
+                return
+            results = {"train/seconds": last.seconds, "train/steps": trainer.global_step}
+            results |= {f"train/drawn/{name}": share for name, share in drawn.shares(task.classes).items()}
+            tested = checkpoint.load(best.best_model_path or last.path)
+            results |= _score(trainer, tested, data, logged=best.best_model_score)
+            if folder is not None:
+                which = "best" if best.best_model_path else "last"
+                report(folder, tested, which, data, results, trainer.loggers)
 
 
-def _prepare(cli: LightsegCLI, trainer: L.Trainer, command: str) -> Path:
-    """Check data and net and make the run folder; nothing is left behind where something is wrong."""
+def _resumed(cli: LightsegCLI, trainer: L.Trainer) -> Path | None:
+    """The run folder to go on with: the one that is asked for, or that of a job that was started again."""
+    if cli.config.resume is not None:
+        return Path(cli.config.resume).resolve()
+    if run.job() is None:
+        return None
+    # one process decides for all, so they must meet before Lightning lets them
+    trainer.strategy.connect(cli.model)
+    trainer.strategy.setup_environment()
+    runs = Path(cli.config.runs_dir).resolve() / cli.config.name
+    found = resume.interrupted(yaml.safe_load(cli.resolved_config()), runs) if trainer.is_global_zero else None
+    return trainer.strategy.broadcast(found)
+
+
+def _check(cli: LightsegCLI) -> dict[str, Any]:
+    """See that data and net fit each other and can be loaded again; returns the resolved config."""
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
     data.check_training()
     task.follow(data)
     task.try_on(data.train_sample())
-    text = cli.resolved_config()
-    config = yaml.safe_load(text)
+    config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
-    folder = run.create(cli.config.runs_dir, cli.config.name)
-    run.describe(folder, text, command, data.fingerprint())
-    for logger in trainer.loggers:
-        if isinstance(logger, Wandb):
-            logger.attach(folder)
-            logger.log_config(config)
-    print(_summary(cli.config.model.init_args.optimizer, task, folder))
-    return folder
+    return config
 
 
 def _summary(optimizer: Namespace | None, task: Task, folder: Path) -> str:
@@ -96,16 +139,25 @@ def _summary(optimizer: Namespace | None, task: Task, folder: Path) -> str:
 
 
 @contextmanager
-def _ended(trainer: L.Trainer, folder: Path | None) -> Iterator[None]:
-    """End what the run began, however it ends; the last line says where it is."""
+def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Iterator[None]:
+    """End what the run began, however it ends; the last line says where it is.
+
+    Raises:
+        StoppedError: If it was stopped by a signal.
+        RunError: If another process of the run has died.
+    """
     loggers = list(trainer.loggers)
     failed = 1
     try:
         yield
         failed = 0
     except SystemExit:
-        # what Lightning makes of Ctrl-C once its callbacks have saved the state
-        raise KeyboardInterrupt from None
+        # what Lightning makes of a stop once its callbacks have saved the state
+        raise StoppedError(interrupt.received or signal.SIGINT, folder) from None
+    except RuntimeError as error:
+        if not processes.is_loss(error):
+            raise
+        raise RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", []))) from None
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -118,6 +170,8 @@ def _ended(trainer: L.Trainer, folder: Path | None) -> Iterator[None]:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=failed)
         if folder is not None:
+            if interrupt.received == signal.SIGUSR1:
+                run.requeue()
             print(f"run: {folder}", flush=True)
 
 
@@ -125,7 +179,7 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     """Score a re-loaded checkpoint: val, which must agree with what was logged in training, then test, once.
 
     Raises:
-        RunError: If the checkpoint does not give back the score that it was chosen for.
+        RunError: If the checkpoint does not give back the score that it was chosen for, or a pixel was left out.
     """
     # what belongs to the training, such as averaged weights, must not touch the loaded task
     loggers, trainer.loggers = trainer.loggers, []
@@ -135,6 +189,8 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     for split, evaluate in splits:
         if len(data.dataset(split)) and getattr(trainer, f"limit_{split}_batches") != 0:
             evaluate(task, datamodule=data, verbose=False)
+            if getattr(trainer, f"limit_{split}_batches") == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
+                _require_all(task.counts[split], data, split)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}
             results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
@@ -146,6 +202,20 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
         )
     trainer.loggers = loggers
     return results
+
+
+def _require_all(counts: Tensor, data: ImageDataModule, split: Split) -> None:
+    """See that every valid pixel (or sample) of a split was counted, and none of them twice.
+
+    Raises:
+        RunError: If not.
+    """
+    there = data.class_counts(split)
+    if counts.sum(1).tolist() != there.tolist():
+        raise RunError(
+            f"{split} holds {there.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
+            "classes: its score cannot be trusted. Has the data changed meanwhile?"
+        )
 
 
 def _hush_lightning() -> None:

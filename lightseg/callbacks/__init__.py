@@ -1,10 +1,25 @@
 """Callbacks beside Lightning's own: what a run shows, and what keeps it sound."""
 
+from lightseg.callbacks.collapse import CollapseWarning
+from lightseg.callbacks.drawn import DrawnClasses
 from lightseg.callbacks.ema import EMA
 from lightseg.callbacks.interrupt import Interrupt
 from lightseg.callbacks.last_checkpoint import LastCheckpoint
+from lightseg.callbacks.learning_rate import LearningRate
 from lightseg.callbacks.non_finite import NonFiniteGuard
 from lightseg.callbacks.progress import EpochLines
+from lightseg.callbacks.step_seed import StepSeed
 from lightseg.callbacks.throughput import Throughput
 
-__all__ = ["EMA", "EpochLines", "Interrupt", "LastCheckpoint", "NonFiniteGuard", "Throughput"]
+__all__ = [
+    "EMA",
+    "CollapseWarning",
+    "DrawnClasses",
+    "EpochLines",
+    "Interrupt",
+    "LastCheckpoint",
+    "LearningRate",
+    "NonFiniteGuard",
+    "StepSeed",
+    "Throughput",
+]

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run between two training steps, with its last checkpoint written."""
+"""A signal ends a run between two optimiser steps, on every process at the same one."""
 
 import signal
 import sys
@@ -6,23 +6,37 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
+
+
+class Stop(KeyboardInterrupt):
+    """Raised between two steps, where the state of the training is whole."""
 
 
 class Interrupt(L.Callback):
-    """Turns the first Ctrl-C into a stop after the running step, on every process at the same step.
+    """Turns Ctrl-C, SIGTERM and SIGUSR1 (what schedulers send before they take a machine away) into an orderly stop.
 
     A validation that is running is finished first. A second Ctrl-C stops at once.
+
+    Attributes:
+        received: The signal that this process, or another one of the run, was sent.
     """
 
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
     def __init__(self) -> None:
-        self._asked = False
-        self._before: Any = None
+        self.received = 0
+        self._before: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_sanity_check_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Listen."""
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._listen()
 
-    def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Listen no more."""
         self._restore()
 
@@ -30,25 +44,32 @@ class Interrupt(L.Callback):
         """Listen no more."""
         self._restore()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
         """Stop here if asked to; several processes agree on it where the trainer logs, and not at every step."""
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
         if trainer.world_size > 1:
             interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-            if (batch_idx + 1) % interval and not trainer.is_last_batch:
+            if trainer.global_step % interval:
                 return
-            self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
-        if self._asked:
-            raise KeyboardInterrupt
+            received = torch.tensor(self.received, device=task.device)
+            self.received = int(trainer.strategy.reduce(received, reduce_op="max"))
+        if self.received:
+            raise Stop
 
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._asked:
+    def _ask(self, received: int, _frame: FrameType | None) -> None:
+        if self.received and received == signal.SIGINT:
             raise KeyboardInterrupt
-        self._asked = True
-        print("\nstopping after the next training step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        self.received = received
+        print("\nstopping before the next training step; Ctrl-C stops at once", file=sys.stderr, flush=True)
+
+    def _listen(self) -> None:
+        # Lightning sets its own handlers after every earlier hook
+        for number in self.SIGNALS:
+            if signal.getsignal(number) != self._ask:
+                self._before[number] = signal.signal(number, self._ask)
 
     def _restore(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -1,5 +1,7 @@
 """What happens when the loss is not a number: nothing, and after the third time in a row, the end."""
 
+from typing import Any
+
 import lightning as L
 import torch
 from torch import Tensor
@@ -57,6 +59,14 @@ class NonFiniteGuard(L.Callback):
         task.log("train/skipped_steps", float(self.skipped))
         if self._in_a_row == PATIENCE:
             raise RunError(self._report(trainer, optimizer))
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps were skipped, and what was seen in the last ones."""
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row, "seen": self._seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.skipped, self._in_a_row, self._seen = state["skipped"], state["in_a_row"], state["seen"]
 
     def _report(self, trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> str:
         rate = max(group["lr"] for group in optimizer.param_groups)

@@ -21,6 +21,8 @@ class Throughput(L.Callback):
         """Log at least once an epoch, however short it is."""
         interval = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
         trainer.log_every_n_steps = max(1, int(interval))  # type: ignore[attr-defined]
+        # a run that goes on within an epoch does not come by its start
+        self._restart()
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
         """Start the clock."""

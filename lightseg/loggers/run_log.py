@@ -57,8 +57,9 @@ class RunLog(Logger):
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run folder's `metrics.jsonl`."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out."""
+    *lines, _ = (folder / "metrics.jsonl").read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def write_csv(folder: Path) -> None:

@@ -1,0 +1,146 @@
+"""Going on with a run that was killed or stopped: which one, from which checkpoint, and is it still the same run."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightseg import run
+from lightseg.checkpoint import LAST, PREVIOUS, read
+from lightseg.errors import ConfigError, UserError
+from lightseg.files import write_atomically
+from lightseg.loggers.run_log import read_log
+
+_HARDWARE = (
+    *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
+    *("logger", "max_time", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
+)
+_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.init_args.num_workers", "data.init_args.root", "save_every_")
+"""What may be another when a run goes on, and is said if it is."""
+
+_UNSAID = ("resume", "config", "base", "runs_dir", "name")
+
+
+def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
+    """The run that this job was training when its scheduler started it again, if it has; see `run.restarted`.
+
+    Args:
+        config: The resolved config of now, which must be that of the run.
+        runs: The folder of the recipe's runs.
+    """
+    job = run.job()
+    for file in sorted(runs.glob("*/env.json"), reverse=True) if job else ():
+        folder, environment = file.parent, json.loads(file.read_text())
+        if environment["job"] == job and run.restarted(environment["time"]) and not changes(folder, config)[0]:
+            return folder
+    return None
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The newest checkpoint that is whole, with its content; says so where the last one is not.
+
+    Raises:
+        UserError: If none of those that are there can be read.
+    """
+    errors = []
+    for name in (LAST, PREVIOUS):
+        file = folder / "checkpoints" / name
+        if not file.exists():
+            continue
+        try:
+            content = read(file)
+        except UserError as error:
+            errors.append(str(error))
+            continue
+        for broken in errors:
+            print(f"{broken}; going on from {file.name}, the one before it", flush=True)
+        return file, content
+    if errors:
+        raise UserError("\n".join(errors))
+    return None, {}
+
+
+def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> None:
+    """See that a run goes on with what it was begun with; print what may differ and does.
+
+    Args:
+        folder: The run folder.
+        config: The resolved config of now.
+        data: The fingerprint of the data of now.
+
+    Raises:
+        ConfigError: If the recipe or the data is another one; the message names every difference.
+    """
+    forbidden, said = changes(folder, config)
+    if forbidden:
+        raise ConfigError(
+            f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
+            + "\n  ".join(forbidden)
+            + "\nleave these options out to go on, or start a new run without --resume"
+        )
+    known = json.loads((folder / "data.json").read_text())
+    for split in known:
+        if known[split] != data.get(split):
+            raise ConfigError(
+                f"--resume {folder}: the {split} split is not what it was: {known[split]['samples']} samples then, "
+                f"{data[split]['samples']} now, or other content; bring the data back, or start a new run"
+            )
+    packages = differences(json.loads((folder / "env.json").read_text())["packages"], run.environment()["packages"])
+    said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
+    for line in said:
+        print(f"goes on with another {line}", flush=True)
+
+
+def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """What differs between a run's config and one of now: what must not, and what may."""
+    begun = yaml.safe_load((folder / "config.yaml").read_text())
+    forbidden: list[str] = []
+    allowed: list[str] = []
+    for key, (old, new) in differences(begun, config).items():
+        if not key.startswith(_UNSAID):
+            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {_brief(old)} -> {_brief(new)}")
+    return forbidden, allowed
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """The values that differ between two nested mappings, by dotted key."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*old, *(key for key in new if key not in old)]:
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found |= differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found[f"{prefix}{key}"] = a, b
+    return found
+
+
+def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str, step: int) -> None:
+    """Make a run folder ready for the steps after a checkpoint's, and note in `resumes.jsonl` that it went on.
+
+    Raises:
+        ConfigError: See `require_same`; nothing has been changed then.
+    """
+    require_same(folder, config, data)
+    cut_log(folder, step)
+    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "after_step": step, "command": command}
+    with (folder / "resumes.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"goes on after step {step}" if step else "no checkpoint had been written yet: begins anew", flush=True)
+
+
+def cut_log(folder: Path, step: int) -> None:
+    """Drop the lines of the steps after a checkpoint's, which will be logged again, and unfinished files."""
+    path = folder / "metrics.jsonl"
+    if path.exists():
+        kept = [line for line in read_log(folder) if (line["step"] or 0) < step]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+    for unfinished in folder.rglob(".*.[0-9]*"):
+        unfinished.unlink()
+
+
+def _brief(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else text[:57] + "…"

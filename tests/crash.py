@@ -1,0 +1,56 @@
+"""A callback that ends the process in the midst of things, as `CRASH=HOOK:COUNT` in the environment says."""
+
+import os
+import pathlib
+import signal
+
+import lightning as L
+
+from lightseg.errors import RunError
+
+HOOKS = [
+    *("on_train_epoch_start", "on_train_batch_start", "on_before_backward", "on_before_optimizer_step"),
+    *("on_train_batch_end", "on_validation_batch_start", "on_validation_end", "on_train_epoch_end", "on_train_end"),
+]
+
+
+class Crash(L.Callback):
+    def setup(self, trainer, task, stage):
+        self.hook, _, count = os.environ.get("CRASH", "").partition(":")
+        self.left = int(count or 0)
+        if self.hook == "write":
+            self.spoil_the_disk()
+
+    def count(self):
+        self.left -= 1
+        if self.left == 0:
+            self.end()
+
+    def end(self):
+        if os.environ.get("CRASH_BY") == "error":
+            raise RunError("crashed as the test asked for")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def spoil_the_disk(self):
+        whole = pathlib.Path.write_bytes
+
+        def half(path, data):
+            self.left -= 1
+            if self.left == 0:
+                whole(path, bytes(data)[: len(data) // 2])
+                self.end()
+            return whole(path, data)
+
+        pathlib.Path.write_bytes = half
+
+
+def _counting(name):
+    def hook(self, trainer, *_):
+        if name == self.hook and not trainer.sanity_checking:
+            self.count()
+
+    return hook
+
+
+for _name in HOOKS:
+    setattr(Crash, _name, _counting(_name))

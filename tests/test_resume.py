@@ -1,0 +1,291 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightseg.errors import UserError
+from lightseg.files import locked
+from lightseg.resume import differences, newest_checkpoint
+
+RECIPE = """
+base: [configs/data/shapes.yaml]
+model:
+  class_path: SegmentationTask
+  init_args:
+    net: {class_path: dropping.Dropping}
+    schedule: {class_path: OneCycle}
+    optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-2}}
+data:
+  init_args:
+    image_size: 32
+    train_size: 22
+    val_size: 5
+    test_size: 5
+    batch_size: 4
+    num_workers: 0
+    train_transforms:
+      - class_path: albumentations.D4
+      - {class_path: albumentations.RandomBrightnessContrast, init_args: {p: 0.5}}
+trainer:
+  accelerator: cpu
+  max_epochs: 4
+  log_every_n_steps: 1
+  callbacks:
+    - {class_path: lightseg.callbacks.EMA, init_args: {decay: 0.9}}
+    - {class_path: crash.Crash}
+save_every_n_steps: 2
+"""
+
+DROPPING = """
+from torch import nn
+
+
+class Dropping(nn.Sequential):
+    def __init__(self, num_classes: int, in_channels: int = 3):
+        super().__init__(
+            nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.3),
+            nn.Conv2d(8, num_classes, 3, padding=1),
+        )
+"""
+
+
+@pytest.fixture
+def crashing(recipe, own_module, monkeypatch):
+    """A recipe with a net that drops out, averaged weights, a moving learning rate, and the callback that crashes."""
+    own_module("dropping", DROPPING)
+    own_module("crash", (Path(__file__).parent / "crash.py").read_text())
+    monkeypatch.setenv("CRASH_BY", "error")
+    monkeypatch.delenv("CRASH", raising=False)
+    return recipe(RECIPE, "crashing.yaml")
+
+
+REFERENCES = {}
+
+
+@pytest.fixture
+def whole(fit, crashing):
+    """The folder of a run that nothing happened to, with some options; made once."""
+
+    def run(*options):
+        if options not in REFERENCES:
+            outcome = fit("--config", crashing, *options)
+            assert outcome.code == 0
+            REFERENCES[options] = outcome.folder
+        return REFERENCES[options]
+
+    return run
+
+
+def weights(folder, name="last.ckpt"):
+    """A hash of every tensor of the state of a training, those of the optimiser included."""
+    content, digest = torch.load(folder / "checkpoints" / name, weights_only=True), hashlib.sha256()
+
+    def add(value):
+        if isinstance(value, torch.Tensor):
+            digest.update(value.numpy().tobytes())
+        elif isinstance(value, dict):
+            for key in sorted(value, key=str):
+                digest.update(str(key).encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            for part in value:
+                add(part)
+
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+        add(content.get(part))
+    return digest.hexdigest()
+
+
+def numbers(folder):
+    """What was logged, apart from how fast it was."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "train/images_per_s"} for line in lines]
+
+
+def assert_same(folder, reference):
+    assert numbers(folder) == numbers(reference)
+    assert weights(folder) == weights(reference)
+    assert weights(folder, "best.ckpt") == weights(reference, "best.ckpt")
+    final, expected = (json.loads((run / "metrics.json").read_text()) for run in (folder, reference))
+    assert {**final, "train/seconds": 0} == {**expected, "train/seconds": 0}
+
+
+MOMENTS = [
+    *("on_train_batch_start:7", "on_before_backward:9", "on_before_optimizer_step:11", "on_train_batch_end:13"),
+    *("on_train_epoch_start:3", "on_validation_batch_start:2", "on_validation_end:2", "on_train_epoch_end:2"),
+    *("on_train_batch_end:5", "on_train_batch_start:6", "on_train_end:1", "write:1", "write:4", "on_before_backward:1"),
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_resume__gives_what_the_whole_run_gives(fit, crashing, whole, monkeypatch, moment):
+    reference = whole()
+    monkeypatch.setenv("CRASH", moment)
+    crashed = fit("--config", crashing)
+    assert crashed.code == 1
+    monkeypatch.delenv("CRASH")
+    resumed = fit("--resume", crashed.folder)
+    assert resumed.code == 0, resumed.err
+    assert resumed.folder == crashed.folder
+    assert_same(resumed.folder, reference)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.val_check_interval", "0.4"],
+        ["--trainer.max_epochs", "null", "--trainer.max_steps", "17"],
+        ["--trainer.check_val_every_n_epoch", "2"],
+    ],
+    ids=lambda options: options[0].partition(".")[2],
+)
+@pytest.mark.slow
+def test_resume__with_other_options_too(fit, crashing, whole, monkeypatch, options, workers):
+    options = [*options, "--data.num_workers", str(workers)]
+    reference = whole(*options)
+    monkeypatch.setenv("CRASH", "on_train_batch_end:12")
+    crashed = fit("--config", crashing, *options)
+    monkeypatch.delenv("CRASH")
+    assert fit("--config", crashing, *options, "--resume", crashed.folder).code == 0
+    assert_same(crashed.folder, reference)
+
+
+def test_resume__after_an_early_stop_is_not_trained_further(fit, crashing, monkeypatch):
+    stop = "[{class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, patience: 1, min_delta: 2.0}}]"
+    options = ["--config", crashing, "--trainer.callbacks", stop.replace("[", "[{class_path: crash.Crash}, ")]
+    reference = fit(*options)
+    assert reference.metrics["train/steps"] < 20
+    monkeypatch.setattr("lightseg.training.report", lambda *_: (_ for _ in ()).throw(UserError("no report")))
+    crashed = fit(*options)
+    assert crashed.code == 2
+    monkeypatch.undo()
+    monkeypatch.setenv("CRASH", "on_train_batch_start:1")
+    assert fit("--resume", crashed.folder).code == 0
+    assert_same(crashed.folder, reference.folder)
+
+
+@pytest.fixture
+def crashed(fit, crashing, monkeypatch):
+    """A run that crashed after it had written two states."""
+    monkeypatch.setenv("CRASH", "on_train_batch_end:7")
+    folder = fit("--config", crashing).folder
+    monkeypatch.delenv("CRASH")
+    return folder
+
+
+def test_resume__a_damaged_last_checkpoint_is_passed_over(fit, whole, crashed):
+    last = crashed / "checkpoints/last.ckpt"
+    with zipfile.ZipFile(last) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    content = bytearray(last.read_bytes())
+    # past the header of 30 bytes and the name; in between are paddings, which nobody misses
+    content[largest.header_offset + 30 + len(largest.filename) + 64 + largest.file_size // 2] ^= 1
+    last.write_bytes(content)
+    outcome = fit("--resume", crashed)
+    assert outcome.code == 0
+    assert "last.ckpt: damaged" in outcome.out
+    assert "going on from previous.ckpt" in outcome.out
+    assert_same(crashed, whole())
+
+
+def test_newest_checkpoint__none_that_is_whole(crashed):
+    for name in ("last.ckpt", "previous.ckpt"):
+        (crashed / "checkpoints" / name).write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"(?s)last\.ckpt.*previous\.ckpt"):
+        newest_checkpoint(crashed)
+
+
+def test_resume__another_recipe_is_refused_and_nothing_is_changed(fit, crashed):
+    before = {path: path.read_bytes() for path in crashed.rglob("*") if path.is_file()}
+    outcome = fit("--resume", crashed, "--data.batch_size", "2", "--trainer.max_epochs", "9")
+    assert outcome.code == 2
+    assert "data.init_args.batch_size: 4 -> 2" in outcome.err
+    assert "trainer.max_epochs: 4 -> 9" in outcome.err
+    assert {path: path.read_bytes() for path in crashed.rglob("*") if path.is_file()} == before
+
+
+def test_resume__other_data_is_refused(fit, crashed):
+    data = json.loads((crashed / "data.json").read_text())
+    data["train"]["sha256"] = "another"
+    (crashed / "data.json").write_text(json.dumps(data))
+    outcome = fit("--resume", crashed)
+    assert outcome.code == 2
+    assert "the train split is not what it was" in outcome.err
+
+
+def test_resume__another_machine_is_said(fit, crashed):
+    environment = json.loads((crashed / "env.json").read_text())
+    environment["packages"]["torch"] = "2.0"
+    (crashed / "env.json").write_text(json.dumps(environment))
+    outcome = fit("--resume", crashed, "--data.num_workers", "1")
+    assert outcome.code == 0
+    assert "goes on with another data.init_args.num_workers: 0 -> 1" in outcome.out
+    assert "goes on with another torch: 2.0 -> " in outcome.out
+
+
+def test_resume__in_more_batches_per_step(fit, whole, crashed):
+    # no batch of this size has other statistics in a net without BatchNorm; here only the order is looked at
+    outcome = fit("--resume", crashed, "--trainer.accumulate_grad_batches", "2")
+    assert outcome.code == 0
+    assert [line["step"] for line in numbers(crashed)] == [line["step"] for line in numbers(whole())]
+    assert outcome.metrics["train/steps"] == 20
+
+
+def test_resume__a_folder_that_was_moved(fit, whole, crashed):
+    moved = crashed.parent.parent / "elsewhere" / "run"
+    shutil.move(crashed, moved)
+    assert fit("--resume", moved).code == 0
+    assert_same(moved, whole())
+
+
+def test_resume__a_finished_run_stays_as_it_is(fit, recipe):
+    folder = fit("--config", recipe()).folder
+    before = (folder / "metrics.json").stat().st_mtime_ns
+    outcome = fit("--resume", folder)
+    assert outcome.code == 0
+    assert "is finished" in outcome.out
+    assert outcome.folder == folder
+    assert (folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_resume__no_run_folder(fit, tmp_path):
+    outcome = fit("--resume", tmp_path / "nothing")
+    assert outcome.code == 2
+    assert "no run folder" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_locked__a_run_that_is_being_trained(tmp_path):
+    # a lock of this process does not keep this process out
+    hold = "import time; from pathlib import Path; from lightseg.files import locked\n"
+    hold += f"with locked(Path({str(tmp_path)!r})): print(flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    with pytest.raises(UserError, match="another process is training in it"), locked(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with locked(tmp_path):
+        pass
+
+
+def test_differences__by_dotted_key():
+    old = {"a": {"b": 1, "c": [1, 2]}, "d": None}
+    new = {"a": {"b": 2, "c": [1, 2], "e": {"f": 1}}, "d": None}
+    assert differences(old, new) == {"a.b": (1, 2), "a.e": (None, {"f": 1})}
+
+
+def test_resume__finds_a_class_beside_the_recipe_again(fit, crashed, monkeypatch, tmp_path):
+    for name in ("dropping", "crash"):
+        sys.modules.pop(name)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    assert fit("--resume", crashed).code == 0
