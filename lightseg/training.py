@@ -30,7 +30,8 @@ from lightseg.callbacks import (
 from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
 from lightseg.data import ImageDataModule, Split
-from lightseg.errors import ConfigError, RunError, StoppedError
+from lightseg.data.loader import obituary
+from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report
@@ -144,7 +145,7 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
 
     Raises:
         StoppedError: If it was stopped by a signal.
-        RunError: If another process of the run has died.
+        RunError: If a loading process, or another process of the run, has died.
     """
     loggers = list(trainer.loggers)
     failed = 1
@@ -154,17 +155,11 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
     except SystemExit:
         # what Lightning makes of a stop once its callbacks have saved the state
         raise StoppedError(interrupt.received or signal.SIGINT, folder) from None
-    except RuntimeError as error:
-        if not processes.is_loss(error):
+    except (RuntimeError, ValueError) as error:
+        foreseen = _foreseen(error, trainer)
+        if foreseen is None:
             raise
-        raise RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", []))) from None
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ConfigError(
-            "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
-            "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
-        ) from None
+        raise foreseen from None
     finally:
         for logger in loggers:
             if isinstance(logger, Wandb):
@@ -173,6 +168,21 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
             if interrupt.received == signal.SIGUSR1:
                 run.requeue()
             print(f"run: {folder}", flush=True)
+
+
+def _foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
+    """What torch's words mean to a user."""
+    data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    if isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
+        return RunError(said)
+    if processes.is_loss(error):
+        return RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", [])))
+    if "more than 1 value per channel" in str(error):
+        return ConfigError(
+            "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
+            "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
+        )
+    return None
 
 
 def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:

@@ -1,6 +1,11 @@
 """What the tests share: a quiet machine, a folder of their own, and the real command line."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +13,7 @@ import pytest
 import torch
 
 from lightseg.fit import main
+from tests.crashing import DROPPING, RECIPE
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,6 +78,34 @@ def fit(capsys, tmp_path):
 
 
 @pytest.fixture
+def launch(tmp_path):
+    """Start the verb in a process and a group of its own; what is left of it ends with the test."""
+    started = []
+
+    def start(*arguments: object, **environment: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "lightseg.fit", *map(str, arguments)]
+        if "--resume" not in arguments:
+            command += ["--runs_dir", str(tmp_path / "runs")]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
 def own_module(tmp_path, monkeypatch):
     """Write a module beside the recipe, as a user would a class of their own."""
 
@@ -94,3 +128,13 @@ def recipe(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def crashing(recipe, own_module, monkeypatch):
+    """A recipe with a net that drops out, averaged weights, a moving learning rate, and the callback that crashes."""
+    own_module("dropping", DROPPING)
+    own_module("crash", (ROOT / "tests/crash.py").read_text())
+    monkeypatch.setenv("CRASH_BY", "error")
+    monkeypatch.delenv("CRASH", raising=False)
+    return recipe(RECIPE, "crashing.yaml")

@@ -59,6 +59,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
+        watched: The samples of every loader that was made, with what its processes are at.
     """
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
@@ -85,6 +86,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = self._start = 0
         self._sampler: EpochSampler | None = None
+        self.watched: list[Watched] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
         self._datasets: dict[Split, ImageDataset] = {}
@@ -211,7 +213,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         sampler = EpochSampler(len(samples), self.batch_size, self.seed, rank, world_size, self.draw_weights())
         self._sampler, sampler.start, self._start = sampler, self._start, 0
         workers = self._workers()
-        watched = Watched(samples, workers["num_workers"])
+        watched = self._watch(samples, workers["num_workers"])
         loader = StepLoader(watched, batch_size, sampler=sampler, drop_last=True, collate_fn=stack_training, **workers)
         loader.batches_per_step = accumulate
         return loader
@@ -230,7 +232,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         rank, world_size, accumulate = self._sharing()
         sampler = ShardSampler(len(dataset), rank, world_size)
         workers = self._workers()
-        watched = Watched(Prepared(dataset, self._eval_transform), workers["num_workers"])
+        watched = self._watch(Prepared(dataset, self._eval_transform), workers["num_workers"])
         # as in training, where memory is the limit
         batch_size = max(1, self.batch_size // (world_size * accumulate))
         return Loader(watched, batch_size, sampler=sampler, collate_fn=stack_by_size, **workers)
@@ -282,6 +284,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 f"(processes × accumulate_grad_batches); the nearest that can: {nearest}"
             )
         return self.batch_size // parts
+
+    def _watch(self, samples: Prepared, workers: int) -> Watched:
+        self.watched.append(Watched(samples, workers))
+        return self.watched[-1]
 
     def _workers(self) -> dict[str, Any]:
         workers = self.num_workers if self.num_workers is not None else default_workers(self._sharing()[1])

@@ -1,8 +1,8 @@
-"""Loaders that say what broke, and that tell every batch of a step what the whole step holds."""
+"""Loaders that know what each of their processes is at, and tell every batch of a step what the whole step holds."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lightseg.data.batches import Prepared
 from lightseg.data.order import Position
-from lightseg.errors import RunError
+
+_DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by (.*?)\.? *$)?", re.MULTILINE)
 
 
 class Watched(Dataset[dict[str, Any]]):
@@ -39,34 +40,10 @@ class Watched(Dataset[dict[str, Any]]):
 
 
 class Loader(DataLoader[Any]):
-    """A `DataLoader` of `Watched` samples.
-
-    Its workers start with the first batch and not before: Lightning asks for an iterator before it sets the epoch.
-
-    Raises:
-        RunError: If a loading process dies; the message names the file that it was at.
-    """
-
-    dataset: Watched
+    """A `DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        try:
-            yield from super().__iter__()
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(self._obituary(str(error))) from None
-
-    def _obituary(self, error: str) -> str:
-        found = re.search(r"\(pid\(?s?\)? ([\d, ]+)\)", error)
-        dead = {int(pid) for pid in found[1].split(",")} if found else set()
-        samples = [sample for pid, sample in self.dataset.at.tolist() if pid in dead and sample >= 0]
-        names = ", ".join(self.dataset.prepared.dataset.name(sample) for sample in samples) or "no file yet"
-        reason = error.partition(" is killed by ")[2] or "it ended without a word"
-        return (
-            f"a loading process died ({reason.strip().rstrip('.')}) while it was at {names}.\n"
-            "Where memory ran out (see `dmesg`, and `df /dev/shm`), set data.num_workers lower"
-        )
+        yield from super().__iter__()
 
 
 class StepLoader(Loader):
@@ -84,3 +61,26 @@ class StepLoader(Loader):
             counts = torch.stack([batch["counts"] for batch in step]).float().mean(0)
             for batch in step:
                 yield {**batch, "counts": counts}
+
+
+def obituary(error: RuntimeError, watched: Sequence[Watched]) -> str | None:
+    """What to say about a loading process that died, and the file that it was at; None if that is not the error.
+
+    Args:
+        error: What torch raises, in whatever the main process is doing at that moment.
+        watched: The samples of all loaders.
+    """
+    found = _DEATH.search(str(error))
+    if not found:
+        return None
+    dead = {int(process) for process in found[1].split(",")}
+    names = ", ".join(
+        samples.prepared.dataset.name(sample)
+        for samples in watched
+        for process, sample in samples.at.tolist()
+        if process in dead
+    )
+    return (
+        f"a loading process died ({found[2] or 'without a word'}) while it was at {names or 'no file yet'}.\n"
+        "Where memory ran out (see `dmesg`, and `df /dev/shm`), set data.num_workers lower"
+    )

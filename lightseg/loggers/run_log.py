@@ -9,6 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightseg.errors import RunError
+
 
 class RunLog(Logger):
     """Appends every logged number to `metrics.jsonl` at once, so that a kill loses nothing; `metrics.csv` follows.
@@ -38,12 +40,23 @@ class RunLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; what is not finite is null."""
+        """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; what is not finite is null.
+
+        Raises:
+            RunError: If the disk is full or will not take it.
+        """
         if self.folder is None:
             return
+        path = self.folder / "metrics.jsonl"
         line = {"step": step, **{name: plain_number(value) for name, value in metrics.items()}}
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"{path}: cannot be written: {error.strerror}.\n"
+                f"Make room, then go on with: python -m lightseg.fit --resume {self.folder}"
+            ) from None
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

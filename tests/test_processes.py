@@ -1,0 +1,397 @@
+"""Real processes, real signals: what is killed goes on, what dies takes the others down, and nothing hangs."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lightseg
+from tests.crashing import assert_same, numbers
+
+pytestmark = pytest.mark.slow
+DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+REFERENCES = {}
+
+
+@pytest.fixture
+def whole(crashing, launch):
+    """The folder of a run that nothing happened to, with some options; made once."""
+
+    def run(*options):
+        if options not in REFERENCES:
+            REFERENCES[options] = ended(launch("--config", crashing, *options))
+        return REFERENCES[options]
+
+    return run
+
+
+def ended(process, code=0):
+    """The run folder of a process that ends as expected."""
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == code, err
+    return Path(re.compile(r"^run: (.*)$", re.MULTILINE).search(out)[1])
+
+
+def folder_of(process, tmp_path):
+    """The run folder of a process, as soon as it trains."""
+    while not (found := list(tmp_path.glob("runs/*/*/metrics.jsonl"))):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    return found[0].parent
+
+
+PHASES = [
+    *("on_before_backward:9", "on_before_optimizer_step:13", "on_train_batch_start:15", "on_train_batch_end:17"),
+    *("write:2", "write:5", "write:7", "on_validation_batch_start:3", "on_validation_batch_start:6"),
+    *("on_validation_end:2", "on_train_epoch_end:1", "on_train_epoch_start:4"),
+]
+
+
+@pytest.mark.parametrize("moment", [*PHASES, *range(8)])
+def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, tmp_path, moment):
+    options = ["--data.num_workers", "2"]
+    killed = launch("--config", crashing, *options, CRASH=moment if moment in PHASES else "", CRASH_BY="kill")
+    folder = folder_of(killed, tmp_path)
+    if moment not in PHASES:
+        time.sleep(random.Random(moment).uniform(0, 3))
+        killed.kill()
+    killed.wait(60)
+    assert killed.returncode == -signal.SIGKILL
+    ended(launch("--resume", folder))
+    assert_same(folder, whole(*options))
+
+
+@pytest.mark.parametrize("moment", ["on_before_backward:9", "write:3", "on_validation_batch_start:2", 0, 1, 2])
+def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
+    options = [*DDP, "--data.num_workers", "1"]
+    random_moment = isinstance(moment, int)
+    killed = launch("--config", crashing, *options, CRASH="" if random_moment else moment, CRASH_BY="kill")
+    folder = folder_of(killed, tmp_path)
+    if random_moment:
+        time.sleep(random.Random(moment).uniform(0, 3))
+    else:
+        killed.wait(60)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    ended(launch("--resume", folder))
+    assert_same(folder, whole(*options))
+
+
+@pytest.mark.parametrize("devices", [[], DDP], ids=["one", "two"])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_path, sent, devices):
+    options = ["--trainer.max_epochs", "40", *devices]
+    stopped = launch("--config", crashing, *options, "--save_every_n_steps", "1000")
+    folder = folder_of(stopped, tmp_path)
+    stopped.send_signal(sent)
+    _, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 128 + sent
+    assert f"stopped by {sent.name}" in err
+    assert f"--resume {folder}" in err
+    assert "Traceback" not in err
+    saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert 0 < saved < 200
+    assert max(line["step"] for line in numbers(folder)) == saved - 1
+    ended(launch("--resume", folder))
+    assert_same(folder, whole(*options))
+
+
+def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(crashing, launch, tmp_path, own_module):
+    own_module("crash", RECORD)
+    whole = ended(launch("--config", crashing, RECORD=str(tmp_path / "whole")))
+    killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
+    killed.wait(60)
+    folder = max(tmp_path.glob("runs/*/*"))
+    assert folder != whole
+    process = launch("--resume", folder, *DDP, RECORD=str(tmp_path / "killed"))
+    out, _ = process.communicate(timeout=200)
+    assert "goes on with another trainer.devices: auto -> 2" in out
+    assert process.returncode == 0
+    assert stream(tmp_path / "killed") == stream(tmp_path / "whole")
+
+
+RECORD = """
+import hashlib, os, pathlib, signal
+import lightning as L
+
+class Crash(L.Callback):
+    def on_train_batch_start(self, trainer, task, batch, batch_idx):
+        if trainer.global_step == int(os.environ.get("DIE_AT", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        folder = pathlib.Path(os.environ["RECORD"])
+        folder.mkdir(exist_ok=True)
+        samples = [
+            (int(i), hashlib.sha256(x.numpy().tobytes()).hexdigest(), hashlib.sha256(y.numpy().tobytes()).hexdigest())
+            for i, x, y in zip(batch["index"], batch["image"], batch["target"])
+        ]
+        # a step that is trained again after a kill overwrites what it left
+        name = f"{trainer.global_step:04}-{trainer.world_size}-{trainer.global_rank}"
+        (folder / name).write_text(repr(samples))
+"""
+
+
+def stream(folder):
+    """The samples of every step in global order: rank r of w has positions r, r + w, … of each global batch."""
+    steps = {}
+    for file in sorted(folder.iterdir()):
+        step, world, rank = map(int, file.name.split("-"))
+        steps.setdefault((step, world), {})[rank] = eval(file.read_text())
+    merged = {}
+    for (step, _), shares in sorted(steps.items()):
+        merged[step] = [sample for together in zip(*_in_order(shares), strict=True) for sample in together]
+    return merged
+
+
+def _in_order(shares):
+    return [shares[rank] for rank in sorted(shares)]
+
+
+@pytest.mark.parametrize("workers", [0, 2, 4])
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_stream__is_one_for_any_workers_and_processes(crashing, launch, tmp_path, own_module, workers, devices):
+    if (workers, devices) == (0, 1):
+        pytest.skip("this is what the others are compared with")
+    own_module("crash", RECORD)
+    options = ["--data.batch_size", "6", "--trainer.max_epochs", "2"]
+    for name, w, d in (("reference", 0, 1), ("other", workers, devices)):
+        how = ["--data.num_workers", w, "--trainer.devices", d, "--trainer.strategy", "ddp" if d > 1 else "auto"]
+        ended(launch("--config", crashing, *options, *how, RECORD=str(tmp_path / name)))
+    assert stream(tmp_path / "other") == stream(tmp_path / "reference")
+    assert len(stream(tmp_path / "other")) == 6
+
+
+@pytest.mark.parametrize(("does", "said"), [("die", "rank 1 was killed by SIGKILL"), ("raise", "images/a.png: broken")])
+def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, own_module, does, said):
+    own_module("crash", RANK)
+    process = launch("--config", crashing, *DDP, RANK_DOES=does)
+    began = time.monotonic()
+    out, err = process.communicate(timeout=100)
+    assert time.monotonic() - began < 80
+    assert process.returncode == 1
+    assert said in err + out
+    assert "rank 1" in err
+    assert "Traceback" not in err
+
+
+RANK = """
+import os, signal
+import lightning as L
+from lightseg.errors import DataError
+
+class Crash(L.Callback):
+    def on_train_batch_start(self, trainer, task, batch, batch_idx):
+        if trainer.global_rank == int(os.environ.get("WHICH", 1)) and trainer.global_step == 6:
+            if os.environ["RANK_DOES"] == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise DataError("images/a.png: broken")
+"""
+
+
+def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing, launch, own_module):
+    own_module("crash", RANK)
+    process = launch("--config", crashing, *DDP, RANK_DOES="die", WHICH="0")
+    process.wait(100)
+    until = time.monotonic() + 30
+    while (left := members(process.pid)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not left
+
+
+def members(group):
+    """The processes of a group that are alive."""
+    listed = subprocess.run(["ps", "-o", "pid=,stat=", "-g", str(group)], capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if "Z" not in line.split()[1]]
+
+
+def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, own_module):
+    own_module("deadly", DEADLY)
+    text = (
+        "base: [configs/net/unet.yaml]\ndata: {class_path: deadly.Deadly, init_args: {batch_size: 2, num_workers: 2}}"
+    )
+    process = launch("--config", recipe(text + "\ntrainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "a loading process died (signal: Killed) while it was at train/5.png" in err
+    assert "Traceback" not in err
+
+
+NO_SANITY = ["--trainer.num_sanity_val_steps", "0"]
+DEADLY = """
+import os, signal
+import numpy as np
+from torch.utils.data import get_worker_info
+from lightseg.data import ImageDataModule, ImageDataset
+
+class Files(ImageDataset):
+    def __init__(self, split): self.split = split
+    def __len__(self): return 12
+    def __getitem__(self, index):
+        if index == 5 and self.split == "train" and get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+        image = np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8)
+        return image, (image[..., 0] > 127).astype(np.uint8)
+    def name(self, index): return f"{self.split}/{index}.png"
+    def fingerprint(self): return f"deadly-{self.split}"
+
+class Deadly(ImageDataModule):
+    classes = ["dark", "bright"]
+    def make_dataset(self, split): return Files(split)
+"""
+
+
+def test_disk__full_keeps_the_checkpoint_before(crashing, launch, tmp_path):
+    if os.name != "posix" or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fit = f"{sys.executable} -m lightseg.fit --config {crashing} --runs_dir {disk}/runs --trainer.max_epochs 2000"
+    # what is in the small disk is gone with its namespace, so it is looked at in there; the log has some room left
+    script = f"""
+        mount -t tmpfs -o size=4m none {disk}
+        dd if=/dev/zero of={disk}/reserve bs=16k count=1
+        {fit} --save_every_n_steps 1 & fit=$!
+        until ls {disk}/runs/*/*/checkpoints/previous.ckpt; do sleep 0.2; done
+        dd if=/dev/zero of={disk}/rest bs=1k; rm {disk}/reserve
+        wait $fit; echo "exit code $?"
+        cp -r {disk}/runs {tmp_path}/runs
+    """
+    command = ["unshare", "-rm", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    assert "exit code 1" in done.stdout, done.stderr
+    assert "No space left on device; the checkpoint before it is as it was" in done.stderr
+    assert "Traceback" not in done.stderr
+    folder = next(tmp_path.glob("runs/*/*"))
+    lightseg.load(folder / "checkpoints/last.ckpt")
+
+
+def test_torchrun__a_killed_process_restarts_the_job_which_ends_the_same(crashing, own_module, tmp_path):
+    own_module("crash", ONCE)
+    whole, killed = (torchrun(crashing, tmp_path / name, DIE=die) for name, die in (("a", ""), ("b", "1")))
+    assert_same(killed, whole)
+    assert len((killed / "resumes.jsonl").read_text().splitlines()) == 1
+
+
+ONCE = """
+import os, signal
+import lightning as L
+
+class Crash(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["DIE"]
+        if first and trainer.global_rank == 1 and trainer.global_step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def torchrun(recipe, runs, **environment):
+    """Train on two nodes of one process each, both on this machine; the folder of the one run there is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node = (
+        f"-m torch.distributed.run --nnodes 2 --nproc_per_node 1 --max-restarts 3 --rdzv_backend c10d --rdzv_id {port}"
+    )
+    node += f" --rdzv_endpoint 127.0.0.1:{port} -m lightseg.fit --config {recipe} --runs_dir {runs}"
+    node += " --trainer.devices 1 --trainer.num_nodes 2 --trainer.strategy ddp"
+    environment |= {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, *node.split()], stderr=subprocess.PIPE, env=environment, cwd=recipe.parent, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in nodes:
+        _, err = process.communicate(timeout=250)
+        assert process.returncode == 0, err
+    (folder,) = runs.glob("*/*")
+    return folder
+
+
+SHARED = """
+base: [configs/data/shapes.yaml, configs/net/unet.yaml]
+model:
+  init_args:
+    net: {init_args: {width: 4, depth: 2, norm: group}}
+    loss: {ce: 1.0, focal: 0.5}
+    class_weights: median_frequency
+    optimizer: {class_path: torch.optim.SGD, init_args: {lr: 0.1, momentum: 0.9}}
+data:
+  init_args: {image_size: 32, train_size: 40, val_size: 7, test_size: 7, batch_size: 8, void_border: 3, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 4, log_every_n_steps: 1}
+"""
+
+
+PIXELS, CLASSES = "{ce: 1.0, focal: 0.5}", "{ce: 1.0, dice: 1.0}"
+
+
+@pytest.mark.parametrize(
+    ("how", "loss"),
+    [
+        (DDP, PIXELS),
+        (["--trainer.accumulate_grad_batches", "2"], PIXELS),
+        (DDP, CLASSES),
+    ],
+    ids=["two processes", "two batches", "two processes with dice"],
+)
+def test_loss__does_not_depend_on_how_a_batch_is_shared(recipe, launch, how, loss):
+    whole, shared = (ended(launch("--config", recipe(SHARED), "--model.loss", loss, *options)) for options in ([], how))
+    curves = [[line["train/loss"] for line in lines(folder) if "train/loss" in line] for folder in (whole, shared)]
+    assert len(curves[0]) == len(curves[1]) == 20
+    assert curves[0][-1] < curves[0][0]
+    np.testing.assert_allclose(curves[0], curves[1], rtol=0, atol=1e-5)
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(recipe, launch, own_module, tmp_path):
+    own_module("evaluate", EVALUATE)
+    folder = ended(launch("--config", recipe(SHARED), "--trainer.max_epochs", "1"))
+    matrices = []
+    for devices in (1, 2, 3):
+        command = [sys.executable, "-m", "evaluate", folder, str(devices)]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        matrices.append(np.loadtxt(tmp_path / f"{devices}.csv", np.int64))
+    assert (matrices[0] == matrices[1]).all()
+    assert (matrices[0] == matrices[2]).all()
+    data = lightseg.data.Shapes(image_size=32, test_size=7, void_border=3)
+    assert (matrices[0].sum(1) == data.class_counts("test")).all()
+
+
+EVALUATE = """
+import sys
+import lightning as L
+import numpy as np
+import lightseg
+from lightseg.data import Shapes
+
+if __name__ == "__main__":
+    folder, devices = sys.argv[1], int(sys.argv[2])
+    task = lightseg.load(folder)
+    data = Shapes(image_size=32, test_size=7, void_border=3, batch_size=6, num_workers=0)
+    trainer = L.Trainer(
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", logger=False,
+        use_distributed_sampler=False, enable_progress_bar=False,
+    )
+    trainer.test(task, data, verbose=False)
+    if trainer.is_global_zero:
+        np.savetxt(f"{devices}.csv", task.counts["test"].numpy(), "%d")
+"""
