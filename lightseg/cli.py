@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import lightning as L
 import torch
 from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -21,6 +22,7 @@ from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.strategies import FSDP
 from lightseg.tasks import Task
 
 EPOCHS = 50
@@ -175,6 +177,8 @@ class LightsegCLI(LightningCLI):
         config = self.config_init.trainer
         for callback in _as_list(config.callbacks):
             _check_monitor(callback, self.model)
+            if isinstance(callback, WeightAveraging) and isinstance(config.strategy, FSDP):
+                raise ConfigError(f"{type(callback).__name__} cannot average a net that is shared: use strategy ddp")
         # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
         bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
         asked = config.logger if isinstance(config.logger, list) else [config.logger]

@@ -90,11 +90,13 @@ def fit(args: list[str]) -> None:
                 return
             results = {"train/seconds": last.seconds, "train/steps": trainer.global_step}
             results |= {f"train/drawn/{name}": share for name, share in drawn.shares(task.classes).items()}
-            tested = checkpoint.load(best.best_model_path or last.path)
+            file = Path(best.best_model_path or last.path)
+            tested = checkpoint.load(file)
             results |= _score(trainer, tested, data, logged=best.best_model_score)
             if folder is not None:
-                which = "best" if best.best_model_path else "last"
-                report(folder, tested, which, data, results, trainer.loggers)
+                # a net that has been shared with other processes is of no use to one alone
+                shown, shown.counts = checkpoint.load(file), tested.counts
+                report(folder, shown, file.stem, data, results, trainer.loggers)
 
 
 def _resumed(cli: LightsegCLI, trainer: L.Trainer) -> Path | None:
@@ -103,11 +105,15 @@ def _resumed(cli: LightsegCLI, trainer: L.Trainer) -> Path | None:
         return Path(cli.config.resume).resolve()
     if run.job() is None:
         return None
-    # one process decides for all, so they must meet before Lightning lets them
+    found = resume.interrupted(
+        yaml.safe_load(cli.resolved_config()), Path(cli.config.runs_dir).resolve() / cli.config.name
+    )
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if environment is None or not environment.creates_processes_externally:
+        return found
+    # each process has its own parent, and one must decide for all: so they meet before Lightning would let them
     trainer.strategy.connect(cli.model)
     trainer.strategy.setup_environment()
-    runs = Path(cli.config.runs_dir).resolve() / cli.config.name
-    found = resume.interrupted(yaml.safe_load(cli.resolved_config()), runs) if trainer.is_global_zero else None
     return trainer.strategy.broadcast(found)
 
 

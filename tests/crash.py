@@ -29,6 +29,9 @@ class Crash(L.Callback):
     def end(self):
         if os.environ.get("CRASH_BY") == "error":
             raise RunError("crashed as the test asked for")
+        if os.environ.get("CRASH_BY") == "usr1":
+            signal.raise_signal(signal.SIGUSR1)
+            return
         os.kill(os.getpid(), signal.SIGKILL)
 
     def spoil_the_disk(self):

@@ -50,6 +50,14 @@ def folder_of(process, tmp_path):
     return found[0].parent
 
 
+def sleep_until(moment, folder):
+    """Wait for a random one of the 44 lines of the log, and then some more."""
+    line = random.Random(moment).randint(1, 40)
+    while len((folder / "metrics.jsonl").read_text().splitlines()) < line:
+        time.sleep(0.001)
+    time.sleep(random.Random(moment).uniform(0, 0.05))
+
+
 PHASES = [
     *("on_before_backward:9", "on_before_optimizer_step:13", "on_train_batch_start:15", "on_train_batch_end:17"),
     *("write:2", "write:5", "write:7", "on_validation_batch_start:3", "on_validation_batch_start:6"),
@@ -63,7 +71,7 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, 
     killed = launch("--config", crashing, *options, CRASH=moment if moment in PHASES else "", CRASH_BY="kill")
     folder = folder_of(killed, tmp_path)
     if moment not in PHASES:
-        time.sleep(random.Random(moment).uniform(0, 3))
+        sleep_until(moment, folder)
         killed.kill()
     killed.wait(60)
     assert killed.returncode == -signal.SIGKILL
@@ -78,7 +86,7 @@ def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
     killed = launch("--config", crashing, *options, CRASH="" if random_moment else moment, CRASH_BY="kill")
     folder = folder_of(killed, tmp_path)
     if random_moment:
-        time.sleep(random.Random(moment).uniform(0, 3))
+        sleep_until(moment, folder)
     else:
         killed.wait(60)
     os.killpg(killed.pid, signal.SIGKILL)

@@ -1,11 +1,14 @@
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
 
+from lightseg import run
 from lightseg.errors import UserError
 from lightseg.files import locked
 from lightseg.resume import differences, newest_checkpoint
@@ -201,3 +204,53 @@ def test_resume__finds_a_class_beside_the_recipe_again(fit, crashed, monkeypatch
         sys.modules.pop(name)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
     assert fit("--resume", crashed).code == 0
+
+
+# ---- a job that its scheduler starts again -------------------------------------------------------------------------
+
+
+def test_slurm__a_job_that_is_started_again_goes_on_by_itself(fit, crashing, whole, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CRASH", "on_train_batch_end:7")
+    crashed = fit("--config", crashing)
+    monkeypatch.delenv("CRASH")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    restarted = fit("--config", crashing)
+    assert restarted.folder == crashed.folder
+    assert_same(restarted.folder, whole())
+    # what comes after it in the same script is another run
+    other = fit("--config", crashing, "--seed_everything", "1")
+    assert other.folder != crashed.folder
+    # and of what is finished there is nothing left to do
+    assert "is finished" in fit("--config", crashing).out
+
+
+def test_slurm__another_job_is_another_run(fit, crashing, crashed, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert fit("--config", crashing).folder != crashed
+
+
+def test_slurm__usr1_asks_to_be_queued_again(fit, crashing, monkeypatch, tmp_path):
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(scontrol.parent), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CRASH", "on_train_batch_end:7")
+    monkeypatch.setenv("CRASH_BY", "usr1")
+    outcome = fit("--config", crashing)
+    assert outcome.code == 128 + signal.SIGUSR1
+    assert (tmp_path / "asked").read_text() == "requeue 7\n"
+
+
+def test_torchrun__knows_its_own_runs_by_when_it_was_started(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "train")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    assert run.job() == "torchrun-train"
+    # the process that started this one, as torchrun would have, began before now
+    assert run.restarted(time.time())
+    assert not run.restarted(time.time() - 10 * 365 * 86400)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert run.restarted(0)

@@ -16,7 +16,7 @@ class Stop(KeyboardInterrupt):
 class Interrupt(L.Callback):
     """Turns Ctrl-C, SIGTERM and SIGUSR1 (what schedulers send before they take a machine away) into an orderly stop.
 
-    A validation that is running is finished first. A second Ctrl-C stops at once.
+    A validation that is running is finished first. A second signal ends the process at once.
 
     Attributes:
         received: The signal that this process, or another one of the run, was sent.
@@ -58,10 +58,12 @@ class Interrupt(L.Callback):
             raise Stop
 
     def _ask(self, received: int, _frame: FrameType | None) -> None:
-        if self.received and received == signal.SIGINT:
-            raise KeyboardInterrupt
+        if self.received:
+            # a process that waits for others, or in a library, would not come to an exception
+            signal.signal(received, signal.SIG_DFL)
+            signal.raise_signal(received)
         self.received = received
-        print("\nstopping before the next training step; Ctrl-C stops at once", file=sys.stderr, flush=True)
+        print("\nstopping before the next training step; once more stops at once", file=sys.stderr, flush=True)
 
     def _listen(self) -> None:
         # Lightning sets its own handlers after every earlier hook

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
@@ -18,7 +19,9 @@ from lightseg.labels import IGNORE
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
 from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
+from lightseg.strategies import pass_as_often_as_others, shard
 from lightseg.task_loss import TaskLoss
+from lightseg.tasks.normalization import check_scale, to_list, to_tensor
 
 Stage = Literal["val", "test"]
 
@@ -86,11 +89,11 @@ class Task(L.LightningModule, ABC):
         self._check_encoder_options()
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
-        _check_scale(mean, std)
+        check_scale(mean, std)
         self.mean: Tensor | None
         self.std: Tensor | None
-        self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", None if std is None else torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("mean", to_tensor(mean))
+        self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
         if compile:
@@ -116,6 +119,11 @@ class Task(L.LightningModule, ABC):
     @abstractmethod
     def scores(self, counts: Tensor) -> dict[str, float]:
         """Every metric of a confusion matrix `(C, C)` by name; `score` is the one to maximise."""
+
+    def configure_model(self) -> None:
+        """Share the net with the other processes where the strategy asks for it."""
+        if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
+            shard(self.net, self.device_mesh["data_parallel"])
 
     # ---- one step for all stages -----------------------------------------------------------------------------------
 
@@ -176,6 +184,8 @@ class Task(L.LightningModule, ABC):
 
     def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)
+        if self.device_mesh is not None:
+            pass_as_often_as_others(self, len(batches))
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)
@@ -223,7 +233,7 @@ class Task(L.LightningModule, ABC):
         measured = getattr(self.net, "normalization", None) or data.pixel_stats()
         for name, values in zip(("mean", "std"), measured, strict=True):
             if getattr(self, name) is None:
-                setattr(self, name, torch.tensor(values, device=self.device).view(1, -1, 1, 1))
+                setattr(self, name, to_tensor(values, self.device))
             if getattr(self, name).numel() != data.in_channels:
                 raise ConfigError(f"model.{name}: give one number per channel, {data.in_channels} of them")
 
@@ -285,15 +295,4 @@ class Task(L.LightningModule, ABC):
     @property
     def resolved(self) -> dict[str, Any]:
         """The options that the recipe left to the data, as they came out."""
-        return {"mean": _numbers(self.mean), "std": _numbers(self.std), **self.loss.resolved}
-
-
-def _check_scale(mean: list[float] | None, std: list[float] | None) -> None:
-    """Refuse statistics on the 0..255 scale, which would make every image black."""
-    for name, values in (("mean", mean), ("std", std)):
-        if values is not None and not all(0 <= value <= 1 for value in values):
-            raise ConfigError(f"model.{name}: 0..1 scale, please; {values} looks like 0..255: divide by 255")
-
-
-def _numbers(buffer: Tensor | None) -> list[float] | None:
-    return None if buffer is None else buffer.flatten().tolist()
+        return {"mean": to_list(self.mean), "std": to_list(self.std), **self.loss.resolved}

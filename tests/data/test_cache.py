@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from lightseg.data.cache import cache_dir, cached, cached_array
-from lightseg.files import write_atomically
 
 
 def test_cached__is_computed_once():
@@ -60,10 +59,3 @@ def test_cached_array__unwritable_cache_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path / "file" / "below"))
     assert cached_array("key", lambda: np.ones(2, np.int64)).tolist() == [1, 1]
-
-
-def test_write_atomically__leaves_no_other_file(tmp_path):
-    write_atomically(tmp_path / "new" / "a.txt", "one")
-    write_atomically(tmp_path / "new" / "a.txt", "two")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
-    assert (tmp_path / "new" / "a.txt").read_text() == "two"

@@ -1,0 +1,29 @@
+"""Mean and standard deviation of the channels, between the list of a recipe and the tensor of a net."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightseg.errors import ConfigError
+
+
+def to_tensor(values: Sequence[float] | None, device: torch.device | None = None) -> Tensor | None:
+    """One number per channel as `(1, C, 1, 1)` float32, which fits images."""
+    return None if values is None else torch.tensor(values, device=device).view(1, -1, 1, 1)
+
+
+def to_list(values: Tensor | None) -> list[float] | None:
+    """The same as plain numbers."""
+    return None if values is None else values.flatten().tolist()
+
+
+def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
+    """Refuse statistics on the 0..255 scale, which would make every image black.
+
+    Raises:
+        ConfigError: If a value is not within 0 and 1.
+    """
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and not all(0 <= value <= 1 for value in values):
+            raise ConfigError(f"model.{name}: 0..1 scale, please; {values} looks like 0..255: divide by 255")
