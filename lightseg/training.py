@@ -1,5 +1,6 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
+import copy
 import logging
 import os
 import shlex
@@ -30,7 +31,7 @@ from lightseg.callbacks import (
 from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
 from lightseg.data import ImageDataModule, Split
-from lightseg.data.loader import obituary
+from lightseg.data.loader import obituary, require_known_order
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
@@ -123,6 +124,8 @@ def _check(cli: LightsegCLI) -> dict[str, Any]:
     data.prepare_data()
     data.check()
     data.check_training()
+    # of a copy, since a loader takes up the place in the epoch where a run goes on
+    require_known_order(copy.copy(data).train_dataloader(), type(data).__name__)
     task.follow(data)
     task.try_on(data.train_sample())
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import lightseg
+from lightseg.data import Shapes
 from tests.crashing import assert_same, numbers
 
 pytestmark = pytest.mark.slow
@@ -329,7 +330,7 @@ SHARED = """
 base: [configs/data/shapes.yaml, configs/net/unet.yaml]
 model:
   init_args:
-    net: {init_args: {width: 4, depth: 2, norm: group}}
+    net: {init_args: {width: 4, depth: 2, norm: none}}
     loss: {ce: 1.0, focal: 0.5}
     class_weights: median_frequency
     optimizer: {class_path: torch.optim.SGD, init_args: {lr: 0.1, momentum: 0.9}}
@@ -380,7 +381,7 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
         matrices.append(np.loadtxt(tmp_path / f"{devices}.csv", np.int64))
     assert (matrices[0] == matrices[1]).all()
     assert (matrices[0] == matrices[2]).all()
-    data = lightseg.data.Shapes(image_size=32, test_size=7, void_border=3)
+    data = Shapes(image_size=32, test_size=7, void_border=3)
     assert (matrices[0].sum(1) == data.class_counts("test")).all()
 
 

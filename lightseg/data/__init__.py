@@ -4,6 +4,7 @@ from lightseg.data.base import Batch, ImageDataModule, ImageDataset, Split
 from lightseg.data.camvid import CamVid
 from lightseg.data.cifar10 import CIFAR10
 from lightseg.data.mask_folder import MaskFolder
+from lightseg.data.order import EpochSampler
 from lightseg.data.oxford_pet import OxfordPet
 from lightseg.data.pascal_voc import PascalVOC
 from lightseg.data.rare_crop import RareClassCrop
@@ -13,6 +14,7 @@ __all__ = [
     "CIFAR10",
     "Batch",
     "CamVid",
+    "EpochSampler",
     "ImageDataModule",
     "ImageDataset",
     "MaskFolder",

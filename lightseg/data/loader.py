@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lightseg.data.batches import Prepared
-from lightseg.data.order import Position
+from lightseg.data.order import EpochSampler, Position
+from lightseg.errors import ConfigError
 
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by (.*?)\.? *$)?", re.MULTILINE)
 
@@ -61,6 +62,24 @@ class StepLoader(Loader):
             counts = torch.stack([batch["counts"] for batch in step]).float().mean(0)
             for batch in step:
                 yield {**batch, "counts": counts}
+
+
+def require_known_order(loader: object, data: str) -> None:
+    """See that the order of a training loader is one that can be shared by processes and gone on with after a kill.
+
+    Args:
+        loader: What a data module's `train_dataloader` gives.
+        data: The data module's name.
+
+    Raises:
+        ConfigError: If it is of another kind.
+    """
+    sampler = getattr(loader, "sampler", None)
+    if not isinstance(sampler, EpochSampler):
+        raise ConfigError(
+            f"{data}.train_dataloader: a {type(sampler).__name__} gives an order that can neither be shared by several "
+            "processes nor gone on with after a kill; leave it to ImageDataModule, or take lightseg.data.EpochSampler"
+        )
 
 
 def obituary(error: RuntimeError, watched: Sequence[Watched]) -> str | None:

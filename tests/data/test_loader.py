@@ -1,0 +1,61 @@
+import pytest
+
+from lightseg.data import Shapes
+from lightseg.data.loader import obituary, require_known_order
+from lightseg.errors import ConfigError
+
+
+def test_step_loader__tells_every_batch_what_its_step_holds():
+    data = Shapes(image_size=16, train_size=8, batch_size=2, num_workers=0)
+    loader = data.train_dataloader()
+    alone = [batch["counts"] for batch in loader]
+    loader.batches_per_step = 2
+    together = [batch["counts"] for batch in loader]
+    for index, counts in enumerate(together):
+        first = index // 2 * 2
+        assert (counts == (alone[first] + alone[first + 1]) / 2).all()
+    # every pixel is there, the void ones included
+    assert sum(float(counts.sum()) for counts in alone) == 8 * 16 * 16
+
+
+def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_module):
+    own_module("shuffled", SHUFFLED)
+    outcome = fit("--config", recipe(), "--data", "shuffled.Shuffled")
+    assert outcome.code == 2
+    assert "Shuffled.train_dataloader: a RandomSampler gives an order" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+SHUFFLED = """
+from torch.utils.data import DataLoader
+from lightseg.data import Shapes
+
+class Shuffled(Shapes):
+    def train_dataloader(self):
+        return DataLoader(super().train_dataloader().dataset, 4, shuffle=True)
+"""
+
+
+def test_require_known_order__a_loader_of_ones_own_with_the_known_sampler():
+    require_known_order(Shapes(train_size=8, num_workers=0).train_dataloader(), "Shapes")
+    with pytest.raises(ConfigError, match="a NoneType gives an order"):
+        require_known_order([], "List")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("DataLoader worker (pid 7) is killed by signal: Killed. ", "died (signal: Killed) while it was at train-3."),
+        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "died (without a word) while it was at train-3."),
+        ("DataLoader worker (pid 9) is killed by signal: Bus error. It is", "while it was at no file yet."),
+    ],
+)
+def test_obituary__names_the_file(error, said):
+    data = Shapes(train_size=8, num_workers=2)
+    data.train_dataloader()
+    data.watched[0].at[1, 0], data.watched[0].at[1, 1] = 7, 3
+    assert said in obituary(RuntimeError(error), data.watched)
+
+
+def test_obituary__of_another_error_is_none():
+    assert obituary(RuntimeError("out of memory"), []) is None

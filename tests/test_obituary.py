@@ -1,0 +1,40 @@
+import subprocess
+import sys
+
+import pytest
+
+from lightseg.processes import is_loss, obituary
+
+
+def child(code):
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_obituary__names_the_rank_that_died_and_how():
+    children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
+    for dead in children[1:]:
+        dead.wait()
+    said = obituary(children)
+    children[0].kill()
+    children[0].wait()
+    assert said.startswith("rank 2 was killed by SIGKILL and rank 3 failed with exit code 2;")
+
+
+def test_obituary__of_a_process_that_others_started():
+    assert "another process of this run has died" in obituary([], patience=0.01)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[pair.cc:561] Connection closed by peer [127.0.0.1]:1",
+        "NCCL error in: x, ncclRemoteError: remote process exited",
+    ],
+)
+def test_is_loss__what_gloo_and_nccl_say(message):
+    assert is_loss(RuntimeError(message))
+
+
+def test_is_loss__an_error_of_ones_own_is_none():
+    assert not is_loss(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_loss(ConnectionResetError("Connection reset by peer"))
