@@ -17,12 +17,17 @@ from lightseg.files import replacing
 from lightseg.tasks import Task
 
 FORMAT_VERSION = 1
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-"""The state of a training, and the one before it."""
+BEST, LAST = "best.ckpt", "last.ckpt"
+PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
+"""What becomes of a checkpoint when the next one is written."""
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all, and keeps the last but one."""
+    """Writes a checkpoint whole or not at all, and keeps the one before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_plain = False
 
     def save_checkpoint(
         self,
@@ -33,23 +38,40 @@ class CheckpointFiles(TorchCheckpointIO):
         """Write a checkpoint to a file.
 
         Raises:
-            RunError: If the disk is full or will not take it; the checkpoint that was there before still is.
+            RunError: If the disk is full or will not take it; the checkpoint that was there before still is. Or if it
+                holds more than tensors and plain data, so that it could not be loaded.
         """
         path, content = Path(path), io.BytesIO()
         # in memory first: what torch does when a disk is full is to end the process
         torch.save(checkpoint, content)
-        rotate = path.name == LAST and path.exists()
+        self._require_plain(content)
+        rotate = path.name in PREVIOUS and path.exists()
         try:
-            with replacing(path.with_name(f"next-{LAST}") if rotate else path) as temporary:
+            with replacing(path.with_name(f"next-{path.name}") if rotate else path) as temporary:
                 temporary.write_bytes(content.getbuffer())
             if rotate:
-                path.replace(path.with_name(PREVIOUS))
-                path.with_name(f"next-{LAST}").replace(path)
+                path.replace(path.with_name(PREVIOUS[path.name]))
+                path.with_name(f"next-{path.name}").replace(path)
         except OSError as error:
             raise RunError(
                 f"{path}: cannot be written: {os.strerror(error.errno or 0)}; the checkpoint before it is as it was.\n"
                 f"Make room, then go on with: python -m lightseg.fit --resume {path.parent.parent}"
             ) from None
+
+    def _require_plain(self, content: io.BytesIO) -> None:
+        """See once that what is saved can be loaded, rather than when it is needed."""
+        if self._is_plain:
+            return
+        content.seek(0)
+        try:
+            torch.load(content, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            found = _foreign(error)
+            raise RunError(
+                f"a checkpoint of this run could not be loaded: it holds more than tensors and plain data{found}. "
+                "Let the state_dict of your callback, or of your net, hold numbers, texts, lists and tensors alone"
+            ) from None
+        self._is_plain = True
 
 
 def load(path: str | Path) -> Task:
@@ -80,7 +102,7 @@ def find(path: str | Path) -> Path:
         UserError: If there is none.
     """
     path = Path(path)
-    candidates = [path / "checkpoints" / "best.ckpt", path / "checkpoints" / "last.ckpt"] if path.is_dir() else [path]
+    candidates = [path / "checkpoints" / name for name in (BEST, LAST)] if path.is_dir() else [path]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
@@ -100,9 +122,7 @@ def read(file: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(file):
             raise UserError(f"{file}: damaged or not a checkpoint") from None
-        found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
-        what = f" ({found[1]})" if found else ""
-        raise UserError(f"{file}: refused: it holds more than tensors and plain data{what}") from None
+        raise UserError(f"{file}: refused: it holds more than tensors and plain data{_foreign(error)}") from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{file}: damaged or not a checkpoint ({str(error).splitlines()[0]})") from None
     if not isinstance(checkpoint, dict) or "lightseg" not in checkpoint:
@@ -113,6 +133,12 @@ def read(file: Path) -> dict[str, Any]:
             f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
         )
     return checkpoint
+
+
+def _foreign(error: pickle.UnpicklingError) -> str:
+    """The class that has no place in a checkpoint, in parentheses, if torch says which."""
+    found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
+    return f" ({found[1]})" if found else ""
 
 
 def _require_whole(file: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import lightning as L
 import torch
 from jsonargparse import ActionConfigFile, Namespace
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightseg.checkpoint import CheckpointFiles
@@ -21,12 +21,9 @@ from lightseg.checkpoint import CheckpointFiles
 from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
-from lightseg.errors import ConfigError, did_you_mean
-from lightseg.strategies import FSDP
+from lightseg.errors import ConfigError
 from lightseg.tasks import Task
-
-EPOCHS = 50
-"""Length of a training whose recipe does not state one."""
+from lightseg.trainer_options import check_callback, check_monitor, check_precision, on_cpu, set_length
 
 
 class _Config(ActionConfigFile):
@@ -147,11 +144,15 @@ class LightsegCLI(LightningCLI):
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
         self.config.name = self.config.name or self.parser.recipe or "fit"
-        if _on_cpu(trainer):
-            _check_precision(trainer)
+        for option in ("save_every_n_steps", "save_every_minutes"):
+            value = self.config[option]
+            if value is not None and not value > 0:
+                raise ConfigError(f"{option}: {value} will not do; give more than 0, or null to leave it out")
+        if on_cpu(trainer):
+            check_precision(trainer)
             # there is none for the CPU
             trainer.sync_batchnorm = False
-        _set_length(trainer)
+        set_length(trainer)
 
     def instantiate_classes(self) -> None:
         """Build data, net and task."""
@@ -176,26 +177,39 @@ class LightsegCLI(LightningCLI):
         """
         config = self.config_init.trainer
         for callback in _as_list(config.callbacks):
-            _check_monitor(callback, self.model)
-            if isinstance(callback, WeightAveraging) and isinstance(config.strategy, FSDP):
-                raise ConfigError(f"{type(callback).__name__} cannot average a net that is shared: use strategy ddp")
+            check_monitor(callback, self.model)
+            check_callback(callback, config.strategy)
         # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
         bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
         asked = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
         try:
-            return self.instantiate_trainer(
+            trainer: L.Trainer = self.instantiate_trainer(
                 callbacks=[*first, *_as_list(config.callbacks), *callbacks],
                 logger=loggers,
                 enable_progress_bar=bar,
                 plugins=[*_as_list(config.plugins), CheckpointFiles()],
+                default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
             )
-        except (MisconfigurationException, ValueError, TypeError) as error:
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
             raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+        if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
+            raise ConfigError(
+                "trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1"
+            )
+        environment = trainer._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment):
+            # it would save and queue in its own way, and load what another program left
+            environment.auto_requeue = False
+        return trainer
 
     def resolved_config(self) -> str:
         """The whole config as YAML, defaults included; it runs again as it is."""
-        return str(self.parser.dump(self.config))
+        config = self.config.clone()
+        # has been followed
+        config.pop("base", None)
+        # a null that the recipe states is not what a class takes by default
+        return str(self.parser.dump(config, skip_unset=False))
 
     def _check_facts(self) -> None:
         """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""
@@ -216,47 +230,6 @@ class LightsegCLI(LightningCLI):
         classes = self.config.model.init_args.get("classes")
         if classes not in (None, self.datamodule.classes):
             raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
-
-
-def _on_cpu(trainer: Namespace) -> bool:
-    return trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
-
-
-def _check_precision(trainer: Namespace) -> None:
-    """Lightning would run 16-bit on a CPU as something else, with a warning."""
-    if str(trainer.precision) in ("16-mixed", "16", "16-true"):
-        raise ConfigError(f"trainer.precision: {trainer.precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
-
-
-def _set_length(trainer: Namespace) -> None:
-    """Give a training without a length one, and see that it ends with something to choose a checkpoint by."""
-    if trainer.max_epochs is None and trainer.max_steps == -1:
-        if trainer.max_time is not None:
-            raise ConfigError("trainer.max_time: the schedule needs a length too; give trainer.max_epochs or max_steps")
-        trainer.max_epochs = EPOCHS
-    if trainer.limit_val_batches == 0:
-        raise ConfigError("trainer.limit_val_batches: 0 leaves nothing to choose the best checkpoint by; leave it out")
-    every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
-    if every and epochs and 0 < epochs < every:
-        raise ConfigError(
-            f"trainer.check_val_every_n_epoch: {every}, but there are only {epochs} epochs, and the best checkpoint is "
-            f"chosen by validation; set it to {epochs} or less"
-        )
-
-
-def _check_monitor(callback: L.Callback, task: Task) -> None:
-    """Lightning would look for a misspelt metric after the first epoch, and takes a score for a loss."""
-    monitor = getattr(callback, "monitor", None)
-    if not isinstance(monitor, str) or not monitor.startswith("val/"):
-        return
-    size = len(task.classes)
-    known = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
-    kind = type(callback).__name__
-    if monitor not in known:
-        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, known, len(known))}")
-    wanted = "min" if monitor == "val/loss" else "max"
-    if getattr(callback, "mode", wanted) != wanted:
-        raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -73,7 +73,7 @@ def _resumed(args: list[str]) -> list[str]:
         raise UserError(f"--resume {runs[-1]}: no run folder (there is no config.yaml in it)")
     if runs and not _config_files(args):
         environment = Path(runs[-1]) / "env.json"
-        sys.path += json.loads(environment.read_text())["import_path"] if environment.is_file() else []
+        sys.path += json.loads(environment.read_text()).get("import_path", []) if environment.is_file() else []
         return ["--config", str(Path(runs[-1]) / "config.yaml"), *args]
     return args
 

@@ -58,6 +58,8 @@ def _quiet() -> None:
         "The number of training batches .* is smaller than the logging interval",
         # a tuple that is a transform's default is saved as a list, which is as good to it
         "\\s*Dump of a value that does not\\s+round-trip: a tuple",
+        # the same few batches in the same order are what is asked for
+        "You requested to overfit but enabled (train|val) dataloader shuffling",
         # the hook shares the net between devices, which averaged weights are refused with
         "You're using the WeightAveraging callback with a model that overrides the configure_model",
         # it is not when a run goes on

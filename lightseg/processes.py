@@ -1,19 +1,62 @@
-"""What happens to the other processes of a run when one of them dies: they end too, and say why."""
+"""The processes of a run: how they meet, and that none outlives another, or ends without saying why."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from subprocess import Popen
+
+import lightning as L
+from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from lightseg.errors import LightsegError
+
+STARTED_WITH = "LIGHTSEG_RESUMED"
+"""The environment variable in which a process tells those that it starts which run goes on."""
 
 _LOST = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket timeout|timed out waiting"
     "|ncclRemoteError|ncclSystemError|communicator was aborted",
     re.IGNORECASE,
 )
+
+
+def meet(trainer: L.Trainer, task: L.LightningModule) -> bool:
+    """Let processes that torchrun or SLURM has started find each other now, and not only when training begins.
+
+    Returns:
+        Whether there are such processes; those that Lightning starts itself come later.
+    """
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if trainer.world_size == 1 or environment is None or isinstance(environment, LightningEnvironment):
+        return False
+    trainer.strategy.connect(task)
+    trainer.strategy.setup_environment()
+    return True
+
+
+@contextlib.contextmanager
+def one_for_all(trainer: L.Trainer, met: bool) -> Iterator[None]:
+    """What the first process does for all; where it fails, the others, which wait here, end too.
+
+    Raises:
+        LightsegError: What it failed with, in the first process.
+        SystemExit: In the others, with its exit code.
+    """
+    error = None
+    try:
+        yield
+    except LightsegError as raised:
+        error = raised
+    code = trainer.strategy.broadcast(error.exit_code if error else 0) if met else 0
+    if error:
+        raise error
+    if code:
+        sys.exit(code)
 
 
 def is_loss(error: BaseException) -> bool:

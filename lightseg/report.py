@@ -37,7 +37,6 @@ def report(
     tested = {name: value for name, value in results.items() if name.startswith("test/")}
     for logger in loggers if tested else []:
         logger.log_metrics(tested, step=int(results["train/steps"]))
-    write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
     paths = _draw(folder, task, data, split, loggers)
@@ -45,6 +44,8 @@ def report(
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
+    # the last of all: it says that the run is finished
+    write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Split, loggers: list[Logger]) -> list[Path]:

@@ -1,6 +1,7 @@
 """Going on with a run that was killed or stopped: which one, from which checkpoint, and is it still the same run."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 import yaml
 
 from lightseg import run
-from lightseg.checkpoint import LAST, PREVIOUS, read
+from lightseg.checkpoint import BEST, LAST, PREVIOUS, read
 from lightseg.errors import ConfigError, UserError
 from lightseg.files import write_atomically
 from lightseg.loggers.run_log import read_log
 
 _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
-    *("logger", "max_time", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
+    *("logger", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
 )
 _FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.init_args.num_workers", "data.init_args.root", "save_every_")
 """What may be another when a run goes on, and is said if it is."""
@@ -34,7 +35,7 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
     job = run.job()
     for file in sorted(runs.glob("*/env.json"), reverse=True) if job else ():
         folder, environment = file.parent, json.loads(file.read_text())
-        if environment["job"] == job and run.restarted(environment["time"]) and not changes(folder, config)[0]:
+        if environment.get("job") == job and run.restarted(environment["time"]) and not changes(folder, config)[0]:
             return folder
     return None
 
@@ -46,7 +47,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         UserError: If none of those that are there can be read.
     """
     errors = []
-    for name in (LAST, PREVIOUS):
+    for name in (LAST, PREVIOUS[LAST]):
         file = folder / "checkpoints" / name
         if not file.exists():
             continue
@@ -117,18 +118,44 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str, step: int) -> None:
-    """Make a run folder ready for the steps after a checkpoint's, and note in `resumes.jsonl` that it went on.
+def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str) -> Path | None:
+    """Make a run folder ready for the steps after its newest checkpoint's, and note in `resumes.jsonl` that it went on.
+
+    Returns:
+        The checkpoint to go on from; None if there is none yet.
 
     Raises:
         ConfigError: See `require_same`; nothing has been changed then.
+        UserError: See `newest_checkpoint`; likewise.
     """
     require_same(folder, config, data)
+    checkpoint, state = newest_checkpoint(folder)
+    step = state.get("global_step", 0)
     cut_log(folder, step)
+    restore_best(folder, best_score(state))
     line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "after_step": step, "command": command}
     with (folder / "resumes.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(f"goes on after step {step}" if step else "no checkpoint had been written yet: begins anew", flush=True)
+    return checkpoint
+
+
+def restore_best(folder: Path, score: float | None) -> None:
+    """Put the best checkpoint back that a state knows of: a later one belongs to steps that are taken again.
+
+    Args:
+        folder: The run folder.
+        score: The best score at that state.
+    """
+    best, before = (folder / "checkpoints" / name for name in (BEST, PREVIOUS[BEST]))
+    if before.exists() and best_score(read(before)) == score and (not best.exists() or best_score(read(best)) != score):
+        before.replace(best)
+
+
+def best_score(state: dict[str, Any]) -> float | None:
+    """The best validation score up to a state of the training."""
+    score = state.get("callbacks", {}).get("Best", {}).get("best_model_score")
+    return None if score is None else float(score)
 
 
 def cut_log(folder: Path, step: int) -> None:
@@ -137,8 +164,11 @@ def cut_log(folder: Path, step: int) -> None:
     if path.exists():
         kept = [line for line in read_log(folder) if (line["step"] or 0) < step]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
-    for unfinished in folder.rglob(".*.[0-9]*"):
-        unfinished.unlink()
+    for place in (folder, folder / "checkpoints"):
+        for unfinished in place.glob(".*"):
+            # what `replacing` leaves when the process is killed
+            if re.fullmatch(r"\.[\w-]+\.\w+\.\d+", unfinished.name):
+                unfinished.unlink()
 
 
 def _brief(value: Any) -> str:

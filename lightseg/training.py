@@ -1,6 +1,5 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
-import copy
 import logging
 import os
 import shlex
@@ -13,11 +12,11 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from lightseg import checkpoint, processes, resume, run
 from lightseg.callbacks import (
+    Best,
     CollapseWarning,
     DrawnClasses,
     EpochLines,
@@ -55,67 +54,79 @@ def fit(args: list[str]) -> None:
         processes.end_with_parent()
     cli = LightsegCLI(args)
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
-    best = ModelCheckpoint(
-        monitor="val/score", mode="max", filename="best", save_on_train_epoch_end=False, enable_version_counter=False
+    best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)
+    trainer = cli.make_trainer(
+        [last, interrupt, StepSeed(cli.config.seed_everything)],
+        [drawn, EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
+        [log],
     )
-    interrupt, log, drawn = Interrupt(), RunLog(None), DrawnClasses()
-    callbacks = [EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best]
-    trainer = cli.make_trainer([last, interrupt, StepSeed(cli.config.seed_everything)], [drawn, *callbacks], [log])
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    resumed = _resumed(cli, trainer)
+    met = processes.meet(trainer, task)
+    resumed = _resumed(cli, trainer, met)
     if resumed and (resumed / "metrics.json").exists():
         print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
         return
-    file, state = resume.newest_checkpoint(resumed) if resumed else (None, {})
     with ExitStack() as stack:
-        folder = None
-        if trainer.is_global_zero:
-            config = _check(cli)
-            folder = resumed or run.create(cli.config.runs_dir, cli.config.name)
-            stack.enter_context(locked(folder))
-            log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / LAST, str(folder / "checkpoints")
-            command = shlex.join(["python", "-m", "lightseg.fit", *args])
-            if resumed:
-                resume.go_on(folder, config, data.fingerprint(), command, state.get("global_step", 0))
-            else:
-                run.describe(folder, cli.resolved_config(), command, data.fingerprint())
-            for logger in trainer.loggers:
-                if isinstance(logger, Wandb):
-                    logger.attach(folder)
-                    logger.log_config(config)
-            print(_summary(cli.config.model.init_args.optimizer, task, folder))
+        stack.callback(interrupt.restore)
+        folder = file = None
+        with processes.one_for_all(trainer, met):
+            if trainer.is_global_zero:
+                folder, file = _open(cli, trainer, args, resumed, stack)
+                log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / LAST, str(folder / "checkpoints")
+        if resumed and not trainer.is_global_zero:
+            file, _ = resume.newest_checkpoint(resumed)
         with _ended(trainer, folder, interrupt):
             trainer.fit(task, datamodule=data, ckpt_path=file, weights_only=True)
             if trainer.fast_dev_run:  # type: ignore[attr-defined]
                 return
             results = {"train/seconds": last.seconds, "train/steps": trainer.global_step}
             results |= {f"train/drawn/{name}": share for name, share in drawn.shares(task.classes).items()}
-            file = Path(best.best_model_path or last.path)
-            tested = checkpoint.load(file)
+            chosen = Path(best.best_model_path or last.path)
+            tested = checkpoint.load(chosen)
             results |= _score(trainer, tested, data, logged=best.best_model_score)
             if folder is not None:
                 # a net that has been shared with other processes is of no use to one alone
-                shown, shown.counts = checkpoint.load(file), tested.counts
-                report(folder, shown, file.stem, data, results, trainer.loggers)
+                shown, shown.counts = checkpoint.load(chosen), tested.counts
+                report(folder, shown, chosen.stem, data, results, trainer.loggers)
 
 
-def _resumed(cli: LightsegCLI, trainer: L.Trainer) -> Path | None:
+def _resumed(cli: LightsegCLI, trainer: L.Trainer, met: bool) -> Path | None:
     """The run folder to go on with: the one that is asked for, or that of a job that was started again."""
     if cli.config.resume is not None:
         return Path(cli.config.resume).resolve()
-    if run.job() is None:
-        return None
-    found = resume.interrupted(
-        yaml.safe_load(cli.resolved_config()), Path(cli.config.runs_dir).resolve() / cli.config.name
-    )
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    if environment is None or not environment.creates_processes_externally:
-        return found
-    # each process has its own parent, and one must decide for all: so they meet before Lightning would let them
-    trainer.strategy.connect(cli.model)
-    trainer.strategy.setup_environment()
-    return trainer.strategy.broadcast(found)
+    if processes.STARTED_WITH in os.environ:
+        # said by the process that started this one
+        return Path(os.environ[processes.STARTED_WITH]) if os.environ[processes.STARTED_WITH] else None
+    runs = Path(cli.config.runs_dir).resolve() / cli.config.name
+    found = resume.interrupted(yaml.safe_load(cli.resolved_config()), runs) if run.job() else None
+    # each process has its own parent to ask, and one must decide for all
+    return trainer.strategy.broadcast(found) if met else found
+
+
+def _open(
+    cli: LightsegCLI, trainer: L.Trainer, args: list[str], resumed: Path | None, stack: ExitStack
+) -> tuple[Path, Path | None]:
+    """Check everything, then make the run folder, or the old one ready; returns it and the checkpoint to go on from."""
+    if resumed:
+        stack.enter_context(locked(resumed))
+    config, data = _check(cli), cli.datamodule
+    command = shlex.join(["python", "-m", "lightseg.fit", *args])
+    if resumed:
+        folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
+    else:
+        folder, file = run.create(cli.config.runs_dir, cli.config.name), None
+        stack.enter_context(locked(folder))
+        run.describe(folder, cli.resolved_config(), command, data.fingerprint())
+    for logger in trainer.loggers:
+        if isinstance(logger, Wandb):
+            logger.attach(folder)
+            logger.log_config(config)
+    print(_summary(cli.config.model.init_args.optimizer, cli.model, folder))
+    # for the processes that this one starts
+    os.environ[processes.STARTED_WITH] = str(resumed or "")
+    stack.callback(os.environ.pop, processes.STARTED_WITH)
+    return folder, file
 
 
 def _check(cli: LightsegCLI) -> dict[str, Any]:
@@ -124,8 +135,7 @@ def _check(cli: LightsegCLI) -> dict[str, Any]:
     data.prepare_data()
     data.check()
     data.check_training()
-    # of a copy, since a loader takes up the place in the epoch where a run goes on
-    require_known_order(copy.copy(data).train_dataloader(), type(data).__name__)
+    require_known_order(data.train_dataloader(), type(data).__name__)
     task.follow(data)
     task.try_on(data.train_sample())
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
@@ -161,8 +171,10 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
     try:
         yield
         failed = 0
-    except SystemExit:
+    except (SystemExit, KeyboardInterrupt):
         # what Lightning makes of a stop once its callbacks have saved the state
+        if interrupt.received == signal.SIGUSR1 and folder is not None:
+            run.requeue()
         raise StoppedError(interrupt.received or signal.SIGINT, folder) from None
     except (RuntimeError, ValueError) as error:
         foreseen = _foreseen(error, trainer)
@@ -174,8 +186,6 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=failed)
         if folder is not None:
-            if interrupt.received == signal.SIGUSR1:
-                run.requeue()
             print(f"run: {folder}", flush=True)
 
 
@@ -184,13 +194,15 @@ def _foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegE
     data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
     if isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
         return RunError(said)
-    if processes.is_loss(error):
+    if trainer.world_size > 1 and processes.is_loss(error):
         return RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", [])))
     if "more than 1 value per channel" in str(error):
         return ConfigError(
             "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
             "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
         )
+    if "`val_check_interval`" in str(error):
+        return ConfigError(f"trainer.val_check_interval: {' '.join(str(error).split())}")
     return None
 
 
@@ -208,7 +220,8 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     for split, evaluate in splits:
         if len(data.dataset(split)) and getattr(trainer, f"limit_{split}_batches") != 0:
             evaluate(task, datamodule=data, verbose=False)
-            if getattr(trainer, f"limit_{split}_batches") == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
+            limit = getattr(trainer, f"limit_{split}_batches")
+            if isinstance(limit, float) and limit == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
                 _require_all(task.counts[split], data, split)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}

@@ -63,6 +63,8 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--data", "ShapesClassification"], "SegmentationTask cannot learn from ShapesClassification"),
         (["--config", "experiments/nope.yaml"], "--config experiments/nope.yaml: no such file"),
         (["extra"], "'extra' belongs to no option"),
+        (["--save_every_n_steps", "0"], "save_every_n_steps: 0 will not do; give more than 0"),
+        (["--save_every_minutes", "-1"], "save_every_minutes: -1.0 will not do; give more than 0"),
     ],
 )
 def test_error__names_the_key_and_the_fix(fit, recipe, tmp_path, arguments, message):
@@ -142,13 +144,36 @@ def test_print_config__is_the_composed_recipe(recipe, capsys):
 
 
 @pytest.mark.parametrize("path", RECIPES)
-def test_recipe__parses_and_builds(path, monkeypatch):
+def test_recipe__parses_and_builds(path, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     # weights by name would be fetched
     weights = ["--model.net.encoder_weights", "null"] if "encoder_weights" in Path(path).read_text() else []
     cli = LightsegCLI(["--config", path, *weights])
     resolved = cli.resolved_config()
-    assert cli.parser.dump(cli.parser.parse_string(resolved)) == resolved
+    (tmp_path / "config.yaml").write_text(resolved)
+    assert LightsegCLI(["--config", str(tmp_path / "config.yaml")]).resolved_config() == resolved
+
+
+def test_resolved_config__a_null_stays_a_null(recipe, tmp_path, own_module):
+    own_module("active", ACTIVE)
+    options = ["--model.net", "active.Active", "--model.net.act", "null"]
+    steps = ["--trainer.check_val_every_n_epoch", "null", "--trainer.max_epochs", "null", "--trainer.max_steps", "5"]
+    resolved = LightsegCLI(["--config", str(recipe()), *options, *steps]).resolved_config()
+    (tmp_path / "config.yaml").write_text(resolved)
+    again = LightsegCLI(["--config", str(tmp_path / "config.yaml")])
+    assert again.resolved_config() == resolved
+    assert again.model.net.act is None
+    assert again.config_init.trainer.check_val_every_n_epoch is None
+
+
+ACTIVE = """
+from torch import nn
+
+class Active(nn.Conv2d):
+    def __init__(self, num_classes: int, in_channels: int = 3, act: str | None = "relu"):
+        super().__init__(in_channels, num_classes, 1)
+        self.act = act
+"""
 
 
 @pytest.mark.parametrize("path", OVERLAYS)
@@ -294,3 +319,44 @@ def test_data__make_dataset_must_give_a_dataset(fit, recipe, own_module):
     outcome = fit("--config", recipe(), "--data", "plain.Data")
     assert outcome.code == 2
     assert "Data.make_dataset gave a list; it must give a lightseg.data.ImageDataset" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        ("GradientAccumulationScheduler, init_args: {scheduling: {0: 2}}", "trainer.accumulate_grad_batches says"),
+        ("StochasticWeightAveraging, init_args: {swa_lrs: 0.1}", "take lightseg.callbacks.EMA"),
+        ("BackboneFinetuning", "take model.freeze_encoder"),
+        ("ModelCheckpoint, init_args: {save_last: true}", "leave save_last out"),
+    ],
+)
+def test_callback__that_would_break_a_promise_is_refused(fit, recipe, tmp_path, callback, message):
+    outcome = fit("--config", recipe(), "--trainer.callbacks", f"[{{class_path: {callback}}}]")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_callback__a_checkpoint_of_the_same_score_goes_beside_our_own(fit, recipe):
+    own = "[{class_path: ModelCheckpoint, init_args: {monitor: val/score, mode: max, save_top_k: 2}}]"
+    outcome = fit("--config", recipe(), "--trainer.callbacks", own)
+    assert outcome.code == 0
+    assert len(list(outcome.folder.glob("checkpoints/epoch=*.ckpt"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trainer.val_check_interval", "100"], "trainer.val_check_interval:"),
+        (["--trainer.limit_train_batches", "3", "--trainer.accumulate_grad_batches", "2"], "no whole number of steps"),
+    ],
+)
+def test_error__found_when_the_length_is_known(fit, recipe, options, message):
+    outcome = fit("--config", recipe(), *options)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    assert message in outcome.err
+
+
+def test_limit_val_batches__one_batch_is_not_all_of_them(fit, recipe):
+    assert fit("--config", recipe(), "--trainer.limit_val_batches", "1").code == 0

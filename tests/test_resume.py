@@ -7,12 +7,13 @@ import time
 import zipfile
 
 import pytest
+import torch
 
 from lightseg import run
 from lightseg.errors import UserError
 from lightseg.files import locked
-from lightseg.resume import differences, newest_checkpoint
-from tests.crashing import assert_same, numbers
+from lightseg.resume import best_score, differences, newest_checkpoint, restore_best
+from tests.crashing import DROPPING, assert_same, numbers
 
 REFERENCES = {}
 
@@ -254,3 +255,96 @@ def test_torchrun__knows_its_own_runs_by_when_it_was_started(monkeypatch):
     assert not run.restarted(time.time() - 10 * 365 * 86400)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert run.restarted(0)
+
+
+# ---- what Lightning keeps elsewhere ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--trainer.reload_dataloaders_every_n_epochs", "1"),
+        ("--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "7"),
+        ("--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "1"),
+        ("--model.freeze_encoder", "0.5", "--model.net", "FCN", "--model.net.encoder", "resnet10t"),
+    ],
+    ids=lambda options: options[0].partition(".")[2],
+)
+def test_resume__whatever_the_trainer_was_asked_for(fit, crashing, whole, monkeypatch, options):
+    reference = whole(*options)
+    monkeypatch.setenv("CRASH", "on_before_backward:13")
+    crashed = fit("--config", crashing, *options)
+    monkeypatch.delenv("CRASH")
+    assert fit("--resume", crashed.folder).code == 0
+    assert_same(crashed.folder, reference)
+
+
+def test_resume__within_an_epoch_that_is_overfitted_is_refused(fit, crashing, monkeypatch):
+    monkeypatch.setenv("CRASH", "on_before_backward:4")
+    crashed = fit("--config", crashing, "--trainer.overfit_batches", "3")
+    monkeypatch.delenv("CRASH")
+    outcome = fit("--resume", crashed.folder)
+    assert outcome.code == 2
+    assert "trainer.overfit_batches: such a run cannot go on within an epoch" in outcome.err
+
+
+def test_resume__an_early_stop_that_waits_for_the_least_number_of_steps(fit, crashing, monkeypatch):
+    stop = "[{class_path: crash.Crash}, {class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, "
+    options = ["--trainer.callbacks", stop + "patience: 1, min_delta: 2.0}}]", "--trainer.min_steps", "13"]
+    reference = fit("--config", crashing, *options)
+    assert reference.metrics["train/steps"] == 13
+    monkeypatch.setenv("CRASH", "on_before_backward:13")
+    crashed = fit("--config", crashing, *options)
+    monkeypatch.delenv("CRASH")
+    assert fit("--resume", crashed.folder).code == 0
+    assert_same(crashed.folder, reference.folder)
+
+
+def test_resume__another_best_that_was_never_known_of_is_put_back(fit, crashed, crashing, monkeypatch):
+    best = crashed / "checkpoints/best.ckpt"
+    known = best.read_bytes()
+    # as a validation leaves it that came after the last saved state: one more best, and the known one beside it
+    content = torch.load(best, weights_only=True)
+    content["callbacks"]["Best"]["best_model_score"] += 1
+    torch.save(content, best)
+    best.with_name("previous_best.ckpt").write_bytes(known)
+    restore_best(crashed, best_score(torch.load(crashed / "checkpoints/last.ckpt", weights_only=True)))
+    assert best.read_bytes() == known
+
+
+def test_save__what_could_not_be_loaded_is_said_at_once(fit, recipe, own_module):
+    own_module("foreign", FOREIGN)
+    outcome = fit("--config", recipe(), "--trainer.callbacks", "foreign.Foreign")
+    assert outcome.code == 1
+    assert "a checkpoint of this run could not be loaded: it holds more than tensors and plain data" in outcome.err
+
+
+FOREIGN = """
+import lightning as L, numpy as np
+
+class Foreign(L.Callback):
+    def state_dict(self):
+        return {"share": np.float64(0.5)}
+"""
+
+
+def test_log__of_a_skipped_step_is_the_same_after_a_kill(fit, crashing, own_module, monkeypatch):
+    own_module("losing", DROPPING.replace("class Dropping", "import torch\n\n\nclass Losing") + LOST)
+    options = ["--config", crashing, "--model.net", "losing.Losing"]
+    reference = fit(*options)
+    assert any("train/skipped_steps" in line for line in numbers(reference.folder))
+    monkeypatch.setenv("CRASH", "on_before_backward:14")
+    crashed = fit(*options)
+    monkeypatch.delenv("CRASH")
+    assert fit("--resume", crashed.folder).code == 0
+    assert_same(crashed.folder, reference.folder)
+
+
+# at the 11th of 20 steps of the seed, told by the generator that the step seeds
+LOST = """
+    def forward(self, x):
+        logits = super().forward(x)
+        from lightseg.data.order import mix
+        lost = torch.initial_seed() == mix(0, 10, 0, 0, 3)
+        return logits * float("nan") if lost and self.training else logits
+"""

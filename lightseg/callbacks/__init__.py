@@ -1,5 +1,6 @@
 """Callbacks beside Lightning's own: what a run shows, and what keeps it sound."""
 
+from lightseg.callbacks.best import Best
 from lightseg.callbacks.collapse import CollapseWarning
 from lightseg.callbacks.drawn import DrawnClasses
 from lightseg.callbacks.ema import EMA
@@ -13,6 +14,7 @@ from lightseg.callbacks.throughput import Throughput
 
 __all__ = [
     "EMA",
+    "Best",
     "CollapseWarning",
     "DrawnClasses",
     "EpochLines",

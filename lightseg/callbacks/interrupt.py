@@ -16,7 +16,8 @@ class Stop(KeyboardInterrupt):
 class Interrupt(L.Callback):
     """Turns Ctrl-C, SIGTERM and SIGUSR1 (what schedulers send before they take a machine away) into an orderly stop.
 
-    A validation that is running is finished first. A second signal ends the process at once.
+    A validation that is running is finished first; where there is no next step, as in the final scoring, it stops at
+    once. A second signal ends the process.
 
     Attributes:
         received: The signal that this process, or another one of the run, was sent.
@@ -26,6 +27,7 @@ class Interrupt(L.Callback):
 
     def __init__(self) -> None:
         self.received = 0
+        self._training = False
         self._before: dict[int, Any] = {}
 
     def on_sanity_check_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
@@ -33,29 +35,29 @@ class Interrupt(L.Callback):
         self._listen()
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Listen."""
+        """Listen; from now on there is a next step to wait for."""
         self._listen()
+        self._training = True
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Listen no more."""
-        self._restore()
-
-    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
-        """Listen no more."""
-        self._restore()
+        """There is no next step."""
+        self._training = False
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop here if asked to; several processes agree on it where the trainer logs, and not at every step."""
+        """Stop here if one of the processes was asked to."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
         if trainer.world_size > 1:
-            interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-            if trainer.global_step % interval:
-                return
             received = torch.tensor(self.received, device=task.device)
             self.received = int(trainer.strategy.reduce(received, reduce_op="max"))
         if self.received:
             raise Stop
+
+    def restore(self) -> None:
+        """Listen no more."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
     def _ask(self, received: int, _frame: FrameType | None) -> None:
         if self.received:
@@ -63,15 +65,13 @@ class Interrupt(L.Callback):
             signal.signal(received, signal.SIG_DFL)
             signal.raise_signal(received)
         self.received = received
+        if not self._training:
+            raise KeyboardInterrupt
         print("\nstopping before the next training step; once more stops at once", file=sys.stderr, flush=True)
 
     def _listen(self) -> None:
         # Lightning sets its own handlers after every earlier hook
         for number in self.SIGNALS:
             if signal.getsignal(number) != self._ask:
-                self._before[number] = signal.signal(number, self._ask)
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+                before = signal.signal(number, self._ask)
+                self._before.setdefault(number, before)

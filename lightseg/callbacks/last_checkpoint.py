@@ -7,6 +7,9 @@ from typing import Any
 import lightning as L
 
 from lightseg.callbacks.interrupt import Stop
+from lightseg.data.loader import StepLoader
+from lightseg.data.order import EpochSampler
+from lightseg.errors import ConfigError
 
 
 class LastCheckpoint(L.Callback):
@@ -37,6 +40,27 @@ class LastCheckpoint(L.Callback):
         """Tell the other processes where the file is."""
         self.path = Path(trainer.strategy.broadcast(str(self.path)))
 
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Let the loader begin where the training is: the batches that were done in the epoch are all there is to know.
+
+        Raises:
+            ConfigError: If an epoch is no whole number of steps, or its order is not a known one.
+        """
+        loader: Any = trainer.train_dataloader
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        if trainer.num_training_batches % trainer.accumulate_grad_batches:
+            raise ConfigError(
+                f"trainer.limit_train_batches: {trainer.num_training_batches} batches are no whole number of steps of "
+                f"{trainer.accumulate_grad_batches} (trainer.accumulate_grad_batches) each"
+            )
+        if isinstance(loader, StepLoader):
+            # not there where Lightning has made the loader again
+            loader.batches_per_step = trainer.accumulate_grad_batches
+        if done and not isinstance(loader.sampler, EpochSampler):
+            raise ConfigError("trainer.overfit_batches: such a run cannot go on within an epoch; start it again")
+        if done:
+            loader.sampler.start = done * loader.batch_size * trainer.world_size
+
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Start the clock."""
         self._since = self._saved_at = time.monotonic()
@@ -55,7 +79,9 @@ class LastCheckpoint(L.Callback):
             return
         if self._resumed:
             # Lightning counts the step that a checkpoint was written in twice, or not, depending on where that was
-            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            loop = trainer.fit_loop.epoch_loop
+            loop._batches_that_stepped = trainer.global_step
+            loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
             self._resumed, self._saved_step = False, trainer.global_step
         if self._is_time(trainer):
             self._save(trainer)
@@ -80,12 +106,16 @@ class LastCheckpoint(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Tell where this is, and how many batches make a step: Lightning counts batches."""
-        checkpoint["made_in"] = {"folder": str(self.path.parent), "batches_per_step": trainer.accumulate_grad_batches}
+        checkpoint["made_in"] = {
+            "folder": str(self.path.parent),
+            "batches_per_step": trainer.accumulate_grad_batches,
+            "should_stop": trainer.should_stop or self.finished,
+        }
 
     def on_load_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Fit what Lightning saved to the machine and the folder of now."""
-        trainer.should_stop = checkpoint["callbacks"][self.state_key]["finished"]
         made_in = checkpoint["made_in"]
+        trainer.should_stop = made_in["should_stop"]
         for state in checkpoint["callbacks"].values():
             _move_paths(state, made_in["folder"], str(self.path.parent))
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]

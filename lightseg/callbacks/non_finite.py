@@ -49,6 +49,9 @@ class NonFiniteGuard(L.Callback):
         # one rank's bad batch has already spoilt the gradients of all: every rank must decide alike
         if bool(torch.isfinite(trainer.strategy.reduce(loss, reduce_op="sum"))):
             self._in_a_row, self._seen = 0, []
+            if self.skipped:
+                # at every step, so that the log does not depend on what Lightning remembers of an epoch
+                task.log("train/skipped_steps", float(self.skipped))
             return
         self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
         self._seen.append(float(loss))

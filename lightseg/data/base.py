@@ -28,7 +28,7 @@ from lightseg.data.order import EpochSampler, Position, ShardSampler
 from lightseg.data.palette import default_palette
 from lightseg.data.sampling import Scheme, check_options, draw_weights
 from lightseg.data.transforms import EvalTransform, Transform
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, require
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -84,8 +84,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         check_options(sampling, repeat_threshold)
         self.root, self.batch_size, self.num_workers = root, batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
-        self.seed = self._start = 0
-        self._sampler: EpochSampler | None = None
+        self.seed = 0
         self.watched: list[Watched] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
@@ -189,7 +188,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 f"{self.root}: {samples} training samples do not fill one batch; "
                 f"set data.batch_size to {samples} or less (it is {self.batch_size})"
             )
-        self.draw_weights()
+        weights = self.draw_weights()
+        require(
+            weights is None or bool(np.ptp(weights[weights > 0]) > 1e-9 * weights.max()),
+            f"data.sampling: {self.sampling} changes nothing here, since it draws all samples alike; leave it out",
+        )
         check_repeatable(self._training_samples())
 
     def fingerprint(self) -> dict[str, Any]:
@@ -211,7 +214,6 @@ class ImageDataModule(L.LightningDataModule, ABC):
         rank, world_size, accumulate = self._sharing()
         batch_size = self.check_batch_size(world_size, accumulate)
         sampler = EpochSampler(len(samples), self.batch_size, self.seed, rank, world_size, self.draw_weights())
-        self._sampler, sampler.start, self._start = sampler, self._start, 0
         workers = self._workers()
         watched = self._watch(samples, workers["num_workers"])
         loader = StepLoader(watched, batch_size, sampler=sampler, drop_last=True, collate_fn=stack_training, **workers)
@@ -236,20 +238,6 @@ class ImageDataModule(L.LightningDataModule, ABC):
         # as in training, where memory is the limit
         batch_size = max(1, self.batch_size // (world_size * accumulate))
         return Loader(watched, batch_size, sampler=sampler, collate_fn=stack_by_size, **workers)
-
-    def state_dict(self) -> dict[str, int]:
-        """Where in the epoch the training is: samples trained on, over all processes. There is no other state."""
-        if self.trainer is None or not self.trainer.training:
-            return {"samples": 0}
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return {"samples": progress.completed * self.batch_size // self.trainer.accumulate_grad_batches}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let training begin there, whether its loader has been made or not."""
-        if self._sampler is None:
-            self._start = state_dict["samples"]
-        else:
-            self._sampler.start = state_dict["samples"]
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""

@@ -135,7 +135,9 @@ def default_workers(processes: int) -> int:
 
 def start_worker(_worker: int) -> None:
     """Keep OpenCV and torch to one thread per worker: the workers are the parallelism."""
-    # Ctrl-C is the main process's to answer; a worker that dies of it would fail the step that is being finished
+    # signals are the main process's to answer; a worker that dies of one would fail the step that is being finished
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

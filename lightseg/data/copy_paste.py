@@ -1,4 +1,4 @@
-"""Objects of rare classes, cut out of other training images and pasted in."""
+"""Objects of rare classes, cut out of training images and pasted into others, or elsewhere into the same."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

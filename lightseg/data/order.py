@@ -27,7 +27,8 @@ class Position(NamedTuple):
 
 def mix(*integers: int) -> int:
     """Hash integers to one 63-bit seed; neighbouring inputs give unrelated seeds."""
-    entropy = [int(i) & 0xFFFFFFFF for i in integers]
+    # all of a seed of 63 bits, and two's complement of what is negative
+    entropy = [int(i) & 0xFFFFFFFFFFFFFFFF for i in integers]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

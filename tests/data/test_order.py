@@ -11,6 +11,8 @@ def test_mix__neighbours_are_unrelated_and_stable():
     assert mix(0, 1, 2) == mix(0, 1, 2)
     assert len({mix(a, b) for a in range(30) for b in range(30)}) == 900
     assert 0 <= mix(1) < 2**63
+    # seeds of seeds are not cut off
+    assert mix(2**32 + 7, 4) != mix(7, 4)
 
 
 def _samplers(length, seed, epoch, world, batch_size=6, weights=None):

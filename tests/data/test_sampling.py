@@ -145,3 +145,9 @@ def test_fit__sampling_that_will_not_do_is_said_in_a_line(fit, recipe, options, 
 def test_sampling__misspelt_in_python():
     with pytest.raises(ConfigError, match="data.sampling: there is no 'balanced'; did you mean class_balanced?"):
         Shapes(sampling="balanced")
+
+
+def test_sampling__that_changes_nothing_is_an_error(fit, recipe):
+    outcome = fit("--config", recipe(), "--data.sampling", "repeat_factor", "--data.repeat_threshold", "0.0001")
+    assert outcome.code == 2
+    assert "data.sampling: repeat_factor changes nothing here" in outcome.err

@@ -1,0 +1,22 @@
+"""The checkpoint that is scored in the end."""
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class Best(ModelCheckpoint):
+    """Keeps `best.ckpt`, the weights of the validation with the highest score."""
+
+    def __init__(self) -> None:
+        # at the end of the validation, since the state of the training that is saved next must know of it
+        super().__init__(
+            monitor="val/score",
+            mode="max",
+            filename="best",
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+
+    @property
+    def state_key(self) -> str:
+        """Another one than that of a `ModelCheckpoint` with the same options in a recipe."""
+        return "Best"
