@@ -124,7 +124,9 @@ def read(file: Path) -> dict[str, Any]:
             raise UserError(f"{file}: damaged or not a checkpoint") from None
         raise UserError(f"{file}: refused: it holds more than tensors and plain data{_foreign(error)}") from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{file}: damaged or not a checkpoint ({str(error).splitlines()[0]})") from None
+        # torch's own explanations go on for a page
+        reason = str(error).partition("\n")[0].partition(". ")[0][:80]
+        raise UserError(f"{file}: damaged or not a checkpoint ({reason or 'it is empty'})") from None
     if not isinstance(checkpoint, dict) or "lightseg" not in checkpoint:
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = checkpoint["lightseg"]["format_version"]

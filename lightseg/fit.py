@@ -63,19 +63,27 @@ def _fit(args: list[str]) -> None:
 
 
 def _resumed(args: list[str]) -> list[str]:
-    """The arguments with the recipe of the run that is to go on, where they name none.
+    """The arguments behind the recipe of the run that is to go on, so that they may be those of before or overlays.
 
     Raises:
         UserError: If what is to go on is no run folder.
     """
     runs = _values(args, "--resume")
     if runs and not (Path(runs[-1]) / "config.yaml").is_file():
-        raise UserError(f"--resume {runs[-1]}: no run folder (there is no config.yaml in it)")
-    if runs and not _config_files(args):
+        raise UserError(f"--resume {runs[-1]}: no run folder, which has a config.yaml{_nearby(Path(runs[-1]))}")
+    if runs:
         environment = Path(runs[-1]) / "env.json"
         sys.path += json.loads(environment.read_text()).get("import_path", []) if environment.is_file() else []
         return ["--config", str(Path(runs[-1]) / "config.yaml"), *args]
     return args
+
+
+def _nearby(path: Path) -> str:
+    """The run folder that may have been meant: the newest one below, or the one that a file is in."""
+    below = sorted(config.parent for config in path.glob("*/config.yaml"))
+    above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
+    near = [*below[-1:], *above[:1]]
+    return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such folder"
 
 
 def _config_files(args: list[str]) -> list[str]:

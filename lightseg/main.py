@@ -35,6 +35,11 @@ def guarded(verb: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("lightseg: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # nobody reads what is printed any more; what is still to be flushed must not fail either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("lightseg: error: the output was closed; go on with --resume", file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno not in _DISK:
             raise

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ _HARDWARE = (
 _FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.init_args.num_workers", "data.init_args.root", "save_every_")
 """What may be another when a run goes on, and is said if it is."""
 
-_UNSAID = ("resume", "config", "base", "runs_dir", "name")
+_UNSAID = ("resume", "config", "base", "runs_dir")
 
 
 def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
@@ -60,7 +61,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             print(f"{broken}; going on from {file.name}, the one before it", flush=True)
         return file, content
     if errors:
-        raise UserError("\n".join(errors))
+        raise UserError("\n".join([*errors, "there is no other state to go on from; start a new run without --resume"]))
     return None, {}
 
 
@@ -75,13 +76,7 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
     Raises:
         ConfigError: If the recipe or the data is another one; the message names every difference.
     """
-    forbidden, said = changes(folder, config)
-    if forbidden:
-        raise ConfigError(
-            f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
-            + "\n  ".join(forbidden)
-            + "\nleave these options out to go on, or start a new run without --resume"
-        )
+    said = require_same_recipe(folder, config)
     known = json.loads((folder / "data.json").read_text())
     for split in known:
         if known[split] != data.get(split):
@@ -93,6 +88,22 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
     said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
     for line in said:
         print(f"goes on with another {line}", flush=True)
+
+
+def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
+    """See that the recipe is that of a run; returns what may be another and is.
+
+    Raises:
+        ConfigError: If it is not; the message names every difference.
+    """
+    forbidden, allowed = changes(folder, config)
+    if forbidden:
+        raise ConfigError(
+            f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
+            + "\n  ".join(forbidden)
+            + "\nleave these options out to go on, or start a new run without --resume"
+        )
+    return allowed
 
 
 def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -136,7 +147,7 @@ def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: s
     line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "after_step": step, "command": command}
     with (folder / "resumes.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    print(f"goes on after step {step}" if step else "no checkpoint had been written yet: begins anew", flush=True)
+    print(f"goes on after step {step}" if step else "there is no checkpoint yet: begins anew", flush=True)
     return checkpoint
 
 
@@ -161,6 +172,8 @@ def best_score(state: dict[str, Any]) -> float | None:
 def cut_log(folder: Path, step: int) -> None:
     """Drop the lines of the steps after a checkpoint's, which will be logged again, and unfinished files."""
     path = folder / "metrics.jsonl"
+    if step and not path.exists():
+        print(f"warning: {path} is not there: the log begins at step {step}", file=sys.stderr, flush=True)
     if path.exists():
         kept = [line for line in read_log(folder) if (line["step"] or 0) < step]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))

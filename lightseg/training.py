@@ -65,6 +65,7 @@ def fit(args: list[str]) -> None:
     met = processes.meet(trainer, task)
     resumed = _resumed(cli, trainer, met)
     if resumed and (resumed / "metrics.json").exists():
+        resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))
         print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
         return
     with ExitStack() as stack:
@@ -180,6 +181,8 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
         foreseen = _foreseen(error, trainer)
         if foreseen is None:
             raise
+        if folder is not None and isinstance(foreseen, RunError):
+            foreseen = RunError(f"{foreseen}\nGo on with: python -m lightseg.fit --resume {folder}")
         raise foreseen from None
     finally:
         for logger in loggers:

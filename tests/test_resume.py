@@ -171,13 +171,45 @@ def test_resume__a_finished_run_stays_as_it_is(fit, recipe):
     assert "is finished" in outcome.out
     assert outcome.folder == folder
     assert (folder / "metrics.json").stat().st_mtime_ns == before
+    longer = fit("--resume", folder, "--trainer.max_epochs", "9")
+    assert longer.code == 2
+    assert "trainer.max_epochs: 2 -> 9" in longer.err
 
 
-def test_resume__no_run_folder(fit, tmp_path):
-    outcome = fit("--resume", tmp_path / "nothing")
+def test_resume__no_run_folder(fit, tmp_path, crashed):
+    for path, hint in (
+        (tmp_path / "nothing", "there is no such folder"),
+        (crashed.parent, f"did you mean {crashed}?"),
+        (crashed / "checkpoints/last.ckpt", f"did you mean {crashed}?"),
+    ):
+        outcome = fit("--resume", path)
+        assert outcome.code == 2
+        assert "no run folder" in outcome.err
+        assert hint in outcome.err
+        assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_resume__behind_the_runs_recipe_come_overlays(fit, crashing, crashed, whole):
+    # its own recipe once more, and another
+    outcome = fit("--resume", crashed, "--config", crashing, "--config", "configs/hardware/cpu.yaml")
     assert outcome.code == 2
-    assert "no run folder" in outcome.err
-    assert len(outcome.err.strip().splitlines()) == 1
+    assert "trainer.precision: None -> bf16-mixed" in outcome.err
+    assert fit("--config", crashing, "--resume", crashed).code == 0
+    assert_same(crashed, whole())
+
+
+def test_resume__an_empty_checkpoint_is_passed_over(fit, whole, crashed):
+    # as a machine leaves it that loses its power
+    (crashed / "checkpoints/last.ckpt").write_bytes(b"")
+    outcome = fit("--resume", crashed)
+    assert outcome.code == 0
+    assert "last.ckpt: damaged or not a checkpoint" in outcome.out
+    assert_same(crashed, whole())
+
+
+def test_resume__a_lost_log_is_said(fit, crashed):
+    (crashed / "metrics.jsonl").unlink()
+    assert "metrics.jsonl is not there: the log begins at step 6" in fit("--resume", crashed).err
 
 
 def test_locked__a_run_that_is_being_trained(tmp_path):
@@ -280,7 +312,7 @@ def test_resume__whatever_the_trainer_was_asked_for(fit, crashing, whole, monkey
 
 
 def test_resume__within_an_epoch_that_is_overfitted_is_refused(fit, crashing, monkeypatch):
-    monkeypatch.setenv("CRASH", "on_before_backward:4")
+    monkeypatch.setenv("CRASH", "on_before_backward:6")
     crashed = fit("--config", crashing, "--trainer.overfit_batches", "3")
     monkeypatch.delenv("CRASH")
     outcome = fit("--resume", crashed.folder)

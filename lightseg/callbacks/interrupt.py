@@ -67,7 +67,11 @@ class Interrupt(L.Callback):
         self.received = received
         if not self._training:
             raise KeyboardInterrupt
-        print("\nstopping before the next training step; once more stops at once", file=sys.stderr, flush=True)
+        print(
+            "\nstopping before the next step, after a validation that is running; once more ends it now",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _listen(self) -> None:
         # Lightning sets its own handlers after every earlier hook
