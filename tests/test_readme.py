@@ -25,5 +25,7 @@ def test_readme__links_and_recipes_exist():
     assert "@@" not in text
     for path in re.findall(r"(?:experiments|configs)/[\w/]+\.(?:yaml|md)", text):
         assert (ROOT / path).is_file(), path
-    for path in re.findall(r"\]\(([^)]+)\)", text):
-        assert (ROOT / path).is_file(), path
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, heading = link.partition("#")
+        assert (ROOT / path).is_file(), link
+        assert not heading or f"## {heading.replace('-', ' ')}" in (ROOT / path).read_text().lower(), link

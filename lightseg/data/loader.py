@@ -48,7 +48,7 @@ class Loader(DataLoader[Any]):
 
 
 class StepLoader(Loader):
-    """Training batches whose `counts` are those of the optimiser step: int64 `(256,)` made float, a mean per batch.
+    """Training batches whose `counts`, int64 `(256,)`, are those of all batches of their optimiser step.
 
     Attributes:
         batches_per_step: How many batches of this process make a step.
@@ -59,7 +59,7 @@ class StepLoader(Loader):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = super().__iter__()
         while step := list(islice(batches, self.batches_per_step)):
-            counts = torch.stack([batch["counts"] for batch in step]).float().mean(0)
+            counts = torch.stack([batch["counts"] for batch in step]).sum(0)
             for batch in step:
                 yield {**batch, "counts": counts}
 

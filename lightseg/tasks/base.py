@@ -157,14 +157,19 @@ class Task(L.LightningModule, ABC):
         trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
         if micro_batch == 0:
             self.step_loss = torch.zeros((), device=self.device)
-            counts = batch["counts"][: len(self.classes)] if "counts" in batch else None
-            self.step_counts = None if counts is None else trainer.strategy.reduce(counts, reduce_op="mean")
+            self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         loss = self.loss.in_training(self(batch["image"]), batch["target"], self.progress, self.step_counts)
         self.step_loss += loss.detach() / trainer.accumulate_grad_batches
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = trainer.strategy.reduce(self.step_loss, reduce_op="mean")
             self.log("train/loss", self.step_loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
+
+    def _mean_counts(self, batch: Batch) -> Tensor:
+        # whole numbers until now: in half precision Lightning rounds what a batch has of floats
+        counts = batch["counts"][: len(self.classes)].float() / self.trainer.accumulate_grad_batches
+        mean: Tensor = self.trainer.strategy.reduce(counts, reduce_op="mean")
+        return mean
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
         """Count what the net says about some validation images."""
