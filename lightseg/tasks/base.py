@@ -105,8 +105,7 @@ class Task(L.LightningModule, ABC):
         self.step_loss = torch.zeros(())
         """Mean training loss of the last optimiser step, over its batches and all processes."""
         self.step_counts: Tensor | None = None
-        """Pixels (or samples) of each class in the last optimiser step, float `(C,)`, a mean over its batches and all
-        processes; None where the loader does not count."""
+        """Pixels (or samples) of each class in the last step, float `(C,)`, a mean over its batches and processes."""
         self.recipe: dict[str, Any] = {}
         """Plain data that rebuilds this task without its run; written into every checkpoint."""
 
@@ -167,9 +166,8 @@ class Task(L.LightningModule, ABC):
 
     def _mean_counts(self, batch: Batch) -> Tensor:
         # whole numbers until now: in half precision Lightning rounds what a batch has of floats
-        counts = batch["counts"][: len(self.classes)].float() / self.trainer.accumulate_grad_batches
-        mean: Tensor = self.trainer.strategy.reduce(counts, reduce_op="mean")
-        return mean
+        mean: Tensor = self.trainer.strategy.reduce(batch["counts"][: len(self.classes)].float(), reduce_op="mean")
+        return mean / self.trainer.accumulate_grad_batches
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
         """Count what the net says about some validation images."""
@@ -273,9 +271,8 @@ class Task(L.LightningModule, ABC):
     @property
     def encoder_is_frozen(self) -> bool:
         """Whether the encoder is held at this point of the training."""
-        if not self.freeze_encoder or self._trainer is None or not self.trainer.training:
-            return False
-        return self.progress < self.freeze_encoder
+        training = self._trainer is not None and self.trainer.training
+        return training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
         """Keep the statistics of a frozen encoder from moving, and let it go when its time is over."""
