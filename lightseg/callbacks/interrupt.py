@@ -47,10 +47,12 @@ class Interrupt(L.Callback):
         """Stop here if one of the processes was asked to."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
+        # a signal may come while the processes agree, and is then answered at the next step
+        asked = self.received
         if trainer.world_size > 1:
-            received = torch.tensor(self.received, device=task.device)
-            self.received = int(trainer.strategy.reduce(received, reduce_op="max"))
-        if self.received:
+            asked = int(trainer.strategy.reduce(torch.tensor(asked, device=task.device), reduce_op="max"))
+        if asked:
+            self.received = asked
             raise Stop
 
     def restore(self) -> None:
