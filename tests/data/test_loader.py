@@ -1,3 +1,4 @@
+import albumentations as A
 import pytest
 import torch
 
@@ -18,6 +19,27 @@ def test_step_loader__tells_every_batch_what_its_step_holds():
         assert (counts == alone[first] + alone[first + 1]).all()
     # every pixel is there, the void ones included
     assert sum(float(counts.sum()) for counts in alone) == 8 * 16 * 16
+
+
+def two_epochs(monkeypatch, workers, persistent):
+    """Index, image and mask of every sample of two epochs, in order."""
+    data = Shapes(image_size=16, train_size=10, batch_size=2, num_workers=workers, train_transforms=[A.D4()])
+    options = {**data._workers(), "persistent_workers": persistent}
+    monkeypatch.setattr(data, "_workers", lambda: options)
+    loader = data.train_dataloader()
+    stream = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        stream += [(batch["index"].tolist(), batch["image"].tolist(), batch["target"].tolist()) for batch in loader]
+    return stream
+
+
+def test_stream__workers_may_stay_from_epoch_to_epoch_or_not(monkeypatch):
+    reference = two_epochs(monkeypatch, 0, False)
+    assert len(reference) == 10
+    assert reference[:5] != reference[5:]
+    assert two_epochs(monkeypatch, 2, True) == reference
+    assert two_epochs(monkeypatch, 2, False) == reference
 
 
 def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_module):
