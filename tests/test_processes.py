@@ -38,7 +38,12 @@ def whole(crashing, launch):
 
 def ended(process, code=0):
     """The run folder of a process that ends as expected."""
-    out, err = process.communicate(timeout=200)
+    try:
+        out, err = process.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        # every process of the group says where it hangs
+        os.killpg(process.pid, signal.SIGABRT)
+        out, err = process.communicate()
     assert process.returncode == code, err
     return Path(re.compile(r"^run: (.*)$", re.MULTILINE).search(out)[1])
 

@@ -27,6 +27,9 @@ In training also `"counts": (256,)`, the pixels (or samples) of each class, void
 
 _GLOBAL, _TRIALS = 6, 8
 
+# before it has any: a worker that is forked from a process with OpenCV's threads can wait for them without end
+cv2.setNumThreads(0)
+
 
 class Prepared(Dataset[dict[str, Any]]):
     """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index.
@@ -134,12 +137,11 @@ def default_workers(processes: int) -> int:
 
 
 def start_worker(_worker: int) -> None:
-    """Keep OpenCV and torch to one thread per worker: the workers are the parallelism."""
+    """Keep torch to one thread per worker, as OpenCV is: the workers are the parallelism."""
     # signals are the main process's to answer; a worker that dies of one would fail the step that is being finished
     os.setpgid(0, 0)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
