@@ -235,28 +235,14 @@ def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
 
     Raises:
         ConfigError: a name or a setting does not exist, a value is no number or out of its range, a coefficient is
-            negative or none is positive, or a loss cannot use weights.
+            negative, or none is positive.
     """
-    if weight is not None:
-        check_weightable(spec)
     terms = {name: _term(name, settings, weight) for name, settings in spec.items()}
     if not any(coefficient > 0 for coefficient, _ in terms.values()):
         raise ConfigError(
             f"the loss needs a term with a positive coefficient, such as {{ce: 1.0}}; there are {', '.join(LOSSES)}"
         )
     return WeightedSum(terms)
-
-
-def check_weightable(spec: LossSpec) -> None:
-    """Check that every loss of a recipe can use class weights.
-
-    Raises:
-        ConfigError: one cannot; the message names those that can.
-    """
-    able = [name for name, loss in LOSSES.items() if loss.weightable]
-    unable = ", ".join(name for name in spec if name in LOSSES and name not in able)
-    if unable:
-        raise ConfigError(f"{unable} cannot use class weights: remove class_weights, or use one of {', '.join(able)}")
 
 
 def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:

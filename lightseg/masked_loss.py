@@ -20,12 +20,10 @@ weighs every class that is present. So their scale does not matter, only their r
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
 
-from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
 
@@ -34,18 +32,12 @@ class MaskedLoss(nn.Module, ABC):
 
     Args:
         weight: class weights, float `(C,)`, or None; a buffer that stays out of the state dict.
-
-    Raises:
-        ConfigError: weights are given to a loss that cannot use them.
     """
 
-    weightable: ClassVar[bool] = True
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None) -> None:
         super().__init__()
-        if weight is not None and not self.weightable:
-            raise ConfigError(f"{type(self).__name__} cannot use class weights: remove them, or use a loss that can")
         self.register_buffer("weight", None if weight is None else weight.detach().float(), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightseg.data.base import ImageDataModule
 from lightseg.errors import ConfigError, require
 from lightseg.imbalance import Scheme, class_prior, class_weights, set_prior_bias
-from lightseg.losses import LossSpec, build_loss, check_weightable
+from lightseg.losses import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
 """The losses that look at every class alone: what is added to one logit is not taken from the others."""
@@ -121,8 +121,6 @@ class TaskLoss(nn.Module):
         return {"class_weights": self.weighting, "prior_bias": False}
 
     def _check(self) -> None:
-        if self.weighting is not None:
-            check_weightable(self.spec)
         require(
             0 <= self.weights_from < 1,
             f"model.class_weights_from: {self.weights_from} leaves class weights no part of the training; "

@@ -235,7 +235,7 @@ def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, 
     process = launch("--config", recipe(text + "\ntrainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert "a loading process died (signal: Killed) while it was at train/5.png" in err
+    assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/5\.png", err)
     assert "Traceback" not in err
 
 

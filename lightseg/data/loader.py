@@ -93,6 +93,8 @@ def obituary(error: RuntimeError, watched: Sequence[Watched]) -> str | None:
     if not found:
         return None
     dead = {int(process) for process in found[1].split(",")}
+    # torch knows the signal where its handler is faster than its look at the processes
+    signal = f" ({found[2]})" if found[2] else ""
     names = ", ".join(
         samples.prepared.dataset.name(sample)
         for samples in watched
@@ -100,6 +102,6 @@ def obituary(error: RuntimeError, watched: Sequence[Watched]) -> str | None:
         if process in dead
     )
     return (
-        f"a loading process died ({found[2] or 'without a word'}) while it was at {names or 'no file yet'}.\n"
+        f"a loading process died{signal} while it was at {names or 'no file yet'}.\n"
         "Where memory ran out (see `dmesg`, and `df /dev/shm`), set data.num_workers lower"
     )

@@ -70,7 +70,7 @@ def test_require_known_order__a_loader_of_ones_own_with_the_known_sampler():
     ("error", "said"),
     [
         ("DataLoader worker (pid 7) is killed by signal: Killed. ", "died (signal: Killed) while it was at train-3."),
-        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "died (without a word) while it was at train-3."),
+        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "died while it was at train-3."),
         ("DataLoader worker (pid 9) is killed by signal: Bus error. It is", "while it was at no file yet."),
     ],
 )
