@@ -55,6 +55,25 @@ def param_groups(net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: f
     return [groups[name] for name in sorted(groups)]
 
 
+def check_encoder_options(net: nn.Module, lr_factor: float, freeze: float) -> None:
+    """See that options for the encoder have one to act on.
+
+    Args:
+        net: The net; what pretrained weights fill is its `encoder`.
+        lr_factor: `model.encoder_lr_factor`.
+        freeze: `model.freeze_encoder`.
+
+    Raises:
+        ConfigError: If there is none, or the share is out of range.
+    """
+    require(0 <= freeze <= 1, f"model.freeze_encoder: {freeze} is not a share of the training, 0 to 1")
+    option = "freeze_encoder" if freeze else "encoder_lr_factor"
+    require(
+        getattr(net, "encoder", None) is not None or (not freeze and lr_factor == 1),
+        f"model.{option}: {type(net).__name__} has no encoder; leave the option out",
+    )
+
+
 def configure_optimizer(
     make_optimizer: Callable[[list[dict[str, Any]]], Optimizer],
     net: nn.Module,

@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lightseg import pictures
-from lightseg.data import ImageDataModule, Split
+from lightseg.data import ImageDataModule
 from lightseg.loggers import Wandb
 from lightseg.loggers.run_log import plain_number
+from lightseg.per_image import Evaluation
 from lightseg.run import write_json
-from lightseg.tasks import Task
+from lightseg.tasks import Stage, Task
+
+PROTOCOL = "whole images, scored at the size of their ground truth"
 
 EXAMPLES = {"segmentation": 4, "classification": 24}
 """How many images are shown, spread evenly over the split."""
@@ -33,12 +36,13 @@ def report(
         results: Every final number by name.
         loggers: The loggers of the run.
     """
-    split: Split = "test" if "test/score" in results else "val"
+    split: Stage = "test" if "test/score" in results else "val"
     tested = {name: value for name, value in results.items() if name.startswith("test/")}
     for logger in loggers if tested else []:
         logger.log_metrics(tested, step=int(results["train/steps"]))
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
+        _evaluation(task, data, name).write(folder)
     paths = _draw(folder, task, data, split, loggers)
     _print(task, which, results)
     print(*[f"picture: {path}" for path in paths], sep="\n")
@@ -48,7 +52,20 @@ def report(
     write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
 
 
-def _draw(folder: Path, task: Task, data: ImageDataModule, split: Split, loggers: list[Logger]) -> list[Path]:
+def _evaluation(task: Task, data: ImageDataModule, split: Stage) -> Evaluation:
+    dataset = data.dataset(split)
+    return Evaluation(
+        task.kind,
+        split,
+        data=dataset.fingerprint(),
+        protocol=PROTOCOL,
+        classes=task.classes,
+        images=[dataset.name(index) for index in range(len(dataset))],
+        rows=task.image_counts[split].numpy(),
+    )
+
+
+def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage, loggers: list[Logger]) -> list[Path]:
     """Draw what there is to see; returns the files."""
     images = folder / "images"
     curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", "confusion", "predictions"))
@@ -69,7 +86,7 @@ def _draw(folder: Path, task: Task, data: ImageDataModule, split: Split, loggers
 
 
 @torch.inference_mode()
-def predict_examples(task: Task, data: ImageDataModule, split: Split) -> list[pictures.Example]:
+def predict_examples(task: Task, data: ImageDataModule, split: Stage) -> list[pictures.Example]:
     """The same few images every time, with their predictions, at the size of their ground truth."""
     dataset, task = data.dataset(split), task.cpu().eval()
     wanted = EXAMPLES[task.kind]

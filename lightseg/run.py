@@ -87,19 +87,21 @@ def requeue() -> None:
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
 
 
-def describe(folder: Path, config: str, command: str, data: dict[str, Any]) -> None:
-    """Write what the run is before it starts: resolved config, command, environment, git state, data fingerprint.
+def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost: dict[str, Any]) -> None:
+    """Write what the run is before it starts: resolved config, command, environment, git state, data, cost.
 
     Args:
         folder: The run folder.
         config: The resolved config as YAML; it re-runs as is.
         command: The command line.
         data: The fingerprint of the data.
+        cost: What the net costs.
     """
     write_atomically(folder / "config.yaml", config)
     write_atomically(folder / "command.txt", command + "\n")
     write_json(folder / "env.json", environment())
     write_json(folder / "data.json", data)
+    write_json(folder / "model.json", cost)
     state, difference = _git()
     write_json(folder / "git.json", state)
     if difference:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import yaml
 from jsonargparse import Namespace
 from torch import Tensor
@@ -29,13 +30,14 @@ from lightseg.callbacks import (
 )
 from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
-from lightseg.data import ImageDataModule, Split
+from lightseg.cost import cost
+from lightseg.data import ImageDataModule
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report
-from lightseg.tasks import Task
+from lightseg.tasks import Stage, Task
 
 TOLERANCE = 1e-4
 """How far the re-loaded checkpoint's score may be from the logged one; kernels on a GPU need not repeat exactly."""
@@ -88,7 +90,8 @@ def fit(args: list[str]) -> None:
             results |= _score(trainer, tested, data, logged=best.best_model_score)
             if folder is not None:
                 # a net that has been shared with other processes is of no use to one alone
-                shown, shown.counts = checkpoint.load(chosen), tested.counts
+                shown = checkpoint.load(chosen)
+                shown.counts, shown.image_counts = tested.counts, tested.image_counts
                 report(folder, shown, chosen.stem, data, results, trainer.loggers)
 
 
@@ -111,50 +114,50 @@ def _open(
     """Check everything, then make the run folder, or the old one ready; returns it and the checkpoint to go on from."""
     if resumed:
         stack.enter_context(locked(resumed))
-    config, data = _check(cli), cli.datamodule
+    (config, spent), data = _check(cli), cli.datamodule
     command = shlex.join(["python", "-m", "lightseg.fit", *args])
     if resumed:
         folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
     else:
         folder, file = run.create(cli.config.runs_dir, cli.config.name), None
         stack.enter_context(locked(folder))
-        run.describe(folder, cli.resolved_config(), command, data.fingerprint())
+        run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
     for logger in trainer.loggers:
         if isinstance(logger, Wandb):
             logger.attach(folder)
             logger.log_config(config)
-    print(_summary(cli.config.model.init_args.optimizer, cli.model, folder))
+    print(_summary(cli.config.model.init_args.optimizer, cli.model, spent, folder))
     # for the processes that this one starts
     os.environ[processes.STARTED_WITH] = str(resumed or "")
     stack.callback(os.environ.pop, processes.STARTED_WITH)
     return folder, file
 
 
-def _check(cli: LightsegCLI) -> dict[str, Any]:
-    """See that data and net fit each other and can be loaded again; returns the resolved config."""
+def _check(cli: LightsegCLI) -> tuple[dict[str, Any], dict[str, Any]]:
+    """See that data and net fit each other and can be loaded again; returns the resolved config and the net's cost."""
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
     data.check_training()
     require_known_order(data.train_dataloader(), type(data).__name__)
     task.follow(data)
-    task.try_on(data.train_sample())
+    spent = cost(task, data.train_sample())
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
-    return config
+    return config, spent
 
 
-def _summary(optimizer: Namespace | None, task: Task, folder: Path) -> str:
+def _summary(optimizer: Namespace | None, task: Task, spent: dict[str, Any], folder: Path) -> str:
     """What is about to be trained: swapping a class keeps the options that both have, so show those that matter."""
-    parameters = sum(parameter.numel() for parameter in task.parameters())
     name, options = "AdamW", {}
     if optimizer is not None:
         name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
     shown = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     return (
-        f"{type(task.net).__name__}, {parameters / 1e6:.2f} M parameters; {', '.join([name, *shown])}; "
+        f"{type(task.net).__name__}, {spent['parameters'] / 1e6:.2f} M parameters, {spent['gflops']:.2f} GFLOPs for "
+        f"{'×'.join(map(str, spent['input']))}; {', '.join([name, *shown])}; "
         f"{type(task.schedule).__name__}; in {folder}"
     )
 
@@ -219,13 +222,13 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     loggers, trainer.loggers = trainer.loggers, []
     trainer.callbacks = [bar for bar in (trainer.progress_bar_callback,) if bar]  # type: ignore[attr-defined]
     results: dict[str, float] = {}
-    splits: list[tuple[Split, Any]] = [("val", trainer.validate), ("test", trainer.test)]
+    splits: list[tuple[Stage, Any]] = [("val", trainer.validate), ("test", trainer.test)]
     for split, evaluate in splits:
         if len(data.dataset(split)) and getattr(trainer, f"limit_{split}_batches") != 0:
             evaluate(task, datamodule=data, verbose=False)
             limit = getattr(trainer, f"limit_{split}_batches")
             if isinstance(limit, float) and limit == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
-                _require_all(task.counts[split], data, split)
+                _require_all(task.counts[split], task.image_counts[split], data, split)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}
             results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
@@ -239,8 +242,8 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     return results
 
 
-def _require_all(counts: Tensor, data: ImageDataModule, split: Split) -> None:
-    """See that every valid pixel (or sample) of a split was counted, and none of them twice.
+def _require_all(counts: Tensor, images: Tensor, data: ImageDataModule, split: Stage) -> None:
+    """See that every valid pixel (or sample) of a split was counted, and none of them twice; image by image, too.
 
     Raises:
         RunError: If not.
@@ -251,6 +254,12 @@ def _require_all(counts: Tensor, data: ImageDataModule, split: Split) -> None:
             f"{split} holds {there.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
             "classes: its score cannot be trusted. Has the data changed meanwhile?"
         )
+    table = torch.from_numpy(data.class_table(split).copy())
+    if (
+        not torch.equal(images[:, 3], table[images[:, 0], images[:, 1]])
+        or images[:, 2].sum() != counts.diagonal().sum()
+    ):
+        raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
 def _hush_lightning() -> None:

@@ -372,7 +372,7 @@ def lines(folder):
 def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(recipe, launch, own_module, tmp_path):
     own_module("evaluate", EVALUATE)
     folder = ended(launch("--config", recipe(SHARED), "--trainer.max_epochs", "1"))
-    matrices = []
+    matrices, images = [], []
     for devices in (1, 2, 3):
         command = [sys.executable, "-m", "evaluate", folder, str(devices)]
         done = subprocess.run(
@@ -384,8 +384,10 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
         )
         assert done.returncode == 0, done.stderr
         matrices.append(np.loadtxt(tmp_path / f"{devices}.csv", np.int64))
+        images.append((tmp_path / f"{devices}_images.csv").read_text())
     assert (matrices[0] == matrices[1]).all()
     assert (matrices[0] == matrices[2]).all()
+    assert images[0] == images[1] == images[2]
     data = Shapes(image_size=32, test_size=7, void_border=3)
     assert (matrices[0].sum(1) == data.class_counts("test")).all()
 
@@ -408,4 +410,5 @@ if __name__ == "__main__":
     trainer.test(task, data, verbose=False)
     if trainer.is_global_zero:
         np.savetxt(f"{devices}.csv", task.counts["test"].numpy(), "%d")
+        np.savetxt(f"{devices}_images.csv", task.image_counts["test"].numpy(), "%d")
 """

@@ -1,7 +1,7 @@
 """LightningModules, one per task; the network inside is a plain module."""
 
-from lightseg.tasks.base import Task
+from lightseg.tasks.base import Stage, Task
 from lightseg.tasks.classification import ClassificationTask
 from lightseg.tasks.segmentation import SegmentationTask
 
-__all__ = ["ClassificationTask", "SegmentationTask", "Task"]
+__all__ = ["ClassificationTask", "SegmentationTask", "Stage", "Task"]

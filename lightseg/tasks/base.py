@@ -18,7 +18,8 @@ from lightseg.imbalance import Scheme, last_bias
 from lightseg.labels import IGNORE
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
-from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
+from lightseg.optim import Schedule, WarmupCosine, check_encoder_options, configure_optimizer, make_scheduler
+from lightseg.per_image import PerImageCounts
 from lightseg.strategies import pass_as_often_as_others, shard
 from lightseg.task_loss import TaskLoss
 from lightseg.tasks.normalization import check_scale, to_list, to_tensor
@@ -86,7 +87,7 @@ class Task(L.LightningModule, ABC):
             last_bias(net, len(classes))
         self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
         self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
-        self._check_encoder_options()
+        check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
         check_scale(mean, std)
@@ -101,7 +102,11 @@ class Task(L.LightningModule, ABC):
             self.net.compile()
         self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
-        self.counts: dict[str, Tensor] = {}
+        self.per_image = PerImageCounts(len(classes))
+        self.counts: dict[Stage, Tensor] = {}
+        """The confusion matrix of each split, as it was scored last."""
+        self.image_counts: dict[Stage, Tensor] = {}
+        """`PerImageCounts.compute` of each split, when it was scored outside of training."""
         self.step_loss = torch.zeros(())
         """Mean training loss of the last optimiser step, over its batches and all processes."""
         self.step_counts: Tensor | None = None
@@ -139,17 +144,6 @@ class Task(L.LightningModule, ABC):
                 "its constructor must use the num_classes that it is given"
             )
         return logits
-
-    @torch.no_grad()
-    def try_on(self, batch: Batch) -> None:
-        """Run a batch through the net once, so that a net that does not fit the data is an error before training.
-
-        Raises:
-            ConfigError: If the net is of the other kind, or takes another image size or number of channels.
-        """
-        self.eval()
-        self(batch["image"])
-        self.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
@@ -193,6 +187,8 @@ class Task(L.LightningModule, ABC):
             target = batch["target"]
             logits = self.logits_at_target(batch)
             confusion.update(logits.argmax(1), target)
+            if self._is_scored:
+                self.per_image.update(logits.argmax(1), target, batch["index"])
             for one, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
                 mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
@@ -210,11 +206,19 @@ class Task(L.LightningModule, ABC):
         self.counts[stage] = confusion.compute().cpu()
         # Lightning resets only metrics that are logged themselves; without this, epochs would add up
         confusion.reset()
+        if self._is_scored:
+            self.image_counts[stage] = self.per_image.compute()
+            self.per_image.reset()
         self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
         for name, value in self.scores(self.counts[stage]).items():
             # the matrix is already the same on every rank; max over equal values keeps it exact and says so
             show = name == "score" and stage == "val"
             self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
+
+    @property
+    def _is_scored(self) -> bool:
+        """Whether an evaluation is for its own sake, and not a part of a training."""
+        return self._trainer is not None and self.trainer.state.fn != "fit"
 
     def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
         return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
@@ -255,13 +259,6 @@ class Task(L.LightningModule, ABC):
         optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, self.encoder_lr_factor)
         scheduler = make_scheduler(optimizer, self.schedule, int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _check_encoder_options(self) -> None:
-        if not 0 <= self.freeze_encoder <= 1:
-            raise ConfigError(f"model.freeze_encoder: {self.freeze_encoder} is not a share of the training, 0 to 1")
-        if self.encoder is None and (self.freeze_encoder or self.encoder_lr_factor != 1):
-            option = "freeze_encoder" if self.freeze_encoder else "encoder_lr_factor"
-            raise ConfigError(f"model.{option}: {type(self.net).__name__} has no encoder; leave the option out")
 
     @property
     def progress(self) -> float:

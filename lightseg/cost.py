@@ -1,0 +1,36 @@
+"""What a net costs: its parameters, and the operations of one image."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lightseg.data.batches import Batch
+from lightseg.tasks import Task
+
+
+@torch.no_grad()
+def cost(task: Task, batch: Batch) -> dict[str, Any]:
+    """Run a batch of one image through a task once and count; a net that does not fit the data is found so, too.
+
+    Args:
+        task: A task in training mode, in which it is left.
+        batch: One image, as training sees it.
+
+    Returns:
+        `parameters`; `gflops` of one forward pass, a multiplication and an addition being two operations; `input`, the
+        image's `[C, H, W]`.
+
+    Raises:
+        ConfigError: If the net is of the other kind, or takes another image size or number of channels.
+    """
+    task.eval()
+    # a compiled net would hide what it does
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        task(batch["image"])
+    task.train()
+    return {
+        "parameters": sum(parameter.numel() for parameter in task.parameters()),
+        "gflops": counter.get_total_flops() / 1e9,
+        "input": list(batch["image"].shape[1:]),
+    }

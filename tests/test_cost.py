@@ -1,0 +1,23 @@
+import torch
+from torch import nn
+
+from lightseg.cost import cost
+from lightseg.tasks import SegmentationTask
+
+
+def test_cost__of_one_convolution_by_hand():
+    net = nn.Conv2d(3, 2, 3, padding=1)
+    task = SegmentationTask(net, ["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
+    found = cost(task, {"image": torch.zeros(1, 3, 8, 10, dtype=torch.uint8)})
+    # 8 × 10 pixels, 2 outputs of 3 × 9 products each, which are also added up
+    assert found == {"parameters": 2 * 27 + 2, "gflops": 80 * 2 * 27 * 2 / 1e9, "input": [3, 8, 10]}
+    assert task.training
+
+
+def test_cost__of_a_compiled_net_is_the_same():
+    net = nn.Conv2d(3, 2, 1)
+    batch = {"image": torch.zeros(1, 3, 4, 4, dtype=torch.uint8)}
+    plain, compiled = (
+        SegmentationTask(net, ["a", "b"], mean=[0.5] * 3, std=[0.2] * 3, compile=on) for on in (False, True)
+    )
+    assert cost(plain, batch) == cost(compiled, batch)
