@@ -121,6 +121,9 @@ class LightsegCLI(LightningCLI):
         """The options of a run, and the facts of the data that task and net follow."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
         parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
+        parser.add_argument(
+            "--group", type=str | None, help="Group of the run; those of --seeds and --folds share one."
+        )
         parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
         parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
         parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")

@@ -20,7 +20,10 @@ import lightseg.tasks
 from lightseg.compose import LIBRARY, show
 from lightseg.errors import did_you_mean
 
-_OPTIONS = ["config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "print_config", "base"]
+_OPTIONS = [
+    *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
+    *("resume", "seeds", "folds", "save_every_n_steps", "save_every_minutes"),
+]
 
 _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
     "net": lambda: _subclasses(lightseg.nets.Net),

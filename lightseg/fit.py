@@ -1,6 +1,7 @@
 """Train a recipe, then load the best checkpoint again, score it on val and test it once.
 
 usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value]...
+       python -m lightseg.fit --config RECIPE --seeds 0,1,2 [--folds 5] [--key value]...
        python -m lightseg.fit --resume RUN
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
@@ -12,6 +13,12 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --data.num_workers N     loading processes
   --trainer.max_epochs N   any option of Lightning's Trainer: devices, strategy, precision, accumulate_grad_batches, ...
   --seed_everything N      seed of the run (0)
+  --seeds 0,1,2            a run for each of these seeds, one after another, then the table that compares them
+  --folds K                a run for each fold of a cross-validation: train and val are pooled and dealt into K parts
+                           that are alike in their classes (samples of one group, such as MaskFolder's `group`, stay
+                           together); part k is val of run k, the other parts train; test stays test. With --seeds:
+                           every fold at every seed
+  --group NAME             group of the run; runs of --seeds and --folds share one (the experiment's name and a stamp)
   --runs_dir DIR           where run folders are made (runs)
   --name NAME              name of the experiment (the recipe's)
   --resume RUN             go on with a run that was killed or stopped, as if it had not been
@@ -22,17 +29,15 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`. Exit codes: 0 done, 1 failed in the run, 2 bad input,
-128 + signal if stopped by one (130 for Ctrl-C).
+The last line printed is `run: PATH`; with --seeds or --folds the table comes last, and a run that fails ends the
+series. Exit codes: 0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import json
 import sys
-from itertools import pairwise
-from pathlib import Path
 
+from lightseg.arguments import run_folder, values
 from lightseg.compose import chain
-from lightseg.errors import UserError
 from lightseg.main import guarded
 
 
@@ -53,8 +58,14 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _fit(args: list[str]) -> None:
+    # the last word, too, is an option, whose value is missing
+    if values([*args, ""], "--seeds", "--folds"):
+        from lightseg.repeats import repeat
+
+        repeat(args)
+        return
     args = _resumed(args)
-    for name in _config_files(args):
+    for name in values(args, "-c", "--config"):
         # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
         sys.path.append(str(chain(name)[-1].parent))
     from lightseg.training import fit
@@ -68,31 +79,13 @@ def _resumed(args: list[str]) -> list[str]:
     Raises:
         UserError: If what is to go on is no run folder.
     """
-    runs = _values(args, "--resume")
-    if runs and not (Path(runs[-1]) / "config.yaml").is_file():
-        raise UserError(f"--resume {runs[-1]}: no run folder, which has a config.yaml{_nearby(Path(runs[-1]))}")
-    if runs:
-        environment = Path(runs[-1]) / "env.json"
-        sys.path += json.loads(environment.read_text()).get("import_path", []) if environment.is_file() else []
-        return ["--config", str(Path(runs[-1]) / "config.yaml"), *args]
-    return args
-
-
-def _nearby(path: Path) -> str:
-    """The run folder that may have been meant: the newest one below, or the one that a file is in."""
-    below = sorted(config.parent for config in path.glob("*/config.yaml"))
-    above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
-    near = [*below[-1:], *above[:1]]
-    return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such folder"
-
-
-def _config_files(args: list[str]) -> list[str]:
-    return _values(args, "-c") + _values(args, "--config")
-
-
-def _values(args: list[str], option: str) -> list[str]:
-    following = [value for name, value in pairwise(args) if name == option]
-    return following + [arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")]
+    runs = values(args, "--resume")
+    if not runs:
+        return args
+    folder = run_folder(runs[-1], "--resume")
+    environment = folder / "env.json"
+    sys.path += json.loads(environment.read_text()).get("import_path", []) if environment.is_file() else []
+    return ["--config", str(folder / "config.yaml"), *args]
 
 
 if __name__ == "__main__":

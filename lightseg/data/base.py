@@ -21,8 +21,8 @@ from lightseg.data.batches import (
     stack_training,
     start_worker,
 )
-from lightseg.data.cache import cached_array
-from lightseg.data.dataset import Counts, ImageDataset
+from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset
+from lightseg.data.folds import as_fold, split_by_fold
 from lightseg.data.loader import Loader, StepLoader, Watched
 from lightseg.data.order import EpochSampler, Position, ShardSampler
 from lightseg.data.palette import default_palette
@@ -56,14 +56,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
         rare_transforms: Albumentations transforms of the samples that hold a rare class, before `train_transforms`.
         train_transforms: Albumentations transforms, applied to image and mask together.
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
+        folds: Pool `train` and `val` and deal them into this many folds; `test` stays as it is.
+        fold: Which fold is `val`, from 0 on; the others are `train`.
 
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
+        split_seed: Seed of the folds, of which all runs share one.
         watched: The samples of every loader that was made, with what its processes are at.
     """
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
     in_channels: int = 3
+    split_seed: int = 0
 
     def __init__(
         self,
@@ -77,6 +81,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         rare_transforms: list[Transform] | None = None,
         train_transforms: list[Transform] | None = None,
         eval_transforms: list[Transform] | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -88,6 +94,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.watched: list[Watched] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
+        self._fold = as_fold(folds, fold)
         self._datasets: dict[Split, ImageDataset] = {}
 
     # ---- what a subclass gives -------------------------------------------------------------------------------------
@@ -110,6 +117,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """One RGB colour per class, for pictures."""
         return default_palette(len(self.classes))
 
+    def groups(self, names: Sequence[str]) -> Sequence[str]:
+        """Group (sequence, patient, …) of each sample, by the samples' names; folds never split a group."""
+        return names
+
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
         """Mean and standard deviation per channel on the 0..1 scale; ImageNet's unless a subclass knows better."""
         if self.in_channels == len(IMAGENET_MEAN):
@@ -126,14 +137,16 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def dataset(self, split: Split) -> ImageDataset:
         """The samples of one split, made once."""
         if split not in self._datasets:
-            made = self.make_dataset(split)
-            if not isinstance(made, ImageDataset):
-                raise ConfigError(
-                    f"{type(self).__name__}.make_dataset gave a {type(made).__name__}; it must give a "
-                    "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
-                )
-            self._datasets[split] = made
+            if self._fold is None or split == "test":
+                self._datasets[split] = self._make(split)
+            else:
+                parts = [self._make("train"), self._make("val")]
+                train, val = split_by_fold(parts, self.num_classes, self.groups, self._fold, self.split_seed)
+                self._datasets |= {"train": train, "val": val}
         return self._datasets[split]
+
+    def _make(self, split: Split) -> ImageDataset:
+        return require_dataset(self.make_dataset(split), f"{type(self).__name__}.make_dataset")
 
     def class_counts(self, split: Split = "train") -> Counts:
         """Pixels (or samples) per class of a split, `(num_classes,)` int64."""
@@ -148,9 +161,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def class_table(self, split: Split = "train") -> Counts:
         """`ImageDataset.class_table` of a split; read once, then cached on this machine. Not to be written to."""
-        dataset = self.dataset(split)
-        key = f"class-table-{dataset.cache_key()}-{self.num_classes}"
-        return cached_array(key, lambda: dataset.class_table(self.num_classes))
+        return cached_class_table(self.dataset(split), self.num_classes)
 
     def draw_weights(self) -> npt.NDArray[np.float64] | None:
         """Share of the draws of each training sample, `(N,)`, as `sampling` says; None: each is drawn once.

@@ -1,6 +1,7 @@
 """CamVid: street scenes seen from a car, 11 classes."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lightseg.data.base import ImageDataModule, Split
@@ -52,6 +53,10 @@ class CamVid(ImageDataModule):
     def palette(self) -> list[tuple[int, int, int]]:
         """SegNet's colours."""
         return list(_COLORS.values())
+
+    def groups(self, names: Sequence[str]) -> Sequence[str]:
+        """The drive that each frame is of: `0016E5` of `0016E5_07959.png`; there are three in `train` and `val`."""
+        return [PurePosixPath(name).stem.partition("_")[0] for name in names]
 
     def make_dataset(self, split: Split) -> MaskFiles:
         """The frames of one split.

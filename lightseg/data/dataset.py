@@ -1,12 +1,15 @@
 """What every dataset gives: samples as they are on disk, their names, and what they hold."""
 
+import hashlib
 from abc import ABC, abstractmethod
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
+from lightseg.data.cache import cached_array
 from lightseg.data.transforms import Array
+from lightseg.errors import ConfigError
 
 Counts = npt.NDArray[np.int64]
 
@@ -52,3 +55,51 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         for index, row in enumerate(table):
             row[:] = np.bincount(np.ravel(self[index][1]), minlength=num_classes)[:num_classes]
         return table
+
+    def subset(self, indices: npt.NDArray[np.intp]) -> "ImageDataset":
+        """Some of the samples; their fingerprint changes with the content of all, unless a dataset knows better."""
+        return _Subset(self, indices)
+
+
+def require_dataset(made: object, maker: str) -> ImageDataset:
+    """See that what a user's code has made is a dataset; `maker` names that code.
+
+    Raises:
+        ConfigError: If not.
+    """
+    if not isinstance(made, ImageDataset):
+        raise ConfigError(
+            f"{maker} gave a {type(made).__name__}; it must give a "
+            "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
+        )
+    return made
+
+
+def cached_class_table(dataset: ImageDataset, num_classes: int) -> Counts:
+    """`ImageDataset.class_table`, read once, then cached on this machine. Not to be written to."""
+    key = f"class-table-{dataset.cache_key()}-{num_classes}"
+    return cached_array(key, lambda: dataset.class_table(num_classes))
+
+
+class _Subset(ImageDataset):
+    def __init__(self, whole: ImageDataset, indices: npt.NDArray[np.intp]) -> None:
+        self._whole, self._indices = whole, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
+        return self._whole[int(self._indices[index])]
+
+    def name(self, index: int) -> str:
+        return self._whole.name(int(self._indices[index]))
+
+    def fingerprint(self) -> str:
+        return self._hash(self._whole.fingerprint())
+
+    def cache_key(self) -> str:
+        return self._hash(self._whole.cache_key())
+
+    def _hash(self, whole: str) -> str:
+        names = (self.name(index) for index in range(len(self)))
+        return hashlib.sha256("\0".join([whole, *names]).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """A segmentation dataset of image files and mask files."""
 
+import copy
 import hashlib
 import os
 from collections import Counter
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lightseg.data.base import Counts, ImageDataset
 from lightseg.data.folders import Pair
@@ -90,6 +92,12 @@ class MaskFiles(ImageDataset):
             raise self._summary(broken)
         self.label_map.check_totals(str(self.root), totals)
         return table
+
+    def subset(self, indices: npt.NDArray[np.intp]) -> "MaskFiles":
+        """Some of the samples."""
+        some = copy.copy(self)
+        some._images, some._masks = self._images[indices], self._masks[indices]
+        return some
 
     def _count_one(self, index: int) -> Counts | DataError:
         try:

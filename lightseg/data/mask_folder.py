@@ -85,7 +85,7 @@ class MaskFolder(ImageDataModule):
         self.label_map, self.in_channels = LabelMap(classes, values, colors, ignore), channels
         self._colors = {name: rgb(some)[0] for name, some in (colors or {}).items()}
         self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
-        self._lists, self._group, self._split_seed = splits, group, split_seed
+        self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
         self._pairs: Pairs | None = None
 
@@ -110,17 +110,21 @@ class MaskFolder(ImageDataModule):
             self._pairs = self._find()
         return MaskFiles(self.root, self._pairs[split], self.label_map, self.in_channels)
 
+    def groups(self, names: Sequence[str]) -> Sequence[str]:
+        """What `group` finds in the names, which are the images' paths; without it every sample is alone."""
+        return names if self._group is None else groups_of(names, self._group)
+
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
         """ImageNet's mean and deviation for 8-bit colour, else measured over up to 200 training images.
 
         Raises:
             DataError: If an image cannot be read.
         """
-        train = self.make_dataset("train")
-        if self.in_channels == 3 and train.image(0).dtype == np.uint8:
+        train = self.dataset("train")
+        if self.in_channels == 3 and train[0][0].dtype == np.uint8:
             return super().pixel_stats()
         picked = np.unique(np.linspace(0, len(train) - 1, min(len(train), _STATS_IMAGES)).astype(int)).tolist()
-        mean, std = cached(f"stats-{train.cache_key()}", lambda: measure(train.image(index) for index in picked))
+        mean, std = cached(f"stats-{train.cache_key()}", lambda: measure(train[index][0] for index in picked))
         return mean, std
 
     def _find(self) -> Pairs:
@@ -140,8 +144,12 @@ class MaskFolder(ImageDataModule):
             )
         pairs = self._pair(images, masks)
         if self._lists is None:
-            return fraction_split(pairs, self._fractions, self._split_seed, groups_of(pairs, self._group))
+            return fraction_split(pairs, self._fractions, self.split_seed, self._groups(pairs))
         return self._without_leaks(list_split(root, pairs, self._lists), pairs)
+
+    def _groups(self, pairs: Sequence[Pair]) -> Sequence[str]:
+        # what is drawn at random are names without extension
+        return [pair.name for pair in pairs] if self._group is None else self.groups([pair.image for pair in pairs])
 
     def _pair(self, images: str, masks: str) -> list[Pair]:
         return find_pairs(Path(self.root), images, masks, *self._suffixes)
@@ -149,15 +157,15 @@ class MaskFolder(ImageDataModule):
     def _complete(self, found: Pairs) -> Pairs:
         """Take `val` out of `train` where it has no folder of its own."""
         if not found["val"]:
-            groups = groups_of(found["train"], self._group)
+            groups = self._groups(found["train"])
             fractions: dict[Split, float] = {"val": self._fractions["val"]}
-            test, found = found["test"], fraction_split(found["train"], fractions, self._split_seed, groups)
+            test, found = found["test"], fraction_split(found["train"], fractions, self.split_seed, groups)
             found["test"] = test
         return self._without_leaks(found, [pair for split in SPLITS for pair in found[split]])
 
     def _without_leaks(self, found: Pairs, pairs: list[Pair]) -> Pairs:
         if self._group is not None:
-            require_disjoint(Path(self.root), found, groups_of(pairs, self._group), pairs)
+            require_disjoint(Path(self.root), found, self._groups(pairs), pairs)
         return found
 
 

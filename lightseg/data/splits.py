@@ -84,15 +84,13 @@ def list_split(root: Path, pairs: Sequence[Pair], lists: Mapping[Split, str]) ->
     return result
 
 
-def groups_of(pairs: Sequence[Pair], pattern: str | None) -> list[str]:
+def groups_of(images: Sequence[str], pattern: str) -> list[str]:
     """Group of each sample: what the first group of a regular expression finds in its image's path.
 
     Raises:
         ConfigError: If the expression is invalid or has no group in parentheses.
         DataError: If it does not match a path.
     """
-    if pattern is None:
-        return [pair.name for pair in pairs]
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -101,11 +99,11 @@ def groups_of(pairs: Sequence[Pair], pattern: str | None) -> list[str]:
         raise ConfigError(
             f"data.group: {pattern!r} needs parentheses around the name of the group, such as '(.*)_\\d+'"
         )
-    found = [expression.search(pair.image) for pair in pairs]
-    unmatched = [pair.image for pair, match in zip(pairs, found, strict=True) if match is None]
+    found = [expression.search(image) for image in images]
+    unmatched = [image for image, match in zip(images, found, strict=True) if match is None]
     if unmatched:
         raise DataError(
-            f"data.group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(pairs)} images)"
+            f"data.group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(images)} images)"
         )
     return [str(match.group(1)) for match in found if match]
 

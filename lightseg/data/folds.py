@@ -1,0 +1,183 @@
+"""Cross-validation: samples dealt into folds that are alike in their classes, whole groups at a time."""
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.dataset import Counts, ImageDataset, cached_class_table
+from lightseg.data.transforms import Array
+from lightseg.errors import ConfigError, DataError, require
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation: which one, counted from 0, of how many."""
+
+    index: int
+    count: int
+
+
+def as_fold(folds: int | None, fold: int | None) -> Fold | None:
+    """The options `folds` and `fold`, checked; None if neither is given.
+
+    Raises:
+        ConfigError: If they do not fit each other.
+    """
+    require(folds is None or folds >= 2, f"data.folds: {folds} will not do; give 2 or more")
+    if folds is None and fold is None:
+        return None
+    if folds is None or fold is None:
+        raise ConfigError(
+            "data.folds, data.fold: one needs the other: how many folds there are, and which one is val; "
+            "`--folds K` on the command line runs all of them"
+        )
+    require(0 <= fold < folds, f"data.fold: {fold} is none of the {folds} folds; give 0 to {folds - 1}")
+    return Fold(fold, folds)
+
+
+def split_by_fold(
+    parts: Sequence[ImageDataset],
+    num_classes: int,
+    groups: Callable[[Sequence[str]], Sequence[str]],
+    fold: Fold,
+    seed: int,
+) -> tuple[ImageDataset, ImageDataset]:
+    """Pool datasets and deal their samples into folds; see `stratified_folds`.
+
+    Args:
+        parts: The datasets.
+        num_classes: C.
+        groups: Gives the group of each sample by its name.
+        fold: The fold that is validated on.
+        seed: Another seed gives other folds.
+
+    Returns:
+        The samples to train on, and those to validate on.
+
+    Raises:
+        ConfigError: If there are fewer groups than folds.
+        DataError: If two samples have one name.
+    """
+    names = [part.name(index) for part in parts for index in range(len(part))]
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise DataError(
+            f"data.folds: two samples of train and val are both called {twice}; give them names of their own"
+        )
+    tables = [cached_class_table(part, num_classes) for part in parts]
+    fold_of = stratified_folds(np.concatenate(tables), groups(names), fold.count, seed)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    train, val = (
+        [np.flatnonzero(own) for own in np.split(chosen, ends)]
+        for chosen in (fold_of != fold.index, fold_of == fold.index)
+    )
+    return _pool(parts, tables, train), _pool(parts, tables, val)
+
+
+def stratified_folds(table: Counts, groups: Sequence[str], folds: int, seed: int) -> Indices:
+    """Deal samples out so that every class occurs in as many samples of each fold as of the others, or nearly.
+
+    Class by class, the rarest first, its samples go to the fold that lacks most of it, then to the one that lacks most
+    samples. Groups take the place of samples, the largest first; chance is left where they are equal, and hashes the
+    groups' names, so that neither the order of the samples nor the machine matters.
+
+    Args:
+        table: Pixels (or samples) of each class in each sample, `(N, C)`.
+        groups: Group of each sample; samples of one group stay together.
+        folds: Number of folds, K.
+        seed: Another seed gives other folds.
+
+    Returns:
+        The fold of each sample, `(N,)`, in [0, K); none of them is empty.
+
+    Raises:
+        ConfigError: If there are fewer groups than folds.
+
+    Source: Sechidis, Tsoumakas & Vlahavas 2011, "On the stratification of multi-label data", algorithm 1; there of
+    single samples.
+    """
+    ids = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest())
+    what = "samples" if len(ids) == len(groups) else "groups, which stay together,"
+    require(len(ids) >= folds, f"data.folds: {len(ids)} {what} cannot fill {folds} folds; give {len(ids)} or less")
+    number = {group: index for index, group in enumerate(ids)}
+    member = np.array([number[group] for group in groups])
+    # samples that hold a class, and in the last column all samples, of each group
+    holds = np.zeros((len(ids), table.shape[1] + 1), np.int64)
+    np.add.at(holds, member, np.column_stack([table > 0, np.ones(len(table), np.int64)]))
+    fold_of: Indices = _deal(holds, folds)[member]
+    return fold_of
+
+
+def _deal(holds: Counts, folds: int) -> Indices:
+    """The fold of each group, given in the order of chance, with the samples that hold a class and all samples."""
+    # times the number of folds, so that they are whole numbers
+    lacking = np.tile(holds.sum(0), (folds, 1))
+    fold_of = np.full(len(holds), -1)
+    while (fold_of < 0).any():
+        left = holds[fold_of < 0].sum(0)
+        # the last column is the rarest only when no class is left, and its samples are void
+        label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        waiting = np.flatnonzero((fold_of < 0) & (holds[:, label] > 0))
+        for group in waiting[np.argsort(-holds[waiting, label], kind="stable")]:
+            fold = max(range(folds), key=lambda k: (lacking[k, label], lacking[k, -1], -k))
+            fold_of[group] = fold
+            lacking[fold] -= folds * holds[group]
+    return fold_of
+
+
+def _pool(parts: Sequence[ImageDataset], tables: Sequence[Counts], chosen: Sequence[Indices]) -> ImageDataset:
+    table = np.concatenate([table[own] for table, own in zip(tables, chosen, strict=True)])
+    return _Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
+
+
+class _Pooled(ImageDataset):
+    """Samples of several datasets as one.
+
+    Args:
+        parts: The datasets.
+        table: `class_table` of all of them, `(N, C)`, which has been read already.
+    """
+
+    def __init__(self, parts: Sequence[ImageDataset], table: Counts) -> None:
+        self._parts, self._table = list(parts), table
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
+        part, local = self._at(index)
+        return part[local]
+
+    def name(self, index: int) -> str:
+        """The name of the sample in its own dataset."""
+        part, local = self._at(index)
+        return part.name(local)
+
+    def fingerprint(self) -> str:
+        """A hash of the parts' fingerprints."""
+        return _hash(part.fingerprint() for part in self._parts)
+
+    def cache_key(self) -> str:
+        """A hash of the parts' keys."""
+        return _hash(part.cache_key() for part in self._parts)
+
+    def class_table(self, num_classes: int) -> Counts:  # noqa: ARG002
+        """The table that was given."""
+        return self._table
+
+    def _at(self, index: int) -> tuple[ImageDataset, int]:
+        part = bisect_right(self._ends, index)
+        return self._parts[part], index - (self._ends[part - 1] if part else 0)
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -1,0 +1,218 @@
+"""Several runs of one command; where it is about the series alone, the runs are played by a script."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from lightseg.errors import ConfigError
+from lightseg.fit import main
+from lightseg.per_image import Evaluation
+from lightseg.repeats import RepeatError, repeat
+
+PYTHON = sys.executable
+
+PLAYER = """#!{python}
+import argparse, os, pathlib, signal, sys, time
+
+parser = argparse.ArgumentParser()
+for name in ("seed_everything", "group", "runs_dir", "name", "data.folds", "data.fold", "config"):
+    parser.add_argument("--" + name)
+args = parser.parse_args(sys.argv[3:])
+folder = pathlib.Path(args.runs_dir, args.name, f"{{time.time_ns()}}")
+folder.mkdir(parents=True)
+(folder / "config.yaml").write_text(f"group: {{args.group}}\\nseed_everything: {{args.seed_everything}}\\n")
+(folder / "command.txt").write_text(" ".join(sys.argv[1:]))
+if os.environ.get("WAIT"):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    (folder / "ready").touch()
+    time.sleep(120)
+if args.seed_everything == os.environ.get("FAILS"):
+    sys.exit(int(os.environ["CODE"]))
+(folder / "metrics.json").write_text("{{}}")
+"""
+
+
+@pytest.fixture
+def played(tmp_path, monkeypatch):
+    """Let a script play the runs; returns the options of the command."""
+    player = tmp_path / "player"
+    player.write_text(PLAYER.format(python=sys.executable))
+    player.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(player))
+    return ["--runs_dir", str(tmp_path / "runs"), "--name", "played"]
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """What is handed to the comparison, which is not made."""
+    from lightseg import compare
+
+    handed = []
+    monkeypatch.setattr(compare, "main", lambda args: handed.append(args) or 0)
+    return handed
+
+
+def runs(tmp_path):
+    """The run folders, and the command of each, in their order."""
+    folders = sorted((tmp_path / "runs").glob("*/*"))
+    return folders, [(folder / "command.txt").read_text() for folder in folders]
+
+
+def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared, recipe, tmp_path):
+    config = recipe()
+    repeat([*played, "--seeds", "0,7", "--config", str(config)])
+    folders, commands = runs(tmp_path)
+    groups = {yaml.safe_load((folder / "config.yaml").read_text())["group"] for folder in folders}
+    assert len(groups) == 1
+    (group,) = groups
+    assert group.startswith("played-")
+    options = " ".join(played)
+    assert commands == [
+        f"-m lightseg.fit {options} --config {config} --seed_everything {seed} --group {group}" for seed in (0, 7)
+    ]
+    assert compared == [[str(folder) for folder in folders]]
+
+
+def test_repeat__finds_the_runs_where_the_recipe_puts_them(played, compared, recipe, tmp_path):
+    overlay = recipe(f"{{runs_dir: {tmp_path / 'runs'}, group: night}}", "overlay.yaml")
+    # the script knows no recipes
+    repeat(["--config", str(recipe("name: other")), "--config", str(overlay), *played, "--seeds", "0"])
+    assert compared == [[str(folder) for folder in runs(tmp_path)[0]]]
+    assert runs(tmp_path)[1][0].endswith("--seed_everything 0 --group night")
+
+
+def test_repeat__every_fold_at_every_seed(played, compared, tmp_path):
+    repeat([*played, "--folds=2", "--seeds=1,2", "--group", "g"])
+    ends = [command.partition("--seed_everything ")[2] for command in runs(tmp_path)[1]]
+    folds = [f"{seed} --data.folds 2 --data.fold {fold} --group g" for seed in (1, 2) for fold in (0, 1)]
+    assert ends == folds
+
+
+def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, compared, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAILS", "1")
+    monkeypatch.setenv("CODE", "7")
+    with pytest.raises(RepeatError) as raised:
+        repeat([*played, "--seeds", "0,1,2", "--group", "g"])
+    assert raised.value.exit_code == 7
+    first, failed = runs(tmp_path)[0]
+    assert str(raised.value).splitlines() == [
+        "a run ended with exit code 7; finished:",
+        f"  {first}",
+        "still to do:",
+        f"  python -m lightseg.fit --resume {failed}",
+        f"  python -m lightseg.fit {' '.join(played)} --seed_everything 2 --group g",
+    ]
+    assert compared == []
+
+
+def test_repeat__a_comparison_that_fails_is_said(played, compared, monkeypatch):
+    from lightseg import compare
+
+    monkeypatch.setattr(compare, "main", lambda _: 2)
+    with pytest.raises(RepeatError, match="the runs are finished, but could not be compared") as raised:
+        repeat([*played, "--seeds", "0"])
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "0,x"], "--seeds: 0,x: give whole numbers from 0 on, each once, such as 0,1,2"),
+        (["--seeds", "1,2,1"], "each once"),
+        (["--seeds", "-1"], "from 0 on"),
+        (["--seeds", "0,"], "such as 0,1,2"),
+        (["--seeds"], "--seeds: expected one argument"),
+        (["--seeds", "0", "--seed_everything", "1"], "give --seeds or --seed_everything, not both"),
+        (["--seeds", "0", "--resume", "runs/a"], "--resume goes on with one run"),
+        (["--folds", "1"], "--folds: 1: give a number of folds from 2 on"),
+        (["--folds", "many"], "from 2 on"),
+        (["--folds", "5", "--data.fold", "1"], "give --folds or --data.fold, not both"),
+        (["--folds", "5", "--data.init_args.folds=3"], "give --folds or --data.fold, not both"),
+    ],
+)
+def test_repeat__bad_options(capfd, words, message):
+    assert main(words) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("variable", "launcher"), [("WORLD_SIZE", "torchrun"), ("SLURM_NTASKS", "SLURM")])
+def test_repeat__is_refused_under_several_processes(played, monkeypatch, tmp_path, variable, launcher):
+    monkeypatch.setenv(variable, "2")
+    with pytest.raises(ConfigError, match=f"{launcher} has started 2 processes.*a job of its own"):
+        repeat([*played, "--seeds", "0,1"])
+    monkeypatch.setenv(variable, "1")
+    assert runs(tmp_path)[0] == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_repeat__a_signal_reaches_the_run_and_ends_the_series(played, tmp_path, sent):
+    code = f"import sys; sys.executable = {str(tmp_path / 'player')!r}; from lightseg.fit import main; sys.exit(main())"
+    environment = {**os.environ, "WAIT": "1"}
+    parent = subprocess.Popen(
+        [PYTHON, "-c", code, *played, "--seeds", "0,1", "--group", "g"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 100
+        while not (ready := list((tmp_path / "runs").glob("*/*/ready"))) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ready, parent.poll()
+        parent.send_signal(sent)
+        _, err = parent.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
+    assert parent.returncode == 128 + sent
+    assert f"lightseg: error: a run was stopped by {sent.name}; finished:\n  none\nstill to do:" in err
+    assert "--seed_everything 1" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert len(runs(tmp_path)[0]) == 1
+
+
+# ---- real runs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
+    done = launch("--config", recipe(), "--trainer.max_epochs", "1", "--folds", "2", "--seeds", "3")
+    out, err = done.communicate(timeout=280)
+    assert done.returncode == 0, err
+    folders = sorted((tmp_path / "runs/tiny").iterdir())
+    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
+    told = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
+    assert told == [(3, 0), (3, 1)]
+    assert len({config["group"] for config in configs}) == 1
+    first, second = (Evaluation.read(folder, "val").images for folder in folders)
+    assert len(set(first + second)) == len(first) + len(second) == 12 + 5
+    # the table comes last, behind the last line of the last run
+    assert "mIoU" in out.partition(f"run: {folders[-1]}\n")[2]
+
+
+@pytest.mark.slow
+def test_repeat__a_real_run_is_stopped_in_order(launch, recipe, tmp_path):
+    started = launch("--config", recipe(), "--trainer.max_epochs", "5000", "--seeds", "0,1")
+    until = time.monotonic() + 200
+    while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < until:
+        assert started.poll() is None
+        time.sleep(0.1)
+    started.send_signal(signal.SIGTERM)
+    _, err = started.communicate(timeout=90)
+    assert started.returncode == 128 + signal.SIGTERM
+    (folder,) = (tmp_path / "runs/tiny").iterdir()
+    assert "lightseg: stopped by SIGTERM; go on with" in err
+    assert f"  python -m lightseg.fit --resume {folder}\n  python -m lightseg.fit --config" in err
+    assert "Traceback" not in err
