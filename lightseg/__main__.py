@@ -5,7 +5,13 @@ import sys
 
 from lightseg.errors import did_you_mean
 
-VERBS = {"fit": "train a recipe, then load the best checkpoint again, score it and test it"}
+VERBS = {
+    "fit": "train a recipe, then load the best checkpoint again, score it and test it",
+    "compare": "finished runs side by side, and whether their difference is more than chance",
+    "diff": "what differs between two runs, and whether that affects the metric",
+    "dashboard": "a W&B workspace that sets the runs of a project side by side",
+    "sync": "bring runs to W&B that were offline, without it, or broken off",
+}
 
 
 def main() -> int:
@@ -13,7 +19,7 @@ def main() -> int:
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
         print("usage: lightseg VERB …\n")
-        print(*[f"  {name}  {what}" for name, what in VERBS.items()], sep="\n")
+        print(*[f"  {name:<10} {what}" for name, what in VERBS.items()], sep="\n")
         print("\n`lightseg VERB --help` tells more.")
         return 0
     if verb not in VERBS:

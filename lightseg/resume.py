@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from lightseg import run
 from lightseg.checkpoint import BEST, LAST, PREVIOUS, read
+from lightseg.comparison.differences import arrow, differences
 from lightseg.errors import ConfigError, UserError
 from lightseg.files import write_atomically
 from lightseg.loggers.run_log import read_log
@@ -20,7 +20,7 @@ _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
     *("logger", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
 )
-_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.init_args.num_workers", "data.init_args.root", "save_every_")
+_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.num_workers", "data.root", "save_every_")
 """What may be another when a run goes on, and is said if it is."""
 
 _UNSAID = ("resume", "config", "base", "runs_dir")
@@ -113,20 +113,8 @@ def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]
     allowed: list[str] = []
     for key, (old, new) in differences(begun, config).items():
         if not key.startswith(_UNSAID):
-            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {_brief(old)} -> {_brief(new)}")
+            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {arrow(old, new)}")
     return forbidden, allowed
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """The values that differ between two nested mappings, by dotted key."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in [*old, *(key for key in new if key not in old)]:
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found |= differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found[f"{prefix}{key}"] = a, b
-    return found
 
 
 def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str) -> Path | None:
@@ -182,8 +170,3 @@ def cut_log(folder: Path, step: int) -> None:
             # what `replacing` leaves when the process is killed
             if re.fullmatch(r"\.[\w-]+\.\w+\.\d+", unfinished.name):
                 unfinished.unlink()
-
-
-def _brief(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 60 else text[:57] + "…"

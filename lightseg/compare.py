@@ -1,0 +1,89 @@
+"""Compare finished runs, and say whether their difference is more than chance.
+
+usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric NAME] [--split SPLIT]
+                                  [--csv FILE] [--json FILE] [--html FILE] [--force]
+
+  RUN               run folders, folders that hold runs at any depth, or patterns in quotes ("runs/unet/2026*")
+  --baseline GROUP  compare the others with this group only: its name in the table, or the folder of one of its runs
+  --by KEY          one group for each value of a key, such as model.net.encoder or just encoder, or for each run (run);
+                    otherwise runs are grouped by their whole recipe, so that only seeds differ within a group
+  --metric NAME     score (mIoU, accuracy); miou, accuracy, mean_accuracy, dice; accuracy, balanced_accuracy, macro_f1
+  --split SPLIT     test or val; test where all runs have it, val for the folds of a cross-validation
+  --csv FILE        a row for each group
+  --json FILE       everything: groups, runs, scores, intervals, pairs, classes
+  --html FILE       a page to look at, in one file: curves, bars, confusion matrices, images where the runs disagree
+  --force           compare what was scored on other content or in another way, too, on the images in common
+
+Intervals come from drawing the images anew 10,000 times, the same ones for all runs. Where both groups of a pair have
+several runs, the chance of training is in the interval, too. All intervals and p hold together, however many pairs
+there are.
+
+Example:
+  python -m lightseg.compare runs/unet runs/fcn --html compare.html
+
+Exit codes: 0 done, 2 bad input.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from lightseg.errors import UserError
+from lightseg.main import guarded
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or {"-h", "--help"} & set(args):
+        print(__doc__.partition("\n\n")[2].strip())
+        return 0
+    return guarded(lambda: _compare(args))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `python -m lightseg.compare --help` tells more")
+
+
+def _compare(args: list[str]) -> None:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("runs", metavar="RUN", nargs="+")
+    for name in ("--baseline", "--by"):
+        parser.add_argument(name)
+    parser.add_argument("--metric", default="score")
+    parser.add_argument("--split", choices=("test", "val"))
+    for name in ("--csv", "--json", "--html"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--force", action="store_true")
+    asked = parser.parse_intermixed_args(args)
+
+    from lightseg.comparison import export, runs, table
+    from lightseg.comparison.analysis import compare
+
+    found, notes = runs.find(asked.runs)
+    comparison = compare(found, asked.by, asked.metric, asked.split, asked.baseline, force=asked.force, notes=notes)
+    table.show(comparison)
+    if asked.csv:
+        export.write_csv(comparison, asked.csv)
+    if asked.json:
+        export.write_json(comparison, asked.json)
+    if asked.html:
+        # it draws, and loads the nets again
+        from lightseg.comparison.page import write_page
+
+        write_page(comparison, asked.html)
+    for path in filter(None, (asked.csv, asked.json, asked.html)):
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""What differs between two runs, and what that can change: the numbers, the speed, or neither."""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import yaml
+
+from lightseg.errors import UserError
+
+Effect = Literal["affects metric", "affects speed", "cosmetic"]
+Area = Literal["recipe", "code", "data", "environment", "hardware"]
+Changes = dict[str, tuple[Any, Any]]
+
+_UNSHOWN = ("base", "config", "resume", "runs_dir")
+"""Options that say where a run is, not what it is."""
+
+_COSMETIC = (
+    *("name", "group", "data.download", "data.root"),
+    *(f"trainer.{name}" for name in ("default_root_dir", "enable_autolog_hparams", "enable_checkpointing")),
+    *(f"trainer.{name}" for name in ("enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger")),
+    *(f"trainer.{name}" for name in ("model_registry", "profiler")),
+)
+_SPEED = (
+    *("data.num_workers", "model.channels_last", "model.compile", "save_every_minutes", "save_every_n_steps"),
+    *(f"model.optimizer.{name}" for name in ("capturable", "foreach", "fused")),
+    *(f"trainer.{name}" for name in ("accelerator", "barebones", "benchmark", "detect_anomaly", "deterministic")),
+    *(f"trainer.{name}" for name in ("devices", "inference_mode", "num_nodes", "num_sanity_val_steps", "strategy")),
+)
+"""Options, with all that is below them; whatever stands in neither list may change a metric."""
+
+_SPEED_ENVIRONMENT = ("python", "platform")
+"""The interpreter and the system compute no number: the packages that do are listed one by one."""
+
+_HARDWARE = ("gpus", "cpu_count", "torch_threads")
+
+_LISTED = 5
+"""Changed files that a line names before it says how many more there are."""
+
+
+class Difference(NamedTuple):
+    """One thing in which two runs differ.
+
+    Attributes:
+        effect: What it can change.
+        area: Where it lies.
+        text: What it was and what it is.
+    """
+
+    effect: Effect
+    area: Area
+    text: str
+
+
+def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
+    """The effective differences of two runs, finished or not.
+
+    Args:
+        old: A run folder.
+        new: Another one.
+
+    Returns:
+        The differences, those that affect metrics first; what could not be compared, because one of the runs has no
+        record of it.
+
+    Raises:
+        UserError: If a file of either is damaged.
+    """
+    records = {name: (_record(old / name), _record(new / name)) for name in ("git.json", "data.json", "env.json")}
+    found, missing = list(_recipe(_yaml(old / "config.yaml"), _yaml(new / "config.yaml"))), []
+    for name, compare in (("git.json", _code), ("data.json", _data), ("env.json", _environment)):
+        a, b = records[name]
+        if a is None or b is None:
+            missing.append(f"{(old if a is None else new) / name} is missing: not compared")
+        else:
+            found += compare(a, b)
+    return sorted(found, key=lambda each: get_args(Effect).index(each.effect)), missing
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
+    """The values that differ between two nested mappings, by the key that the command line has for them.
+
+    Another class (`class_path`) is one difference, beside those of the options that both classes have. What is absent
+    is null, and 1 is 1.0.
+    """
+    return dict(_changes(old, new, ""))
+
+
+def _changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if _is_class(old) and _is_class(new):
+        a, b = _options(old), _options(new)
+        if old["class_path"] == new["class_path"]:
+            yield from _below(a, b, key)
+        else:
+            yield key, ({"class_path": old["class_path"]}, {"class_path": new["class_path"]})
+            yield from _below({n: a[n] for n in a if n in b}, {n: b[n] for n in b if n in a}, key)
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from _below(old, new, key)
+    elif _class_paths(old) == _class_paths(new) is not None:
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _changes(*pair, f"{key}.{index}")
+    elif old != new:
+        yield key, (old, new)
+
+
+def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in dict.fromkeys([*old, *new]):
+        yield from _changes(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_path" in value
+
+
+def _options(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}
+
+
+def _class_paths(value: Any) -> list[str] | None:
+    """The classes of a list of nothing else, such as transforms and callbacks."""
+    return [each["class_path"] for each in value] if isinstance(value, list) and all(map(_is_class, value)) else None
+
+
+def _recipe(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for key, (a, b) in differences(old, new).items():
+        if effect := effect_of(key):
+            yield Difference(effect, "recipe", f"{key}: {arrow(a, b)}")
+
+
+def effect_of(key: str) -> Effect | None:
+    """What another value of an option can change; None where it says where the run is, not what it is."""
+    if _within(key, _UNSHOWN):
+        return None
+    if _within(key, _COSMETIC):
+        return "cosmetic"
+    return "affects speed" if _within(key, _SPEED) else "affects metric"
+
+
+def _within(key: str, options: tuple[str, ...]) -> bool:
+    return any(key == option or key.startswith(f"{option}.") for option in options)
+
+
+def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """The commit and the Python files that were not committed; recipes and data are compared by their content."""
+    if old.get("commit") != new.get("commit"):
+        a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
+        yield Difference("affects metric", "code", f"commit: {a} -> {b}")
+    changed = differences(old["changed"], new["changed"])
+    if changed:
+        yield Difference("affects metric", "code", f"uncommitted changes: {_listed(changed)}")
+    untracked = set(old.get("untracked") or ()) ^ set(new.get("untracked") or ())
+    if files := [file for file in untracked if file.endswith(".py")]:
+        yield Difference("affects metric", "code", f"untracked, in one of them only: {_listed(files)}")
+
+
+def _listed(files: Collection[str]) -> str:
+    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    return ", ".join(sorted(files)[:_LISTED]) + more
+
+
+def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for split in dict.fromkeys([*old, *new]):
+        if old.get(split) != new.get(split):
+            a, b = ((each.get(split) or {}).get("samples", 0) for each in (old, new))
+            text = f"other content ({a} samples)" if a == b else f"{a} -> {b} samples"
+            yield Difference("affects metric", "data", f"{split}: {text}")
+
+
+def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for package, (a, b) in differences(old.get("packages") or {}, new.get("packages") or {}).items():
+        area: Area = "code" if package == "lightseg" else "environment"
+        yield Difference("cosmetic" if package == "wandb" else "affects metric", area, f"{package}: {arrow(a, b)}")
+    for name in ("cuda", *_SPEED_ENVIRONMENT, *_HARDWARE):
+        a, b = old.get(name), new.get(name)
+        if a != b:
+            effect: Effect = "affects metric" if name == "cuda" else "affects speed"
+            yield Difference(effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {arrow(a, b)}")
+
+
+def arrow(old: Any, new: Any) -> str:
+    """`old -> new`, in one line; classes by their last name, unless that is the same."""
+    a, b = show(old), show(new)
+    return f"{a} -> {b}" if a != b else f"{show(old, whole=True)} -> {show(new, whole=True)}"
+
+
+def show(value: Any, whole: bool = False) -> str:
+    """A value as YAML has it, and a class as the call that makes it."""
+    if _is_class(value):
+        name = value["class_path"] if whole else value["class_path"].rpartition(".")[2]
+        options = [f"{name}={show(each, whole)}" for name, each in _options(value).items()]
+        return f"{name}({', '.join(options)})" if options else name
+    if isinstance(value, list):
+        return f"[{', '.join(show(each, whole) for each in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {show(each, whole)}' for name, each in value.items())}}}"
+    return " ".join(value.split()) if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """What a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
+    if not path.is_file():
+        return None
+    record = _yaml(path)
+    if path.name == "git.json":
+        diff = path.with_name("git.diff")
+        # a record of the state without its content says nothing
+        parts = re.split(r"^diff --git a/(.+) b/.+$\n", diff.read_text() if diff.is_file() else "", flags=re.MULTILINE)
+        record["changed"] = {f: text for f, text in zip(parts[1::2], parts[2::2], strict=True) if f.endswith(".py")}
+    return record
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file of a run.
+
+    Raises:
+        UserError: If it holds none.
+    """
+    try:
+        # JSON is YAML, but for numbers such as 1e-08
+        content = (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: is damaged ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is damaged: a mapping is expected, this is a {type(content).__name__}")
+    return content

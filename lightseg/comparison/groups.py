@@ -1,0 +1,183 @@
+"""Which runs are one recipe with other seeds, what differs between the recipes, and what to call them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lightseg.comparison.differences import effect_of, show
+from lightseg.comparison.runs import Run
+from lightseg.errors import UserError, did_you_mean
+
+Recipe = dict[str, Any]
+"""Values of a config by the key that the command line has for them; what is null is left out."""
+
+NONE = "–"
+"""Stands for what is null, or an option that another class does not have."""
+
+RUN = "run"
+"""As a key: each run is a group of its own."""
+
+_CHANCE = ("seed_everything", "data.fold")
+
+_IN_LABEL = 3
+"""So many differences are all in a label; of more, those that tell the groups apart."""
+
+_WIDTH = 32
+"""Of one value in a label."""
+
+
+def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
+    """Put the runs together that are of one recipe.
+
+    Args:
+        runs: The runs.
+        by: A key, as `resolve` returns it, whose value alone is to make the groups.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        known = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
+        groups.setdefault(_text(known), []).append(run)
+    return [groups[text] for text in sorted(groups)]
+
+
+def recipe(run: Run) -> Recipe:
+    """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone."""
+    return {
+        key: value
+        for key, value in flat(run.config).items()
+        if key not in _CHANCE and effect_of(key) == "affects metric"
+    }
+
+
+def flat(config: Mapping[str, Any]) -> Recipe:
+    """A resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
+    found: Recipe = {}
+    for key, value in config.items():
+        plain = isinstance(value, Mapping) and "class_path" not in value
+        for name, each in ({f"{key}.{name}": each for name, each in value.items()} if plain else {key: value}).items():
+            found |= _options(each, name)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def resolve(by: str, runs: Sequence[Run]) -> str:
+    """The key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
+
+    Raises:
+        UserError: If no config has such a key, or several have.
+    """
+    keys = [RUN, *sorted({key for run in runs for key in flat(run.config)})]
+    wanted = by.replace(".init_args", "").removesuffix(".class_path")
+    matches = [wanted] if wanted in keys else [key for key in keys if key.endswith(f".{wanted}")]
+    if not matches:
+        ends = {".".join(key.split(".")[-length:]) for key in keys for length in range(1, 5)}
+        raise UserError(f"--by {by}: no run has such a key{did_you_mean(wanted, sorted(ends))}")
+    if len(matches) > 1:
+        raise UserError(f"--by {by}: this may be {' or '.join(matches)}; write more of the one that is meant")
+    return matches[0]
+
+
+def differing(groups: Sequence[Sequence[Run]]) -> list[dict[str, str]]:
+    """What differs between groups: for each of them the value by short key; of several values all, as `0.1 | 0.01`.
+
+    An option that is missing because the class is another is no difference of its own.
+    """
+    recipes = [[recipe(run) for run in runs] for runs in groups]
+    keys = list(dict.fromkeys(key for known in recipes for one in known for key in one))
+    values = {key: [_distinct(one.get(key) for one in known) for known in recipes] for key in keys}
+    changed = [key for key in keys if len({tuple(texts) for texts in values[key]}) > 1]
+    kept = [key for key in changed if not _follows(key, changed, values[key])]
+    names = _short(kept)
+    return [
+        {names[key]: " | ".join(dict.fromkeys(values[key][index].values())) for key in kept}
+        for index in range(len(groups))
+    ]
+
+
+def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]], by: str | None = None) -> list[str]:
+    """Short names for groups, all different: the experiment's where that tells them apart, else with what differs.
+
+    Args:
+        groups: The groups.
+        differs: What differs between them.
+        by: The key that has made the groups.
+    """
+    if by == RUN:
+        folders = [runs[0].folder.name for runs in groups]
+        return folders if len(set(folders)) == len(folders) else _unique([runs[0].label for runs in groups])
+    if by:
+        values = [_distinct([flat(runs[0].config).get(by)]) for runs in groups]
+        return _unique([f"{by.rpartition('.')[2]} {_cut(*value.values())}" for value in values])
+    names = [runs[0].name for runs in groups]
+    if len(set(names)) == len(names):
+        return names
+    keys = _telling(differs)
+    told = [", ".join(f"{key} {_cut(each[key])}" for key in keys) for each in differs]
+    same = len(set(names)) == 1
+    return _unique(told if same else [f"{name}, {text}" for name, text in zip(names, told, strict=True)])
+
+
+def _options(value: Any, key: str) -> Recipe:
+    if not (isinstance(value, Mapping) and "class_path" in value):
+        return {key: value}
+    found: Recipe = {key: {"class_path": value["class_path"]}}
+    for name, each in {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}.items():
+        found |= _options(each, f"{key}.{name}")
+    return found
+
+
+def _distinct(values: Iterable[Any]) -> dict[str, str]:
+    """The different ones of some values: exactly, and as they are shown; sorted."""
+    return dict(sorted({_text(value): NONE if value is None else show(value) for value in values}.items()))
+
+
+def _follows(key: str, changed: Sequence[str], values: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a key differs only because the class whose option it is differs, which not all groups have."""
+    known = {text for texts in values for text in texts}
+    return len(known - {_text(None)}) == 1 and any(key.startswith(f"{other}.") for other in changed)
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """The shortest ends of keys that are all different."""
+    names = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+        names[key] = next(
+            end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1 or end == key
+        )
+    return names
+
+
+def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys for a label: all if they are few, else one by one those that tell most groups apart."""
+    keys = list(differs[0])
+    if len(keys) <= _IN_LABEL:
+        return keys
+    chosen: list[str] = []
+
+    def apart(names: list[str]) -> int:
+        return len({tuple(each[name] for name in names) for each in differs})
+
+    while apart(chosen) < apart(keys):
+        chosen.append(max(keys, key=lambda key: apart([*chosen, key])))
+    return chosen
+
+
+def _unique(texts: Sequence[str]) -> list[str]:
+    return [
+        text if texts.count(text) == 1 else f"{text} #{texts[: index + 1].count(text)}"
+        for index, text in enumerate(texts)
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def _text(value: Any) -> str:
+    """A value so that what is equal is the same text: 1 is 1.0."""
+    if isinstance(value, Mapping):
+        return json.dumps({str(key): _text(value[key]) for key in sorted(value, key=str)})
+    if isinstance(value, list):
+        return json.dumps([_text(each) for each in value])
+    return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, default=str)

@@ -1,0 +1,80 @@
+"""The whole page: its sections in the order in which a reader wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from lightseg.comparison.page.classes import classes
+from lightseg.comparison.page.curves import curves
+from lightseg.comparison.page.details import details
+from lightseg.comparison.page.disagreements import disagreements
+from lightseg.comparison.page.markup import COLORS, DARK_COLORS, escape, look
+from lightseg.comparison.page.matrices import matrices
+from lightseg.comparison.page.ranking import ranking
+from lightseg.comparison.results import Comparison
+from lightseg.files import write_atomically
+
+_SECTIONS: tuple[tuple[str, str, Callable[[Comparison], str]], ...] = (
+    ("ranking", "Result", ranking),
+    ("curves", "Learning curves", curves),
+    ("classes", "Classes", classes),
+    ("matrices", "Confusion", matrices),
+    ("images", "Where the runs disagree most", disagreements),
+    ("details", "Details", details),
+)
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write a comparison as one HTML file that needs no other file and no network, whole or not at all.
+
+    The predictions that it shows are made again from the checkpoints; where they or the data are gone, it says so.
+
+    Args:
+        comparison: What to show.
+        path: The file.
+    """
+    write_atomically(path, _page(comparison))
+
+
+def _page(comparison: Comparison) -> str:
+    parts = [(anchor, title, section(comparison)) for anchor, title, section in _SECTIONS]
+    parts = [part for part in parts if part[2]]
+    return Template(_resource("page.html")).substitute(
+        title=escape(f"{comparison.metric} on {comparison.split}"),
+        summary=escape(_summary(comparison)),
+        style=_resource("page.css") + _colors(len(comparison.groups)),
+        script=_resource("page.js"),
+        links="".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title, _ in parts),
+        sections="".join(
+            f'<section id="{anchor}" aria-labelledby="{anchor}-title">'
+            f'<h2 id="{anchor}-title">{title}</h2>{content}</section>'
+            for anchor, title, content in parts
+        ),
+    )
+
+
+def _summary(comparison: Comparison) -> str:
+    runs = sum(len(group.runs) for group in comparison.groups)
+    counts = ((len(comparison.groups), "group"), (runs, "run"), (len(comparison.images), "image"))
+    said = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
+    return f"{' · '.join(said)} of the {comparison.split} split"
+
+
+def _colors(groups: int) -> str:
+    """The colour of each group, and the rule that a switch of the legend hides it by."""
+    light, dark = (
+        "".join(f"--g{index}:{colors[look(index)[0]]};" for index in range(groups)) for colors in (COLORS, DARK_COLORS)
+    )
+    rules = "".join(
+        f".g{index}{{color:var(--g{index});--dash:{look(index)[1]}}}"
+        f"section:has(.switch{index}:not(:checked)) .of{index}{{display:none}}"
+        for index in range(groups)
+    )
+    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,82 @@
+"""Predictions of finished runs, made again from the checkpoint, the recipe and the data."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lightseg.comparison.results import Trial
+from lightseg.comparison.runs import Run
+from lightseg.errors import DataError
+
+if TYPE_CHECKING:
+    from lightseg.data import ImageDataModule
+    from lightseg.examples import Color, Example
+    from lightseg.tasks import Stage
+
+
+def predict_again(
+    trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int]
+) -> tuple[dict[int, Example], list[Color]]:
+    """What the best checkpoints of a trial say about some images.
+
+    Args:
+        trial: A run, or those of all folds, each of which is asked about the images that it was scored on.
+        split: Which split the images are of.
+        names: Names of all images of the comparison.
+        images: Which of them are wanted.
+
+    Returns:
+        The images by what was wanted; one RGB colour per class.
+
+    Raises:
+        DataError: If the data is not there any more, or is another than the run was scored on.
+        UserError: If the checkpoint cannot be loaded.
+    """
+    examples: dict[int, Example] = {}
+    palette: list[Color] = []
+    keys = _numbered(names)
+    for run in trial.runs:
+        evaluation = run.evaluation(split)
+        place = {key: index for index, key in enumerate(_numbered(evaluation.images if evaluation else ()))}
+        if places := {image: place[keys[image]] for image in images if keys[image] in place}:
+            found, palette = _predict(run, split, list(places.values()))
+            examples |= zip(places, found, strict=True)
+    return examples, palette
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    """The names, with a number that tells images of the same name apart."""
+    seen = Counter[str]()
+    numbered = []
+    for each in names:
+        numbered.append((each, seen[each]))
+        seen[each] += 1
+    return numbered
+
+
+def _predict(run: Run, split: Stage, indices: Sequence[int]) -> tuple[list[Example], list[Color]]:
+    import lightseg
+    from lightseg.examples import predict
+
+    # a class of one's own is where it was when the run was made
+    sys.path += [path for path in run.environment.get("import_path", []) if path not in sys.path]
+    data = _data(run)
+    if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
+        raise DataError(f"the {split} split is not any more what {run.label} was scored on")
+    return predict(lightseg.load(run.folder), data, split, indices), data.palette
+
+
+def _data(run: Run) -> ImageDataModule:
+    """The data module of a run, without its task, whose net may look for weights on the network."""
+    from jsonargparse import ArgumentParser
+
+    from lightseg.data import ImageDataModule
+
+    parser = ArgumentParser(exit_on_error=False)
+    # as on the command line, where a class of one's own may leave out its types
+    parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
+    data: ImageDataModule = parser.instantiate(parser.parse_object({"data": run.config["data"]})).data
+    return data

@@ -1,0 +1,117 @@
+"""A comparison on the terminal."""
+
+import math
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lightseg.comparison.results import Comparison, Estimate, Group, Pair
+from lightseg.comparison.words import interval, of_classes, percent, reading, verdicts
+
+_CLASS_COLUMNS = 5
+"""So many groups fit beside each other in 80 characters; more are told in further tables."""
+
+
+def show(comparison: Comparison, console: Console | None = None) -> None:
+    """Print a comparison: the groups, what differs, the verdicts, the classes, and how to read it.
+
+    Args:
+        comparison: What to print.
+        console: Where to; standard output if left out, without colours where that is no terminal.
+    """
+    console = console or Console(highlight=False)
+    console.print(_groups(comparison))
+    for line in _differs(comparison):
+        console.print(line)
+    for verdict, classes in zip(verdicts(comparison), of_classes(comparison), strict=True):
+        console.print(Text(verdict))
+        console.print(Padding(Text(f"by {comparison.class_metric}: {classes}"), (0, 0, 0, 2)))
+    console.print()
+    for start in range(0, len(comparison.groups), _CLASS_COLUMNS):
+        console.print(_classes(comparison, range(start, min(start + _CLASS_COLUMNS, len(comparison.groups)))))
+    for line in [*reading(comparison), *[f"note: {note}" for note in comparison.notes]]:
+        console.print(Text(line))
+
+
+def _groups(comparison: Comparison) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", overflow="fold", min_width=10)
+    table.add_column("n", justify="right")
+    table.add_column(f"{comparison.metric} %", justify="right")
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name in ("M", "GFLOPs", "img/s", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, group in enumerate(comparison.groups):
+        best = index == comparison.best and len(comparison.groups) > 1
+        cells = [
+            f"{'★ ' if best else ''}{group.label}",
+            str(len(group.trials)),
+            percent(group.score.value) + ("" if math.isnan(group.deviation) else f" ± {percent(group.deviation)}"),
+            interval(group.score),
+            f"{group.cost['parameters'] / 1e6:.2f}",
+            f"{group.cost['gflops']:.2f}",
+            _number(group.images_per_s),
+            _duration(group.seconds),
+        ]
+        table.add_row(*map(Text, cells), style="bold" if best else None)
+    return table
+
+
+def _differs(comparison: Comparison) -> Iterator[Text | str]:
+    """What differs, where the labels do not say all of it."""
+    if all(each in group.label for group in comparison.groups for each in _told(group)):
+        return
+    for group in comparison.groups:
+        yield Text(f"{group.label}: {', '.join(_told(group))}")
+    yield ""
+
+
+def _told(group: Group) -> list[str]:
+    return [f"{key} {value}" for key, value in group.differs.items()]
+
+
+def _classes(comparison: Comparison, columns: range) -> Table:
+    """The score of each class; what differs from the reference is marked."""
+    reference = comparison.best if comparison.baseline is None else comparison.baseline
+    marked = {pair.second if pair.first == reference else pair.first: pair for pair in _with(comparison, reference)}
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    if marked:
+        table.caption = f"★ best, ≠ difference shown to {comparison.groups[reference].label}"
+        table.caption_justify = "left"
+    table.add_column(f"{comparison.class_metric} %", overflow="fold")
+    for column in columns:
+        table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
+    for index, name in enumerate(comparison.classes):
+        scores = [group.classes[index].value for group in comparison.groups]
+        best = max((score for score in scores if not math.isnan(score)), default=math.nan)
+        row = [Text(name)]
+        for column in columns:
+            differs = column in marked and marked[column].classes[index].shown
+            row.append(
+                _class(comparison.groups[column].classes[index], len(scores) > 1 and scores[column] == best, differs)
+            )
+        table.add_row(*row)
+    return table
+
+
+def _class(score: Estimate, best: bool, differs: bool) -> Text:
+    return Text("★ " * best + "≠ " * differs + percent(score.value), style="bold" if best else "")
+
+
+def _with(comparison: Comparison, reference: int) -> list[Pair]:
+    return [pair for pair in comparison.pairs if reference in (pair.first, pair.second)]
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _duration(seconds: float) -> str:
+    """A time as one reads it: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,185 @@
+"""What was scored once: a run, or the folds of a cross-validation together; and whether all were scored on the same."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lightseg.comparison.groups import flat, recipe
+from lightseg.comparison.runs import Run
+from lightseg.errors import UserError
+from lightseg.per_image import Counts, Evaluation
+
+_NAMED = 3
+"""So many images are named where they differ."""
+
+
+class Scored(NamedTuple):
+    """Runs that are one trial, and how they were scored.
+
+    Attributes:
+        runs: One run, or one of each fold.
+        evaluation: Per-image counts; of folds those of all.
+    """
+
+    runs: tuple[Run, ...]
+    evaluation: Evaluation
+
+    @property
+    def label(self) -> str:
+        """Its first run, as it is named to a reader."""
+        more = f" and {len(self.runs) - 1} more folds" if len(self.runs) > 1 else ""
+        return f"{self.runs[0].folder}{more}"
+
+
+def default_split(runs: Sequence[Run]) -> str:
+    """The split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
+    folds = any(run.fold is not None for run in runs)
+    return "test" if not folds and all("test/score" in run.metrics for run in runs) else "val"
+
+
+def trials(runs: Sequence[Run], split: str) -> list[Scored]:
+    """The trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
+
+    Raises:
+        UserError: If a run has no counts of the split, or folds overlap.
+    """
+    folds: dict[tuple[int, str, int], list[Run]] = {}
+    times = Counter[tuple[int, str, int | None]]()
+    for run in runs:
+        recipe_of, fold = str(recipe(run)), run.fold
+        times[run.seed, recipe_of, fold] += 1
+        # a fold that was trained again belongs to another trial; so does what is no fold
+        alone = split != "val" or fold is None
+        which = len(folds) if alone else times[run.seed, recipe_of, fold] - 1
+        folds.setdefault((run.seed, f"{run.folder}" if alone else recipe_of, which), []).append(run)
+    return [_joined(sorted(parts, key=lambda run: run.fold or 0), split) for parts in folds.values()]
+
+
+def missing_folds(runs: Sequence[Run]) -> list[int]:
+    """Folds of a cross-validation that a trial lacks."""
+    folds = flat(runs[0].config).get("data.folds", 0) if len(runs) > 1 else 0
+    return sorted(set(range(folds)) - {run.fold for run in runs})
+
+
+def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...], list[Counts], list[str]]:
+    """Bring the counts of trials into one order of images, if they were scored on the same and in the same way.
+
+    Args:
+        scored: At least one trial.
+        force: Compare what other content or another protocol was scored on, too, on the images that all have.
+
+    Returns:
+        The N image names; int64 `(N, 3, C)` of each trial; what was passed over.
+
+    Raises:
+        UserError: If they do not compare; the message names two of them, what differs and how.
+    """
+    first, notes = scored[0], []
+    for other in scored[1:]:
+        final, passable = _differences(first.evaluation, other.evaluation)
+        if final or (passable and not force):
+            raise UserError(
+                f"{first.label} and {other.label} do not compare on {first.evaluation.split}:\n  "
+                + "\n  ".join([*final, *passable])
+                + ("\nleave one of them out" if final else "\nleave one of them out, or --force it")
+            )
+        if passable:
+            notes.append(f"forced: {first.label} and {other.label} differ: {'; '.join(passable)}")
+    places = [_places(each.evaluation) for each in scored]
+    common = sorted(set.intersection(*map(set, places)))
+    if not common:
+        raise UserError("there is no image that all of these runs were scored on; leave out those that have others")
+    counts = [
+        each.evaluation.dense[[place[name] for name in common]] for each, place in zip(scored, places, strict=True)
+    ]
+    return tuple(name for name, _ in common), counts, notes
+
+
+def _joined(runs: Sequence[Run], split: str) -> Scored:
+    """One evaluation of all parts."""
+    parts = [_evaluation(run, split) for run in runs]
+    if len(parts) == 1:
+        return Scored((runs[0],), parts[0])
+    first, images = parts[0], [name for part in parts for name in part.images]
+    names, times = np.unique(images, return_counts=True)
+    for run, part in zip(runs[1:], parts[1:], strict=True):
+        if differ := _facts(first, part, ("kind", "classes", "protocol")):
+            raise UserError(
+                f"{runs[0].folder} and {run.folder} are folds of one trial, but differ: {'; '.join(differ)}"
+            )
+    if (times > 1).any():
+        raise UserError(
+            f"{runs[0].folder} and {len(runs) - 1} more folds have images in common ({names[times > 1][0]}): "
+            "they were made of other data, or by other seeds of the split; leave those out"
+        )
+    starts = np.cumsum([0, *(len(part.images) for part in parts)])
+    rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
+    data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
+    whole = Evaluation(first.kind, split, data, first.protocol, first.classes, images, np.concatenate(rows))
+    return Scored(tuple(runs), whole)
+
+
+def _evaluation(run: Run, split: str) -> Evaluation:
+    evaluation = run.evaluation(split)
+    if evaluation is None and f"{split}/score" in run.metrics:
+        raise UserError(
+            f"{run.folder}: has no per_image_{split}.npz: it was made by an older version of lightseg; "
+            "train it again, or leave it out"
+        )
+    if evaluation is None:
+        other = "val" if split == "test" else "test"
+        raise UserError(f"{run.folder}: has no {split} score; compare with --split {other}, or leave it out")
+    return evaluation
+
+
+def _differences(first: Evaluation, second: Evaluation) -> tuple[list[str], list[str]]:
+    """What keeps two evaluations from being compared: for good, and unless it is forced."""
+    final = _facts(first, second, ("kind", "classes"))
+    if final:
+        return final, []
+    passable = _facts(first, second, ("protocol", "data"))
+    a, b = _places(first), _places(second)
+    ours, theirs, both = (sorted(names) for names in (a.keys() - b.keys(), b.keys() - a.keys(), a.keys() & b.keys()))
+    if ours or theirs:
+        lacking = [
+            f"only {_named(names)} in the {which}" for which, names in (("first", ours), ("second", theirs)) if names
+        ]
+        passable.append(f"images: {', '.join(lacking)}, {len(both)} in both")
+    true = first.dense[[a[name] for name in both], 1] != second.dense[[b[name] for name in both], 1]
+    if true.any():
+        changed = [name for name, different in zip(both, true.any(1), strict=True) if different]
+        passable.append(f"truth: that of {_named(changed)} is another")
+    return final, passable
+
+
+def _facts(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[str]:
+    found = []
+    for name in names:
+        a, b = getattr(first, name), getattr(second, name)
+        if a != b and name == "data":
+            found.append(f"data: the content of the split is another (hash {a[:12]} and {b[:12]})")
+        elif a != b:
+            found.append(f"{name}: {_listed(a)} and {_listed(b)}")
+    return found
+
+
+def _places(evaluation: Evaluation) -> dict[tuple[str, int], int]:
+    """Where each image is; the number tells images of the same name apart."""
+    seen = Counter[str]()
+    places = {}
+    for index, name in enumerate(evaluation.images):
+        places[name, seen[name]] = index
+        seen[name] += 1
+    return places
+
+
+def _named(images: Sequence[tuple[str, int]]) -> str:
+    names = ", ".join(name for name, _ in images[:_NAMED])
+    return f"{len(images)} image{'s' * (len(images) > 1)} ({names}{', …' * (len(images) > _NAMED)})"
+
+
+def _listed(value: str | Sequence[str]) -> str:
+    return f"“{value}”" if isinstance(value, str) else f"[{', '.join(value)}]"

@@ -1,0 +1,107 @@
+"""What a comparison has found, in sentences."""
+
+import math
+from collections.abc import Sequence
+
+from lightseg.comparison.analysis import ALL_PAIRS
+from lightseg.comparison.results import Comparison, Estimate, Pair
+
+
+def verdicts(comparison: Comparison) -> list[str]:
+    """A sentence on the score of each pair: `B is better than A by 2.1 (95 % interval 0.8 to 3.3)`."""
+    return [_verdict(comparison, pair) for pair in comparison.pairs]
+
+
+def of_classes(comparison: Comparison) -> list[str]:
+    """A sentence on the classes of each pair: which differ, by how much, and how often chance alone does that."""
+    return [_of_classes(comparison, pair) for pair in comparison.pairs]
+
+
+def reading(comparison: Comparison) -> list[str]:
+    """What the numbers are, and what the intervals do and do not say."""
+    thing = "images" if len(comparison.images) != 1 else "image"
+    lines = [
+        f"{comparison.metric} in % on {comparison.split}, {len(comparison.images):,} {thing}; 95 % intervals from "
+        f"{comparison.resamples:,} resamples of the images, the same for all runs."
+    ]
+    pairs, classes = len(comparison.pairs), len(comparison.classes)
+    if comparison.baseline is None and len(comparison.groups) > ALL_PAIRS:
+        every = len(comparison.groups) * (len(comparison.groups) - 1) // 2
+        lines.append(
+            f"Of {every} pairs those with the best are told; since it was chosen by its score, their intervals hold "
+            f"for all {every} together, and the p of classes for all {every * classes} differences of a class."
+        )
+    elif pairs > 1:
+        lines.append(
+            f"The intervals of the {pairs} differences hold together; the p of classes for all {pairs * classes} "
+            "differences of a class."
+        )
+    elif pairs:
+        lines.append(f"The p of classes hold for all {classes} of them together.")
+    return [*lines, *_about_seeds(comparison.pairs)]
+
+
+def percent(value: float, digits: int = 1, sign: bool = False) -> str:
+    """A share as a number in percent: `97.2`; `absent` where it is undefined."""
+    if math.isnan(value):
+        return "absent"
+    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
+    # a nought has no sign
+    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
+
+
+def interval(estimate: Estimate, factor: float = 1) -> str:
+    """An interval in percent: `0.8 to 3.3`.
+
+    Args:
+        estimate: What it belongs to.
+        factor: -1 for that of the opposite difference.
+    """
+    if math.isnan(estimate.low):
+        return "unknown"
+    low, high = sorted((factor * estimate.low, factor * estimate.high))
+    return f"{percent(low, _digits(estimate))} to {percent(high, _digits(estimate))}"
+
+
+def chance(p: float) -> str:
+    """How often chance gives as much: `p = 0.012`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.01 else f"p = {p:.2f}"
+
+
+def _verdict(comparison: Comparison, pair: Pair) -> str:
+    first, second = (comparison.groups[index].label for index in (pair.first, pair.second))
+    difference = pair.difference
+    digits = _digits(difference)
+    if not difference.shown:
+        size = f"{percent(difference.value, digits)} (95 % interval {interval(difference)})"
+        return f"no difference shown between {first} and {second}: {size}"
+    better = difference.value > 0
+    size = f"{percent(abs(difference.value), digits)} (95 % interval {interval(difference, 1 if better else -1)})"
+    return f"{first} is {'better' if better else 'worse'} than {second} by {size}"
+
+
+def _of_classes(comparison: Comparison, pair: Pair) -> str:
+    told = sorted(
+        (each.p, name, each) for name, each in zip(comparison.classes, pair.classes, strict=True) if each.shown
+    )
+    if not told:
+        return "no class shows a difference"
+    return ", ".join(f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in told)
+
+
+def _about_seeds(pairs: Sequence[Pair]) -> list[str]:
+    """Whether the intervals are about these trained models or about the recipes."""
+    if not pairs:
+        return []
+    if all(pair.seeds for pair in pairs):
+        return ["The chance of training is in the intervals of the differences: other seeds, other images."]
+    which = "Where a group has one run, the intervals are" if any(pair.seeds for pair in pairs) else "The intervals are"
+    return [
+        f"{which} for these trained models; other seeds are not in the interval. Several seeds: --seeds 0,1,2 on fit."
+    ]
+
+
+def _digits(estimate: Estimate) -> int:
+    """Decimals of a percentage: more where the interval is narrow."""
+    half = 100 * (estimate.high - estimate.low) / 2
+    return 2 if 0 < half < 0.1 else 1

@@ -1,0 +1,64 @@
+"""What differs between two runs, and what that can change.
+
+usage: python -m lightseg.diff RUN RUN
+
+The runs may be finished or not. A line for each difference between the second and the first, with its effect:
+
+  affects metric  the numbers can be others: recipe, seed, data, code, packages that compute
+  affects speed   the same computation, on another machine or arranged in another way
+  cosmetic        neither: names, places, what is shown
+
+and where it lies: recipe, code, data, environment or hardware. What was recorded but is of no effect, such as times and
+folders, is not shown.
+
+Another device, number of devices or number of threads sums in another order, so the last bits of its numbers differ
+too; over many steps that can move a score in its third digit. It is no other experiment, and counts as speed.
+
+Data is compared by its fingerprint: paths and sizes of all files, and 4 kB at both ends of 64 images and 64 masks of
+each split. So one changed pixel shows in splits of up to 64 samples with files below 8 kB, in larger ones if the file's
+size changes or the change lies in what is read. Of untracked files only the names are known.
+
+Example:
+  python -m lightseg.diff runs/roads/20260102T030405-a1b2 runs/roads/20260102T040506-b2c3
+
+Exit codes: 0 done, 2 bad input.
+"""
+
+import sys
+
+from lightseg.main import guarded
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or any(arg in ("-h", "--help") for arg in args):
+        print(__doc__.partition("\n\n")[2].strip())
+        return 0
+    return guarded(lambda: _diff(args))
+
+
+def _diff(args: list[str]) -> None:
+    from lightseg.arguments import run_folder
+    from lightseg.comparison.differences import between
+    from lightseg.errors import UserError
+
+    if len(args) != 2 or any(arg.startswith("-") for arg in args):
+        raise UserError("give two run folders: python -m lightseg.diff RUN RUN")
+    found, missing = between(*(run_folder(arg) for arg in args))
+    for each in found:
+        print(f"{each.effect:<14}  {each.area:<11}  {each.text}")
+    if not found:
+        print("no effective difference")
+    print(*missing, sep="\n", end="\n" * bool(missing), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

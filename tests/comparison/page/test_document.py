@@ -1,0 +1,121 @@
+"""The whole page: one file, nothing from elsewhere, nothing of what it names is run."""
+
+import dataclasses
+from html.parser import HTMLParser
+
+import pytest
+
+from lightseg.comparison.page import write_page
+
+VOID = {"meta", "img", "input", "br"}
+EVIL = '<script>alert("x")</script>&'
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, the text outside scripts, and whether everything is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a page and read it again."""
+
+    def write(comparison) -> Reader:
+        write_page(comparison, tmp_path / "out" / "page.html")
+        return Reader((tmp_path / "out" / "page.html").read_text(encoding="utf-8"))
+
+    return write
+
+
+def test_page__needs_nothing_from_elsewhere(make_comparison, written):
+    page = written(make_comparison())
+    sources = [each[name] for _, each in page.elements for name in ("src", "href", "action") if name in each]
+    policy = next(each["content"] for each in page.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+
+    assert sources
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_page__is_closed_and_can_be_found_through(make_comparison, written):
+    page = written(make_comparison())
+    ids = {each["id"] for _, each in page.elements if "id" in each}
+
+    assert page.open == []
+    assert {each["href"].removeprefix("#") for each in page.all("a")} <= ids
+    assert {each["aria-labelledby"] for each in page.all("section")} <= ids
+    assert len(page.all("h1")) == len(page.all("main")) == 1
+    assert all(each["scope"] in ("row", "col") for each in page.all("th"))
+    assert all(each["aria-label"] for each in page.all("svg") if each.get("role") == "img")
+
+
+def test_page__texts_are_shown_and_not_run(make_comparison, written):
+    made = make_comparison(labels=(EVIL, "small"), classes=(EVIL, "b"), notes=(EVIL,))
+    differs = dataclasses.replace(made.groups[0], differs={EVIL: EVIL})
+    other = dataclasses.replace(made.groups[1], differs={EVIL: "–"})
+    page = written(dataclasses.replace(made, groups=(differs, other)))
+
+    assert len(page.all("script")) == 1
+    # label, class, note, key and value; and the command of the runs
+    assert page.text.count(EVIL) > 10
+    assert "--name <b>" in page.text
+    assert any(EVIL in each.get("title", "") for each in page.all("td"))
+
+
+def test_page__without_data_the_rest_is_whole(make_comparison, written):
+    made = make_comparison(labels=("big", "small"))
+    page = written(made)
+
+    assert "The images cannot be shown: " in page.text
+    assert "the test split is not any more what runs/g0-0 was scored on" in page.text
+    assert not page.all("img")
+    assert [each["id"] for each in page.all("section")] == [
+        "ranking",
+        "curves",
+        "classes",
+        "matrices",
+        "images",
+        "details",
+    ]
+
+
+def test_page__of_one_group_compares_nothing(make_comparison, written):
+    page = written(make_comparison(labels=("only",)))
+
+    assert [each["id"] for each in page.all("section")] == ["ranking", "curves", "classes", "matrices", "details"]
+    assert "Better, as far as shown" not in page.text
+    assert not any(each.get("class") == "badge" for each in page.all("span"))
+
+
+def test_page__where_it_cannot_be_written_nothing_stays(make_comparison, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(OSError):
+        write_page(make_comparison(), tmp_path / "page.html")
+
+    assert [path.name for path in tmp_path.glob("*.html*")] + [path.name for path in tmp_path.glob(".*")] == [
+        "page.html"
+    ]

@@ -1,0 +1,164 @@
+"""What each section says, in numbers worked out by hand."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from lightseg.comparison.page.classes import classes
+from lightseg.comparison.page.curves import Axis, curves
+from lightseg.comparison.page.details import details
+from lightseg.comparison.page.markup import look, number
+from lightseg.comparison.page.matrices import matrices
+from lightseg.comparison.page.ranking import ranking
+from lightseg.comparison.results import Estimate
+
+
+def cells(html: str) -> list[list[str]]:
+    """The text of each row's cells."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
+    return [
+        [re.sub("<[^>]+>", " ", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in rows
+    ]
+
+
+def test_ranking__rows_are_groups_best_first(make_comparison):
+    head, first, second = [[" ".join(cell.split()) for cell in row] for row in cells(ranking(make_comparison()))]
+
+    assert head[:5] == ["Group", "n", "mIoU, % ± sd", "95 % interval 87.3 100.0", "Against big"]
+    assert first[:3] == ["big best", "2", "100.0 ± 1.0"]
+    assert second[:3] == ["small", "2", "90.0 ± 1.0"]
+    assert second[4:] == ["−10.0 −13.0 to −7.0", "16", "1.23 M", "1.50", "30.0", "1.50"]
+
+
+def test_ranking__against_a_baseline_that_is_the_second_of_a_pair(make_comparison):
+    first = cells(ranking(make_comparison(baseline=1)))[1]
+
+    assert " ".join(first[4].split()) == "+10.0 7.0 to 13.0"
+
+
+def test_ranking__many_verdicts_are_folded(make_comparison):
+    html = ranking(make_comparison(labels=tuple("abcdefg")))
+
+    assert html.index("a is better than e") < html.index("<summary>2 more</summary>") < html.index("a is better than f")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("nan"), "–")]
+)
+def test_number__has_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_look__of_35_groups_no_two_are_alike():
+    assert len({look(group) for group in range(35)}) == 35
+
+
+def test_axis__goes_from_round_number_to_round_number():
+    axis = Axis.over(np.array([12.0, 88.0]), 200, 0)
+
+    assert list(axis.ticks) == [0, 20, 40, 60, 80, 100]
+    assert list(axis.at([0, 25, 100])) == [200, 150, 0]
+
+
+def test_axis__of_a_single_value():
+    assert Axis.over(np.array([3.0, 3.0]), 0, 100).at([3.0])[0] == pytest.approx(50)
+
+
+def test_axis__of_equal_ratios():
+    axis = Axis.over(np.array([0.1, 10.0]), 0, 100, log=True)
+
+    assert axis.ticks[0] == pytest.approx(0.1)
+    assert axis.at([1.0])[0] == pytest.approx(50)
+
+
+def test_curves__a_line_for_each_run_in_each_chart(make_comparison):
+    html = curves(make_comparison())
+
+    assert html.count("<figure>") == 3
+    assert html.count('class="line g0 of0"') == html.count('class="line g1 of1"') == 6
+    assert "<title>step 20\nbig: 40.0, 40.0\nsmall: 40.0, 40.0</title>" in html
+
+
+def test_curves__what_is_not_finite_is_left_out_and_long_ones_are_thinned(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    for run in comparison.groups[0].runs:
+        rows = [{"step": step, "train/loss": None if step % 2 else 0.5 + step} for step in range(1000)]
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    html = curves(comparison)
+    (points, _) = re.findall(r'points="(.*?)"', html)
+
+    assert html.count("<figure>") == 1
+    assert "logarithmic" in html
+    assert len(points.split()) == 200
+    # 500 values in 200 chunks: the first three are the values at the steps 0, 2 and 4
+    assert "<title>step 2\nonly: 2.50, 2.50</title>" in html
+
+
+def test_curves__of_a_run_that_logged_nothing_there_are_none(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    for run in comparison.groups[0].runs:
+        (run.folder / "metrics.jsonl").write_text("")
+
+    assert curves(comparison) == ""
+
+
+def test_classes__only_the_difference_that_is_shown_is_marked(make_comparison):
+    _, sky, road, _ = cells(classes(make_comparison()))
+
+    assert " ".join(sky[2].split()) == "100.0 98.0 to 102.0"
+    assert " ".join(sky[-1].split()) == "big by 10.0 (7.0 to 13.0; p = 0.001)"
+    assert road[-1] == "none shown"
+
+
+def test_classes__an_absent_class_has_no_bar(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    nan = Estimate(np.nan, np.nan, np.nan, np.nan)
+    group = dataclasses.replace(comparison.groups[0], classes=(nan, *comparison.groups[0].classes[1:]))
+    html = classes(dataclasses.replace(comparison, groups=(group,)))
+
+    assert html.count('class="bar"') == 2
+    assert cells(html)[1][2].split() == ["absent", "unknown"]
+
+
+def test_matrices__are_sums_over_runs_in_shares_of_the_truth(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    for run, text in zip(comparison.groups[0].runs, ("1,0,0\n0,0,0\n0,0,9", "1,2,0\n0,0,0\n0,0,1"), strict=True):
+        (run.folder / "confusion_test.csv").write_text(f"sky,road,car\n{text}\n")
+    html = matrices(comparison)
+
+    assert cells(html)[1:] == [["sky", "50", "50", "0"], ["road", "0", "0", "0"], ["car", "0", "0", "100"]]
+    assert 'title="sky predicted as road: 50.0 %"' in html
+
+
+def test_matrices__of_many_classes_leave_out_what_is_nought(make_comparison):
+    html = matrices(make_comparison(labels=("only",), classes=tuple(f"class {index}" for index in range(50))))
+
+    # 90 of 90 + 49 × 5 on the diagonal
+    assert html.count("<td") == 50 * 50 + 1
+    assert "26.9 %" in html
+    assert 'class="matrix dense"' in html
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("sky\n1", "is damaged"), ("a\nx", "is damaged")])
+def test_matrices__say_which_file_is_wrong(make_comparison, content, said):
+    comparison = make_comparison()
+    path = comparison.groups[1].runs[1].folder / "confusion_test.csv"
+    path.write_text(content) if content else path.unlink()
+    html = matrices(comparison)
+
+    assert f"{path} {said}" in html.replace("\n", "")
+    assert html.count("<table") == 1
+
+
+def test_details__tell_where_each_run_comes_from(make_comparison):
+    comparison = make_comparison()
+    html = details(comparison)
+
+    assert cells(html)[1] == ["net.width", "8", "16"]
+    assert html.count("0123456789<") == 4
+    assert str(comparison.groups[1].runs[0].folder) in html
+    assert "with changes" in html

@@ -1,0 +1,226 @@
+import numpy as np
+import pytest
+
+from lightseg.comparison.analysis import compare
+from lightseg.comparison.runs import find
+from lightseg.comparison.words import of_classes, reading, verdicts
+from lightseg.errors import UserError
+from tests.comparison.fabricate import counts, skilled, wide, write_run
+
+
+def test_compare__a_run_and_its_copy_do_not_differ(runs):
+    same = counts(np.random.default_rng(0))
+    found = runs((wide(4), {"logged": same}), (wide(8), {"logged": same}))
+    for each in (found.pairs[0].difference, *found.pairs[0].classes):
+        assert (each.value, each.low, each.high, each.p) == (0, 0, 0, 1)
+    assert verdicts(found) == ["no difference shown between width 4 and width 8: 0.0 (95 % interval 0.0 to 0.0)"]
+    assert of_classes(found) == ["no class shows a difference"]
+
+
+@pytest.mark.parametrize("images", [20, 233])
+def test_compare__a_destroyed_class_is_named(images, runs):
+    whole = skilled(0.8, images=images)[0]
+    broken = whole.copy()
+    # cars are taken for sky now; the IoU of sky suffers by that, road's does not
+    broken[:, 2, 0] += broken[:, 0, 2]
+    broken[:, 2, 2] -= broken[:, 0, 2]
+    broken[:, 0, 2] = 0
+    found = runs((wide(4), {"logged": whole}), (wide(8), {"logged": broken}))
+    classes = dict(zip(found.classes, found.pairs[0].classes, strict=True))
+    assert classes["car"].p < 0.01
+    assert classes["car"].value == pytest.approx(found.groups[0].classes[2].value)
+    assert classes["road"].p == 1
+    assert of_classes(found)[0].startswith("car +")
+    assert "road" not in of_classes(found)[0]
+    assert verdicts(found)[0].startswith("width 4 is better than width 8 by ")
+
+
+def test_compare__against_a_baseline(runs):
+    found = runs(
+        *[(wide(w), {"logged": c}) for w, c in zip((4, 8, 16), skilled(0.8, 0.9, 0.7), strict=True)], baseline="width 4"
+    )
+    assert [group.label for group in found.groups] == ["width 8", "width 4", "width 16"]
+    assert [(pair.first, pair.second) for pair in found.pairs] == [(0, 1), (2, 1)]
+    better, worse = verdicts(found)
+    assert better.startswith("width 8 is better than width 4 by ")
+    assert worse.startswith("width 16 is worse than width 4 by ")
+    assert "−" not in worse
+
+
+def test_compare__the_baseline_is_the_folder_of_a_run(runs, tmp_path):
+    given = [(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)]
+    assert runs(*given, baseline=str(tmp_path / "run00")).baseline == 1
+    with pytest.raises(UserError, match="--baseline width 5: no group or run of these; did you mean width"):
+        runs(baseline="width 5")
+
+
+def test_compare__seeds_are_one_group_with_their_spread(runs):
+    logged = skilled(0.8, 0.81, 0.82, 0.9, 0.9, 0.9)
+    found = runs(*[(wide(4 + index // 3, seed=index % 3), {"logged": each}) for index, each in enumerate(logged)])
+    best, other = found.groups
+    assert [len(group.trials) for group in found.groups] == [3, 3]
+    scores = [trial.score for trial in other.trials]
+    assert other.score.value == pytest.approx(np.mean(scores))
+    assert other.deviation == pytest.approx(np.std(scores, ddof=1))
+    assert other.deviation > best.deviation
+    assert found.pairs[0].seeds
+    assert found.pairs[0].difference.shown
+    assert "The chance of training is in the intervals" in reading(found)[-1]
+
+
+def test_compare__one_run_says_nothing_of_other_seeds(runs):
+    found = runs(*[(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)])
+    assert "for these trained models; other seeds are not in the interval" in reading(found)[-1]
+
+
+def test_compare__a_seed_twice_is_said(runs):
+    found = runs((wide(4), {}), (wide(4), {}), (wide(8), {}))
+    assert found.notes == ("width 4: 2 runs have the seed 0; they may be less apart than other seeds are",)
+
+
+def test_compare__a_recipe_and_seed_again_is_compared_run_by_run(runs):
+    found = runs(*[(wide(4), {"logged": each}) for each in skilled(0.8, 0.9)])
+    assert [group.label for group in found.groups] == ["run01", "run00"]
+    assert found.notes == ("the runs are of one recipe and one seed: each of them is compared by itself",)
+    assert verdicts(found)[0].startswith("run01 is better than run00 by ")
+
+
+def test_compare__by_run(runs):
+    found = runs(*[(wide(4, seed), {"logged": each}) for seed, each in enumerate(skilled(0.8, 0.9))], by="run")
+    assert [(group.label, len(group.trials)) for group in found.groups] == [("run01", 1), ("run00", 1)]
+
+
+def test_compare__the_order_does_not_matter(tmp_path):
+    for index, logged in enumerate(skilled(0.8, 0.9, 0.7)):
+        write_run(tmp_path / f"{index}", wide(index), logged)
+    ways = [[str(tmp_path / name) for name in names] for names in ("012", "210", "102")]
+    first, *others = [compare(find(way)[0]) for way in ways]
+    for other in others:
+        assert other.pairs == first.pairs
+        assert [(g.label, g.score) for g in other.groups] == [(g.label, g.score) for g in first.groups]
+
+
+def test_compare__all_pairs_hold_together(runs):
+    logged = skilled(0.8, 0.805, 0.81)
+    two = runs((wide(4), {"logged": logged[0]}), (wide(8), {"logged": logged[1]}))
+    three = runs((wide(16), {"logged": logged[2]}))
+    assert len(three.pairs) == 3
+    alone = two.pairs[0].difference
+    together = next(
+        p for p in three.pairs if {three.groups[i].label for i in (p.first, p.second)} == {"width 4", "width 8"}
+    )
+    assert together.difference.high - together.difference.low > alone.high - alone.low
+    assert "The intervals of the 3 differences hold together" in reading(three)[1]
+
+
+def test_compare__of_many_groups_those_with_the_best_are_told(runs):
+    logged = skilled(*np.linspace(0.7, 0.8, 7), images=30)
+    found = runs(*[(wide(index), {"logged": each}) for index, each in enumerate(logged)])
+    assert [(pair.first, pair.second) for pair in found.pairs] == [(0, index) for index in range(1, 7)]
+    assert "Of 21 pairs those with the best are told" in reading(found)[1]
+
+
+def test_compare__by_a_key(runs):
+    logged = skilled(0.8, 0.81, 0.9)
+    given = [wide(4), wide(4, model__optimizer__lr=0.1), wide(8)]
+    found = runs(*[(made, {"logged": each}) for made, each in zip(given, logged, strict=True)], by="net.width")
+    assert [(group.label, len(group.trials)) for group in found.groups] == [("width 8", 1), ("width 4", 2)]
+    assert "width 4: its runs differ by more than seeds: lr" in found.notes
+
+
+def test_compare__folds_are_joined(runs):
+    """Two folds of each of two recipes: each pair of folds is one trial on all images."""
+    given = []
+    for width, logged in zip((4, 8), skilled(0.8, 0.9), strict=True):
+        for fold in (1, 0):
+            part = {"logged": logged[fold::2], "images": [f"i{index:02}" for index in range(fold, 60, 2)]}
+            given.append((wide(width, fold=fold, folds=2), {**part, "split": "val", "data": f"fold{fold}"}))
+    found = runs(*given)
+    assert (found.split, len(found.images), [len(group.trials) for group in found.groups]) == ("val", 60, [1, 1])
+    assert (found.groups[1].trials[0].counts == skilled(0.8, 0.9)[0]).all()
+    assert [run.fold for run in found.groups[0].trials[0].runs] == [0, 1]
+    assert found.notes == ("val also chose the checkpoint of each run: its scores are a little too high",)
+
+
+def test_compare__a_missing_fold_is_said(runs):
+    made = [
+        (wide(4, fold=fold, folds=3), {"split": "val", "data": f"{fold}", "images": [f"{fold}-{i}" for i in range(40)]})
+        for fold in (0, 2)
+    ]
+    assert "roads, seed 0: no fold 1" in runs(*made).notes
+
+
+def test_compare__folds_that_overlap_are_refused(runs):
+    with pytest.raises(UserError, match="run00 and 1 more folds have images in common .image-0000"):
+        runs(*[(wide(4, fold=fold, folds=2), {"split": "val"}) for fold in (0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"data": "0ther"}, "data: the content of the split is another .hash 5ha and 0ther"),
+        ({"protocol": "crops"}, "protocol: “whole images” and “crops”"),
+        (
+            {"images": [f"image-{i:04}" for i in range(5, 45)]},
+            "images: only 5 images .image-0000, .*first, only 5 .*second, 35 in both",
+        ),
+        (
+            {"logged": counts(np.random.default_rng(1))},
+            "truth: that of 40 images .image-0000, image-0001, image-0002, …",
+        ),
+    ],
+)
+def test_compare__what_was_scored_otherwise_is_refused_unless_forced(facts, message, runs):
+    with pytest.raises(UserError, match=f"(?s)run00 and .*run01 do not compare on test:.*{message}.*or --force it"):
+        runs((wide(4), {}), (wide(8), facts))
+    found = runs(force=True)
+    assert found.notes[0].startswith("forced: ")
+    assert len(found.images) == (35 if "images" in facts else 40)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"classes": ("sky", "road", "cat")}, r"classes: \[sky, road, car\] and \[sky, road, cat\]"),
+        ({"kind": "classification"}, "kind: “segmentation” and “classification”"),
+    ],
+)
+def test_compare__other_classes_are_refused_even_if_forced(facts, message, runs):
+    with pytest.raises(UserError, match=f"(?s)do not compare on test:.*{message}.*\nleave one of them out$"):
+        runs((wide(4), {}), (wide(8), facts), force=True)
+
+
+def test_compare__images_in_common_are_those_of_the_same_name(runs):
+    """Forced on 20 of 40 images, in another order: the score is that of these 20."""
+    (one,) = skilled(0.8, images=40)
+    names = [f"image-{index:04}" for index in range(20, 40)][::-1]
+    found = runs((wide(4), {"logged": one}), (wide(8), {"logged": one[20:][::-1], "images": names}), force=True)
+    assert found.images == tuple(names[::-1])
+    assert found.pairs[0].difference.value == 0
+
+
+def test_compare__no_counts(runs, tmp_path):
+    runs((wide(4), {}))
+    with pytest.raises(UserError, match="run00: has no val score; compare with --split test"):
+        runs(split="val")
+    (tmp_path / "run00" / "per_image_test.npz").unlink()
+    with pytest.raises(
+        UserError, match="run00: has no per_image_test.npz: .*older version of lightseg; train it again"
+    ):
+        runs()
+
+
+def test_compare__another_metric(runs):
+    found = runs((wide(4), {}), (wide(8), {}), metric_name="mean_accuracy")
+    assert (found.metric, found.class_metric) == ("mean accuracy", "recall")
+
+
+def test_compare__a_classification(runs):
+    right = np.random.default_rng(0).random((2, 80)) < [[0.9], [0.4]]
+    true = np.eye(3, dtype=int)[np.arange(80) % 3]
+    samples = [np.stack([true * r[:, None], true, np.where(r[:, None], true, np.roll(true, 1, 1))], 1) for r in right]
+    facts = {"kind": "classification"}
+    found = runs(*[(wide(w), {"logged": s, **facts}) for w, s in zip((4, 8), samples, strict=True)])
+    assert found.metric == "accuracy"
+    assert found.groups[0].score.value == pytest.approx(right[0].mean())
+    assert found.pairs[0].difference.shown

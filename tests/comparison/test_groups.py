@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+
+from lightseg.comparison.groups import differing, flat, group, labels, resolve
+from lightseg.comparison.runs import Run
+from lightseg.errors import UserError
+from tests.comparison.fabricate import config
+
+
+def run(**facts):
+    made = config(**facts)
+    return Run(Path(f"/runs/{made['seed_everything']}"), made["name"], made, {}, {}, {}, {})
+
+
+def told(*runs, by=None):
+    """Label and differences of each group."""
+    key = resolve(by, runs) if by else None
+    groups = group(runs, key)
+    differs = differing(groups)
+    return dict(zip(labels(groups, differs, key), differs, strict=True))
+
+
+def test_group__seeds_places_names_and_hardware_make_no_other_recipe():
+    # root, num_workers and runs_dir follow the seed
+    runs = [run(seed=0), run(seed=1, name="again"), run(seed=2, trainer__devices=2), run(seed=3, data__fold=1)]
+    assert group(runs) == [runs]
+
+
+def test_group__one_is_one():
+    assert len(group([run(data__batch_size=4), run(data__batch_size=4.0), run(model__loss={"ce": 1})])) == 1
+
+
+def test_group__what_may_change_the_score_does():
+    assert len(group([run(), run(trainer__precision="bf16-mixed"), run(data__folds=5)])) == 3
+
+
+def test_labels__what_differs_under_one_name():
+    assert told(run(), run(model__net__width=8)) == {"width 4": {"width": "4"}, "width 8": {"width": "8"}}
+
+
+def test_labels__names_where_they_tell_all_apart():
+    assert set(told(run(name="small"), run(name="wide", model__net__width=8))) == {"small", "wide"}
+
+
+def test_labels__names_and_what_differs_where_neither_suffices():
+    runs = [run(name="a"), run(name="a", model__net__width=8), run(name="b", model__net__width=16)]
+    assert set(told(*runs)) == {"a, width 4", "a, width 8", "b, width 16"}
+
+
+def test_labels__of_many_differences_those_that_tell_apart():
+    others = {"model__optimizer__lr": 0.1, "trainer__max_epochs": 9, "data__batch_size": 2, "model__net__depth": 3}
+    found = told(run(), run(**others))
+    assert set(found) == {"max_epochs 2", "max_epochs 9"}
+    assert [len(differs) for differs in found.values()] == [4, 4]
+
+
+def test_labels__one_group_is_called_by_its_name():
+    assert told(run(), run(seed=1)) == {"roads": {}}
+
+
+def test_differing__short_names_that_are_unique():
+    changes = {"model__optimizer__lr": 0.1, "model__loss": {"dice": 1.0}, "model__class_weights": "inverse"}
+    found = told(run(), run(**changes))
+    assert {"loss": "{ce: 1.0}", "class_weights": "–", "lr": "0.01"} in found.values()
+    assert {"loss": "{dice: 1.0}", "class_weights": "inverse", "lr": "0.1"} in found.values()
+
+
+def test_differing__longer_names_where_the_ends_are_the_same():
+    found = told(run(), run(model__net__depth=3, model__optimizer__depth=1))
+    assert set(next(iter(found.values()))) == {"net.depth", "optimizer.depth"}
+
+
+def test_differing__options_of_another_class_follow_from_the_class():
+    net = {"class_path": "lightseg.nets.SmpNet", "init_args": {"encoder": "resnet18", "width": 4}}
+    found = told(run(), run(model__net=net))
+    assert found == {"net UNet": {"net": "UNet"}, "net SmpNet": {"net": "SmpNet"}}
+
+
+def test_by__a_key_alone_makes_the_groups():
+    runs = [run(), run(model__net__width=8), run(model__net__width=8, model__optimizer__lr=0.1)]
+    found = told(*runs, by="net.width")
+    assert found["width 8"] == {"width": "8", "lr": "0.01 | 0.1"}
+    assert found["width 4"] == {"width": "4", "lr": "0.01"}
+
+
+@pytest.mark.parametrize("by", ["width", "net.width", "model.net.width", "model.init_args.net.init_args.width"])
+def test_resolve__an_end_of_a_key(by):
+    assert resolve(by, [run()]) == "model.net.width"
+
+
+def test_resolve__a_class():
+    assert resolve("net", [run()]) == resolve("model.init_args.net.class_path", [run()]) == "model.net"
+
+
+def test_resolve__misspelt():
+    with pytest.raises(UserError, match="--by net.widht: no run has such a key; did you mean net.width"):
+        resolve("net.widht", [run()])
+
+
+def test_resolve__of_several():
+    with pytest.raises(UserError, match="may be model.net.depth or model.optimizer.depth; write more"):
+        resolve("depth", [run(model__optimizer__depth=1)])
+
+
+def test_flat__null_is_as_if_it_were_not_there():
+    assert "model.class_weights" not in flat(config())
+    assert flat(config())["model.net"] == {"class_path": "lightseg.nets.UNet"}

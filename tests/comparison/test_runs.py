@@ -1,0 +1,90 @@
+import math
+
+import pytest
+
+from lightseg.comparison.runs import find
+from lightseg.errors import UserError
+from tests.comparison.fabricate import config, write_run
+
+
+def test_find__folders_patterns_and_all_below(tmp_path):
+    a, b, c = (write_run(tmp_path / name) for name in ("one/a", "one/b", "two/deep/c"))
+    for places, expected in {
+        (a,): [a],
+        (tmp_path / "one",): [a, b],
+        (tmp_path,): [a, b, c],
+        (tmp_path / "*" / "[ab]",): [a, b],
+        (c, a): [a, c],
+    }.items():
+        found, notes = find([str(place) for place in places])
+        assert [run.folder for run in found] == expected
+        assert notes == []
+
+
+def test_find__the_same_run_twice_counts_once(tmp_path, monkeypatch):
+    folder = write_run(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    found, notes = find([str(folder), "a", "./a/"])
+    assert [run.folder for run in found] == [folder]
+    assert notes == [f"{folder} was given twice; it counts once"]
+
+
+def test_find__an_unfinished_run_is_left_out_and_an_error_if_named(tmp_path):
+    done, open_ = write_run(tmp_path / "done"), write_run(tmp_path / "open")
+    (open_ / "metrics.json").unlink()
+    found, notes = find([str(tmp_path)])
+    assert [run.folder for run in found] == [done]
+    assert notes == [f"{open_} is not finished; it is left out"]
+    with pytest.raises(UserError, match=f"{open_}: this run is not finished; go on with it .*--resume {open_}"):
+        find([str(done), str(open_)])
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere", "nowhere: there is no such folder"),
+        ("no*", r"no\*: there is no such folder"),
+        ("empty", "empty: there is no run folder, which has a config.yaml, in it"),
+    ],
+)
+def test_find__nothing(place, message, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        find([place])
+
+
+def test_find__nothing_finished(tmp_path):
+    (write_run(tmp_path / "open") / "metrics.json").unlink()
+    with pytest.raises(UserError, match="no finished run among these\n.*open is not finished"):
+        find([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "env.json", "config.yaml"])
+@pytest.mark.parametrize("content", ['{"a": 1', "[1]"])
+def test_read__damaged(name, content, tmp_path):
+    folder = write_run(tmp_path / "a")
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f"{folder / name}: is damaged .*leave this run out"):
+        find([str(folder)])
+
+
+def test_read__made_by_an_older_version(tmp_path):
+    folder = write_run(tmp_path / "a")
+    (folder / "model.json").unlink()
+    with pytest.raises(UserError, match="model.json: is missing: the run was made by an older version"):
+        find([str(folder)])
+
+
+def test_run__what_it_knows(tmp_path):
+    (run,), _ = find([str(write_run(tmp_path / "roads" / "a", config(seed=3, fold=1, folds=5)))])
+    assert (run.name, run.seed, run.fold, run.label) == ("roads", 3, 1, "roads/a")
+    assert run.images_per_s == 30  # the median of 20, 30 and 90
+    assert run.evaluation("test").images[0] == "image-0000"
+    assert run.evaluation("val") is None
+
+
+def test_run__null_is_nan(tmp_path):
+    folder = write_run(tmp_path / "a")
+    (folder / "metrics.json").write_text('{"test/iou/car": null}')
+    assert math.isnan(find([str(folder)])[0][0].metrics["test/iou/car"])
