@@ -12,7 +12,10 @@ from lightseg.cli import LightsegCLI
 from lightseg.fit import main
 from tests.conftest import ROOT
 
-RECIPES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "experiments").rglob("*.yaml"))
+SWEEPS = ROOT / "experiments/sweeps"
+RECIPES = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "experiments").rglob("*.yaml") if path.parent != SWEEPS
+)
 OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml"))
 SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
 

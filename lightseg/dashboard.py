@@ -1,0 +1,139 @@
+"""Make a W&B workspace that sets the runs of a project side by side, with the panels that matter for segmentation.
+
+usage: python -m lightseg.dashboard PROJECT [--entity NAME] [--from RUN] [--baseline ID] [--dry-run]
+
+  PROJECT        the W&B project, `project` in configs/logging/wandb.yaml
+  --entity NAME  the user or team that the project belongs to (your default one)
+  --from RUN     a run folder whose classes and choices get panels of their own
+  --baseline ID  W&B id of the run that the others are compared with
+  --dry-run      print the workspace as JSON and stop; no network, no key
+
+Example:
+  python -m lightseg.dashboard lightseg --from runs/unet/20260102T030405-a1b2
+
+Needs `pip install wandb-workspaces`. Each call makes a new workspace and prints its address; it changes none that is
+there. Exit codes: 0 done, 2 bad input, no key, or W&B does not take it.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lightseg.arguments import run_folder
+from lightseg.errors import UserError
+from lightseg.main import guarded
+
+if TYPE_CHECKING:
+    from wandb_workspaces.workspaces import Workspace
+
+CHOICES = (
+    "model.init_args.net.class_path",
+    "model.init_args.net.init_args.arch",
+    "model.init_args.net.init_args.encoder",
+    "model.init_args.net.init_args.width",
+    "model.init_args.optimizer.class_path",
+    "model.init_args.optimizer.init_args.lr",
+    "model.init_args.loss",
+    "model.init_args.class_weights",
+    "model.init_args.logit_adjustment",
+    "data.init_args.batch_size",
+    "data.init_args.sampling",
+    "data.init_args.copy_paste",
+)
+"""What recipes mostly differ in, by its place in a run's config: the axes of the parallel coordinates."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or {"-h", "--help"} & set(args):
+        print(__doc__.partition("\n\n")[2].strip())
+        return 0
+    return guarded(lambda: _dashboard(args))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `python -m lightseg.dashboard --help` tells more")
+
+
+def _dashboard(args: list[str]) -> None:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("project", metavar="PROJECT")
+    parser.add_argument("--entity", default="")
+    parser.add_argument("--from", dest="run")
+    parser.add_argument("--baseline")
+    parser.add_argument("--dry-run", action="store_true")
+    asked = parser.parse_args(args)
+    try:
+        from lightseg.workspace import spec, workspace
+    except ImportError as error:
+        raise UserError(f"{error}: pip install 'wandb-workspaces>=0.4.13'") from None
+    scores, choices = _of_run(asked.run) if asked.run else ([], CHOICES)
+    made = workspace(asked.project, asked.entity, scores, choices, asked.baseline)
+    print(json.dumps(spec(made), indent=1, sort_keys=True) if asked.dry_run else f"workspace: {_save(made)}")
+
+
+def _of_run(run: str) -> tuple[list[str], list[str]]:
+    """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes.
+
+    Raises:
+        UserError: If there is none.
+    """
+    import yaml
+
+    from lightseg.loggers.run_log import read_log
+    from lightseg.workspace import PER_CLASS
+
+    folder = run_folder(run, "--from")
+    lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
+    # in the order of the classes
+    logged = {name: None for line in lines for name in line}
+    scores = [name.removeprefix("val/") for name in logged if re.fullmatch(PER_CLASS, name)]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    return scores, [name for choice in CHOICES for name in _leaves(config, choice)]
+
+
+def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
+    """The keys of what a config has at a dotted key: itself, one for each entry of a mapping, or none."""
+    found: Any = config
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return []
+        found = found[part]
+    return [f"{key}.{name}" for name in found] if isinstance(found, dict) else [key]
+
+
+def _save(made: "Workspace") -> str:
+    """Send it; returns its address. Asks no question, and gives up after about ten seconds.
+
+    Raises:
+        UserError: If there is no key, or W&B does not take it, or does not answer.
+    """
+    import wandb
+
+    # what it says at a login is said here
+    wandb.setup(settings=wandb.Settings(silent=True))
+    try:
+        if known := wandb.login(prompt=False):
+            made.entity = made.entity or str(wandb.setup().settings.entity or wandb.Api().default_entity)
+            made.save()
+    except Exception as error:  # the client has no error of its own that all of its failures are
+        raise UserError(f"W&B did not take the workspace: {error}") from None
+    if not known:
+        raise UserError("W&B: no API key; run `wandb login`, or have the workspace printed with --dry-run")
+    return str(made.url)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

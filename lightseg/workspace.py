@@ -1,0 +1,130 @@
+"""A W&B workspace for the runs of a project, as code: which panels, of which of the logged numbers and pictures.
+
+What the loggers log is known here by name alone; a test sees that a run logs all that is asked for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces.reports.v2.interface import PanelTypes
+
+STEP = "trainer/global_step"
+BEST = "best_val_score"
+PER_CLASS = "val/(iou|recall)/.+"
+
+
+def workspace(
+    project: str, entity: str, scores: Sequence[str], choices: Sequence[str], baseline: str | None = None
+) -> ws.Workspace:
+    """The workspace, not yet saved.
+
+    Args:
+        project: W&B project.
+        entity: Its user or team.
+        scores: What is scored class by class, such as `iou/road`; if empty, whatever the runs have.
+        choices: Keys of the runs' configs, such as `data.init_args.batch_size`, that are set against the best score.
+        baseline: W&B id of the run that the others are compared with.
+    """
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name="lightseg",
+        sections=[
+            _section("Result", _result(), columns=3),
+            _section("Classes", _each_class(scores) if scores else _all_classes(), columns=4),
+            _section("Pictures", _pictures(), columns=2),
+            _section("Choices", _choices(choices), columns=2),
+            _section("Speed", _speed(), columns=3),
+        ],
+        settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=20, tooltip_number_of_runs="all_runs"),
+        runset_settings=ws.RunsetSettings(
+            order=[ws.Ordering(ws.Summary(BEST), ascending=False)],
+            pinned_columns=["run:displayName", f"summary:{BEST}", "summary:test/score"],
+            baseline_run=baseline,
+        ),
+    )
+
+
+def spec(made: ws.Workspace) -> dict[str, Any]:
+    """What W&B is sent, as plain data; the same workspace gives the same."""
+    # the package has no public way to see it
+    content: dict[str, Any] = made._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+    return content
+
+
+def _section(name: str, panels: Sequence[Any], columns: int) -> ws.Section:
+    for number, panel in enumerate(panels):
+        # random otherwise
+        panel._id = f"{name.lower()}-{number}"
+    layout = ws.SectionLayoutSettings(columns=columns, rows=2)
+    return ws.Section(name=name, panels=list(panels), is_open=True, layout_settings=layout)
+
+
+def _result() -> list[PanelTypes]:
+    return [
+        wr.LinePlot(title="score on val", x=STEP, y=["val/score"], range_y=(0, 1)),
+        wr.BarPlot(title="best score on val", metrics=[BEST], range_x=(0, 1)),
+        wr.BarPlot(title="score on test", metrics=["test/score"], range_x=(0, 1)),
+        wr.LinePlot(title="loss in training", x=STEP, y=["train/loss"]),
+        wr.LinePlot(title="loss on val", x=STEP, y=["val/loss"]),
+    ]
+
+
+def _each_class(scores: Sequence[str]) -> list[PanelTypes]:
+    # a panel for each: the lines of all classes of all runs in one could not be told apart
+    lines = [wr.LinePlot(title=f"{name} on val", x=STEP, y=[f"val/{name}"], range_y=(0, 1)) for name in scores]
+    return [
+        *lines,
+        *(wr.BarPlot(title=f"{name} on test", metrics=[f"test/{name}"], range_x=(0, 1)) for name in scores),
+    ]
+
+
+def _all_classes() -> list[PanelTypes]:
+    return [
+        wr.LinePlot(title="classes on val", x=STEP, metric_regex=f"^{PER_CLASS}$", range_y=(0, 1)),
+        _chart("test/per_class", "wandb/bar/v0", {"label": "class", "value": "iou"}),
+    ]
+
+
+def _pictures() -> list[PanelTypes]:
+    cells = {name: name for name in ("Actual", "Predicted", "nPredictions")}
+    return [
+        wr.MediaBrowser(title="the same val images", media_keys=["val/samples"], num_columns=4),
+        _chart("test/confusion_matrix", "wandb/confusion_matrix/v1", cells),
+        wr.WeavePanelSummaryTable(table_name="test/worst"),
+    ]
+
+
+def _chart(key: str, name: str, fields: dict[str, str]) -> wr.CustomChart:
+    """What `wandb.plot_table` logged under a key; its numbers are in a table beside it."""
+    return wr.CustomChart(
+        query={"summaryTable": {"tableKey": f"{key}_table"}},
+        chart_name=name,
+        chart_fields=fields,
+        chart_strings={"title": key},
+    )
+
+
+def _choices(choices: Sequence[str]) -> list[PanelTypes]:
+    axis = wr.ParallelCoordinatesPlotColumn
+    axes = [axis(metric=wr.Config(key), display_name=_short(key), log=key.endswith(".lr") or None) for key in choices]
+    return [
+        wr.ParallelCoordinatesPlot(title="choices and score", columns=[*axes, axis(metric=wr.SummaryMetric(BEST))]),
+        wr.ParameterImportancePlot(with_respect_to=BEST),
+        wr.RunComparer(diff_only="split"),
+    ]
+
+
+def _short(key: str) -> str:
+    """`net.encoder` of `model.init_args.net.init_args.encoder`, as on the command line after `--model.`."""
+    return ".".join(part for part in key.split(".")[1:] if part not in ("init_args", "class_path"))
+
+
+def _speed() -> list[PanelTypes]:
+    return [
+        wr.LinePlot(title="training images per second", x=STEP, y=["train/images_per_s"]),
+        wr.BarPlot(title="seconds of training", metrics=["train/seconds"]),
+        wr.LinePlot(title="learning rates", x=STEP, metric_regex="^lr-.+$", log_y=True),
+    ]
