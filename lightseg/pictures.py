@@ -1,7 +1,6 @@
 """The pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from lightseg.examples import Color, Example, Image
 from lightseg.labels import IGNORE
 from lightseg.loggers.run_log import read_log
 
-Image = npt.NDArray[np.uint8]
-Color = tuple[int, int, int]
-
 _VOID: Color = (255, 255, 255)
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
-
-
-@dataclass
-class Example:
-    """One image with what it shows and what was said about it.
-
-    Attributes:
-        name: What the data calls it.
-        image: `(H, W, 3)` uint8.
-        target: `(H, W)` class ids with `IGNORE`, or one class id.
-        prediction: `(H, W)` class ids, or one class id.
-    """
-
-    name: str
-    image: Image
-    target: npt.NDArray[np.int64]
-    prediction: npt.NDArray[np.int64]
 
 
 def learning_curve(folder: Path, path: Path) -> None:

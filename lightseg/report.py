@@ -1,17 +1,15 @@
 """What a finished run leaves and prints: numbers, pictures, a table."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.table import Table
 
 from lightseg import pictures
 from lightseg.data import ImageDataModule
-from lightseg.loggers import Wandb
+from lightseg.examples import predict, spread, worst, write_examples
 from lightseg.loggers.run_log import plain_number
 from lightseg.per_image import Evaluation
 from lightseg.run import write_json
@@ -26,7 +24,7 @@ EXAMPLES = {"segmentation": 4, "classification": 24}
 def report(
     folder: Path, task: Task, which: str, data: ImageDataModule, results: dict[str, float], loggers: list[Logger]
 ) -> None:
-    """Write `metrics.json` and the pictures, pass both on to the loggers, and print the table.
+    """Write `metrics.json` and the pictures, pass the numbers on to the loggers, and print the table.
 
     Args:
         folder: The run folder.
@@ -40,10 +38,14 @@ def report(
     tested = {name: value for name, value in results.items() if name.startswith("test/")}
     for logger in loggers if tested else []:
         logger.log_metrics(tested, step=int(results["train/steps"]))
+    evaluations = {name: _evaluation(task, data, name) for name in task.counts}
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
-        _evaluation(task, data, name).write(folder)
-    paths = _draw(folder, task, data, split, loggers)
+        evaluations[name].write(folder)
+    task.cpu().eval()
+    paths = _draw(folder, task, data, split)
+    lowest = predict(task, data, split, worst(evaluations[split]))
+    write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
     _print(task, which, results)
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
@@ -65,48 +67,18 @@ def _evaluation(task: Task, data: ImageDataModule, split: Stage) -> Evaluation:
     )
 
 
-def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage, loggers: list[Logger]) -> list[Path]:
+def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:
     """Draw what there is to see; returns the files."""
     images = folder / "images"
     curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", "confusion", "predictions"))
     pictures.learning_curve(folder, curve)
     pictures.confusion_matrix(task.counts[split].numpy(), task.classes, matrix)
-    examples = predict_examples(task, data, split)
+    examples = predict(task, data, split, spread(EXAMPLES[task.kind], len(data.dataset(split))))
     if task.kind == "segmentation":
         pictures.segmentation_examples(examples, task.classes, data.palette, predictions)
     else:
         pictures.classification_examples(examples, task.classes, predictions)
-    for logger in loggers:
-        if isinstance(logger, Wandb):
-            for path in (curve, matrix, predictions):
-                logger.log_picture(f"{split}/{path.stem}", path)
-            if task.kind == "segmentation":
-                logger.log_masks(f"{split}/samples", examples, task.classes)
     return [curve, matrix, predictions]
-
-
-@torch.inference_mode()
-def predict_examples(task: Task, data: ImageDataModule, split: Stage) -> list[pictures.Example]:
-    """The same few images every time, with their predictions, at the size of their ground truth."""
-    dataset, task = data.dataset(split), task.cpu().eval()
-    wanted = EXAMPLES[task.kind]
-    indices = np.linspace(0, len(dataset) - 1, min(wanted, len(dataset))).astype(int)
-    examples = []
-    for index in map(int, indices):
-        image, target = dataset[index]
-        prediction = task.logits_at_target(data.eval_batch(index, split)).argmax(1)[0].numpy()
-        examples.append(
-            pictures.Example(dataset.name(index), _visible(image), np.asarray(target, np.int64), prediction)
-        )
-    return examples
-
-
-def _visible(image: Any) -> pictures.Image:
-    """Any image as 8-bit RGB: the first three channels, a single one repeated."""
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        image = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
-    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
 
 
 def _print(task: Task, which: str, results: dict[str, float]) -> None:

@@ -25,6 +25,7 @@ from lightseg.callbacks import (
     LastCheckpoint,
     LearningRate,
     NonFiniteGuard,
+    Samples,
     StepSeed,
     Throughput,
 )
@@ -58,7 +59,7 @@ def fit(args: list[str]) -> None:
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
     best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)
     trainer = cli.make_trainer(
-        [last, interrupt, StepSeed(cli.config.seed_everything)],
+        [last, interrupt, StepSeed(cli.config.seed_everything), Samples()],
         [drawn, EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
         [log],
     )
@@ -115,6 +116,9 @@ def _open(
     if resumed:
         stack.enter_context(locked(resumed))
     (config, spent), data = _check(cli), cli.datamodule
+    watchers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
+    for logger in watchers:
+        logger.prepare()
     command = shlex.join(["python", "-m", "lightseg.fit", *args])
     if resumed:
         folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
@@ -122,10 +126,8 @@ def _open(
         folder, file = run.create(cli.config.runs_dir, cli.config.name), None
         stack.enter_context(locked(folder))
         run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
-    for logger in trainer.loggers:
-        if isinstance(logger, Wandb):
-            logger.attach(folder)
-            logger.log_config(config)
+    for logger in watchers:
+        logger.attach(folder)
     print(_summary(cli.config.model.init_args.optimizer, cli.model, spent, folder))
     # for the processes that this one starts
     os.environ[processes.STARTED_WITH] = str(resumed or "")
@@ -179,7 +181,9 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
         # what Lightning makes of a stop once its callbacks have saved the state
         if interrupt.received == signal.SIGUSR1 and folder is not None:
             run.requeue()
-        raise StoppedError(interrupt.received or signal.SIGINT, folder) from None
+        stopped = StoppedError(interrupt.received or signal.SIGINT, folder)
+        failed = stopped.exit_code
+        raise stopped from None
     except (RuntimeError, ValueError) as error:
         foreseen = _foreseen(error, trainer)
         if foreseen is None:

@@ -9,6 +9,7 @@ from lightseg.callbacks.last_checkpoint import LastCheckpoint
 from lightseg.callbacks.learning_rate import LearningRate
 from lightseg.callbacks.non_finite import NonFiniteGuard
 from lightseg.callbacks.progress import EpochLines
+from lightseg.callbacks.samples import Samples
 from lightseg.callbacks.step_seed import StepSeed
 from lightseg.callbacks.throughput import Throughput
 
@@ -22,6 +23,7 @@ __all__ = [
     "LastCheckpoint",
     "LearningRate",
     "NonFiniteGuard",
+    "Samples",
     "StepSeed",
     "Throughput",
 ]

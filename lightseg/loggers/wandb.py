@@ -1,32 +1,35 @@
 """Weights & Biases as a view of the run folder; it never prompts, never waits for long, and never ends a run."""
 
+import contextlib
 import os
-import socket
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.labels import IGNORE
-from lightseg.pictures import Example
+from lightseg.loggers import wandb_run
+from lightseg.loggers.wandb_run import Mode
+from lightseg.loggers.wandb_view import View
 
-Mode = Literal["auto", "online", "offline", "disabled"]
 
+class Wandb(Logger):
+    """Shows the run in W&B; add it with `--config configs/logging/wandb.yaml`.
 
-class Wandb(WandbLogger):
-    """Lightning's `WandbLogger`, made safe; add it with `--config configs/logging/wandb.yaml`.
+    The run folder is the truth. Online, every row of its log is sent as soon as it is whole; offline, all of it is
+    written into the run folder at once when the run ends (so W&B's own measurements of the machine are online only).
+    What W&B does not get, for whatever reason, `python -m lightseg.sync RUN` delivers later.
 
     Args:
         project: W&B project.
         entity: W&B user or team.
-        mode: `auto` is online where a key is configured and the server answers, else offline.
+        mode: `auto` is online where a key is configured and the service answers, else offline.
         group: Group of the run; the experiment's name if left out.
         tags: Tags of the run.
         notes: Notes on the run.
+        log_checkpoint: Whether the best checkpoint becomes an artifact when the run is finished.
     """
 
     def __init__(
@@ -37,124 +40,132 @@ class Wandb(WandbLogger):
         group: str | None = None,
         tags: list[str] | None = None,
         notes: str | None = None,
+        log_checkpoint: bool = False,
     ) -> None:
-        super().__init__(project=project, entity=entity, tags=tags, notes=notes)
-        # Lightning still passes a parameter that wandb has given up and warns about
-        self._wandb_init.pop("anonymous", None)
-        self.mode, self.group, self.folder, self._broken = mode, group, Path(), False
-
-    def attach(self, folder: Path) -> None:
-        """Put everything that wandb writes into the run folder, and name the run after it."""
-        import wandb
-
-        self.folder = folder
-        # payloads of offline artifacts would land in the home folder otherwise
-        os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
-        mode, reason = _resolve(self.mode)
-        print(f"W&B: {mode} ({reason})")
-        self._save_dir = self._wandb_init["dir"] = str(folder)
-        self._wandb_init |= {
-            "name": f"{folder.parent.name}-{folder.name}",
-            "group": self.group or folder.parent.name,
-            "mode": mode,
-            # the default of 15 s loses all of a short run to a kill; without a bound a lost server holds the run's end
-            "settings": wandb.Settings(
-                x_transaction_log_flush_interval=1, finish_timeout=60, init_timeout=30, silent=True
-            ),
+        super().__init__()
+        self.mode = mode
+        self._asked: dict[str, Any] = {
+            "project": project,
+            "entity": entity,
+            "group": group,
+            "tags": tags,
+            "notes": notes,
         }
+        self._asked |= {"log_checkpoint": log_checkpoint}
+        self.folder: Path | None = None
+        self._run: Any = None
+        self._view: View | None = None
+        self._broken = False
+        self._places = contextlib.ExitStack()
 
     @property
-    def _run(self) -> Any:
-        return self.experiment
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.folder.parent.name if self.folder else ""
 
     @property
-    @rank_zero_only
+    def version(self) -> str:
+        """The run's name."""
+        return self.folder.name if self.folder else ""
+
+    @property
+    def save_dir(self) -> str | None:
+        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
+        return str(self.folder.parent.parent) if self.folder else None
+
+    @property
     def experiment(self) -> Any:
-        """The wandb run; a disabled one where it cannot be made."""
-        try:
-            return super().experiment
-        except Exception as error:
+        """The wandb run, for callbacks; one that does nothing offline, where there is none before the run has ended.
+
+        Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, and
+        is not repeated when the run is resumed or synced; `commit=False` puts it beside the next row.
+        """
+        if self._run is None:
             import wandb
 
-            self._say("start", error)
-            self._experiment = wandb.init(mode="disabled")
-            return self._experiment
+            self._run = wandb.init(mode="disabled")
+        return self._run
 
     @rank_zero_only
-    def log_config(self, config: Mapping[str, Any]) -> None:
-        """Log the whole resolved config, nested as it is in the YAML."""
-        self._safely("config", lambda: self._run.config.update(dict(config), allow_val_change=True))
+    def prepare(self) -> None:
+        """Find out whether W&B may be online, before there is a run folder.
+
+        Raises:
+            ConfigError: If it must be online, and there is no key.
+        """
+        self.mode, reason = wandb_run.choose(self.mode)
+        if self.mode != "online":
+            print(f"W&B: {self.mode} ({reason})")
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers; a failure is said once and training goes on."""
-        self._safely("logging", lambda: super(Wandb, self).log_metrics(metrics, step))
+    def attach(self, folder: Path) -> None:
+        """Begin with a run folder, or go on with it."""
+        if self.mode == "disabled":
+            return
+        self.folder = folder
+        named = wandb_run.identity(folder, {**self._asked, **_said_by_environment()})
+        wandb_run.write(folder, named)
+        self._places.enter_context(wandb_run.inside(folder))
+        if self.mode == "online" and (problem := wandb_run.unreachable()):
+            self.mode = "offline"
+            print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
+        if self.mode == "online":
+            self._safely("the start", lambda: self._open(folder, named))
+            if self._broken:
+                self.mode, self._broken = "offline", False
+                wandb_run.let_go()
 
     @rank_zero_only
-    def log_picture(self, key: str, path: Path) -> None:
-        """Log a picture file."""
-        import wandb
-
-        self._safely("a picture", lambda: self._run.log({key: wandb.Image(str(path))}))
-
-    @rank_zero_only
-    def log_masks(self, key: str, examples: Sequence[Example], classes: Sequence[str]) -> None:
-        """Log images with prediction and ground truth as overlays that can be switched on and off."""
-        import wandb
-
-        labels = {**dict(enumerate(classes)), IGNORE: "void"}
-
-        def picture(example: Example) -> Any:
-            layers = {"prediction": example.prediction, "ground_truth": example.target}
-            masks = {name: {"mask_data": mask.astype("uint8"), "class_labels": labels} for name, mask in layers.items()}
-            return wandb.Image(example.image, masks=masks, caption=example.name)
-
-        self._safely("masks", lambda: self._run.log({key: [picture(example) for example in examples]}))
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
+        """Send the rows that the run folder's log, which is written first, has whole by now."""
+        if self._view is not None:
+            self._safely("logging", self._view.follow)
 
     @rank_zero_only
-    def log_hyperparams(self, params: Any) -> None:
-        """Nothing: `log_config` logs all of the config, once."""
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Let Lightning end what it began."""
-        self._safely("ending", lambda: super(Wandb, self).finalize(status))
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the whole config is there from the start, nested as it is in the YAML."""
 
     @rank_zero_only
     def finish(self, exit_code: int) -> None:
-        """End the W&B run, within a bounded time."""
-        run = self._experiment
-        if run is not None:
-            self._safely("ending", lambda: run.finish(exit_code=exit_code))
+        """End the W&B run, within a bounded time; what belongs to a finished run only if it is."""
+        folder = self.folder
+        if folder is not None:
+            if self._broken:
+                with contextlib.suppress(Exception):
+                    self._run.finish(exit_code)
+            self._safely("the end", lambda: self._finish(folder, exit_code))
+            self._places.close()
+
+    def _open(self, folder: Path, named: dict[str, Any]) -> None:
+        self._view = wandb_run.open_view(folder, named, "online", live=True)
+        self._run = self._view.run
+        self._view.follow()
+
+    def _finish(self, folder: Path, exit_code: int) -> None:
+        if self._view is None:
+            wandb_run.write_offline(folder, exit_code)
+        else:
+            wandb_run.deliver(self._view, exit_code)
 
     def _safely(self, what: str, action: Callable[[], object]) -> None:
-        if not self._broken:
-            try:
-                action()
-            except Exception as error:  # whatever a service does, the training is worth more
-                self._say(what, error)
+        if self._broken:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever a service does, the training is worth more
+            self._broken = True
+            said = " ".join(str(error).split()) or type(error).__name__
+            print(
+                f"warning: W&B: {what} failed ({said}); the run goes on, nothing of it is lost; afterwards: "
+                f"python -m lightseg.sync {self.folder}",
+                file=sys.stderr,
+                flush=True,
+            )
 
-    def _say(self, what: str, error: Exception) -> None:
-        self._broken = True
-        warnings.warn(
-            f"W&B: {what} failed ({type(error).__name__}: {error}); the run goes on and its numbers are in "
-            f"{self.folder / 'metrics.jsonl'}",
-            stacklevel=3,
-        )
 
-
-def _resolve(mode: Mode) -> tuple[str, str]:
-    """The mode to run in, and why; asks no question and waits three seconds at most."""
-    if mode != "auto":
-        return mode, "asked for"
-    if wanted := os.environ.get("WANDB_MODE"):
-        return {"dryrun": "offline", "run": "online"}.get(wanted, wanted), "WANDB_MODE"
-    import wandb
-
-    url = urlsplit(wandb.setup().settings.base_url)
-    try:
-        socket.create_connection((url.hostname, url.port or 443), timeout=3).close()
-        known = wandb.login(prompt=False)
-    except Exception as error:
-        return "offline", f"no connection to {url.hostname}: {type(error).__name__}"
-    return ("online", "logged in") if known else ("offline", "no API key; run `wandb login`")
+def _said_by_environment() -> dict[str, str]:
+    """What a sweep's agent decides; a run id of the user's own counts as well."""
+    names = {"id": "WANDB_RUN_ID"}
+    if "WANDB_SWEEP_ID" in os.environ:
+        names |= {"project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
+    return {key: os.environ[name] for key, name in names.items() if name in os.environ}

@@ -1,0 +1,153 @@
+"""A few images with what was said about them, as files: small enough to keep, and enough to draw them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image as Picture
+
+from lightseg.per_image import Evaluation
+
+if TYPE_CHECKING:
+    from lightseg.data import ImageDataModule
+    from lightseg.tasks import Stage, Task
+
+Image = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+LONGEST = 512
+"""Pixels of the longer side that an image is kept with at most."""
+
+WORST = 16
+"""How many of the images with the lowest scores are kept."""
+
+
+@dataclass
+class Example:
+    """One image with what it shows and what was said about it.
+
+    Attributes:
+        name: What the data calls it.
+        image: `(H, W, 3)` uint8.
+        target: `(H, W)` class ids with `IGNORE`, or one class id.
+        prediction: `(H, W)` class ids, or one class id.
+    """
+
+    name: str
+    image: Image
+    target: npt.NDArray[np.int64]
+    prediction: npt.NDArray[np.int64]
+
+
+def spread(count: int, size: int) -> list[int]:
+    """At most `count` indices, the same every time, spread evenly over `size` images."""
+    return [int(index) for index in np.linspace(0, size - 1, min(count, size)).astype(int)]
+
+
+@torch.inference_mode()
+def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
+    """What a task says about some images, at the size of their ground truth, on the device that it is on."""
+    dataset, examples = data.dataset(split), []
+    for index in indices:
+        image, target = dataset[index]
+        batch: Any = {name: value.to(task.device) for name, value in data.eval_batch(index, split).items()}
+        prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
+        examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
+    return examples
+
+
+def visible(image: npt.NDArray[Any]) -> Image:
+    """Any image as 8-bit RGB: the first three channels, a single one repeated."""
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
+    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
+
+
+def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color]) -> None:
+    """Write a folder of PNGs, all of them or none; one that is there is replaced.
+
+    Images are shrunk to `LONGEST`, masks with them to the nearest pixel; masks are palette PNGs whose values are the
+    class ids, 255 is void. Names, and the classes of whole images, are in `examples.json`.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    entries = []
+    for number, example in enumerate(examples):
+        picture = Picture.fromarray(example.image)
+        size = _shrunk(picture.size)
+        picture.resize(size, Picture.Resampling.BOX).save(temporary / f"{number:02d}_image.png")
+        entry: dict[str, Any] = {"name": example.name}
+        for kind, ids in (("truth", example.target), ("prediction", example.prediction)):
+            if ids.ndim:
+                mask = Picture.fromarray(ids.astype(np.uint8), "P")
+                mask.putpalette(_table(palette))
+                mask.resize(size, Picture.Resampling.NEAREST).save(temporary / f"{number:02d}_{kind}.png")
+            else:
+                entry[kind] = int(ids)
+        entries.append(entry)
+    content = {"classes": list(classes), "examples": entries}
+    (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
+    """The examples that `write_examples` wrote, and the class names; none where there is no such folder."""
+    if not (folder / "examples.json").exists():
+        return [], []
+    examples, content = [], json.loads((folder / "examples.json").read_text())
+    for number, entry in enumerate(content["examples"]):
+        image = np.asarray(Picture.open(folder / f"{number:02d}_image.png"))
+        truth, said = (
+            np.asarray(entry[kind] if kind in entry else Picture.open(folder / f"{number:02d}_{kind}.png"), np.int64)
+            for kind in ("truth", "prediction")
+        )
+        examples.append(Example(entry["name"], image, truth, said))
+    return examples, content["classes"]
+
+
+def image_scores(evaluation: Evaluation) -> npt.NDArray[np.float64]:
+    """IoU of each class in each image, `(N, C)`; NaN where a class is neither in truth nor prediction.
+
+    Of a classification, it is 1 or 0 for the image's true class: whether it was found.
+    """
+    hits, truth, predicted = np.moveaxis(evaluation.dense, 1, 0)
+    whole = truth if evaluation.kind == "classification" else truth + predicted - hits
+    scores = np.full(whole.shape, np.nan)
+    np.divide(hits, whole, out=scores, where=whole > 0)
+    return scores
+
+
+def worst(evaluation: Evaluation) -> list[int]:
+    """The at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
+
+    Images that have no valid pixel are left out.
+
+    """
+    scores = image_scores(evaluation)
+    scored = np.flatnonzero(~np.isnan(scores).all(1))
+    order = np.argsort(np.nanmean(scores[scored], 1), kind="stable")
+    return [int(index) for index in scored[order][:WORST]]
+
+
+def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, LONGEST / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _table(palette: Sequence[Color]) -> list[int]:
+    colors = np.full((256, 3), 255, np.uint8)
+    colors[: len(palette)] = palette
+    table: list[int] = colors.ravel().tolist()
+    return table
