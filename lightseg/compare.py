@@ -66,6 +66,10 @@ def _compare(args: list[str]) -> None:
     parser.add_argument("--force", action="store_true")
     asked = parser.parse_intermixed_args(args)
 
+    for option, path in (("csv", asked.csv), ("json", asked.json), ("html", asked.html)):
+        if path is not None and path.is_dir():
+            raise UserError(f"--{option} {path}: is a folder; give the name of a file")
+
     from lightseg.comparison import export, runs, table
     from lightseg.comparison.analysis import compare
 

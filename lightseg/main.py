@@ -10,7 +10,7 @@ from collections.abc import Callable
 from lightseg.errors import LightsegError, StoppedError
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
-_DISK[errno.EACCES] = "permission denied"
+_DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
 
 
 def guarded(verb: Callable[[], None]) -> int:
@@ -38,7 +38,9 @@ def guarded(verb: Callable[[], None]) -> int:
     except BrokenPipeError:
         # nobody reads what is printed any more; what is still to be flushed must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("lightseg: error: the output was closed; go on with --resume", file=sys.stderr)
+        print(
+            "lightseg: error: the output was closed before the end; a training goes on with --resume", file=sys.stderr
+        )
         return 1
     except OSError as error:
         if error.errno not in _DISK:

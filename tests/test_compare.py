@@ -61,6 +61,7 @@ def test_compare__no_difference_is_no_failure(compare, tmp_path):
         (["RUNS", "--by", "encoder"], "--by encoder: no run has such a key"),
         (["RUNS", "--baseline", "x"], "--baseline x: no group or run of these"),
         (["nowhere"], "nowhere: there is no such folder"),
+        (["RUNS", "--html", "."], "--html .: is a folder; give the name of a file"),
     ],
 )
 def test_compare__bad_input_writes_nothing(args, message, compare, tmp_path):

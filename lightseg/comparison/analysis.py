@@ -6,6 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -110,7 +111,7 @@ def _parts(
 
 
 def _group(part: _Part, arm: Arm, random: np.random.Generator) -> Group:
-    score, *classes = map(_within_bounds, bootstrap.estimates(bootstrap.alone(arm, random)))
+    score, *classes = map(_score, bootstrap.estimates(bootstrap.alone(arm, random)))
     runs, scores = [run for trial in part.trials for run in trial.runs], [trial.score for trial in part.trials]
     logged = [run.images_per_s for run in runs if not math.isnan(run.images_per_s)]
     return Group(
@@ -125,10 +126,15 @@ def _group(part: _Part, arm: Arm, random: np.random.Generator) -> Group:
     )
 
 
-def _within_bounds(score: Estimate) -> Estimate:
-    """A score's interval without what no score can be; it is compared with nothing."""
-    low, high = np.clip((score.low, score.high), 0, 1).tolist()
-    return Estimate(score.value, low, high, math.nan)
+def _score(estimate: Estimate) -> Estimate:
+    """A score is compared with nothing, and no score is below 0 or above 1."""
+    return replace(_within(0, 1, estimate), p=math.nan)
+
+
+def _within(lowest: float, highest: float, estimate: Estimate) -> Estimate:
+    """An interval without what cannot be."""
+    low, high = np.clip((estimate.low, estimate.high), lowest, highest).tolist()
+    return replace(estimate, low=low, high=high)
 
 
 def _pairs(arms: Sequence[Arm], baseline: int | None, random: np.random.Generator) -> Iterator[Pair]:
@@ -144,8 +150,8 @@ def _pairs(arms: Sequence[Arm], baseline: int | None, random: np.random.Generato
         if baseline is not None or len(arms) <= ALL_PAIRS or first == 0:
             told[first, second] = found
     for (first, second), found in told.items():
-        overall, *_ = bootstrap.estimates(found, most[0])
-        _, *classes = bootstrap.estimates(found, most[1])
+        overall = _within(-1, 1, bootstrap.estimates(found, most[0])[0])
+        classes = [_within(-1, 1, estimate) for estimate in bootstrap.estimates(found, most[1])[1:]]
         seeds = min(len(arms[first].scores), len(arms[second].scores)) > 1
         yield Pair(first, second, overall, tuple(classes), seeds)
 

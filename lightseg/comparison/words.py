@@ -1,7 +1,6 @@
 """What a comparison has found, in sentences."""
 
 import math
-from collections.abc import Sequence
 
 from lightseg.comparison.analysis import ALL_PAIRS
 from lightseg.comparison.results import Comparison, Estimate, Pair
@@ -29,16 +28,16 @@ def reading(comparison: Comparison) -> list[str]:
         every = len(comparison.groups) * (len(comparison.groups) - 1) // 2
         lines.append(
             f"Of {every} pairs those with the best are told; since it was chosen by its score, their intervals hold "
-            f"for all {every} together, and the p of classes for all {every * classes} differences of a class."
+            f"for all {every:,} together, and the p of classes for all {every * classes:,} differences of a class."
         )
     elif pairs > 1:
         lines.append(
-            f"The intervals of the {pairs} differences hold together; the p of classes for all {pairs * classes} "
+            f"The intervals of the {pairs} differences hold together; the p of classes for all {pairs * classes:,} "
             "differences of a class."
         )
     elif pairs:
         lines.append(f"The p of classes hold for all {classes} of them together.")
-    return [*lines, *_about_seeds(comparison.pairs)]
+    return [*lines, *_about_seeds(comparison)]
 
 
 def percent(value: float, digits: int = 1, sign: bool = False) -> str:
@@ -89,16 +88,26 @@ def _of_classes(comparison: Comparison, pair: Pair) -> str:
     return ", ".join(f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in told)
 
 
-def _about_seeds(pairs: Sequence[Pair]) -> list[str]:
+def _about_seeds(comparison: Comparison) -> list[str]:
     """Whether the intervals are about these trained models or about the recipes."""
+    pairs = comparison.pairs
     if not pairs:
         return []
     if all(pair.seeds for pair in pairs):
-        return ["The chance of training is in the intervals of the differences: other seeds, other images."]
+        return [
+            "The chance of training is in the intervals of the differences: other seeds, other images.",
+            *_few(comparison),
+        ]
     which = "Where a group has one run, the intervals are" if any(pair.seeds for pair in pairs) else "The intervals are"
     return [
         f"{which} for these trained models; other seeds are not in the interval. Several seeds: --seeds 0,1,2 on fit."
     ]
+
+
+def _few(comparison: Comparison) -> list[str]:
+    if not any(len(group.trials) == 2 for group in comparison.groups):
+        return []
+    return ["Two seeds hardly show what chance does in training, and the intervals are wide for it: three or more do."]
 
 
 def _digits(estimate: Estimate) -> int:

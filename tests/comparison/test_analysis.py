@@ -73,6 +73,14 @@ def test_compare__one_run_says_nothing_of_other_seeds(runs):
     assert "for these trained models; other seeds are not in the interval" in reading(found)[-1]
 
 
+def test_compare__two_seeds_are_said_to_be_few(runs):
+    logged = skilled(0.8, 0.8, 0.81, 0.81)
+    found = runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": each}) for index, each in enumerate(logged)])
+    assert "Two seeds hardly show what chance does" in reading(found)[-1]
+    ends = [each for pair in found.pairs for each in (pair.difference, *pair.classes)]
+    assert all(-1 <= end.low <= end.high <= 1 for end in ends)
+
+
 def test_compare__a_seed_twice_is_said(runs):
     found = runs((wide(4), {}), (wide(4), {}), (wide(8), {}))
     assert found.notes == ("width 4: 2 runs have the seed 0; they may be less apart than other seeds are",)

@@ -19,7 +19,6 @@ from lightseg.comparison.scores import METRICS
 from lightseg.comparison.words import percent
 from lightseg.errors import LightsegError
 from lightseg.labels import IGNORE
-from lightseg.per_image import Counts
 
 if TYPE_CHECKING:
     from lightseg.examples import Color, Example
@@ -106,8 +105,8 @@ def _reason(error: Exception) -> str:
 def _hint(comparison: Comparison, groups: tuple[int, int]) -> str:
     first, second = (name(comparison, group) for group in groups)
     return (
-        f'<p class="hint">The first run of {first} against the first of {second}: alternately an image on which the one '
-        f"has the higher {escape(comparison.metric)} and one on which the other has it, as long as there is one, the "
+        f'<p class="hint">The first run of {first} against the first of {second}: alternately an image on which the one'
+        f" has the higher {escape(comparison.metric)} and one on which the other has it, as long as there is one, the "
         f"largest differences first. Numbers are the {escape(comparison.metric)} on that image alone, in %.</p>"
     )
 
