@@ -133,7 +133,6 @@ def worst(evaluation: Evaluation) -> list[int]:
     """The at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
 
     Images that have no valid pixel are left out.
-
     """
     scores = image_scores(evaluation)
     scored = np.flatnonzero(~np.isnan(scores).all(1))

@@ -42,7 +42,6 @@ def report(
     for name, counts in task.counts.items():
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
         evaluations[name].write(folder)
-    task.cpu().eval()
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, worst(evaluations[split]))
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)

@@ -91,7 +91,7 @@ def fit(args: list[str]) -> None:
             results |= _score(trainer, tested, data, logged=best.best_model_score)
             if folder is not None:
                 # a net that has been shared with other processes is of no use to one alone
-                shown = checkpoint.load(chosen)
+                shown = checkpoint.load(chosen).to(trainer.strategy.root_device)
                 shown.counts, shown.image_counts = tested.counts, tested.image_counts
                 report(folder, shown, chosen.stem, data, results, trainer.loggers)
 
