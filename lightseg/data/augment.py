@@ -83,6 +83,19 @@ class Augmentation:
         if self._probability:
             self._paste = CopyPaste(data.dataset("train"), data.class_table(), self._rare, self._probability)
 
+    def check(self) -> None:
+        """See that crops which look for rare classes had something to choose, once some samples have been augmented.
+
+        Raises:
+            ConfigError: If one had not.
+        """
+        for crop in self._crops:
+            require(
+                crop.chooses is not False,
+                f"RareClassCrop: no image is larger than {crop.height}×{crop.width}, so there is nothing to choose; give a "
+                "smaller size, or leave it out",
+            )
+
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
         """Augment one sample.
 

@@ -205,6 +205,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
             f"data.sampling: {self.sampling} changes nothing here, since it draws all samples alike; leave it out",
         )
         check_repeatable(self._training_samples())
+        self._augmentation.check()
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers of a run were measured on: size and content hash of every split."""

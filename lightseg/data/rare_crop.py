@@ -24,6 +24,8 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
 
     Attributes:
         rare: Ids of the rare classes; training sets them.
+        chooses: Whether any image so far was larger than the crop, so that there was a place to choose; None before the
+            first.
 
     Raises:
         ConfigError: If a value is outside its range; when it is called, if there is no mask, or `rare` is not set.
@@ -35,14 +37,16 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         super().__init__(height, width, pad_if_needed=True, fill_mask=IGNORE)
         self.focus = focus
         self.rare: tuple[int, ...] | None = None
+        self.chooses: bool | None = None
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Where to crop, as albumentations asks for it."""
         anywhere: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+        height, width = params["shape"][:2]
+        self.chooses = bool(self.chooses) or height > self.height or width > self.width
         pixel = self._rare_pixel(data.get("mask")) if self.py_random.random() < self.focus else None
         if pixel is None:
             return anywhere
-        height, width = params["shape"][:2]
         top, left = self._start(pixel[0], self.height, height), self._start(pixel[1], self.width, width)
         return {**anywhere, "crop_coords": (left, top, left + self.width, top + self.height)}
 

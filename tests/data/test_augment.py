@@ -129,6 +129,13 @@ def test_crop__learns_what_is_rare():
             lambda: OwnLabels(batch_size=1, train_transforms=[RareClassCrop(2, 2, 1.0)]).check_training(),
             "^RareClassCrop: needs masks, and a class id has none",
         ),
+        (
+            lambda: Shapes(
+                **{"image_size": 32, "train_size": 8, "batch_size": 2, "rare_classes": ["star"]},
+                train_transforms=[RareClassCrop(32, 40)],
+            ).check_training(),
+            "^RareClassCrop: no image is larger than 32×40, so there is nothing to choose",
+        ),
     ],
 )
 def test_options__errors(make, message):
