@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from lightseg.errors import did_you_mean
+from lightseg.main import show_help
 
 VERBS = {
     "fit": "train a recipe, then load the best checkpoint again, score it and test it",
@@ -18,10 +19,8 @@ def main() -> int:
     """Dispatch to a verb; returns the exit code."""
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
-        print("usage: lightseg VERB …\n")
-        print(*[f"  {name:<10} {what}" for name, what in VERBS.items()], sep="\n")
-        print("\n`lightseg VERB --help` tells more.")
-        return 0
+        verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
+        return show_help(f"\n\nusage: lightseg VERB …\n\n{verbs}\n\n`lightseg VERB --help` tells more.")
     if verb not in VERBS:
         print(f"lightseg: error: no verb '{verb}'{did_you_mean(verb, VERBS, len(VERBS))}", file=sys.stderr)
         return 2

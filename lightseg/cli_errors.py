@@ -118,9 +118,11 @@ def _wrong_type(message: str, _composed: Namespace) -> str | None:
     if not expected or not given:
         return None
     kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
-    if not kinds:
+    if not kinds or "is abstract" in message:
+        hint = " (--config configs/logging/wandb.yaml)" if "trainer.logger" in message else ""
         return (
-            f"{_path(message)}: belongs to a class that is not known yet; name it first, by --config or by its option"
+            f"{_path(message)}: belongs to a class that is not known yet; name it first, by --config{hint} or by its "
+            "option"
         )
     wanted = " or ".join(dict.fromkeys(kinds))
     literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))

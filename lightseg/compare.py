@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from lightseg.errors import UserError
-from lightseg.main import guarded
+from lightseg.files import require_writable
+from lightseg.main import guarded, show_help
 
 
 def main(args: list[str] | None = None) -> int:
@@ -44,8 +45,7 @@ def main(args: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else args
     if not args or {"-h", "--help"} & set(args):
-        print(__doc__.partition("\n\n")[2].strip())
-        return 0
+        return show_help(__doc__)
     return guarded(lambda: _compare(args))
 
 
@@ -66,9 +66,11 @@ def _compare(args: list[str]) -> None:
     parser.add_argument("--force", action="store_true")
     asked = parser.parse_intermixed_args(args)
 
-    for option, path in (("csv", asked.csv), ("json", asked.json), ("html", asked.html)):
-        if path is not None and path.is_dir():
-            raise UserError(f"--{option} {path}: is a folder; give the name of a file")
+    outputs = {option: path for option in ("--csv", "--json", "--html") if (path := getattr(asked, option[2:]))}
+    for option, path in outputs.items():
+        require_writable(path, option)
+    if len(set(outputs.values())) < len(outputs):
+        raise UserError(f"{' and '.join(outputs)}: one file cannot hold them all; give each a name of its own")
 
     from lightseg.comparison import export, runs, table
     from lightseg.comparison.analysis import compare
@@ -85,7 +87,7 @@ def _compare(args: list[str]) -> None:
         from lightseg.comparison.page import write_page
 
         write_page(comparison, asked.html)
-    for path in filter(None, (asked.csv, asked.json, asked.html)):
+    for path in outputs.values():
         print(f"written: {path}")
 
 

@@ -24,10 +24,15 @@ def cost(task: Task, batch: Batch) -> dict[str, Any]:
     Raises:
         ConfigError: If the net is of the other kind, or takes another image size or number of channels.
     """
+    fused = torch.backends.mha.get_fastpath_enabled()
     task.eval()
-    # a compiled net would hide what it does
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
-        task(batch["image"])
+    # a compiled net, or attention in one piece, would hide what it does
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+            task(batch["image"])
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     task.train()
     return {
         "parameters": sum(parameter.numel() for parameter in task.parameters()),

@@ -12,7 +12,9 @@ and where it lies: recipe, code, data, environment or hardware. What was recorde
 folders, is not shown.
 
 Another device, number of devices or number of threads sums in another order, so the last bits of its numbers differ
-too; over many steps that can move a score in its third digit. It is no other experiment, and counts as speed.
+too; over many steps that can move a score in its third digit. It is no other experiment, and counts as speed. But where
+BatchNorm is not synchronised, as on CPUs, each process normalises its own share of a batch: there another number of
+processes affects the metric.
 
 Data is compared by its fingerprint: paths and sizes of all files, and 4 kB at both ends of 64 images and 64 masks of
 each split. So one changed pixel shows in splits of up to 64 samples with files below 8 kB, in larger ones if the file's
@@ -26,7 +28,7 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
-from lightseg.main import guarded
+from lightseg.main import guarded, show_help
 
 
 def main(args: list[str] | None = None) -> int:
@@ -40,8 +42,7 @@ def main(args: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else args
     if not args or any(arg in ("-h", "--help") for arg in args):
-        print(__doc__.partition("\n\n")[2].strip())
-        return 0
+        return show_help(__doc__)
     return guarded(lambda: _diff(args))
 
 

@@ -20,8 +20,12 @@ def write_atomically(path: Path, text: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write instead of `path`, which it becomes when all of it is on the disk; the folder is made if need be.
 
-    Where the writing fails, nothing of it stays.
+    Where the writing fails, nothing of it stays. What is no file, such as a pipe, is written to as it is; a link stays.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -53,6 +57,23 @@ def locked(folder: Path) -> Iterator[None]:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise UserError(f"{folder}: another process is training in it; wait for its end, or stop it") from None
         yield
+
+
+def require_writable(path: Path, option: str) -> None:
+    """See that a file can be written later, before any work is done for it.
+
+    Raises:
+        UserError: If not.
+    """
+    reason = None
+    if path.is_dir():
+        reason = "is a folder; give the name of a file"
+    elif not path.exists() and not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}; make it, or give another place"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = "cannot be written: permission denied"
+    if reason:
+        raise UserError(f"{option} {path}: {reason}")
 
 
 def _flush(path: Path) -> None:

@@ -38,7 +38,7 @@ import sys
 
 from lightseg.arguments import run_folder, values
 from lightseg.compose import chain
-from lightseg.main import guarded
+from lightseg.main import guarded, show_help
 
 
 def main(args: list[str] | None = None) -> int:
@@ -52,8 +52,7 @@ def main(args: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
-        print(__doc__.partition("\n\n")[2].strip())
-        return 0
+        return show_help(__doc__)
     return guarded(lambda: _fit(args))
 
 

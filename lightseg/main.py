@@ -38,16 +38,19 @@ def guarded(verb: Callable[[], None]) -> int:
     except BrokenPipeError:
         # nobody reads what is printed any more; what is still to be flushed must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(
-            "lightseg: error: the output was closed before the end; a training goes on with --resume", file=sys.stderr
-        )
-        return 1
+        print("lightseg: error: the output was closed before the end", file=sys.stderr)
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno not in _DISK:
             raise
         print(f"lightseg: error: cannot use {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
         return 2
     return 0
+
+
+def show_help(text: str) -> int:
+    """Print the usage of a verb: what follows the first paragraph of its docstring; returns the exit code."""
+    return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
 
 
 def _message(error: LightsegError) -> str:

@@ -88,8 +88,10 @@ class Evaluation:
         data: Hash of the split's content.
         protocol: How predictions were made and scored; scores of different protocols do not compare.
         classes: The C class names.
-        images: The N names of the images.
-        rows: `PerImageCounts.compute`, int64 `(M, 5)`.
+        images: The N names of the images that were scored: all of the split, but for those without a valid pixel, and
+            where the evaluation was limited.
+        indices: Where each of them is in the split's dataset, `(N,)` int64.
+        rows: Image (its place in `images`), class, pixels right, true and predicted, int64 `(M, 5)`.
     """
 
     kind: Literal["segmentation", "classification"]
@@ -98,6 +100,7 @@ class Evaluation:
     protocol: str
     classes: Sequence[str]
     images: Sequence[str]
+    indices: Counts
     rows: Counts
 
     @property
@@ -118,6 +121,7 @@ class Evaluation:
                 facts=np.array(json.dumps(facts)),
                 classes=np.array(list(self.classes)),
                 images=np.array(list(self.images)),
+                indices=self.indices,
                 rows=self.rows,
             )
         return path
@@ -135,6 +139,7 @@ class Evaluation:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
-                return cls(**facts, classes=file["classes"].tolist(), images=file["images"].tolist(), rows=file["rows"])
+                names = {name: file[name].tolist() for name in ("classes", "images")}
+                return cls(**facts, **names, indices=file["indices"], rows=file["rows"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: is damaged ({error}); bring the file back, or leave this run out") from None

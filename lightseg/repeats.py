@@ -118,7 +118,15 @@ def _require_one_process(environment: Mapping[str, str]) -> None:
 
 def _in_group(runs: Path, group: str) -> list[Path]:
     """The run folders of a group, in the order in which they were made."""
-    return [file.parent for file in sorted(runs.glob("*/config.yaml")) if read(file).get("group") == group]
+    return [file.parent for file in sorted(runs.glob("*/config.yaml")) if _group(file) == group]
+
+
+def _group(config: Path) -> Any:
+    """The group in a run's config; none where it cannot be read, as of an older run that was damaged."""
+    try:
+        return read(config).get("group")
+    except ConfigError:
+        return None
 
 
 def _is_finished(folder: Path) -> bool:
@@ -134,6 +142,8 @@ def _how_to_go_on(code: int, left: Sequence[Sequence[str]], before: Sequence[Pat
         before: The folders of the group's runs before it.
         begun: Its own folder, if it came to one.
     """
+    if code == 2 and not (before or begun):
+        return "so none of the runs has begun; mend that, and give the command again"
     commands = [shlex.join(["python", *command]) for command in left]
     if begun:
         # one that was stopped at its very end is finished

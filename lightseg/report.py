@@ -43,7 +43,7 @@ def report(
         np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
         evaluations[name].write(folder)
     paths = _draw(folder, task, data, split)
-    lowest = predict(task, data, split, worst(evaluations[split]))
+    lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
     _print(task, which, results)
     print(*[f"picture: {path}" for path in paths], sep="\n")
@@ -54,15 +54,17 @@ def report(
 
 
 def _evaluation(task: Task, data: ImageDataModule, split: Stage) -> Evaluation:
-    dataset = data.dataset(split)
+    dataset, rows = data.dataset(split), task.image_counts[split].numpy()
+    indices, places = np.unique(rows[:, 0], return_inverse=True)
     return Evaluation(
         task.kind,
         split,
         data=dataset.fingerprint(),
         protocol=PROTOCOL,
         classes=task.classes,
-        images=[dataset.name(index) for index in range(len(dataset))],
-        rows=task.image_counts[split].numpy(),
+        images=[dataset.name(int(index)) for index in indices],
+        indices=indices,
+        rows=np.column_stack([places, rows[:, 1:]]),
     )
 
 

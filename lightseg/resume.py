@@ -41,6 +41,19 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
     return None
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a run has its final numbers.
+
+    Raises:
+        UserError: If the file that should hold them is damaged.
+    """
+    path = folder / "metrics.json"
+    try:
+        return path.exists() and bool(json.loads(path.read_text()))
+    except ValueError:
+        raise UserError(f"{path}: is damaged; delete it, and --resume scores the run again") from None
+
+
 def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
     """The newest checkpoint that is whole, with its content; says so where the last one is not.
 

@@ -29,6 +29,8 @@ _PACKAGES = (
     "timm",
     "albumentations",
     "opencv-python-headless",
+    "pillow",
+    "tifffile",
     "numpy",
     "wandb",
 )

@@ -10,7 +10,8 @@ Example:
   python -m lightseg.sync runs/unet/20260102T030405-a1b2
 
 What W&B has already is not sent again; a second call changes nothing. A run that is training is left alone, and of one
-that is not finished the newest step stays behind, which may grow when the run goes on.
+that is not finished the newest step stays behind, which may grow when the run goes on. Tables and pictures that a
+finished run has shown last and that have not arrived come in a row behind the last; earlier pictures do not come again.
 Exit codes: 0 done, 1 W&B did not take everything, 2 bad input, no key, or W&B cannot be reached.
 """
 
@@ -22,9 +23,11 @@ import glob
 import os
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NoReturn
 
-from lightseg.errors import LightsegError, RunError, UserError
+from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import locked
 from lightseg.main import guarded
 
@@ -39,29 +42,36 @@ def main(args: list[str] | None = None) -> int:
         The exit code.
     """
     args = sys.argv[1:] if args is None else args
-    if not args or args[0] in ("-h", "--help"):
+    if not args or {"-h", "--help"} & set(args):
         print(__doc__.partition("\n\n")[2].strip())
         return 0
     return guarded(lambda: _sync(args))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `python -m lightseg.sync --help` tells more")
+
+
 def _sync(args: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lightseg.sync", add_help=False, exit_on_error=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--project")
     parser.add_argument("--entity")
-    try:
-        asked = parser.parse_args(args)
-    except argparse.ArgumentError as error:
-        raise UserError(f"{error}; see python -m lightseg.sync --help") from None
+    asked = parser.parse_args(args)
     failed: list[LightsegError] = []
     for folder in _folders(asked.runs):
         try:
             print(f"{folder}: {sync(folder, asked.project, asked.entity)}", flush=True)
-        except RunError as error:
+        except ConfigError as error:
+            # of the account or the service, so that the others would fail as well
+            failed.append(error)
+            break
+        except (UserError, RunError) as error:
             failed.append(error)
     if failed:
-        raise RunError("\n".join(map(str, failed)))
+        kind = UserError if any(isinstance(error, UserError) for error in failed) else RunError
+        raise kind("\n".join(map(str, failed)))
 
 
 def _folders(patterns: list[str]) -> list[Path]:
@@ -92,14 +102,19 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
         What was done.
 
     Raises:
-        UserError: If the run is training, there is no key, or W&B cannot be reached; nothing has been changed.
+        ConfigError: If there is no key, or W&B cannot be reached; nothing has been changed.
+        UserError: If the run is training, its folder is damaged, or W&B does not take such a run.
         RunError: If W&B did not take everything.
     """
     from lightseg.loggers import wandb_run
-    from lightseg.loggers.wandb_view import extent
+    from lightseg.loggers.wandb_service import unreachable
 
-    with locked(folder):
-        there = extent(folder)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except UserError:
+            raise UserError(f"{folder}: it is training, or another sync is at it; wait for the end of that") from None
+        there = _extent(folder)
         named = wandb_run.identity(folder, {"project": project, "entity": entity})
         if named.get("delivered") == there:
             return "W&B has all of it already"
@@ -110,16 +125,36 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
         wandb_run.choose("online")
         # what wandb writes on its way is only what is in the folder
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, wandb_run.inside(Path(place)):
-            if problem := wandb_run.unreachable():
-                raise UserError(f"W&B cannot be reached ({problem}); nothing was sent")
-            try:
-                view = wandb_run.open_view(folder, {"project": "lightseg", **named}, "online", place=Path(place))
-                wandb_run.deliver(view, exit_code=0 if there["finished"] else 1)
-            except Exception as error:
-                said = " ".join(str(error).split()) or type(error).__name__
-                raise RunError(f"{folder}: {said}; call sync again, it goes on where this ended") from None
+            if problem := unreachable():
+                raise ConfigError(f"W&B cannot be reached ({problem}); nothing was sent")
+            _deliver(folder, {"project": "lightseg", **named}, Path(place), exit_code=0 if there["finished"] else 1)
+        wandb_run.clear_delivered(folder)
         state = "" if there["finished"] else "; the run is not finished"
         return f"W&B has it up to step {there['step']}{state}"
+
+
+def _extent(folder: Path) -> dict[str, Any]:
+    from lightseg.loggers.wandb_view import extent
+
+    try:
+        return extent(folder)
+    except ValueError as error:
+        raise DataError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from None
+
+
+def _deliver(folder: Path, named: dict[str, Any], place: Path, exit_code: int) -> None:
+    import wandb
+
+    from lightseg.loggers import wandb_run
+    from lightseg.loggers.wandb_service import said
+
+    try:
+        view = wandb_run.open_view(folder, named, "online", place=place)
+        wandb_run.deliver(view, exit_code)
+    except (FileNotFoundError, wandb.errors.UsageError) as error:
+        raise UserError(f"{folder}: {said(error)}") from None
+    except Exception as error:  # the client has no error of its own that all of its failures are
+        raise RunError(f"{folder}: {said(error)}; call sync again, it goes on where this ended") from None
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def fit(args: list[str]) -> None:
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
     met = processes.meet(trainer, task)
     resumed = _resumed(cli, trainer, met)
-    if resumed and (resumed / "metrics.json").exists():
+    if resumed and resume.is_finished(resumed):
         resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))
         print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
         return

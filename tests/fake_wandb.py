@@ -2,7 +2,7 @@
 
     with FakeWandb() as service:
         ...run a process with service.env(home)...
-        run = service.runs["RUN_ID"]
+        run = service.runs["PROJECT", "RUN_ID"]
         run.history, run.summary, run.config, run.files, run.complete, service.artifacts, service.sweeps, service.views
     assert service.unknown == []
 
@@ -51,10 +51,8 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
         self.requests: list[tuple[float, str, str, str | None, dict[str, Any]]] = []
         self.unknown: list[tuple[Any, ...]] = []
         self.fail: Callable[[str, str, str | None], int | Delay | None] | None = None
-        self.httpd = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self.httpd.daemon_threads = True
-        # clients that reset a kept-alive connection
-        self.httpd.handle_error = lambda *_: None
+        self.gone = False
+        self.httpd = _server(self, port)
         self.url = f"http://127.0.0.1:{self.httpd.server_port}"
 
     def __enter__(self) -> "FakeWandb":
@@ -65,11 +63,14 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
         self.close()
 
     def open(self) -> None:
-        """Begin to answer."""
+        """Begin to answer, or to do so again at the same address."""
+        if self.gone:
+            self.gone, self.httpd = False, _server(self, self.httpd.server_port)
         threading.Thread(target=self.httpd.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """Be gone: from now on connections are refused."""
+        """Be gone: from now on connections are refused, and those that are open are closed."""
+        self.gone = True
         self.httpd.shutdown()
         self.httpd.server_close()
 
@@ -81,6 +82,9 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
 
     def handle(self, http: BaseHTTPRequestHandler, method: str) -> None:
         """Answer one request."""
+        if self.gone:
+            http.close_connection = True
+            return
         size = int(http.headers.get("Content-Length") or 0)
         body = http.rfile.read(size) if size else b""
         if http.headers.get("Content-Encoding") == "gzip":
@@ -118,13 +122,13 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
 
     def _rest(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         if match := re.fullmatch(r"/files/([^/]+)/([^/]+)/([^/]+)/file_stream", path):
-            return 200, self.file_stream(match[3], json.loads(body))
+            return 200, self.file_stream((match[2], match[3]), json.loads(body))
         if path.startswith("/blob/"):
             key = path.removeprefix("/blob/")
             if method == "PUT":
                 self.blobs[key] = body
-                if match := re.match(r"run/([^/]+)/(.*)", key):
-                    self.runs[match[1]].files[match[2]] = body
+                if match := re.match(r"run/([^/]+)/([^/]+)/(.*)", key):
+                    self.runs[match[1], match[2]].files[match[3]] = body
                 return 200, {}
             return (200, self.blobs[key]) if key in self.blobs else (404, {})
         if path.startswith("/sdk/otel/"):  # the client's own telemetry
@@ -141,6 +145,14 @@ def account(home: Path) -> dict[str, str]:
     """This process's environment without its W&B account and home; wandb is told to be quiet."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     return {**clean, "HOME": str(home), "WANDB_CONSOLE": "off", "WANDB_X_DISABLE_STATS": "true"}
+
+
+def _server(service: FakeWandb, port: int) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(service))
+    server.daemon_threads = True
+    # clients that reset a kept-alive connection
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    return server
 
 
 def _handler(service: FakeWandb) -> type[BaseHTTPRequestHandler]:

@@ -73,12 +73,13 @@ class Runs:
 
     def __init__(self) -> None:
         super().__init__()
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[tuple[str, str], Run] = {}
+        """Runs by project and id: an id is one run's in each project."""
         self.alerts: list[Json] = []
 
-    def file_stream(self, run_id: str, asked: Json) -> Json:
+    def file_stream(self, key: tuple[str, str], asked: Json) -> Json:
         """Take some lines of a run's streams."""
-        run = self.runs[run_id]
+        run = self.runs[key]
         for name, chunk in (asked.get("files") or {}).items():
             for index, line in enumerate(chunk.get("content", [])):
                 run.stream[name][chunk.get("offset", 0) + index] = line
@@ -126,13 +127,14 @@ class Runs:
         return {"serverInfo": {"cliVersionInfo": versions, "latestLocalVersionInfo": None}}
 
     def gql_RunResumeStatus(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get(asked["name"])
+        run = self.runs.get((asked["project"], asked["name"]))
         return {"model": {**project(asked["project"]), "bucket": self._bucket(run) if run else None}}
 
     def gql_UpsertBucket(self, asked: Json) -> Json:  # noqa: N802
         name = asked.get("name") or new_name()
-        inserted = name not in self.runs
-        run = self.runs.setdefault(name, Run(name, asked["project"]))
+        key = (asked["project"], name)
+        inserted = key not in self.runs
+        run = self.runs.setdefault(key, Run(name, asked["project"]))
         known = {key: value for key, value in asked.items() if value is not None}
         run.info |= {key: value for key, value in known.items() if key not in ("config", "summaryMetrics")}
         run.config |= json.loads(asked.get("config") or "{}")
@@ -140,7 +142,7 @@ class Runs:
         return {"upsertBucket": {"bucket": self._bucket(run), "inserted": inserted}}
 
     def gql_Run(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get(asked["name"])
+        run = self.runs.get((asked["project"], asked["name"]))
         if run is None:
             return {"project": {"run": None}}
         nothing = ("commit", "createdAt", "heartbeatAt", "systemMetrics", "group", "jobType")
@@ -149,15 +151,31 @@ class Runs:
         return {"project": {"run": {**dict.fromkeys(nothing), **self._bucket(run), **more}}}
 
     def gql_RunHistoryKeys(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get(asked["name"])
+        run = self.runs.get((asked["project"], asked["name"]))
         return {"project": {"run": self._history_keys(run) if run else None}}
 
     def _history_keys(self, run: Run) -> Json:
         return {"historyKeys": {"lastStep": max(run.steps, default=-1)}}
 
     def gql_CreateRunFiles(self, asked: Json) -> Json:  # noqa: N802
-        files = [{"name": name, "uploadUrl": self.upload_url("run", asked["run"], name)} for name in asked["files"]]
+        files = [
+            {"name": name, "uploadUrl": self.upload_url("run", asked["project"], asked["run"], name)}
+            for name in asked["files"]
+        ]
         return {"createRunFiles": {"runID": make_id("Run", asked["run"]), "uploadHeaders": [], "files": files}}
+
+    def gql_RunFiles(self, asked: Json) -> Json:  # noqa: N802
+        files = self.runs[asked["project"], asked["name"]].files
+        nothing = ("url", "directUrl", "mimetype", "updatedAt", "md5")
+        found = {name: files[name] for name in asked["fileNames"] if name in files}
+        nodes = [
+            {**dict.fromkeys(nothing), "id": make_id("File", name), "name": name, "sizeBytes": len(content)}
+            for name, content in found.items()
+        ]
+        edges = [{"node": node, "cursor": node["name"]} for node in nodes]
+        page = {"endCursor": None, "hasNextPage": False}
+        told = {"fileCount": len(files), "files": {"edges": edges, "pageInfo": page}}
+        return {"project": {"internalId": make_id("Project", asked["project"]), "run": told}}
 
     def gql_RunStoppedStatus(self, _: Json) -> Json:  # noqa: N802
         return {"project": {"run": {"stopped": False}}}
@@ -178,7 +196,7 @@ class Artifacts:
 
     def gql_CreateArtifact(self, asked: Json) -> Json:  # noqa: N802
         wanted = asked["input"]
-        key = ("artifactCollectionName", "artifactTypeName", "digest")
+        key = ("projectName", "artifactCollectionName", "artifactTypeName", "digest")
         for known in self.artifacts.values():
             if known["state"] == "COMMITTED" and all(known[name] == wanted[name] for name in key):
                 return self._artifact("createArtifact", known)
@@ -225,15 +243,27 @@ class Artifacts:
         return {"project": {"artifact": {"artifactType": {"name": types[0]}} if types else None}}
 
     def gql_ArtifactByID(self, asked: Json) -> Json:  # noqa: N802
-        artifact = self.artifacts[asked["id"]]
-        name, nothing = artifact["artifactCollectionName"], ("description", "ttlDurationSeconds", "historyStep")
+        return {"artifact": self._told(self.artifacts[asked["id"]])}
+
+    def gql_RunOutputArtifacts(self, asked: Json) -> Json:  # noqa: N802
+        mine = [
+            artifact
+            for artifact in self.artifacts.values()
+            if (artifact["projectName"], artifact["runName"]) == (asked["project"], asked["run"])
+        ]
+        edges = [{"node": self._told(artifact)} for artifact in mine if artifact["state"] == "COMMITTED"]
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"project": {"run": {"artifacts": {"totalCount": len(edges), "pageInfo": page, "edges": edges}}}}
+
+    def _told(self, artifact: Json) -> Json:
+        name, nothing = artifact["artifactCollectionName"], ("description", "historyStep")
         collection = {"__typename": "ArtifactSequence", "name": name, "project": project(artifact["projectName"])}
         aliases = [
             {"__typename": "ArtifactAlias", "id": make_id("Alias", name, a["alias"]), "alias": a["alias"]}
             | {"artifactCollection": collection}
             for a in artifact.get("aliases") or []
         ]
-        told = {
+        return {
             **dict.fromkeys([*nothing, "updatedAt", "commitHash"]),
             "__typename": "Artifact",
             "id": artifact["id"],
@@ -241,7 +271,8 @@ class Artifacts:
             "versionIndex": 0,
             "artifactType": {"name": artifact["artifactTypeName"]},
             "metadata": artifact.get("metadata"),
-            "ttlIsInherited": False,
+            "ttlDurationSeconds": -2,
+            "ttlIsInherited": True,
             "tags": [],
             "state": artifact["state"],
             "size": 1,
@@ -250,7 +281,6 @@ class Artifacts:
             "createdAt": "2026-01-01T00:00:00",
             "aliases": aliases,
         }
-        return {"artifact": told}
 
     def gql_UseArtifact(self, asked: Json) -> Json:  # noqa: N802
         self.used.append(asked["input"]["artifactID"])

@@ -11,7 +11,7 @@ from tests.fake_wandb_graphql import Json, Run, make_id, new_name, project
 class Sweeps:
     """Sweeps of fixed values and grids, and their agents."""
 
-    runs: dict[str, Run]
+    runs: dict[tuple[str, str], Run]
 
     def __init__(self) -> None:
         super().__init__()

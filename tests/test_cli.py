@@ -36,6 +36,7 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--model.optimizer", "Adamm"], "model.optimizer: no class 'Adamm'; did you mean Adam?"),
         (["--data", "Shape"], "data: no class 'Shape'; did you mean Shapes?"),
         (["--model.net", "my_net.MyNet"], "model.net: my_net.MyNet: No module named 'my_net'"),
+        (["--trainer.logger.mode", "online"], "trainer.logger.mode: belongs to a class that is not known yet"),
         (["--model.class_weights", "invers"], "model.class_weights: invers is not one of"),
         (["--model.loss", "dise"], "did you mean dice?"),
         (["--model.net.num_classes", "3"], "model.net.num_classes: 3, but the data has 6; leave it out"),

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -21,3 +22,23 @@ def test_cost__of_a_compiled_net_is_the_same():
         SegmentationTask(net, ["a", "b"], mean=[0.5] * 3, std=[0.2] * 3, compile=on) for on in (False, True)
     )
     assert cost(plain, batch) == cost(compiled, batch)
+
+
+class Attention(nn.Module):
+    """Attention between the pixels, and a class for each."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, images):
+        pixels = images[:, [0, 1, 2, 0]].flatten(2).transpose(1, 2)
+        return self.attention(pixels, pixels, pixels)[0].transpose(1, 2).unflatten(2, images.shape[2:])
+
+
+def test_cost__attention_counts():
+    task = SegmentationTask(Attention(), list("abcd"), mean=[0.5] * 3, std=[0.2] * 3)
+    found = cost(task, {"image": torch.zeros(1, 3, 5, 7, dtype=torch.uint8)})
+    # 35 pixels: queries, keys, values and the result are 4 × 4 products each; scores and their use 35 × 4
+    assert found["gflops"] == pytest.approx(2 * (4 * 35 * 4 * 4 + 2 * 35 * 35 * 4) / 1e9)
+    assert torch.backends.mha.get_fastpath_enabled()

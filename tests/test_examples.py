@@ -10,7 +10,8 @@ PALETTE = [(0, 0, 0), (10, 20, 30)]
 
 def _evaluation(kind, rows, images, classes=("a", "b")):
     names = [f"image-{index}" for index in range(images)]
-    return Evaluation(kind, "test", "data", "protocol", classes, names, np.array(rows, np.int64).reshape(-1, 5))
+    rows = np.array(rows, np.int64).reshape(-1, 5)
+    return Evaluation(kind, "test", "data", "protocol", classes, names, np.arange(images), rows)
 
 
 def test_examples__come_back_as_they_were_written(tmp_path):

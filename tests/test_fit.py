@@ -15,6 +15,8 @@ import yaml
 from PIL import Image
 
 import lightseg
+from lightseg.data import Shapes
+from lightseg.per_image import Evaluation
 from tests.conftest import ROOT
 from tests.data import fabricate
 
@@ -413,3 +415,16 @@ def test_fit__runs_dir_that_cannot_be_made(capsys, recipe, tmp_path):
     (tmp_path / "file").write_text("")
     assert main(["--config", str(recipe()), "--runs_dir", str(tmp_path / "file")]) == 2
     assert "cannot make" in capsys.readouterr().err
+
+
+def test_fit__a_limited_test_keeps_only_the_images_that_were_scored(fit, recipe):
+    # an evaluation batch is one image here
+    outcome = fit(
+        "--config", recipe(), "--data.batch_size", "1", "--trainer.max_epochs", "1", "--trainer.limit_test_batches", "3"
+    )
+    found = Evaluation.read(outcome.folder, "test")
+    assert len(found.images) == 3
+    assert found.indices.tolist() == [0, 1, 2]
+    truth = Shapes(image_size=32, test_size=5).class_table("test")
+    assert (found.dense[:, 1] == truth[:3]).all()
+    assert len(Evaluation.read(outcome.folder, "val").images) == 5

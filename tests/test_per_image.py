@@ -38,7 +38,8 @@ def evaluation(rng):
     counts.update(prediction, target, torch.arange(5))
     matrix.update(prediction, target)
     images = [f"a/{index}.png" for index in range(5)]
-    found = Evaluation("segmentation", "test", "abc", "whole", list("abcd"), images, counts.compute().numpy())
+    rows = counts.compute().numpy()
+    found = Evaluation("segmentation", "test", "abc", "whole", list("abcd"), images, np.arange(5), rows)
     return found, matrix.compute()
 
 
@@ -55,7 +56,8 @@ def test_evaluation__comes_back_from_its_file(tmp_path):
     assert found.write(tmp_path).name == "per_image_test.npz"
     again = Evaluation.read(tmp_path, "test")
     assert (again.rows == found.rows).all()
-    assert again.rows.dtype == np.int64
+    assert again.rows.dtype == again.indices.dtype == np.int64
+    assert again.indices.tolist() == found.indices.tolist()
     for name in ("kind", "split", "data", "protocol", "classes", "images"):
         assert getattr(again, name) == getattr(found, name)
     assert Evaluation.read(tmp_path, "val") is None

@@ -88,11 +88,30 @@ def test_repeat__finds_the_runs_where_the_recipe_puts_them(played, compared, rec
     assert runs(tmp_path)[1][0].endswith("--seed_everything 0 --group night")
 
 
+def test_repeat__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, compared, tmp_path):
+    for name, content in (("old", "a: [1"), ("older", "- 1"), ("oldest", "group.a: 1")):
+        (tmp_path / "runs/played" / name).mkdir(parents=True)
+        (tmp_path / "runs/played" / name / "config.yaml").write_text(content)
+    repeat([*played, "--seeds", "0"])
+    (folders,) = compared
+    assert len(folders) == 1
+
+
 def test_repeat__every_fold_at_every_seed(played, compared, tmp_path):
     repeat([*played, "--folds=2", "--seeds=1,2", "--group", "g"])
     ends = [command.partition("--seed_everything ")[2] for command in runs(tmp_path)[1]]
     folds = [f"{seed} --data.folds 2 --data.fold {fold} --group g" for seed in (1, 2) for fold in (0, 1)]
     assert ends == folds
+
+
+def test_repeat__input_that_no_run_can_begin_with_is_said_alone(tmp_path, recipe, capfd):
+    # two real commands, of which the second is not tried
+    with pytest.raises(RepeatError) as raised:
+        repeat(["--config", str(recipe()), "--seeds", "0,1", "--runs_dir", str(tmp_path), "--model.los", "ce"])
+    assert raised.value.exit_code == 2
+    assert "give the command again" in str(raised.value)
+    assert "--seed_everything 1" not in str(raised.value)
+    assert capfd.readouterr().err.count("did you mean loss?") == 1
 
 
 def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, compared, tmp_path, monkeypatch):
@@ -156,7 +175,12 @@ def test_repeat__is_refused_under_several_processes(played, monkeypatch, tmp_pat
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_repeat__a_signal_reaches_the_run_and_ends_the_series(played, tmp_path, sent):
-    code = f"import sys; sys.executable = {str(tmp_path / 'player')!r}; from lightseg.fit import main; sys.exit(main())"
+    code = f"""import signal, sys
+from lightseg.fit import main
+# what started the tests may have turned it off, as a shell does for its background
+signal.signal({int(sent)}, signal.SIG_DFL)
+sys.executable = {str(tmp_path / "player")!r}
+sys.exit(main())"""
     environment = {**os.environ, "WAIT": "1"}
     parent = subprocess.Popen(
         [PYTHON, "-c", code, *played, "--seeds", "0,1", "--group", "g"],

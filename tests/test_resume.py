@@ -163,6 +163,19 @@ def test_resume__a_folder_that_was_moved(fit, whole, crashed):
     assert_same(moved, whole())
 
 
+def test_resume__final_numbers_that_are_damaged_are_said_and_made_again(fit, recipe):
+    folder = fit("--config", recipe()).folder
+    whole = (folder / "metrics.json").read_text()
+    (folder / "metrics.json").write_text(whole[:20])
+    outcome = fit("--resume", folder)
+    assert outcome.code == 2
+    assert "metrics.json: is damaged; delete it" in outcome.err
+    (folder / "metrics.json").unlink()
+    assert fit("--resume", folder).code == 0
+    again, before = json.loads((folder / "metrics.json").read_text()), json.loads(whole)
+    assert {**again, "train/seconds": 0} == {**before, "train/seconds": 0}
+
+
 def test_resume__a_finished_run_stays_as_it_is(fit, recipe):
     folder = fit("--config", recipe()).folder
     before = (folder / "metrics.json").stat().st_mtime_ns

@@ -1,14 +1,20 @@
+import io
 import json
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from lightseg.examples import Example, write_examples
 from lightseg.files import locked
+from lightseg.loggers import wandb_service
 from lightseg.loggers.wandb_run import read, write
 from lightseg.loggers.wandb_view import extent
+from lightseg.per_image import Evaluation
 from lightseg.sync import main
 from tests.fake_wandb import FakeWandb, account
 
@@ -57,9 +63,9 @@ def _log(folder, steps):
 
 
 def test_extent__newest_step_of_a_run_that_may_go_on_is_not_whole(folder):
-    assert extent(folder) == {"step": 1, "finished": False}
+    assert extent(folder) == {"step": 1, "rows": 2, "finished": False}
     (folder / "metrics.json").write_text("{}")
-    assert extent(folder) == {"step": 2, "finished": True}
+    assert extent(folder) == {"step": 2, "rows": 3, "finished": True}
 
 
 def test_sync__no_run_folder(tmp_path, capsys):
@@ -67,14 +73,21 @@ def test_sync__no_run_folder(tmp_path, capsys):
     assert "no run folder" in capsys.readouterr().err
 
 
+def test_sync__misspelt_option(capsys):
+    assert main(["run", "--nonsense"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.slow
-def test_sync__a_run_that_is_training_is_left_alone(folder, service, sync):
+def test_sync__a_run_that_is_training_is_left_alone_and_the_others_are_not(tmp_path, folder, service, sync):
+    other = shutil.copytree(folder, folder.parent / "two")
     with locked(folder):
-        done = sync(service.env(folder), folder)
+        done = sync(service.env(tmp_path / "home"), folder.parent / "*")
     assert done.returncode == 2
-    assert "another process is training in it" in done.stderr
-    assert not service.requests
+    assert f"{folder}: it is training, or another sync is at it" in done.stderr
     assert not (folder / "wandb.json").exists()
+    assert read(other)["delivered"]["rows"] == 2
+    assert [run.info["displayName"] for run in service.runs.values()] == ["tiny-two"]
 
 
 @pytest.mark.slow
@@ -128,6 +141,120 @@ def test_sync__what_does_not_arrive_is_an_error(tmp_path, folder, service, sync)
     assert done.returncode == 1
     assert "call sync again" in done.stderr
     assert "delivered" not in read(folder)
+
+
+@pytest.fixture
+def here(tmp_path, service, monkeypatch, capsys):
+    """The verb in this process, with an account at the service; returns its exit code and what it said of errors."""
+    for name in ("WANDB_BASE_URL", "WANDB_API_KEY", "HOME"):
+        monkeypatch.setenv(name, service.env(tmp_path / "home")[name])
+    monkeypatch.setattr(wandb_service, "ASK", 3.0)
+
+    def run(*arguments):
+        code = main([*map(str, arguments)])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("wandb.json", "{broken"), ("metrics.jsonl", '{"step": 0}\ngarbage\n'), ("env.json", None)]
+)
+def test_sync__damaged_folder(file, content, folder, here):
+    (folder / file).unlink(missing_ok=True)
+    if content:
+        (folder / file).write_text(content)
+    code, said = here(folder)
+    assert code == 2
+    assert file in said
+    assert "sync again" not in said
+    assert said.count("\n") == 1
+
+
+def test_sync__project_that_cannot_be(folder, here):
+    code, said = here(folder, "--project", "a b/c")
+    assert code == 2
+    assert "Invalid project name" in said
+    assert "sync again" not in said
+
+
+def test_sync__to_another_project_is_a_run_of_its_own(folder, service, here):
+    assert here(folder, "--project", "p1") == here(folder, "--project", "p2") == (0, "")
+    assert {key[0]: run.steps for key, run in service.runs.items()} == {"p1": [0, 1], "p2": [0, 1]}
+
+
+def test_sync__best_and_lowest_are_those_of_all_the_run(folder, service, here):
+    names, values = ("val/score", "val/iou/a.b", "val/iou/a*b", "val/iou/c*"), [0.9, 0.2, 0.1, 0.3]
+    lines = [
+        {"step": step, "train/loss": 1 - value, **dict.fromkeys(names, value)} for step, value in enumerate(values)
+    ]
+    text = [json.dumps(line) + "\n" for line in lines]
+    (folder / "metrics.jsonl").write_text("".join(text[:2]))
+    assert here(folder) == (0, "")
+    (folder / "metrics.jsonl").write_text("".join(text))
+    (folder / "metrics.json").write_text("{}")
+    assert here(folder) == (0, "")
+    (run,) = service.runs.values()
+    assert run.steps == [0, 1, 2, 3]
+    assert {name: run.summary[name] for name in names} == {name: {"max": 0.9} for name in names}
+    assert run.summary["train/loss"] == {"min": pytest.approx(0.1)}
+    assert run.summary["best_val_score"] == 0.9
+
+
+def _finish(folder):
+    """Let a folder made by hand be one of a finished segmentation, with the picture of a validation."""
+    mask = np.array([[0, 1], [1, 255]], np.int64)
+    example = Example("one", np.arange(12, dtype=np.uint8).reshape(2, 2, 3), mask, np.ones((2, 2), np.int64))
+    palette = [(0, 0, 0), (9, 9, 9)]
+    write_examples(folder / "images/worst", [example], ["a", "b"], palette)
+    write_examples(folder / "images/samples/00000001", [example], ["a", "b"], palette)
+    rows = np.array([[0, 0, 0, 1, 0], [0, 1, 2, 2, 3]], np.int64)
+    Evaluation("segmentation", "test", "data", "protocol", ["a", "b"], ["one"], np.arange(1), rows).write(folder)
+    (folder / "confusion_test.csv").write_text("a,b\n0,1\n0,2\n")
+    scores = {"test/score": 1 / 3, "test/iou/a": 0.0, "test/iou/b": 2 / 3}
+    (folder / "metrics.json").write_text(json.dumps(scores))
+
+
+def test_sync__pictures_are_what_the_folder_has(folder, service, here):
+    _finish(folder)
+    assert here(folder) == (0, "")
+    (run,) = service.runs.values()
+    (samples,) = [row["val/samples"] for row in run.history if "val/samples" in row]
+    content = {name: np.asarray(Image.open(io.BytesIO(file))) for name, file in run.files.items() if ".png" in name}
+    np.testing.assert_array_equal(content[samples["filenames"][0]], np.arange(12).reshape(2, 2, 3))
+    truth = samples["all_masks"][0]["ground_truth"]["path"]
+    assert content[truth].dtype == np.uint8
+    np.testing.assert_array_equal(content[truth], [[0, 1], [1, 255]])
+    labels = run.config["_wandb"]["value"]["mask/class_labels"].values()
+    assert [entry["value"] for entry in labels] == [{"0": "a", "1": "b", "255": "void"}] * 2
+
+
+def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service, here):
+    _finish(folder)
+    write(folder, {"id": "one", "project": "p", "log_checkpoint": True})
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/best.ckpt").write_bytes(b"weights")
+    service.fail = lambda method, path, op: 403 if method == "PUT" else None
+    code, said = here(folder)
+    assert code == 1
+    assert "W&B has not confirmed yet that it has media/" in said
+    assert "delivered" not in read(folder)
+    (run,) = service.runs.values()
+    assert (run.steps, run.state) == ([0, 1, 2], "finished")
+    service.fail = None
+    assert here(folder) == (0, "")
+    assert run.steps == [0, 1, 2, 3]
+    assert "trainer/global_step" not in run.history[-1]
+    shown = {"val/samples", "test/worst", "test/per_class_table", "test/confusion_matrix_table"}
+    assert shown <= run.history[-1].keys()
+    assert all(run.history[-1][name]["path"] in run.files for name in shown if name != "val/samples")
+    assert all(name in run.files for name in run.history[-1]["val/samples"]["filenames"])
+    assert any(
+        a["artifactCollectionName"] == "model-one" and a["state"] == "COMMITTED" for a in service.artifacts.values()
+    )
+    asked = len(service.requests)
+    assert here(folder) == (0, "")
+    assert len(service.requests) == asked
 
 
 @pytest.mark.slow

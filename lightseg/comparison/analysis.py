@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lightseg.comparison import bootstrap
-from lightseg.comparison.bootstrap import Arm, Deviations
+from lightseg.comparison.bootstrap import Arm, Differences
+from lightseg.comparison.differences import unlike
 from lightseg.comparison.groups import RUN, differing, group, labels, resolve
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
 from lightseg.comparison.runs import Run
@@ -63,19 +64,13 @@ def compare(
     """
     runs = sorted(runs, key=lambda run: run.folder)
     split = split or default_split(runs)
-    key = resolve(by, runs) if by else None
-    grouped = group(runs, key)
-    scored = [trials(members, split) for members in grouped]
-    if not by and len(grouped) == 1 and len(scored[0]) > 1 and len({run.seed for run in runs}) == 1:
-        notes = [*notes, "the runs are of one recipe and one seed: each of them is compared by itself"]
-        key, grouped, scored = RUN, [list(each.runs) for each in scored[0]], [[each] for each in scored[0]]
+    key, grouped, scored, alone = _grouped(runs, resolve(by, runs) if by else None, split)
     first = scored[0][0].evaluation
     images, counts, forced = align([each for members in scored for each in members], force)
     chosen = metric(first.kind, metric_name)
     parts = _parts(grouped, scored, counts, chosen, key)
     reference = None if baseline is None else _find(baseline, parts)
     arms = bootstrap.arms([[trial.counts for trial in part.trials] for part in parts], chosen)
-    random = np.random.default_rng(2)
     return Comparison(
         kind=first.kind,
         split=split,
@@ -83,12 +78,24 @@ def compare(
         class_metric=chosen.class_name,
         classes=tuple(first.classes),
         images=images,
-        groups=tuple(_group(part, arm, random) for part, arm in zip(parts, arms, strict=True)),
-        pairs=tuple(_pairs(arms, reference, random)),
+        groups=tuple(_group(part, arm) for part, arm in zip(parts, arms, strict=True)),
+        pairs=tuple(_pairs(arms, reference)),
         baseline=reference,
         resamples=bootstrap.RESAMPLES,
-        notes=(*notes, *forced, *_remarks(parts, key, split)),
+        notes=(*notes, *alone, *forced, *_remarks(parts, key, split)),
     )
+
+
+def _grouped(
+    runs: Sequence[Run], key: str | None, split: str
+) -> tuple[str | None, list[list[Run]], list[list[Scored]], list[str]]:
+    """The key that makes the groups, their runs, their trials, and a note where that is another key than was asked."""
+    grouped = group(runs, key)
+    scored = [trials(members, split) for members in grouped]
+    if key is None and len(grouped) == 1 and len(scored[0]) > 1 and len({run.seed for run in runs}) == 1:
+        note = "the runs are of one recipe and one seed: each of them is compared by itself"
+        return RUN, [list(each.runs) for each in scored[0]], [[each] for each in scored[0]], [note]
+    return key, grouped, scored, []
 
 
 def _parts(
@@ -110,8 +117,8 @@ def _parts(
     return sorted(parts, key=lambda part: (-statistics.fmean(trial.score for trial in part.trials), part.label))
 
 
-def _group(part: _Part, arm: Arm, random: np.random.Generator) -> Group:
-    score, *classes = map(_score, bootstrap.estimates(bootstrap.alone(arm, random)))
+def _group(part: _Part, arm: Arm) -> Group:
+    score, *classes = bootstrap.alone(arm)
     runs, scores = [run for trial in part.trials for run in trial.runs], [trial.score for trial in part.trials]
     logged = [run.images_per_s for run in runs if not math.isnan(run.images_per_s)]
     return Group(
@@ -126,32 +133,29 @@ def _group(part: _Part, arm: Arm, random: np.random.Generator) -> Group:
     )
 
 
-def _score(estimate: Estimate) -> Estimate:
-    """A score is compared with nothing, and no score is below 0 or above 1."""
-    return replace(_within(0, 1, estimate), p=math.nan)
-
-
-def _within(lowest: float, highest: float, estimate: Estimate) -> Estimate:
-    """An interval without what cannot be."""
-    low, high = np.clip((estimate.low, estimate.high), lowest, highest).tolist()
+def _within(estimate: Estimate) -> Estimate:
+    """An interval of a difference of shares without what cannot be."""
+    low, high = np.clip((estimate.low, estimate.high), -1, 1).tolist()
     return replace(estimate, low=low, high=high)
 
 
-def _pairs(arms: Sequence[Arm], baseline: int | None, random: np.random.Generator) -> Iterator[Pair]:
+def _pairs(arms: Sequence[Arm], baseline: int | None) -> Iterator[Pair]:
     """What is compared. The best of many is chosen by its score, so that its intervals must hold for all pairs."""
     indices = range(len(arms))
     family = list(combinations(indices, 2)) if baseline is None else [(i, baseline) for i in indices if i != baseline]
-    told: dict[tuple[int, int], Deviations] = {}
-    most = np.zeros((2, bootstrap.RESAMPLES))
+    random = np.random.default_rng(2)
+    told: dict[tuple[int, int], Differences] = {}
+    most, differ = np.zeros((2, bootstrap.RESAMPLES)), np.zeros(2, int)
     for first, second in family:
         found = bootstrap.between(arms[first], arms[second], random)
-        of_classes = np.nan_to_num(found.ratio[:, 1:]).max(1)
-        most = np.maximum(most, [np.nan_to_num(found.ratio[:, 0]), of_classes])
+        sizes = np.nan_to_num(found.sizes)
+        most = np.maximum(most, [sizes[:, 0], sizes[:, 1:].max(1)])
+        differ += [found.images[0] > 0, np.count_nonzero(found.images[1:])]
         if baseline is not None or len(arms) <= ALL_PAIRS or first == 0:
             told[first, second] = found
     for (first, second), found in told.items():
-        overall = _within(-1, 1, bootstrap.estimates(found, most[0])[0])
-        classes = [_within(-1, 1, estimate) for estimate in bootstrap.estimates(found, most[1])[1:]]
+        overall = _within(bootstrap.estimates(found, most[0], int(differ[0]))[0])
+        classes = [_within(estimate) for estimate in bootstrap.estimates(found, most[1], int(differ[1]))[1:]]
         seeds = min(len(arms[first].scores), len(arms[second].scores)) > 1
         yield Pair(first, second, overall, tuple(classes), seeds)
 
@@ -177,8 +181,12 @@ def _remarks(parts: Sequence[_Part], by: str | None, split: str) -> Iterator[str
         runs = [run for trial in part.trials for run in trial.runs]
         if by and (inner := differing(group(runs))[0]):
             yield f"{part.label}: its runs differ by more than seeds: {', '.join(inner)}"
+        if code := unlike([run.folder for run in runs]):
+            yield f"{part.label}: its runs differ in code or packages: {code}"
         for trial in part.trials:
-            if missing := missing_folds(trial.runs):
+            if missing := missing_folds(trial.runs, split):
                 yield f"{part.label}, seed {trial.seed}: no fold {', '.join(map(str, missing))}"
+    if code := unlike([part.trials[0].runs[0].folder for part in parts]):
+        yield f"the groups differ in code or packages, too: {code}"
     if split == "val":
         yield "val also chose the checkpoint of each run: its scores are a little too high"

@@ -2,9 +2,12 @@
 
 The images are drawn anew, with replacement, the same ones for all runs: what makes an image hard for all of them
 cancels. Drawing two to five seeds anew as well would give intervals that are far too narrow, since so few hardly ever
-show their spread. So the chance of training is added as a normal component of variance, and that the variances are
-estimated is paid for with Student's t, the images being a component with as many degrees of freedom as there are images
-that show the class, less one.
+show their spread. So the chance of training is added as a normal component of variance. That variances are estimated
+is paid for with Student's t, the images being a component with as many degrees of freedom as there are images that
+really decide on the value: a class may be in a few alone, or one large object outweigh the rest.
+
+Where all these images agree, resamples show no spread at all. So two images that were not met are added to the variance
+of a difference, and none is called one that is not beyond the smallest p of a sign test.
 
 Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 6 and 12; Welch 1947, Biometrika 34, and
 Satterthwaite 1946, Biometrics Bulletin 2, for the degrees of freedom of a sum of estimated variances.
@@ -12,6 +15,7 @@ Satterthwaite 1946, Biometrics Bulletin 2, for the degrees of freedom of a sum o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +27,17 @@ from lightseg.per_image import Counts
 RESAMPLES = 10_000
 """How often the images are drawn, B below."""
 
+_UNMET = 2
+"""Images of a typical size that were not met, one for either arm, are added to the variance of a difference: so it has
+one even where all images agree (Agresti and Min 2005, Statistics in Medicine 24)."""
+
+_FREEDOM = 3
+"""Degrees of freedom of a difference beyond the number of images that decide on it: theirs less one, and four for what
+those not met tell. Measured: with it 95 % intervals hold in 93 to 98 % of the simulations of the tests."""
+
+_NORMAL = 1.959964
+"""What a normal variable exceeds on either side in 5 % of cases."""
+
 _CELLS = 4_000_000
 """Images drawn at once, over all resamples of a chunk: what bounds the memory."""
 
@@ -32,6 +47,8 @@ class Arm:
     """Scores of a group, first of all classes together and then of each: K = 1 + C of them.
 
     Attributes:
+        metric: What is scored.
+        counts: Counts of its trials, int64 `(T, N, 3, C)`.
         scores: Of each of its T trials, float64 `(T, K)`.
         draws: Mean over the trials on each of the B resamples, float64 `(B, K)`.
         training: Variance that the chance of training gives to the mean, beyond what the images explain, float64
@@ -42,6 +59,8 @@ class Arm:
         seen: Whether an image shows the class, in truth or prediction; all do for the first, bool `(N, K)`.
     """
 
+    metric: Metric
+    counts: Counts
     scores: Floats
     draws: Floats
     training: Floats
@@ -51,18 +70,22 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Deviations:
-    """What chance may have added to some values: scores of a group, or differences of two.
+class Differences:
+    """Differences of the scores of two arms, and what chance may have added to them.
 
     Attributes:
         value: What was measured, float64 `(K,)`; NaN where undefined.
-        scale: Half the width of an interval of 95 % of each alone, float64 `(K,)`; infinite where nothing is known.
-        ratio: Size of the deviation in each resample in units of `scale`, float64 `(B, K)`; NaN where undefined.
+        error: Its standard error, float64 `(K,)`.
+        freedom: Degrees of freedom of the error, float64 `(K,)`; 0 where nothing is known of it.
+        images: How many images make a difference at all, int64 `(K,)`.
+        sizes: Deviation in each resample in units of `error`, without its sign, float64 `(B, K)`; NaN where undefined.
     """
 
     value: Floats
-    scale: Floats
-    ratio: Floats
+    error: Floats
+    freedom: Floats
+    images: npt.NDArray[np.int64]
+    sizes: Floats
 
 
 def arms(groups: Sequence[Sequence[Counts]], metric: Metric) -> list[Arm]:
@@ -81,42 +104,82 @@ def arms(groups: Sequence[Sequence[Counts]], metric: Metric) -> list[Arm]:
     ]
 
 
-def alone(arm: Arm, random: np.random.Generator) -> Deviations:
-    """How far chance moves the scores of one arm."""
+def alone(arm: Arm) -> list[Estimate]:
+    """The scores of one arm, with intervals of Wilson 1927, J. Am. Stat. Assoc. 22: they keep their width at 0 and 1.
+
+    Its number of samples is that of which a share would have the variance of the score (Dean and Pagano 2015, Journal
+    of Survey Statistics and Methodology 3). What is right or wrong as a whole comes in steps, half of one being added
+    on either side (Newcombe 1998, Statistics in Medicine 17, method 4).
+    """
     value, images = mean(arm.scores, 0), arm.seen.sum(0)
-    return _deviations(value, arm.draws, arm.noise, arm.training, arm.doubt, images, random)
+    variance = _spread(arm.draws, value, images)
+    samples = arm.counts[:, :, 1].sum(-1).max() <= 1
+    known = np.where(variance > 0, _participants(_influence(arm)), images) - 1
+    # the variance of a share of samples is not estimated: it follows from the share
+    known = np.where(samples, 1e9, np.maximum(known, 1))
+    spread, total = value * (1 - value), variance + arm.training
+    number = np.divide(spread, total, out=np.maximum(images, 1.0), where=(total > 0) & (spread > 0))
+    weight = _student(_NORMAL, _satterthwaite(variance, known, arm.training, arm.doubt)) ** 2 / number
+    unknown = (images < 2) | ((total <= 0) & (spread > 0))
+    ends = []
+    for side in (-1, 1):
+        near = np.clip(value + side * samples / 2 / np.maximum(images, 1), 0, 1)
+        half = np.sqrt(weight * near * (1 - near) + weight**2 / 4)
+        ends.append(np.where(unknown, np.nan, (near + weight / 2 + side * half) / (1 + weight)).tolist())
+    return [Estimate(score, low, high, np.nan) for score, low, high in zip(value.tolist(), *ends, strict=True)]
 
 
-def between(first: Arm, second: Arm, random: np.random.Generator) -> Deviations:
+def between(first: Arm, second: Arm, random: np.random.Generator) -> Differences:
     """How far chance moves the differences of two arms, by training too where both have several trials."""
     value, draws = mean(first.scores, 0) - mean(second.scores, 0), first.draws - second.draws
-    images = (first.seen | second.seen).sum(0)
+    shown = (first.seen | second.seen).sum(0)
     both = min(len(first.scores), len(second.scores)) > 1
     noise, training = both * (first.noise - second.noise), both * (first.training + second.training)
-    return _deviations(value, draws, noise, training, both * (first.doubt + second.doubt), images, random)
+    exchanged, same = _exchange(first, second)
+    images = np.count_nonzero(exchanged, axis=0)
+    # where no image makes a difference, one that is all right for one arm and all wrong for the other would make this
+    size = np.where(images > 0, (exchanged**2).sum(0) / np.maximum(images, 1), 1 / np.maximum(shown, 1) ** 2)
+    unmet = 0 * size if same else _UNMET * size
+    variance = _spread(draws, value, shown) + unmet
+    known = np.where(images > 0, _participants(exchanged), shown) + _FREEDOM
+    freedom = _satterthwaite(variance, known, training, both * (first.doubt + second.doubt))
+    # one image shows no spread: nothing is known, unless there is no difference at all
+    freedom = np.where((shown < 2) & (value != 0), 0, freedom)
+    error = np.sqrt(variance + training)
+    moved = (draws - value) * np.sqrt(_widening(shown)) + noise + random.standard_normal(draws.shape) * np.sqrt(unmet)
+    sizes = np.divide(np.abs(moved), error, out=np.zeros_like(moved), where=(error > 0) | np.isnan(moved))
+    return Differences(value, error, freedom, images, sizes)
 
 
-def estimates(deviations: Deviations, maxima: Floats | None = None) -> list[Estimate]:
+def estimates(differences: Differences, maxima: Floats | None = None, family: int = 1) -> list[Estimate]:
     """The intervals, and how often chance gives as much.
 
     Args:
-        deviations: K values.
-        maxima: Largest ratio in each resample over all values whose intervals are to hold together, `(B,)`: the
+        differences: K values.
+        maxima: Largest size in each resample over all values whose intervals are to hold together, `(B,)`: the
             single-step max-t method (Westfall and Young 1993, "Resampling-Based Multiple Testing", chapter 2). Left
             out, each interval holds by itself.
+        family: How many values these are.
     """
-    largest = deviations.ratio if maxima is None else np.repeat(maxima[:, None], len(deviations.value), axis=1)
-    columns = zip(deviations.value, deviations.scale, _critical(largest), largest.T, strict=True)
+    largest = differences.sizes if maxima is None else np.repeat(maxima[:, None], len(differences.value), axis=1)
+    # all of m images point one way by chance so often (the sign test), corrected after Bonferroni
+    smallest = np.minimum(1, family * 2.0 ** (1 - differences.images))
+    numbers = (differences.value, differences.error, differences.freedom, smallest, _critical(largest))
+    columns = zip(*(each.tolist() for each in numbers), largest.T, strict=True)
     return [_estimate(*column) for column in columns]
 
 
-def _estimate(value: float, scale: float, critical: float, largest: Floats) -> Estimate:
+def _estimate(
+    value: float, error: float, freedom: float, smallest: float, critical: float, largest: Floats
+) -> Estimate:
     valid = np.count_nonzero(~np.isnan(largest))
-    if np.isnan(value) or np.isinf(scale) or not valid:
-        return Estimate(float(value), np.nan, np.nan, np.nan if np.isnan(value) else 1.0)
-    size = abs(value) / scale if scale else np.inf if value else 0.0
-    p = (1 + np.count_nonzero(largest >= size)) / (valid + 1)
-    return Estimate(float(value), float(value - critical * scale), float(value + critical * scale), float(p))
+    if np.isnan(value) or not freedom or not valid:
+        return Estimate(value, np.nan, np.nan, np.nan if np.isnan(value) else 1.0)
+    size = _normal(abs(value) / error, freedom) if error else 0.0
+    p = float(max(smallest, (1 + np.count_nonzero(largest >= size)) / (valid + 1)))
+    half = float(error * _student(critical, freedom))
+    half = half if p < LEVEL else max(half, abs(value))
+    return Estimate(value, value - half, value + half, p)
 
 
 def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
@@ -148,40 +211,59 @@ def _arm(group: Sequence[Counts], drawn: Sequence[Floats], metric: Metric, rando
         training = np.nan_to_num(np.maximum(apart - explained, 0) / len(group))
         doubt = np.nan_to_num((apart / len(group)) ** 2 / (len(group) - 1))
     noise = random.standard_normal(draws.shape[1:]) * np.sqrt(training)
-    return Arm(scores, mean(draws, 0), training, doubt, noise, seen)
+    return Arm(metric, np.stack(group), scores, mean(draws, 0), training, doubt, noise, seen)
 
 
-def _deviations(
-    value: Floats,
-    draws: Floats,
-    noise: Floats,
-    training: Floats,
-    doubt: Floats,
-    images: npt.NDArray[np.int64],
-    random: np.random.Generator,
-) -> Deviations:
-    """Put the components of chance together.
+def _influence(arm: Arm) -> Floats:
+    """What each image adds to the scores, `(N, K)`."""
+    without = [arm.metric(counts.sum(0) - counts) for counts in arm.counts]
+    return mean(arm.scores, 0) - mean(np.stack(without), 0)
 
-    Args:
-        value: `(K,)`.
-        draws: The value on each resample of the images, `(B, K)`.
-        noise: What the chance of training adds, `(B, K)`.
-        training: The variance of that, `(K,)`.
-        doubt: See `Arm`, `(K,)`.
-        images: How many images show what is scored, `(K,)`.
-        random: Draws the uncertainty of the variances.
+
+def _exchange(first: Arm, second: Arm) -> tuple[Floats, bool]:
+    """How far it moves the scores to give one image's counts of either arm to the other, `(N, K)`; if all are equal."""
+    # whole numbers, so that what is equal is exactly so
+    ours, theirs = first.counts.sum(0) * len(second.counts), second.counts.sum(0) * len(first.counts)
+    moved = [
+        np.abs(first.metric(one.sum(0) - one + other) - first.metric(one.sum(0)))
+        for one, other in ((ours, theirs), (theirs, ours))
+    ]
+    return np.nan_to_num(mean(np.stack(moved), 0)), bool((ours == theirs).all())
+
+
+def _participants(influence: Floats) -> Floats:
+    """How many images decide on a value: N if all alike, 1 if one does; the participation ratio, `(K,)`."""
+    # large enough that their fourth powers are numbers, too
+    shares = np.nan_to_num(influence)
+    shares = shares / np.maximum(np.abs(shares).max(0), np.finfo(float).tiny)
+    participants: Floats = (shares**2).sum(0) ** 2 / np.maximum((shares**4).sum(0), 1)
+    return participants
+
+
+def _spread(draws: Floats, value: Floats, images: npt.NDArray[np.int64]) -> Floats:
+    """The variance of values by which images were met, `(K,)`, from their resamples `(B, K)`."""
+    return mean((draws - value) ** 2, 0) * _widening(images)
+
+
+def _satterthwaite(variance: Floats, known: Floats, training: Floats, doubt: Floats) -> Floats:
+    """Degrees of freedom of the variance that images give, which has those `known`, and training together, `(K,)`."""
+    total, unsure = variance + training, variance**2 / known + doubt
+    freedom: Floats = np.divide(total**2, unsure, out=known.astype(float), where=total > 0)
+    return freedom
+
+
+def _student(normal: Any, freedom: Any) -> Any:
+    """The number that Student's t exceeds as rarely as a normal variable does the given one; numbers or arrays of them.
+
+    Source: Wallace 1959, Annals of Mathematical Statistics 30, whose bound has a closed inverse.
     """
-    moved = (draws - value) * np.sqrt(_widening(images))
-    variance = mean(moved**2, 0)
-    unsure = variance**2 / np.maximum(images - 1, 1) + doubt
-    freedom = np.divide((variance + training) ** 2, unsure, out=np.full_like(unsure, 1e9), where=unsure > 0)
-    sizes = np.abs(moved + noise) * np.sqrt(freedom / random.chisquare(freedom, moved.shape))
-    scale = _critical(sizes)
-    scale = np.where(scale > 0, scale, np.nan_to_num(sizes).max(0))
-    # one image shows no spread: nothing is known, unless there is no difference at all
-    scale = np.where((images < 2) & (value != 0), np.inf, scale)
-    ratio = np.divide(sizes, scale, out=np.zeros_like(sizes), where=(scale > 0) | np.isnan(sizes))
-    return Deviations(value, scale, ratio)
+    wider = normal * (8 * freedom + 3) / (8 * freedom + 1)
+    return np.sqrt(freedom * np.expm1(np.minimum(wider**2 / freedom, 700)))
+
+
+def _normal(student: Any, freedom: Any) -> Any:
+    """The inverse of `_student`."""
+    return np.sqrt(freedom * np.log1p(student**2 / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
 
 
 def _critical(values: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,6 +17,9 @@ Changes = dict[str, tuple[Any, Any]]
 _UNSHOWN = ("base", "config", "resume", "runs_dir")
 """Options that say where a run is, not what it is."""
 
+_SHARING = tuple(f"trainer.{name}" for name in ("devices", "num_nodes", "strategy", "sync_batchnorm"))
+"""Options that affect metrics by nothing but `apart`."""
+
 _COSMETIC = (
     *("name", "group", "data.download", "data.root"),
     *(f"trainer.{name}" for name in ("default_root_dir", "enable_autolog_hparams", "enable_checkpointing")),
@@ -27,7 +30,8 @@ _SPEED = (
     *("data.num_workers", "model.channels_last", "model.compile", "save_every_minutes", "save_every_n_steps"),
     *(f"model.optimizer.{name}" for name in ("capturable", "foreach", "fused")),
     *(f"trainer.{name}" for name in ("accelerator", "barebones", "benchmark", "detect_anomaly", "deterministic")),
-    *(f"trainer.{name}" for name in ("devices", "inference_mode", "num_nodes", "num_sanity_val_steps", "strategy")),
+    *(f"trainer.{name}" for name in ("inference_mode", "num_sanity_val_steps")),
+    *_SHARING,
 )
 """Options, with all that is below them; whatever stands in neither list may change a metric."""
 
@@ -37,7 +41,7 @@ _SPEED_ENVIRONMENT = ("python", "platform")
 _HARDWARE = ("gpus", "cpu_count", "torch_threads")
 
 _LISTED = 5
-"""Changed files that a line names before it says how many more there are."""
+"""Changed files and the like that a line names before it says how many more there are."""
 
 
 class Difference(NamedTuple):
@@ -68,15 +72,54 @@ def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     Raises:
         UserError: If a file of either is damaged.
     """
-    records = {name: (_record(old / name), _record(new / name)) for name in ("git.json", "data.json", "env.json")}
-    found, missing = list(_recipe(_yaml(old / "config.yaml"), _yaml(new / "config.yaml"))), []
+    configs = [_yaml(folder / "config.yaml") for folder in (old, new)]
+    environments = [_record(folder / "env.json") or {} for folder in (old, new)]
+    shared = len(set(map(apart, configs, environments))) == 1
+    found, missing = list(_recipe(*configs, shared_alike=shared)), []
     for name, compare in (("git.json", _code), ("data.json", _data), ("env.json", _environment)):
-        a, b = records[name]
+        a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
             missing.append(f"{(old if a is None else new) / name} is missing: not compared")
+        elif name == "git.json" and a.get("commit") is b.get("commit") is None:
+            missing.append(f"the code of {old} and {new} is not under git: not compared")
         else:
             found += compare(a, b)
     return sorted(found, key=lambda each: get_args(Effect).index(each.effect)), missing
+
+
+def unlike(folders: Sequence[Path]) -> str:
+    """What code and packages differ by, between the first of some runs and each other: `torch: 2.8.0 -> 2.9.0`."""
+    found = []
+    for name, compare in (("git.json", _code), ("env.json", _environment)):
+        first, *others = (_record(folder / name) for folder in folders)
+        for other in others:
+            differ = compare(first, other) if first and other else ()
+            found += [each.text for each in differ if each.effect == "affects metric"]
+    return _listed(set(found))
+
+
+def apart(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
+    """Processes of a run that each normalise their own share of a batch: a net with BatchNorm learns otherwise there.
+
+    Args:
+        config: Its resolved config.
+        environment: Its `env.json`.
+
+    Returns:
+        1 for a single process, and where BatchNorm is synchronised.
+    """
+    trainer, gpus = config.get("trainer") or {}, environment.get("gpus") or []
+    if trainer.get("sync_batchnorm"):
+        return 1
+    devices = trainer.get("devices", "auto")
+    text = "".join(f"{each}," for each in devices) if isinstance(devices, list) else str(devices)
+    if "," in text:
+        count = len([each for each in text.split(",") if each.strip()])
+    elif text.isdecimal():
+        count = int(text)
+    else:
+        count = len(gpus) if trainer.get("accelerator", "auto") in ("auto", "cuda", "gpu") else 1
+    return max(1, count) * (trainer.get("num_nodes") or 1)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
@@ -123,9 +166,10 @@ def _class_paths(value: Any) -> list[str] | None:
     return [each["class_path"] for each in value] if isinstance(value, list) and all(map(_is_class, value)) else None
 
 
-def _recipe(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+def _recipe(old: Mapping[str, Any], new: Mapping[str, Any], *, shared_alike: bool) -> Iterator[Difference]:
     for key, (a, b) in differences(old, new).items():
-        if effect := effect_of(key):
+        effect = "affects metric" if _within(key, _SHARING) and not shared_alike else effect_of(key)
+        if effect:
             yield Difference(effect, "recipe", f"{key}: {arrow(a, b)}")
 
 
@@ -155,9 +199,9 @@ def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference
         yield Difference("affects metric", "code", f"untracked, in one of them only: {_listed(files)}")
 
 
-def _listed(files: Collection[str]) -> str:
-    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
-    return ", ".join(sorted(files)[:_LISTED]) + more
+def _listed(names: Collection[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(sorted(names)[:_LISTED]) + more
 
 
 def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

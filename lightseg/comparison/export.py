@@ -24,6 +24,7 @@ def write_csv(comparison: Comparison, path: Path) -> None:
             "high": group.score.high,
             "parameters": group.cost["parameters"],
             "gflops": group.cost["gflops"],
+            "input": group.input_size,
             "images_per_s": group.images_per_s,
             "seconds": group.seconds,
             **{f"config/{key}": value for key, value in group.differs.items()},
@@ -71,8 +72,7 @@ def _group(comparison: Comparison, group: Group) -> dict[str, Any]:
         "score": _estimate(group.score),
         "deviation": group.deviation,
         "classes": {name: _estimate(score) for name, score in zip(comparison.classes, group.classes, strict=True)},
-        "parameters": group.cost["parameters"],
-        "gflops": group.cost["gflops"],
+        **group.cost,
         "images_per_s": group.images_per_s,
         "seconds": group.seconds,
         "trials": [

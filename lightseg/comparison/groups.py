@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lightseg.comparison.differences import effect_of, show
+from lightseg.comparison.differences import apart, effect_of, show
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError, did_you_mean
 
@@ -18,6 +18,10 @@ RUN = "run"
 """As a key: each run is a group of its own."""
 
 _CHANCE = ("seed_everything", "data.fold")
+
+_CONTENT = "training data"
+_APART = "processes without SyncBatchNorm"
+"""As keys: what determines a run's numbers and stands in no config."""
 
 _IN_LABEL = 3
 """So many differences are all in a label; of more, those that tell the groups apart."""
@@ -36,17 +40,36 @@ def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         known = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
-        groups.setdefault(_text(known), []).append(run)
+        groups.setdefault(canonical(known), []).append(run)
     return [groups[text] for text in sorted(groups)]
 
 
 def recipe(run: Run) -> Recipe:
-    """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone."""
-    return {
+    """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
+
+    Beside the keys of the config stand the content of the training data, which its place does not tell, and the number
+    of processes that normalised batches each by itself, where these are several.
+    """
+    known = {
         key: value
         for key, value in flat(run.config).items()
         if key not in _CHANCE and effect_of(key) == "affects metric"
     }
+    if (processes := apart(run.config, run.environment)) > 1:
+        known[_APART] = processes
+    # folds train on parts of what they are scored on, all of them together
+    if run.fold is None and (train := run.data.get("train")):
+        known[_CONTENT] = f"{train['samples']} samples, hash {train['sha256'][:12]}"
+    return known
+
+
+def canonical(value: Any) -> str:
+    """A value so that what is equal is the same text: 1 is 1.0."""
+    if isinstance(value, Mapping):
+        return json.dumps({str(key): canonical(value[key]) for key in sorted(value, key=str)})
+    if isinstance(value, list):
+        return json.dumps([canonical(each) for each in value])
+    return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, default=str)
 
 
 def flat(config: Mapping[str, Any]) -> Recipe:
@@ -127,13 +150,13 @@ def _options(value: Any, key: str) -> Recipe:
 
 def _distinct(values: Iterable[Any]) -> dict[str, str]:
     """The different ones of some values: exactly, and as they are shown; sorted."""
-    return dict(sorted({_text(value): NONE if value is None else show(value) for value in values}.items()))
+    return dict(sorted({canonical(value): NONE if value is None else show(value) for value in values}.items()))
 
 
 def _follows(key: str, changed: Sequence[str], values: Sequence[Mapping[str, str]]) -> bool:
     """Whether a key differs only because the class whose option it is differs, which not all groups have."""
     known = {text for texts in values for text in texts}
-    return len(known - {_text(None)}) == 1 and any(key.startswith(f"{other}.") for other in changed)
+    return len(known - {canonical(None)}) == 1 and any(key.startswith(f"{other}.") for other in changed)
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
@@ -151,15 +174,18 @@ def _short(keys: Sequence[str]) -> dict[str, str]:
 def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
     """The keys for a label: all if they are few, else one by one those that tell most groups apart."""
     keys = list(differs[0])
+
+    def told(names: list[str]) -> int:
+        return len({tuple(each[name] for name in names) for each in differs})
+
+    # mostly follows from an option of the data, which says more
+    named = [key for key in keys if key != _CONTENT]
+    keys = named if told(named) == told(keys) else keys
     if len(keys) <= _IN_LABEL:
         return keys
     chosen: list[str] = []
-
-    def apart(names: list[str]) -> int:
-        return len({tuple(each[name] for name in names) for each in differs})
-
-    while apart(chosen) < apart(keys):
-        chosen.append(max(keys, key=lambda key: apart([*chosen, key])))
+    while told(chosen) < told(keys):
+        chosen.append(max(keys, key=lambda key: told([*chosen, key])))
     return chosen
 
 
@@ -172,12 +198,3 @@ def _unique(texts: Sequence[str]) -> list[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    """A value so that what is equal is the same text: 1 is 1.0."""
-    if isinstance(value, Mapping):
-        return json.dumps({str(key): _text(value[key]) for key in sorted(value, key=str)})
-    if isinstance(value, list):
-        return json.dumps([_text(each) for each in value])
-    return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, default=str)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.comparison.groups import group
 from lightseg.comparison.runs import Run
 
 Floats = npt.NDArray[np.float64]
@@ -67,7 +68,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Group:
-    """Trials of one recipe, which differ by their seeds alone.
+    """Trials of one recipe, which differ by their seeds alone, or of all recipes in which one key has one value.
 
     Attributes:
         label: Short name, unique in the comparison.
@@ -96,8 +97,22 @@ class Group:
 
     @property
     def cost(self) -> dict[str, Any]:
-        """`parameters` and `gflops` of its net."""
-        return self.runs[0].cost
+        """`parameters` and `gflops` of its net, and `input`, the `[C, H, W]` of these; None where its runs differ."""
+        costs = [run.cost for run in self.runs]
+        return {
+            name: costs[0].get(name) if all(cost.get(name) == costs[0].get(name) for cost in costs) else None
+            for name in ("parameters", "gflops", "input")
+        }
+
+    @property
+    def input_size(self) -> str:
+        """What GFLOPs are of one of, as text: `3×96×96`; empty where its runs differ."""
+        return "×".join(map(str, self.cost["input"] or ()))
+
+    @property
+    def recipes(self) -> int:
+        """Different recipes among its runs; more than one only where a single key has made the groups."""
+        return len(group(self.runs))
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,11 @@ class Comparison:
     baseline: int | None
     resamples: int
     notes: tuple[str, ...]
+
+    @property
+    def inputs_differ(self) -> bool:
+        """Whether GFLOPs are of images of different sizes, and so do not compare."""
+        return any(group.cost["input"] != self.groups[0].cost["input"] for group in self.groups)
 
     @property
     def best(self) -> int:

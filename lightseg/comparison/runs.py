@@ -119,11 +119,14 @@ def read(folder: Path) -> Run:
             f"{folder}: this run is not finished; go on with it (python -m lightseg.fit --resume {folder}), "
             "or leave it out"
         )
-    config = _read(folder / "config.yaml")
+    config = _read(folder / "config.yaml", "seed_everything", "data")
     metrics = {
-        name: math.nan if value is None else float(value) for name, value in _read(folder / "metrics.json").items()
+        name: math.nan if value is None else value
+        for name, value in _read(folder / "metrics.json", "train/seconds").items()
+        if isinstance(value, int | float | None)
     }
-    cost, environment, data = (_read(folder / f"{name}.json") for name in ("model", "env", "data"))
+    cost = _read(folder / "model.json", "parameters", "gflops")
+    environment, data = (_read(folder / f"{name}.json") for name in ("env", "data"))
     return Run(folder, str(config.get("name", folder.parent.name)), config, metrics, cost, environment, data)
 
 
@@ -143,7 +146,8 @@ def _below(place: str) -> list[Path]:
     return folders
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *keys: str) -> dict[str, Any]:
+    """The mapping in a file of a run; what another program has left under that name has not the keys."""
     try:
         text = path.read_text()
         content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
@@ -158,4 +162,8 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or leave this run out")
+    if missing := [key for key in keys if key not in content]:
+        raise UserError(
+            f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
+        )
     return content

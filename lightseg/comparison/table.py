@@ -43,7 +43,8 @@ def _groups(comparison: Comparison) -> Table:
     table.add_column("n", justify="right")
     table.add_column(f"{comparison.metric} %", justify="right")
     table.add_column("95 % interval", justify="right", no_wrap=True)
-    for name in ("M", "GFLOPs", "img/s", "time"):
+    sizes = comparison.inputs_differ
+    for name in ("M", "GFLOPs", *["input"] * sizes, "img/s", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for index, group in enumerate(comparison.groups):
         best = index == comparison.best and len(comparison.groups) > 1
@@ -52,13 +53,19 @@ def _groups(comparison: Comparison) -> Table:
             str(len(group.trials)),
             percent(group.score.value) + ("" if math.isnan(group.deviation) else f" ± {percent(group.deviation)}"),
             interval(group.score),
-            f"{group.cost['parameters'] / 1e6:.2f}",
-            f"{group.cost['gflops']:.2f}",
+            _cost(group.cost["parameters"], 1e-6),
+            _cost(group.cost["gflops"], 1),
+            *[group.input_size] * sizes,
             _number(group.images_per_s),
             _duration(group.seconds),
         ]
         table.add_row(*map(Text, cells), style="bold" if best else None)
     return table
+
+
+def _cost(cost: float | None, factor: float) -> str:
+    """What a net costs; nothing where the runs of a group differ."""
+    return "" if cost is None else f"{factor * cost:.2f}"
 
 
 def _differs(comparison: Comparison) -> Iterator[Text | str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightseg.comparison.groups import flat, recipe
+from lightseg.comparison.groups import canonical, flat, recipe
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError
 from lightseg.per_image import Counts, Evaluation
@@ -49,7 +49,7 @@ def trials(runs: Sequence[Run], split: str) -> list[Scored]:
     folds: dict[tuple[int, str, int], list[Run]] = {}
     times = Counter[tuple[int, str, int | None]]()
     for run in runs:
-        recipe_of, fold = str(recipe(run)), run.fold
+        recipe_of, fold = canonical(recipe(run)), run.fold
         times[run.seed, recipe_of, fold] += 1
         # a fold that was trained again belongs to another trial; so does what is no fold
         alone = split != "val" or fold is None
@@ -58,9 +58,9 @@ def trials(runs: Sequence[Run], split: str) -> list[Scored]:
     return [_joined(sorted(parts, key=lambda run: run.fold or 0), split) for parts in folds.values()]
 
 
-def missing_folds(runs: Sequence[Run]) -> list[int]:
-    """Folds of a cross-validation that a trial lacks."""
-    folds = flat(runs[0].config).get("data.folds", 0) if len(runs) > 1 else 0
+def missing_folds(runs: Sequence[Run], split: str) -> list[int]:
+    """Folds of a cross-validation that a trial lacks; they have one `test` split, of which none lacks anything."""
+    folds = flat(runs[0].config).get("data.folds", 0) if split == "val" else 0
     return sorted(set(range(folds)) - {run.fold for run in runs})
 
 
@@ -118,7 +118,8 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     starts = np.cumsum([0, *(len(part.images) for part in parts)])
     rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
     data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
-    whole = Evaluation(first.kind, split, data, first.protocol, first.classes, images, np.concatenate(rows))
+    indices = np.concatenate([part.indices for part in parts])
+    whole = Evaluation(first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows))
     return Scored(tuple(runs), whole)
 
 

@@ -92,8 +92,8 @@ class Augmentation:
         for crop in self._crops:
             require(
                 crop.chooses is not False,
-                f"RareClassCrop: no image is larger than {crop.height}×{crop.width}, so there is nothing to choose; give a "
-                "smaller size, or leave it out",
+                f"RareClassCrop: no image is larger than {crop.height}×{crop.width}, so there is nothing to choose; "
+                "give a smaller size, or leave it out",
             )
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:

@@ -291,10 +291,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def _workers(self) -> dict[str, Any]:
         workers = self.num_workers if self.num_workers is not None else default_workers(self._sharing()[1])
-        pin = torch.cuda.is_available()
         return {
             "num_workers": workers,
             "persistent_workers": workers > 0,
-            "pin_memory": pin,
+            "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": start_worker,
         }

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lightseg.data import _cifar10_files as files
 from lightseg.data._long_tail import long_tail, long_tail_counts
 from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split
+from lightseg.data.folds import require_alike
 from lightseg.data.order import mix
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError
@@ -33,7 +34,8 @@ class CIFAR10(ImageDataModule):
         val_size: Training samples that are set aside for validation.
         split_seed: Seed that decides which; the run's seed does not touch it.
         imbalance_ratio: How many times more training samples the first class has than the last; the classes between
-            follow an exponential profile (Cui et al. 2019). 1: all samples. Validation and test stay balanced.
+            follow an exponential profile (Cui et al. 2019). 1: all samples. Validation and test stay balanced. Not with
+            folds.
         download: Fetch the official archive into `root` where nothing is found.
         **kwargs: As in `ImageDataModule`.
 
@@ -57,6 +59,7 @@ class CIFAR10(ImageDataModule):
             raise ConfigError(f"data.val_size: {val_size} samples cannot be validated on; give 1 or more")
         # an impossible ratio is reported before any file is read
         long_tail(len(files.CLASSES), imbalance_ratio)
+        require_alike(self._fold, "imbalance_ratio", alike=imbalance_ratio == 1)
         self.val_size, self.split_seed = val_size, split_seed
         self.imbalance_ratio, self.download = imbalance_ratio, download
 

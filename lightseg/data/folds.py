@@ -43,6 +43,18 @@ def as_fold(folds: int | None, fold: int | None) -> Fold | None:
     return Fold(fold, folds)
 
 
+def require_alike(fold: Fold | None, option: str, *, alike: bool) -> None:
+    """See that an option makes `train` and `val` alike, since folds pool them.
+
+    Raises:
+        ConfigError: If it is for `train` alone and there are folds; `option` names it.
+    """
+    require(
+        fold is None or alike,
+        f"data.{option}: changes train alone, but folds pool train and val; leave out {option} or the folds",
+    )
+
+
 def split_by_fold(
     parts: Sequence[ImageDataset],
     num_classes: int,
@@ -63,7 +75,7 @@ def split_by_fold(
         The samples to train on, and those to validate on.
 
     Raises:
-        ConfigError: If there are fewer groups than folds.
+        ConfigError: If there are fewer groups than folds, or there is not one of each sample.
         DataError: If two samples have one name.
     """
     names = [part.name(index) for part in parts for index in range(len(part))]
@@ -73,7 +85,7 @@ def split_by_fold(
             f"data.folds: two samples of train and val are both called {twice}; give them names of their own"
         )
     tables = [cached_class_table(part, num_classes) for part in parts]
-    fold_of = stratified_folds(np.concatenate(tables), groups(names), fold.count, seed)
+    fold_of = stratified_folds(np.concatenate(tables), _require_groups(groups, names), fold.count, seed)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     train, val = (
         [np.flatnonzero(own) for own in np.split(chosen, ends)]
@@ -114,6 +126,16 @@ def stratified_folds(table: Counts, groups: Sequence[str], folds: int, seed: int
     np.add.at(holds, member, np.column_stack([table > 0, np.ones(len(table), np.int64)]))
     fold_of: Indices = _deal(holds, folds)[member]
     return fold_of
+
+
+def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Sequence[str]) -> Sequence[str]:
+    """The group of each sample, from what may be a user's own code."""
+    made = groups(names)
+    own = list(made) if isinstance(made, Iterable) else []
+    # of a method, this is CLASS.groups
+    maker = getattr(groups, "__qualname__", "groups")
+    require(len(own) == len(names), f"{maker} gave {len(own)} groups of {len(names)} samples; it must give one of each")
+    return own
 
 
 def _deal(holds: Counts, folds: int) -> Indices:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from lightseg.data._long_tail import long_tail
 from lightseg.data._shapes_painter import OUTLINES, Bytes, paint, void_along_outlines
 from lightseg.data.base import SPLITS, ImageDataModule, ImageDataset, Split
+from lightseg.data.folds import require_alike
 from lightseg.data.order import mix
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError
@@ -33,7 +34,7 @@ class Shapes(ImageDataModule):
         objects: Least and greatest number of objects in a picture.
         object_size: Least and greatest radius of an object, as a share of `image_size`.
         imbalance: How many times more frequent the most frequent shape is than the rarest, in every split; 1: equal.
-        label_noise: Share of the training objects that are labelled as another shape.
+        label_noise: Share of the training objects that are labelled as another shape; not with folds.
         void_border: Pixels on either side of every visible outline that are void.
         pixel_noise: Greatest change of a pixel by noise, of 255.
         data_seed: Seed of the content; the run's seed does not touch it.
@@ -62,6 +63,7 @@ class Shapes(ImageDataModule):
         _check("objects", 1 <= objects[0] <= objects[1] <= 100, objects, "the least and the greatest, within 1 and 100")
         _check_common(image_size, object_size, label_noise, pixel_noise)
         _check("void_border", void_border >= 0, void_border, "0 or more")
+        require_alike(self._fold, "label_noise", alike=label_noise == 0)
         self.image_size, self.objects, self.object_size = image_size, objects, object_size
         self.sizes = _sizes(train_size, val_size, test_size)
         self._shares = long_tail(len(_SHAPES), imbalance)
@@ -99,8 +101,9 @@ class ShapesClassification(ImageDataModule):
         val_size: Number of validation samples.
         test_size: Number of test samples.
         object_size: Least and greatest radius of the object, as a share of `image_size`.
-        imbalance: How many times more training samples the most frequent shape has than the rarest; 1: equal.
-        label_noise: Share of the training samples that are labelled as another shape.
+        imbalance: How many times more training samples the most frequent shape has than the rarest; 1: equal; not with
+            folds.
+        label_noise: Share of the training samples that are labelled as another shape; not with folds.
         pixel_noise: Greatest change of a pixel by noise, of 255.
         data_seed: Seed of the content; the run's seed does not touch it.
         **kwargs: As in `ImageDataModule`.
@@ -126,6 +129,8 @@ class ShapesClassification(ImageDataModule):
     ) -> None:
         super().__init__(root="shapes", **kwargs)
         _check_common(image_size, object_size, label_noise, pixel_noise)
+        require_alike(self._fold, "label_noise", alike=label_noise == 0)
+        require_alike(self._fold, "imbalance", alike=imbalance == 1)
         self.image_size, self.object_size = image_size, object_size
         self.sizes = _sizes(train_size, val_size, test_size)
         self._shares = {split: long_tail(len(_SHAPES), imbalance if split == "train" else 1) for split in SPLITS}

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.loggers import wandb_run
 from lightseg.loggers.wandb_run import Mode
+from lightseg.loggers.wandb_service import said, unreachable
 from lightseg.loggers.wandb_view import View
 
 
@@ -53,7 +54,6 @@ class Wandb(Logger):
         }
         self._asked |= {"log_checkpoint": log_checkpoint}
         self.folder: Path | None = None
-        self._run: Any = None
         self._view: View | None = None
         self._broken = False
         self._places = contextlib.ExitStack()
@@ -77,14 +77,11 @@ class Wandb(Logger):
     def experiment(self) -> Any:
         """The wandb run, for callbacks; one that does nothing offline, where there is none before the run has ended.
 
-        Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, and
-        is not repeated when the run is resumed or synced; `commit=False` puts it beside the next row.
+        Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, into
+        the next row of the run folder's log whatever step it is given, and is not repeated when the run is resumed or
+        synced. (`wandb.log` would make rows of its own, and W&B then refuse those of the run folder.)
         """
-        if self._run is None:
-            import wandb
-
-            self._run = wandb.init(mode="disabled")
-        return self._run
+        return _Nothing() if self._view is None else _Beside(self._view)
 
     @rank_zero_only
     def prepare(self) -> None:
@@ -103,23 +100,23 @@ class Wandb(Logger):
         if self.mode == "disabled":
             return
         self.folder = folder
-        named = wandb_run.identity(folder, {**self._asked, **_said_by_environment()})
+        named = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
         wandb_run.write(folder, named)
         self._places.enter_context(wandb_run.inside(folder))
-        if self.mode == "online" and (problem := wandb_run.unreachable()):
+        if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
             print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
         if self.mode == "online":
-            self._safely("the start", lambda: self._open(folder, named))
+            self._safely("at the start", lambda: self._open(folder, named))
             if self._broken:
-                self.mode, self._broken = "offline", False
+                self.mode, self._view, self._broken = "offline", None, False
                 wandb_run.let_go()
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
         """Send the rows that the run folder's log, which is written first, has whole by now."""
         if self._view is not None:
-            self._safely("logging", self._view.follow)
+            self._safely("while logging", self._view.follow)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -129,16 +126,21 @@ class Wandb(Logger):
     def finish(self, exit_code: int) -> None:
         """End the W&B run, within a bounded time; what belongs to a finished run only if it is."""
         folder = self.folder
-        if folder is not None:
-            if self._broken:
-                with contextlib.suppress(Exception):
-                    self._run.finish(exit_code)
-            self._safely("the end", lambda: self._finish(folder, exit_code))
+        if folder is None:
+            return
+        try:
+            if self._broken and self._view is not None:
+                # W&B has not all of it
+                wandb_run.end(self._view.run, exit_code or 1)
+            self._safely("at the end", lambda: self._finish(folder, exit_code))
+        except KeyboardInterrupt:
+            self._warn("at the end: given up, as asked for")
+        finally:
             self._places.close()
+        wandb_run.clear_delivered(folder)
 
     def _open(self, folder: Path, named: dict[str, Any]) -> None:
         self._view = wandb_run.open_view(folder, named, "online", live=True)
-        self._run = self._view.run
         self._view.follow()
 
     def _finish(self, folder: Path, exit_code: int) -> None:
@@ -147,25 +149,57 @@ class Wandb(Logger):
         else:
             wandb_run.deliver(self._view, exit_code)
 
-    def _safely(self, what: str, action: Callable[[], object]) -> None:
+    def _safely(self, when: str, action: Callable[[], object]) -> None:
         if self._broken:
             return
         try:
             action()
         except Exception as error:  # whatever a service does, the training is worth more
             self._broken = True
-            said = " ".join(str(error).split()) or type(error).__name__
-            print(
-                f"warning: W&B: {what} failed ({said}); the run goes on, nothing of it is lost; afterwards: "
-                f"python -m lightseg.sync {self.folder}",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._warn(f"{when}: {said(error)}")
+
+    def _warn(self, what: str) -> None:
+        print(
+            f"warning: W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
-def _said_by_environment() -> dict[str, str]:
-    """What a sweep's agent decides; a run id of the user's own counts as well."""
-    names = {"id": "WANDB_RUN_ID"}
-    if "WANDB_SWEEP_ID" in os.environ:
-        names |= {"project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
+class _Beside:
+    """A wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def log(self, data: dict[str, Any], *_: object, **__: object) -> None:
+        self._view.beside |= data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view.run, name)
+
+
+class _Nothing:
+    """A run that takes everything and does nothing; without wandb, which may complain about its settings."""
+
+    def __getattr__(self, name: str) -> "_Nothing":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: object, **__: object) -> "_Nothing":
+        return self
+
+    def __getitem__(self, _: object) -> "_Nothing":
+        return self
+
+    def __setitem__(self, _: object, __: object) -> None:
+        pass
+
+
+def _said_by_sweep() -> dict[str, str]:
+    """What a sweep's agent decides; without one, an id that is left in the environment would make many runs one."""
+    names = {"id": "WANDB_RUN_ID", "project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
+    if "WANDB_SWEEP_ID" not in os.environ:
+        return {}
     return {key: os.environ[name] for key, name in names.items() if name in os.environ}

@@ -9,40 +9,45 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 
-from lightseg.errors import ConfigError, RunError
+from lightseg.errors import ConfigError, DataError, RunError
+from lightseg.loggers.wandb_service import missing, said, unconfirmed, within
 from lightseg.loggers.wandb_view import View, config, extent
 from lightseg.run import write_json
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
-CONNECT, START, FINISH, ASK = 3.0, 30.0, 20.0, 10.0
-"""Seconds to wait at most for a connection, for the start of a run, for its end, and for what has arrived."""
+START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
+"""Seconds to wait at most: for the start of a run, for W&B to take which data it uses, for the end of the run, and for
+that of wandb's own process."""
 
 _FILE = "wandb.json"
 
 
 def choose(mode: Mode) -> tuple[Mode, str]:
-    """The mode to run in, and why, as far as this machine alone can know; WANDB_MODE decides before a recipe.
+    """The mode to run in, and why, as far as this machine alone can know.
+
+    A recipe that says `disabled` or `offline` is obeyed; else WANDB_MODE decides, then whether a sweep waits for it.
 
     Raises:
-        ConfigError: If it must be online, and there is no key or one that cannot be.
+        ConfigError: If it must be online, and there is no key or one that cannot be; or if W&B's settings are wrong.
     """
-    wanted = os.environ.get("WANDB_MODE") or ("online" if "WANDB_SWEEP_ID" in os.environ else mode)
-    wanted = {"dryrun": "offline", "run": "online", "shared": "online"}.get(wanted, wanted)
-    if wanted == "disabled":
-        return "disabled", "asked for"
-    if wanted == "offline":
-        return "offline", "asked for"
+    if mode in ("disabled", "offline"):
+        return mode, "asked for"
+    given = os.environ.get("WANDB_MODE") or ("online" if "WANDB_SWEEP_ID" in os.environ else mode)
+    known: dict[str, Mode] = {"auto": "auto", "dryrun": "offline", "run": "online", "shared": "online"}
+    known |= {"online": "online", "offline": "offline", "disabled": "disabled"}
+    if given not in known:
+        raise ConfigError(f"WANDB_MODE={given}: give online, offline or disabled")
+    wanted = known[given]
+    if wanted in ("disabled", "offline"):
+        return wanted, "asked for"
     import wandb
 
     try:
@@ -55,27 +60,27 @@ def choose(mode: Mode) -> tuple[Mode, str]:
             found, problem = wandb.login(prompt=False, verify=False), "no API key; run `wandb login`"
     except wandb.errors.AuthenticationError as error:
         found, problem = False, str(error)
+    except Exception as error:  # wandb's settings have errors of pydantic's, wandb's and Python's own
+        raise ConfigError(
+            f"W&B does not take its settings: {said(error)}; see the WANDB_… variables and its settings files"
+        ) from None
     if not found and wanted == "online":
         raise ConfigError(f"W&B cannot be online: {problem}, or set WANDB_API_KEY, or take mode: offline")
     return ("online", "there is a key") if found else ("offline", problem)
 
 
-def unreachable() -> str | None:
-    """What keeps W&B from being reached, if it does not even take a connection."""
-    import wandb
-
-    url = urlsplit(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
-    try:
-        socket.create_connection((url.hostname or "", url.port or {"http": 80}.get(url.scheme, 443)), CONNECT).close()
-    except OSError as error:
-        return f"{url.hostname} does not answer: {error}"
-    return None
-
-
 def read(folder: Path) -> dict[str, Any]:
-    """What is known of a folder's W&B run: id, project and so on, and what W&B has of it; empty if there is none."""
+    """What is known of a folder's W&B run: id, project and so on, and what W&B has of it; empty if there is none.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
     path = folder / _FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in W&B") from None
+    return known
 
 
 def write(folder: Path, known: dict[str, Any]) -> None:
@@ -114,12 +119,12 @@ def open_view(
         folder: The run folder.
         named: Its `identity`.
         mode: Where to.
-        live: Whether the run is training in this process; then its machine and output are shown too.
+        live: Whether the run is training in this process; then its load on the machine and its output are shown too.
         place: Where wandb writes to; the run folder if left out.
     """
     import wandb
 
-    replay: dict[str, Any] = {} if live else {"console": "off", "x_disable_stats": True, "x_disable_meta": True}
+    replay: dict[str, Any] = {} if live else {"console": "off", "x_disable_stats": True}
     settings = wandb.Settings(
         silent=True,
         init_timeout=START,
@@ -129,6 +134,8 @@ def open_view(
         x_transaction_log_flush_interval=1,
         # the commit of the run is in its config; that of now may be another
         disable_git=True,
+        # nor do host, paths and command line leave the machine; what matters of them is in the config
+        x_disable_meta=True,
         **replay,
     )
     run = wandb.init(
@@ -144,7 +151,6 @@ def open_view(
     if mode == "online":
         write(folder, {**named, "id": run.id, "project": run.project, "entity": run.entity})
         print(f"W&B: {run.url}", flush=True)
-        view.use_data()
     return view
 
 
@@ -164,39 +170,70 @@ def deliver(view: View, exit_code: int) -> None:
     Raises:
         RunError: If W&B does not say so in time.
     """
-    folder = view.folder
-    view.follow()
-    view.complete()
+    folder, run = view.folder, view.run
+    named, there = read(folder), extent(folder)
     try:
-        view.run.finish(exit_code)
-    except TimeoutError:
-        raise RunError(f"W&B did not take everything within {FINISH:.0f} s") from None
-    there, named = extent(folder), read(folder)
-    if not has_arrived(named, there):
-        raise RunError("W&B does not say that everything has arrived")
+        view.follow()
+        shown = there["finished"] and run.starting_step > there["step"]
+        view.complete(again=shown and bool(missing(named, view.model)))
+        used = view.use_data(USE)
+    except Exception:
+        # it has not all of it
+        end(run, exit_code or 1)
+        raise
+    if not end(run, exit_code):
+        raise RunError(f"W&B did not take everything within {FINISH:.0f} s")
+    if problem := unconfirmed(named, there, view.model):
+        raise RunError(problem)
+    if not used:
+        raise RunError("W&B has not taken which data the run uses")
     write(folder, {**named, "delivered": there})
 
 
-def let_go() -> None:
-    """End wandb's own process, and with it what it has not been able to do."""
-    import wandb
-
+def end(run: Any, exit_code: int) -> bool:
+    """End a wandb run; returns whether W&B has taken what was sent, as far as wandb knows."""
     with contextlib.suppress(Exception):
-        wandb.teardown()
+        return within(FINISH + 1, lambda: run.finish(exit_code))
+    return False
+
+
+def clear_delivered(folder: Path) -> None:
+    """Remove what wandb keeps in a run folder once W&B has all of it: copies of what is there, and logs."""
+    if read(folder).get("delivered") == extent(folder):
+        shutil.rmtree(folder / "wandb", ignore_errors=True)
+
+
+def let_go() -> None:
+    """End wandb's own process, and with it what it has not been able to do; if need be by force."""
+    import wandb
+    from wandb.sdk import wandb_setup
+
+    # wandb waits for it without end, at the end of this process as well, and has no other way to it
+    connection = getattr(getattr(wandb_setup, "_singleton", None), "_connection", None)
+    process = getattr(getattr(connection, "_proc", None), "_process", None)
+
+    ended = False
+    with contextlib.suppress(Exception, SystemExit):
+        ended = within(LET_GO, wandb.teardown)
+    if not ended and process is not None:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Let wandb keep payloads and caches in the run folder, not in the home of whoever runs it; it ends with this."""
-    import wandb
-
     own = {name: str(folder / "wandb") for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
     # offline too it would send numbers about itself, and complain where they are not taken
     own["WANDB_ERROR_REPORTING"] = os.environ.get("WANDB_ERROR_REPORTING", "false")
-    before = {name: os.environ.get(name) for name in own}
+    # these have been decided by now, and wandb refuses to start where they hold what it does not like
+    masked = ("WANDB_MODE", "WANDB_RUN_ID")
+    before = {name: os.environ.get(name) for name in (*own, *masked)}
     # its process knows only the places that it was started with
-    wandb.teardown()
+    let_go()
     os.environ.update(own)
+    for name in masked:
+        os.environ.pop(name, None)
     try:
         yield
     finally:
@@ -206,21 +243,3 @@ def inside(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def has_arrived(named: dict[str, Any], there: dict[str, Any]) -> bool:
-    """Whether W&B itself says that it has a run as far as its folder does, and its end.
-
-    Args:
-        named: The run's `identity`.
-        there: The folder's `extent`.
-    """
-    import wandb
-
-    path, until = f"{named['entity']}/{named['project']}/{named['id']}", time.monotonic() + ASK
-    while time.monotonic() < until:
-        found = wandb.Api(timeout=5).run(path)
-        if found.lastHistoryStep >= there["step"] and (found.state == "finished" or not there["finished"]):
-            return True
-        time.sleep(0.5)
-    return False

@@ -1,17 +1,18 @@
 """What W&B shows of a run, as a function of the run folder alone: so it can be shown again, later and elsewhere.
 
 Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
-pixels (see `lightseg.callbacks.Samples` and `lightseg.examples`); the panels have C bars and C × C cells.
+pixels (see `lightseg.callbacks.Samples` and `lightseg.examples`); the panels have C bars and C × C cells, of which only
+those with a count are sent where W&B would cut them, and none where it would cut these (`confusion_*.csv` has all).
 """
 
 import contextlib
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from lightseg.checkpoint import BEST as BEST_FILE
@@ -19,8 +20,12 @@ from lightseg.examples import image_scores, read_examples, worst
 from lightseg.labels import IGNORE
 from lightseg.loggers.run_log import read_log
 from lightseg.loggers.wandb_rows import STEP, Rows, summary_of
+from lightseg.loggers.wandb_service import within
 from lightseg.per_image import Evaluation
 from lightseg.pictures import Example
+
+CELLS = 10_000
+"""How many rows of a table W&B takes at most."""
 
 
 class View:
@@ -30,12 +35,22 @@ class View:
         folder: The run folder.
         run: The wandb run; it takes rows from its `starting_step` on.
         log_checkpoint: Whether the best checkpoint becomes an artifact when the run is finished.
+
+    Attributes:
+        beside: What the next row has besides, which is not in the run folder.
     """
 
     def __init__(self, folder: Path, run: Any, log_checkpoint: bool) -> None:
         self.folder, self.run, self.log_checkpoint = folder, run, log_checkpoint
+        self.beside: dict[str, Any] = {}
         self._rows, self._offset, self._named = Rows(), 0, set[str]()
-        self._using: threading.Thread | None = None
+        self._extremes: dict[str, dict[str, float]] = {}
+
+    @property
+    def model(self) -> str | None:
+        """The artifact of the best checkpoint, if the run is to have one and is finished."""
+        there = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
+        return f"model-{self.run.id}" if self.log_checkpoint and there else None
 
     def follow(self) -> None:
         """Send every row that has become whole."""
@@ -52,24 +67,34 @@ class View:
             if row := self._rows.add(json.loads(line)):
                 self._send(row)
 
-    def complete(self) -> None:
+    def complete(self, again: bool = False) -> None:
         """Send what a finished run has beside: its last row, with tables and panels, its summary, its checkpoint.
 
-        Nothing of a run that is not: it may go on, and then its last row may grow.
-        """
-        if self._using is not None:
-            self._using.join(5)
-        if not (self.folder / "metrics.json").exists():
-            return
-        final = json.loads((self.folder / "metrics.json").read_text())
-        if self.log_checkpoint and (self.folder / "checkpoints" / BEST_FILE).exists():
-            self._send_checkpoint(final)
-        if row := self._rows.newest():
-            self._send(row | self._panels(final))
-        self.run.summary.update({name: value for name, value in final.items() if name.startswith("train/")})
+        Of a run that is not finished, only the summary of what has been sent: it may go on, and its last row grow.
 
-    def use_data(self) -> None:
-        """Say which data the run uses, as lineage; beside the training, since the client waits for an answer."""
+        Args:
+            again: Whether pictures of the last row are missing in W&B, which has the row: they get one behind it.
+        """
+        final: dict[str, Any] = {}
+        if (self.folder / "metrics.json").exists():
+            final = json.loads((self.folder / "metrics.json").read_text())
+            if self.model:
+                self._send_checkpoint(self.model, final)
+            if row := self._rows.newest():
+                panels = self._panels(final)
+                self._send(row | panels)
+                if again:
+                    self.run.log(panels | self._newest_samples(), step=self.run.starting_step, commit=True)
+        # of all the run; what W&B has worked out is of the rows since the last start
+        summary = {name: value for name, value in final.items() if name.startswith("train/")}
+        self.run.summary.update(summary | self._extremes)
+
+    def use_data(self, seconds: float) -> bool:
+        """Say which data the run uses, as lineage; returns whether W&B has taken it.
+
+        Args:
+            seconds: How long to wait at most; the client would for ever.
+        """
         import wandb
 
         recipe, fingerprint = config(self.folder), (self.folder / "data.json").read_text()
@@ -79,22 +104,33 @@ class View:
         with artifact.new_file("data.json") as file:
             file.write(fingerprint)
 
-        def use() -> None:
-            with contextlib.suppress(Exception):  # a lost service is said elsewhere
-                self.run.use_artifact(artifact)
-
-        self._using = threading.Thread(target=use, daemon=True)
-        self._using.start()
+        with contextlib.suppress(Exception):
+            return within(seconds, lambda: self.run.use_artifact(artifact))
+        return False
 
     def _send(self, row: dict[str, Any]) -> None:
+        kinds = {name: summary_of(name) for name, value in row.items() if isinstance(value, int | float)}
         for name in row.keys() - self._named - {STEP}:
-            self.run.define_metric(name, step_metric=STEP, summary=summary_of(name))
+            # W&B takes a star for a pattern; without this, a curve is drawn over W&B's own steps, which are the same
+            if "*" not in name:
+                self.run.define_metric(name, step_metric=STEP, summary=kinds.get(name))
             self._named.add(name)
+        for name, kind in kinds.items():
+            if kind is not None:
+                extreme = max if kind == "max" else min
+                self._extremes[name] = {kind: extreme(row[name], self._extremes.get(name, {}).get(kind, row[name]))}
         if row[STEP] >= self.run.starting_step:
-            samples, classes = read_examples(self.folder / "images" / "samples" / f"{row[STEP]:08d}")
-            if samples:
-                row["val/samples"] = [picture(example, classes) for example in samples]
-            self.run.log(row, step=row[STEP])
+            samples = self._samples(self.folder / "images" / "samples" / f"{row[STEP]:08d}")
+            self.run.log({**self.beside, **row, **samples}, step=row[STEP], commit=True)
+            self.beside = {}
+
+    def _samples(self, folder: Path) -> dict[str, Any]:
+        samples, classes = read_examples(folder)
+        return {"val/samples": [picture(example, classes) for example in samples]} if samples else {}
+
+    def _newest_samples(self) -> dict[str, Any]:
+        there = sorted((self.folder / "images" / "samples").glob("[0-9]*"))
+        return self._samples(there[-1]) if there else {}
 
     def _panels(self, final: dict[str, Any]) -> dict[str, Any]:
         """The confusion matrix, the bars of the classes and the table of the worst images, of test or else val."""
@@ -106,19 +142,11 @@ class View:
             return {}
         classes = evaluation.classes
         counts = np.loadtxt(self.folder / f"confusion_{split}.csv", np.int64, delimiter=",", skiprows=1, ndmin=2)
-        cells = [[truth, said, int(counts[i, j])] for i, truth in enumerate(classes) for j, said in enumerate(classes)]
-        columns: list[Any] = ["Actual", "Predicted", "nPredictions"]
-        matrix = wandb.plot_table(
-            "wandb/confusion_matrix/v1",
-            wandb.Table(columns, cells),
-            {name: name for name in columns},
-            {"title": f"{split}: confusion matrix"},
-        )
         measure = "iou" if evaluation.kind == "segmentation" else "recall"
         bars = [[name, final.get(f"{split}/{measure}/{name}")] for name in classes]
         table = wandb.Table(["class", measure], [bar for bar in bars if bar[1] is not None])
         return {
-            f"{split}/confusion_matrix": matrix,
+            **_confusion(split, classes, counts),
             f"{split}/per_class": wandb.plot.bar(table, "class", measure, title=f"{split}: {measure} of each class"),
             f"{split}/worst": self._worst(evaluation),
         }
@@ -135,12 +163,12 @@ class View:
             rows.append([picture(example, classes), example.name, float(np.nanmean(scores[index])), *own])
         return wandb.Table(["image", "name", overall, *[f"{each} {name}" for name in evaluation.classes]], rows)
 
-    def _send_checkpoint(self, final: dict[str, Any]) -> None:
+    def _send_checkpoint(self, name: str, final: dict[str, Any]) -> None:
         import wandb
 
         told = facts(self.folder)
         artifact = wandb.Artifact(
-            f"model-{self.run.id}",
+            name,
             "model",
             metadata={
                 "score": final.get("val/score"),
@@ -153,15 +181,29 @@ class View:
         self.run.log_artifact(artifact, aliases=["best"])
 
 
+def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    import wandb
+
+    cells = [[truth, said, int(counts[i, j])] for i, truth in enumerate(classes) for j, said in enumerate(classes)]
+    if len(cells) > CELLS:
+        cells = [cell for cell in cells if cell[2]]
+    if len(cells) > CELLS:
+        return {}
+    columns: list[Any] = ["Actual", "Predicted", "nPredictions"]
+    table, title = wandb.Table(columns, cells), {"title": f"{split}: confusion matrix"}
+    axes = {name: name for name in columns}
+    return {f"{split}/confusion_matrix": wandb.plot_table("wandb/confusion_matrix/v1", table, axes, title)}
+
+
 def extent(folder: Path) -> dict[str, Any]:
-    """How much of a run there is to show: up to which step rows are whole (-1: none), and whether it is finished."""
-    rows, step = Rows(), -1
-    for line in read_log(folder) if (folder / "metrics.jsonl").exists() else []:
-        if row := rows.add(line):
-            step = row[STEP]
+    """How much of a run there is to show: how many whole rows, up to which step (-1: none), whether it is finished."""
+    rows = Rows()
+    lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
+    steps = [row[STEP] for line in lines if (row := rows.add(line))]
     finished = (folder / "metrics.json").exists()
-    newest = rows.newest()
-    return {"step": newest[STEP] if finished and newest else step, "finished": finished}
+    if finished and (newest := rows.newest()):
+        steps.append(newest[STEP])
+    return {"step": max(steps, default=-1), "rows": len(steps), "finished": finished}
 
 
 def picture(example: Example, classes: Sequence[str]) -> Any:

@@ -82,7 +82,8 @@ def write_run(folder: Path, made=None, logged=None, split="test", images=None, d
     rows = np.column_stack([image, label, *(logged[image, part, label] for part in range(3))])
     names = [f"image-{index:04}" for index in range(len(logged))] if images is None else images
     facts = {"kind": "segmentation", "classes": CLASSES, **facts}
-    Evaluation(split=split, data=data, protocol=protocol, images=names, rows=rows, **facts).write(folder)
+    told = {"images": names, "indices": np.arange(len(names)), "rows": rows, **facts}
+    Evaluation(split=split, data=data, protocol=protocol, **told).write(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(made or config(), sort_keys=False))
     log = [{"step": step, "epoch": 0, "train/images_per_s": speed} for step, speed in enumerate((20, 30, 90))]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))

@@ -33,3 +33,51 @@ class Population:
             predicted = right + np.roll(true - right, 1, axis=1)
             drawn[recipe, run] = np.stack([right, true, predicted], axis=1)
         return drawn
+
+
+class Scenes:
+    """Images as they are met: objects of any size, a rare class, each class hard in an image by itself; one run each.
+
+    Args:
+        shares: In which share of images each class is.
+        advantage: How much better the first recipe is, on the logit of a pixel's being right.
+    """
+
+    def __init__(self, shares: tuple[float, ...] = (1, 0.9, 0.5, 0.1), advantage: float = 0.3):
+        self.shares, self.advantage = shares, advantage
+
+    def counts(self, random: np.random.Generator, images: int) -> np.ndarray:
+        """Right, true and predicted pixels of each recipe, `(2, N, 3, C)`."""
+        size = images, len(self.shares)
+        true = (random.lognormal(6, 1.2, size) * (random.random(size) < self.shares)).astype(int)
+        hard = random.normal(0, 1, size)
+        runs = []
+        for skill in (self.advantage, 0):
+            right = random.binomial(true, 1 / (1 + np.exp(-(2 + skill + hard + random.normal(0, 0.5, size)))))
+            runs.append(np.stack([right, true, right + np.roll(true - right, 1, axis=1)], axis=1))
+        return np.stack(runs)
+
+
+class Samples:
+    """Samples of a classification, half of them as hard for one recipe as for the other; one run each.
+
+    Args:
+        classes: How many.
+        skills: In which share of samples each recipe is right.
+    """
+
+    def __init__(self, classes: int, skills: tuple[float, float]):
+        self.classes, self.skills = classes, skills
+
+    def counts(self, random: np.random.Generator, samples: int) -> np.ndarray:
+        """What is right, true and predicted of each recipe, `(2, N, 3, C)`."""
+        label = random.integers(0, self.classes, samples)
+        hard = random.random(samples)
+        runs = []
+        for skill in self.skills:
+            alike = random.random(samples) < 0.5
+            right = np.where(alike, hard, random.random(samples)) < skill
+            wrong = (label + random.integers(1, self.classes, samples)) % self.classes
+            true, predicted = np.eye(self.classes, dtype=int)[[label, np.where(right, label, wrong)]]
+            runs.append(np.stack([true * right[:, None], true, predicted], axis=1))
+        return np.stack(runs)

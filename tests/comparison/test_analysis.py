@@ -232,3 +232,35 @@ def test_compare__a_classification(runs):
     assert found.metric == "accuracy"
     assert found.groups[0].score.value == pytest.approx(right[0].mean())
     assert found.pairs[0].difference.shown
+
+
+def test_compare__a_class_that_few_images_show_is_named(runs):
+    logged = skilled(0.8, 0.9)
+    for each in logged:
+        each[19:, :, 2] = 0
+    found = runs(*[(wide(w), {"logged": each}) for w, each in zip((4, 8), logged, strict=True)])
+    assert reading(found)[2].startswith("Fewer than 20 images show car: ")
+
+
+def test_compare__no_class_of_equal_skill_is_told_to_differ_by_two_samples(runs):
+    """Three classes of two samples each: both right in the one model, both wrong in the other."""
+    true = np.eye(3, dtype=int)[[0, 0, 1, 1, 2, 2]]
+    wrong = np.roll(true, 1, 1)
+    samples = [
+        np.stack([true * (true == guess), true, guess], 1) for guess in (true, np.where(true[:, :1], wrong, true))
+    ]
+    facts = {"kind": "classification"}
+    found = runs(*[(wide(w), {"logged": each, **facts}) for w, each in zip((4, 8), samples, strict=True)])
+    assert found.pairs[0].classes[0].value == 1
+    assert of_classes(found) == ["no class shows a difference"]
+    assert verdicts(found)[0].startswith("no difference shown")
+    assert all(each.low < each.high for each in (found.groups[0].score, *found.groups[0].classes))
+
+
+def test_compare__the_throughput_is_the_median_of_the_runs(runs, tmp_path):
+    runs(*[(wide(4, seed=seed), {}) for seed in range(3)])
+    for index, speed in enumerate((20, 30, 90)):
+        (tmp_path / f"run{index:02}" / "metrics.jsonl").write_text(
+            f'{{"step": 1, "epoch": 0, "train/images_per_s": {speed}}}\n'
+        )
+    assert runs().groups[0].images_per_s == 30

@@ -1,12 +1,9 @@
-from statistics import NormalDist
-
 import numpy as np
 import pytest
 
 from lightseg.comparison import bootstrap
 from lightseg.comparison.scores import metric
 from tests.comparison.fabricate import counts, predict
-from tests.comparison.simulation import Population
 
 ACCURACY = metric("classification", "accuracy")
 MIOU = metric("segmentation", "miou")
@@ -18,6 +15,18 @@ def compare(*groups, by=MIOU):
     return bootstrap.estimates(bootstrap.between(first, second, np.random.default_rng(0)))
 
 
+def alone(*trials, by=ACCURACY):
+    """Estimates of the scores of one group."""
+    return bootstrap.alone(bootstrap.arms([trials], by)[0])
+
+
+def disagreement(ours, theirs):
+    """The difference in accuracy of two models of which either alone is right on so many of 100 samples."""
+    both = 100 - ours - theirs
+    right = [1] * ours + [0] * theirs + [1] * both, [0] * ours + [1] * theirs + [1] * both
+    return compare(*([classified(each)] for each in right), by=ACCURACY)[0]
+
+
 def classified(right):
     """Samples of one class, or wrongly of another, `(N, 3, 2)`."""
     right = np.asarray(right)
@@ -25,20 +34,86 @@ def classified(right):
 
 
 def test_estimates__interval_of_a_share_by_hand():
-    # 64 of 100 right: the share's standard error is sqrt(0.64 × 0.36 / 99) and t of 99 degrees of freedom 1.984
-    arm = bootstrap.arms([[classified([1] * 64 + [0] * 36)]], ACCURACY)[0]
-    share, *_ = bootstrap.estimates(bootstrap.alone(arm, np.random.default_rng(0)))
+    # 64 of 100 right: Wilson's interval of 99, since a variance is known of so many, of 63.5 and 64.5
+    share, *_ = alone(classified([1] * 64 + [0] * 36))
     assert share.value == pytest.approx(0.64)
-    half = 1.984 * np.sqrt(0.64 * 0.36 / 99)
-    assert (share.low, share.high) == pytest.approx((0.64 - half, 0.64 + half), abs=0.006)
+    assert (share.low, share.high) == pytest.approx((0.5368, 0.7322), abs=2e-3)
+    assert np.isnan(share.p)
+
+
+# exactly, after Clopper and Pearson: 0.025 to the power of 1 / n
+@pytest.mark.parametrize(("samples", "low", "exact"), [(100, 0.9537, 0.964), (5, 0.463, 0.478), (2, 0.198, 0.158)])
+def test_alone__all_right_is_not_certain(samples, low, exact):
+    share, *_ = alone(classified([1] * samples))
+    assert (share.value, share.high) == (1, pytest.approx(1))
+    assert share.low == pytest.approx(low, abs=1e-3)
+    assert share.low == pytest.approx(exact, abs=0.05)
+
+
+def test_alone__an_object_that_was_never_found():
+    # IoU 0 on 9 images of 9: Wilson's upper end is t² / (9 + t²), t of 8 degrees of freedom being 2.306
+    counts = np.tile([[[0, 9], [5, 5], [0, 9]]], (9, 1, 1))
+    assert alone(counts, by=MIOU)[1].high == pytest.approx(2.306**2 / (9 + 2.306**2), abs=5e-3)
+
+
+def test_alone__one_image_that_outweighs_the_others_tells_little():
+    # t of one degree of freedom is so large that nearly all scores are possible
+    size = np.array([10_000] + [10] * 19)
+    right = size * np.array([0.9] + [0.5] * 19)
+    score = alone(np.stack([[right], [size], [right]]).transpose(2, 0, 1).astype(int), by=MIOU)[1]
+    assert score.value == pytest.approx(0.9, abs=0.01)
+    assert score.low < 0.05
+
+
+def test_alone__of_one_sample_nothing_is_known():
+    assert np.isnan([alone(classified([1]))[0].low, alone(classified([1]))[0].high]).all()
+
+
+def test_alone__a_spread_that_does_not_show_is_unknown():
+    # the same IoU of one half on every image
+    counts = np.tile([[[1, 1], [2, 2], [1, 1]]], (30, 1, 1))
+    assert np.isnan([alone(counts, by=MIOU)[0].low, alone(counts, by=MIOU)[0].high]).all()
 
 
 def test_estimates__p_of_a_sign_test():
-    # of 10 samples that differ, 9 speak for the first: McNemar's exact p is 0.021
-    first, second = [1] * 69 + [0] * 31, [1] * 60 + [0] * 39 + [1]
-    difference, *_ = compare([classified(first)], [classified(second)], by=ACCURACY)
-    assert difference.value == pytest.approx(0.08)
-    assert difference.p == pytest.approx(0.015, abs=0.01)
+    # of 10 samples that differ, 9 speak for the first: McNemar's exact p is 0.021; of 15, 12: 0.035
+    for ours, theirs, exact in ((9, 1, 0.021), (7, 1, 0.070), (12, 3, 0.035), (4, 0, 0.125), (5, 0, 0.0625)):
+        difference = disagreement(ours, theirs)
+        assert difference.value == pytest.approx((ours - theirs) / 100)
+        assert 0.9 * exact < difference.p < exact + 0.03
+        assert difference.shown == (difference.low > 0)
+
+
+@pytest.mark.parametrize(("samples", "exact"), [(2, 0.5), (3, 0.25), (5, 0.0625), (10, 0.002)])
+def test_estimates__no_p_below_that_of_a_sign_test_where_all_agree(samples, exact):
+    difference, *_ = compare([classified([1] * samples)], [classified([0] * samples)], by=ACCURACY)
+    assert difference.p == pytest.approx(exact, rel=0.05)
+    assert (difference.low <= 0) == (difference.p >= 0.05)
+    assert difference.low < 1
+
+
+def test_estimates__the_sign_test_is_corrected_for_the_family():
+    arms = bootstrap.arms([[classified([1] * 10)], [classified([0] * 10)]], ACCURACY)
+    found = bootstrap.between(*arms, np.random.default_rng(0))
+    together = bootstrap.estimates(found, found.sizes[:, 0], family=30)[0]
+    assert together.p == pytest.approx(30 / 2**9)
+    assert together.low <= 0
+
+
+def test_between__a_class_that_all_get_right_may_differ_elsewhere():
+    # 20 samples of a class, which both get right, and one of another class that they do not
+    samples = [np.eye(2, dtype=int)[[0] * 20 + [1] * 20] for _ in range(2)]
+    right = [np.ones(40, int), np.array([1] * 39 + [0])]
+    runs = [
+        np.stack([true * r[:, None], true, np.where(r[:, None], true, true[:, ::-1])], 1)
+        for true, r in zip(samples, right, strict=True)
+    ]
+    _, first, second = compare([runs[0]], [runs[1]], by=ACCURACY)
+    assert (first.value, first.p) == (0, 1)
+    # an image of either arm that is not met moves the recall by 1 / 20, and 20 + 3 degrees of freedom have t 2.069
+    assert first.high == pytest.approx(2.069 * np.sqrt(2) / 20, rel=0.03)
+    assert second.value == pytest.approx(0.05)
+    assert second.p == 1
 
 
 def test_between__identical_runs_do_not_differ():
@@ -47,15 +122,23 @@ def test_between__identical_runs_do_not_differ():
         assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+def test_between__identical_groups_whose_trials_differ_by_images_alone():
+    # their mean IoU is all but the same, as each is right on the other half of the images
+    halves = np.repeat([9, 3], 10), np.repeat([3, 9, 8], [10, 9, 1])
+    trials = [np.stack([[r], 0 * r[None] + 10, [r]]).transpose(2, 0, 1) for r in halves]
+    overall, _ = compare(trials, [trial.copy() for trial in trials])
+    assert (overall.value, overall.low, overall.high, overall.p) == (0, 0, 0, 1)
+
+
 def test_between__what_makes_an_image_hard_for_all_cancels():
     random = np.random.default_rng(0)
     true = random.integers(50, 500, (60, 3))
     hard = random.uniform(0.2, 1, (60, 1))
     better, worse = (predict(random, true, hard * skill) for skill in (0.90, 0.87))
     difference, *_ = compare([better], [worse])
-    score, *_ = bootstrap.estimates(bootstrap.alone(bootstrap.arms([[better]], MIOU)[0], random))
+    score, *_ = alone(better, by=MIOU)
     assert difference.shown
-    assert score.high - score.low > 8 * (difference.high - difference.low)
+    assert score.high - score.low > 5 * (difference.high - difference.low)
 
 
 def test_between__the_other_way_round_is_the_opposite():
@@ -121,7 +204,7 @@ def test_estimates__intervals_that_hold_together_are_wider():
     random = np.random.default_rng(0)
     arms = bootstrap.arms([[counts(random)], [counts(random)]], MIOU)
     found = bootstrap.between(*arms, random)
-    alone, together = bootstrap.estimates(found), bootstrap.estimates(found, found.ratio.max(1))
+    alone, together = bootstrap.estimates(found), bootstrap.estimates(found, found.sizes.max(1))
     for one, other in zip(alone, together, strict=True):
         assert one.high - one.low < other.high - other.low
         assert one.p <= other.p
@@ -141,31 +224,58 @@ def test_arms__in_chunks_as_at_once(monkeypatch):
         assert (one.draws == other.draws).all()
 
 
-def coverage(runs, training, images, repetitions, monkeypatch):
-    """How often the intervals hold the difference of the population: of the mean IoU, and of each class."""
-    monkeypatch.setattr(bootstrap, "RESAMPLES", 1000)
-    population, random = Population(training), np.random.default_rng(0)
-    # seeds as they are spread, not as 20 draws of them happen to be
-    seeds = np.tile([training * NormalDist().inv_cdf((index + 0.5) / 20) for index in range(20)], (2, 1))
-    known = population.counts(random, 10_000, seeds)
-    truth = np.subtract(*[np.mean([MIOU(run.sum(0)) for run in recipe], axis=0) for recipe in known])
-    held = []
-    for _ in range(repetitions):
-        found = compare(*population.counts(random, images, population.seeds(random, runs)))
-        held.append([each.low <= value <= each.high for each, value in zip(found, truth, strict=True)])
-    return np.mean(held, axis=0)
+def test_between__the_standard_error_by_hand():
+    # samples differ by 1, 1, -1, 0, 0, 0: the sample variance of their mean is (3 - 1/6) / 5 / 6; each of the two that
+    # are added moves it by 1 / 6
+    arms = bootstrap.arms([[classified([1, 1, 0, 1, 1, 1])], [classified([0, 0, 1, 1, 1, 1])]], ACCURACY)
+    found = bootstrap.between(*arms, np.random.default_rng(0))
+    assert found.error[0] ** 2 == pytest.approx((3 - 1 / 6) / 30 + 2 / 36, rel=0.03)
+    assert (found.sizes[:, 0] ** 2).mean() == pytest.approx(1, rel=0.05)
+    assert found.images[0] == 3
+    # three decide, alike: 3 - 1 + 4
+    assert found.freedom[0] == pytest.approx(6)
 
 
-def test_coverage__quick(monkeypatch):
-    assert (coverage(1, 0.0, 60, 100, monkeypatch) >= 0.88).all()
-    assert (coverage(3, 0.1, 60, 60, monkeypatch) >= 0.88).all()
+def test_between__one_image_that_outweighs_the_others_decides_alone():
+    # 20 images with a difference each, the first a thousand times as large
+    size = np.array([1000] + [1] * 19)
+    right = [size * 9, size * 8]
+    runs = [np.stack([[r], [size * 10], [r]]).transpose(2, 0, 1) for r in right]
+    found = bootstrap.between(*bootstrap.arms([[run] for run in runs], MIOU), np.random.default_rng(0))
+    assert found.images[1] == 20
+    assert found.freedom[1] == pytest.approx(1 + 3, abs=0.01)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("runs", "training", "images"), [(1, 0.0, 233), (1, 0.0, 30), (2, 0.1, 200), (3, 0.05, 200), (3, 0.2, 200)]
-)
-def test_coverage__is_95_percent(runs, training, images, monkeypatch):
-    held = coverage(runs, training, images, 1000, monkeypatch)
-    assert (held >= 0.92).all()
-    assert (held <= 0.98).all()
+def test_between__what_only_one_of_both_shows_counts_too():
+    # the class is in one image; there the first is right, and the second takes four others for it, too
+    truth = np.array([[10, 10]] + [[20, 0]] * 9)
+    first = np.stack([truth, truth, truth], axis=1)
+    second = first.copy()
+    second[1:5, 0, 0] -= 5
+    second[1:5, 2] += [-5, 5]
+    for one, other in ((first, second), (second, first)):
+        assert not np.isnan(compare([one], [other])[2].low)
+
+
+def test_between__doubt_of_both_groups_by_hand():
+    # the same on all images, so that only training is chance: two variances of one degree of freedom each are of two
+    groups = [[np.tile([[[r], [1000], [r]]], (400, 1, 1)) for r in pair] for pair in ((500, 600), (700, 800))]
+    recall = metric("segmentation", "mean_accuracy")
+    found = bootstrap.between(*bootstrap.arms(groups, recall), np.random.default_rng(0))
+    assert found.error[0] ** 2 == pytest.approx(2 * 0.1**2 / 2 / 2, rel=1e-3)
+    assert found.freedom[0] == pytest.approx(2, rel=1e-2)
+
+
+def test_arms__what_images_explain_is_no_chance_of_training():
+    # of 8 samples the trials differ on all, seven one way: their scores are 7/8 and 1/8, with variance 0.75² / 2; that
+    # of the images is half the variance of their mean difference, (1 - 0.75²) / 7
+    trials = [classified([1] * 7 + [0]), classified([0] * 7 + [1])]
+    arm = bootstrap.arms([trials], ACCURACY)[0]
+    assert arm.training[0] == pytest.approx((0.75**2 / 2 - (1 - 0.75**2) / 7 / 2) / 2, abs=1e-3)
+    assert arm.doubt[0] == pytest.approx((0.75**2 / 2 / 2) ** 2)
+
+
+@pytest.mark.parametrize(("freedom", "student"), [(4, 2.776), (9, 2.262), (30, 2.042), (1e6, 1.960)])
+def test_student__by_the_tables(freedom, student):
+    assert bootstrap._student(1.959964, freedom) == pytest.approx(student, rel=0.01)
+    assert bootstrap._normal(bootstrap._student(2.5, freedom), freedom) == pytest.approx(2.5)

@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from lightseg.comparison.differences import Difference, arrow, between, differences
+from lightseg.comparison.differences import Difference, apart, arrow, between, differences, unlike
 from lightseg.errors import UserError
 
 UNET = {"class_path": "lightseg.nets.UNet", "init_args": {"width": 16, "depth": 3, "dropout": 0.0}}
@@ -76,7 +76,10 @@ def run(tmp_path):
         ("trainer.precision", "bf16-mixed", "affects metric", "trainer.precision: null -> bf16-mixed"),
         ("data.init_args.batch_size", 16, "affects metric", "data.batch_size: 8 -> 16"),
         ("model.init_args.net.init_args.width", 32, "affects metric", "model.net.width: 16 -> 32"),
-        ("trainer.devices", 2, "affects speed", "trainer.devices: 1 -> 2"),
+        ("trainer.devices", 2, "affects metric", "trainer.devices: 1 -> 2"),
+        ("trainer.devices", "auto", "affects speed", "trainer.devices: 1 -> auto"),
+        ("trainer.strategy", "ddp", "affects speed", "trainer.strategy: null -> ddp"),
+        ("trainer.sync_batchnorm", True, "affects speed", "trainer.sync_batchnorm: null -> true"),
         ("data.init_args.num_workers", 4, "affects speed", "data.num_workers: 0 -> 4"),
         ("model.init_args.compile", True, "affects speed", "model.compile: false -> true"),
         ("data.init_args.root", "/elsewhere", "cosmetic", "data.root: data -> /elsewhere"),
@@ -92,6 +95,42 @@ def run(tmp_path):
 )
 def test_between__a_setting(run, key, value, effect, text):
     assert between(run("a"), run("b", recipe={key: value})) == ([Difference(effect, "recipe", text)], [])
+
+
+@pytest.mark.parametrize(
+    ("trainer", "gpus", "expected"),
+    [
+        ({}, 0, 1),
+        ({}, 4, 4),
+        ({"accelerator": "cpu"}, 4, 1),
+        ({"devices": -1}, 2, 2),
+        ({"devices": "2"}, 8, 2),
+        ({"devices": [3]}, 8, 1),
+        ({"devices": "0,2,3"}, 8, 3),
+        ({"devices": "3,"}, 8, 1),
+        ({"devices": 2, "num_nodes": 3}, 0, 6),
+        ({"devices": 2, "num_nodes": 3, "sync_batchnorm": True}, 2, 1),
+    ],
+)
+def test_apart__processes_that_normalise_by_themselves(trainer, gpus, expected):
+    assert apart({"trainer": trainer}, {"gpus": ["H200"] * gpus}) == expected
+
+
+def test_between__processes_whose_batch_norm_is_synchronised_affect_speed(run):
+    a, b = (run(f"{n}", recipe={"trainer.devices": n, "trainer.sync_batchnorm": True}) for n in (1, 8))
+    assert between(a, b) == ([Difference("affects speed", "recipe", "trainer.devices: 1 -> 8")], [])
+
+
+def test_between__code_that_is_not_under_git_is_said(run):
+    a, b = (run(name, git={"commit": None}) for name in "ab")
+    assert between(a, b) == ([], [f"the code of {a} and {b} is not under git: not compared"])
+
+
+def test_unlike__code_and_packages_between_the_first_and_each_other(run):
+    packages = {**ENVIRONMENT["packages"], "torch": "9.0", "wandb": "9.0"}
+    runs = [run("a"), run("b", git={"commit": "f" * 40}), run("c", environment={"packages": packages, "cpu_count": 8})]
+    assert unlike(runs) == "commit: 0123456789 -> ffffffffff, torch: 2.15.0 -> 9.0"
+    assert unlike(runs[:1]) == unlike([runs[0], run("d", recipe={"name": "tuned"})]) == ""
 
 
 def test_between__what_is_of_no_effect(run):

@@ -8,9 +8,10 @@ from lightseg.errors import UserError
 from tests.comparison.fabricate import config
 
 
-def run(**facts):
-    made = config(**facts)
-    return Run(Path(f"/runs/{made['seed_everything']}"), made["name"], made, {}, {}, {}, {})
+def run(train=None, **facts):
+    """A run; `train` is the size and hash of what it was trained on."""
+    made, data = config(**facts), {"train": {"samples": train[0], "sha256": train[1]}} if train else {}
+    return Run(Path(f"/runs/{made['seed_everything']}"), made["name"], made, {}, {}, {}, data)
 
 
 def told(*runs, by=None):
@@ -23,8 +24,38 @@ def told(*runs, by=None):
 
 def test_group__seeds_places_names_and_hardware_make_no_other_recipe():
     # root, num_workers and runs_dir follow the seed
-    runs = [run(seed=0), run(seed=1, name="again"), run(seed=2, trainer__devices=2), run(seed=3, data__fold=1)]
+    eight = {"trainer__devices": 8, "trainer__strategy": "ddp", "trainer__sync_batchnorm": True}
+    runs = [run(seed=0), run(seed=1, name="again"), run(seed=2, **eight), run(seed=3, data__fold=1)]
     assert group(runs) == [runs]
+
+
+def test_group__synchronised_batches_of_one_device_are_no_other_recipe():
+    # as the default is on a CPU, and with one GPU
+    runs = [run(seed=0, trainer__sync_batchnorm=False), run(seed=1, trainer__sync_batchnorm=True)]
+    assert group(runs) == [runs]
+
+
+def test_group__processes_that_normalise_by_themselves_are_another_recipe():
+    found = told(run(trainer__devices=1), run(seed=1, trainer__devices=2))
+    key = "processes without SyncBatchNorm"
+    assert found == {f"{key} –": {key: "–"}, f"{key} 2": {key: "2"}}
+
+
+def test_group__other_training_data_are_another_recipe():
+    one, other, same = [run((40, 12 * letter + "0"), seed=seed) for seed, letter in enumerate("abb")]
+    assert group([one, other, same]) == [[one], [other, same]]
+    assert list(told(one, other)) == [f"training data 40 samples, hash {12 * letter}" for letter in "ab"]
+
+
+def test_group__the_training_data_of_a_fold_are_its_own():
+    runs = [run((40, letter), folds=2, fold=fold) for fold, letter in enumerate("ab")]
+    assert group(runs) == [runs]
+
+
+def test_labels__say_the_option_that_changed_the_training_data():
+    found = told(run((40, "a"), data__train_size=40), run((80, "b"), data__train_size=80))
+    assert list(found) == ["train_size 40", "train_size 80"]
+    assert found["train_size 80"] == {"train_size": "80", "training data": "80 samples, hash b"}
 
 
 def test_group__one_is_one():

@@ -76,6 +76,22 @@ def test_read__made_by_an_older_version(tmp_path):
         find([str(folder)])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "lacks"),
+    [
+        ("config.yaml", "data: {}", "seed_everything"),
+        ("config.yaml", "seed_everything: 0", "data"),
+        ("metrics.json", '{"loss": "low"}', "train/seconds"),
+        ("model.json", '{"gflops": 1}', "parameters"),
+    ],
+)
+def test_read__what_another_program_has_left(name, content, lacks, tmp_path):
+    folder = write_run(tmp_path / "a")
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=rf"{folder / name}: is no file of a run, or is damaged \(it has no {lacks}\)"):
+        find([str(tmp_path)])
+
+
 def test_run__what_it_knows(tmp_path):
     (run,), _ = find([str(write_run(tmp_path / "roads" / "a", config(seed=3, fold=1, folds=5)))])
     assert (run.name, run.seed, run.fold, run.label) == ("roads", 3, 1, "roads/a")
@@ -86,5 +102,5 @@ def test_run__what_it_knows(tmp_path):
 
 def test_run__null_is_nan(tmp_path):
     folder = write_run(tmp_path / "a")
-    (folder / "metrics.json").write_text('{"test/iou/car": null}')
+    (folder / "metrics.json").write_text('{"train/seconds": 1, "test/iou/car": null}')
     assert math.isnan(find([str(folder)])[0][0].metrics["test/iou/car"])

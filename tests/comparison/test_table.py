@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lightseg.comparison import export, table
 from lightseg.comparison.results import Estimate
-from lightseg.comparison.words import chance, interval, percent, verdicts
+from lightseg.comparison.words import chance, interval, percent, reading, verdicts
 from tests.comparison.fabricate import config, skilled, wide
 
 
@@ -59,6 +59,48 @@ def test_show__what_differs_where_labels_do_not_say_it(runs):
     assert "depth 3, lr 0.1, batch_size 2" in text
 
 
+def test_show__the_size_of_the_input_where_it_differs(runs, tmp_path):
+    assert "input" not in printed(runs((wide(4), {}), (wide(8), {})))
+    (tmp_path / "run01" / "model.json").write_text('{"parameters": 1500000, "gflops": 10, "input": [3, 64, 64]}')
+    lines = printed(runs()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[-6:-3] for line in lines if "1.50" in line] == [
+        ["1.50", "2.50", "3×32×32"],
+        ["1.50", "10.00", "3×64×64"],
+    ]
+
+
+def test_cost__of_runs_that_differ_is_left_out(runs, tmp_path):
+    runs((wide(4), {}), (wide(8, seed=1), {}))
+    (tmp_path / "run01" / "model.json").write_text('{"parameters": 9, "gflops": 2.5, "input": [3, 32, 32]}')
+    found = runs(by="batch_size")
+    assert found.groups[0].cost == {"parameters": None, "gflops": 2.5, "input": [3, 32, 32]}
+    assert "1.50" not in printed(found)
+    export.write_csv(found, tmp_path / "groups.csv")
+    (row,) = csv.DictReader((tmp_path / "groups.csv").read_text().splitlines())
+    assert (row["parameters"], row["gflops"], row["input"]) == ("", "2.5", "3×32×32")
+    export.write_json(found, tmp_path / "all.json")
+    (told,) = json.loads((tmp_path / "all.json").read_text())["groups"]
+    assert (told["parameters"], told["gflops"], told["input"]) == (None, 2.5, [3, 32, 32])
+
+
+def test_compare__throughput_is_the_median_run(runs, tmp_path):
+    runs(*[(wide(4, seed=seed), {}) for seed in range(3)])
+    for index, speed in enumerate((10, 20, 900)):
+        (tmp_path / f"run0{index}" / "metrics.jsonl").write_text(
+            json.dumps({"step": 1, "epoch": 0, "train/images_per_s": speed}) + "\n"
+        )
+    assert runs().groups[0].images_per_s == 20
+
+
+def test_reading__recipes_that_one_key_puts_together_are_no_seeds(runs):
+    logged = skilled(0.8, 0.81, 0.82, 0.9)
+    given = [wide(width, data__batch_size=size) for size in (2, 4) for width in (4, 8)]
+    found = runs(*[(made, {"logged": each}) for made, each in zip(given, logged, strict=True)], by="batch_size")
+    assert [group.recipes for group in found.groups] == [2, 2]
+    assert reading(found)[-1].startswith("What the runs of a group differ by, recipes and seeds alike, is in")
+
+
 def test_write_csv__a_row_for_each_group(comparison, tmp_path):
     export.write_csv(comparison, tmp_path / "new" / "groups.csv")
     rows = list(csv.DictReader((tmp_path / "new" / "groups.csv").read_text().splitlines()))
@@ -98,3 +140,7 @@ def test_interval__finer_where_it_is_narrow_and_turned_round():
 
 def test_chance():
     assert [chance(p) for p in (0.0001, 0.0049, 0.012, 1)] == ["p < 0.001", "p = 0.0049", "p = 0.01", "p = 1.00"]
+    # 0.05 is what a difference that is shown stays below
+    assert [chance(p) for p in (0.044, 0.046, 0.0499, 0.05, 0.053)] == [
+        f"p = {text}" for text in ("0.04", "0.046", "0.0499", "0.05", "0.05")
+    ]

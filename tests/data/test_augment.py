@@ -131,7 +131,10 @@ def test_crop__learns_what_is_rare():
         ),
         (
             lambda: Shapes(
-                **{"image_size": 32, "train_size": 8, "batch_size": 2, "rare_classes": ["star"]},
+                image_size=32,
+                train_size=8,
+                batch_size=2,
+                rare_classes=["star"],
                 train_transforms=[RareClassCrop(32, 40)],
             ).check_training(),
             "^RareClassCrop: no image is larger than 32×40, so there is nothing to choose",

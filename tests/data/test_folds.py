@@ -38,6 +38,14 @@ def test_stratified_folds__by_hand():
     )
 
 
+def test_stratified_folds__a_class_goes_where_it_is_lacking_not_where_samples_are():
+    # class 1: three samples in p, one of ten in each of q, r and s; so p is one half of it, and q, r, s are the other
+    table = np.array([[0, 1]] * 3 + ([[0, 1]] + [[1, 0]] * 9) * 3 + [[1, 0]] * 27)
+    groups = ["p"] * 3 + ["q"] * 10 + ["r"] * 10 + ["s"] * 10 + [f"t{index}" for index in range(27)]
+    fold_of = stratified_folds(table, groups, 2, seed=0)
+    assert fold_of.tolist() == [0] * 3 + [1] * 30 + [0] * 27
+
+
 def test_stratified_folds__every_class_in_equal_parts():
     labels = np.repeat(np.arange(4), [50, 20, 10, 5])
     fold_of = stratified_folds(np.eye(4, dtype=np.int64)[labels], [str(i) for i in range(85)], 5, seed=0)
@@ -246,3 +254,31 @@ def test_split_by_fold__of_a_users_own_dataset():
 def test_split_by_fold__needs_names_of_their_own():
     with pytest.raises(DataError, match="two samples of train and val are both called 3"):
         split_by_fold([Numbered(0, 4), Numbered(3, 1)], 2, lambda names: names, Fold(0, 2), seed=0)
+
+
+@pytest.mark.parametrize(("made", "count"), [(["a", "b"], 2), (None, 0)])
+def test_split_by_fold__groups_that_are_not_one_of_each_sample(made, count):
+    class Patients(Shapes):
+        def groups(self, names):
+            return made
+
+    data = Patients(32, 14, 6, 4, folds=2, fold=0)
+    with pytest.raises(ConfigError, match=f"Patients.groups gave {count} groups of 20 samples; it must give one of"):
+        data.dataset("val")
+
+
+@pytest.mark.parametrize(
+    ("data", "option"),
+    [
+        (Shapes, {"label_noise": 0.1}),
+        (ShapesClassification, {"label_noise": 0.1}),
+        (ShapesClassification, {"imbalance": 10}),
+        (CIFAR10, {"imbalance_ratio": 100}),
+    ],
+)
+def test_require_alike__what_changes_train_alone_is_refused_with_folds(data, option):
+    (name,) = option
+    data(**option)
+    data(folds=2, fold=0)
+    with pytest.raises(ConfigError, match=f"data.{name}: changes train alone, but folds pool train and val; leave out"):
+        data(**option, folds=2, fold=0)

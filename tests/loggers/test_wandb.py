@@ -1,6 +1,8 @@
 import json
 import os
+import pathlib
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -9,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from lightseg.loggers import Wandb
+from lightseg import sync
 from tests.crashing import numbers, weights
 from tests.fake_wandb import Delay, FakeWandb, account
 from tests.wandb_file import read_run
@@ -84,10 +86,25 @@ def _assert_holds(history, config, folder):
     assert facts["model"] == json.loads((folder / "model.json").read_text())
 
 
-def test_wandb__online_has_all_that_the_folder_has(service, account_here, train):
-    _, folder = train(account_here, "--trainer.logger.log_checkpoint", "true", "--trainer.logger.tags", "[a]")
+OWN = """
+import lightning as L
+
+
+class Own(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        for log in trainer.loggers[1:]:
+            log.experiment.log({"own": 1.0})
+            log.experiment.log({"own/step": trainer.global_step}, step=0)
+"""
+
+
+def test_wandb__online_has_all_that_the_folder_has(service, account_here, own_module, train):
+    own_module("own", OWN)
+    asked = ["--trainer.logger.log_checkpoint", "true", "--trainer.logger.tags", "[a]"]
+    _, folder = train(account_here, *asked, "--trainer.callbacks", "own.Own")
     (run,) = service.runs.values()
     _assert_holds(run.history, run.settings, folder)
+    assert sum("own" in row and "own/step" in row for row in run.history) >= 8
     assert (run.state, run.exitcode) == ("finished", 0)
     assert {"groupName": "tiny", "jobType": "fit", "tags": ["a"], "displayName": f"tiny-{folder.name}"}.items() <= (
         run.info.items()
@@ -104,7 +121,12 @@ def test_wandb__online_has_all_that_the_folder_has(service, account_here, train)
     assert json.loads(model["metadata"])["score"] == pytest.approx(metrics["val/score"])
     assert json.loads(named["data-Shapes"]["metadata"]) == json.loads((folder / "data.json").read_text())
     assert service.used == [named["data-Shapes"]["id"]]
-    # nothing of wandb is outside of the run folder
+    # the client waits for an answer, and so would the training
+    operations = [operation for _, _, _, operation, _ in service.requests]
+    assert operations.index("UseArtifact") > max(i for i, name in enumerate(operations) if name == "CreateArtifact")
+    # neither paths nor host have left the machine, and nothing of wandb stays, in the run folder or outside of it
+    assert "wandb-metadata.json" not in run.files
+    assert not (folder / "wandb").exists()
     assert not list((folder.parents[2] / "home").rglob("*wandb*"))
 
 
@@ -133,8 +155,12 @@ def _assert_pictures(run, folder):
     assert set(run.config["_wandb"]["value"]["visualize"]) == {"test/confusion_matrix", "test/per_class"}
 
 
-def test_wandb__offline_writes_one_file_that_has_it_all(tmp_path, train):
-    _, folder = train(account(tmp_path / "home"), "--trainer.logger.log_checkpoint", "true")
+def test_wandb__offline_writes_one_file_that_has_it_all_and_changes_no_number(tmp_path, train, reference):
+    environment = {**account(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    done, folder = train(environment, "--trainer.logger.log_checkpoint", "true")
+    assert "W&B: offline (no API key" in done.stdout
+    _assert_same_training(folder, reference)
+    assert (folder / "images/samples").exists()
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     run = read_run(file)
     _assert_holds(run.history, run.config, folder)
@@ -194,11 +220,23 @@ def test_wandb__killed_and_resumed_each_step_is_there_once(mode, tmp_path, servi
         # some had come before, and not all
         assert 0 < len(seen[0]) < len(run.steps)
         _assert_holds(run.history, run.settings, folder)
+        _assert_best_and_lowest(run.summary, folder)
     else:
         (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
         run = read_run(file)
         _assert_holds(run.history, run.config, folder)
         assert not service.requests
+
+
+def _assert_best_and_lowest(summary, folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = {
+        name: value for name, value in summary.items() if isinstance(value, dict) and {"max", "min"} & value.keys()
+    }
+    assert {"val/score", "val/loss", "train/loss"} <= found.keys()
+    for name, said in found.items():
+        values = [line[name] for line in lines if line.get(name) is not None]
+        assert said == {"max": pytest.approx(max(values))} or said == {"min": pytest.approx(min(values))}
 
 
 def _tell_when_rows_have_come(service, path, seen):
@@ -215,88 +253,137 @@ def _wait_until(there, seconds=300):
         time.sleep(0.1)
 
 
-@pytest.fixture
-def reference(tmp_path, train):
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
     """The same run without W&B."""
-    home = account(tmp_path / "home")
-    train({**home, "OMP_NUM_THREADS": "1"}, "--trainer.logger.mode", "disabled", "--name", "without")
-    return max((tmp_path / "runs").glob("without/*"))
+    place = tmp_path_factory.mktemp("reference")
+    (place / "tiny.yaml").write_text(RECIPE)
+    command = ["-m", "lightseg.fit", "--config", "tiny.yaml", "--runs_dir", "runs", "--trainer.logger.mode", "disabled"]
+    environment = {**account(place), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *command], env=environment, cwd=place, stdin=subprocess.DEVNULL, check=True)
+    (folder,) = place.glob("runs/tiny/*")
+    assert not list(folder.glob("wandb*"))
+    assert not (folder / "images/samples").exists()
+    return folder
 
 
-def _dies(service):
-    def fail(method, path, op):
-        # the history has begun to come: from now on nobody answers
-        if any(len(run.stream["wandb-history.jsonl"]) for run in service.runs.values()):
-            return 503
-        return None
-
-    return fail
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        lambda service: lambda method, path, op: Delay(0.7),
-        lambda service: lambda method, path, op: 500,
-        _dies,
-    ],
-    ids=["slow", "errors", "dies"],
-)
-def test_wandb__a_troubled_service_changes_nothing_and_sync_delivers(
-    trouble, tmp_path, service, account_here, train, reference
-):
-    service.fail = trouble(service)
-    done, folder = train(account_here)
+def _assert_same_training(folder, reference):
     assert numbers(folder) == numbers(reference)
     for name in ("last.ckpt", "best.ckpt"):
         assert weights(folder, name) == weights(reference, name)
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("warning: W&B") <= 1
-    service.fail = None
-    command = [sys.executable, "-m", "lightseg.sync", str(folder)]
+
+
+@pytest.fixture
+def synced(account_here, monkeypatch, capsys):
+    """Call the verb in this process; returns what it printed."""
+    for name in ("WANDB_BASE_URL", "WANDB_API_KEY", "HOME"):
+        monkeypatch.setenv(name, account_here[name])
+
+    def run(folder):
+        code = sync.main([str(folder)])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    return run
+
+
+def _assert_sync_delivers(service, folder, synced):
     for _ in range(2):
-        synced = subprocess.run(
-            command,
-            env=account_here,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-        assert synced.returncode == 0, synced.stderr
+        said = synced(folder)
         (run,) = service.runs.values()
         _assert_holds(run.history, run.settings, folder)
         assert run.state == "finished"
         asked, state = len(service.requests), json.dumps([run.stream, run.config, run.summary])
         _assert_pictures(run, folder)
-    assert "W&B has all of it already" in synced.stdout
+    assert "W&B has all of it already" in said
     assert (len(service.requests), json.dumps([run.stream, run.config, run.summary])) == (asked, state)
 
 
+@pytest.mark.parametrize("answer", [Delay(0.7), 500], ids=["slow", "errors"])
+def test_wandb__a_troubled_service_changes_nothing_and_sync_delivers(
+    answer, service, account_here, train, reference, synced
+):
+    service.fail = lambda method, path, op: answer
+    done, folder = train(account_here)
+    _assert_same_training(folder, reference)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("warning: W&B") <= 1
+    service.fail = None
+    _assert_sync_delivers(service, folder, synced)
+
+
+WAITING = """
+import pathlib
+import time
+
+import lightning as L
+
+
+class Waiting(L.Callback):
+    def on_train_batch_start(self, trainer, *_):
+        while trainer.global_step == 4 and not pathlib.Path("lost").exists():
+            time.sleep(0.05)
+"""
+
+
+def _cores(place):
+    """The processes of wandb's own that were started from a place."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"HOME={place / 'home'}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if mine and b"wandb-core" in (process / "cmdline").read_bytes():
+                yield int(process.name)
+        except OSError:  # it has ended, or is another user's
+            continue
+
+
+@pytest.mark.parametrize("loss", ["connection", "killed", "stopped"])
+def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
+    loss, tmp_path, service, account_here, own_module, train, reference, synced
+):
+    def lose():
+        _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
+        if loss == "connection":
+            service.close()
+        else:
+            for core in _cores(tmp_path):
+                lost.append(core)
+                os.kill(core, signal.SIGKILL if loss == "killed" else signal.SIGSTOP)
+        (tmp_path / "lost").touch()
+
+    own_module("waiting", WAITING)
+    lost = []
+    losing = threading.Thread(target=lose)
+    losing.start()
+    done, folder = train(account_here, "--trainer.callbacks", "waiting.Waiting")
+    losing.join()
+    assert bool(lost) == (loss != "connection")
+    assert not list(_cores(tmp_path))
+    _assert_same_training(folder, reference)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("warning: W&B") == 1
+    assert done.stdout.splitlines()[-1] == f"run: {folder}"
+    if loss == "connection":
+        service.open()
+    _assert_sync_delivers(service, folder, synced)
+
+
 def test_wandb__two_processes_are_one_run(service, account_here, train):
-    _, folder = train(account_here, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4")
+    done, folder = train(account_here, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4")
     (run,) = service.runs.values()
     _assert_holds(run.history, run.settings, folder)
-    assert len(list(folder.glob("wandb/run-*"))) == 1
+    assert done.stdout.count("W&B: http") == 1
 
 
-def test_wandb__without_a_key_online_is_an_error_before_there_is_a_folder(tmp_path, train):
-    done, folder = train(account(tmp_path / "home"), "--trainer.logger.mode", "online", code=2)
-    assert "wandb login" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert folder is None
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_wandb__without_a_key_asks_nothing(terminal, recipe, tmp_path):
-    # on a pseudo-terminal wandb would ask for one
+def test_wandb__without_a_key_asks_nothing_on_a_terminal(recipe, tmp_path):
+    # there wandb would ask for one
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "lightseg.fit", "--config", recipe(RECIPE), "--runs_dir", tmp_path / "runs"]
     done = subprocess.run(
         [*map(str, command)],
         env=account(tmp_path / "home"),
-        stdin=child if terminal else subprocess.DEVNULL,
+        stdin=child,
         stdout=subprocess.PIPE,
         text=True,
         timeout=400,
@@ -308,32 +395,3 @@ def test_wandb__without_a_key_asks_nothing(terminal, recipe, tmp_path):
     assert "W&B: offline (no API key" in done.stdout
     (folder,) = tmp_path.glob("runs/tiny/*")
     assert len(list(folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
-
-
-def test_wandb__no_service_is_offline(tmp_path, train):
-    with FakeWandb() as gone:
-        environment = gone.env(tmp_path / "home")
-    done, folder = train(environment)
-    assert "W&B: offline (127.0.0.1 does not answer" in done.stdout
-    assert len(list(folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
-
-
-def test_wandb__disabled_leaves_nothing(tmp_path, train):
-    _, folder = train(account(tmp_path / "home"), "--trainer.logger.mode", "disabled")
-    assert not list(folder.glob("wandb*"))
-    assert not (folder / "images/samples").exists()
-
-
-def test_wandb__samples_leave_the_numbers_as_they_are(tmp_path, train, reference):
-    _, folder = train({**account(tmp_path / "home"), "OMP_NUM_THREADS": "1"}, "--trainer.logger.mode", "offline")
-    assert (folder / "images/samples").exists()
-    assert not (reference / "images/samples").exists()
-    assert numbers(folder) == numbers(reference)
-    for name in ("last.ckpt", "best.ckpt"):
-        assert weights(folder, name) == weights(reference, name)
-
-
-def test_wandb__experiment_of_a_run_that_is_offline_does_nothing():
-    logger = Wandb(mode="offline")
-    logger.experiment.log({"a": 1})
-    assert logger.experiment is logger.experiment

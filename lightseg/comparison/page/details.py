@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from lightseg.comparison.page.markup import escape, name, table
 from lightseg.comparison.results import Comparison, Group
+from lightseg.comparison.runs import Run
+from lightseg.comparison.scores import METRICS
 from lightseg.comparison.words import percent
 
 
@@ -49,13 +52,19 @@ def _rows(comparison: Comparison, index: int, group: Group) -> list[list[str]]:
         [
             f'<th scope="row">{name(comparison, index)}</th>',
             f'<td class="number">{trial.seed}{"" if run.fold is None else f", fold {run.fold}"}</td>',
-            f'<td class="number">{percent(trial.score)}</td>',
+            f'<td class="number">{percent(trial.score if len(trial.runs) == 1 else _of_fold(comparison, run))}</td>',
             f"<td>{_commit(run.folder / 'git.json')}</td>",
             f"<td>{escape(run.folder)}<br><code>{escape(_read(run.folder / 'command.txt'))}</code></td>",
         ]
         for trial in group.trials
         for run in trial.runs
     ]
+
+
+def _of_fold(comparison: Comparison, run: Run) -> float:
+    """The score of a run on its own fold; that of its trial is on all folds together."""
+    names = (name for name, metric in METRICS[comparison.kind].items() if metric.name == comparison.metric)
+    return run.metrics.get(f"{comparison.split}/{next(names)}", math.nan)
 
 
 def _commit(path: Path) -> str:
@@ -78,7 +87,7 @@ def _method(comparison: Comparison) -> str:
     return (
         f"<p>Paired bootstrap: the {len(comparison.images):,} images are drawn anew with replacement "
         f"{comparison.resamples:,} times, the same for all runs, and everything is scored again on each draw; what "
-        "seeds differ by beyond that is added as a component of variance, where both groups of a pair have several. "
-        "The intervals of all differences hold together, in 95 of 100 comparisons, and so do those of the differences "
-        "of all classes (single-step max-t); the interval of a score holds by itself.</p>"
+        "runs of a group differ by beyond that is added as a component of variance, where both groups of a pair have "
+        "several. The intervals of all differences hold together, in 95 of 100 comparisons, and so do those of the "
+        "differences of all classes (single-step max-t); the interval of a score holds by itself.</p>"
     )

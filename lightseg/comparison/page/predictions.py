@@ -40,7 +40,9 @@ def predict_again(
     keys = _numbered(names)
     for run in trial.runs:
         evaluation = run.evaluation(split)
-        place = {key: index for index, key in enumerate(_numbered(evaluation.images if evaluation else ()))}
+        if evaluation is None:
+            continue
+        place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
         if places := {image: place[keys[image]] for image in images if keys[image] in place}:
             found, palette = _predict(run, split, list(places.values()))
             examples |= zip(places, found, strict=True)

@@ -38,7 +38,9 @@ def _table(comparison: Comparison) -> str:
         scale("95 % interval", percent(low), percent(high)),
         _head(f"Against {comparison.groups[reference].label}", "number"),
         *[_head(key) for key in list(comparison.groups[0].differs)[:_KEYS]],
-        *[_head(title, "number") for title in ("Parameters", "GFLOPs", "Images/s", "Minutes")],
+        *[_head(title, "number") for title in ("Parameters", "GFLOPs")],
+        *[_head("Input")] * comparison.inputs_differ,
+        *[_head(title, "number") for title in ("Images/s", "Minutes")],
     ]
     rows = [_row(comparison, index, reference, low, high) for index in range(len(comparison.groups))]
     return table("Groups by score; a press on the name of a column sorts by it", head, rows, "ranking")
@@ -47,6 +49,7 @@ def _table(comparison: Comparison) -> str:
 def _row(comparison: Comparison, index: int, reference: int, low: float, high: float) -> list[str]:
     group = comparison.groups[index]
     best = ' <span class="badge">best</span>' if index == comparison.best and len(comparison.groups) > 1 else ""
+    parameters, gflops = (math.nan if (cost := group.cost[kind]) is None else cost for kind in ("parameters", "gflops"))
     return [
         f'<th scope="row">{name(comparison, index)}{best}</th>',
         _number(len(group.trials), str(len(group.trials))),
@@ -54,8 +57,9 @@ def _row(comparison: Comparison, index: int, reference: int, low: float, high: f
         f"<td>{_drawn(group.score, index, low, high)}</td>",
         _against(comparison, index, reference),
         *[f"<td>{escape(value)}</td>" for value in list(group.differs.values())[:_KEYS]],
-        _number(group.cost["parameters"], _short(group.cost["parameters"])),
-        _number(group.cost["gflops"], number(group.cost["gflops"])),
+        _number(parameters, _short(parameters)),
+        _number(gflops, number(gflops)),
+        *[f"<td>{group.input_size or '–'}</td>"] * comparison.inputs_differ,
         _number(group.images_per_s, number(group.images_per_s)),
         _number(group.seconds / 60, number(group.seconds / 60)),
     ]
@@ -73,11 +77,11 @@ def _deviation(group: Group) -> str:
     return "" if math.isnan(group.deviation) else f" <small>± {percent(group.deviation)}</small>"
 
 
-def _short(count: int) -> str:
+def _short(count: float) -> str:
     """A count of parameters as papers have it: `1.9 M`."""
     if count >= 1_000_000:
         return f"{number(count / 1_000_000)} M"
-    return f"{number(count / 1000)} k" if count >= 1000 else str(count)
+    return f"{number(count / 1000)} k" if count >= 1000 else number(count, 1)
 
 
 def _against(comparison: Comparison, index: int, reference: int) -> str:

@@ -29,9 +29,8 @@ def make_run(tmp_path):
         (folder / "git.json").write_text(json.dumps({"commit": "0123456789abcdef", "dirty": True}))
         (folder / "command.txt").write_text("python -m lightseg.fit --name <b>\n")
         rows = np.array([[index, 0, 1, 1, 1] for index in range(len(images))])
-        Evaluation("segmentation", "test", "0", "whole", [f"class {c}" for c in range(classes)], images, rows).write(
-            folder
-        )
+        names, indices = [f"class {c}" for c in range(classes)], np.arange(len(images))
+        Evaluation("segmentation", "test", "0", "whole", names, images, indices, rows).write(folder)
         data = {"class_path": "lightseg.data.Shapes", "init_args": {"image_size": 32, "test_size": len(images)}}
         config = {"seed_everything": seed, "data": data}
         cost = {"parameters": 1_234_567, "gflops": 1.5, "input": [3, 8, 8]}

@@ -154,6 +154,33 @@ def test_matrices__say_which_file_is_wrong(make_comparison, content, said):
     assert html.count("<table") == 1
 
 
+def test_ranking__the_input_where_it_differs_and_no_cost_where_runs_differ(make_comparison):
+    comparison = make_comparison()
+    first, second, third, _ = (run for group in comparison.groups for run in group.runs)
+    first.cost["input"] = second.cost["input"] = [3, 16, 16]
+    third.cost["parameters"] = 950
+    head, big, small = cells(ranking(comparison))
+
+    assert head[6:9] == ["Parameters", "GFLOPs", "Input"]
+    assert big[6:9] == ["1.23 M", "1.50", "3×16×16"]
+    assert small[6:9] == ["–", "1.50", "3×8×8"]
+
+
+def test_details__a_fold_has_its_own_score(make_comparison):
+    comparison = make_comparison(labels=("only",), split="val")
+    (group,) = comparison.groups
+    runs = tuple(run for trial in group.trials for run in trial.runs)
+    for fold, run in enumerate(runs):
+        run.config["data"]["init_args"]["fold"] = fold
+        run.metrics["val/miou"] = 0.25 + fold / 2
+    trial = dataclasses.replace(group.trials[0], runs=runs)
+    group = dataclasses.replace(group, trials=(trial, dataclasses.replace(trial, runs=runs[:1])))
+    rows = cells(details(dataclasses.replace(comparison, groups=(group,))))
+
+    # the last is a run that stands alone, whose trial has its score
+    assert [row[1:3] for row in rows[-3:]] == [["0, fold 0", "25.0"], ["0, fold 1", "75.0"], ["0, fold 0", "100.0"]]
+
+
 def test_details__tell_where_each_run_comes_from(make_comparison):
     comparison = make_comparison()
     html = details(comparison)

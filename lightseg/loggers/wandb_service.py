@@ -1,0 +1,135 @@
+"""The W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
+
+import re
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+CONNECT, ASK = 3.0, 20.0
+"""Seconds to wait at most for a connection, and for the word that everything has arrived."""
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        wrong = error.errors()[0]
+        return f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def within(seconds: float, action: Callable[[], object]) -> bool:
+    """Do what may wait for ever, such as most of wandb for a process of its own that hangs, for a while at most.
+
+    Args:
+        seconds: How long; then it goes on in a thread of its own, which this process does not wait for.
+        action: What to do; what it raises is raised here.
+
+    Returns:
+        Whether it was done in time.
+    """
+    outcome: list[BaseException | None] = []
+
+    def act() -> None:
+        try:
+            action()
+            outcome.append(None)
+        except BaseException as error:  # wandb exits where its process failed
+            outcome.append(error)
+
+    acting = threading.Thread(target=act, daemon=True)
+    acting.start()
+    acting.join(seconds)
+    if outcome and outcome[0] is not None:
+        raise outcome[0]
+    return bool(outcome)
+
+
+def unreachable() -> str | None:
+    """What keeps W&B, or the proxy on the way to it, from being reached, if it does not even take a connection."""
+    import wandb
+
+    settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
+    url = urlsplit(settings.base_url)
+    proxies = {**urllib.request.getproxies(), **_own_proxies(settings)}
+    if url.scheme in proxies and not urllib.request.proxy_bypass(url.hostname or ""):
+        proxy = proxies[url.scheme]
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    address = (url.hostname or "", url.port or {"http": 80}.get(url.scheme, 443))
+    try:
+        # the time-out of a socket does not hold for the look-up of its name
+        if within(CONNECT, lambda: socket.create_connection(address, CONNECT).close()):
+            return None
+        problem = f"no answer within {CONNECT:.0f} s"
+    except OSError as error:
+        problem = str(error)
+    return f"{url.hostname} does not answer: {problem}"
+
+
+def _own_proxies(settings: Any) -> dict[str, str]:
+    own = {"http": settings.http_proxy, "https": settings.https_proxy}
+    return {scheme: proxy for scheme, proxy in own.items() if proxy}
+
+
+def unconfirmed(named: dict[str, Any], there: dict[str, Any], model: str | None) -> str | None:
+    """What W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
+
+    Args:
+        named: The run's `identity`.
+        there: The folder's `extent`.
+        model: The artifact of the checkpoint, if there is to be one.
+    """
+    until = time.monotonic() + ASK
+    problem: str | None = "W&B has not confirmed yet that it has everything"
+    while problem and time.monotonic() < until:
+        found = _ask(named)
+        arrived = found.lastHistoryStep >= there["step"] and found.historyLineCount >= there["rows"]
+        if arrived and (found.state == "finished" or not there["finished"]):
+            absent = missing(named, model)
+            problem = f"W&B has not confirmed yet that it has {absent[0]} and the like" if absent else None
+        if problem:
+            time.sleep(0.5)
+    return problem
+
+
+def missing(named: dict[str, Any], model: str | None) -> list[str]:
+    """What has not come to W&B of the pictures, tables and panels that a run has shown last, and of its artifacts.
+
+    Args:
+        named: The run's `identity`.
+        model: The artifact of the checkpoint, if there is to be one.
+    """
+    found = _ask(named)
+    summary = found.summary_metrics
+    files = sorted(set(_files(summary)))
+    there = {file.name for file in found.files(names=files) if file.size} if files else set()
+    committed = {
+        artifact.name.partition(":")[0] for artifact in found.logged_artifacts() if artifact.state == "COMMITTED"
+    }
+    # of each table W&B makes one, whose name is made of letters it likes, and a random end if there were others
+    tables = [name for name, value in summary.items() if isinstance(value, dict) and "artifact_path" in value]
+    artifacts = [f"run-{named['id']}-{re.sub(r'[^a-zA-Z0-9_.-]', '', name)}" for name in tables]
+    artifacts += [model] if model else []
+    absent = [name for name in artifacts if not any(other.startswith(name) for other in committed)]
+    return [file for file in files if file not in there] + absent
+
+
+def _ask(named: dict[str, Any]) -> Any:
+    import wandb
+
+    return wandb.Api(timeout=5).run(f"{named['entity']}/{named['project']}/{named['id']}")
+
+
+def _files(shown: Any) -> Iterator[str]:
+    """The files that a summary speaks of."""
+    if isinstance(shown, str):
+        if shown.startswith("media/"):
+            yield shown
+    elif isinstance(shown, dict | list):
+        for value in shown.values() if isinstance(shown, dict) else shown:
+            yield from _files(value)
