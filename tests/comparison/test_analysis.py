@@ -257,6 +257,18 @@ def test_compare__no_class_of_equal_skill_is_told_to_differ_by_two_samples(runs)
     assert all(each.low < each.high for each in (found.groups[0].score, *found.groups[0].classes))
 
 
+def test_compare__no_p_below_that_of_a_sign_test_of_all_that_differ(runs):
+    """Six samples of one class, which one model gets right and two others wrong: two pairs differ, two classes do."""
+    true = np.eye(3, dtype=int)[[0] * 6]
+    wrong = np.roll(true, 1, 1)
+    samples = [np.stack([true * (true == guess), true, guess], 1) for guess in (true, wrong, wrong)]
+    given = zip((4, 8, 16), samples, strict=True)
+    found = runs(*[(wide(w), {"logged": each, "kind": "classification"}) for w, each in given])
+    for pair in found.pairs[:2]:
+        for each in (pair.difference, pair.classes[0]):
+            assert (each.value, each.p) == (1, pytest.approx(2 * 2**-5))
+
+
 def test_compare__the_throughput_is_the_median_of_the_runs(runs, tmp_path):
     runs(*[(wide(4, seed=seed), {}) for seed in range(3)])
     for index, speed in enumerate((20, 30, 90)):
