@@ -12,11 +12,18 @@ from subprocess import Popen
 
 import lightning as L
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightseg.errors import LightsegError
 
 STARTED_WITH = "LIGHTSEG_RESUMED"
 """The environment variable in which a process tells those that it starts which run goes on."""
+
+ENDING = threading.Event()
+"""Set when this process has left its training, for good or ill, and needs the others no more."""
+
+_GRACE = 15.0
+"""Seconds in which this process may find out by itself that another one has died, and end in order."""
 
 _LOST = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket timeout|timed out waiting"
@@ -79,6 +86,32 @@ def obituary(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
             return f"{' and '.join(dead)}; so the others end too. What it said, if anything, stands above"
         time.sleep(0.1)
     return "another process of this run has died; what it said, if anything, stands in its own output"
+
+
+def watch_over(children: Sequence[Popen[bytes]]) -> None:
+    """End this process, too, when one that it started has died and it hangs: with a message.
+
+    Args:
+        children: They have ranks from 1 on.
+    """
+
+    def watch() -> None:
+        while not any(child.poll() for child in children):
+            if all(child.returncode == 0 for child in children):
+                return
+            time.sleep(1)
+        if ENDING.wait(_GRACE):
+            return
+        print(f"lightseg: error: {obituary(children)}", file=sys.stderr, flush=True)
+        for child in children:
+            child.kill()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# Lightning's own kills this process at once, even while it is saying what has happened
+subprocess_script._launch_process_observer = watch_over  # type: ignore[assignment]
 
 
 def end_with_parent() -> None:

@@ -174,6 +174,7 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
     """
     loggers = list(trainer.loggers)
     failed = 1
+    processes.ENDING.clear()
     try:
         yield
         failed = 0
@@ -192,6 +193,7 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
             foreseen = RunError(f"{foreseen}\nGo on with: python -m lightseg.fit --resume {folder}")
         raise foreseen from None
     finally:
+        processes.ENDING.set()
         for logger in loggers:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=failed)

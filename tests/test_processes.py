@@ -184,7 +184,15 @@ def test_stream__is_one_for_any_workers_and_processes(crashing, launch, tmp_path
     assert len(stream(tmp_path / "other")) == 6
 
 
-@pytest.mark.parametrize(("does", "said"), [("die", "rank 1 was killed by SIGKILL"), ("raise", "images/a.png: broken")])
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("die", "rank 1 was killed by SIGKILL"),
+        ("raise", "images/a.png: broken"),
+        # the other one does not find out by itself
+        ("die while the other hangs", "rank 1 was killed by SIGKILL"),
+    ],
+)
 def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, own_module, does, said):
     own_module("crash", RANK)
     process = launch("--config", crashing, *DDP, RANK_DOES=does)
@@ -198,16 +206,18 @@ def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, ow
 
 
 RANK = """
-import os, signal
+import os, signal, time
 import lightning as L
 from lightseg.errors import DataError
 
 class Crash(L.Callback):
     def on_train_batch_start(self, trainer, task, batch, batch_idx):
         if trainer.global_rank == int(os.environ.get("WHICH", 1)) and trainer.global_step == 6:
-            if os.environ["RANK_DOES"] == "die":
+            if os.environ["RANK_DOES"].startswith("die"):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise DataError("images/a.png: broken")
+        if "hangs" in os.environ["RANK_DOES"] and trainer.global_step == 6:
+            time.sleep(600)
 """
 
 
