@@ -24,14 +24,12 @@ Example:
 Exit codes: 0 done, 2 bad input.
 """
 
-import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from lightseg.errors import UserError
 from lightseg.files import require_writable
-from lightseg.main import guarded, show_help
+from lightseg.main import Arguments, run_verb
 
 
 def main(args: list[str] | None = None) -> int:
@@ -43,19 +41,11 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = sys.argv[1:] if args is None else args
-    if not args or {"-h", "--help"} & set(args):
-        return show_help(__doc__)
-    return guarded(lambda: _compare(args))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `python -m lightseg.compare --help` tells more")
+    return run_verb(__doc__, _compare, args)
 
 
 def _compare(args: list[str]) -> None:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Arguments("compare")
     parser.add_argument("runs", metavar="RUN", nargs="+")
     for name in ("--baseline", "--by"):
         parser.add_argument(name)

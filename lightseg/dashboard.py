@@ -15,16 +15,15 @@ Needs `pip install wandb-workspaces`. Each call makes a new workspace and prints
 there. Exit codes: 0 done, 2 bad input, no key, or W&B does not take it.
 """
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import run_folder
 from lightseg.errors import UserError
-from lightseg.main import guarded
+from lightseg.main import Arguments, run_verb
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -55,20 +54,11 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = sys.argv[1:] if args is None else args
-    if not args or {"-h", "--help"} & set(args):
-        print(__doc__.partition("\n\n")[2].strip())
-        return 0
-    return guarded(lambda: _dashboard(args))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `python -m lightseg.dashboard --help` tells more")
+    return run_verb(__doc__, _dashboard, args)
 
 
 def _dashboard(args: list[str]) -> None:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Arguments("dashboard")
     parser.add_argument("project", metavar="PROJECT")
     parser.add_argument("--entity", default="")
     parser.add_argument("--from", dest="run")

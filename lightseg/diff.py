@@ -28,7 +28,7 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
-from lightseg.main import guarded, show_help
+from lightseg.main import run_verb
 
 
 def main(args: list[str] | None = None) -> int:
@@ -40,10 +40,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = sys.argv[1:] if args is None else args
-    if not args or any(arg in ("-h", "--help") for arg in args):
-        return show_help(__doc__)
-    return guarded(lambda: _diff(args))
+    return run_verb(__doc__, _diff, args)
 
 
 def _diff(args: list[str]) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image as Picture
 
+from lightseg.comparison.scores import iou, recall
 from lightseg.per_image import Evaluation
 
 if TYPE_CHECKING:
@@ -122,11 +123,7 @@ def image_scores(evaluation: Evaluation) -> npt.NDArray[np.float64]:
 
     Of a classification, it is 1 or 0 for the image's true class: whether it was found.
     """
-    hits, truth, predicted = np.moveaxis(evaluation.dense, 1, 0)
-    whole = truth if evaluation.kind == "classification" else truth + predicted - hits
-    scores = np.full(whole.shape, np.nan)
-    np.divide(hits, whole, out=scores, where=whole > 0)
-    return scores
+    return (recall if evaluation.kind == "classification" else iou)(evaluation.dense)
 
 
 def worst(evaluation: Evaluation) -> list[int]:

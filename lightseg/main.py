@@ -1,13 +1,15 @@
 """What all verbs share: errors become one message and an exit code."""
 
+import argparse
 import errno
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
-from lightseg.errors import LightsegError, StoppedError
+from lightseg.errors import LightsegError, StoppedError, UserError
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
@@ -51,6 +53,38 @@ def guarded(verb: Callable[[], None]) -> int:
 def show_help(text: str) -> int:
     """Print the usage of a verb: what follows the first paragraph of its docstring; returns the exit code."""
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
+
+
+def run_verb(text: str, verb: Callable[[list[str]], None], args: list[str] | None) -> int:
+    """Run a verb, or print its usage where that is asked for, or nothing is given.
+
+    Args:
+        text: The docstring of its module.
+        verb: What it does with its arguments.
+        args: The command line without the program's name; the process's own if None.
+
+    Returns:
+        The exit code; see `guarded`.
+    """
+    given = sys.argv[1:] if args is None else args
+    if not given or {"-h", "--help"} & set(given):
+        return show_help(text)
+    return guarded(lambda: verb(given))
+
+
+class Arguments(argparse.ArgumentParser):
+    """The arguments of a verb; what is wrong with them is said in a line.
+
+    Args:
+        verb: Its name.
+    """
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(prog=f"python -m lightseg.{verb}", add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print and exit with."""
+        raise UserError(f"{message}; `{self.prog} --help` tells more")
 
 
 def _message(error: LightsegError) -> str:

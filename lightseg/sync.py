@@ -18,18 +18,17 @@ Exit codes: 0 done, 1 W&B did not take everything, 2 bad input, no key, or W&B c
 # `wandb sync` nowhere does it better: it sends again what has arrived, skips runs that were online, knows nothing of
 # what a kill kept from the `.wandb` file, and says 0 where it could not read one.
 
-import argparse
 import glob
 import os
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import locked
-from lightseg.main import guarded
+from lightseg.main import Arguments, run_verb
 
 
 def main(args: list[str] | None = None) -> int:
@@ -41,20 +40,11 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = sys.argv[1:] if args is None else args
-    if not args or {"-h", "--help"} & set(args):
-        print(__doc__.partition("\n\n")[2].strip())
-        return 0
-    return guarded(lambda: _sync(args))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; `python -m lightseg.sync --help` tells more")
+    return run_verb(__doc__, _sync, args)
 
 
 def _sync(args: list[str]) -> None:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Arguments("sync")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--project")
     parser.add_argument("--entity")

@@ -14,6 +14,7 @@ import torch
 
 from lightseg.fit import main
 from tests.crashing import DROPPING, RECIPE
+from tests.fake_wandb import FakeWandb
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,3 +139,11 @@ def crashing(recipe, own_module, monkeypatch):
     monkeypatch.setenv("CRASH_BY", "error")
     monkeypatch.delenv("CRASH", raising=False)
     return recipe(RECIPE, "crashing.yaml")
+
+
+@pytest.fixture
+def service():
+    """A W&B service that has an answer to all that it was asked."""
+    with FakeWandb() as service:
+        yield service
+    assert service.unknown == []

@@ -20,13 +20,6 @@ from tests.fake_wandb import FakeWandb, account
 
 
 @pytest.fixture
-def service():
-    with FakeWandb() as service:
-        yield service
-    assert service.unknown == []
-
-
-@pytest.fixture
 def sync(tmp_path):
     """The verb in a process of its own, which has no terminal."""
 

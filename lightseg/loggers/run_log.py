@@ -6,37 +6,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.errors import RunError
+from lightseg.loggers.folder import FolderLogger
 
 
-class RunLog(Logger):
+class RunLog(FolderLogger):
     """Appends every logged number to `metrics.jsonl` at once, so that a kill loses nothing; `metrics.csv` follows.
 
     Args:
         folder: The run folder; `None` on processes that do not write.
     """
-
-    def __init__(self, folder: Path | None) -> None:
-        super().__init__()
-        self.folder = folder
-
-    @property
-    def name(self) -> str:
-        """The experiment's name."""
-        return self.folder.parent.name if self.folder else ""
-
-    @property
-    def version(self) -> str:
-        """The run's name."""
-        return self.folder.name if self.folder else ""
-
-    @property
-    def save_dir(self) -> str | None:
-        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
-        return str(self.folder.parent.parent) if self.folder else None
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

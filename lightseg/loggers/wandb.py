@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.loggers import wandb_run
+from lightseg.loggers.folder import FolderLogger
 from lightseg.loggers.wandb_run import Mode
 from lightseg.loggers.wandb_service import said, unreachable
 from lightseg.loggers.wandb_view import View
 
 
-class Wandb(Logger):
+class Wandb(FolderLogger):
     """Shows the run in W&B; add it with `--config configs/logging/wandb.yaml`.
 
     The run folder is the truth. Online, every row of its log is sent as soon as it is whole; offline, all of it is
@@ -51,27 +51,11 @@ class Wandb(Logger):
             "group": group,
             "tags": tags,
             "notes": notes,
+            "log_checkpoint": log_checkpoint,
         }
-        self._asked |= {"log_checkpoint": log_checkpoint}
-        self.folder: Path | None = None
         self._view: View | None = None
         self._broken = False
         self._places = contextlib.ExitStack()
-
-    @property
-    def name(self) -> str:
-        """The experiment's name."""
-        return self.folder.parent.name if self.folder else ""
-
-    @property
-    def version(self) -> str:
-        """The run's name."""
-        return self.folder.name if self.folder else ""
-
-    @property
-    def save_dir(self) -> str | None:
-        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
-        return str(self.folder.parent.parent) if self.folder else None
 
     @property
     def experiment(self) -> Any:

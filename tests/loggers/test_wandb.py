@@ -13,7 +13,7 @@ import yaml
 
 from lightseg import sync
 from tests.crashing import numbers, weights
-from tests.fake_wandb import Delay, FakeWandb, account
+from tests.fake_wandb import Delay, account
 from tests.wandb_file import read_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -27,13 +27,6 @@ data:
   init_args: {image_size: 32, train_size: 12, val_size: 5, test_size: 5, batch_size: 4, num_workers: 0}
 trainer: {accelerator: cpu, max_epochs: 3, log_every_n_steps: 1}
 """
-
-
-@pytest.fixture
-def service():
-    with FakeWandb() as service:
-        yield service
-    assert service.unknown == []
 
 
 @pytest.fixture

@@ -1,0 +1,32 @@
+"""What a logger of a run folder is called, and where Lightning's callbacks write."""
+
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger
+
+
+class FolderLogger(Logger):
+    """Base of the loggers of a run folder.
+
+    Attributes:
+        folder: The run folder; None on processes that do not write, and before it is made.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.folder.parent.name if self.folder else ""
+
+    @property
+    def version(self) -> str:
+        """The run's name."""
+        return self.folder.name if self.folder else ""
+
+    @property
+    def save_dir(self) -> str | None:
+        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
+        return str(self.folder.parent.parent) if self.folder else None
