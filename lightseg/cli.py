@@ -68,6 +68,14 @@ class Parser(LightningArgumentParser):
         raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
 
 
+    def build(self, config: Namespace) -> Namespace:
+        """Build the objects of a config; what a constructor raises keeps its type and its message."""
+        try:
+            return self.instantiate(config, instantiators=[(_build, object, True)])
+        except _Escape as escape:
+            raise escape.error from None
+
+
 class _Escape(BaseException):
     """Carries an exception out of jsonargparse, which would turn it into a page about types."""
 
@@ -159,10 +167,7 @@ class LightsegCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data, net and task."""
-        try:
-            self.config_init = self.parser.instantiate(self.config, instantiators=[(_build, object, True)])
-        except _Escape as escape:
-            raise escape.error from None
+        self.config_init = self.parser.build(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.datamodule.seed = self.config.seed_everything
         self._check_facts()

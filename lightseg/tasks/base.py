@@ -103,6 +103,8 @@ class Task(L.LightningModule, ABC):
         self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.per_image = PerImageCounts(len(classes))
+        self.views = nn.ModuleDict()
+        """More metrics of an evaluation for its own sake, each updated with logits, target and index of a batch."""
         self.counts: dict[Stage, Tensor] = {}
         """The confusion matrix of each split, as it was scored last."""
         self.image_counts: dict[Stage, Tensor] = {}
@@ -189,6 +191,8 @@ class Task(L.LightningModule, ABC):
             confusion.update(logits.argmax(1), target)
             if self._is_scored:
                 self.per_image.update(logits.argmax(1), target, batch["index"])
+            for view in self.views.values():
+                view.update(logits, target, batch["index"])
             for one, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
                 mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from lightseg.comparison.runs import Run
 from lightseg.errors import DataError
 
 if TYPE_CHECKING:
-    from lightseg.data import ImageDataModule
     from lightseg.examples import Color, Example
     from lightseg.tasks import Stage
 
@@ -62,23 +60,10 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 def _predict(run: Run, split: Stage, indices: Sequence[int]) -> tuple[list[Example], list[Color]]:
     import lightseg
     from lightseg.examples import predict
+    from lightseg.run_data import data_of, follow_imports
 
-    # a class of one's own is where it was when the run was made
-    sys.path += [path for path in run.environment.get("import_path", []) if path not in sys.path]
-    data = _data(run)
+    follow_imports(run.folder)
+    data = data_of(run.config)
     if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
     return predict(lightseg.load(run.folder), data, split, indices), data.palette
-
-
-def _data(run: Run) -> ImageDataModule:
-    """The data module of a run, without its task, whose net may look for weights on the network."""
-    from jsonargparse import ArgumentParser
-
-    from lightseg.data import ImageDataModule
-
-    parser = ArgumentParser(exit_on_error=False)
-    # as on the command line, where a class of one's own may leave out its types
-    parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    data: ImageDataModule = parser.instantiate(parser.parse_object({"data": run.config["data"]})).data
-    return data
