@@ -71,9 +71,10 @@ class Parser(LightningArgumentParser):
     def build(self, config: Namespace) -> Namespace:
         """Build the objects of a config; what a constructor raises keeps its type and its message."""
         try:
-            return self.instantiate(config, instantiators=[(_build, object, True)])
+            built: Namespace = self.instantiate(config, instantiators=[(_build, object, True)])
         except _Escape as escape:
             raise escape.error from None
+        return built
 
 
 class _Escape(BaseException):

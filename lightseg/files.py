@@ -3,9 +3,12 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lightseg.errors import UserError
 
@@ -74,6 +77,43 @@ def require_writable(path: Path, option: str) -> None:
         reason = "cannot be written: permission denied"
     if reason:
         raise UserError(f"{option} {path}: {reason}")
+
+
+def nearest_folder(path: Path, option: str) -> Path:
+    """The folder that is there of a path and those above it, where a folder at that path can be made later.
+
+    Raises:
+        UserError: If that is no folder, or nothing can be written to it.
+    """
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{option} {path}: {'is' if nearest == path else f'{nearest} is'} a file; give a folder")
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"{option} {path}: cannot write to {nearest}: permission denied")
+    return nearest
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; an empty one where there is no file.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}); bring it back, or remove it") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or remove it")
+    return content
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

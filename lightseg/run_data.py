@@ -1,6 +1,6 @@
 """The data of a finished run, made again from its recipe, without the task, whose net may look for weights online."""
 
-import json
+import copy
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 from lightseg.cli import Parser
 from lightseg.data import ImageDataModule
+from lightseg.files import read_json
 
 
 def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataModule:
@@ -23,7 +24,8 @@ def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataMod
     parser = Parser()
     # as in training, where a class of one's own may leave out its types
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    stated = parser.parse_object({"data": config["data"]})
+    # a copy, since the parser turns dicts into its own kind
+    stated = parser.parse_object({"data": copy.deepcopy(config["data"])})
     parser.composed = stated
     data: ImageDataModule = parser.build(parser.parse_args(list(args), namespace=stated)).data
     data.seed = config["seed_everything"]
@@ -32,7 +34,5 @@ def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataMod
 
 def follow_imports(folder: Path) -> None:
     """Find classes of one's own where they were when a run was made, as `env.json` of its folder says."""
-    file = folder / "env.json"
-    if file.is_file():
-        known = json.loads(file.read_text()).get("import_path", [])
-        sys.path += [path for path in known if path not in sys.path]
+    known = read_json(folder / "env.json").get("import_path", [])
+    sys.path += [path for path in known if path not in sys.path]

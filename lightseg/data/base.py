@@ -62,6 +62,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
         split_seed: Seed of the folds, of which all runs share one.
+        deals_folds: Whether `train` and `val` are pooled and dealt anew, which never splits a group.
         watched: The samples of every loader that was made, with what its processes are at.
     """
 
@@ -94,7 +95,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.watched: list[Watched] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
-        self._fold = as_fold(folds, fold)
+        self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
         self._datasets: dict[Split, ImageDataset] = {}
 
     # ---- what a subclass gives -------------------------------------------------------------------------------------
@@ -255,9 +256,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """One sample of a split as evaluation sees it, as a batch of one."""
         return stack([Prepared(self.dataset(split), self._eval_transform)[Position(index, 0)]])
 
-    def train_sample(self) -> Batch:
-        """One sample as training sees it, as a batch of one."""
-        return stack_training([self._training_samples()[Position(0, 0)]])
+    def train_sample(self, index: int = 0) -> Batch:
+        """One sample as training sees it, its index being the seed too, as a batch of one."""
+        return stack_training([self._training_samples()[Position(index, index)]])
 
     def _training_samples(self) -> Prepared:
         """The training split, augmented; the augmentation has learned which classes are rare."""

@@ -102,7 +102,7 @@ def stack(samples: list[dict[str, Any]]) -> Batch:
     if len(shapes) > 1:
         sizes = " and ".join(f"{height}×{width}" for height, width in sorted(shapes)[:2])
         raise DataError(
-            f"training images of different sizes ({sizes}) cannot form a batch: "
+            f"training images of different sizes ({sizes}) cannot form a batch; "
             "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize"
         )
     images = [sample["image"] for sample in samples]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightseg.data.images import IMAGE_SUFFIXES
+from lightseg.data.problems import report
 from lightseg.errors import DataError
 
 
@@ -16,6 +17,20 @@ class Pair(NamedTuple):
     name: str
     image: str
     mask: str
+
+
+class UnpairedError(DataError):
+    """Images without masks, masks without images, or files that share a name.
+
+    Args:
+        kind: Which of these.
+        message: The message.
+        files: All of them, as paths relative to the root.
+    """
+
+    def __init__(self, kind: str, message: str, files: Sequence[str]) -> None:
+        super().__init__(message)
+        self.kind, self.files = kind, list(files)
 
 
 def require(root: Path, wanted: Sequence[str], hint: str) -> None:
@@ -68,18 +83,20 @@ def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask
     if lonely_images:
         first = image_files[lonely_images[0]]
         hint = _suffix_hint(lonely_images[0], mask_files, mask_suffix)
-        raise DataError(
+        message = (
             f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
             f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
         )
+        report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
     lonely_masks = sorted(mask_files.keys() - image_files.keys())
     if lonely_masks:
         first = mask_files[lonely_masks[0]]
-        raise DataError(
+        message = (
             f"{root / first}: no image for this mask{_and_more(lonely_masks)}; "
             f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
         )
-    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files)]
+        report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
+    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files.keys() & mask_files.keys())]
 
 
 def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
@@ -91,7 +108,11 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             continue
         name, relative = stem.removesuffix(suffix), (Path(folder) / path).as_posix()
         if name in files:
-            raise DataError(f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous")
+            message = (
+                f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
+                "rename or remove one of them"
+            )
+            report(UnpairedError("ambiguous name", message, [files[name], relative]))
         files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""

@@ -157,10 +157,10 @@ def _deal(holds: Counts, folds: int) -> Indices:
 
 def _pool(parts: Sequence[ImageDataset], tables: Sequence[Counts], chosen: Sequence[Indices]) -> ImageDataset:
     table = np.concatenate([table[own] for table, own in zip(tables, chosen, strict=True)])
-    return _Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
+    return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
 
 
-class _Pooled(ImageDataset):
+class Pooled(ImageDataset):
     """Samples of several datasets as one.
 
     Args:

@@ -22,7 +22,11 @@ _EXIF_ORIENTATION = 0x0112
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_image(path: Path | str, channels: int = 3) -> Array:
+class BrokenFileError(DataError):
+    """An image or a mask that no decoder can read."""
+
+
+def read_image(path: Path | str, channels: int = 3, page: int | None = None) -> Array:
     """Read one image as `(H, W, channels)`: uint8, or float32 for deeper files.
 
     With 3 channels, grey is repeated, alpha dropped and a palette looked up; with 1, colour becomes grey; with 4, an
@@ -33,6 +37,7 @@ def read_image(path: Path | str, channels: int = 3) -> Array:
     Args:
         path: The file.
         channels: Number of channels wanted.
+        page: Which page of a TIFF, from 0 on; left out, all of it is one image.
 
     Raises:
         DataError: If the file is missing, broken or truncated, or has another number of channels.
@@ -40,11 +45,11 @@ def read_image(path: Path | str, channels: int = 3) -> Array:
     with naming_the_file(path, "image"):
         array = by_suffix(
             path,
-            lambda p: _pillow_image(p, channels),
-            lambda p: _tiff_image(p, channels),
-            lambda p: _channels_last(p, load_array(p), "", channels),
+            lambda p: _pillow_file(p, channels),
+            lambda p: _tiff_image(p, channels, page),
+            lambda p: channels_last(p, load_array(p), "", channels),
         )
-        return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels)))
+        return as_image(path, array, channels)
 
 
 def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
@@ -71,12 +76,13 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: this {kind} does not exist") from None
+        raise BrokenFileError(f"{path}: this {kind} does not exist") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, their own types, …
         if Path(path).is_file() and not Path(path).stat().st_size:
-            raise DataError(f"{path}: this {kind} is an empty file (0 bytes)") from None
+            raise BrokenFileError(f"{path}: this {kind} is an empty file (0 bytes)") from None
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: this {kind} cannot be read, the file is broken or truncated ({reason})") from error
+        message = f"{path}: this {kind} cannot be read, the file is broken or truncated ({reason})"
+        raise BrokenFileError(message) from error
 
 
 def by_suffix(
@@ -104,18 +110,30 @@ def look_up(colormap: Array, indices: Array) -> Array:
     return np.moveaxis(colormap[:, indices.reshape(indices.shape[:2])] >> 8, 0, -1).astype(np.uint8)
 
 
-def _pillow_image(path: Path, channels: int) -> Array:
+def as_image(path: Path | str, array: Array, channels: int) -> Array:
+    """What a decoder gave, `(H, W)` or `(H, W, C)` of any type, as `read_image` gives it.
+
+    Raises:
+        DataError: If it cannot be that; the message names the path.
+    """
+    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels)))
+
+
+def pillow_image(image: Image.Image, channels: int) -> Array:
+    """The pixels of an image of at most 8 bits per colour, upright, in the type and the channels that it has."""
+    upright = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
+    if upright.mode in ("L", "I;16", "RGB", "RGBA" if channels == 4 else "RGB"):
+        return np.array(upright)
+    if upright.mode == "I":
+        return np.array(upright).astype(np.uint16)
+    if upright.mode in ("1", "LA"):
+        return np.array(upright.convert("L"))
+    return np.array(as_rgb(upright))
+
+
+def _pillow_file(path: Path, channels: int) -> Array:
     with Image.open(path) as image:
-        if _is_deep_color(image):
-            return _deep_color(path)
-        upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
-        if upright.mode in ("L", "I;16", "RGB", "RGBA" if channels == 4 else "RGB"):
-            return np.array(upright)
-        if upright.mode == "I":
-            return np.array(upright).astype(np.uint16)
-        if upright.mode in ("1", "LA"):
-            return np.array(upright.convert("L"))
-        return np.array(as_rgb(upright))
+        return _deep_color(path) if _is_deep_color(image) else pillow_image(image, channels)
 
 
 def _deep_color(path: Path) -> Array:
@@ -129,12 +147,12 @@ def _deep_color(path: Path) -> Array:
 def _pillow_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         width, height = image.size
-        return (width, height) if _is_turned(image, quarter=True) else (height, width)
+        return (width, height) if orientation(image) > 4 else (height, width)
 
 
-def _is_turned(image: Image.Image, quarter: bool = False) -> bool:
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1) if image.format in _JPEG else 1
-    return orientation > (4 if quarter else 1)
+def orientation(image: Image.Image) -> int:
+    """How a JPEG is to be shown, by the numbers of EXIF: 1 as it is stored, above 4 with a quarter of a turn."""
+    return int(image.getexif().get(_EXIF_ORIENTATION, 1)) if image.format in _JPEG else 1
 
 
 def _is_deep_color(image: Image.Image) -> bool:
@@ -147,19 +165,24 @@ def raw_mode(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def _tiff_image(path: Path, channels: int) -> Array:
+def _tiff_image(path: Path, channels: int, number: int | None) -> Array:
     with tifffile.TiffFile(path) as file:
-        page, series = file.pages.first, file.series[0]
-        array = _channels_last(path, series.asarray(), series.axes, channels)
-        if page.colormap is not None:
-            array = look_up(page.colormap, array)
-        if page.bitspersample == 1:
-            array = array.astype(np.bool_)
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            array = ~array
-        # bands beyond colour are data, unless the file itself calls the last one alpha
-        has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in (1, 2) and array.shape[2] != channels
-        return array[..., :-1] if has_alpha else array
+        page = file.pages[number or 0].aspage()
+        image = file.series[0] if number is None else page
+        return tiff_colors(page, channels_last(path, image.asarray(), image.axes, channels), channels)
+
+
+def tiff_colors(page: tifffile.TiffPage, array: Array, channels: int) -> Array:
+    """The stored values `(H, W, C)` of a TIFF page, or some rows of them, as what they stand for."""
+    if page.colormap is not None:
+        array = look_up(page.colormap, array)
+    if page.bitspersample == 1:
+        array = array.astype(np.bool_)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        array = ~array
+    # bands beyond colour are data, unless the file itself calls the last one alpha
+    has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in (1, 2) and array.shape[2] != channels
+    return array[..., :-1] if has_alpha else array
 
 
 def _tiff_layout(path: Path) -> tuple[tuple[int, ...], str]:
@@ -167,7 +190,12 @@ def _tiff_layout(path: Path) -> tuple[tuple[int, ...], str]:
         return file.series[0].shape, file.series[0].axes
 
 
-def _channels_last(path: Path, array: Array, axes: str, channels: int) -> Array:
+def channels_last(path: Path, array: Array, axes: str, channels: int) -> Array:
+    """A view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` are those of tifffile, if known.
+
+    Raises:
+        DataError: If it has another shape.
+    """
     if array.ndim == 2:
         return array[..., None]
     if array.ndim != 3:

@@ -56,6 +56,18 @@ def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> 
     )
 
 
+def looks_interpolated(found: Counter[Key], declared: Declared) -> bool:
+    """Whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
+    colors = {key for key in found if isinstance(key, tuple)}
+    if colors:
+        new = colors - declared.colors.keys()
+        return len(new) >= _MANY and len(new) > 2 * len(declared.colors or declared.classes)
+    values = {key: n for key, n in found.items() if isinstance(key, int)}
+    return _looks_interpolated(
+        values, {key: n for key, n in values.items() if key not in declared.values}, declared.values
+    )
+
+
 def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[Color] | None) -> str:
     new = {value: found[value] for value in sorted(found) if value not in declared.values}
     outside = [value for value in new if not 0 <= value < 1 << 16]
@@ -76,11 +88,11 @@ def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[C
 
 
 def _only_colors(found: Counter[Color], declared: Declared) -> str:
-    if len(found) > _MANY and len(found) > 2 * len(declared.classes):
+    if looks_interpolated(Counter(found), declared):
         return _interpolated("colours", found, found, declared)
     colors = ", ".join(f"CLASS: {list(color)}" for color, _ in found.most_common(_SHOWN))
     return (
-        f"the mask is RGB, and no colors are declared; it holds {_listed(found)}; add to data.init_args:\n"
+        f"the mask is RGB with the colours {_listed(found)}, and no colors are declared; add to data.init_args:\n"
         f"  colors: {{{colors}}}\n"
         f"with each CLASS one of {', '.join(declared.classes)}; void goes to ignore: [[R, G, B]]"
     )
@@ -88,7 +100,7 @@ def _only_colors(found: Counter[Color], declared: Declared) -> str:
 
 def _strange_colors(found: Counter[Color], declared: Declared) -> str:
     new = {color: n for color, n in found.most_common() if color not in declared.colors}
-    if len(new) >= _MANY and len(new) > 2 * len(declared.colors):
+    if looks_interpolated(Counter(found), declared):
         return _interpolated("colours", found, new, declared)
     added = ", ".join(f"CLASS: {list(color)}" for color in new)
     return (

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.label_advice import Declared, Key, advise, advise_0_255
+from lightseg.data.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
 from lightseg.data.masks import Color, palette_colors, read_mask
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean
@@ -33,6 +33,12 @@ class UndeclaredError(DataError):
 
     found: Counter[Key]
     """Every value or colour of the file with its number of pixels, declared or not."""
+
+    undeclared: set[Key]
+    """Those that are not declared."""
+
+    is_interpolated: bool
+    """Whether so many are undeclared that a resize, smooth edges or a JPEG is the likelier cause."""
 
     @property
     def is_colored(self) -> bool:
@@ -117,7 +123,8 @@ class LabelMap:
         """
         declared = Declared(self.classes, self._values, self._colors)
         error = UndeclaredError(advise(where, also, found, declared, palette_colors(where)))
-        error.where, error.found = where, found
+        error.where, error.found, error.is_interpolated = where, found, looks_interpolated(found, declared)
+        error.undeclared = set(found) - self._values.keys() - self._colors.keys()
         return error
 
     def check_totals(self, where: str, counts: npt.NDArray[np.int64]) -> None:

@@ -24,6 +24,10 @@ _SAMPLED, _ENDS = 64, 4096
 """A fingerprint reads this many pairs of files, and this many bytes at each of their ends."""
 
 
+class SizeError(DataError):
+    """A mask that is not of its image's size."""
+
+
 class MaskFiles(ImageDataset):
     """Images and masks as files of one folder.
 
@@ -43,13 +47,21 @@ class MaskFiles(ImageDataset):
         return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, mask = self.image(index), self.label_map.read(self.root / str(self._masks[index]))
+        image, mask = self.image(index), self.mask(index)
         self._require_same_size(index, image.shape[:2], mask.shape)
         return image, mask
 
     def image(self, index: int) -> Array:
         """The image alone, `(H, W, C)`."""
         return read_image(self.root / str(self._images[index]), self.channels)
+
+    def mask(self, index: int) -> npt.NDArray[np.uint8]:
+        """The mask alone, `(H, W)`."""
+        return self.label_map.read(self.root / self.mask_name(index))
+
+    def mask_name(self, index: int) -> str:
+        """The mask's path within the dataset."""
+        return str(self._masks[index])
 
     def name(self, index: int) -> str:
         """The image's path within the dataset."""
@@ -101,7 +113,7 @@ class MaskFiles(ImageDataset):
 
     def _count_one(self, index: int) -> Counts | DataError:
         try:
-            mask = self.label_map.read(self.root / str(self._masks[index]))
+            mask = self.mask(index)
             size = image_size(self.root / str(self._images[index]), self.channels)
             self._require_same_size(index, size, mask.shape)
         except DataError as error:
@@ -125,7 +137,7 @@ class MaskFiles(ImageDataset):
         if tuple(image) == tuple(mask):
             return
         turned = tuple(image) == tuple(reversed(mask))
-        raise DataError(
+        raise SizeError(
             f"{self.root / str(self._masks[index])}: is {mask[1]}×{mask[0]}, but its image {self._images[index]} is "
             f"{image[1]}×{image[0]} (width×height); "
             + (

@@ -22,6 +22,10 @@ _STRETCHED = {"L;2": 85, "L;4": 17}
 """By how much Pillow multiplies the values of 2- and 4-bit grey files, to fill 0..255."""
 
 
+class LossyMaskError(DataError):
+    """A mask in a format that changes its values."""
+
+
 def read_mask(path: Path | str, as_color: bool = False) -> Array:
     """Read one mask as its file values: `(H, W)` integers, or `(H, W, 3)` uint8 if the file holds colours.
 
@@ -74,8 +78,8 @@ def _tiff_mask(path: Path, as_color: bool) -> Array:
         return look_up(page.colormap, mask) if as_color and page.colormap is not None else mask
 
 
-def _lossy(path: Path, format_name: str) -> DataError:
-    return DataError(
+def _lossy(path: Path, format_name: str) -> LossyMaskError:
+    return LossyMaskError(
         f"{path}: this mask is a {format_name}, which blurs class ids into each other; "
         "export the masks again as PNG (converting this file cannot bring the ids back)"
     )

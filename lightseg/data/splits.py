@@ -8,9 +8,23 @@ from pathlib import Path, PurePosixPath
 from lightseg.data.base import SPLITS, Split
 from lightseg.data.folders import Pair
 from lightseg.data.images import IMAGE_SUFFIXES
+from lightseg.data.problems import report
 from lightseg.errors import ConfigError, DataError, did_you_mean
 
 Pairs = dict[Split, list[Pair]]
+
+
+class LeakError(DataError):
+    """A sample, or samples of one group, in two splits.
+
+    Args:
+        message: The message.
+        files: The images, as paths relative to the root.
+    """
+
+    def __init__(self, message: str, files: Sequence[str]) -> None:
+        super().__init__(message)
+        self.files = list(files)
 
 
 def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed: int, groups: Sequence[str]) -> Pairs:
@@ -79,7 +93,7 @@ def list_split(root: Path, pairs: Sequence[Pair], lists: Mapping[Split, str]) ->
         entries = [line for line in lines if line and not line.startswith("#")]
         if not entries:
             raise DataError(f"{path}: the list of the {split} split names no image")
-        result[split] = list(dict.fromkeys(_known(path, entry, known) for entry in entries))
+        result[split] = list(dict.fromkeys(pair for entry in entries if (pair := _known(path, entry, known))))
     require_disjoint(root, result, [pair.name for pair in pairs], pairs)
     return result
 
@@ -122,7 +136,11 @@ def require_disjoint(root: Path, splits: Pairs, groups: Sequence[str], pairs: Se
             first_split, first = home.setdefault(group, (split, pair))
             if first_split != split:
                 both = pair.image if first == pair else f"{first.image} and {pair.image} of group {group!r}"
-                raise DataError(f"{root}: {both}: in {first_split} and in {split}; a split must not leak into another")
+                message = (
+                    f"{root}: {both}: in {first_split} and in {split}; a split must not leak into another: "
+                    "move them into one"
+                )
+                report(LeakError(message, [first.image, pair.image]))
 
 
 def _names(pairs: Sequence[Pair]) -> dict[str, Pair | None]:
@@ -143,10 +161,12 @@ def _without_extension(path: str) -> str:
     return pure.with_suffix("").as_posix() if pure.suffix.lower() in IMAGE_SUFFIXES else path
 
 
-def _known(path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair:
+def _known(path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair | None:
     name = _without_extension(entry.replace("\\", "/").removeprefix("./"))
     if pair := known.get(name):
         return pair
     if name in known:
-        raise DataError(f"{path}: {entry!r} names several images; give the path below the image folder")
-    raise DataError(f"{path}: {entry!r} is not an image here{did_you_mean(name, list(known)[:10_000])}")
+        report(DataError(f"{path}: {entry!r} names several images; give the path below the image folder"))
+    else:
+        report(DataError(f"{path}: {entry!r} is not an image here{did_you_mean(name, list(known)[:10_000])}"))
+    return None

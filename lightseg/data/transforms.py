@@ -66,6 +66,9 @@ class EvalTransform:
     Args:
         transforms: Resizes and pixel-wise transforms; no crops, flips or pads, which would shift image against truth.
 
+    Attributes:
+        resizes: Whether one of them changes the size of the image.
+
     Raises:
         ConfigError: If a transform would move pixels against the ground truth.
     """
@@ -79,6 +82,7 @@ class EvalTransform:
                     f"eval_transforms: {type(transform).__name__} would shift the image against its ground truth; "
                     f"use {allowed} or transforms that change pixel values only"
                 )
+        self.resizes = any(isinstance(transform, _RESIZES) for transform in _walk(transforms))
         self._compose = A.Compose(list(transforms))
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:

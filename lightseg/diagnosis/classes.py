@@ -1,0 +1,109 @@
+"""The table of classes, and findings about what there is too little of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightseg.data.base import SPLITS, ImageDataModule
+from lightseg.data.dataset import Counts
+from lightseg.data.rare import rare_classes
+from lightseg.diagnosis.findings import Finding, counted
+from lightseg.diagnosis.samples import Sample
+
+_TINY = 4.0
+"""Side in pixels, of a square as large, below which an object leaves a net little to see."""
+
+_FEW = 5
+"""Objects that it takes to speak of a class's size."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """What there is of a class in training.
+
+    Attributes:
+        name: Its name.
+        pixels: Pixels, or samples of classification.
+        share: Their share of all that is not void.
+        images: Images that hold it, in the order of the splits.
+        smallest: Pixels of its smallest object; None where it has none.
+        side: Side of a square as large as the object that half of its pixels lie in smaller ones of; None likewise.
+    """
+
+    name: str
+    pixels: int
+    share: float
+    images: tuple[int, ...]
+    smallest: int | None
+    side: float | None
+
+
+def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRow]:
+    """One row for each class; pixels and objects are those of the training split."""
+    tables = {split: _table(data, samples, split) for split in SPLITS}
+    pixels = tables["train"].sum(0)
+    rows = []
+    for label, name in enumerate(data.classes):
+        areas = [s.objects[label] for s in samples if s.split == "train" and label in s.objects]
+        sizes = np.concatenate(areas) if areas else np.zeros(0, np.int64)
+        images = tuple(int((tables[split][:, label] > 0).sum()) for split in SPLITS)
+        smallest, side = (int(sizes.min()), typical_side(sizes)) if len(sizes) else (None, None)
+        share = float(pixels[label] / max(pixels.sum(), 1))
+        rows.append(ClassRow(name, int(pixels[label]), share, images, smallest, side))
+    return rows
+
+
+def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Finding]:
+    """Classes that do not occur, and the note about rare ones."""
+    tables = {split: _table(data, samples, split) for split in SPLITS}
+    found = []
+    trained = tables["train"].any(0)
+    for split in SPLITS:
+        absent = ~tables[split].any(0) & (trained | (split == "train"))
+        missing = [data.classes[label] for label in np.flatnonzero(absent).tolist()]
+        if missing and len(tables[split]):
+            what = f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not occur in {split}"
+            mend = "put images with it there, or leave the class out of data.classes"
+            found.append(Finding("missing class", "warning" if split == "train" else "note", what, mend))
+    pixels = tables["train"].sum(0)
+    if rare := rare_classes(pixels, data.classes):
+        listed = ", ".join(f"{data.classes[label]} ({pixels[label] / pixels.sum():.2%})" for label in rare)
+        what = f"rare, below half of an equal share of train: {listed}"
+        mend = (
+            "add to model.init_args, or take another of the cures for rare classes:\n  class_weights: median_frequency"
+        )
+        found.append(Finding("imbalance", "note", what, mend))
+    return found
+
+
+def tiny_findings(data: ImageDataModule, drawn: Sequence[dict[int, Counts]]) -> list[Finding]:
+    """Classes that are hardly more than specks once training has cropped and scaled the images.
+
+    Args:
+        data: The data module.
+        drawn: Pixels of each object, of each class, of some augmented training samples.
+    """
+    tiny = []
+    for label, name in enumerate(data.classes):
+        areas = [objects[label] for objects in drawn if label in objects]
+        sizes = np.concatenate(areas) if areas else np.zeros(0, np.int64)
+        if len(sizes) >= _FEW and typical_side(sizes) < _TINY:
+            tiny.append(f"{name} ({typical_side(sizes):.1f} pixels)")
+    if not tiny:
+        return []
+    what = f"tiny as training sees them, in {counted(len(drawn), 'augmented sample')}: {', '.join(tiny)} across"
+    mend = "in data.train_transforms, raise height and width of Resize, or scale_limit of RandomScale"
+    return [Finding("tiny class", "warning", what, mend)]
+
+
+def typical_side(sizes: Counts) -> float:
+    """Side of a square as large as the object that half of the pixels lie in smaller ones of: specks count little."""
+    ordered = np.sort(sizes)
+    cumulative = np.cumsum(ordered)
+    return float(np.sqrt(ordered[np.searchsorted(cumulative, cumulative[-1] / 2)]))
+
+
+def _table(data: ImageDataModule, samples: Sequence[Sample], split: str) -> Counts:
+    rows = [sample.counts[:-1] for sample in samples if sample.split == split and sample.readable]
+    return np.array(rows, np.int64).reshape(len(rows), data.num_classes)

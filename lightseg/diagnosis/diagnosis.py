@@ -1,0 +1,130 @@
+"""All checks of a data set, one after another, each going on where another has found something."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lightseg.data.base import SPLITS, ImageDataModule, Split
+from lightseg.data.batches import Batch, stack
+from lightseg.data.dataset import ImageDataset, require_dataset
+from lightseg.data.problems import collecting
+from lightseg.data.splits import LeakError
+from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
+from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
+from lightseg.diagnosis.duplicates import duplicate_findings
+from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
+from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
+from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings
+from lightseg.diagnosis.samples import survey
+from lightseg.diagnosis.sequences import sequence_findings
+from lightseg.diagnosis.sheet import draw_samples, objects_of
+from lightseg.errors import DataError, UserError
+
+_DRAWN = 64
+"""Augmented samples in which the size of objects is measured."""
+
+
+@dataclass
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        findings: The worst first.
+        sizes: Samples of each split.
+        rows: What there is of each class.
+        brightness: Mean and deviation; None where they could not be measured.
+        drawn: Training samples as training sees them; none where the data would stop a training.
+    """
+
+    findings: list[Finding]
+    sizes: dict[Split, int] = field(default_factory=dict)
+    rows: list[ClassRow] = field(default_factory=list)
+    brightness: Brightness | None = None
+    drawn: list[Batch] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether there are no errors and no warnings."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    @property
+    def trains(self) -> bool:
+        """Whether nothing would stop a training."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        """Add findings, the worst first."""
+        self.findings = sorted([*self.findings, *findings], key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def diagnose(data: ImageDataModule) -> Diagnosis:
+    """Look at all of a data set, whatever is found.
+
+    Raises:
+        DataError: If it is not there.
+    """
+    data.prepare_data()
+    with collecting() as problems:
+        parts = _parts(data, problems)
+    samples = survey(data, parts)
+    readable = [sample for sample in samples if sample.readable]
+    diagnosis = Diagnosis(layout_findings(problems), {split: len(part) for split, part in parts.items()})
+    diagnosis.add(file_findings(samples, parts))
+    unnamed = unnamed_findings(samples, parts)
+    # masks that may mean anything tell nothing about classes
+    labelled = [] if unnamed else readable
+    diagnosis.add([*unnamed, *interpolation_findings(labelled, data.classes), *shift_findings(labelled)])
+    diagnosis.add(empty_findings(labelled, data.classes))
+    diagnosis.add(duplicate_findings(samples))
+    if not any(isinstance(problem, LeakError) for problem in problems):
+        diagnosis.add(sequence_findings(data, samples))
+    diagnosis.brightness = measure_brightness(data, readable)
+    diagnosis.add([*class_findings(data, labelled), *brightness_findings(diagnosis.brightness)])
+    diagnosis.rows = class_rows(data, labelled)
+    diagnosis.add([_empty_split(split) for split, part in parts.items() if not len(part) and split != "test"])
+    if diagnosis.trains:
+        _look_at_training(data, diagnosis)
+    return diagnosis
+
+
+def _parts(data: ImageDataModule, problems: list[DataError]) -> dict[Split, ImageDataset]:
+    """The splits that there are; what kept one from being made joins the problems.
+
+    Raises:
+        DataError: If there is none, and nothing else was found that may be the reason.
+    """
+    parts: dict[Split, ImageDataset] = {}
+    for split in SPLITS:
+        try:
+            parts[split] = require_dataset(data.make_dataset(split), f"{type(data).__name__}.make_dataset")
+        except DataError as error:
+            if not problems:
+                raise
+            if str(error) not in map(str, problems):
+                problems.append(error)
+    return parts
+
+
+def _empty_split(split: Split) -> Finding:
+    return Finding(
+        "empty split",
+        "error",
+        f"the {split} split is empty",
+        "put samples there, or let a share of train be it, as data.val_fraction does",
+    )
+
+
+def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
+    """What a training would stop at, and how large objects are in what it sees."""
+    try:
+        data.check_training()
+        drawn = draw_samples(data, _DRAWN)
+        stack([{key: sample[key][0] for key in sample if key != "counts"} for sample in drawn[: data.batch_size]])
+        diagnosis.drawn = drawn
+    except UserError as error:
+        diagnosis.add([from_message("training", "error", str(error))])
+    except Exception as error:  # a transform raises anything
+        what = f"the samples cannot be drawn: {type(error).__name__}: {error}"
+        diagnosis.add([Finding("training", "error", what, "change data.train_transforms, or the images")])
+    if data.kind == "segmentation":
+        objects = [objects_of(batch, data.num_classes) for batch in diagnosis.drawn]
+        diagnosis.add(tiny_findings(data, objects))

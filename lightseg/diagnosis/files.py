@@ -1,0 +1,119 @@
+"""Findings about files: what cannot be read or used as it is, and what has no counterpart."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lightseg.data.base import Split
+from lightseg.data.dataset import ImageDataset
+from lightseg.data.folders import UnpairedError
+from lightseg.data.images import BrokenFileError
+from lightseg.data.label_advice import Key
+from lightseg.data.label_map import UndeclaredError
+from lightseg.data.mask_files import MaskFiles, SizeError
+from lightseg.data.masks import LossyMaskError
+from lightseg.data.splits import LeakError
+from lightseg.diagnosis.findings import Finding, counted, from_message
+from lightseg.diagnosis.samples import Problem, Sample
+from lightseg.errors import DataError
+from lightseg.labels import IGNORE
+
+_CHECKS: dict[type[DataError], str] = {
+    BrokenFileError: "broken file",
+    LossyMaskError: "lossy mask",
+    SizeError: "size",
+    LeakError: "leak",
+}
+
+
+def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
+    """What is wrong with the layout, as the data module reported it while its errors were collected."""
+    groups: dict[str, list[DataError]] = {}
+    # a module may look again for each split, and report what it has reported
+    for error in {str(error): error for error in problems}.values():
+        check = error.kind if isinstance(error, UnpairedError) else _CHECKS.get(type(error), "layout")
+        groups.setdefault(check, []).append(error)
+    found = []
+    for check, errors in groups.items():
+        files = dict.fromkeys(file for error in errors for file in getattr(error, "files", ()))
+        # what has no counterpart is reported once for each folder
+        by_folder = check in ("image without mask", "mask without image")
+        found.append(from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files)))
+    return found
+
+
+def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
+    """What is wrong with single files: one finding for each kind of trouble."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for sample in samples:
+        for problem in sample.problems:
+            groups.setdefault(_kind(problem), []).append(problem)
+    return [_finding(check, problems, parts) for (check, _), problems in groups.items()]
+
+
+def _kind(problem: Problem) -> tuple[str, str]:
+    """The check that a problem belongs to, and what keeps problems of one check apart."""
+    error = problem.error
+    if isinstance(error, UndeclaredError):
+        return "interpolated mask" if problem.interpolated else "undeclared values", str(error.is_colored)
+    if type(error) in _CHECKS:
+        return _CHECKS[type(error)], ""
+    # what mends them is alike, and nothing else need be
+    return "unusable", str(error).partition("; ")[2]
+
+
+def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> Finding:
+    first, files = problems[0].error, list(dict.fromkeys(problem.file for problem in problems))
+    message = str(first)
+    if check == "interpolated mask":
+        mend = "make them again from the originals, as PNG and resized by nearest neighbour only"
+        return Finding(check, "error", _interpolated(problems), mend, files)
+    if isinstance(first, UndeclaredError):
+        message = _undeclared(problems, parts)
+    elif len(files) > 1:
+        message = _with_more(message, len(files) - 1)
+    return from_message(check, "error", message, files)
+
+
+def _with_more(message: str, more: int, by_folder: bool = False) -> str:
+    """The first message, and how many there are like it."""
+    what, separator, mend = message.partition("; ")
+    others = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
+    return f"{what} (and {others}){separator}{mend}" if more else message
+
+
+def _interpolated(problems: Sequence[Problem]) -> str:
+    errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
+    new = sorted({key for error in errors for key in error.undeclared}, key=str)
+    listed = ", ".join(str(list(key) if isinstance(key, tuple) else key) for key in new[:6])
+    return (
+        f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that nobody declared, in between declared "
+        f"ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges made them"
+    )
+
+
+def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> str:
+    """One message for all masks, whose config line declares what any of them holds."""
+    errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
+    found: Counter[Key] = sum((error.found for error in errors), Counter())
+    label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskFiles))
+    more = len(errors) - 1
+    return str(label_map.undeclared(errors[0].where, found, f" and {counted(more, 'more file')}" if more else ""))
+
+
+def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
+    """Masks of nothing but 0 and 255, of which nobody said whether 255 is a class."""
+    for split, part in parts.items():
+        counts = [sample.counts for sample in samples if sample.split == split and sample.readable]
+        if isinstance(part, MaskFiles) and counts:
+            own = np.sum(counts, axis=0)
+            totals = np.zeros(IGNORE + 1, np.int64)
+            totals[: len(own) - 1], totals[IGNORE] = own[:-1], own[-1]
+            try:
+                part.label_map.check_totals(str(Path(part.root)), totals)
+            except DataError as error:
+                files = [sample.mask for sample in samples if sample.readable]
+                return [from_message("undeclared values", "error", str(error), files)]
+    return []

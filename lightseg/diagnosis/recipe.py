@@ -1,0 +1,45 @@
+"""A recipe of which the data is made first, and the net later or never."""
+
+import logging
+from typing import Any
+
+import yaml
+
+from lightseg.cli import LightsegCLI
+from lightseg.data import ImageDataModule
+from lightseg.run_data import data_of
+from lightseg.tasks import Task
+
+
+class Recipe(LightsegCLI):
+    """Parses a command line as `fit` does.
+
+    Args:
+        args: The command line, without the program's name.
+
+    Raises:
+        ConfigError: If an option is unknown, has the wrong type, or contradicts another.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        # it tells the seed
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        super().__init__(args)
+
+    def instantiate_classes(self) -> None:
+        """Nothing yet."""
+
+    def data(self) -> ImageDataModule:
+        """The data module; no net is made."""
+        config: dict[str, Any] = yaml.safe_load(self.resolved_config())
+        return data_of(config)
+
+    def task(self) -> Task:
+        """The task with its net.
+
+        Raises:
+            UserError: If it cannot be made, or does not fit the data.
+        """
+        super().instantiate_classes()
+        task: Task = self.model
+        return task

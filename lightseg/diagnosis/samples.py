@@ -1,0 +1,253 @@
+"""Every sample of a data set, read once, in parallel, and reduced to what the checks need."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
+
+from lightseg.data.base import ImageDataModule, Split
+from lightseg.data.batches import start_worker
+from lightseg.data.dataset import Counts, ImageDataset
+from lightseg.data.images import BrokenFileError
+from lightseg.data.label_map import UndeclaredError
+from lightseg.data.mask_files import MaskFiles
+from lightseg.data.masks import read_mask
+from lightseg.data.transforms import Array
+from lightseg.diagnosis.shift import Shift, measure_shift
+from lightseg.errors import DataError
+from lightseg.labels import IGNORE
+
+Thumbnail = npt.NDArray[np.uint8]
+
+THUMBNAIL = 32
+"""Side of a thumbnail in pixels."""
+
+_BETWEEN = 0.9
+"""Share of the undeclared pixels that lie on a slope from one value to another, from which on a resize made them."""
+
+_MOST_WORKERS = 16
+
+
+@dataclass
+class Problem:
+    """Why a sample cannot be used.
+
+    Attributes:
+        file: The image or the mask, as the data set names it.
+        error: What reading it raised.
+        interpolated: Whether a mask's undeclared values are those that a resize makes.
+    """
+
+    file: str
+    error: DataError
+    interpolated: bool = False
+
+
+@dataclass
+class Sample:
+    """What is kept of one sample; everything behind `problems` is empty where the sample cannot be read.
+
+    Attributes:
+        split: Its split.
+        name: Its name in the data set.
+        mask: The name of its mask; its own where the mask is no file.
+        problems: Why it cannot be used.
+        size: Height and width.
+        counts: Pixels of each class, void last, `(C + 1,)`; of classification 1 at the class.
+        objects: Pixels of each connected component, of each class that occurs.
+        border: Pixels beside one of another class.
+        between: Those of each class that lie between one of a lower and one of a higher id, `(C,)`.
+        pixels: Number of pixels, and per channel their sum and their sum of squares on the 0..1 scale.
+        digest: Hash of the image's pixels.
+        bits: Perceptual hash (dHash) of the image.
+        thumbnail: `(32, 32)` grey.
+        shift: Where the mask's edges fit the image best.
+    """
+
+    split: Split
+    name: str
+    mask: str
+    problems: list[Problem] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+    counts: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    objects: dict[int, Counts] = field(default_factory=dict)
+    border: int = 0
+    between: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    pixels: tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+    digest: bytes = b""
+    bits: int = 0
+    thumbnail: Thumbnail = field(default_factory=lambda: np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
+    shift: Shift | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether image and target can be used."""
+        return not self.problems
+
+
+def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[Sample]:
+    """Look at every sample of every split; what is wrong with one is kept with it.
+
+    Args:
+        data: The data module.
+        parts: Its datasets.
+    """
+    looks = _Looks(data, parts)
+    workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, os.cpu_count() or 1)
+    loader = DataLoader(
+        looks,
+        batch_size=None,
+        # enough to be worth starting
+        num_workers=workers if len(looks) > 4 * workers else 0,
+        collate_fn=_as_it_is,
+        worker_init_fn=start_worker,
+    )
+    quiet = not sys.stdout.isatty()
+    return list(track(loader, "reading images and masks", len(looks), transient=True, disable=quiet))
+
+
+def _as_it_is(sample: Any) -> Any:
+    return sample
+
+
+class _Looks(Dataset[Sample]):
+    def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
+        self._classes, self._parts = data.num_classes, dict(parts)
+        self._all = [(split, index) for split, part in parts.items() for index in range(len(part))]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, number: int) -> Sample:
+        split, index = self._all[number]
+        part = self._parts[split]
+        name = part.name(index)
+        sample = Sample(split, name, part.mask_name(index) if isinstance(part, MaskFiles) else name)
+        try:
+            image, target = part[index]
+            self._require_usable(name, image, target)
+        except Exception as error:  # a user's own dataset raises anything
+            sample.problems = _problems(part, index, sample, error)
+            return sample
+        look(sample, image, target, self._classes)
+        return sample
+
+    def _require_usable(self, name: str, image: Any, target: Any) -> None:
+        """See to what a user's own dataset may have wrong."""
+        array = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype in (np.uint8, np.float32)
+        if not array:
+            found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise DataError(f"{name}: the image is {found}; give (H, W, C) uint8, or float32 in 0..1")
+        ids = np.asarray(target)
+        if ids.ndim and ids.shape != image.shape[:2]:
+            raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
+        strange = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
+        if len(strange):
+            raise DataError(
+                f"{name}: holds the class id {strange[0]}, but there are {self._classes} classes; ids run from 0 to "
+                f"{self._classes - 1}, and {IGNORE} is void"
+            )
+
+
+def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
+    """All that is wrong with a sample that cannot be read: with its image, with its mask, or with the two together."""
+    if not isinstance(part, MaskFiles):
+        return [Problem(sample.name, _as_data_error(sample.name, error))]
+    found = []
+    for file, read in ((sample.name, part.image), (sample.mask, part.mask)):
+        try:
+            read(index)
+        except DataError as own:
+            path = part.root / file
+            found.append(Problem(file, own, isinstance(own, UndeclaredError) and _is_interpolated(own, path)))
+    return found or [Problem(sample.mask, _as_data_error(sample.name, error))]
+
+
+def _as_data_error(name: str, error: Exception) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    return BrokenFileError(f"{name}: reading it raises {type(error).__name__}: {error}")
+
+
+def _is_interpolated(error: UndeclaredError, path: Any) -> bool:
+    """Whether undeclared values come from a resize: there are many, or they lie between others, at borders only."""
+    mask = read_mask(path, error.is_colored)
+    if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
+        return error.is_interpolated
+    planes = mask.reshape(*mask.shape[:2], -1)
+    reach = np.ones((5, 5), np.uint8)
+    # one number for each value or colour
+    weights = 256 ** np.arange(planes.shape[2])
+    new = np.isin(planes @ weights, np.reshape(list(error.undeclared), (-1, planes.shape[2])) @ weights)
+    slope = np.asarray((cv2.dilate(mask, reach) > mask) & (cv2.erode(mask, reach) < mask))
+    sloping = np.asarray(slope.reshape(planes.shape).any(axis=2))
+    return bool(sloping[new].mean() >= _BETWEEN)
+
+
+def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
+    """Fill in what a readable sample holds."""
+    sample.size = image.shape[0], image.shape[1]
+    mean, deviation = _per_channel(image)
+    number = image.shape[0] * image.shape[1]
+    sample.pixels = number, number * mean, number * (deviation**2 + mean**2)
+    sample.digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+    gray = _gray(image)
+    sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
+    sample.bits = _difference_hash(gray)
+    ids = np.ravel(target)
+    counts = np.bincount(ids, minlength=IGNORE + 1)
+    sample.counts = np.append(counts[:classes], counts[IGNORE])
+    if isinstance(target, np.ndarray) and target.ndim == 2:
+        mask = target.astype(np.uint8)
+        sample.objects = {label: components(mask, label) for label in np.flatnonzero(counts[:classes]).tolist()}
+        sample.border, sample.between = _borders(mask, classes)
+        sample.shift = measure_shift(gray, mask)
+
+
+def _per_channel(image: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each channel on the 0..1 scale."""
+    moments = [cv2.meanStdDev(image[..., channel]) for channel in range(image.shape[2])]
+    mean, deviation = np.array(moments, np.float64).reshape(-1, 2).T / (255 if image.dtype == np.uint8 else 1)
+    return mean, deviation
+
+
+def _gray(image: Array) -> npt.NDArray[np.uint8]:
+    """The mean of the channels, `(H, W)`."""
+    scale = (1 if image.dtype == np.uint8 else 255) / image.shape[2]
+    weights = np.full(image.shape[2], scale, np.float32)
+    return np.asarray(image.astype(np.float32) @ weights + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _difference_hash(gray: npt.NDArray[np.uint8]) -> int:
+    """64 bits: whether each of 9 × 8 cells is brighter than the one to its right.
+
+    Source: Krawetz 2013, "Kind of like that", dHash.
+    """
+    cells = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA)
+    return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
+
+
+def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, Counts]:
+    """Pixels beside one of another class, and those of each class that lie between a lower and a higher id, `(C,)`."""
+    reach, valid = np.ones((3, 3), np.uint8), mask != IGNORE
+    highest = cv2.dilate(np.where(valid, mask, np.uint8(0)), reach)
+    # void is the highest byte, so that it is never the lowest of its surroundings
+    lowest = cv2.erode(mask, reach)
+    border, between = valid & (lowest < highest), valid & (lowest < mask) & (mask < highest)
+    return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
+
+
+def components(mask: npt.NDArray[np.uint8], label: int) -> Counts:
+    """Pixels of each connected component of a class, `(objects,)`."""
+    own = (mask == label).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(own)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(own[y : y + height, x : x + width], connectivity=8)
+    return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

@@ -1,0 +1,127 @@
+"""Look at a data set before anything is trained on it, and list all that is wrong with what mends it.
+
+usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--out DIR] [--json FILE] [--key value]...
+
+  RECIPE           a recipe, or a block with data alone, such as configs/data/camvid.yaml; `--config FILE` says the same
+  --out DIR        where samples.png goes, training samples as training will see them (runs/doctor/RECIPE)
+  --json FILE      everything that was found, with all file names
+  --data.root DIR  where the data is; every option of `fit` is one here, such as --data.batch_size
+
+An error would stop a training, or teach it rubbish: files that are broken, without counterpart or of different size,
+masks that are JPEG or hold values that nobody declared. A warning makes its score worth less: masks that are shifted,
+resized or empty, images or sequences in two splits, classes that do not occur or are specks. A note is a remark. Where
+the recipe has a net, a few real steps tell about how much time and memory the training will take.
+
+Example:
+  python -m lightseg.doctor configs/data/mask_folder.yaml --data.root my_data --data.classes "[background, road]"
+
+Exit codes: 0 clean (notes are), 1 errors or warnings, 2 bad input, such as a recipe or data that is not there.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightseg.arguments import values
+from lightseg.compose import chain, read
+from lightseg.errors import RunError, UserError
+from lightseg.files import nearest_folder, require_writable
+from lightseg.main import Arguments, run_verb
+
+if TYPE_CHECKING:
+    from lightseg.data import ImageDataModule
+    from lightseg.diagnosis.diagnosis import Diagnosis
+    from lightseg.diagnosis.recipe import Recipe
+
+_NET = "configs/net/unet.yaml"
+"""What completes a recipe that has data alone, for the parser."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    return run_verb(__doc__, _doctor, args)
+
+
+def _doctor(args: list[str]) -> None:
+    parser = Arguments("doctor")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", type=Path)
+    asked, rest = parser.parse_known_args(args)
+    rest = _as_config(rest)
+    if asked.json:
+        require_writable(asked.json, "--json")
+    files = [file for name in values(rest, "-c", "--config") for file in chain(name)]
+    # a class in a file beside the recipe is found
+    sys.path += [str(file.parent) for file in files]
+    folder = asked.out or Path("runs/doctor") / files[-1].stem
+    nearest_folder(folder, "--out")
+    has_net = any("model" in read(file) for file in files) or any(arg.startswith("--model") for arg in rest)
+
+    from lightseg.diagnosis import words
+    from lightseg.diagnosis.diagnosis import diagnose
+    from lightseg.diagnosis.recipe import Recipe
+
+    recipe = Recipe(rest if has_net else ["--config", _NET, *rest])
+    data = recipe.data()
+    print(f"{type(data).__name__} of {files[-1].name}", flush=True)
+    diagnosis = diagnose(data)
+    lines = (
+        _estimated(recipe, data, diagnosis) if has_net else ["no estimate of time and memory: the recipe has no net"]
+    )
+    lines.append(_sheet(diagnosis, data, folder))
+    words.show(diagnosis, lines)
+    if asked.json:
+        words.write_json(diagnosis, asked.json)
+        print(f"written: {asked.json}")
+    if not diagnosis.clean:
+        raise RunError(f"the data is {words.verdict(diagnosis)}")
+
+
+def _as_config(args: list[str]) -> list[str]:
+    """The command line with the recipe, and overlays, that come first as `--config`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    first = next((index for index, arg in enumerate(args) if arg.startswith("-")), len(args))
+    named = [word for name in args[:first] for word in ("--config", name)]
+    if not named and not values(args, "-c", "--config"):
+        raise UserError(
+            "no recipe; give one, such as configs/data/camvid.yaml; `python -m lightseg.doctor --help` tells more"
+        )
+    return [*named, *args[first:]]
+
+
+def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
+    """Lines about the time and memory of the training; what keeps it from starting is a finding."""
+    from lightseg.diagnosis.estimate import estimate, in_words
+    from lightseg.diagnosis.findings import from_message
+
+    if not diagnosis.trains:
+        return ["no estimate of time and memory: a training would stop at the errors"]
+    try:
+        return in_words(estimate(recipe.task(), data, recipe.config.trainer))
+    except UserError as error:
+        diagnosis.add([from_message("training", "error", str(error))])
+        return ["no estimate of time and memory: a training would stop at the error below"]
+
+
+def _sheet(diagnosis: "Diagnosis", data: "ImageDataModule", folder: Path) -> str:
+    from lightseg.diagnosis.sheet import write_sheet
+
+    if not diagnosis.drawn:
+        return "no pictures of training samples: a training would stop at the errors"
+    path = folder / "samples.png"
+    write_sheet(diagnosis.drawn, data, path)
+    return f"training samples as training sees them: {path}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
