@@ -6,6 +6,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from lightseg import pictures
 from lightseg.data import ImageDataModule
@@ -14,8 +15,6 @@ from lightseg.loggers.run_log import plain_number
 from lightseg.per_image import Evaluation
 from lightseg.run import write_json
 from lightseg.tasks import Stage, Task
-
-PROTOCOL = "whole images, scored at the size of their ground truth"
 
 EXAMPLES = {"segmentation": 4, "classification": 24}
 """How many images are shown, spread evenly over the split."""
@@ -38,10 +37,9 @@ def report(
     tested = {name: value for name, value in results.items() if name.startswith("test/")}
     for logger in loggers if tested else []:
         logger.log_metrics(tested, step=int(results["train/steps"]))
-    evaluations = {name: _evaluation(task, data, name) for name in task.counts}
+    evaluations = {name: evaluation_of(task, data, name, name) for name in task.counts}
     for name, counts in task.counts.items():
-        np.savetxt(folder / f"confusion_{name}.csv", counts, "%d", ",", header=",".join(task.classes), comments="")
-        evaluations[name].write(folder)
+        write_counts(folder, counts, evaluations[name])
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
@@ -53,19 +51,40 @@ def report(
     write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
 
 
-def _evaluation(task: Task, data: ImageDataModule, split: Stage) -> Evaluation:
+def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> Evaluation:
+    """What each image adds to a split that was just scored.
+
+    Args:
+        task: The task that it was scored with.
+        data: The data.
+        split: The split.
+        name: What it is called.
+    """
     dataset, rows = data.dataset(split), task.image_counts[split].numpy()
     indices, places = np.unique(rows[:, 0], return_inverse=True)
     return Evaluation(
         task.kind,
-        split,
+        name,
         data=dataset.fingerprint(),
-        protocol=PROTOCOL,
+        protocol=str(task.protocol),
         classes=task.classes,
         images=[dataset.name(int(index)) for index in indices],
         indices=indices,
         rows=np.column_stack([places, rows[:, 1:]]),
     )
+
+
+def write_counts(folder: Path, counts: Tensor, evaluation: Evaluation) -> None:
+    """Write `confusion_SPLIT.csv` and `per_image_SPLIT.npz`.
+
+    Args:
+        folder: Where to.
+        counts: The confusion matrix `(C, C)`.
+        evaluation: What each image adds to it.
+    """
+    file = folder / f"confusion_{evaluation.split}.csv"
+    np.savetxt(file, counts, "%d", ",", header=",".join(evaluation.classes), comments="")
+    evaluation.write(folder)
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:

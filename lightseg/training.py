@@ -33,6 +33,7 @@ from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
+from lightseg.data.dataset import Counts
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
@@ -52,7 +53,7 @@ def fit(args: list[str]) -> None:
         RunError: If the training diverges, or the best checkpoint does not give its number back.
         StoppedError: If a signal stopped it; the state is saved.
     """
-    _hush_lightning()
+    hush_lightning()
     if int(os.environ.get("LOCAL_RANK", 0)) and "TORCHELASTIC_RUN_ID" not in os.environ:
         processes.end_with_parent()
     cli = LightsegCLI(args)
@@ -186,12 +187,12 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
         failed = stopped.exit_code
         raise stopped from None
     except (RuntimeError, ValueError) as error:
-        foreseen = _foreseen(error, trainer)
-        if foreseen is None:
+        said = foreseen(error, trainer)
+        if said is None:
             raise
-        if folder is not None and isinstance(foreseen, RunError):
-            foreseen = RunError(f"{foreseen}\nGo on with: python -m lightseg.fit --resume {folder}")
-        raise foreseen from None
+        if folder is not None and isinstance(said, RunError):
+            said = RunError(f"{said}\nGo on with: python -m lightseg.fit --resume {folder}")
+        raise said from None
     finally:
         processes.ENDING.set()
         for logger in loggers:
@@ -201,7 +202,7 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
             print(f"run: {folder}", flush=True)
 
 
-def _foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
+def foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
     """What torch's words mean to a user."""
     data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
     if isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
@@ -234,7 +235,7 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
             evaluate(task, datamodule=data, verbose=False)
             limit = getattr(trainer, f"limit_{split}_batches")
             if isinstance(limit, float) and limit == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
-                _require_all(task.counts[split], task.image_counts[split], data, split)
+                require_all(task.counts[split], task.image_counts[split], data.class_table(split), split)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}
             results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
@@ -248,27 +249,30 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     return results
 
 
-def _require_all(counts: Tensor, images: Tensor, data: ImageDataModule, split: Stage) -> None:
+def require_all(counts: Tensor, images: Tensor, table: Counts, split: str) -> None:
     """See that every valid pixel (or sample) of a split was counted, and none of them twice; image by image, too.
+
+    Args:
+        counts: The confusion matrix.
+        images: `PerImageCounts.compute`.
+        table: Pixels of each class in each sample, as the data has them.
+        split: What the split is called.
 
     Raises:
         RunError: If not.
     """
-    there = data.class_counts(split)
+    there = table.sum(0)
     if counts.sum(1).tolist() != there.tolist():
         raise RunError(
             f"{split} holds {there.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
             "classes: its score cannot be trusted. Has the data changed meanwhile?"
         )
-    table = torch.from_numpy(data.class_table(split).copy())
-    if (
-        not torch.equal(images[:, 3], table[images[:, 0], images[:, 1]])
-        or images[:, 2].sum() != counts.diagonal().sum()
-    ):
+    held = torch.from_numpy(table.copy())
+    if not torch.equal(images[:, 3], held[images[:, 0], images[:, 1]]) or images[:, 2].sum() != counts.diagonal().sum():
         raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
-def _hush_lightning() -> None:
+def hush_lightning() -> None:
     """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,20 +1,19 @@
 """What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
-from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.base import Batch, ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.imbalance import Scheme, last_bias
+from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
@@ -27,7 +26,7 @@ from lightseg.tasks.normalization import check_scale, to_list, to_tensor
 Stage = Literal["val", "test"]
 
 
-class Task(L.LightningModule, ABC):
+class Task(Predictor, ABC):
     """Base of all tasks. Images come in as they are in the file; normalisation is inside, so an exported model has it.
 
     Args:
@@ -54,10 +53,8 @@ class Task(L.LightningModule, ABC):
         mean: Mean per channel on the 0..1 scale; left out, it follows the pretrained weights, else the data.
         std: Standard deviation per channel on the 0..1 scale, likewise.
         channels_last: Keep tensors in the memory order that convolutions prefer.
-        compile: Compile the net with `torch.compile`.
+        compile: Compile the net with `torch.compile`, for training; evaluations run it as it is, as `load` gives it.
     """
-
-    kind: ClassVar[Literal["segmentation", "classification"]]
 
     def __init__(
         self,
@@ -113,8 +110,6 @@ class Task(L.LightningModule, ABC):
         """Mean training loss of the last optimiser step, over its batches and all processes."""
         self.step_counts: Tensor | None = None
         """Pixels (or samples) of each class in the last step, float `(C,)`, a mean over its batches and processes."""
-        self.recipe: dict[str, Any] = {}
-        """Plain data that rebuilds this task without its run; written into every checkpoint."""
 
     # ---- what a subclass gives -------------------------------------------------------------------------------------
 
@@ -192,18 +187,11 @@ class Task(L.LightningModule, ABC):
             if self._is_scored:
                 self.per_image.update(logits.argmax(1), target, batch["index"])
             for view in self.views.values():
+                assert isinstance(view, Metric)
                 view.update(logits, target, batch["index"])
             for one, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
                 mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
-
-    def logits_at_target(self, batch: Batch) -> Tensor:
-        """Float32 logits at the size of the ground truth, which itself is never resized."""
-        logits: Tensor = self(batch["image"]).float()
-        size = batch["target"].shape[1:]
-        if logits.shape[2:] != size:
-            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        return logits
 
     def _log_scores(self, stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)

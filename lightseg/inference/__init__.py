@@ -1,0 +1,1 @@
+"""From a trained task to predictions: whole images or windows, images too large for memory, files in and out."""

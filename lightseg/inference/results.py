@@ -1,0 +1,143 @@
+"""The folder of predictions: what made them, which images are done, and the labels of a classification."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightseg.errors import UserError
+from lightseg.files import locked, replacing, write_atomically
+from lightseg.inference.inputs import Item
+
+FACTS, DONE, LABELS = "classes.json", "predictions.jsonl", "labels.csv"
+
+_IDENTITY = {
+    "sha256": "checkpoint",
+    "protocol": "protocol",
+    "protocol_large": "protocol for large images",
+    "temperature": "temperature",
+}
+"""What all predictions of a folder share, and how messages call it."""
+
+
+class Results:
+    """A folder that predictions go to, and that a later call goes on with.
+
+    Args:
+        folder: It is there; see `open_results`.
+        facts: What `classes.json` is to hold: the classes, and what the predictions are made with.
+
+    Raises:
+        UserError: If it holds predictions that were made otherwise.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self._check(facts)
+        self._done = {record["name"]: record for record in self._records()}
+        for stale in folder.rglob(".*"):
+            # of a call that was killed; nobody else writes here
+            if stale.suffix[1:].isdigit() and stale.is_file():
+                stale.unlink()
+        lines = [json.dumps(record) for record in self._done.values()]
+        write_atomically(folder / FACTS, json.dumps(facts, indent=1) + "\n")
+        # without what a call that was killed may have left half-written
+        write_atomically(folder / DONE, "".join(f"{line}\n" for line in lines))
+
+    def _check(self, facts: dict[str, Any]) -> None:
+        if not (self.folder / FACTS).is_file():
+            return
+        try:
+            before = json.loads((self.folder / FACTS).read_text())
+        except ValueError:
+            raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
+        for key, name in _IDENTITY.items():
+            if before.get(key) != facts[key]:
+                raise UserError(
+                    f"--out {self.folder} holds predictions with another {name} ({before.get(key)}; now {facts[key]}); "
+                    "give another --out, or delete the folder"
+                )
+
+    def _records(self) -> list[dict[str, Any]]:
+        file, records = self.folder / DONE, []
+        for line in file.read_text().splitlines() if file.is_file() else []:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                # the last line of a call that was killed; its image comes again
+                continue
+        return records
+
+    def has(self, item: Item, outputs: Sequence[Path]) -> bool:
+        """Whether an image is done: the same file as it is now, and all of its outputs are there."""
+        record = self._done.get(item.name)
+        return record is not None and record["input"] == _state(item) and all(path.is_file() for path in outputs)
+
+    def add(self, item: Item, **facts: object) -> None:
+        """Record that an image is done, with what there is to say about it."""
+        record = {"name": item.name, "input": _state(item), **facts}
+        self._done[item.name] = record
+        with (self.folder / DONE).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def require_same_files(self, items: Sequence[Item]) -> None:
+        """See that no image takes the place of another one, from an earlier call with other inputs.
+
+        Raises:
+            UserError: If one would; the message names both.
+        """
+        for item in items:
+            before = Path(self._done[item.name]["input"]["file"]) if item.name in self._done else item.file
+            if before.exists() and not before.samefile(item.file):
+                raise UserError(
+                    f"--out {self.folder} holds {item.name} of {before}, whose place {item.file} would take; "
+                    "give another --out"
+                )
+
+    def write_labels(self, items: Sequence[Item], classes: Sequence[str], every_class: bool) -> None:
+        """Write `labels.csv`: file, class and probability of each image that is done, by name.
+
+        Args:
+            items: The images of this call; those of earlier ones are in the table, too.
+            classes: The class names.
+            every_class: With a column for the probability of each class.
+        """
+        failed = {item.name for item in items if not self.has(item, [])}
+        records = [self._done[name] for name in sorted(self._done.keys() - failed)]
+        with replacing(self.folder / LABELS) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
+            for record in records:
+                probabilities, page = record["probabilities"], record["input"]["page"]
+                shown = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
+                writer.writerow(
+                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *shown]
+                )
+
+
+@contextmanager
+def open_results(folder: Path) -> Iterator[None]:
+    """Make a folder for predictions if need be, and keep it to this process.
+
+    Raises:
+        UserError: If it is something else, or another process works in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder}: is a file; give a folder")
+    if folder.is_dir() and not (folder / FACTS).is_file() and any(path.name[0] != "." for path in folder.iterdir()):
+        raise UserError(f"--out {folder}: holds other files; give a new or an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except UserError:
+            raise UserError(f"--out {folder}: another process predicts into it; wait for its end") from None
+        yield
+
+
+def _state(item: Item) -> dict[str, Any]:
+    """What tells that a file is still the same."""
+    stat = item.file.stat()
+    return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

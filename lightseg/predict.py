@@ -1,0 +1,237 @@
+"""Predict images with a trained model: masks of a segmentation, labels of a classification.
+
+usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap F] [--tta flip,scale]
+                                  [--overlays] [--probabilities] [--device NAME] [--batch N]
+
+  RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO
+  INPUT            image files, folders with all that is in them, or patterns: 'data/**/*.jpg'
+  --out DIR        a new folder; or that of a call that was broken off, which then goes on
+  --window N       see images in square windows of N pixels, blended; smaller images are seen whole
+  --overlap F      share of a window that the next one sees again (0.25)
+  --tta NAMES      average over flip (also mirrored), scale (also at 0.75 and 1.25 of the size), or flip,scale
+  --overlays       also DIR/overlays/NAME.jpg: image and classes in one, of 2048 pixels at most
+  --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
+  --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
+  --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
+
+Examples:
+  python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
+  python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
+
+DIR/NAME.png has the size of its image; its values are class ids, its colours the palette. A page of a TIFF is
+NAME_p0001.png; of an animated GIF the first frame counts. DIR/classes.json says which id is which class, and what was
+used; DIR/predictions.jsonl what is done. A classification gives DIR/labels.csv: file, page, class, probability. An
+image is prepared as in an evaluation. Without --window it is seen whole, but for one of more than 4096 × 4096 pixels
+that the recipe does not resize: that is seen in windows of 512 pixels, which is said. Large TIFFs and PNGs are read,
+and all masks are written, part by part, so that an image of 20,000 × 20,000 pixels needs less than 2 GB.
+Exit codes: 0 done, 1 some images could not be predicted, which are named, or there is no room for more, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightseg.errors import ConfigError, DataError, RunError, UserError
+from lightseg.main import Arguments, run_verb
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from lightseg.inference.inputs import Item
+    from lightseg.inference.protocol import Protocol
+    from lightseg.inference.results import Results
+    from lightseg.inference.sources import Source
+    from lightseg.tasks import Task
+
+    Work = Callable[[Item, Source, Callable[[float], None]], None]
+
+_TOO_LARGE = "does not fit the GPU; give a (smaller) --window"
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    return run_verb(__doc__, _predict, args)
+
+
+def _predict(args: list[str]) -> None:
+    asked = _arguments(args)
+    from lightseg.inference.inputs import find_files, items_of
+    from lightseg.inference.protocol import Protocol
+    from lightseg.inference.results import Results, open_results
+
+    protocol, out = Protocol.of(asked.window, asked.overlap, asked.tta), Path(asked.out)
+    files = find_files(asked.inputs, out)
+    task, facts = _load(asked.run, asked.device)
+    if task.kind == "classification" and (asked.window or asked.overlays):
+        raise UserError("--window and --overlays are for segmentation; this model says one class per image")
+    items = items_of(files, task.recipe["in_channels"])
+    with open_results(out):
+        results = Results(out, {**facts, **_used(task, protocol)})
+        results.require_same_files(items)
+        work = _segment if task.kind == "segmentation" else _classify
+        broken = work(task, items, protocol, results, asked)
+    if broken:
+        raise RunError(f"{broken} of {len(items)} images could not be predicted; they are named above")
+
+
+def _arguments(args: list[str]) -> Any:
+    parser = Arguments("predict")
+    parser.add_argument("run")
+    parser.add_argument("inputs", nargs="+")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--window", type=int)
+    parser.add_argument("--overlap", type=float, default=0.25)
+    parser.add_argument("--tta", default="")
+    parser.add_argument("--overlays", action="store_true")
+    parser.add_argument("--probabilities", action="store_true")
+    parser.add_argument("--device")
+    parser.add_argument("--batch", type=int)
+    asked = parser.parse_intermixed_args(args)
+    if asked.batch is not None and asked.batch < 1:
+        raise UserError(f"--batch {asked.batch}: no number of windows; give 1 or more")
+    return asked
+
+
+def _load(run: str, device: str | None) -> tuple[Task, dict[str, Any]]:
+    """The task on its device, and what `classes.json` says of it."""
+    import torch
+
+    from lightseg import checkpoint, hub
+    from lightseg.arguments import run_folder
+    from lightseg.files import sha256
+    from lightseg.run_data import follow_imports
+
+    path = hub.fetch(run) if run.startswith(hub.SCHEME) else Path(run)
+    try:
+        file = checkpoint.find(path)
+    except UserError:
+        # names the run that may have been meant
+        run_folder(run)
+        raise
+    # classes of one's own
+    follow_imports(file.resolve().parent.parent)
+    task = checkpoint.load(file)
+    try:
+        task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    return task, {"checkpoint": str(file), "sha256": sha256(file)}
+
+
+def _used(task: Task, protocol: Protocol) -> dict[str, Any]:
+    """What the predictions are made with, and the legend, for `classes.json`."""
+    from lightseg.inference.sources import LARGE
+
+    legend = [
+        {"id": number, "name": name, "color": list(color)}
+        for number, (name, color) in enumerate(zip(task.classes, task.recipe["palette"], strict=True))
+    ]
+    return {
+        "protocol": protocol.view,
+        "protocol_large": task.protocol_for((LARGE, 2), protocol).view,
+        "temperature": task.temperature_under(protocol),
+        "classes": legend,
+    }
+
+
+def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
+    """Write the masks of all images that are not done; returns how many could not be predicted."""
+    from lightseg.inference.masks import Outputs, write_masks
+
+    def outputs(item: Item) -> Outputs:
+        overlay = results.folder / "overlays" / f"{item.name}.jpg" if asked.overlays else None
+        probabilities = results.folder / "probabilities" / f"{item.name}.npy" if asked.probabilities else None
+        return Outputs(results.folder / f"{item.name}.png", overlay, probabilities)
+
+    def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
+        chosen = task.protocol_for(source.size, protocol)
+        if chosen != protocol:
+            print(f"{item.label}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
+        write_masks(task, source, chosen, outputs(item), task.recipe["palette"], asked.batch, progress)
+        results.add(item, size=source.size, window=chosen.window)
+
+    left = [item for item in items if not results.has(item, outputs(item).paths)]
+    return _work_off(left, len(items), task.recipe["in_channels"], results.folder, work)
+
+
+def _classify(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
+    """Record the class of all images that are not done; returns how many could not be predicted."""
+
+    def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:
+        (_, _, logits), *_ = task.predict_blocks(source, protocol)
+        probabilities = (logits / task.temperature_under(protocol)).softmax(0).tolist()
+        results.add(item, **{"class": int(logits.argmax()), "probabilities": probabilities})
+
+    left = [item for item in items if not results.has(item, [])]
+    try:
+        return _work_off(left, len(items), task.recipe["in_channels"], results.folder, work)
+    finally:
+        results.write_labels(items, task.classes, asked.probabilities)
+
+
+def _work_off(left: Sequence[Item], total: int, channels: int, out: Path, work: Work) -> int:
+    """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console, done, broken = Console(stderr=True), total - len(left), 0
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        shown = bar.add_task("predict", total=total, completed=done)
+        for item, loaded in _read_ahead(left, channels):
+            bar.update(shown, completed=done, description=item.file.name)
+            try:
+                work(item, loaded.result(), partial(_show, bar, shown, done))
+            except (ConfigError, DataError, torch.OutOfMemoryError) as error:
+                broken += 1
+                print(f"lightseg: {_why(item, error)}", file=sys.stderr)
+            except OSError as error:
+                reason = error.strerror or error
+                raise RunError(f"{error.filename or out}: {reason}; the same command goes on from here") from None
+            done += 1
+        bar.update(shown, completed=total, description="predict")
+    there = f", {total - len(left)} were there" if len(left) < total else ""
+    print(f"predicted {len(left) - broken} of {total} images{there}: {out}")
+    return broken
+
+
+def _why(item: Item, error: Exception) -> str:
+    """Why an image could not be predicted, with its name."""
+    if isinstance(error, DataError):
+        return str(error)
+    # not every net takes images of every size
+    return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
+
+
+def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:
+    bar.update(shown, completed=done + share)
+
+
+def _read_ahead(items: Sequence[Item], channels: int) -> Iterator[tuple[Item, Future[Source]]]:
+    """The images in order; while one is predicted, the next one is read."""
+    from lightseg.inference.sources import of_file
+
+    with ThreadPoolExecutor(1) as reader:
+        submitted = (reader.submit(of_file, item.file, channels, item.page) for item in items)
+        ahead = deque(islice(submitted, 1))
+        for item in items:
+            ahead.extend(islice(submitted, 1))
+            yield item, ahead.popleft()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

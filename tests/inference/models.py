@@ -1,0 +1,40 @@
+"""Checkpoints of nets that have not been trained, which is quicker."""
+
+from pathlib import Path
+
+import torch
+
+from lightseg import checkpoint
+from lightseg.data.palette import default_palette
+
+
+def write_checkpoint(
+    path: Path,
+    task: str = "SegmentationTask",
+    net: str = "lightseg.nets.UNet",
+    eval_transforms: list[dict] | None = None,
+    classes: int = 3,
+    channels: int = 3,
+    **net_options: object,
+) -> Path:
+    """A checkpoint of a random net; by default a U-Net of three classes."""
+    if net == "lightseg.nets.UNet":
+        net_options = {"width": 4, "depth": 2, **net_options}
+    names = [f"class {number}" for number in range(classes)]
+    config = {
+        "seed_everything": 0,
+        "model": {
+            "class_path": f"lightseg.tasks.{task}",
+            "init_args": {"net": {"class_path": net, "init_args": net_options}},
+        },
+        "data": {"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": eval_transforms}},
+    }
+    content = checkpoint.recipe(config, names, channels, default_palette(classes))
+    content["resolved"] = {"mean": [0.4] * channels, "std": [0.2] * channels}
+    torch.manual_seed(0)
+    built = checkpoint.build(content, path)
+    for parameter in built.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"lightseg": content, "state_dict": built.state_dict()}, path)
+    return path

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lightseg.errors import ConfigError
+from lightseg.inference.protocol import Protocol
+from lightseg.nets import UNet
+from lightseg.tasks import SegmentationTask
+
+
+def _net(images):
+    """Logits that tell left from right, and large from small."""
+    ramp = torch.linspace(-1, 1, images.shape[3]).expand(len(images), 1, *images.shape[2:])
+    return torch.cat([ramp, images[:, :1].float() / images.shape[3], -ramp], 1)
+
+
+def test_str__of_the_default_is_what_older_runs_recorded():
+    assert str(Protocol()) == "whole images, scored at the size of their ground truth"
+
+
+def test_str__names_every_option():
+    assert str(Protocol.of(512, 0.5, "scale,flip")) == (
+        "windows of 512 pixels that overlap by 0.5, mirrored, at the scales 0.75, 1, 1.25, averaged, "
+        "scored at the size of their ground truth"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window: 0"),
+        ({"overlap": 1.0}, "overlap: 1.0"),
+        ({"overlap": -0.1}, "overlap: -0.1"),
+        ({"tta": "flop"}, "tta: no augmentation 'flop'; did you mean flip"),
+    ],
+)
+def test_of__options_without_a_meaning(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Protocol.of(**options)
+
+
+def test_of__order_and_repetition_of_augmentations_do_not_matter():
+    assert Protocol.of(tta="scale, flip,scale") == Protocol.of(tta=["flip", "scale"])
+
+
+def test_logits__an_image_within_the_window_goes_through_whole():
+    images = torch.rand(2, 3, 40, 50)
+    assert torch.equal(Protocol(50).logits(_net, images), _net(images))
+
+
+def test_logits__of_a_mirrored_image_are_mirrored_back():
+    images = torch.rand(1, 3, 8, 10)
+    expected = (_net(images).softmax(1) + _net(images.flip(-1)).softmax(1).flip(-1)) / 2
+    logits = Protocol(tta=("flip",)).logits(_net, images)
+    assert torch.allclose(logits.exp(), expected, atol=1e-6)
+    assert torch.allclose(logits.exp().sum(1), torch.ones(1, 8, 10))
+
+
+def test_logits__of_scaled_images_are_brought_back():
+    images = torch.randint(0, 256, (1, 3, 12, 16), dtype=torch.uint8)
+    expected = _net(images.float() / 255).softmax(1)
+    for height, width in ((9, 12), (15, 20)):
+        view = F.interpolate(images.float() / 255, (height, width), mode="bilinear", antialias=True)
+        expected = expected + F.interpolate(_net(view), (12, 16), mode="bilinear").softmax(1)
+
+    def net(views):
+        return _net(views.float() / 255 if views.dtype == torch.uint8 else views)
+
+    assert torch.allclose(Protocol(tta=("scale",)).logits(net, images).exp(), expected / 3, atol=1e-6)
+
+
+def test_logits__of_a_classifier_are_averaged_and_windows_are_refused():
+    def net(images):
+        return _net(images).mean((2, 3))
+
+    images = torch.rand(3, 3, 8, 10)
+    expected = (net(images).softmax(1) + net(images.flip(-1)).softmax(1)) / 2
+    assert torch.allclose(Protocol(tta=("flip",)).logits(net, images).exp(), expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="window: a classifier"):
+        Protocol(8).logits(net, images)
+
+
+def test_logits__of_a_net_with_pooling_are_those_of_the_whole_image_where_no_border_is_near():
+    torch.manual_seed(0)
+    task = SegmentationTask(UNet(3, width=4, depth=2), ["a", "b", "c"], mean=[0.5] * 3, std=[0.25] * 3).eval()
+    image = torch.randint(0, 256, (1, 3, 64, 224), dtype=torch.uint8)
+    with torch.inference_mode():
+        whole, slid = task(image), Protocol(128, 0.25).logits(task, image)
+    # windows begin at 0 and 96; the net sees 22 pixels to each side
+    for inside in (slice(0, 128 - 40 - 1), slice(96 + 40 + 1, 224)):
+        assert (whole - slid)[..., inside].abs().max() < 1e-5
+    assert (whole - slid)[..., 96:128].abs().max() > 1e-5

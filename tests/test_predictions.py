@@ -1,0 +1,61 @@
+"""What a run's model says in training, it says wherever it is loaded."""
+
+import socket
+
+import numpy as np
+import pytest
+import torch
+
+import lightseg
+from lightseg.run_data import data_of
+
+RECORD = """
+import lightning as L
+import torch
+
+
+class Record(L.Callback):
+    '''Keeps what the net says about every validation image while it is validated in training.'''
+
+    def on_validation_batch_start(self, trainer, task, batches, batch_idx, dataloader_idx=0):
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and batch_idx == 0:
+            data = trainer.datamodule
+            with trainer.precision_plugin.val_step_context():
+                logits = [task.logits_at_target(data.eval_batch(index, "val"))[0] for index in range(5)]
+                torch.save({"one": logits, "batch": task.logits_at_target(batches[0])}, "said.pt")
+"""
+
+EMA = ("--trainer.callbacks+=EMA", "--trainer.callbacks.decay=0.5")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="plain"),
+        pytest.param(EMA, id="ema"),
+        pytest.param(("--trainer.precision", "bf16-mixed"), id="bf16", marks=pytest.mark.slow),
+        pytest.param(("--model.compile", "true"), id="compiled", marks=pytest.mark.slow),
+        pytest.param(("--model.compile", "true", *EMA), id="compiled ema", marks=pytest.mark.slow),
+    ],
+)
+def test_predict__gives_the_logits_of_the_training_process_to_the_last_bit(
+    fit, recipe, own_module, monkeypatch, options
+):
+    own_module("record", RECORD)
+    outcome = fit("--config", recipe(), "--trainer.max_epochs", "1", *options, "--trainer.callbacks+=record.Record")
+    assert outcome.code == 0, outcome.err
+
+    def refuse(*arguments):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    said, task = torch.load("said.pt", weights_only=True), lightseg.load(outcome.folder)
+    data = data_of(task.recipe["config"])
+    batch = next(iter(data.val_dataloader()))[0]
+    with torch.autocast("cpu", torch.bfloat16, enabled="bf16-mixed" in options), torch.inference_mode():
+        for index, logits in enumerate(said["one"]):
+            image, _ = data.dataset("val")[index]
+            prediction = task.predict(image, details=True)
+            assert np.array_equal(prediction.logits, logits.numpy())
+            assert np.array_equal(task.predict(image), logits.argmax(0).numpy())
+        assert torch.equal(task.logits_at_target(batch), said["batch"])
