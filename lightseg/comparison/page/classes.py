@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from lightseg.comparison.page.markup import escape, legend, name, scale, table
+from lightseg.comparison.page.markup import legend, name, scale
 from lightseg.comparison.results import Comparison, Estimate
 from lightseg.comparison.words import chance, interval, percent
+from lightseg.page.markup import escape, table
 
 _BAR = 9
 _PAIRS = 3

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from lightseg.comparison.page.markup import escape, legend, number
+from lightseg.comparison.page.markup import legend, number
 from lightseg.comparison.results import Comparison, Floats
 from lightseg.comparison.runs import Run
 from lightseg.comparison.scores import metric
+from lightseg.page.markup import escape
 
 _POINTS = 200
 """Points of a line at most; neighbours are averaged."""

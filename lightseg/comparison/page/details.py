@@ -6,11 +6,12 @@ import json
 import math
 from pathlib import Path
 
-from lightseg.comparison.page.markup import escape, name, table
+from lightseg.comparison.page.markup import name
 from lightseg.comparison.results import Comparison, Group
 from lightseg.comparison.runs import Run
 from lightseg.comparison.scores import METRICS
 from lightseg.comparison.words import percent
+from lightseg.page.markup import escape, table
 
 
 def details(comparison: Comparison) -> str:

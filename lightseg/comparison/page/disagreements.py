@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image as Picture
 
-from lightseg.comparison.page.markup import escape, name
+from lightseg.comparison.page.markup import name
 from lightseg.comparison.page.predictions import predict_again
 from lightseg.comparison.results import Comparison, Floats
 from lightseg.comparison.scores import METRICS
 from lightseg.comparison.words import percent
 from lightseg.errors import LightsegError
-from lightseg.labels import IGNORE
+from lightseg.page.images import colors, picture
+from lightseg.page.markup import escape
 
 if TYPE_CHECKING:
     from lightseg.examples import Color, Example
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
 
 IMAGES = 8
 """So many images are shown."""
-
-_LONGEST = 320
-"""Pixels of the longer side that a picture is shrunk to."""
 
 
 class Said(NamedTuple):
@@ -51,10 +45,11 @@ def disagreements(comparison: Comparison) -> str:
     # whatever went: a file, a package, a class of the user's own; the rest of the page does not need it
     except Exception as error:
         return f'<p class="missing">The images cannot be shown: {escape(_reason(error))}</p>'
-    examples = [example for each in said for example, _ in each]
+    masks = [mask for each in said for example, _ in each for mask in (example.target, example.prediction)]
     figures = "".join(_figure(comparison, groups, each, palette) for each in said)
-    colors = _colors(comparison.classes, palette, examples)
-    return f'{_hint(comparison, groups)}{colors}<div class="examples">{figures}</div>'
+    # what a whole image shows has no colour
+    legend = colors(comparison.classes, palette, masks) if masks[0].ndim else ""
+    return f'{_hint(comparison, groups)}{legend}<div class="examples">{figures}</div>'
 
 
 def opponent(comparison: Comparison) -> int:
@@ -111,31 +106,17 @@ def _hint(comparison: Comparison, groups: tuple[int, int]) -> str:
     )
 
 
-def _colors(classes: Sequence[str], palette: Sequence[Color], examples: Sequence[Example]) -> str:
-    """The classes that are in the pictures, with their colours; none where nothing is coloured."""
-    if not examples[0].target.ndim:
-        return ""
-    there = np.unique(np.concatenate([np.unique(mask) for each in examples for mask in (each.target, each.prediction)]))
-    colors = [(classes[label], palette[label]) for label in there if label != IGNORE]
-    colors += [("void", (255, 255, 255))] * bool((there == IGNORE).any())
-    items = "".join(
-        f'<li><span class="color" style="background:rgb{tuple(map(int, color))}"></span>{escape(label)}</li>'
-        for label, color in colors
-    )
-    return f'<ul class="colors" aria-label="Colours of the classes">{items}</ul>'
-
-
 def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said], palette: Sequence[Color]) -> str:
     example, difference = said[0].example, said[0].score - said[1].score
     better = groups[0 if difference > 0 else 1]
     image = escape(example.name)
-    parts = [_picture(example.image, "image", f"image {image}", photo=True)]
+    parts = [picture(example.image, "image", f"image {image}", photo=True)]
     if example.target.ndim:
         from lightseg.pictures import colorize
 
-        parts.append(_picture(colorize(example.target, palette), "truth", f"truth of {image}"))
+        parts.append(picture(colorize(example.target, palette), "truth", f"truth of {image}"))
         parts += [
-            _picture(
+            picture(
                 colorize(each.example.prediction, palette),
                 f"{name(comparison, group)} <b>{percent(each.score)}</b>",
                 f"prediction of {escape(comparison.groups[group].label)} for {image}",
@@ -160,16 +141,3 @@ def _words(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said]
         mark = "✓" if answer == truth else "✗"
         rows.append((name(comparison, group), f"{escape(comparison.classes[answer])} {mark}"))
     return f"<dl>{''.join(f'<dt>{term}</dt><dd>{value}</dd>' for term, value in rows)}</dl>"
-
-
-def _picture(image: npt.NDArray[np.uint8], caption: str, words: str, photo: bool = False) -> str:
-    picture, content = Picture.fromarray(image), io.BytesIO()
-    picture.thumbnail((_LONGEST, _LONGEST), Picture.Resampling.BOX if photo else Picture.Resampling.NEAREST)
-    options: dict[str, Any] = {"format": "JPEG", "quality": 88} if photo else {"format": "PNG", "optimize": True}
-    picture.save(content, **options)
-    source = f"data:image/{options['format'].lower()};base64,{base64.b64encode(content.getvalue()).decode()}"
-    width, height = picture.size
-    return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" alt="{words}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from lightseg.comparison.page.classes import classes
 from lightseg.comparison.page.curves import curves
 from lightseg.comparison.page.details import details
 from lightseg.comparison.page.disagreements import disagreements
-from lightseg.comparison.page.markup import COLORS, DARK_COLORS, escape, look
+from lightseg.comparison.page.markup import COLORS, DARK_COLORS, look
 from lightseg.comparison.page.matrices import matrices
 from lightseg.comparison.page.ranking import ranking
 from lightseg.comparison.results import Comparison
 from lightseg.files import write_atomically
+from lightseg.page import Section, render
+from lightseg.page.document import resource
 
 _SECTIONS: tuple[tuple[str, str, Callable[[Comparison], str]], ...] = (
     ("ranking", "Result", ranking),
@@ -40,19 +40,11 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 
 def _page(comparison: Comparison) -> str:
-    parts = [(anchor, title, section(comparison)) for anchor, title, section in _SECTIONS]
-    parts = [part for part in parts if part[2]]
-    return Template(_resource("page.html")).substitute(
-        title=escape(f"{comparison.metric} on {comparison.split}"),
-        summary=escape(_summary(comparison)),
-        style=_resource("page.css") + _colors(len(comparison.groups)),
-        script=_resource("page.js"),
-        links="".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title, _ in parts),
-        sections="".join(
-            f'<section id="{anchor}" aria-labelledby="{anchor}-title">'
-            f'<h2 id="{anchor}-title">{title}</h2>{content}</section>'
-            for anchor, title, content in parts
-        ),
+    return render(
+        title=f"{comparison.metric} on {comparison.split}",
+        summary=_summary(comparison),
+        sections=[Section(anchor, title, section(comparison)) for anchor, title, section in _SECTIONS],
+        style=resource(__package__, "comparison.css") + _colors(len(comparison.groups)),
     )
 
 
@@ -74,7 +66,3 @@ def _colors(groups: int) -> str:
         for index in range(groups)
     )
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
-
-
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,12 +1,11 @@
-"""The small parts that the sections of the page share: numbers as text, a group's name and look, legends, tables."""
+"""The small parts that the sections of a comparison share: numbers as text, a group's name and look, legends."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterable
 
 from lightseg.comparison.results import Comparison
+from lightseg.page.markup import escape
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3b3f45")
 DARK_COLORS = ("#3f9fdc", "#ee7a2b", "#22b98d", "#d98fb7", "#e9ae33", "#7cc7f2", "#d5d9de")
@@ -16,11 +15,6 @@ Source: Okabe and Ito 2008, *Color Universal Design*, less its yellow, which whi
 """
 
 _DASHES = ("none", "7 3", "2 3", "9 3 2 3", "14 4")
-
-
-def escape(value: object) -> str:
-    """Any text as HTML that shows it."""
-    return html.escape(str(value))
 
 
 def look(group: int) -> tuple[int, str]:
@@ -59,25 +53,3 @@ def legend(comparison: Comparison) -> str:
         for index in range(len(comparison.groups))
     )
     return f'<fieldset class="legend"><legend class="unseen">Groups shown</legend>{switches}</fieldset>'
-
-
-def scroller(what: str, content: str) -> str:
-    """A box that is scrolled sideways by itself where its content is wider than the screen."""
-    return f'<div class="scroller" role="region" tabindex="0" aria-label="{escape(what)}">{content}</div>'
-
-
-def table(what: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """A table in a box of its own.
-
-    Args:
-        what: What it shows, for who does not see it.
-        head: Cells of the first row, `<th>…</th>` each.
-        rows: Cells of each other row, `<th>…</th>` and `<td>…</td>`.
-        kind: CSS class.
-    """
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return scroller(
-        what,
-        f'<table class="{kind}"><caption class="unseen">{escape(what)}</caption>'
-        f"<thead><tr>{''.join(head)}</tr></thead><tbody>{body}</tbody></table>",
-    )

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 
-from lightseg.comparison.page.markup import escape, name, scroller
-from lightseg.comparison.results import Comparison, Floats, Group
+from lightseg.comparison.page.markup import name
+from lightseg.comparison.results import Comparison, Group
+from lightseg.page.markup import escape
+from lightseg.page.matrix import matrix
 from lightseg.per_image import Counts
-
-_PRINTED = 12
-"""Up to so many classes the numbers are written into the cells."""
-
-_LABELLED = 40
-"""Beyond so many classes the cells are too small for names beside them, and empty ones say nothing."""
-
-_VISIBLE = 0.005
-"""A smaller share is rounded to 0 %."""
-
-_DEEP = 0.8
-"""On a larger share the number is white."""
 
 
 def matrices(comparison: Comparison) -> str:
@@ -31,7 +19,7 @@ def matrices(comparison: Comparison) -> str:
         if isinstance(counts, str):
             content = f'<p class="missing">{escape(counts)}</p>'
         else:
-            content = scroller(f"Confusion matrix of {group.label}", _matrix(comparison.classes, counts, group.label))
+            content = matrix(comparison.classes, counts, group.label)
         drawn.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
     unit = "pixels" if comparison.kind == "segmentation" else "images"
     return (
@@ -52,28 +40,3 @@ def _counts(group: Group, split: str, classes: int) -> Counts | str:
         except ValueError:
             return f"{path} is damaged."
     return total
-
-
-def _matrix(classes: Sequence[str], counts: Counts, label: str) -> str:
-    shares: Floats = counts / counts.sum(1, keepdims=True).clip(1)
-    size = "printed" if len(classes) <= _PRINTED else "labelled" if len(classes) <= _LABELLED else "dense"
-    head = "".join(f'<th scope="col"><span>{escape(each)}</span></th>' for each in classes)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(each)}</th>{"".join(_cells(classes, row, shares[row], size))}</tr>'
-        for row, each in enumerate(classes)
-    )
-    return (
-        f'<table class="matrix {size}" data-row="{len(classes)}" aria-label="Confusion matrix of {escape(label)}; '
-        f'the arrow keys go through it"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    )
-
-
-def _cells(classes: Sequence[str], row: int, shares: Floats, size: str) -> Iterator[str]:
-    for column, share in enumerate(shares):
-        if size == "dense" and share < _VISIBLE:
-            yield "<td></td>"
-            continue
-        tip = escape(f"{classes[row]} predicted as {classes[column]}: {100 * share:.1f} %")
-        deep = ' class="deep"' if share > _DEEP else ""
-        text = f"{100 * share:.0f}" if size == "printed" else ""
-        yield f'<td{deep} style="--share:{100 * share:.0f}%" title="{tip}">{text}</td>'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from lightseg.comparison.page.markup import escape, name, number, scale, table
+from lightseg.comparison.page.markup import name, number, scale
 from lightseg.comparison.results import Comparison, Estimate, Group
 from lightseg.comparison.words import interval, percent, reading, verdicts
+from lightseg.page.markup import escape, table
 
 _SENTENCES = 4
 _KEYS = 4

@@ -1,0 +1,1 @@
+"""Where a trained net fails, how sure it is, and what it looks at."""

@@ -1,0 +1,73 @@
+"""What images and pixels can be told apart by, apart from their class."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.explanation.table import Floats, Ints
+
+_MIDDLE = 2**-0.5
+"""Side of the centre relative to the image's: it has half of the area."""
+
+
+class Facet(NamedTuple):
+    """One way to divide all pixels, or all images.
+
+    Attributes:
+        name: Column of the table.
+        levels: What each part is called in a sentence.
+        others: What all but that part is called.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+PLACES = (
+    Facet("across", ("in the left half", "in the right half"), ("in the right half", "in the left half")),
+    Facet("down", ("in the top half", "in the bottom half"), ("in the bottom half", "in the top half")),
+    Facet("middle", ("in the centre", "at the border"), ("at the border", "in the centre")),
+)
+SIZE = Facet(
+    "size",
+    ("in small objects", "in medium-sized objects", "in large objects"),
+    ("in larger objects", "in other objects", "in smaller objects"),
+)
+LIGHT = (
+    Facet(
+        "brightness", ("in dark images", "in images of medium brightness", "in bright images"), ("in other images",) * 3
+    ),
+    Facet(
+        "contrast",
+        ("in images of low contrast", "in images of medium contrast", "in images of high contrast"),
+        ("in other images",) * 3,
+    ),
+)
+FACETS = {"segmentation": (*PLACES, SIZE, *LIGHT), "classification": LIGHT}
+
+
+def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> dict[str, Ints]:
+    """The levels of `PLACES` of some points.
+
+    Args:
+        rows: Their rows, a pixel's centre being half a pixel below its edge.
+        columns: Their columns, likewise.
+        shape: Height and width of the image.
+    """
+    down, across = rows / shape[0], columns / shape[1]
+    outside = np.maximum(np.abs(down - 0.5), np.abs(across - 0.5)) > _MIDDLE / 2
+    return {
+        "across": (across >= 0.5).astype(np.int64),
+        "down": (down >= 0.5).astype(np.int64),
+        "middle": outside.astype(np.int64),
+    }
+
+
+def thirds(values: Floats) -> Ints:
+    """The third of all that each value is in, 0 to 2; equal values are in the same one."""
+    limits = np.quantile(values, [1 / 3, 2 / 3])
+    return np.searchsorted(limits, values, side="left").astype(np.int64)
