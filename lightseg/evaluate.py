@@ -1,0 +1,197 @@
+"""Score a trained model on a split or on other data, and look at its errors from more sides.
+
+usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--config FILE] [--window N [--overlap X]]
+                                       [--tta NAMES] [--calibrate] [--boundary X] [--batch_size N] [--devices N]
+                                       [--precision P] [--name NAME | --out DIR]
+
+  RUN              a run folder, whose best checkpoint is scored, or a checkpoint file
+  --split SPLIT    test (if left out), val, train, or all: every sample of all splits once
+  --data.KEY VALUE changes the run's data: --data.root OTHER scores another folder
+  --config FILE    other data: a YAML file with a data: block. Its classes must be those of the checkpoint
+  --window N       sliding windows of N pixels instead of whole images; blended where they overlap
+  --overlap X      share of a window that the next one sees again (0.25)
+  --tta NAMES      test-time augmentation: flip, scale, or both (flip,scale)
+  --calibrate      first fit a temperature on val; RUN/calibration.json keeps it for whatever gives probabilities
+  --boundary X     width of the band of boundary IoU as a share of the image's diagonal (0.02)
+  --batch_size N   images at once over all devices; if left out, as many on each as in the training
+  --devices N      processes (1)
+  --precision P    if left out, that of the training
+  --name NAME      name of the folder in RUN/evaluations/; it follows from split and protocol if left out
+  --out DIR        another folder for the result
+
+Every valid pixel counts once, or it is an error. Beside the scores of the task there are, for segmentation:
+
+  boundary IoU     IoU in a band along the outlines (Cheng et al. 2021)
+  recall by size   of connected regions of the truth below 32², below 96² pixels, and larger: the share of their
+                   pixels that are right (recall_small), and of regions of which half is right (found_small)
+  calibration      ECE over 15 bins (Guo et al. 2017), negative log-likelihood and Brier score; after --calibrate also
+                   at the temperature. Also for classification
+
+DIR has metrics.json (numbers, protocol, data, checkpoint), confusion_SPLIT.csv, per_image_SPLIT.npz, images.csv (a row
+for each image) and views.json (what the views were computed from). An evaluation replaces only the same one.
+
+Example:
+  python -m lightseg.evaluate runs/roads/20260102T030405-a1b2 --tta flip
+
+The last line printed is `evaluation: DIR`. Exit codes: 0 done, 1 failed in the run, 2 bad input.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightseg.errors import ConfigError, require
+from lightseg.main import Arguments, run_verb
+
+if TYPE_CHECKING:
+    from lightseg.data import ImageDataModule
+    from lightseg.evaluation.part import Part
+    from lightseg.evaluation.scoring import Scorer
+    from lightseg.evaluation.subject import Subject
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    return run_verb(__doc__, _evaluate, args)
+
+
+def _evaluate(args: list[str]) -> None:
+    asked, data_args = _parse(args)
+
+    from lightseg import processes
+    from lightseg.evaluation.scoring import Scorer
+    from lightseg.evaluation.subject import Subject
+    from lightseg.inference.protocol import Protocol
+    from lightseg.training import hush_lightning
+
+    hush_lightning()
+    if int(os.environ.get("LOCAL_RANK", 0)) and "TORCHELASTIC_RUN_ID" not in os.environ:
+        processes.end_with_parent()
+    protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
+    subject = Subject.of(asked.run)
+    subject.task.protocol = protocol
+    data = subject.data(asked.config, data_args)
+    data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
+    trainer = subject.config["trainer"]
+    accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
+    precision = asked.precision or str(trainer["precision"] or "32-true")
+    scorer = Scorer(subject.task, accelerator, asked.devices, precision)
+    if scorer.trainer.is_global_zero:
+        data.prepare_data()
+    if asked.calibrate:
+        _calibrate(subject, data, scorer)
+    _score(subject, data, scorer, asked)
+
+
+def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and those that change the data."""
+    own, of_data = [], []
+    words = iter(args)
+    for word in words:
+        if not word.startswith("--data"):
+            own.append(word)
+        else:
+            of_data += [word] if "=" in word else [word, *[value for value in [next(words, None)] if value is not None]]
+    parser = Arguments("evaluate")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
+    for name in ("--config", "--precision", "--name"):
+        parser.add_argument(name)
+    parser.add_argument("--tta", default="")
+    for name in ("--window", "--batch_size"):
+        parser.add_argument(name, type=int)
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--overlap", type=float)
+    parser.add_argument("--boundary", type=float, default=0.02)
+    parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args(own)
+    require(asked.overlap is None or asked.window is not None, "--overlap: of what? give --window too")
+    require(0 < asked.boundary < 1, f"--boundary {asked.boundary}: is no share of the diagonal; give 0.02 or the like")
+    require(asked.devices >= 1, f"--devices {asked.devices}: give 1 or more")
+    require(asked.batch_size is None or asked.batch_size >= 1, f"--batch_size {asked.batch_size}: give 1 or more")
+    require(asked.name is None or asked.out is None, "--name, --out: give one of the two")
+    require(asked.name is None or Path(asked.name).name == asked.name, f"--name {asked.name}: is no name of a folder")
+    return asked, of_data
+
+
+def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") -> None:
+    from lightseg.evaluation.calibrate import FILE, calibrate, summary
+    from lightseg.run import write_json
+
+    found = calibrate(subject, data, scorer)
+    subject.task.temperature = found["temperature"]
+    if scorer.trainer.is_global_zero and subject.run:
+        write_json(subject.run / FILE, found)
+        print(summary(found, subject.run), flush=True)
+
+
+def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked: argparse.Namespace) -> None:
+    from lightseg.evaluation import agreement, table, views
+    from lightseg.evaluation.part import Part
+    from lightseg.evaluation.record import Record, require_same
+
+    task, part = subject.task, Part(data, asked.split)
+    temperature = task.temperature_under(task.protocol)
+    how = {
+        "precision": scorer.precision,
+        "device": scorer.device,
+        "images_per_pass": max(1, data.batch_size // asked.devices),
+    }
+    facts = _facts(subject, part, asked) | {"temperature": temperature, "boundary": asked.boundary, **how}
+    folder = _folder(subject, part, asked)
+    require_same(folder, facts)
+    scored = scorer.score(part, asked.split, views.make(task, asked.boundary, temperature))
+    if not scorer.trainer.is_global_zero:
+        return
+    agrees = agreement.compare(subject, scored, how)
+    numbers = scored.scores | views.numbers(scored.views, task.classes)
+    record = Record(facts, numbers, scored, part.splits)
+    record.write(folder)
+    table.show(record)
+    if agrees:
+        print(agrees)
+    print(f"evaluation: {folder}", flush=True)
+
+
+def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "split": asked.split,
+        "protocol": str(subject.task.protocol),
+        "data": part.dataset("test").fingerprint(),
+        "samples": len(part.dataset("test")),
+        "dataset": part.label,
+        "checkpoint": str(subject.file.relative_to(subject.run) if subject.run else subject.file),
+        "sha256": subject.sha256,
+    }
+
+
+def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path:
+    """Where the result goes.
+
+    Raises:
+        ConfigError: If the checkpoint is in no run folder, and nothing else is given.
+    """
+    from lightseg.evaluation.record import folder_name
+
+    if asked.out:
+        return Path(asked.out).resolve()
+    if subject.run is None:
+        raise ConfigError(f"{subject.file}: is in no run folder; say by --out DIR where the result is to go")
+    stem = "" if subject.is_scored else subject.file.stem
+    other = None if subject.is_own(part.fingerprints) else part.dataset("test").fingerprint()
+    name = asked.name or folder_name(asked.split, stem, subject.task.protocol, other)
+    return subject.run / "evaluations" / name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

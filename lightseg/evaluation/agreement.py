@@ -1,0 +1,78 @@
+"""Whether a scoring gives back the numbers that the run itself has recorded."""
+
+from __future__ import annotations
+
+import math
+import platform
+from importlib import metadata
+from typing import Any
+
+from lightseg.errors import RunError
+from lightseg.evaluation.scoring import Scored
+from lightseg.evaluation.subject import Subject
+from lightseg.per_image import Evaluation
+from lightseg.training import TOLERANCE
+
+
+def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None:
+    """How the scores agree with those in `metrics.json` of the run, in a sentence; None where it has none of the kind.
+
+    Args:
+        subject: What was scored.
+        scored: The scoring.
+        how: `precision`, `device` and `images_per_pass`, on which the last bits depend.
+
+    Raises:
+        RunError: If they differ by more than `TOLERANCE`, though everything else is the same.
+    """
+    recorded, now = subject.recorded("metrics.json"), scored.evaluation
+    before = Evaluation.read(subject.run, now.split) if subject.run and subject.is_scored and recorded else None
+    if before is None or not _same(before, now):
+        return None
+    differences = {
+        f"{now.split}/{name}": _difference(recorded.get(f"{now.split}/{name}"), value)
+        for name, value in scored.scores.items()
+    }
+    worst = max(differences, key=lambda name: differences[name])
+    if differences[worst] <= TOLERANCE:
+        return "as in metrics.json"
+    then, value = recorded.get(worst), scored.scores[worst.partition("/")[2]]
+    said = f"{worst} is {value:.6f}, but {'undefined' if then is None else f'{then:.6f}'} in metrics.json"
+    here = {**_machine(), **how}
+    others = [name for name, was in _conditions(subject).items() if was not in (None, here[name])]
+    if others:
+        return f"{said}; {', '.join(others)} differ, and with them the last bits"
+    raise RunError(
+        f"{said} of the run, with the same checkpoint, data and protocol: its numbers cannot be trusted. "
+        "Has its code or its data changed since, or the checkpoint?"
+    )
+
+
+def _same(before: Evaluation, now: Evaluation) -> bool:
+    """Whether two scorings are of the same images in the same way."""
+    return (before.data, before.protocol, list(before.images)) == (now.data, now.protocol, list(now.images))
+
+
+def _difference(then: float | None, now: float) -> float:
+    if then is None or math.isnan(now):
+        # what is undefined is so in both
+        return 0.0 if then is None and math.isnan(now) else math.inf
+    return abs(then - now)
+
+
+def _machine() -> dict[str, Any]:
+    return {"machine": platform.platform(), "torch": metadata.version("torch")}
+
+
+def _conditions(subject: Subject) -> dict[str, Any]:
+    """What the last bits of the run's own numbers depended on; None where that is not known."""
+    environment, trainer = subject.recorded("env.json"), subject.config["trainer"]
+    batch_size = (subject.config["data"].get("init_args") or {}).get("batch_size")
+    gpus = environment.get("gpus") if trainer["accelerator"] != "cpu" else None
+    return {
+        "machine": environment.get("platform"),
+        "torch": environment.get("packages", {}).get("torch"),
+        "precision": trainer["precision"] or "32-true",
+        "device": gpus[0] if gpus else "cpu",
+        "images_per_pass": batch_size and subject.images_per_pass(batch_size),
+    }

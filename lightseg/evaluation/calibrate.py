@@ -1,0 +1,85 @@
+"""Fit a temperature on the validation split, and see what it does to all of it."""
+
+from pathlib import Path
+from typing import Any
+
+from lightseg.data import ImageDataModule
+from lightseg.errors import ConfigError
+from lightseg.evaluation.calibration import Calibration, Reliability
+from lightseg.evaluation.part import Part
+from lightseg.evaluation.scoring import Scorer
+from lightseg.evaluation.subject import Subject
+from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling
+from lightseg.inference.protocol import Protocol
+
+FILE = "calibration.json"
+
+
+def calibrate(subject: Subject, data: ImageDataModule, scorer: Scorer) -> dict[str, Any]:
+    """The temperature of a run's checkpoint, with the calibration before and after it, as `calibration.json` holds it.
+
+    It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
+    Where it would not become smaller, the temperature stays 1.
+
+    Raises:
+        ConfigError: If it is not the run's own checkpoint, validation split and protocol.
+    """
+    _check(subject, data)
+    part = Part(data, "val")
+    pixels, classes = int(part.class_table("test").sum()), len(subject.task.classes)
+    every = sampling(pixels, classes)
+    sample = scorer.score(part, "val", {"sample": LogitSample(every, classes)})
+    logits, target = sample.views["sample"]
+    temperature = fit_temperature(logits, target)
+    both = {"before": Calibration(), "after": Calibration(temperature)}
+    found = scorer.score(part, "val", both).views
+    before, after = Reliability.of(*found["before"]), Reliability.of(*found["after"])
+    if not after.ece < before.ece:
+        temperature, after = 1.0, before
+    return {
+        "temperature": temperature,
+        "checkpoint": subject.file.name,
+        "sha256": subject.sha256,
+        "split": "val",
+        "data": part.dataset("test").fingerprint(),
+        "protocol": str(subject.task.protocol),
+        "precision": scorer.precision,
+        "pixels": pixels,
+        "fitted_on": len(target),
+        "ece_before": before.ece,
+        "ece_after": after.ece,
+        "nll_before": before.nll,
+        "nll_after": after.nll,
+        "reliability_before": before.table,
+        "reliability_after": after.table,
+    }
+
+
+def summary(found: dict[str, Any], folder: Path) -> str:
+    """What `calibrate` has found, for a reader.
+
+    Args:
+        found: What it returned.
+        folder: The run folder.
+    """
+    thinned = found["pixels"] > found["fitted_on"]
+    sample = f"an even sample of {found['fitted_on']:,} of them" if thinned else "all of them"
+    kept = " (no temperature made the error smaller)" if found["temperature"] == 1 else ""
+    return (
+        f"temperature {found['temperature']:g}{kept}, fitted on {found['split']} ({found['pixels']:,} valid pixels or "
+        f"samples, {sample}): ECE {found['ece_before']:.4f} -> {found['ece_after']:.4f}, "
+        f"NLL {found['nll_before']:.4f} -> {found['nll_after']:.4f}; predictions stay as they are\n"
+        f"written: {folder / FILE}"
+    )
+
+
+def _check(subject: Subject, data: ImageDataModule) -> None:
+    if not subject.is_scored:
+        raise ConfigError(f"--calibrate: {subject.file} is not the best one of a run; give a run folder")
+    if subject.task.protocol != Protocol():
+        raise ConfigError("--calibrate: a temperature is for whole images; leave out --window and --tta")
+    if not subject.is_own({"val": data.dataset("val").fingerprint()}):
+        raise ConfigError(
+            "--calibrate: this is not the validation split of the run; leave out the options of the data, "
+            "or bring the data back"
+        )

@@ -1,0 +1,129 @@
+"""The folder of an evaluation: its name, what may take its place, and its files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightseg.errors import UserError
+from lightseg.evaluation import views
+from lightseg.evaluation.scoring import Scored
+from lightseg.examples import image_scores
+from lightseg.files import nearest_folder
+from lightseg.inference.protocol import Protocol
+from lightseg.loggers.run_log import plain_number
+from lightseg.per_image import Evaluation
+from lightseg.report import write_counts
+from lightseg.run import write_json
+
+_IDENTITY = ("split", "protocol", "data", "sha256")
+"""What makes an evaluation another one."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """An evaluation with all that a reader must know of it.
+
+    Attributes:
+        facts: Split, protocol, data, checkpoint and how it was computed, as plain data.
+        numbers: Every score and every number of the views, by name, without the split's.
+        scored: What they were computed from.
+        splits: The split of each sample of the data that was scored.
+    """
+
+    facts: dict[str, Any]
+    numbers: dict[str, float]
+    scored: Scored
+    splits: Sequence[str]
+
+    def write(self, folder: Path) -> None:
+        """Write the folder, whole or not at all; one that is there is replaced."""
+        split, classes = self.facts["split"], list(self.scored.evaluation.classes)
+        named = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
+        with _replacing(folder) as temporary:
+            write_counts(temporary, self.scored.counts, self.scored.evaluation)
+            _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
+            write_json(temporary / "views.json", views.details(self.scored.views, classes))
+            write_json(temporary / "metrics.json", {**self.facts, **named})
+
+
+def folder_name(split: str, checkpoint: str, protocol: Protocol, other: str | None) -> str:
+    """What an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
+
+    Args:
+        split: The split.
+        checkpoint: Stem of the checkpoint's file; empty where it is the best one of a run.
+        protocol: How it is scored.
+        other: Hash of the data; None where it is the run's own.
+    """
+    parts = [split, checkpoint]
+    if protocol.window is not None:
+        parts.append(f"window{protocol.window}")
+        if protocol.overlap != Protocol.overlap:
+            parts.append(f"overlap{protocol.overlap:g}")
+    return "-".join(part for part in [*parts, *protocol.tta, (other or "")[:8]] if part)
+
+
+def require_same(folder: Path, facts: dict[str, Any]) -> None:
+    """See that what a folder holds may be replaced: nothing, or the same evaluation.
+
+    Raises:
+        UserError: If it holds something else.
+    """
+    nearest_folder(folder, "--out")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    try:
+        there = json.loads((folder / "metrics.json").read_text())
+        differs = [name for name in _IDENTITY if there[name] != facts[name]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
+    if differs:
+        names = {"sha256": "checkpoint"}
+        what = " and ".join(names.get(name, name) for name in differs)
+        raise UserError(f"{folder}: holds an evaluation of another {what}; give this one a --name, or remove that one")
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of another when it is full."""
+    temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rename(former)
+        temporary.rename(folder)
+    finally:
+        for rest in (temporary, former):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _write_images(path: Path, evaluation: Evaluation, splits: Sequence[str]) -> None:
+    """A row for each image that has a valid pixel: score, pixels, IoU of each class; of a classification, the classes.
+
+    The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.
+    """
+    scores, counts = image_scores(evaluation), evaluation.dense
+    rows: list[list[Any]] = []
+    for image, (name, index) in enumerate(zip(evaluation.images, evaluation.indices, strict=True)):
+        row = [name, splits[index], f"{np.nanmean(scores[image]):.6f}"]
+        if evaluation.kind == "classification":
+            row += [evaluation.classes[int(counts[image, part].argmax())] for part in (1, 2)]
+        else:
+            row += [counts[image, 1].sum(), *["" if np.isnan(score) else f"{score:.6f}" for score in scores[image]]]
+        rows.append(row)
+    of_kind = ["truth", "prediction"]
+    if evaluation.kind == "segmentation":
+        of_kind = ["valid_pixels", *[f"iou/{name}" for name in evaluation.classes]]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["name", "split", "score", *of_kind], *rows])

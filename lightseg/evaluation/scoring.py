@@ -1,0 +1,139 @@
+"""One scoring of some data by Lightning's Trainer: every valid pixel once, on any number of processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lightseg.errors import ConfigError, DataError, require
+from lightseg.evaluation.part import Name, Part
+from lightseg.evaluation.views import Results
+from lightseg.per_image import Evaluation
+from lightseg.report import evaluation_of
+from lightseg.tasks import Task
+from lightseg.trainer_options import check_precision, on_cpu
+from lightseg.training import foreseen, require_all
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scoring.
+
+    Attributes:
+        scores: The scores of the task and its loss, by name, without the part's.
+        counts: The confusion matrix, int64 `(C, C)`.
+        evaluation: What each image adds to it.
+        views: What each view has computed.
+    """
+
+    scores: dict[str, float]
+    counts: Tensor
+    evaluation: Evaluation
+    views: Results
+
+
+class _Collect(L.Callback):
+    """Computes the views while the processes are still together."""
+
+    results: Results
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Compute them all; each adds up what the processes have."""
+        views = pl_module.views.items()  # type: ignore[union-attr, operator]
+        self.results = {name: _on_host(view.compute()) for name, view in views}
+
+
+class Scorer:
+    """Scores a task, as often as one likes.
+
+    Args:
+        task: The task.
+        accelerator: `cpu`, or `auto` for the best device of this machine.
+        devices: Number of processes.
+        precision: Lightning's name of it.
+
+    Raises:
+        ConfigError: If this machine cannot do that.
+    """
+
+    def __init__(self, task: Task, accelerator: str, devices: int, precision: str) -> None:
+        self.task, self.precision, self._collect = task, precision, _Collect()
+        options = Namespace(accelerator=accelerator, precision=precision)
+        try:
+            if on_cpu(options):
+                check_precision(options)
+                cores = os.cpu_count() or 1
+                require(devices <= cores, f"this machine has {cores} cores")
+            self.trainer = L.Trainer(
+                accelerator=accelerator,
+                devices=devices,
+                strategy="ddp" if devices > 1 else "auto",
+                precision=precision,  # type: ignore[arg-type]
+                callbacks=[self._collect],
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=sys.stdout.isatty(),
+                use_distributed_sampler=False,
+            )
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
+            raise ConfigError(f"--devices {devices} --precision {precision}: {_plain(error)}") from None
+
+    @property
+    def device(self) -> str:
+        """What computes: `cpu`, or the name of the GPU."""
+        device = self.trainer.strategy.root_device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    def score(self, part: Part, name: Name, views: Mapping[str, Metric]) -> Scored:
+        """Score a part of some data.
+
+        Args:
+            part: The part.
+            name: What it is called.
+            views: Metrics that are updated with the logits.
+
+        Raises:
+            RunError: If a valid pixel was left out or counted twice, or a process has died.
+            DataError: If a sample cannot be read, or all is void.
+        """
+        task = self.task
+        task.views = nn.ModuleDict(dict(views))
+        # every target is read before the net runs
+        table = part.class_table("test")
+        if not table.any():
+            raise DataError(f"{part.root}: {name} has no valid pixel: all is void, and there is nothing to score")
+        try:
+            self.trainer.test(task, datamodule=part, verbose=False)
+        except SystemExit:
+            # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+        except (RuntimeError, ValueError) as error:
+            said = foreseen(error, self.trainer)
+            if said is None:
+                raise
+            raise said from None
+        finally:
+            task.views = nn.ModuleDict()
+        counts, rows = task.counts["test"], task.image_counts["test"]
+        require_all(counts, rows, table, name)
+        scores = task.scores(counts) | {"loss": float(self.trainer.callback_metrics["test/loss"])}
+        return Scored(scores, counts, evaluation_of(task, part, "test", name), self._collect.results)
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).removeprefix("trainer.precision: ").split())
+
+
+def _on_host(computed: Any) -> Any:
+    return tuple(map(_on_host, computed)) if isinstance(computed, tuple) else computed.cpu()

@@ -1,0 +1,138 @@
+"""What is evaluated: a checkpoint, the run that it comes from, and the data that it is scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lightseg import checkpoint
+from lightseg.arguments import run_folder
+from lightseg.compose import chain, read
+from lightseg.data import ImageDataModule
+from lightseg.data.base import Split
+from lightseg.errors import ConfigError, DataError
+from lightseg.files import read_json, sha256
+from lightseg.run_data import data_of, follow_imports
+from lightseg.tasks import Task
+
+_KEPT = ("batch_size", "num_workers", "eval_transforms")
+"""Options of the run's data that go with the net rather than with the data."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained task and where it comes from.
+
+    Attributes:
+        task: The task, in eval mode.
+        file: Its checkpoint.
+        run: The run folder that the checkpoint is in; None where it is in none.
+    """
+
+    task: Task
+    file: Path
+    run: Path | None
+
+    @classmethod
+    def of(cls, path: str) -> Subject:
+        """The subject that a run folder or a checkpoint file names.
+
+        Raises:
+            UserError: If it is neither, or cannot be loaded.
+        """
+        if Path(path).is_file():
+            above = Path(path).resolve().parent.parent
+            run = above if (above / "config.yaml").is_file() else None
+        else:
+            run = run_folder(path).resolve()
+        if run:
+            # classes of one's own
+            follow_imports(run)
+        file = checkpoint.find(path).resolve()
+        return cls(checkpoint.load(file), file, run)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved config of the training."""
+        config: dict[str, Any] = self.task.recipe["config"]
+        return config
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it is the checkpoint that the numbers of its run are about."""
+        return self.run is not None and self.file == checkpoint.find(self.run).resolve()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the checkpoint."""
+        return sha256(self.file)
+
+    def recorded(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file of the run folder; an empty mapping where there is none."""
+        return read_json(self.run / name) if self.run else {}
+
+    def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
+        """Whether these, of some splits, are those of the run."""
+        recorded = self.recorded("data.json")
+        return all(recorded.get(split, {}).get("sha256") == sha256 for split, sha256 in fingerprints.items())
+
+    def images_per_pass(self, batch_size: int) -> int:
+        """Images of a batch of the training that went through the net at once, in each process."""
+        trainer, gpus = self.config["trainer"], self.recorded("env.json").get("gpus", [])
+        devices = trainer["devices"]
+        if isinstance(devices, list):
+            devices = len(devices)
+        if str(devices) in ("auto", "-1"):
+            devices = len(gpus) if gpus and trainer["accelerator"] != "cpu" else 1
+        parts = int(devices) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
+        return max(1, batch_size // parts)
+
+    def data(self, file: str | None, args: Sequence[str]) -> ImageDataModule:
+        """The data to score on: the run's own, changed by options, or that of a file.
+
+        Args:
+            file: A YAML file with a `data:` block, which takes the place of the run's. What it leaves open of
+                `batch_size`, `num_workers` and `eval_transforms` stays as it is in the run.
+            args: Options such as `--data.root OTHER`.
+
+        Raises:
+            ConfigError: If an option is wrong, or the file has no data block.
+            DataError: If the data is not of the kind, the classes or the channels that the task was trained on.
+        """
+        config = self.config if file is None else {**self.config, "data": self._block(file)}
+        data = data_of(config, args)
+        self._require_fit(data)
+        return data
+
+    def _block(self, file: str) -> dict[str, Any]:
+        block: dict[str, Any] = {}
+        for each in chain(file):
+            found = read(each).get("data") or {}
+            if "class_path" in found and found["class_path"] != block.get("class_path"):
+                block = {"class_path": found["class_path"], "init_args": {}}
+            block.setdefault("init_args", {}).update(found.get("init_args") or {})
+        if "class_path" not in block:
+            raise ConfigError(f"--config {file}: it has no data block: data: {{class_path: MaskFolder, init_args: …}}")
+        own = self.config["data"].get("init_args") or {}
+        kept = {name: own[name] for name in _KEPT if name in own}
+        return {**block, "init_args": {**kept, **block["init_args"]}}
+
+    def _require_fit(self, data: ImageDataModule) -> None:
+        task, name = self.task, type(data).__name__
+        if data.kind != task.kind:
+            raise DataError(f"{name} is {data.kind} data, but the checkpoint is of a {task.kind}")
+        ours, theirs = list(task.classes), list(data.classes)
+        if ours != theirs:
+            lacking = ", ".join(each for each in ours if each not in theirs)
+            beyond = ", ".join(each for each in theirs if each not in ours)
+            said = [f"lacks {lacking}"] * bool(lacking) + [f"has {beyond} beside them"] * bool(beyond)
+            order = f"has them in another order: {', '.join(theirs)}; the checkpoint's is {', '.join(ours)}"
+            raise DataError(
+                f"data.classes: they must be those of the checkpoint, but {name} {' and '.join(said) or order}"
+            )
+        channels = self.task.recipe["in_channels"]
+        if data.in_channels != channels:
+            raise DataError(f"{name} has {data.in_channels} channels, but the checkpoint was trained on {channels}")

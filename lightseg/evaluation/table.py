@@ -1,0 +1,74 @@
+"""An evaluation on the terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lightseg.comparison.words import percent
+from lightseg.evaluation.objects import SIZES
+from lightseg.evaluation.record import Record
+
+_OVERALL = {
+    "miou": "mIoU %",
+    "accuracy": "accuracy %",
+    "balanced_accuracy": "balanced accuracy %",
+    "mean_accuracy": "mean accuracy %",
+    "macro_f1": "macro F1 %",
+    "dice": "Dice %",
+    "frequency_weighted_iou": "frequency-weighted IoU %",
+    "boundary_iou": "boundary IoU %",
+}
+
+_CLASS = {"iou": "IoU %", "recall": "recall %", "boundary_iou": "boundary IoU %"}
+
+
+def show(record: Record, console: Console | None = None) -> None:
+    """Print an evaluation: overall, by class, by size, calibration, and what was scored in which way.
+
+    Args:
+        record: What to print.
+        console: Where to; standard output if left out.
+    """
+    console = console or Console(highlight=False)
+    numbers, facts = record.numbers, record.facts
+    overall = _table("", facts["split"])
+    for name, label in _OVERALL.items():
+        if name in numbers:
+            overall.add_row(label, percent(numbers[name], 2))
+    for suffix, label in (("", ""), ("_calibrated", f" at temperature {facts['temperature']:.3g}")):
+        if f"ece{suffix}" in numbers:
+            overall.add_row(f"calibration error (ECE) %{label}", percent(numbers[f"ece{suffix}"], 2))
+            overall.add_row(f"negative log-likelihood{label}", f"{numbers[f'nll{suffix}']:.4f}")
+    console.print(overall)
+    console.print(_classes(numbers, record.scored.evaluation.classes))
+    if "recall_small" in numbers:
+        console.print("small, medium, large: recall in % of pixels of regions below 32², below 96², and larger")
+    console.print(Text(f"protocol: {facts['protocol']}"))
+    data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {facts['data'][:12]}"
+    console.print(Text(f"data: {data}"))
+    console.print(Text(f"checkpoint: {facts['checkpoint']}, {facts['precision']} on {facts['device']}"))
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _classes(numbers: Mapping[str, float], classes: Sequence[str]) -> Table:
+    columns = {name: label for name, label in _CLASS.items() if f"{name}/{classes[0]}" in numbers}
+    columns |= {f"recall_{size}": size for size in SIZES if f"recall_{size}" in numbers}
+    table = _table("", *columns.values())
+    for name in classes:
+        table.add_row(Text(name), *[_cell(numbers[f"{column}/{name}"]) for column in columns])
+    return table
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else percent(value)

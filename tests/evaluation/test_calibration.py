@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+from lightseg.evaluation.calibration import Calibration, Reliability
+from lightseg.labels import IGNORE
+
+
+def reliability(logits, target, temperature=1.0):
+    metric = Calibration(temperature)
+    metric.update(logits, target, torch.arange(len(target)))
+    return Reliability.of(*metric.compute())
+
+
+def of_shares(*first):
+    """Logits of two classes whose probabilities are these and the rest."""
+    shares = torch.tensor(first, dtype=torch.float64)
+    return torch.stack([shares, 1 - shares], 1).log().float()
+
+
+def test_calibration__by_hand():
+    # two of confidence 0.9, one of them right; two of confidence 0.7 (for the second class), both right
+    found = reliability(of_shares(0.9, 0.9, 0.3, 0.3), torch.tensor([0, 1, 1, 1]))
+    assert found.ece == pytest.approx((2 * abs(0.5 - 0.9) + 2 * abs(1 - 0.7)) / 4, abs=1e-6)
+    assert found.nll == pytest.approx(-np.mean(np.log([0.9, 0.1, 0.7, 0.7])), abs=1e-6)
+    assert found.brier == pytest.approx(np.mean([2 * 0.1**2, 2 * 0.9**2, 2 * 0.3**2, 2 * 0.3**2]), abs=1e-6)
+    assert [(row["above"], row["pixels"], row["accuracy"]) for row in found.table] == [
+        (pytest.approx(10 / 15), 2, 1),
+        (pytest.approx(13 / 15), 2, 0.5),
+    ]
+    assert [row["confidence"] for row in found.table] == pytest.approx([0.7, 0.9])
+
+
+def test_calibration__a_bin_has_its_upper_end_and_not_its_lower():
+    metric = Calibration(bins=4)
+    # softmax of equal logits is exactly 1/2
+    metric.update(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0]))
+    assert metric.compute()[0][:, 0].tolist() == [0, 1, 0, 0]
+
+
+def test_calibration__equals_a_plain_reckoning():
+    rng = np.random.default_rng(0)
+    logits = torch.as_tensor(rng.normal(0, 2, (4, 5, 9, 7)), dtype=torch.float32)
+    target = torch.as_tensor(rng.integers(0, 5, (4, 9, 7)))
+    target[1, :3] = IGNORE
+    valid = (target != IGNORE).flatten().numpy()
+    shares = logits.double().softmax(1).movedim(1, -1).reshape(-1, 5).numpy()[valid]
+    truth = target.flatten().numpy()[valid]
+    confidence, right = shares.max(1), shares.argmax(1) == truth
+    ece = 0.0
+    for number in range(15):
+        own = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if own.any():
+            ece += own.mean() * abs(right[own].mean() - confidence[own].mean())
+    found = reliability(logits, target)
+    assert found.ece == pytest.approx(ece, abs=1e-6)
+    assert found.nll == pytest.approx(log_loss(truth, shares, labels=range(5)), abs=1e-5)
+    assert found.brier == pytest.approx(((shares - np.eye(5)[truth]) ** 2).sum(1).mean(), abs=1e-5)
+    assert found.pixels.sum() == valid.sum()
+
+
+def test_calibration__sums_are_exact_in_any_order():
+    logits, target = torch.randn(6, 3, 8, 8), torch.randint(0, 3, (6, 8, 8))
+    whole, parts = Calibration(), Calibration()
+    whole.update(logits, target, torch.arange(6))
+    for index in (5, 0, 3, 2, 4, 1):
+        parts.update(logits[index : index + 1], target[index : index + 1], torch.tensor([index]))
+    for first, second in zip(whole.compute(), parts.compute(), strict=True):
+        assert first.dtype == torch.int64
+        assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.37, 3.0, 100.0])
+def test_calibration__temperature_changes_confidence_but_no_prediction(temperature):
+    # neighbours in float32, which become equal when they are divided by 3
+    close = torch.tensor([[1.0000001, 1.0000002], [1.0, 1.0000001]])
+    logits = torch.cat([torch.randn(500, 2), close])
+    target = torch.randint(0, 2, (502,))
+    before, after = reliability(logits, target), reliability(logits, target, temperature)
+    assert before.right.sum() == after.right.sum()
+    sharper = after.confidence.sum() > before.confidence.sum()
+    assert sharper == (temperature < 1)
