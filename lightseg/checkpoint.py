@@ -1,6 +1,8 @@
 """Checkpoints that carry their recipe: a file is all it takes to get the model back."""
 
+import copy
 import io
+import math
 import os
 import pickle
 import re
@@ -12,8 +14,10 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from lightseg import hub
 from lightseg.errors import RunError, UserError
-from lightseg.files import replacing
+from lightseg.exporting import weights
+from lightseg.files import read_json, replacing, sha256
 from lightseg.tasks import Task
 
 FORMAT_VERSION = 1
@@ -75,24 +79,48 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def load(path: str | Path) -> Task:
-    """The trained task in eval mode; needs no network and no other file.
+    """The trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
 
     Args:
-        path: A checkpoint, or a run folder, whose best checkpoint is meant.
+        path: A checkpoint or exported `.safetensors`; a run folder, whose best checkpoint is meant; a folder with a
+            `model.safetensors`; or `hf://USER/REPO`, or `hf://USER/REPO@REVISION`, on the Hugging Face Hub.
 
     Raises:
         UserError: If it is no checkpoint of lightseg, is damaged, or holds anything but plain data and tensors.
     """
+    if str(path).startswith(hub.SCHEME):
+        path = hub.fetch(str(path))
     file = find(path)
     checkpoint = read(file)
     task = build(checkpoint["lightseg"], file)
-    missing, unexpected = task.load_state_dict(checkpoint["state_dict"], strict=False)
-    if missing or unexpected:
-        raise UserError(
-            f"{file}: does not fit the net of its recipe: {len(missing)} weights are missing {missing[:3]} and "
-            f"{len(unexpected)} are unknown {unexpected[:3]}; has the net's code changed since?"
-        )
+    _fill(task, checkpoint["state_dict"], file)
+    task.temperature = checkpoint["temperature"] if "temperature" in checkpoint else _calibrated(file)
     return task.eval()
+
+
+def _fill(task: Task, state: dict[str, Any], file: Path) -> None:
+    own = task.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    reshaped = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
+    if missing or unknown or reshaped:
+        raise UserError(
+            f"{file}: does not fit the net of its recipe: {len(missing)} weights are missing {missing[:3]}, "
+            f"{len(unknown)} are unknown {unknown[:3]} and {len(reshaped)} have another shape {reshaped[:3]}; "
+            "has the net's code changed since?"
+        )
+    task.load_state_dict(state)
+
+
+def _calibrated(file: Path) -> float:
+    """The temperature that was measured of just this checkpoint of a run; 1 if none was."""
+    record = file.parent.parent / "calibration.json"
+    found = read_json(record) if file.parent.name == "checkpoints" else {}
+    if not found or found.get("sha256") != sha256(file):
+        return 1.0
+    temperature = found.get("temperature")
+    if not isinstance(temperature, float | int) or not 0 < temperature < math.inf:
+        raise UserError(f"{record}: is damaged (its temperature is {temperature}); bring it back, or remove it")
+    return temperature
 
 
 def find(path: str | Path) -> Path:
@@ -102,7 +130,8 @@ def find(path: str | Path) -> Path:
         UserError: If there is none.
     """
     path = Path(path)
-    candidates = [path / "checkpoints" / name for name in (BEST, LAST)] if path.is_dir() else [path]
+    inside = [path / "checkpoints" / BEST, path / "checkpoints" / LAST, path / weights.WEIGHTS]
+    candidates = inside if path.is_dir() else [path]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
@@ -118,23 +147,36 @@ def read(file: Path) -> dict[str, Any]:
     """
     try:
         _require_whole(file)
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        if file.suffix == ".safetensors":
+            checkpoint = weights.read(file)
+        elif not zipfile.is_zipfile(file):
+            # torch would take it for its old format, and fail in any way
+            raise ValueError("it is empty" if not file.stat().st_size else "it is no archive")
+        else:
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(file):
-            raise UserError(f"{file}: damaged or not a checkpoint") from None
         raise UserError(f"{file}: refused: it holds more than tensors and plain data{_foreign(error)}") from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         # torch's own explanations go on for a page
         reason = str(error).partition("\n")[0].partition(". ")[0][:80]
-        raise UserError(f"{file}: damaged or not a checkpoint ({reason or 'it is empty'})") from None
-    if not isinstance(checkpoint, dict) or "lightseg" not in checkpoint:
+        raise UserError(f"{file}: damaged or not a checkpoint ({reason})") from None
+    return _require_recipe(checkpoint, file)
+
+
+def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
+    """The content of a file, if it is what lightseg writes."""
+    content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
+    recipe = content.get("lightseg")
+    if not isinstance(recipe, dict):
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
-    version = checkpoint["lightseg"]["format_version"]
+    version = recipe.get("format_version")
     if version != FORMAT_VERSION:
         raise UserError(
             f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
         )
-    return checkpoint
+    if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
+        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
+    return content
 
 
 def _foreign(error: pickle.UnpicklingError) -> str:
@@ -183,7 +225,8 @@ def build(content: dict[str, Any], file: Path | str) -> Task:
     Raises:
         UserError: If its classes cannot be imported any more.
     """
-    model = content["config"]["model"]
+    # a copy, since the parser turns dicts into its own kind
+    model = copy.deepcopy(content["config"]["model"])
     options = {**model["init_args"], **content["resolved"], "classes": content["classes"], "compile": False}
     net = options["net"]
     net_options = {**net.get("init_args", {}), "num_classes": len(content["classes"])}

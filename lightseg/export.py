@@ -1,0 +1,120 @@
+"""Export a trained model, checked against torch, with everything that its user must know.
+
+usage: python -m lightseg.export RUN [--format onnx|torch_export|safetensors] [--out DIR] [--int8] [--benchmark]
+                                     [--sizes HxW,…] [--images N] [--tolerance T] [--licence NAME] [--push USER/REPO]
+                                     [--data.OPTION VALUE …]
+
+  RUN              a run folder, whose best checkpoint is meant
+  --format         onnx (the default), torch_export (a .pt2 file), or safetensors, which lightseg.load reads
+  --out DIR        where the files go (RUN/export)
+  --int8           with onnx: also model.int8.onnx, quantised by 32 training images
+  --benchmark      time torch and what was exported at each of the --sizes, on the CPU
+  --sizes HxW,…    heights and widths to time (256x256,512x512, or what the net takes)
+  --images N       how many validation images to check on (20); 0: random images, where the data is gone
+  --tolerance T    largest difference of a probability that is let pass (0.001)
+  --licence NAME   licence of the weights, by the Hub's names, such as mit; none is stated if left out
+  --push USER/REPO send the files to the Hugging Face Hub
+  --data.OPTION    changes the data of the run, such as --data.root FOLDER
+
+Example:
+  python -m lightseg.export runs/roads/20260102T030405-a1b2 --int8 --benchmark
+
+The graph takes `image`, uint8 (N, C, H, W) as in the files, and gives `probabilities`, float32 (N, K, H, W), and
+`classes`, uint8 (N, H, W); of a classifier (N, K) and (N,). Normalisation, padding, cropping and upsampling are inside;
+batch, height and width are free, where the net takes any size. Not inside are data.eval_transforms of the recipe, if
+there are any; they are named. Class names, colours, licence, score, protocol and recipe are in the metadata, without
+this machine's folders. `parity.json` has what the check found, and `README.md` is the model card.
+Exit codes: 0 done, 1 what was exported is not what torch says (nothing is written), 2 bad input.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightseg.arguments import run_folder
+from lightseg.errors import ConfigError, require
+from lightseg.main import Arguments, run_verb
+
+if TYPE_CHECKING:
+    from lightseg.exporting.request import Made
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the verb.
+
+    Args:
+        args: The command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    return run_verb(__doc__, _export, args)
+
+
+def _export(args: list[str]) -> None:
+    parser = Arguments("export")
+    parser.add_argument("run")
+    parser.add_argument("--format", choices=["onnx", "torch_export", "safetensors"], default="onnx")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--benchmark", action="store_true")
+    parser.add_argument("--sizes", type=_sizes, default=())
+    parser.add_argument("--images", type=_count, default=20)
+    parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--licence")
+    parser.add_argument("--push")
+    asked, data = parser.parse_known_args(args)
+    require(asked.benchmark or not asked.sizes, "--sizes says what to time: give --benchmark, too")
+    require(asked.tolerance >= 0, f"--tolerance {asked.tolerance}: give 0 or more")
+    unknown = [word for word in data if word.startswith("--") and not word.startswith("--data.")]
+    if unknown or (data and not data[0].startswith("--data.")):
+        parser.error(f"unrecognized arguments: {' '.join(unknown or data)}")
+    folder = run_folder(asked.run)
+
+    from lightseg import hub
+    from lightseg.exporting.make import make
+    from lightseg.exporting.request import Request
+
+    if asked.push:
+        hub.require_address(asked.push)
+    out = asked.out or folder / "export"
+    options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
+    _print(make(Request(folder, out, **options, data=data)))
+    if asked.push:
+        print(f"pushed: {hub.upload(out, asked.push)}", flush=True)
+
+
+def _sizes(text: str) -> list[tuple[int, int]]:
+    found = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part.strip()) for part in text.split(",")]
+    sizes = [(int(size[1]), int(size[2])) for size in found if size]
+    if len(sizes) != len(found):
+        raise ConfigError(f"--sizes {text}: give heights and widths, such as 256x256,512x512")
+    return sizes
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise ConfigError(f"--images {text}: give a number of images, 0 or more")
+    return int(text)
+
+
+def _print(made: "Made") -> None:
+    from lightseg.exporting.benchmark import table
+    from lightseg.exporting.request import taken
+
+    print(f"{made.files[0].name}: any batch size; {taken(made.size or 'any', made.smallest)}")
+    if made.before:
+        print(f"not in the graph, do this to images first: {', '.join(made.before)}")
+    print(f"checked on {made.source}: {made.parity}")
+    if made.odd:
+        print(f"checked on batches of an odd size: {made.odd}")
+    if made.int8:
+        print(f"int8, on {made.source}: {made.int8}")
+    if made.timings:
+        print(table(made.timings))
+    print(*[f"wrote: {file}" for file in made.files], sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
