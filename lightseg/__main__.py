@@ -7,7 +7,12 @@ from lightseg.errors import did_you_mean
 from lightseg.main import show_help
 
 VERBS = {
+    "doctor": "look at a data set before anything is trained on it",
     "fit": "train a recipe, then load the best checkpoint again, score it and test it",
+    "evaluate": "score a run on any split or other data, by windows, calibrated, and where it errs",
+    "predict": "masks or labels of images, of any number and size",
+    "explain": "a page that tells what a run gets wrong, and why",
+    "export": "ONNX, torch.export or safetensors, compared with torch, measured, and to the Hugging Face Hub",
     "compare": "finished runs side by side, and whether their difference is more than chance",
     "diff": "what differs between two runs, and whether that affects the metric",
     "dashboard": "a W&B workspace that sets the runs of a project side by side",

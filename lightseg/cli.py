@@ -67,7 +67,6 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
 
-
     def build(self, config: Namespace) -> Namespace:
         """Build the objects of a config; what a constructor raises keeps its type and its message."""
         try:

@@ -71,7 +71,8 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
     if section and section.partition(".")[0] not in _OPTIONS:
         # the first word is wrong; the rest of the key says nothing
         section, _, option = "", "", section.partition(".")[0]
-    choices = _options_of(section, composed, message)
+    # a class may pass all its options on but set one of them itself
+    choices = [each for each in _options_of(section, composed, message) if each != option]
     owner = f"{section}: " if section else ""
     return f"{owner}no option '{option}'{did_you_mean(option, choices, 12 if section else 0)}"
 
