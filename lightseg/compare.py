@@ -29,22 +29,12 @@ from pathlib import Path
 
 from lightseg.errors import UserError
 from lightseg.files import require_writable
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _compare, args)
-
-
-def _compare(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Set runs side by side."""
     parser = Arguments("compare")
     parser.add_argument("runs", metavar="RUN", nargs="+")
     for name in ("--baseline", "--by"):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import run_folder
 from lightseg.errors import UserError
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -45,19 +45,9 @@ CHOICES = (
 """What recipes mostly differ in, by its place in a run's config: the axes of the parallel coordinates."""
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _dashboard, args)
-
-
-def _dashboard(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Make the workspace, or show it."""
     parser = Arguments("dashboard")
     parser.add_argument("project", metavar="PROJECT")
     parser.add_argument("--entity", default="")

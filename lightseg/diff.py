@@ -28,22 +28,12 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
-from lightseg.main import run_verb
+from lightseg.main import verb
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _diff, args)
-
-
-def _diff(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Show what differs between two runs."""
     from lightseg.arguments import run_folder
     from lightseg.comparison.differences import between
     from lightseg.errors import UserError

@@ -26,7 +26,7 @@ from lightseg.arguments import values
 from lightseg.compose import chain, read
 from lightseg.errors import RunError, UserError
 from lightseg.files import nearest_folder, require_writable
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -37,19 +37,9 @@ _NET = "configs/net/unet.yaml"
 """What completes a recipe that has data alone, for the parser."""
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _doctor, args)
-
-
-def _doctor(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Look at the data of a recipe."""
     parser = Arguments("doctor")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", type=Path)

@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.errors import ConfigError, require
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -52,19 +52,9 @@ if TYPE_CHECKING:
     from lightseg.evaluation.subject import Subject
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _evaluate, args)
-
-
-def _evaluate(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Score a run."""
     asked, data_args = _parse(args)
 
     from lightseg import processes

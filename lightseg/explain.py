@@ -28,26 +28,16 @@ import yaml
 from lightseg.arguments import run_folder
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import read_json, require_writable
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.tasks import Stage
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _explain, args)
-
-
-def _explain(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Write the page of a run."""
     parser = Arguments("explain")
     parser.add_argument("run")
     parser.add_argument("--split", choices=("val", "test"))

@@ -34,25 +34,15 @@ from typing import TYPE_CHECKING
 
 from lightseg.arguments import run_folder
 from lightseg.errors import ConfigError, require
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.exporting.request import Made
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _export, args)
-
-
-def _export(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Export a run."""
     parser = Arguments("export")
     parser.add_argument("run")
     parser.add_argument("--format", choices=["onnx", "torch_export", "safetensors"], default="onnx")

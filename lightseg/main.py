@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import functools
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up"
 _DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
 
 
-def guarded(verb: Callable[[], None]) -> int:
+def guarded(run: Callable[[], None]) -> int:
     """Run a verb; a foreseen failure is printed without a traceback.
 
     Returns:
@@ -27,7 +28,7 @@ def guarded(verb: Callable[[], None]) -> int:
     try:
         with warnings.catch_warnings():
             _quiet()
-            verb()
+            run()
     except StoppedError as error:
         print(f"lightseg: stopped by {signal.Signals(error.received).name}; {error}", file=sys.stderr)
         return error.exit_code
@@ -55,21 +56,27 @@ def show_help(text: str) -> int:
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
 
 
-def run_verb(text: str, verb: Callable[[list[str]], None], args: list[str] | None) -> int:
-    """Run a verb, or print its usage where that is asked for, or nothing is given.
+def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
+    """Make a verb's `main` of what it does with its arguments: it returns the exit code, see `guarded`.
+
+    It takes the command line without the program's name, or the process's own if none is given. Where help is asked
+    for, or nothing is given, it prints its usage.
 
     Args:
         text: The docstring of its module.
-        verb: What it does with its arguments.
-        args: The command line without the program's name; the process's own if None.
-
-    Returns:
-        The exit code; see `guarded`.
     """
-    given = sys.argv[1:] if args is None else args
-    if not given or {"-h", "--help"} & set(given):
-        return show_help(text)
-    return guarded(lambda: verb(given))
+
+    def decorate(run: Callable[[list[str]], None]) -> Callable[..., int]:
+        @functools.wraps(run)
+        def main(args: list[str] | None = None) -> int:
+            given = sys.argv[1:] if args is None else args
+            if not given or {"-h", "--help"} & set(given):
+                return show_help(text)
+            return guarded(lambda: run(given))
+
+        return main
+
+    return decorate
 
 
 class Arguments(argparse.ArgumentParser):

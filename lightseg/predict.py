@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.errors import ConfigError, DataError, RunError, UserError
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,19 +55,9 @@ if TYPE_CHECKING:
 _TOO_LARGE = "does not fit the GPU; give a (smaller) --window"
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _predict, args)
-
-
-def _predict(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Predict images."""
     asked = _arguments(args)
     from lightseg.inference.inputs import find_files, items_of
     from lightseg.inference.protocol import Protocol

@@ -28,22 +28,12 @@ from typing import Any
 
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import locked
-from lightseg.main import Arguments, run_verb
+from lightseg.main import Arguments, verb
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; the process's own if left out.
-
-    Returns:
-        The exit code.
-    """
-    return run_verb(__doc__, _sync, args)
-
-
-def _sync(args: list[str]) -> None:
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Bring runs to W&B."""
     parser = Arguments("sync")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--project")
