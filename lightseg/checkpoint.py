@@ -145,6 +145,10 @@ def read(file: Path) -> dict[str, Any]:
     Raises:
         UserError: If it cannot be read or was not written by lightseg.
     """
+    if file.suffix in (".onnx", ".pt2"):
+        raise UserError(
+            f"{file}: is for onnxruntime or torch.export; lightseg loads runs, .ckpt and .safetensors files"
+        )
     try:
         _require_whole(file)
         if file.suffix == ".safetensors":

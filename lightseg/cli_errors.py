@@ -123,7 +123,7 @@ def _wrong_type(message: str, _composed: Namespace) -> str | None:
         hint = " (--config configs/logging/wandb.yaml)" if "trainer.logger" in message else ""
         return (
             f"{_path(message)}: belongs to a class that is not known yet; name it first, by --config{hint} or by its "
-            "option"
+            "option; in a file its options are under init_args"
         )
     wanted = " or ".join(dict.fromkeys(kinds))
     literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))

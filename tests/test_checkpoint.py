@@ -62,6 +62,13 @@ def test_load__not_a_checkpoint(tmp_path, content, message):
         lightseg.load(path)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
+def test_load__what_is_for_another_runtime(tmp_path, name):
+    (tmp_path / name).write_bytes(b"a graph")
+    with pytest.raises(UserError, match="is for onnxruntime or torch.export; lightseg loads"):
+        lightseg.load(tmp_path / name)
+
+
 def test_load__truncated(folder):
     path = folder / "checkpoints/best.ckpt"
     path.write_bytes(path.read_bytes()[:-2000])

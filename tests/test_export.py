@@ -418,3 +418,12 @@ def test_int8__its_loss_and_latency_are_told(fit, recipe, export, monkeypatch):
     assert json.loads(facts["classes"]) == SHAPES
     export(folder, "--images", "2")
     assert not (folder / "export/model.int8.onnx").exists()
+
+
+def test_export__does_not_replace_the_readme_of_something_else(folder, export, tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/README.md").write_text("mine")
+    code, _, err = export(folder, "--format", "safetensors", "--images", "1", "--out", tmp_path / "project")
+    assert code == 2
+    assert "has a README.md that is not of an export" in err
+    assert (tmp_path / "project/README.md").read_text() == "mine"

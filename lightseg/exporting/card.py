@@ -91,10 +91,14 @@ def _usage(records: dict[str, Any]) -> str:
         lines += ['classes = task.predict("image.png")', "```", ""]
     if "model.onnx" in records:
         lines += ["```python", "import onnxruntime", "", 'session = onnxruntime.InferenceSession("model.onnx")']
-        lines += ['probabilities, classes = session.run(None, {"image": images})  # (N, C, H, W) uint8', "```", ""]
+        lines += [
+            'probabilities, classes = session.run(None, {"image": images})  # array (N, C, H, W) uint8',
+            "```",
+            "",
+        ]
     if "model.pt2" in records:
         lines += ["```python", "import torch", "", 'module = torch.export.load("model.pt2").module()']
-        lines += ["probabilities, classes = module(images)  # (N, C, H, W) uint8", "```", ""]
+        lines += ["probabilities, classes = module(images)  # tensor (N, C, H, W) uint8", "```", ""]
     return "\n".join(lines)
 
 

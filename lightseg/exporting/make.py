@@ -51,6 +51,8 @@ def _check(request: Request) -> None:
     for name in (*FILES[request.format], PARITY, CARD):
         if (request.out / name).is_dir():
             raise UserError(f"--out {request.out}: {name} is a folder there; give another place")
+    if (request.out / CARD).exists() and not (request.out / PARITY).exists():
+        raise UserError(f"--out {request.out}: has a {CARD} that is not of an export; give a new or an empty folder")
     if request.format == "onnx":
         formats.require_onnx()
     if request.int8 and request.format != "onnx":

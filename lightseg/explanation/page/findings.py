@@ -39,7 +39,8 @@ def _hint(seen: Observations) -> str:
         looked = "place, size of the object, light, what it is taken for, and objects that are not found"
     return (
         f'<p class="hint">Each class is looked at by {looked}. Findings are ranked by the {seen.unit} that are wrong '
-        "beyond the rate elsewhere (the grey bar), times the difference of the two rates; each is about what those "
-        "above it leave. p is how often chance alone gives anything as clear: what each image adds to a difference is "
+        "beyond the rate elsewhere (the grey bar), times the difference of the two rates, those that may be chance "
+        "last; each is about what those above it leave. p is how often chance alone gives anything as clear: what each "
+        "image adds to a difference is "
         "given a random sign.</p>"
     )
