@@ -1,12 +1,14 @@
 """The command line before it is parsed; imports nothing heavy, so that a slip is reported at once."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from lightseg.compose import chain, read
 from lightseg.errors import UserError
+from lightseg.files import read_json
 
 
 def values(args: Sequence[str], *options: str) -> list[str]:
@@ -34,6 +36,23 @@ def stated(args: Sequence[str], option: str) -> Any:
     return value
 
 
+def options_of(args: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
+    """A command line in two: what does not begin with a prefix, and the options that do, with their values.
+
+    Args:
+        args: The command line.
+        prefix: Such as `--data.`.
+    """
+    others, options = list[str](), list[str]()
+    words = iter(args)
+    for word in words:
+        if not word.startswith(prefix):
+            others.append(word)
+        else:
+            options += [word] if "=" in word else [word, *islice(words, 1)]
+    return others, options
+
+
 def run_folder(path: str, option: str = "") -> Path:
     """The run folder that an argument names.
 
@@ -48,6 +67,15 @@ def run_folder(path: str, option: str = "") -> Path:
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{option} {path}: no run folder, which has a config.yaml{_nearby(folder)}".lstrip())
     return folder
+
+
+def follow_imports(folder: Path) -> None:
+    """Find classes of one's own where they were when a run was made, as `env.json` of its folder says.
+
+    Raises:
+        UserError: If that is damaged.
+    """
+    sys.path += [path for path in read_json(folder / "env.json").get("import_path", []) if path not in sys.path]
 
 
 def _nearby(path: Path) -> str:

@@ -37,11 +37,11 @@ The last line printed is `evaluation: DIR`. Exit codes: 0 done, 1 failed in the 
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightseg.arguments import options_of
 from lightseg.errors import ConfigError, require
 from lightseg.main import Arguments, verb
 
@@ -64,8 +64,7 @@ def main(args: list[str]) -> None:
     from lightseg.training import hush_lightning
 
     hush_lightning()
-    if int(os.environ.get("LOCAL_RANK", 0)) and "TORCHELASTIC_RUN_ID" not in os.environ:
-        processes.end_with_parent()
+    processes.end_with_parent()
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
     subject = Subject.of(asked.run)
     subject.task.protocol = protocol
@@ -84,13 +83,7 @@ def main(args: list[str]) -> None:
 
 def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and those that change the data."""
-    own, of_data = [], []
-    words = iter(args)
-    for word in words:
-        if not word.startswith("--data"):
-            own.append(word)
-        else:
-            of_data += [word] if "=" in word else [word, *[value for value in [next(words, None)] if value is not None]]
+    own, of_data = options_of(args, "--data")
     parser = Arguments("evaluate")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test")

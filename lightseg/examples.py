@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,8 @@ import torch
 from PIL import Image as Picture
 
 from lightseg.comparison.scores import iou, recall
+from lightseg.files import replacing_folder
+from lightseg.labels import color_table
 from lightseg.per_image import Evaluation
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def spread(count: int, size: int) -> list[int]:
 @torch.inference_mode()
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
     """What a task says about some images, at the size of their ground truth, on the device that it is on."""
+    from lightseg.data.batches import to_device
+
     dataset, examples = data.dataset(split), []
     for index in indices:
         image, target = dataset[index]
-        batch: Any = {name: value.to(task.device) for name, value in data.eval_batch(index, split).items()}
+        batch = to_device(data.eval_batch(index, split), task.device)
         prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
         examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
     return examples
@@ -80,27 +82,23 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
     Images are shrunk to `LONGEST`, masks with them to the nearest pixel; masks are palette PNGs whose values are the
     class ids, 255 is void. Names, and the classes of whole images, are in `examples.json`.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    entries = []
-    for number, example in enumerate(examples):
-        picture = Picture.fromarray(example.image)
-        size = _shrunk(picture.size)
-        picture.resize(size, Picture.Resampling.BOX).save(temporary / f"{number:02d}_image.png")
-        entry: dict[str, Any] = {"name": example.name}
-        for kind, ids in (("truth", example.target), ("prediction", example.prediction)):
-            if ids.ndim:
-                mask = Picture.fromarray(ids.astype(np.uint8), "P")
-                mask.putpalette(_table(palette))
-                mask.resize(size, Picture.Resampling.NEAREST).save(temporary / f"{number:02d}_{kind}.png")
-            else:
-                entry[kind] = int(ids)
-        entries.append(entry)
-    content = {"classes": list(classes), "examples": entries}
-    (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    with replacing_folder(folder) as temporary:
+        entries = []
+        for number, example in enumerate(examples):
+            picture = Picture.fromarray(example.image)
+            size = _shrunk(picture.size)
+            picture.resize(size, Picture.Resampling.BOX).save(temporary / f"{number:02d}_image.png")
+            entry: dict[str, Any] = {"name": example.name}
+            for kind, ids in (("truth", example.target), ("prediction", example.prediction)):
+                if ids.ndim:
+                    mask = Picture.fromarray(ids.astype(np.uint8), "P")
+                    mask.putpalette(color_table(palette).tobytes())
+                    mask.resize(size, Picture.Resampling.NEAREST).save(temporary / f"{number:02d}_{kind}.png")
+                else:
+                    entry[kind] = int(ids)
+            entries.append(entry)
+        content = {"classes": list(classes), "examples": entries}
+        (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
@@ -140,10 +138,3 @@ def worst(evaluation: Evaluation) -> list[int]:
 def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _table(palette: Sequence[Color]) -> list[int]:
-    colors = np.full((256, 3), 255, np.uint8)
-    colors[: len(palette)] = palette
-    table: list[int] = colors.ravel().tolist()
-    return table

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lightseg.arguments import run_folder
+from lightseg.arguments import follow_imports, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import read_json, require_writable
 from lightseg.main import Arguments, verb
@@ -43,13 +43,14 @@ def main(args: list[str]) -> None:
     parser.add_argument("--split", choices=("val", "test"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int, default=4)
-    asked, options = parser.parse_known_args(args)
+    own, options = options_of(args, "--data")
+    asked, unknown = parser.parse_known_args(own)
     folder = run_folder(asked.run, "RUN")
     out: Path = asked.out or folder / "explain.html"
     require_writable(out, "--out")
     require(asked.images >= 1, f"--images: {asked.images} is not a number of images; give 1 or more")
-    if options and not options[0].startswith("--data"):
-        raise UserError(f"unknown argument {options[0]}; `{parser.prog} --help` tells more")
+    if unknown:
+        raise UserError(f"unknown argument {unknown[0]}; `{parser.prog} --help` tells more")
 
     import torch
 
@@ -57,7 +58,7 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.page import write_page
     from lightseg.explanation.sentences import sentence
-    from lightseg.run_data import data_of, follow_imports
+    from lightseg.run_data import data_of
 
     follow_imports(folder)
     data = data_of(yaml.safe_load((folder / "config.yaml").read_text()), options)

@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.arguments import run_folder
+from lightseg.arguments import options_of, run_folder
 from lightseg.errors import ConfigError, require
 from lightseg.main import Arguments, verb
 
@@ -54,12 +54,10 @@ def main(args: list[str]) -> None:
     parser.add_argument("--tolerance", type=float, default=1e-3)
     parser.add_argument("--licence")
     parser.add_argument("--push")
-    asked, data = parser.parse_known_args(args)
+    own, data = options_of(args, "--data.")
+    asked = parser.parse_args(own)
     require(asked.benchmark or not asked.sizes, "--sizes says what to time: give --benchmark, too")
     require(asked.tolerance >= 0, f"--tolerance {asked.tolerance}: give 0 or more")
-    unknown = [word for word in data if word.startswith("--") and not word.startswith("--data.")]
-    if unknown or (data and not data[0].startswith("--data.")):
-        parser.error(f"unrecognized arguments: {' '.join(unknown or data)}")
     folder = run_folder(asked.run)
 
     from lightseg import hub

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ def replacing(path: Path) -> Iterator[Path]:
     # not every file system can do this to a folder
     with contextlib.suppress(OSError):
         _flush(path.parent)
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill instead of `folder`, whose place it takes when it is full; where that fails, nothing stays."""
+    temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
+    for stale in (temporary, former):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rename(former)
+        temporary.rename(folder)
+    except BaseException:
+        if former.exists():
+            former.rename(folder)
+        raise
+    finally:
+        for rest in (temporary, former):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -33,10 +33,9 @@ The last line printed is `run: PATH`; with --seeds or --folds the table comes la
 series. Exit codes: 0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
-import json
 import sys
 
-from lightseg.arguments import run_folder, values
+from lightseg.arguments import follow_imports, run_folder, values
 from lightseg.compose import chain
 from lightseg.main import guarded, show_help
 
@@ -82,8 +81,7 @@ def _resumed(args: list[str]) -> list[str]:
     if not runs:
         return args
     folder = run_folder(runs[-1], "--resume")
-    environment = folder / "env.json"
-    sys.path += json.loads(environment.read_text()).get("import_path", []) if environment.is_file() else []
+    follow_imports(folder)
     return ["--config", str(folder / "config.yaml"), *args]
 
 

@@ -11,17 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from lightseg.examples import Color, Example, Image
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, VOID, color_table
 from lightseg.loggers.run_log import read_log
 
-_VOID: Color = (255, 255, 255)
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 
 
 def learning_curve(folder: Path, path: Path) -> None:
     """Losses and validation score over optimiser steps, from the run's own log."""
     rows = read_log(folder)
-    figure = _figure(9, 3.2)
+    figure = new_figure(9, 3.2)
     left, right = figure.subplots(1, 2)
     for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
         for name in names:
@@ -44,7 +43,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
     """
     shares = counts / counts.sum(1, keepdims=True).clip(1)
     size = max(4.0, 0.55 * len(classes) + 2)
-    figure = _figure(size, size)
+    figure = new_figure(size, size)
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
@@ -63,7 +62,7 @@ def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:
     """One row per image: image, truth, prediction, and where they differ."""
-    figure = _figure(11, 2.3 * len(examples) + 0.7)
+    figure = new_figure(11, 2.3 * len(examples) + 0.7)
     grid = figure.subplots(len(examples), 4, squeeze=False)
     for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
         axis.set_title(title, fontsize=9)
@@ -72,15 +71,13 @@ def segmentation_examples(
             example.image,
             colorize(example.target, palette),
             colorize(example.prediction, palette),
-            _errors(example),
+            errors(example.target, example.prediction),
         )
         for axis, picture in zip(row, shown, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
     void = any((example.target == IGNORE).any() for example in examples)
-    colors, names = [*palette, *[_VOID] * void], [*classes, *["void"] * void]
-    legend = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
-    figure.legend(legend, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=8)
+    legend(figure, classes, palette, void, fontsize=8)
     _save(figure, path, bottom=0.55 / figure.get_figheight())
 
 
@@ -88,7 +85,7 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
     """A grid of images, each under its predicted class, and the true one where that differs."""
     columns = min(8, len(examples))
     rows = -(-len(examples) // columns)
-    figure = _figure(1.5 * columns, 1.7 * rows)
+    figure = new_figure(1.5 * columns, 1.7 * rows)
     for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
         right = int(example.target) == int(example.prediction)
         said = classes[int(example.prediction)]
@@ -102,19 +99,25 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
 
 def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
     """`(H, W)` class ids as an `(H, W, 3)` picture; void is white."""
-    table = np.full((IGNORE + 1, 3), _VOID, np.uint8)
-    table[: len(palette)] = palette
-    picture: Image = table[mask]
+    picture: Image = color_table(palette)[mask]
     return picture
 
 
-def _errors(example: Example) -> Image:
-    picture = np.where((example.target == example.prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
-    picture[example.target == IGNORE] = _VOID
+def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
+    """Where a prediction is right (grey) and wrong (red), `(H, W, 3)`; void is white."""
+    picture = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
+    picture[target == IGNORE] = VOID
     return picture
 
 
-def _figure(width: float, height: float) -> Figure:
+def legend(figure: Figure, classes: Sequence[str], palette: Sequence[Color], void: bool, fontsize: int) -> None:
+    """What the colours of masks mean, below all else; void is among them if there is any."""
+    colors, names = [*palette, *[VOID] * void], [*classes, *["void"] * void]
+    patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
+    figure.legend(patches, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=fontsize)
+
+
+def new_figure(width: float, height: float) -> Figure:
     """A figure that needs no display and leaves no global state."""
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)

@@ -101,9 +101,8 @@ def _load(run: str, device: str | None) -> tuple[Task, dict[str, Any]]:
     import torch
 
     from lightseg import checkpoint, hub
-    from lightseg.arguments import run_folder
+    from lightseg.arguments import follow_imports, run_folder
     from lightseg.files import sha256
-    from lightseg.run_data import follow_imports
 
     path = hub.fetch(run) if run.startswith(hub.SCHEME) else Path(run)
     try:

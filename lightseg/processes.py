@@ -115,7 +115,9 @@ subprocess_script._launch_process_observer = watch_over  # type: ignore[assignme
 
 
 def end_with_parent() -> None:
-    """Let a process that another one has started not outlive it, not even where it waits for a GPU."""
+    """Let a process that another one of the run has started not outlive it, not even where it waits for a GPU."""
+    if not int(os.environ.get("LOCAL_RANK", 0)) or "TORCHELASTIC_RUN_ID" in os.environ:
+        return
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,14 +1,11 @@
 """The data of a finished run, made again from its recipe, without the task, whose net may look for weights online."""
 
 import copy
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lightseg.cli import Parser
 from lightseg.data import ImageDataModule
-from lightseg.files import read_json
 
 
 def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataModule:
@@ -30,9 +27,3 @@ def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataMod
     data: ImageDataModule = parser.build(parser.parse_args(list(args), namespace=stated)).data
     data.seed = config["seed_everything"]
     return data
-
-
-def follow_imports(folder: Path) -> None:
-    """Find classes of one's own where they were when a run was made, as `env.json` of its folder says."""
-    known = read_json(folder / "env.json").get("import_path", [])
-    sys.path += [path for path in known if path not in sys.path]

@@ -54,8 +54,7 @@ def fit(args: list[str]) -> None:
         StoppedError: If a signal stopped it; the state is saved.
     """
     hush_lightning()
-    if int(os.environ.get("LOCAL_RANK", 0)) and "TORCHELASTIC_RUN_ID" not in os.environ:
-        processes.end_with_parent()
+    processes.end_with_parent()
     cli = LightsegCLI(args)
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
     best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)

@@ -79,6 +79,18 @@ def fit(capsys, tmp_path):
 
 
 @pytest.fixture
+def call(capsys):
+    """A verb's `main` in this process; exit code, what it printed, and what it said of errors."""
+
+    def run(main, *args: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([*map(str, args)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
 def launch(tmp_path):
     """Start the verb in a process and a group of its own; what is left of it ends with the test."""
     started = []

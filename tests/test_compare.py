@@ -1,5 +1,6 @@
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,14 +10,8 @@ from tests.comparison.fabricate import config, counts, write_run
 
 
 @pytest.fixture
-def compare(capsys):
-    """The verb as a user calls it; returns the exit code and what it printed."""
-
-    def run(*args):
-        code = main(list(map(str, args)))
-        return code, *capsys.readouterr()
-
-    return run
+def compare(call):
+    return partial(call, main)
 
 
 def test_compare__two_trained_runs(fit, recipe, compare, tmp_path):

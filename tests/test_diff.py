@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,13 +26,8 @@ trainer: {accelerator: cpu, max_epochs: 1}
 
 
 @pytest.fixture
-def difference(capsys):
-    def run(*args):
-        code = main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def difference(call):
+    return partial(call, main)
 
 
 def test_diff__learning_rate_one_mask_pixel_and_one_package(fit, recipe, difference, tmp_path):

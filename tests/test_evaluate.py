@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -77,15 +78,8 @@ def folder(trained, tmp_path):
 
 
 @pytest.fixture
-def evaluate(capsys):
-    """The verb in this process; returns the exit code, what it printed, and what it said of errors."""
-
-    def run(*args):
-        capsys.readouterr()
-        code = main([*map(str, args)])
-        return code, *capsys.readouterr()
-
-    return run
+def evaluate(call):
+    return partial(call, main)
 
 
 def metrics(folder):

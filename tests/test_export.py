@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from functools import partial
 
 import numpy as np
 import onnx
@@ -41,15 +42,8 @@ def folder(trained, tmp_path):
 
 
 @pytest.fixture
-def export(capsys):
-    """The verb, in this process; exit code and what it printed."""
-
-    def run(*args):
-        code = main([*map(str, args)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def export(call):
+    return partial(call, main)
 
 
 def _agree(folder, file, shapes):
@@ -427,3 +421,8 @@ def test_export__does_not_replace_the_readme_of_something_else(folder, export, t
     assert code == 2
     assert "has a README.md that is not of an export" in err
     assert (tmp_path / "project/README.md").read_text() == "mine"
+
+
+def test_export__options_of_the_data_may_come_first(folder, export):
+    code, _, err = export("--data.val_size", "3", folder, "--format", "safetensors", "--images", "2")
+    assert (code, err) == (0, "")

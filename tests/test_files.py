@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from lightseg.errors import UserError
-from lightseg.files import replacing, require_writable, write_atomically
+from lightseg.files import replacing, replacing_folder, require_writable, write_atomically
 
 
 def test_replacing__what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -58,3 +58,34 @@ def test_require_writable__says_what_is_wrong(name, message, tmp_path):
         require_writable(tmp_path / name, "--csv")
     require_writable(tmp_path / "table.csv", "--csv")
     require_writable(tmp_path / "file", "--csv")
+
+
+@pytest.mark.parametrize("fails", ["while it is filled", "when it takes its place"])
+def test_replacing_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch, fails):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/old").touch()
+    rename = type(tmp_path).rename
+
+    def refuse(path, target):
+        if path.name.startswith(".a.") and not path.name.endswith(".former"):
+            raise OSError
+        return rename(path, target)
+
+    def fail():
+        with replacing_folder(tmp_path / "a") as temporary:
+            (temporary / "new").touch()
+            if fails == "while it is filled":
+                raise OSError
+
+    monkeypatch.setattr(type(tmp_path), "rename", refuse)
+    with pytest.raises(OSError):
+        fail()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old"]
+
+
+def test_replacing_folder__takes_the_place_of_the_old_one(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/old").touch()
+    with replacing_folder(tmp_path / "a") as temporary:
+        (temporary / "new").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/new"]

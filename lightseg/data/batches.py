@@ -116,6 +116,11 @@ def stack(samples: list[dict[str, Any]]) -> Batch:
     }
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return {name: value.to(device) for name, value in batch.items()}
+
+
 def stack_training(samples: list[dict[str, Any]]) -> Batch:
     """One batch of equally sized samples, and the `counts` of its own targets, int64."""
     batch = stack(samples)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lightseg.data.base import SPLITS, ImageDataModule, Split
-from lightseg.data.batches import Batch, stack
+from lightseg.data.batches import Batch
 from lightseg.data.dataset import ImageDataset, require_dataset
 from lightseg.data.problems import collecting
 from lightseg.data.splits import LeakError
@@ -16,7 +16,7 @@ from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
 from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings
 from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
-from lightseg.diagnosis.sheet import draw_samples, objects_of
+from lightseg.diagnosis.sheet import draw_samples, joined, objects_of
 from lightseg.errors import DataError, UserError
 
 _DRAWN = 64
@@ -118,7 +118,7 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     try:
         data.check_training()
         drawn = draw_samples(data, _DRAWN)
-        stack([{key: sample[key][0] for key in sample if key != "counts"} for sample in drawn[: data.batch_size]])
+        joined(drawn[: data.batch_size])
         diagnosis.drawn = drawn
     except UserError as error:
         diagnosis.add([from_message("training", "error", str(error))])

@@ -13,7 +13,8 @@ import torch
 from jsonargparse import Namespace
 
 from lightseg.data.base import ImageDataModule
-from lightseg.data.batches import Batch, default_workers, stack_training
+from lightseg.data.batches import Batch, default_workers, to_device
+from lightseg.diagnosis.sheet import joined
 from lightseg.errors import ConfigError
 from lightseg.optim import configure_optimizer
 from lightseg.tasks import Task
@@ -63,7 +64,7 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
     parts = trainer.accumulate_grad_batches
     size = data.check_batch_size(1, parts)
     began = time.perf_counter()
-    batch = draw_batch(data, size)
+    batch = joined([data.train_sample(index) for index in range(min(size, len(data.dataset("train"))))])
     loading = (time.perf_counter() - began) / max(1, _workers(data)) * parts
     task.follow(data)
     device = torch.device("cpu" if on_cpu(trainer) else torch.accelerator.current_accelerator() or "cpu")
@@ -75,20 +76,10 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
     return Estimate(device.type, parameters, max(seconds * parts, loading), loading > seconds * parts, steps, memory)
 
 
-def draw_batch(data: ImageDataModule, size: int) -> Batch:
-    """A training batch of the first samples.
-
-    Raises:
-        DataError: If they are of different sizes.
-    """
-    samples = [data.train_sample(index) for index in range(min(size, len(data.dataset("train"))))]
-    return stack_training([{key: sample[key][0] for key in ("image", "target", "index")} for sample in samples])
-
-
 def _run(task: Task, batch: Batch, precision: str, device: torch.device) -> tuple[float, float]:
     """Median seconds of a step behind the first, and the most memory in GiB."""
     optimizer = configure_optimizer(task.make_optimizer, task.net, task.encoder, task.encoder_lr_factor)
-    batch = {key: value.to(device) for key, value in batch.items()}
+    batch = to_device(batch, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = []

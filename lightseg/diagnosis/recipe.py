@@ -1,6 +1,5 @@
 """A recipe of which the data is made first, and the net later or never."""
 
-import logging
 from typing import Any
 
 import yaml
@@ -12,19 +11,7 @@ from lightseg.tasks import Task
 
 
 class Recipe(LightsegCLI):
-    """Parses a command line as `fit` does.
-
-    Args:
-        args: The command line, without the program's name.
-
-    Raises:
-        ConfigError: If an option is unknown, has the wrong type, or contradicts another.
-    """
-
-    def __init__(self, args: list[str]) -> None:
-        # it tells the seed
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        super().__init__(args)
+    """Parses a command line as `fit` does, and builds nothing until it is asked for it."""
 
     def instantiate_classes(self) -> None:
         """Nothing yet."""

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from lightseg.data.base import ImageDataModule
-from lightseg.data.batches import Batch
+from lightseg.data.batches import Batch, stack_training
 from lightseg.data.dataset import Counts
 from lightseg.data.transforms import Array
 from lightseg.diagnosis.samples import components
 from lightseg.examples import spread
 from lightseg.files import replacing
 from lightseg.labels import IGNORE
-from lightseg.pictures import colorize
+from lightseg.pictures import colorize, legend, new_figure
 
 PICTURES = 16
 _COLUMNS = 4
@@ -32,6 +29,15 @@ def draw_samples(data: ImageDataModule, number: int) -> list[Batch]:
     return [data.train_sample(index) for index in spread(number, len(data.dataset("train")))]
 
 
+def joined(samples: Sequence[Batch]) -> Batch:
+    """Some of them as one batch.
+
+    Raises:
+        DataError: If they are of different sizes.
+    """
+    return stack_training([{key: sample[key][0] for key in ("image", "target", "index")} for sample in samples])
+
+
 def objects_of(batch: Batch, classes: int) -> dict[int, Counts]:
     """Pixels of each connected component, of each class that occurs in the mask of a batch of one."""
     mask = batch["target"][0].numpy().astype(np.uint8)
@@ -44,8 +50,7 @@ def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> No
     pairs = data.kind == "segmentation"
     columns = _COLUMNS * (2 if pairs else 1)
     rows = -(-len(shown) // _COLUMNS)
-    figure = Figure(figsize=(1.6 * columns, 1.75 * rows + 0.6), dpi=110)
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.6 * columns, 1.75 * rows + 0.6)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
@@ -60,9 +65,7 @@ def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> No
         left.imshow(image)
         left.set_title(name[-28:], fontsize=6, loc="left")
     if pairs:
-        patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in data.palette]
-        legend = [*patches, Patch(facecolor="white", edgecolor="grey")]
-        figure.legend(legend, [*data.classes, "void"], loc="lower center", ncols=min(8, len(legend)), fontsize=7)
+        legend(figure, data.classes, data.palette, void=True, fontsize=7)
     figure.tight_layout(rect=(0, 0.5 / figure.get_figheight() if pairs else 0, 1, 1))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

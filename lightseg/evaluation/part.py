@@ -1,7 +1,7 @@
 """Any part of some data as the test split of its own, which is what Lightning scores."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from lightseg.data.folds import Pooled
 from lightseg.errors import DataError
 
 Name = Literal["train", "val", "test", "all"]
-NAMES: tuple[Name, ...] = get_args(Name)
 
 
 class Part(ImageDataModule):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from lightseg.errors import UserError
 from lightseg.evaluation import views
 from lightseg.evaluation.scoring import Scored
 from lightseg.examples import image_scores
-from lightseg.files import nearest_folder
+from lightseg.files import nearest_folder, replacing_folder
 from lightseg.inference.protocol import Protocol
 from lightseg.loggers.run_log import plain_number
 from lightseg.per_image import Evaluation
@@ -49,7 +46,7 @@ class Record:
         """Write the folder, whole or not at all; one that is there is replaced."""
         split, classes = self.facts["split"], list(self.scored.evaluation.classes)
         named = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
-        with _replacing(folder) as temporary:
+        with replacing_folder(folder) as temporary:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
             write_json(temporary / "views.json", views.details(self.scored.views, classes))
@@ -91,21 +88,6 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
         names = {"sha256": "checkpoint"}
         what = " and ".join(names.get(name, name) for name in differs)
         raise UserError(f"{folder}: holds an evaluation of another {what}; give this one a --name, or remove that one")
-
-
-@contextlib.contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of another when it is full."""
-    temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if folder.exists():
-            folder.rename(former)
-        temporary.rename(folder)
-    finally:
-        for rest in (temporary, former):
-            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _write_images(path: Path, evaluation: Evaluation, splits: Sequence[str]) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lightseg import checkpoint
-from lightseg.arguments import run_folder
+from lightseg.arguments import follow_imports, run_folder
 from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
 from lightseg.errors import ConfigError, DataError
 from lightseg.files import read_json, sha256
-from lightseg.run_data import data_of, follow_imports
+from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
 _KEPT = ("batch_size", "num_workers", "eval_transforms")

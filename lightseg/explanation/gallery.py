@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import matplotlib
@@ -12,18 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lightseg.data.batches import Batch, to_device
 from lightseg.examples import Image, visible
 from lightseg.explanation.table import Floats
 from lightseg.explanation.uncertainty import entropy
-from lightseg.labels import IGNORE
 from lightseg.page.images import LONGEST
-from lightseg.pictures import colorize
+from lightseg.pictures import colorize, errors
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.tasks import Stage, Task
-
-_RIGHT, _WRONG, _VOID = (225, 225, 225), (200, 30, 30), (255, 255, 255)
 
 _OPAQUE = 0.65
 """How much numbers cover the image that they are drawn over."""
@@ -89,9 +87,9 @@ class Gallery:
         self.palette = data.palette
         self.look = lru_cache(_KEPT)(self._look)
 
-    def batch(self, index: int) -> Any:
+    def batch(self, index: int) -> Batch:
         """An image as evaluation sees it, a batch of one on the task's device."""
-        return {name: value.to(self.task.device) for name, value in self.data.eval_batch(index, self.split).items()}
+        return to_device(self.data.eval_batch(index, self.split), self.task.device)
 
     @torch.inference_mode()
     def _look(self, index: int) -> Look:
@@ -118,9 +116,7 @@ class Gallery:
 
     def errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]) -> Picture:
         """Where a prediction is wrong as a picture."""
-        shown = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
-        shown[target == IGNORE] = _VOID
-        return Picture(_shrunk(shown, cv2.INTER_NEAREST), "errors")
+        return Picture(_shrunk(errors(target, prediction), cv2.INTER_NEAREST), "errors")
 
     def heat(self, values: Floats, caption: str, image: Image | None = None) -> Picture:
         """Numbers in 0..1 as a picture, over an image if there is one."""

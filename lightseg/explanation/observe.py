@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lightseg.data.batches import to_device
 from lightseg.errors import DataError
 from lightseg.evaluation.calibration import Calibration, Reliability, valid_pixels
 from lightseg.evaluation.objects import SIZES
@@ -82,7 +83,7 @@ def observe(task: Task, data: ImageDataModule, split: Stage) -> Observations:
     cells, objects, light, sure = [], [], [], []
     calibrated, uncalibrated, by_uncertainty = Calibration(task.temperature), Calibration(), ByUncertainty()
     for index in range(len(dataset)):
-        batch: Any = {name: value.to(task.device) for name, value in data.eval_batch(index, split).items()}
+        batch = to_device(data.eval_batch(index, split), task.device)
         logits, target = task.logits_at_target(batch).cpu(), batch["target"].cpu()
         calibrated.update(logits, target, batch["index"])
         if task.temperature != 1:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightseg import checkpoint
+from lightseg.arguments import follow_imports
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import card, formats, parity, weights
@@ -23,7 +24,7 @@ from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.exporting.request import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
 from lightseg.files import nearest_folder, read_json
-from lightseg.run_data import data_of, follow_imports
+from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
 

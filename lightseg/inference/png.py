@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightseg.data.images import pillow_image
 from lightseg.data.transforms import Array
+from lightseg.labels import color_table
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -34,12 +35,10 @@ class PalettePng:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], palette: Sequence[Sequence[int]]) -> None:
-        colors = np.full((256, 3), 255, np.uint8)
-        colors[: len(palette)] = palette
         self._file, self._deflate = path.open("wb"), zlib.compressobj()
         self._file.write(_SIGNATURE)
         _write_chunk(self._file, b"IHDR", _header(size[1], size[0], color_type=3))
-        _write_chunk(self._file, b"PLTE", colors.tobytes())
+        _write_chunk(self._file, b"PLTE", color_table(palette).tobytes())
 
     def write(self, rows: npt.NDArray[np.uint8]) -> None:
         """Add some rows, `(n, W)`."""

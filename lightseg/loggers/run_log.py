@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.errors import RunError
+from lightseg.files import replacing
 from lightseg.loggers.folder import FolderLogger
 
 
@@ -34,20 +35,30 @@ class RunLog(FolderLogger):
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise RunError(
-                f"{path}: cannot be written: {error.strerror}.\n"
-                f"Make room, then go on with: python -m lightseg.fit --resume {self.folder}"
-            ) from None
+            raise self._unwritten(path, error) from None
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run folder's `config.yaml` has them all."""
 
     @rank_zero_only
-    def finalize(self, status: str) -> None:  # noqa: ARG002
-        """Write the same numbers as a table."""
-        if self.folder is not None and (self.folder / "metrics.jsonl").exists():
+    def finalize(self, status: str) -> None:
+        """Write the same numbers as a table; where that fails after another failure, the other one is told.
+
+        Raises:
+            RunError: If the disk is full or will not take it, after a success.
+        """
+        if self.folder is None or not (self.folder / "metrics.jsonl").exists():
+            return
+        try:
             write_csv(self.folder)
+        except OSError as error:
+            if status == "success":
+                raise self._unwritten(self.folder / "metrics.csv", error) from None
+
+    def _unwritten(self, path: Path, error: OSError) -> RunError:
+        advice = f"Make room, then go on with: python -m lightseg.fit --resume {self.folder}"
+        return RunError(f"{path}: cannot be written: {error.strerror}.\n{advice}")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -60,7 +71,7 @@ def write_csv(folder: Path) -> None:
     """Write `metrics.csv`: one row per line of `metrics.jsonl`, one column per name."""
     rows = read_log(folder)
     names = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
-    with (folder / "metrics.csv").open("w", newline="") as file:
+    with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)

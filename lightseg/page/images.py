@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, VOID
 from lightseg.page.markup import escape
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def colors(classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt
     """The classes that are in some masks, with their colours."""
     there = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
     named = [(classes[label], palette[label]) for label in there if label != IGNORE]
-    named += [("void", (255, 255, 255))] * bool((there == IGNORE).any())
+    named += [("void", VOID)] * bool((there == IGNORE).any())
     items = "".join(
         f'<li><span class="color" style="background:rgb{tuple(map(int, color))}"></span>{escape(label)}</li>'
         for label, color in named

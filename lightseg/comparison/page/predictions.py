@@ -59,8 +59,9 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 
 def _predict(run: Run, split: Stage, indices: Sequence[int]) -> tuple[list[Example], list[Color]]:
     import lightseg
+    from lightseg.arguments import follow_imports
     from lightseg.examples import predict
-    from lightseg.run_data import data_of, follow_imports
+    from lightseg.run_data import data_of
 
     follow_imports(run.folder)
     data = data_of(run.config)
