@@ -7,24 +7,15 @@ from typing import Any, ClassVar, Literal
 import lightning as L
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch.utils.data import DataLoader
 
 from lightseg.data.augment import Augmentation
-from lightseg.data.batches import (
-    Batch,
-    Prepared,
-    check_repeatable,
-    default_workers,
-    stack,
-    stack_by_size,
-    stack_training,
-    start_worker,
-)
+from lightseg.data.batches import Batch, Prepared, check_repeatable, stack, stack_training
 from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset
 from lightseg.data.folds import as_fold, split_by_fold
-from lightseg.data.loader import Loader, StepLoader, Watched
-from lightseg.data.order import EpochSampler, Position, ShardSampler
+from lightseg.data.loader import Watched
+from lightseg.data.loading import evaluation_loader, training_loader
+from lightseg.data.order import Position
 from lightseg.data.palette import default_palette
 from lightseg.data.sampling import Scheme, check_options, draw_weights
 from lightseg.data.transforms import EvalTransform, Transform
@@ -223,15 +214,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Drawn, augmented batches with `counts`; see `Batch`."""
-        samples = self._training_samples()
-        rank, world_size, accumulate = self._sharing()
-        batch_size = self.check_batch_size(world_size, accumulate)
-        sampler = EpochSampler(len(samples), self.batch_size, self.seed, rank, world_size, self.draw_weights())
-        workers = self._workers()
-        watched = self._watch(samples, workers["num_workers"])
-        loader = StepLoader(watched, batch_size, sampler=sampler, drop_last=True, collate_fn=stack_training, **workers)
-        loader.batches_per_step = accumulate
-        return loader
+        return training_loader(self, self._training_samples())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, every sample once; see `eval_dataloader`."""
@@ -243,18 +226,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
-        dataset = self.dataset(split)
-        rank, world_size, accumulate = self._sharing()
-        sampler = ShardSampler(len(dataset), rank, world_size)
-        workers = self._workers()
-        watched = self._watch(Prepared(dataset, self._eval_transform), workers["num_workers"])
-        # as in training, where memory is the limit
-        batch_size = max(1, self.batch_size // (world_size * accumulate))
-        return Loader(watched, batch_size, sampler=sampler, collate_fn=stack_by_size, **workers)
+        return evaluation_loader(self, self._evaluated_samples(split))
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""
-        return stack([Prepared(self.dataset(split), self._eval_transform)[Position(index, 0)]])
+        return stack([self._evaluated_samples(split)[Position(index, 0)]])
 
     def train_sample(self, index: int = 0) -> Batch:
         """One sample as training sees it, its index being the seed too, as a batch of one."""
@@ -265,10 +241,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self._augmentation.follow(self)
         return Prepared(self.dataset("train"), self._augmentation)
 
-    def _sharing(self) -> tuple[int, int, int]:
-        """This process, the number of processes, and the number of batches that make up a step of each."""
-        trainer = self.trainer
-        return (trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else (0, 1, 1)
+    def _evaluated_samples(self, split: Split) -> Prepared:
+        return Prepared(self.dataset(split), self._eval_transform)
 
     def check_batch_size(self, world_size: int, accumulate: int) -> int:
         """Samples per process and forward pass: the global batch size over processes × accumulated batches.
@@ -285,16 +259,3 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 f"(processes × accumulate_grad_batches); the nearest that can: {nearest}"
             )
         return self.batch_size // parts
-
-    def _watch(self, samples: Prepared, workers: int) -> Watched:
-        self.watched.append(Watched(samples, workers))
-        return self.watched[-1]
-
-    def _workers(self) -> dict[str, Any]:
-        workers = self.num_workers if self.num_workers is not None else default_workers(self._sharing()[1])
-        return {
-            "num_workers": workers,
-            "persistent_workers": workers > 0,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": start_worker,
-        }

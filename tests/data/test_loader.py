@@ -2,7 +2,7 @@ import albumentations as A
 import pytest
 import torch
 
-from lightseg.data import Shapes
+from lightseg.data import Shapes, loading
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.errors import ConfigError
 
@@ -24,9 +24,10 @@ def test_step_loader__tells_every_batch_what_its_step_holds():
 def two_epochs(monkeypatch, workers, persistent):
     """Index, image and mask of every sample of two epochs, in order."""
     data = Shapes(image_size=16, train_size=10, batch_size=2, num_workers=workers, train_transforms=[A.D4()])
-    options = {**data._workers(), "persistent_workers": persistent}
-    monkeypatch.setattr(data, "_workers", lambda: options)
-    loader = data.train_dataloader()
+    options = {**loading.worker_options(data), "persistent_workers": persistent}
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "worker_options", lambda _data: options)
+        loader = data.train_dataloader()
     stream = []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
@@ -52,7 +53,7 @@ def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_
 
 SHUFFLED = """
 from torch.utils.data import DataLoader
-from lightseg.data import Shapes
+from lightseg.data import Shapes, loading
 
 class Shuffled(Shapes):
     def train_dataloader(self):
