@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -36,3 +37,19 @@ def test_takes_other_sizes_when_told(size):
 def test_refuses_images_that_vanish():
     with pytest.raises(ConfigError, match="image_size is 9"):
         SimpleCNN(10, image_size=9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_simple_cnn__is_the_tutorials_to_the_last_bit(dtype):
+    net = SimpleCNN(10).to(dtype)
+    tutorial = copy.deepcopy(net)
+    for pool in (1, 5):
+        tutorial.layers[pool], tutorial.layers[pool + 1] = nn.ReLU(), nn.MaxPool2d(2)
+    images = torch.randn(8, 3, 32, 32).to(dtype)
+    grads = []
+    for one in (net, tutorial):
+        torch.manual_seed(0)
+        logits = one(images)
+        logits.float().square().sum().backward()
+        grads.append([logits, *[parameter.grad for parameter in one.parameters()]])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*grads, strict=True))
