@@ -11,10 +11,12 @@ from typing import Any, NoReturn
 import lightning as L
 import torch
 from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
 
 # their names are the choices: a class is found by its name once it has been imported
@@ -23,6 +25,7 @@ from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.tasks import Task
+from lightseg.tasks.compilation import check_graphs
 from lightseg.trainer_options import check_callback, check_monitor, check_precision, on_cpu, set_length
 
 
@@ -187,9 +190,12 @@ class LightsegCLI(LightningCLI):
         for callback in _as_list(config.callbacks):
             check_monitor(callback, self.model)
             check_callback(callback, config.strategy)
+        check_graphs(self.model.compiled, config.accumulate_grad_batches)
         # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
         bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
         asked = config.logger if isinstance(config.logger, list) else [config.logger]
+        own = any(isinstance(callback, ProgressBar) for callback in _as_list(config.callbacks))
+        callbacks = [*callbacks, Bar()] if bar and not own else callbacks
         loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
         try:
             trainer: L.Trainer = self.instantiate_trainer(

@@ -10,7 +10,7 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --config FILE    other data: a YAML file with a data: block. Its classes must be those of the checkpoint
   --window N       sliding windows of N pixels instead of whole images; blended where they overlap
   --overlap X      share of a window that the next one sees again (0.25)
-  --tta NAMES      test-time augmentation: flip, scale, or both (flip,scale)
+  --tta NAMES      test-time augmentation: flip, scale, shift (of a classification), or several (flip,scale)
   --calibrate      first fit a temperature on val; RUN/calibration.json keeps it for whatever gives probabilities
   --boundary X     width of the band of boundary IoU as a share of the image's diagonal (0.02)
   --batch_size N   images at once over all devices; if left out, as many on each as in the training

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,15 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def flushed(path: Path) -> Iterator[Any]:
+    """A file to write, which is on the disk afterwards."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a run folder to one run: a lock that ends with the process, however that ends.
 
@@ -81,6 +91,26 @@ def locked(folder: Path) -> Iterator[None]:
             # a file system that knows no locks has none to offend against
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise UserError(f"{folder}: another process is training in it; wait for its end, or stop it") from None
+        yield
+
+
+@contextlib.contextmanager
+def taking_turns(folder: Path, said: str) -> Iterator[None]:
+    """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
+
+    Args:
+        folder: The folder.
+        said: What to say where there is one to wait for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            print(said, file=sys.stderr, flush=True)
+            fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 
 

@@ -154,7 +154,10 @@ class _Sum(torch.autograd.Function):
 
 
 def over_processes(values: Tensor) -> Tensor:
-    """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch."""
+    """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch.
+
+    Unlike Lightning's `strategy.reduce`, which has the hosts wait for each other and for their devices first.
+    """
     return _Sum.apply(values) if distributed.is_available() and distributed.is_initialized() else values
 
 

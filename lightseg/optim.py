@@ -1,4 +1,4 @@
-"""The optimiser's parameter groups, and learning-rate schedules as functions of the fraction of training done."""
+"""The optimiser, and learning-rate schedules as functions of the fraction of training done."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,71 +7,17 @@ from functools import partial
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.distributed.tensor import DTensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightseg.errors import ConfigError, require
+from lightseg.param_groups import param_groups
 
 WARMUP_START = 0.01
 
-
-def param_groups(net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: float) -> list[dict[str, Any]]:
-    """Sort the trainable parameters into groups: encoder or rest, with or without weight decay.
-
-    Norms and biases, and everything else of at most one dimension, take no weight decay.
-
-    Args:
-        net: all that is trained.
-        encoder: the part of `net` whose learning rate has a factor, or None.
-        encoder_lr_factor: that factor, > 0; 1 where there is no encoder.
-
-    Returns:
-        The groups that are not empty, sorted by name, each with `params`, `name`, `lr_factor` and `decay`. Every
-        trainable parameter is in exactly one.
-
-    Raises:
-        ConfigError: the factor is impossible, has nothing to act on, or nothing is trainable.
-    """
-    require(
-        math.isfinite(encoder_lr_factor) and encoder_lr_factor > 0,
-        f"encoder_lr_factor must be above 0, not {encoder_lr_factor}; to keep the encoder as it is, freeze it",
-    )
-    require(
-        encoder is not None or encoder_lr_factor == 1,
-        f"encoder_lr_factor is {encoder_lr_factor}, but {type(net).__name__} has no encoder; remove it",
-    )
-    own = set(net.parameters())
-    inside = set(encoder.parameters()) if encoder is not None else set()
-    require(inside <= own, "the encoder has parameters that are not in the net")
-    groups: dict[str, dict[str, Any]] = {}
-    for parameter in net.parameters():
-        if parameter.requires_grad:
-            part, decay = ("encoder" if parameter in inside else "rest"), parameter.ndim > 1
-            name = part if decay else f"{part}_no_decay"
-            factor = encoder_lr_factor if part == "encoder" else 1.0
-            fresh: dict[str, Any] = {"params": [], "name": name, "lr_factor": factor, "decay": decay}
-            groups.setdefault(name, fresh)["params"].append(parameter)
-    require(bool(groups), f"{type(net).__name__} has no trainable parameter; freeze less")
-    return [groups[name] for name in sorted(groups)]
-
-
-def check_encoder_options(net: nn.Module, lr_factor: float, freeze: float) -> None:
-    """See that options for the encoder have one to act on.
-
-    Args:
-        net: The net; what pretrained weights fill is its `encoder`.
-        lr_factor: `model.encoder_lr_factor`.
-        freeze: `model.freeze_encoder`.
-
-    Raises:
-        ConfigError: If there is none, or the share is out of range.
-    """
-    require(0 <= freeze <= 1, f"model.freeze_encoder: {freeze} is not a share of the training, 0 to 1")
-    option = "freeze_encoder" if freeze else "encoder_lr_factor"
-    require(
-        getattr(net, "encoder", None) is not None or (not freeze and lr_factor == 1),
-        f"model.{option}: {type(net).__name__} has no encoder; leave the option out",
-    )
+_FUSED = (SGD, Adam, AdamW)
+"""The optimisers of torch that have a fused update on CUDA devices."""
 
 
 def configure_optimizer(
@@ -79,6 +25,7 @@ def configure_optimizer(
     net: nn.Module,
     encoder: nn.Module | None,
     encoder_lr_factor: float,
+    norm_bias_lr_factor: float = 1.0,
 ) -> Optimizer:
     """Build the optimiser over `param_groups`; learning rate and weight decay are those `make_optimizer` sets.
 
@@ -87,11 +34,12 @@ def configure_optimizer(
         net: see `param_groups`.
         encoder: see `param_groups`.
         encoder_lr_factor: see `param_groups`.
+        norm_bias_lr_factor: see `param_groups`.
 
     Raises:
         ConfigError: see `param_groups`; or the optimiser refuses the groups or its own arguments.
     """
-    groups = param_groups(net, encoder, encoder_lr_factor)
+    groups = param_groups(net, encoder, encoder_lr_factor, norm_bias_lr_factor)
     try:
         optimizer = make_optimizer(groups)
     except ValueError as error:
@@ -103,9 +51,40 @@ def configure_optimizer(
     # set afterwards: before, the base learning rate is not known, nor whether this optimiser has a weight decay
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group["lr_factor"]
-        if not group["decay"] and "weight_decay" in group:
-            group["weight_decay"] = 0.0
+        if "weight_decay" in group:
+            group["weight_decay"] = group["weight_decay"] * group["decay"]
+    _fuse(optimizer)
     return optimizer
+
+
+def _fuse(optimizer: Optimizer) -> None:
+    """Let the whole update be one kernel where the device has it and the user has not said how it is to be done.
+
+    The groups are told and not the constructor, whose `fused` also makes the optimiser take over what a gradient scaler
+    does: then neither can the gradients be clipped in 16 bits, nor a step be skipped by taking them away.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if type(optimizer) not in _FUSED:
+        return
+    optimizer.register_load_state_dict_pre_hook(_as_it_is_here)
+    if not all(map(_on_gpu, parameters)):
+        return
+    if isinstance(optimizer, SGD) and any(isinstance(parameter, DTensor) for parameter in parameters):
+        # of sharded parameters, torch fuses Adam alone
+        return
+    for group in optimizer.param_groups:
+        if group["fused"] is None and group["foreach"] is None and not group["differentiable"]:
+            group["fused"] = True
+
+
+def _as_it_is_here(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint says how the update was done where it was made; a run that goes on elsewhere does it as it can."""
+    saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    return {**state, "param_groups": [{**group, "fused": own["fused"]} for group, own in saved]}
+
+
+def _on_gpu(parameter: nn.Parameter) -> bool:
+    return parameter.is_cuda and parameter.is_floating_point()
 
 
 class Schedule(ABC):
@@ -215,8 +194,32 @@ class OneCycle(Schedule):
     def __call__(self, progress: float) -> float:
         """See `Schedule`."""
         if progress < self.peak_at:
-            return _cosine(self.start, 1.0, progress / self.peak_at)
-        return _cosine(1.0, self.final, (progress - self.peak_at) / (1 - self.peak_at))
+            return self.between(self.start, 1.0, progress / self.peak_at)
+        return self.between(1.0, self.final, (progress - self.peak_at) / (1 - self.peak_at))
+
+    def between(self, start: float, end: float, progress: float) -> float:
+        """Return the multiplier on the way from one to another."""
+        return _cosine(start, end, progress)
+
+
+class Triangular(OneCycle):
+    """A straight line up to the base learning rate, which is the peak, and another down.
+
+    Args:
+        peak_at: fraction of training, in (0, 1).
+        start: multiplier at the start, in (0, 1].
+        final: multiplier at the end, in [0, 1].
+
+    Source: Smith 2017, arXiv:1506.01186, one cycle of the "triangular" policy; the defaults are those of Jordan 2024,
+    arXiv:2404.00498.
+    """
+
+    def __init__(self, peak_at: float = 0.23, start: float = 0.2, final: float = 0.07) -> None:
+        super().__init__(peak_at, start, final)
+
+    def between(self, start: float, end: float, progress: float) -> float:
+        """See `OneCycle`."""
+        return start + (end - start) * progress
 
 
 def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float) -> LambdaLR:

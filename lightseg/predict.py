@@ -8,7 +8,8 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
   --out DIR        a new folder; or that of a call that was broken off, which then goes on
   --window N       see images in square windows of N pixels, blended; smaller images are seen whole
   --overlap F      share of a window that the next one sees again (0.25)
-  --tta NAMES      average over flip (also mirrored), scale (also at 0.75 and 1.25 of the size), or flip,scale
+  --tta NAMES      average over flip (also mirrored), scale (also at 0.75 and 1.25 of the size), shift (by a pixel; of a
+                   classifier), or several (flip,scale)
   --overlays       also DIR/overlays/NAME.jpg: image and classes in one, of 2048 pixels at most
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)

@@ -20,7 +20,7 @@ _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
     *("logger", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
 )
-_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.num_workers", "data.root", "save_every_")
+_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.cache_gb", "data.num_workers", "data.root", "save_every_")
 """What may be another when a run goes on, and is said if it is."""
 
 _UNSAID = ("resume", "config", "base", "runs_dir")

@@ -115,7 +115,7 @@ def _open(
     """Check everything, then make the run folder, or the old one ready; returns it and the checkpoint to go on from."""
     if resumed:
         stack.enter_context(locked(resumed))
-    (config, spent), data = _check(cli), cli.datamodule
+    (config, spent), data = _check(cli, trainer), cli.datamodule
     watchers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
     for logger in watchers:
         logger.prepare()
@@ -135,11 +135,12 @@ def _open(
     return folder, file
 
 
-def _check(cli: LightsegCLI) -> tuple[dict[str, Any], dict[str, Any]]:
+def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[str, Any]]:
     """See that data and net fit each other and can be loaded again; returns the resolved config and the net's cost."""
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
+    data.decode(trainer)
     data.check_training()
     require_known_order(data.train_dataloader(), type(data).__name__)
     task.follow(data)

@@ -15,13 +15,14 @@ from lightseg.optim import (
     Constant,
     OneCycle,
     Poly,
+    Triangular,
     WarmupCosine,
     configure_optimizer,
     make_scheduler,
     param_groups,
 )
 
-SCHEDULES = [Constant(), Constant(0.1), WarmupCosine(), Poly(), Poly(2.0, 0.1), OneCycle()]
+SCHEDULES = [Constant(), Constant(0.1), WarmupCosine(), Poly(), Poly(2.0, 0.1), OneCycle(), Triangular()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{type(s).__name__}{vars(s)}")
 
 
@@ -140,6 +141,63 @@ def test_configure_optimizer__state_is_plain_data():
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1, 1.0, 1.0]
 
 
+def _fused(make, net, monkeypatch):
+    # as on a GPU: the parameters are taken for its own, and torch has the same update for the CPU
+    monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter: True)
+    return {group["fused"] for group in configure_optimizer(make, net, net.encoder, 0.5).param_groups}
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_configure_optimizer__is_fused_on_a_gpu_unless_the_user_says_how(name, monkeypatch):
+    make = partial(getattr(torch.optim, name), lr=0.1)
+    assert {group["fused"] for group in configure_optimizer(make, Net(), None, 1.0).param_groups} == {None}
+    assert _fused(make, Net(), monkeypatch) == {True}
+    assert _fused(partial(make, fused=False), Net(), monkeypatch) == {False}
+    assert _fused(partial(make, foreach=True), Net(), monkeypatch) == {None}
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_configure_optimizer__fused_steps_are_the_steps(name, monkeypatch):
+    options = {"momentum": 0.9, "nesterov": True} if name == "SGD" else {}
+    make = partial(getattr(torch.optim, name), lr=0.1, weight_decay=0.01, **options)
+    torch.manual_seed(0)
+    plain = Net()
+    fused = copy.deepcopy(plain)
+    optimizers = [configure_optimizer(make, plain, plain.encoder, 0.5)]
+    monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter: True)
+    optimizers.append(configure_optimizer(make, fused, fused.encoder, 0.5))
+    for step in range(3):
+        for net, optimizer in zip((plain, fused), optimizers, strict=True):
+            optimizer.zero_grad()
+            sum(p.square().sum() + p.sum() for p in net.parameters()).backward()
+            if step == 1:
+                # as the guard skips a step
+                optimizer.zero_grad(set_to_none=True)
+            optimizer.step()
+    for one, other in zip(plain.parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    # what a fused constructor would take over from a gradient scaler stays with it, so that gradients can be clipped
+    assert not getattr(optimizers[1], "_step_supports_amp_scaling", False)
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+@pytest.mark.parametrize("saved_on_gpu", [True, False])
+def test_configure_optimizer__goes_on_as_the_machine_of_now_can(name, saved_on_gpu, monkeypatch):
+    optimizers = []
+    for on_gpu in (saved_on_gpu, not saved_on_gpu):
+        monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter, on_gpu=on_gpu: on_gpu)
+        net = Net()
+        optimizers.append(configure_optimizer(partial(getattr(torch.optim, name), lr=0.1), net, net.encoder, 0.5))
+        sum(p.square().sum() for p in net.parameters()).backward()
+    saved, here = optimizers
+    saved.step()
+    state = copy.deepcopy(saved.state_dict())
+    here.load_state_dict(state)
+    assert {group["fused"] for group in here.param_groups} == {None if saved_on_gpu else True}
+    assert {group["fused"] for group in state["param_groups"]} == {True if saved_on_gpu else None}
+    here.step()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -167,6 +225,8 @@ def test_configure_optimizer__refusal_is_a_config_error(make, message):
         (Poly(power=1.0, warmup=0.5), {0: WARMUP_START, 0.5: 1, 0.75: 0.5, 1: 0}),
         (OneCycle(0.5, start=0.2, final=0.0), {0: 0.2, 0.25: 0.6, 0.5: 1, 0.75: 0.5, 1: 0}),
         (OneCycle(), {0: 0.04, 0.3: 1, 1: 1e-4}),
+        (Triangular(0.5, start=0.2, final=0.0), {0: 0.2, 0.25: 0.6, 0.375: 0.8, 0.5: 1, 0.75: 0.5, 0.875: 0.25, 1: 0}),
+        (Triangular(), {0: 0.2, 0.23: 1, 1: 0.07}),
     ],
 )
 def test_schedule__by_hand(schedule, expected):

@@ -1,5 +1,6 @@
 """Callbacks beside Lightning's own: what a run shows, and what keeps it sound."""
 
+from lightseg.callbacks.bar import Bar
 from lightseg.callbacks.best import Best
 from lightseg.callbacks.collapse import CollapseWarning
 from lightseg.callbacks.drawn import DrawnClasses
@@ -7,6 +8,7 @@ from lightseg.callbacks.ema import EMA
 from lightseg.callbacks.interrupt import Interrupt
 from lightseg.callbacks.last_checkpoint import LastCheckpoint
 from lightseg.callbacks.learning_rate import LearningRate
+from lightseg.callbacks.lookahead import Lookahead
 from lightseg.callbacks.non_finite import NonFiniteGuard
 from lightseg.callbacks.progress import EpochLines
 from lightseg.callbacks.samples import Samples
@@ -15,6 +17,7 @@ from lightseg.callbacks.throughput import Throughput
 
 __all__ = [
     "EMA",
+    "Bar",
     "Best",
     "CollapseWarning",
     "DrawnClasses",
@@ -22,6 +25,7 @@ __all__ = [
     "Interrupt",
     "LastCheckpoint",
     "LearningRate",
+    "Lookahead",
     "NonFiniteGuard",
     "Samples",
     "StepSeed",

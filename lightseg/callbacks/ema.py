@@ -1,7 +1,11 @@
 """Exponential moving average of the weights."""
 
+from itertools import chain
+
+import lightning as L
 from lightning.pytorch.callbacks import WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class EMA(WeightAveraging):
@@ -16,4 +20,38 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        super().__init__()
+        self._update = get_ema_multi_avg_fn(decay)
+
+    def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        """Begin with a copy of the task."""
+        if stage == "fit":
+            self._average_model = _Average(task, task.device, multi_avg_fn=self._update, use_buffers=True)
+
+
+class _Average(AveragedModel):
+    """The average of a module; torch's own asks the device at every update whether it is the first one."""
+
+    _begun = False
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take the module's weights and buffers into the average; the first time, they are the average."""
+        # a training that goes on has an average
+        self._begun = self._begun or bool(self.n_averaged > 0)
+        if not self._begun:
+            super().update_parameters(model)
+            self._begun = True
+            return
+        kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = {}
+        for average, current in zip(_tensors(self.module), _tensors(model), strict=True):
+            averages, currents = kinds.setdefault(average.dtype, ([], []))
+            averages.append(average.detach())
+            currents.append(current.detach())
+        assert self.multi_avg_fn is not None
+        for averages, currents in kinds.values():
+            self.multi_avg_fn(averages, currents, self.n_averaged)
+        self.n_averaged += 1
+
+
+def _tensors(module: nn.Module) -> chain[Tensor]:
+    return chain(module.parameters(), module.buffers())

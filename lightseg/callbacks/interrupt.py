@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import distributed
 
 
 class Stop(KeyboardInterrupt):
@@ -29,6 +30,7 @@ class Interrupt(L.Callback):
         self.received = 0
         self._training = False
         self._before: dict[int, Any] = {}
+        self._hosts: Any = None
 
     def on_sanity_check_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Listen."""
@@ -38,6 +40,10 @@ class Interrupt(L.Callback):
         """Listen; from now on there is a next step to wait for."""
         self._listen()
         self._training = True
+        if trainer.world_size > 1:
+            # the processes agree beside their devices, which need not be waited for so
+            patience = getattr(trainer.strategy, "_timeout", None)
+            self._hosts = distributed.new_group(backend="gloo", timeout=patience)
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """There is no next step."""
@@ -49,8 +55,8 @@ class Interrupt(L.Callback):
             return
         # a signal may come while the processes agree, and is then answered at the next step
         asked = self.received
-        if trainer.world_size > 1:
-            asked = int(trainer.strategy.reduce(torch.tensor(asked, device=task.device), reduce_op="max"))
+        if self._hosts is not None:
+            asked = largest(asked, self._hosts)
         if asked:
             self.received = asked
             raise Stop
@@ -81,3 +87,10 @@ class Interrupt(L.Callback):
             if signal.getsignal(number) != self._ask:
                 before = signal.signal(number, self._ask)
                 self._before.setdefault(number, before)
+
+
+def largest(own: int, group: Any) -> int:
+    """The largest of the numbers that the processes of a group have."""
+    number = torch.tensor(own)
+    distributed.all_reduce(number, distributed.ReduceOp.MAX, group)
+    return int(number)

@@ -44,7 +44,7 @@ class Throughput(L.Callback):
         self._images += len(batch["image"]) * trainer.world_size
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (batch_idx + 1) % interval == 0 or trainer.is_last_batch:
-            task.log("train/images_per_s", self._images / (time.perf_counter() - self._since), prog_bar=True)
+            task.log("train/images_per_s", self._images / (time.perf_counter() - self._since))
             self._restart()
 
     def _restart(self) -> None:

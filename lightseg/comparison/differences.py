@@ -27,7 +27,8 @@ _COSMETIC = (
     *(f"trainer.{name}" for name in ("model_registry", "profiler")),
 )
 _SPEED = (
-    *("data.num_workers", "model.channels_last", "model.compile", "save_every_minutes", "save_every_n_steps"),
+    *("data.cache_gb", "data.num_workers", "model.channels_last", "model.compile"),
+    *("save_every_minutes", "save_every_n_steps"),
     *(f"model.optimizer.{name}" for name in ("capturable", "foreach", "fused")),
     *(f"trainer.{name}" for name in ("accelerator", "barebones", "benchmark", "detect_anomaly", "deterministic")),
     *(f"trainer.{name}" for name in ("inference_mode", "num_sanity_val_steps")),

@@ -10,13 +10,16 @@ import numpy.typing as npt
 from torch.utils.data import DataLoader
 
 from lightseg.data.augment import Augmentation
-from lightseg.data.batches import Batch, Prepared, check_repeatable, stack, stack_training
+from lightseg.data.batches import Batch, Prepared, check_repeatable, default_workers, stack, stack_training
 from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset
+from lightseg.data.decoded import decoded, trains_twice
+from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import as_fold, split_by_fold
 from lightseg.data.loader import Watched
-from lightseg.data.loading import evaluation_loader, training_loader
+from lightseg.data.loading import evaluation_loader, hold, shared_evenly, training_loader
 from lightseg.data.order import Position
 from lightseg.data.palette import default_palette
+from lightseg.data.resident import Resident, check_residence
 from lightseg.data.sampling import Scheme, check_options, draw_weights
 from lightseg.data.transforms import EvalTransform, Transform
 from lightseg.errors import ConfigError, DataError, require
@@ -49,6 +52,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
         folds: Pool `train` and `val` and deal them into this many folds; `test` stays as it is.
         fold: Which fold is `val`, from 0 on; the others are `train`.
+        cache_gb: GiB of decoded images that may lie in the cache folder, over all data sets: training and validation
+            images are decoded once and mapped from there; 0 decodes them in every epoch.
+        on_device: Cut batches out of a copy in the memory of the device that trains, for small sets of one image size.
+        device_transforms: What is done to these training batches; see `lightseg.data.device_transforms`.
 
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
@@ -75,6 +82,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         eval_transforms: list[Transform] | None = None,
         folds: int | None = None,
         fold: int | None = None,
+        cache_gb: float = 16.0,
+        on_device: bool = False,
+        device_transforms: list[DeviceTransform] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -86,7 +96,14 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.watched: list[Watched] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
+        self.on_device, self.device_transforms = on_device, device_transforms or []
+        on_samples = bool(train_transforms or rare_transforms or copy_paste)
+        check_residence(on_device, on_samples, self.device_transforms)
+        self.residents: dict[Split, Resident] = {}
         self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
+        require(cache_gb >= 0, f"data.cache_gb: {cache_gb} is not a size; give GiB, or 0 for no cache")
+        self.cache_gb, self._is_decoded = cache_gb, False
+        self._parts: dict[Split, ImageDataset] = {}
         self._datasets: dict[Split, ImageDataset] = {}
 
     # ---- what a subclass gives -------------------------------------------------------------------------------------
@@ -130,15 +147,40 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """The samples of one split, made once."""
         if split not in self._datasets:
             if self._fold is None or split == "test":
-                self._datasets[split] = self._make(split)
+                self._datasets[split] = self._part(split)
             else:
-                parts = [self._make("train"), self._make("val")]
+                parts = [self._part("train"), self._part("val")]
                 train, val = split_by_fold(parts, self.num_classes, self.groups, self._fold, self.split_seed)
                 self._datasets |= {"train": train, "val": val}
         return self._datasets[split]
 
-    def _make(self, split: Split) -> ImageDataset:
-        return require_dataset(self.make_dataset(split), f"{type(self).__name__}.make_dataset")
+    def _part(self, split: Split) -> ImageDataset:
+        """The samples of one split before folds are dealt."""
+        if split not in self._parts:
+            self._parts[split] = require_dataset(self.make_dataset(split), f"{type(self).__name__}.make_dataset")
+        return self._parts[split]
+
+    def decode(self, trainer: L.Trainer | None = None) -> None:
+        """Let training and validation images come from the cache of decoded ones, which is filled if that pays.
+
+        Args:
+            trainer: Of the training; one that sees its images once does not fill the cache, but uses it.
+
+        Raises:
+            DataError: If an image is broken.
+            RunError: If a process that decodes dies.
+        """
+        if self._is_decoded or not self.cache_gb or self.on_device:
+            return
+        self._is_decoded = True
+        splits: tuple[Split, ...] = ("train", "val")
+        parts, build = [self._part(split) for split in splits], True
+        if trainer is not None:
+            build = trains_twice(trainer, len(parts[0]), self.batch_size)
+        workers = self.num_workers if self.num_workers is not None else default_workers(1) + 1
+        self._parts |= zip(splits, decoded(parts, self.cache_gb, workers, build), strict=True)
+        for split in splits:
+            self._datasets.pop(split, None)
 
     def class_counts(self, split: Split = "train") -> Counts:
         """Pixels (or samples) per class of a split, `(num_classes,)` int64."""
@@ -198,6 +240,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         )
         check_repeatable(self._training_samples())
         self._augmentation.check()
+        hold(self)
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers of a run were measured on: size and content hash of every split."""
@@ -206,8 +249,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
             for split in SPLITS
         }
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002
-        """Tell the task the facts of the data."""
+    def setup(self, stage: str) -> None:
+        """Tell the task the facts of the data, and let a training have its images decoded."""
+        if stage == "fit":
+            self.decode(self.trainer)
         follow = getattr(self.trainer and self.trainer.lightning_module, "follow", None)
         if follow is not None:
             follow(self)
@@ -226,7 +271,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
-        return evaluation_loader(self, self._evaluated_samples(split))
+        return evaluation_loader(self, split, self._evaluated_samples(split))
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""
@@ -250,12 +295,4 @@ class ImageDataModule(L.LightningDataModule, ABC):
         Raises:
             ConfigError: If it cannot be shared evenly; the message has the nearest sizes that can.
         """
-        parts = world_size * accumulate
-        if self.batch_size % parts:
-            below = self.batch_size // parts * parts
-            nearest = " or ".join(str(size) for size in (below, below + parts) if size)
-            raise ConfigError(
-                f"data.batch_size: {self.batch_size} samples cannot be shared by {parts} "
-                f"(processes × accumulate_grad_batches); the nearest that can: {nearest}"
-            )
-        return self.batch_size // parts
+        return shared_evenly(self.batch_size, world_size * accumulate)

@@ -1,5 +1,6 @@
 """From samples to batches: transforms applied, equal sizes stacked, workers kept modest."""
 
+import gc
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from lightseg.data.augment import Augmentation
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.order import PADDING, Position, mix
-from lightseg.data.transforms import EvalTransform
+from lightseg.data.transforms import Array, EvalTransform
 from lightseg.errors import DataError, require
 from lightseg.labels import IGNORE
 
@@ -25,7 +26,7 @@ Batch = dict[str, torch.Tensor]
 In training also `"counts": (256,)`, the pixels (or samples) of each class, void last.
 """
 
-_GLOBAL, _TRIALS = 6, 8
+_GLOBAL, _TRIALS, _ALIGNED = 6, 8, 64
 
 # before it has any: a worker that is forked from a process with OpenCV's threads can wait for them without end
 cv2.setNumThreads(0)
@@ -54,9 +55,16 @@ class Prepared(Dataset[dict[str, Any]]):
             image, target = self.transform(*self.dataset[position.sample], position.seed)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "target": torch.as_tensor(np.asarray(target, np.int64)),
+            "target": _compact(target),
             "index": position.sample,
         }
+
+
+def _compact(target: Array | int) -> torch.Tensor:
+    """A mask in bytes, which are faster to stack, to count and to pass to another process; see `widen`."""
+    if isinstance(target, np.ndarray) and target.dtype == np.uint8:
+        return torch.from_numpy(np.ascontiguousarray(target))
+    return torch.as_tensor(np.asarray(target, np.int64))
 
 
 @contextmanager
@@ -97,7 +105,11 @@ def check_repeatable(prepared: Prepared) -> None:
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:
-    """One batch of equally sized samples."""
+    """One batch of equally sized samples; of a loading process, it is one for `widen`."""
+    return _passed_on(_stack(samples))
+
+
+def _stack(samples: list[dict[str, Any]]) -> Batch:
     shapes = {tuple(sample["image"].shape[1:]) for sample in samples}
     if len(shapes) > 1:
         sizes = " and ".join(f"{height}×{width}" for height, width in sorted(shapes)[:2])
@@ -116,19 +128,50 @@ def stack(samples: list[dict[str, Any]]) -> Batch:
     }
 
 
+def _passed_on(batch: Batch) -> Batch:
+    """The batch for its user, or for the process that will widen it."""
+    return _in_one_block(batch) if get_worker_info() else widen(batch)
+
+
+def _in_one_block(batch: Batch) -> Batch:
+    """The batch in one block of shared memory: each block costs a handshake between the processes, and a file."""
+    ends = np.cumsum([-(-part.nbytes // _ALIGNED) * _ALIGNED for part in batch.values()]).tolist()
+    # as torch's own collate function has it
+    block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
+    placed = {}
+    for (name, part), start in zip(batch.items(), [0, *ends[:-1]], strict=True):
+        placed[name] = block[start : start + part.nbytes].view(part.dtype).view(part.shape).copy_(part)
+    return placed
+
+
+def widen(batch: Batch) -> Batch:
+    """The batch with its targets as int64, which come from a loading process as bytes."""
+    target = batch["target"]
+    if target.dtype == torch.uint8:
+        # what has been pinned for a device stays so
+        target = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned()).copy_(target)
+    parts = {**batch, "target": target}
+    return {name: part if name == "image" else _own(part) for name, part in parts.items()}
+
+
+def _own(part: torch.Tensor) -> torch.Tensor:
+    """A tensor that does not keep the block which it came in."""
+    return part.clone() if part.untyped_storage().nbytes() > part.nbytes else part
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device."""
     return {name: value.to(device) for name, value in batch.items()}
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:
-    """One batch of equally sized samples, and the `counts` of its own targets, int64."""
-    batch = stack(samples)
-    return {**batch, "counts": batch["target"].flatten().bincount(minlength=IGNORE + 1)}
+    """As `stack`, with the `counts` of the batch's own targets, int64."""
+    batch = _stack(samples)
+    return _passed_on({**batch, "counts": batch["target"].flatten().bincount(minlength=IGNORE + 1)})
 
 
 def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
-    """Batches of equal image and target size, in order of first appearance; padding is dropped."""
+    """Batches of equal image and target size, each as `stack` makes it, in order of first appearance; no padding."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for sample in samples:
         if sample["index"] != PADDING:
@@ -148,6 +191,8 @@ def start_worker(_worker: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    # a search for garbage would write to all objects that were there before, and so copy the memory that they are in
+    gc.freeze()
 
 
 def _cores() -> int:

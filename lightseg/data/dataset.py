@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,13 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
     """One split: images with their masks or class ids, as they are on disk and before any augmentation.
 
     Holds its file names in arrays rather than in lists, so that worker processes share the memory.
+
+    Attributes:
+        decodes: Whether a sample is decoded from files and from nothing else, so that training may keep its pixels
+            (`data.cache_gb`); `cache_key` must then change with them. A derived class has to say so anew.
     """
+
+    decodes: ClassVar[bool] = False
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -96,17 +96,19 @@ def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask
             f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
         )
         report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
-    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files.keys() & mask_files.keys())]
+    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files) if name in mask_files]
 
 
 def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     """Relative path without suffix and extension → path relative to the root."""
+    prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
     for path in _walk(root / folder):
-        stem = path.with_suffix("").as_posix()
-        if path.suffix.lower() not in IMAGE_SUFFIXES or not stem.endswith(suffix):
+        # as text: a million files are named in a second so, and in half a minute as paths
+        stem, _, extension = path.rpartition(".")
+        if f".{extension.lower()}" not in IMAGE_SUFFIXES or not stem.endswith(suffix):
             continue
-        name, relative = stem.removesuffix(suffix), (Path(folder) / path).as_posix()
+        name, relative = stem.removesuffix(suffix), prefix + path
         if name in files:
             message = (
                 f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
@@ -120,13 +122,15 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     return files
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    """Files below a folder, relative to it; hidden ones are editors' and systems' droppings."""
+def _walk(folder: Path) -> Iterable[str]:
+    """Files below a folder, relative to it, with `/`; hidden ones are editors' and systems' droppings."""
     for parent, children, names in os.walk(folder, followlinks=True):
         children[:] = sorted(child for child in children if not child.startswith((".", "__")))
+        inside = Path(parent).relative_to(folder)
+        prefix = "" if inside == Path() else f"{inside.as_posix()}/"
         for name in sorted(names):
             if not name.startswith("."):
-                yield (Path(parent) / name).relative_to(folder)
+                yield prefix + name
 
 
 def _and_more(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lightseg.data.batches import Prepared
+from lightseg.data.batches import Prepared, widen
 from lightseg.data.order import EpochSampler, Position
 from lightseg.errors import ConfigError
 
@@ -44,7 +44,8 @@ class Loader(DataLoader[Any]):
     """A `DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        yield from super().__iter__()
+        for item in super().__iter__():
+            yield widen(item) if isinstance(item, dict) else [widen(batch) for batch in item]
 
 
 class StepLoader(Loader):

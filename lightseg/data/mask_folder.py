@@ -1,6 +1,8 @@
 """A user's own folder of images and masks."""
 
-from collections.abc import Sequence
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,7 @@ class MaskFolder(ImageDataModule):
         self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
         self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
-        self._pairs: Pairs | None = None
+        self._found: dict[Split, MaskFiles] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -106,9 +108,12 @@ class MaskFolder(ImageDataModule):
         Raises:
             DataError: If folders are missing, or images and masks do not pair up.
         """
-        if self._pairs is None:
-            self._pairs = self._find()
-        return MaskFiles(self.root, self._pairs[split], self.label_map, self.in_channels)
+        if not self._found:
+            # the pairs are gone then: loading processes would not share the memory of a million of them
+            with _no_collection():
+                for part, pairs in self._find().items():
+                    self._found[part] = MaskFiles(self.root, pairs, self.label_map, self.in_channels)
+        return self._found[split]
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
         """What `group` finds in the names, which are the images' paths; without it every sample is alone."""
@@ -167,6 +172,18 @@ class MaskFolder(ImageDataModule):
         if self._group is not None:
             require_disjoint(Path(self.root), found, self._groups(pairs), pairs)
         return found
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Make a million objects without a search for garbage among them every so many."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:

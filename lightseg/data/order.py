@@ -70,21 +70,24 @@ class EpochSampler(DistributedSampler[Position]):
         return self.used // self.num_replicas
 
     def __iter__(self) -> Iterator[Position]:
+        samples, positions = self.share()
+        for sample, position in zip(samples.tolist(), positions.tolist(), strict=True):
+            yield Position(sample, mix(self.seed, self.epoch, _SAMPLE, position))
+
+    def share(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What the next iteration gives, at once: this process's samples of the epoch, and their positions in it."""
         start, self.start = self.start, 0
         if start % self.num_replicas:
             raise ValueError(f"start: {start} samples are not whole global batches of {self.num_replicas} processes")
-        order = self._order()
-        for position in range(start + self.rank, self.used, self.num_replicas):
-            yield Position(order[position], mix(self.seed, self.epoch, _SAMPLE, position))
+        positions = np.arange(start + self.rank, self.used, self.num_replicas)
+        return self._order()[positions], positions
 
-    def _order(self) -> list[int]:
+    def _order(self) -> npt.NDArray[np.intp]:
+        # an array: of a list of a million numbers, a loading process that is forked later would make a copy
         seed = mix(self.seed, self.epoch, _ORDER)
-        order: list[int]
         if self.weights is None:
-            order = torch.randperm(self.length, generator=torch.Generator().manual_seed(seed)).tolist()
-        else:
-            order = systematic_draw(self.weights, self.used, np.random.default_rng(seed)).tolist()
-        return order
+            return torch.randperm(self.length, generator=torch.Generator().manual_seed(seed)).numpy()
+        return systematic_draw(self.weights, self.used, np.random.default_rng(seed))
 
 
 def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

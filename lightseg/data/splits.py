@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -48,22 +49,25 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
         raise ConfigError(
             f"data.val_fraction, data.test_fraction: {list(fractions.values())} must be positive and sum below 1"
         )
-    members: dict[str, list[Pair]] = {}
-    for pair, group in sorted(zip(pairs, groups, strict=True)):
-        members.setdefault(group, []).append(pair)
-    if len(members) <= len(wanted):
-        what = "sample" if len(members) == len(pairs) else "group"
-        what += "s" * (len(members) != 1)
-        raise DataError(f"{len(members)} {what} cannot fill {len(wanted) + 1} splits; add data or set a fraction to 0")
-    order = sorted(members, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest())
-    result: Pairs = {split: [] for split in SPLITS}
+    ordered = sorted(zip(pairs, groups, strict=True))
+    sizes = Counter(groups)
+    if len(sizes) <= len(wanted):
+        what = "sample" if len(sizes) == len(pairs) else "group"
+        what += "s" * (len(sizes) != 1)
+        raise DataError(f"{len(sizes)} {what} cannot fill {len(wanted) + 1} splits; add data or set a fraction to 0")
+    drawn = deque(sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest()))
+    home: dict[str, Split] = {}
     # test is drawn first, so that another val_fraction leaves it as it is
     for filled, split in enumerate(sorted(wanted)):
         goal, kept = round(wanted[split] * len(pairs)), len(wanted) - filled  # a group for each split still empty
-        while not result[split] or (len(order) > kept and len(result[split]) + len(members[order[0]]) / 2 <= goal):
-            result[split] += members[order.pop(0)]
-    result["train"] = [pair for group in order for pair in members[group]]
-    return {split: sorted(result[split]) for split in SPLITS}
+        size = 0
+        while not size or (len(drawn) > kept and size + sizes[drawn[0]] / 2 <= goal):
+            size += sizes[drawn[0]]
+            home[drawn.popleft()] = split
+    result: Pairs = {split: [] for split in SPLITS}
+    for pair, group in ordered:
+        result[home.get(group, "train")].append(pair)
+    return result
 
 
 def list_split(root: Path, pairs: Sequence[Pair], lists: Mapping[Split, str]) -> Pairs:

@@ -78,7 +78,7 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
 
 def _run(task: Task, batch: Batch, precision: str, device: torch.device) -> tuple[float, float]:
     """Median seconds of a step behind the first, and the most memory in GiB."""
-    optimizer = configure_optimizer(task.make_optimizer, task.net, task.encoder, task.encoder_lr_factor)
+    optimizer = configure_optimizer(task.make_optimizer, task.net, task.encoder, *task.lr_factors)
     batch = to_device(batch, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

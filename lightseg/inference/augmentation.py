@@ -7,9 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-AUGMENTATIONS = ("flip", "scale")
+from lightseg.data.device_transforms import reflected
+from lightseg.errors import require
+
+AUGMENTATIONS = ("flip", "scale", "shift")
 SCALES = (0.75, 1.0, 1.25)
 """Sizes, relative to the image's own, at which `scale` shows it."""
+SHIFTS = {0: 0.5, -1: 0.25, 1: 0.25}
+"""Pixels by which `shift` moves an image, down and to the right alike, and what each way counts.
+
+Source: Jordan 2024, arXiv:2404.00498, section 3.5; there the logits are averaged.
+"""
 
 
 def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str]) -> Tensor:
@@ -22,9 +30,18 @@ def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: S
 
     Returns:
         Float32 of the shape of the logits, at the size of the images.
+
+    Raises:
+        ConfigError: If the class of every pixel is asked of shifted images.
     """
     ways = list(product(SCALES if "scale" in names else (1.0,), (False, True) if "flip" in names else (False,)))
-    seen = [_probabilities(net, images, scale, mirrored) / len(ways) for scale, mirrored in ways]
+    shifts = SHIFTS if "shift" in names else {0: 1.0}
+    seen = [
+        _probabilities(net, _shifted(images, by), scale, mirrored) * weight / len(ways)
+        for by, weight in shifts.items()
+        for scale, mirrored in ways
+    ]
+    require(seen[0].ndim == 2 or "shift" not in names, "tta: shift is for classification; take flip or scale here")
     return torch.stack(seen).sum(0)
 
 
@@ -36,6 +53,15 @@ def _probabilities(net: Callable[[Tensor], Tensor], images: Tensor, scale: float
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         logits = logits.flip(-1) if mirrored else logits
     return logits.softmax(1)
+
+
+def _shifted(images: Tensor, by: int) -> Tensor:
+    """Images moved down and to the right; what is missing there is mirrored in."""
+    if by == 0:
+        return images
+    height, width = images.shape[2:]
+    rows, columns = (reflected(torch.arange(side, device=images.device) - by, side) for side in (height, width))
+    return images[:, :, rows][:, :, :, columns]
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:

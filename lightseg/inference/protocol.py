@@ -33,7 +33,8 @@ class Protocol:
         overlap: Share of a window that the next one sees again, 0 to below 1. In it the two are blended, each with a
             weight that is 0 at its own border; with 0 there are seams.
         tta: Test-time augmentations, of which all combinations are averaged as probabilities: `flip` (also mirrored
-            left to right), `scale` (also at 0.75 and 1.25 of the size). The logits are log-probabilities then. Under
+            left to right), `scale` (also at 0.75 and 1.25 of the size), `shift` (half of it also moved by a pixel, up
+            and to the left or down and to the right; for classification). The logits are log-probabilities then. Under
             windows each window is augmented by itself.
 
     Raises:
@@ -67,7 +68,8 @@ class Protocol:
         seen = "whole images"
         if self.window is not None:
             seen = f"windows of {self.window} pixels that overlap by {self.overlap:g}"
-        ways = {"flip": "mirrored", "scale": f"at the scales {', '.join(f'{scale:g}' for scale in SCALES)}"}
+        scales = ", ".join(f"{scale:g}" for scale in SCALES)
+        ways = {"flip": "mirrored", "scale": f"at the scales {scales}", "shift": "shifted by a pixel"}
         also = "".join(f", {ways[name]}" for name in self.tta)
         return f"{seen}{also}{', averaged' if also else ''}"
 

@@ -11,5 +11,6 @@ from lightseg.nets.smp_net import SmpNet
 from lightseg.nets.timm_net import TimmNet
 from lightseg.nets.torchvision_net import TorchvisionNet
 from lightseg.nets.unet import UNet
+from lightseg.nets.whitened_cnn import WhitenedCNN
 
-__all__ = ("FCN", "Net", "Normalization", "SimpleCNN", "SmpNet", "TimmNet", "TorchvisionNet", "UNet")
+__all__ = ("FCN", "Net", "Normalization", "SimpleCNN", "SmpNet", "TimmNet", "TorchvisionNet", "UNet", "WhitenedCNN")

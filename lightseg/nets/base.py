@@ -1,16 +1,18 @@
-"""What the nets share: three attributes that a task reads, and the wording of an error about a name."""
+"""What the nets share: what a task reads and calls, and the wording of an error about a name."""
 
-from torch import nn
+from collections.abc import Iterable
+
+from torch import Tensor, nn
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per input channel, on the 0..1 scale."""
 
 
 class Net(nn.Module):
-    """Base class of the nets: logits out, and three attributes with defaults.
+    """Base class of the nets: logits out, and three attributes and a method with defaults.
 
     A net of your own need not subclass it: any `nn.Module` with `__init__(self, num_classes, in_channels=3, ...)` will
-    do, and where it lacks one of the attributes the task takes the default given here.
+    do, and where it lacks one of them the task takes the default given here.
 
     Attributes:
         stride: The input's sides must be multiples of it; the task pads the input and crops the logits. 1: any size.
@@ -29,6 +31,16 @@ class Net(nn.Module):
         self.stride = 1
         self.encoder = None
         self.normalization = None
+
+    def start_from(self, images: Iterable[Tensor]) -> None:
+        """Set what follows from the training images instead of being learnt; by default nothing does.
+
+        It is called when a training starts, before anything is trained and never when a trained net is loaded.
+
+        Args:
+            images: Training images, normalised and not augmented, `(C, H, W)` float32 each, in random order that is
+                the same every time; read as they are asked for.
+        """
 
 
 def first_line(error: Exception) -> str:

@@ -15,13 +15,17 @@ from lightseg.errors import ConfigError
 from lightseg.imbalance import Scheme, last_bias
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
+from lightseg.masked_loss import over_processes
 from lightseg.metrics import ConfusionMatrix
 from lightseg.nets import Net
-from lightseg.optim import Schedule, WarmupCosine, check_encoder_options, configure_optimizer, make_scheduler
+from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
+from lightseg.param_groups import check_encoder_options
 from lightseg.per_image import PerImageCounts
 from lightseg.strategies import pass_as_often_as_others, shard
 from lightseg.task_loss import TaskLoss
-from lightseg.tasks.normalization import check_scale, to_list, to_tensor
+from lightseg.tasks.compilation import Mode, compile_net, uses_graphs
+from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
+from lightseg.tasks.start import start_from_images
 
 Stage = Literal["val", "test"]
 
@@ -50,10 +54,13 @@ class Task(Predictor, ABC):
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder stays as it is, BatchNorm statistics
             included.
+        norm_bias_lr_factor: Learning rate of the biases of normalisation layers relative to the weights beside them.
         mean: Mean per channel on the 0..1 scale; left out, it follows the pretrained weights, else the data.
         std: Standard deviation per channel on the 0..1 scale, likewise.
         channels_last: Keep tensors in the memory order that convolutions prefer.
         compile: Compile the net with `torch.compile`, for training; evaluations run it as it is, as `load` gives it.
+            `true`, or a mode by name: `default`, `reduce-overhead` (CUDA graphs, for nets whose kernels are short),
+            `max-autotune` (longer to compile, and CUDA graphs) or `max-autotune-no-cudagraphs`.
     """
 
     def __init__(
@@ -71,10 +78,11 @@ class Task(Predictor, ABC):
         schedule: Schedule | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
+        norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         channels_last: bool = True,
-        compile: bool = False,  # noqa: A002 - the name that torch users look for
+        compile: bool | Mode = False,  # noqa: A002 - the name that torch users look for
     ) -> None:
         super().__init__()
         self.net, self.classes = net, list(classes)
@@ -83,7 +91,7 @@ class Task(Predictor, ABC):
         if prior_bias:
             last_bias(net, len(classes))
         self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
-        self.encoder_lr_factor, self.freeze_encoder = encoder_lr_factor, freeze_encoder
+        self.lr_factors, self.freeze_encoder = (encoder_lr_factor, norm_bias_lr_factor), freeze_encoder
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
@@ -94,9 +102,8 @@ class Task(Predictor, ABC):
         self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
-        if compile:
-            # in place: wrapping would put `_orig_mod.` into every key of the checkpoint
-            self.net.compile()
+        self.compiled = compile
+        compile_net(self.net, compile)
         self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.per_image = PerImageCounts(len(classes))
@@ -132,8 +139,7 @@ class Task(Predictor, ABC):
         """Logits of raw images: `(N, C, H, W)` uint8, or float on the 0..1 scale."""
         if self.mean is None or self.std is None:
             raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
-        images = images.float() / 255 if images.dtype == torch.uint8 else images
-        images = ((images - self.mean) / self.std).to(self.dtype)
+        images = normalized(images, self.mean, self.std).to(self.dtype)
         logits = self.logits(images.contiguous(memory_format=self.memory_format))
         if logits.shape[1] != len(self.classes):
             raise ConfigError(
@@ -145,20 +151,24 @@ class Task(Predictor, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
         trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
+        if uses_graphs(self.compiled):
+            # what the last step has put out may be written over
+            torch.compiler.cudagraph_mark_step_begin()
         if micro_batch == 0:
             self.step_loss = torch.zeros((), device=self.device)
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         loss = self.loss.in_training(self(batch["image"]), batch["target"], self.progress, self.step_counts)
         self.step_loss += loss.detach() / trainer.accumulate_grad_batches
         if micro_batch == trainer.accumulate_grad_batches - 1:
-            self.step_loss = trainer.strategy.reduce(self.step_loss, reduce_op="mean")
-            self.log("train/loss", self.step_loss, prog_bar=True, batch_size=len(batch["image"]))
+            self.step_loss = over_processes(self.step_loss) / trainer.world_size
+            # a number of Lightning's progress bar would be read at every step, bar or none; `Bar` shows it
+            self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
         return loss
 
     def _mean_counts(self, batch: Batch) -> Tensor:
         # whole numbers until now: in half precision Lightning rounds what a batch has of floats
-        mean: Tensor = self.trainer.strategy.reduce(batch["counts"][: len(self.classes)].float(), reduce_op="mean")
-        return mean / self.trainer.accumulate_grad_batches
+        counts = over_processes(batch["counts"][: len(self.classes)].float())
+        return counts / self.trainer.world_size / self.trainer.accumulate_grad_batches
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
         """Count what the net says about some validation images."""
@@ -224,8 +234,9 @@ class Task(Predictor, ABC):
         before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        training = self._trainer is not None and self.trainer.state.fn == "fit"
-        self.loss.follow(data, self.kind, self.net if training else None)
+        trained = self.net if self._trainer is not None and self.trainer.state.fn == "fit" else None
+        start_from_images(trained, data, self.mean, self.std)
+        self.loss.follow(data, self.kind, trained)
         self.loss.to(self.device)
 
     def _set_normalization(self, data: ImageDataModule) -> None:
@@ -248,7 +259,7 @@ class Task(Predictor, ABC):
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
-        optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, self.encoder_lr_factor)
+        optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, *self.lr_factors)
         scheduler = make_scheduler(optimizer, self.schedule, int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -27,3 +27,9 @@ def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and not all(0 <= value <= 1 for value in values):
             raise ConfigError(f"model.{name}: 0..1 scale, please; {values} looks like 0..255: divide by 255")
+
+
+def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images `(N, C, H, W)` as a net takes them; uint8, or float on the 0..1 scale, become float32."""
+    images = images.float() / 255 if images.dtype == torch.uint8 else images
+    return (images - mean) / std

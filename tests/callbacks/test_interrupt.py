@@ -1,26 +1,31 @@
 import signal
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-import torch
+from torch import distributed
 
 from lightseg.callbacks import Interrupt
 from lightseg.callbacks.interrupt import Stop
 
 
-def a_step(interrupt, meanwhile=lambda: None, others=0):
+@pytest.fixture
+def a_step(monkeypatch):
     """The start of a step of two processes; what happens while they agree."""
 
-    def reduce(own, reduce_op):
-        assert reduce_op == "max"
-        meanwhile()
-        return torch.maximum(own, torch.tensor(others))
+    def step(interrupt, meanwhile=lambda: None, others=0):
+        def largest(own, group):
+            meanwhile()
+            return max(own, others)
 
-    trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=2, strategy=SimpleNamespace(reduce=reduce))
-    interrupt.on_train_batch_start(trainer, SimpleNamespace(device=torch.device("cpu")), None, 0)
+        monkeypatch.setattr("lightseg.callbacks.interrupt.largest", largest)
+        interrupt._hosts = object()
+        interrupt.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=1), None, None, 0)
+
+    return step
 
 
-def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost():
+def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost(a_step):
     interrupt = Interrupt()
 
     def signalled():
@@ -31,8 +36,16 @@ def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost():
         a_step(interrupt)
 
 
-def test_interrupt__of_another_process_stops_this_one():
+def test_interrupt__of_another_process_stops_this_one(a_step):
     interrupt = Interrupt()
     with pytest.raises(Stop):
         a_step(interrupt, others=int(signal.SIGTERM))
     assert interrupt.received == signal.SIGTERM
+
+
+def test_interrupt__waits_for_others_as_long_as_the_strategy_does(monkeypatch):
+    monkeypatch.setattr(distributed, "new_group", lambda **options: options)
+    interrupt, strategy = Interrupt(), SimpleNamespace(_timeout=timedelta(minutes=5))
+    interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)
+    interrupt.restore()
+    assert interrupt._hosts == {"backend": "gloo", "timeout": timedelta(minutes=5)}

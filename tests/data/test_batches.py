@@ -131,5 +131,20 @@ def test_stack_training__counts_of_class_ids():
     assert stack_training(samples)["counts"][:5].tolist() == [1, 0, 0, 2, 0]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loaders__whatever_passes_between_processes_the_batch_is_the_same(workers):
+    data = Shapes(image_size=32, train_size=4, val_size=2, batch_size=2, num_workers=workers)
+    trained, evaluated = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))[0]
+    for batch, samples in ((trained, data.dataset("train")), (evaluated, data.dataset("val"))):
+        images, masks = zip(*(samples[index] for index in batch["index"].tolist()), strict=True)
+        assert batch["image"].dtype == torch.uint8
+        assert batch["target"].dtype == batch["index"].dtype == torch.int64
+        assert np.array_equal(batch["image"].permute(0, 2, 3, 1), images)
+        assert np.array_equal(batch["target"], masks)
+        # who keeps these keeps no images with them
+        assert batch["index"].untyped_storage().nbytes() == batch["index"].nbytes
+    assert trained["counts"].tolist() == np.bincount(trained["target"].flatten(), minlength=256).tolist()
+
+
 def test_stack_by_size__evaluation_has_no_counts():
     assert set(stack_by_size([_sample([[0, 1]])])[0]) == {"image", "target", "index"}

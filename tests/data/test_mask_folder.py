@@ -110,6 +110,14 @@ def test_mask_folder__list_files(tmp_path):
     }
 
 
+def test_mask_folder__masks_may_lie_elsewhere(tmp_path):
+    folder(tmp_path / "data", 8)
+    (tmp_path / "data" / "masks").rename(tmp_path / "labels")
+    module = MaskFolder(TWO, root=str(tmp_path / "data"), masks=str(tmp_path / "labels"))
+    module.check()
+    assert len(module.dataset("train").cache_key()) == 64
+
+
 def test_mask_folder__nested_folders_and_suffixes(tmp_path):
     for city in ("aachen", "bonn"):
         for index in range(3):

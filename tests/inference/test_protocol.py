@@ -90,3 +90,31 @@ def test_logits__of_a_net_with_pooling_are_those_of_the_whole_image_where_no_bor
     for inside in (slice(0, 128 - 40 - 1), slice(96 + 40 + 1, 224)):
         assert (whole - slid)[..., inside].abs().max() < 1e-5
     assert (whole - slid)[..., 96:128].abs().max() > 1e-5
+
+
+def _sums(images):
+    """Two logits that depend on where pixels are, so that each way of seeing an image has its own."""
+    weights = torch.linspace(-1, 1, images[0].numel()).reshape(images.shape[1:])
+    left = (images.float() * weights).flatten(1).sum(1)
+    return torch.stack([left, -left], 1)
+
+
+def test_logits__of_shifted_images_are_weighed():
+    images = torch.rand(2, 3, 4, 5)
+    padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    up, down = padded[:, :, 2:, 2:], padded[:, :, :-2, :-2]
+    each = [_sums(seen).softmax(1) for seen in (images, up, down)]
+    logits = Protocol.of(tta="shift").logits(_sums, images)
+    assert torch.allclose(logits.exp(), each[0] / 2 + each[1] / 4 + each[2] / 4, atol=1e-6)
+    both = [(_sums(seen).softmax(1) + _sums(seen.flip(-1)).softmax(1)) / 2 for seen in (images, up, down)]
+    logits = Protocol.of(tta="flip,shift").logits(_sums, images)
+    assert torch.allclose(logits.exp(), both[0] / 2 + both[1] / 4 + both[2] / 4, atol=1e-6)
+
+
+def test_logits__the_class_of_every_pixel_of_shifted_images_is_refused():
+    with pytest.raises(ConfigError, match="tta: shift is for classification"):
+        Protocol.of(tta="shift").logits(_net, torch.rand(1, 3, 8, 8))
+
+
+def test_str__says_that_images_are_shifted():
+    assert Protocol.of(tta="flip,shift").view == "whole images, mirrored, shifted by a pixel, averaged"

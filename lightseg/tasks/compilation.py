@@ -1,0 +1,56 @@
+"""Compiling a net for training: how, and where the kernels are kept."""
+
+import contextlib
+import os
+from typing import Literal
+
+from torch import nn
+
+from lightseg.data.cache import cache_dir
+from lightseg.errors import ConfigError
+
+Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+"""The modes of `torch.compile`."""
+
+_GRAPHS: tuple[Mode, ...] = ("reduce-overhead", "max-autotune")
+
+
+def compile_net(net: nn.Module, mode: bool | Mode) -> None:
+    """Compile a net in place when it is called first; the kernels stay in the user's cache folder for the next start.
+
+    Args:
+        net: The net; in place, since wrapping would put `_orig_mod.` into every key of its checkpoint.
+        mode: A mode of `torch.compile`; `True` is the default one, `False` none.
+    """
+    if not mode:
+        return
+    kernels = cache_dir() / "inductor"
+    # a home that cannot be written to leaves torch its own choice, a temporary folder
+    with contextlib.suppress(OSError):
+        kernels.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels))
+    net.compile(mode="default" if mode is True else mode)
+
+
+def uses_graphs(mode: bool | Mode) -> bool:
+    """Whether the kernels of a step are recorded as CUDA graphs, which write to the same memory at every step."""
+    return mode in _GRAPHS
+
+
+def check_graphs(mode: bool | Mode, accumulate: int) -> None:
+    """Refuse what CUDA graphs cannot do.
+
+    Args:
+        mode: A mode of `torch.compile`.
+        accumulate: Batches per optimiser step.
+
+    Raises:
+        ConfigError: If gradients are to be accumulated, which a graph would write over with those of the next batch.
+
+    Source: https://github.com/pytorch/pytorch/issues/169545.
+    """
+    if uses_graphs(mode) and accumulate > 1:
+        raise ConfigError(
+            f"model.compile: {mode} records CUDA graphs, in which each batch's gradients overwrite those of the batch "
+            "before; set trainer.accumulate_grad_batches: 1, or take model.compile: default"
+        )

@@ -1,0 +1,97 @@
+"""Data sets of very many files: what is kept of them, and how often they are asked about."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from lightseg.data import EpochSampler, MaskFolder
+from lightseg.data.order import Position
+
+COUNT = 20_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images and masks, all of them two files under many names."""
+    root = tmp_path_factory.mktemp("many")
+    for kind, pixels in (("images", np.zeros((8, 8, 3), np.uint8)), ("masks", np.eye(8, dtype=np.uint8))):
+        for index in range(COUNT):
+            path = root / kind / f"{index // 1000:02d}" / f"{index:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if index == 0:
+                cv2.imwrite(str(path), pixels)
+                first = path
+            else:
+                os.link(first, path)
+    return root
+
+
+@pytest.fixture
+def data(folder):
+    return MaskFolder(["a", "b"], root=str(folder), batch_size=8, num_workers=0)
+
+
+def test_datasets__hold_names_in_arrays_alone(data):
+    train = data.dataset("train")
+    assert len(train) + len(data.dataset("val")) + len(data.dataset("test")) == COUNT
+    gc.collect()
+    long = [held for held in gc.get_objects() if type(held) in (list, dict, tuple) and len(held) > COUNT // 10]
+    of_names = [
+        held for held in long if any(isinstance(name, str) and name.endswith(".png") for name in list(held)[:3])
+    ]
+    assert of_names == []
+    pairs = [held for held in gc.get_objects() if type(held).__name__ == "Pair"]
+    assert len(pairs) < COUNT // 10
+
+
+def test_datasets__look_up_every_file_once(data, monkeypatch):
+    asked, stat, train = [], os.stat, data.dataset("train")
+
+    def noting(path, **options):
+        if "masks" in str(path) or "images" in str(path):
+            asked.append(str(path))
+        return stat(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", noting)
+        for _ in range(2):
+            train.cache_key()
+            train.subset(np.arange(len(train) // 2)).cache_key()
+    assert len(asked) == len(set(asked)) == 2 * len(train)
+
+
+def test_datasets__subset_has_the_key_of_a_dataset_of_its_own(data, folder):
+    train = data.dataset("train")
+    indices = np.array([5, 3, 8])
+    fresh = train.subset(indices)
+    train.cache_key()
+    known = train.subset(indices)
+    assert known._looked_up is not None
+    assert fresh._looked_up is None
+    assert (known.cache_key(), known.fingerprint()) == (fresh.cache_key(), fresh.fingerprint())
+
+
+def test_order__is_an_array_and_gives_plain_numbers():
+    sampler = EpochSampler(COUNT, 8)
+    assert isinstance(sampler._order(), np.ndarray)
+    position = next(iter(sampler))
+    assert type(position) is Position
+    assert type(position.sample) is int
+
+
+WORKER = """
+import gc, sys
+from lightseg.data.batches import start_worker
+
+start_worker(0)
+sys.exit(0 if gc.get_freeze_count() > 1000 else 3)
+"""
+
+
+def test_worker__does_not_search_what_it_shares_for_garbage():
+    assert subprocess.run([sys.executable, "-c", WORKER], check=False).returncode == 0

@@ -1,0 +1,64 @@
+"""How often the processes of a training exchange something: in a network of machines each time is a wait."""
+
+import json
+
+import pytest
+
+from tests.test_processes import DDP, ended
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+base: [configs/data/shapes.yaml, configs/net/unet.yaml]
+model:
+  init_args:
+    net: {init_args: {width: 4, depth: 2}}
+data:
+  init_args: {image_size: 32, train_size: 64, val_size: 4, test_size: 4, batch_size: 16, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 1, log_every_n_steps: 4, callbacks: [{class_path: counting.Count}]}
+"""
+
+COUNT = """
+import collections, json, os
+import lightning as L
+from torch import distributed
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+class Count(L.Callback):
+    def on_train_start(self, trainer, task):
+        self.batches, self.seen = 0, collections.Counter()
+        trainer.model.register_comm_hook(None, self.exchange)
+        for name in ("all_reduce", "broadcast", "all_gather", "barrier"):
+            setattr(distributed, name, self.counted(name, getattr(distributed, name)))
+
+    def exchange(self, state, bucket):
+        self.seen["gradients"] += bucket.is_last()
+        return allreduce_hook(state, bucket)
+
+    def counted(self, name, function):
+        def call(*args, **kwargs):
+            self.seen[name] += 1
+            return function(*args, **kwargs)
+        return call
+
+    def on_train_batch_end(self, trainer, *_):
+        self.batches += 1
+        if trainer.is_last_batch and trainer.is_global_zero:
+            with open(os.environ["COUNTED"], "w") as file:
+                json.dump({"batches": self.batches, "steps": trainer.global_step, **self.seen}, file)
+"""
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_gradients__are_exchanged_once_in_an_optimiser_step(recipe, launch, own_module, tmp_path, accumulate):
+    own_module("counting", COUNT)
+    path = tmp_path / "counted.json"
+    options = [*DDP, "--trainer.accumulate_grad_batches", str(accumulate)]
+    ended(launch("--config", recipe(RECIPE), *options, COUNTED=str(path)))
+    counted = json.loads(path.read_text())
+    assert (counted["batches"], counted["steps"]) == (4 * accumulate, 4)
+    assert counted["gradients"] == 4
+    # beside them, and once a step too: what the step holds of each class, its loss, whether the loss is a number, and
+    # whether a process was told to stop
+    assert counted["all_reduce"] - counted["gradients"] == 4 * 4
+    assert not {"broadcast", "all_gather", "barrier"} & counted.keys(), counted

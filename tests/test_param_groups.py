@@ -1,0 +1,70 @@
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from lightseg.errors import ConfigError
+from lightseg.optim import configure_optimizer
+from lightseg.param_groups import param_groups
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        self.head = nn.Sequential(nn.GroupNorm(2, 4), nn.BatchNorm2d(4, affine=False), nn.Conv2d(4, 2, 1))
+
+
+def groups_of(net, *factors):
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    groups = param_groups(net, *factors)
+    return {group["name"]: [names[parameter] for parameter in group["params"]] for group in groups}, groups
+
+
+def test_param_groups__biases_of_norms_apart():
+    found, groups = groups_of(Net(), None, 1.0, 64.0)
+    assert found == {
+        "rest": ["encoder.0.weight", "head.2.weight"],
+        "rest_no_decay": ["encoder.0.bias", "encoder.1.weight", "head.0.weight", "head.2.bias"],
+        "rest_norm_bias": ["encoder.1.bias", "head.0.bias"],
+    }
+    assert [(group["lr_factor"], group["decay"]) for group in groups] == [(1, 1), (1, 0), (64, 1 / 64)]
+
+
+def test_param_groups__with_no_factor_there_is_no_other_group():
+    assert (
+        groups_of(Net(), None, 1.0)[0].keys() == groups_of(Net(), None, 1.0, 1.0)[0].keys() == {"rest", "rest_no_decay"}
+    )
+
+
+def test_configure_optimizer__fast_biases_lose_in_a_step_what_a_weight_loses():
+    net = Net()
+    make = partial(torch.optim.SGD, lr=0.5, weight_decay=0.25)
+    optimizer = configure_optimizer(make, net, net.encoder, 0.5, 8.0)
+    found = {group["name"]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups}
+    assert found["rest"] == (0.5, 0.25)
+    assert found["rest_norm_bias"] == (4.0, 0.03125)
+    assert found["encoder_norm_bias"] == (2.0, 0.03125)
+    for parameter in net.parameters():
+        nn.init.ones_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert net.head[0].bias.tolist() == [0.875] * 4
+    assert net.head[2].weight.unique().tolist() == [0.875]
+    # the encoder's weights at half the rate, and its biases likewise
+    assert net.encoder[1].bias.unique().tolist() == net.encoder[0].weight.unique().tolist() == [0.9375]
+    # no decay
+    assert net.head[0].weight.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
+def test_param_groups__an_impossible_factor(factor):
+    with pytest.raises(ConfigError, match="norm_bias_lr_factor must be above 0"):
+        param_groups(Net(), None, 1.0, factor)
+
+
+def test_param_groups__a_factor_with_nothing_to_act_on():
+    with pytest.raises(ConfigError, match="Linear has no normalisation with a bias"):
+        param_groups(nn.Linear(2, 2), None, 1.0, 64.0)
