@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint type format bench requirements clean
+.PHONY: help install demo test test-slow test-gpu lint type format bench bench-peers requirements clean
 
 help:  ## show what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -41,14 +41,21 @@ format: $(READY)  ## mend what can be mended of style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure lightseg against a hand-written PyTorch loop
-	$(BIN)/python experiments/benchmarks/overhead.py
+bench: $(READY)  ## measure lightseg beside what else there is: ARGS="--camvid ROOT --cifar ROOT"
+	$(BIN)/python experiments/benchmarks/run.py $(ARGS)
+
+bench-peers: $(UV)  ## make the environment of Keras, which `make bench` compares with
+	@echo "making .cache/peers …"
+	@$(UV) venv --quiet --clear --python $(PYTHON) .cache/peers
+	@$(UV) pip sync --quiet --python .cache/peers/bin/python --require-hashes .requirements/peers.txt
 
 requirements: $(UV)  ## resolve the newest versions anew and write their hashes
 	for minor in 11 12 13; do \
 	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
 	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
 	done
+	printf 'tensorflow-cpu\nkeras>=3\n' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
+	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/peers.txt
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/uv.txt
 

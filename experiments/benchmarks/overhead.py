@@ -1,131 +1,121 @@
 """What lightseg costs beside a hand-written PyTorch loop: same net, data, loss, optimiser, precision and batches.
 
-usage: python experiments/benchmarks/overhead.py [REPETITIONS]
+usage: python experiments/benchmarks/overhead.py [--pairs N] [--cifar ROOT]
 
-Both train in this process, in turn, for the same number of steps; the first pair warms up and does not count. What is
-compared is training images per second between the first and the last step, validation and start-up apart.
+Both train in this process, in turn, for the same number of steps: `lightseg.fit` with all that it does beside the
+steps, and the shortest honest loop, which reads the same loader. Compared is training images per second behind the
+first steps, validation and start-up apart. Without CIFAR-10, pictures of its size are made.
 """
 
-import logging
-import os
-import platform
-import statistics
-import sys
+import argparse
+import contextlib
+import io
+import itertools
+import pickle
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
-import lightning as L
+import numpy as np
 import torch
+from clock import Clock
+from table import Row, in_turn, main
 from torch import nn
-from torch.utils.data import DataLoader
 
-import lightseg
-from lightseg.callbacks import EpochLines, Interrupt, NonFiniteGuard, Throughput
-from lightseg.data import ImageDataModule, Shapes, ShapesClassification
-from lightseg.loggers import RunLog
-from lightseg.nets import SimpleCNN, SmpNet
-from lightseg.optim import Constant
-from lightseg.tasks import ClassificationTask, SegmentationTask, Task
+from lightseg.cli import LightsegCLI
+from lightseg.training import fit, hush_lightning
 
-STEPS = {"U-Net on ResNet-18, 96², batch 16": 30, "tutorial CNN, 32², batch 128": 60}
+ROOT = Path(__file__).resolve().parents[2]
+WARMUP = 3
 
 
-def segmentation() -> tuple[ImageDataModule, nn.Module, type[Task]]:
-    """A net whose step takes a while."""
-    data = Shapes(train_size=16 * 32, batch_size=16, num_workers=0)
-    return data, SmpNet(data.num_classes, arch="unet", encoder="resnet18"), SegmentationTask
+def unet() -> tuple[list[str], int]:
+    """Options of a net whose step takes a while, and the number of steps."""
+    options = ["--config", f"{ROOT}/configs/net/smp.yaml", "--config", f"{ROOT}/configs/data/shapes.yaml"]
+    options += ["--model.net.encoder", "resnet18", "--data.image_size", "256", "--data.batch_size", "8"]
+    return [*options, "--data.train_size", "160", "--data.val_size", "8", "--data.test_size", "8"], 20
 
 
-def classification() -> tuple[ImageDataModule, nn.Module, type[Task]]:
-    """A net whose step takes milliseconds, where overhead shows."""
-    data = ShapesClassification(train_size=128 * 62, batch_size=128, num_workers=0)
-    return data, SimpleCNN(data.num_classes), ClassificationTask
+def tutorial_cnn(cifar: str) -> tuple[list[str], int]:
+    """Options of a net whose step takes milliseconds, where overhead shows, and the number of steps."""
+    recipe = ["--config", f"{ROOT}/experiments/cifar10/simple_cnn.yaml", "--data.root", cifar]
+    return [*recipe, "--model.optimizer", "torch.optim.AdamW"], 250
 
 
-class Clock(L.Callback):
-    """Images per second from the end of the first step to the end of the last."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps, self.rate, self._images, self._since = steps, 0.0, 0, 0.0
-
-    def on_train_batch_end(self, _trainer: L.Trainer, _task: Task, _outputs: object, batch: dict, index: int) -> None:
-        """Count what follows the first step."""
-        if index == 0:
-            self._since = time.perf_counter()
-        else:
-            self._images += len(batch["image"])
-        if index == self.steps - 1:
-            self.rate = self._images / (time.perf_counter() - self._since)
+def by_lightseg(options: list[str], steps: int, precision: str = "bf16-mixed") -> float:
+    """Images per second of a run as a user starts it."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        fit([*options, *trainer(steps, precision), "--trainer.callbacks+=clock.Clock", f"--runs_dir={folder}"])
+    return Clock.rates[-1]
 
 
-def by_lightseg(data: ImageDataModule, net: nn.Module, kind: type[Task], steps: int) -> float:
-    """The trainer as `lightseg.fit` makes it: its callbacks and its log."""
-    with tempfile.TemporaryDirectory() as folder:
-        clock = Clock(steps)
-        run = [EpochLines(), Throughput(), Interrupt(), NonFiniteGuard(), clock]
-        trainer = L.Trainer(
-            accelerator="auto",
-            devices=1,
-            precision="bf16-mixed",
-            max_steps=steps,
-            limit_val_batches=0,
-            callbacks=run,
-            logger=RunLog(Path(folder)),
-            log_every_n_steps=10,
-            use_distributed_sampler=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            default_root_dir=folder,
-        )
-        trainer.fit(kind(net, data.classes, schedule=Constant()), datamodule=data)
-    return clock.rate
-
-
-def by_hand(data: ImageDataModule, net: nn.Module, _kind: type[Task], steps: int) -> float:
-    """The shortest honest loop."""
+def by_hand(options: list[str], steps: int) -> float:
+    """Images per second of the shortest honest loop."""
+    cli = LightsegCLI([*options, *trainer(steps)])
+    data, net = cli.datamodule, cli.model.net
+    # data that lies on the device does so for both
+    data.trainer = cli.make_trainer([], [], [])
+    data.prepare_data()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = net.train().to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters())
+    optimizer = torch.optim.AdamW(net.parameters(), fused=device.type == "cuda")
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in data.pixel_stats())
-    loader: DataLoader = data.train_dataloader()
     images, since = 0, 0.0
-    for index, batch in zip(range(steps), loader, strict=False):
-        pixels = batch["image"].to(device).float().div(255).sub(mean).div(std)
+    for step, batch in enumerate(itertools.islice(data.train_dataloader(), steps), start=1):
+        pixels = batch["image"].to(device, non_blocking=True).float().div(255).sub(mean).div(std)
         with torch.autocast(device.type, torch.bfloat16):
             logits = net(pixels.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.cross_entropy(logits.float(), batch["target"].to(device), ignore_index=255)
+        target = batch["target"].to(device, non_blocking=True)
+        loss = nn.functional.cross_entropy(logits.float(), target, ignore_index=255)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if index == 0:
+        if step > WARMUP:
+            images += len(pixels)
+        elif step == WARMUP:
             loss.item()
             since = time.perf_counter()
-        else:
-            images += len(pixels)
     loss.item()
     return images / (time.perf_counter() - since)
 
 
-def main(repetitions: int) -> None:
-    """Measure in pairs and print the table."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # what lightning 2.6 asks of torch's pytree, and how few workers there are, says nothing about speed here
+def trainer(steps: int, precision: str = "bf16-mixed") -> list[str]:
+    """Options of both: as many steps as one epoch has or fewer."""
+    return ["--trainer.max_steps", str(steps), "--trainer.precision", precision, "--trainer.devices", "1"]
+
+
+def cifar_like(folder: Path) -> str:
+    """Random pictures in CIFAR-10's own format; returns the folder."""
+    rng = np.random.default_rng(0)
+    inside = folder / "cifar-10-batches-py"
+    inside.mkdir()
+    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+        pixels = rng.integers(0, 256, (10_000, 3072), np.uint8)
+        labels = [int(label) for label in rng.permutation(np.arange(10_000) % 10)]
+        names = [f"{name}_{index}.png".encode() for index in range(10_000)]
+        (inside / name).write_bytes(pickle.dumps({b"data": pixels, b"labels": labels, b"filenames": names}))
+    return str(folder)
+
+
+def rows(options: argparse.Namespace) -> Iterator[Row]:
+    """Both nets."""
+    hush_lightning()
+    # what lightning asks of torch's pytree, and how few workers there are, says nothing about speed
     warnings.simplefilter("ignore")
-    device = (
-        torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores ({platform.machine()})"
-    )
-    print(f"lightseg {lightseg.__version__}, torch {torch.__version__}, {device}, {repetitions} pairs each\n")
-    print("| net | by hand, images/s | lightseg, images/s | ratio, median (min to max) |\n|---|---|---|---|")
-    for (name, steps), make in zip(STEPS.items(), (segmentation, classification), strict=True):
-        pairs = [(by_hand(*make(), steps), by_lightseg(*make(), steps)) for _ in range(repetitions + 1)][1:]
-        ratios = [ours / theirs for theirs, ours in pairs]
-        hand, ours = (statistics.median(rates) for rates in zip(*pairs, strict=True))
-        spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-        print(f"| {name} | {hand:.0f} | {ours:.0f} | {spread} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        cifar = options.cifar or cifar_like(Path(folder))
+        nets = {
+            "U-Net on ResNet-18, 256², batch 8, bf16": (unet(), 0.97),
+            "tutorial CNN, CIFAR-10, batch 128, bf16": (tutorial_cnn(cifar), 0.93),
+        }
+        for name, (recipe, target) in nets.items():
+            ours, theirs = in_turn(
+                lambda recipe=recipe: by_lightseg(*recipe), lambda recipe=recipe: by_hand(*recipe), options.pairs
+            )
+            yield Row(name, "images/s", ours, "a hand-written PyTorch loop", theirs, target)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(__doc__, rows)

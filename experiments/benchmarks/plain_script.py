@@ -1,0 +1,89 @@
+"""The script that people write with Lightning and segmentation-models-pytorch: U-Net on ResNet-18, CamVid crops.
+
+It follows the guides of the two: a dataset that reads files, albumentations with normalisation, a module with a
+torchmetrics IoU, `Trainer(precision="bf16-mixed")`. Net, loss, optimiser, crops, batch and precision are those of the
+recipe that `peers.py` puts beside it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import cv2
+import lightning as L
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+import torchmetrics
+from albumentations.pytorch import ToTensorV2
+from clock import Clock
+from torch.utils.data import DataLoader, Dataset
+
+CLASSES = 11
+
+
+class Files(Dataset):
+    """Images and masks of one split."""
+
+    def __init__(self, root: str) -> None:
+        self.images = sorted(Path(root, "train").glob("*.png"))
+        self.masks = [Path(root, "trainannot", path.name) for path in self.images]
+        self.transform = A.Compose(
+            [
+                A.RandomScale(scale_limit=(-0.5, 1.0), area_for_downscale="image", p=1.0),
+                A.RandomCrop(256, 256, pad_if_needed=True, fill_mask=CLASSES),
+                A.HorizontalFlip(p=0.5),
+                A.RandomBrightnessContrast(p=0.5),
+                A.Normalize(),
+                ToTensorV2(),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        image = cv2.cvtColor(cv2.imread(str(self.images[index])), cv2.COLOR_BGR2RGB)
+        mask = cv2.imread(str(self.masks[index]), cv2.IMREAD_UNCHANGED)
+        made = self.transform(image=image, mask=np.minimum(mask, CLASSES))
+        return {"image": made["image"], "mask": made["mask"].long()}
+
+
+class Module(L.LightningModule):
+    """The net, its loss and its score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = smp.Unet("resnet18", encoder_weights=None, classes=CLASSES)
+        self.loss = torch.nn.CrossEntropyLoss(ignore_index=CLASSES)
+        self.iou = torchmetrics.JaccardIndex("multiclass", num_classes=CLASSES + 1, ignore_index=CLASSES)
+
+    def training_step(self, batch: dict[str, torch.Tensor], _index: int) -> torch.Tensor:
+        """Loss and score of a batch."""
+        logits = self.net(batch["image"])
+        loss: torch.Tensor = self.loss(logits, batch["mask"])
+        self.log("train_loss", loss, prog_bar=True)
+        self.iou(logits.argmax(1), batch["mask"])
+        self.log("train_iou", self.iou, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """What the recipe has."""
+        return torch.optim.AdamW(self.parameters(), 1e-3)
+
+
+def train(root: str, steps: int, folder: str, options: dict[str, Any]) -> float:
+    """Train some steps; images per second behind the first.
+
+    Args:
+        root: CamVid in SegNet's layout.
+        steps: How many.
+        folder: For what the trainer leaves.
+        options: More of the trainer.
+    """
+    loader = DataLoader(Files(root), 8, shuffle=True, drop_last=True, num_workers=options.pop("num_workers"))
+    trainer = L.Trainer(
+        max_steps=steps, precision="bf16-mixed", default_root_dir=folder, callbacks=[Clock()], **options
+    )
+    trainer.fit(Module(), loader)
+    return Clock.rates[-1]
