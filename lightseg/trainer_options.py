@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 
+from lightseg.callbacks.lookahead import Lookahead
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.strategies import FSDP
 from lightseg.tasks import Task
@@ -79,5 +80,5 @@ def check_callback(callback: L.Callback, strategy: Any) -> None:
             raise ConfigError(f"{name}: {instead}")
     if isinstance(callback, ModelCheckpoint) and callback.save_last:
         raise ConfigError(f"{name}: leave save_last out: last.ckpt is written anyway, and --resume goes on from it")
-    if isinstance(callback, WeightAveraging) and isinstance(strategy, FSDP):
+    if isinstance(callback, WeightAveraging | Lookahead) and isinstance(strategy, FSDP):
         raise ConfigError(f"{name} cannot average a net that is shared between devices: take strategy ddp")

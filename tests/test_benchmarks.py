@@ -1,6 +1,7 @@
 """What the benchmarks say and how they end; how fast anything is, they are there to measure."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_side__ends_when_the_benchmark_is_no_more(benchmark, tmp_path):
     side = benchmark("turns").Side([sys.executable, "-c", SIDE.format(does="open('trained', 'w')")])
     side.start(str(tmp_path), {"PYTHONPATH": str(HERE)})
     assert side.until_ready()
-    benchmark("os").close(side._go)
+    os.close(side._go)
     with pytest.raises(SystemExit, match="the benchmark has ended"):
         side.until_ready()
     assert not (tmp_path / "trained").exists()

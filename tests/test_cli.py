@@ -341,6 +341,14 @@ def test_callback__that_would_break_a_promise_is_refused(fit, recipe, tmp_path, 
     assert len(outcome.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("callback", ["EMA", "Lookahead"])
+def test_callback__that_averages_refuses_a_shared_net(fit, recipe, callback):
+    options = ["--config", ROOT / "configs/hardware/fsdp.yaml", "--trainer.devices", "1"]
+    outcome = fit("--config", recipe(), *options, "--trainer.callbacks", f"[{{class_path: {callback}}}]")
+    assert outcome.code == 2
+    assert f"{callback} cannot average a net that is shared between devices: take strategy ddp" in outcome.err
+
+
 def test_callback__a_checkpoint_of_the_same_score_goes_beside_our_own(fit, recipe):
     own = "[{class_path: ModelCheckpoint, init_args: {monitor: val/score, mode: max, save_top_k: 2}}]"
     outcome = fit("--config", recipe(), "--trainer.callbacks", own)

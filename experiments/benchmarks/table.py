@@ -136,7 +136,7 @@ def _target(row: Row) -> str:
         return ""
     sign = "≥" if row.against or not row.less_is_better else "≤"
     said = {True: "", False: " **missed**", None: ""}[row.met]
-    return f"{sign} {row.target:g}{said}"
+    return f"{sign} {row.target:.3g}{said}"
 
 
 def _processor() -> str:

@@ -59,7 +59,7 @@ class Side:
         go, self._go = os.pipe()
         tell, told = os.pipe()
         # a pipe that nobody reads meanwhile would be full one day
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `end`
         pipes = {GO: str(go), TELL: str(told)}
         self._process: Any = subprocess.Popen(
             self.command,

@@ -48,6 +48,7 @@ class MaskFiles(ImageDataset):
         self._images = np.array([pair.image for pair in pairs], np.str_)
         self._masks = np.array([pair.mask for pair in pairs], np.str_)
         self._looked_up: npt.NDArray[np.int64] | None = None
+        self._is_told = False
 
     def __len__(self) -> int:
         return len(self._images)
@@ -75,6 +76,10 @@ class MaskFiles(ImageDataset):
 
     def fingerprint(self) -> str:
         """A hash of relative paths, file sizes, and both ends of up to 64 images and masks spread over the split."""
+        if self._is_told:
+            # asked again, as at the end of a run: to see whether anything has changed
+            self._looked_up = None
+        self._is_told = True
         digest = hashlib.sha256()
         for files, facts in self._chunks():
             lines = zip(files, facts[:, 0].tolist(), strict=True)
@@ -88,9 +93,7 @@ class MaskFiles(ImageDataset):
         """A hash of paths, sizes, times and the label map."""
         digest = hashlib.sha256(f"{self.root.resolve()}\0{self.label_map!r}\0{self.channels}\0".encode())
         for files, facts in self._chunks():
-            digest.update(
-                "".join(f"{file}\0{some}\0" for file, some in zip(files, facts.tolist(), strict=True)).encode()
-            )
+            digest.update("\0".join([*files, ""]).encode() + facts.tobytes())
         return digest.hexdigest()
 
     def class_table(self, num_classes: int) -> Counts:
@@ -159,7 +162,7 @@ class MaskFiles(ImageDataset):
     def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
         """All files, images first, some at a time: their names, and what `_look_up` says of each."""
         if self._looked_up is None:
-            # once, for a million files take seconds: what a run says of its data is what was there when it began
+            # once, for a million files take seconds: a run's caches and its record are of what was there at its start
             self._looked_up = np.stack([self._look_up(self._images), self._look_up(self._masks)])
         for files, facts in zip((self._images, self._masks), self._looked_up, strict=True):
             for start in range(0, len(files), _CHUNK):

@@ -99,8 +99,8 @@ class Resident(Dataset[Any]):
             )
             require(
                 torch.equal(made[part], again[part]),
-                f"data.device_transforms: some {part} comes out differently when it is drawn again with the same chance: "
-                "some transform has random numbers of its own; take them from `draws` alone",
+                f"data.device_transforms: some {part} comes out differently when it is drawn again with the same "
+                "chance: some transform has random numbers of its own; take them from `draws` alone",
             )
 
     def _read(self, dataset: ImageDataset, before: EvalTransform | None) -> tuple[Tensor, Tensor]:

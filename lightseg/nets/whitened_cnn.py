@@ -22,9 +22,10 @@ class WhitenedCNN(Net):
     follows; it is computed from training images when a training starts, and only its bias is learnt.
 
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, sections 3.1 to 3.3,
-    airbench94: itself after Page 2018, "How to train your ResNet", and Jordan (tysam-code) 2023, hlb-CIFAR10. Two
-    things were changed: the last pooling takes the maximum of all pixels, so that images may be larger than 32×32; and
-    patches are taken from 5,000 images that are spread over the training split, not from its first ones.
+    airbench94: itself after Page 2018, "How to train your ResNet", and Jordan (tysam-code) 2023, hlb-CIFAR10. Three
+    things were changed: the last pooling takes the maximum of all pixels, so that images may be larger than 32×32;
+    patches are taken from 5,000 images that are spread over the training split, not from its first ones; and the first
+    layer's bias is learnt to the end, not in the first three epochs alone.
 
     Args:
         num_classes: Number of logits.

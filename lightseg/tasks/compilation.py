@@ -25,9 +25,10 @@ def compile_net(net: nn.Module, mode: bool | Mode) -> None:
     if not mode:
         return
     kernels = cache_dir() / "inductor"
-    # a home that cannot be written to leaves torch its own choice, a temporary folder
     with contextlib.suppress(OSError):
         kernels.mkdir(parents=True, exist_ok=True)
+    # a folder that cannot be written to, or is another user's, leaves torch its own choice, a temporary one
+    if os.access(kernels, os.W_OK):
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels))
     net.compile(mode="default" if mode is True else mode)
 

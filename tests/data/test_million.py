@@ -11,6 +11,7 @@ import pytest
 
 from lightseg.data import EpochSampler, MaskFolder
 from lightseg.data.order import Position
+from tests.data import fabricate
 
 COUNT = 20_000
 
@@ -74,6 +75,16 @@ def test_datasets__subset_has_the_key_of_a_dataset_of_its_own(data, folder):
     assert known._looked_up is not None
     assert fresh._looked_up is None
     assert (known.cache_key(), known.fingerprint()) == (fresh.cache_key(), fresh.fingerprint())
+
+
+def test_datasets__tell_of_a_change_when_they_are_asked_again(tmp_path):
+    fabricate.folder(tmp_path, 200)
+    train = MaskFolder(["ground", "road"], root=str(tmp_path)).dataset("train")
+    first = train.fingerprint()
+    # one whose content is not sampled
+    with (tmp_path / train.name(1)).open("ab") as file:
+        file.write(b"\0")
+    assert train.fingerprint() != first
 
 
 def test_order__is_an_array_and_gives_plain_numbers():

@@ -49,6 +49,14 @@ def test_compile_net__a_cache_folder_that_cannot_be_made_is_no_error(monkeypatch
     assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
 
 
+def test_compile_net__a_cache_folder_of_another_user_is_no_error(monkeypatch):
+    compile_net(Recorded(2, 2), True)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    compile_net(Recorded(2, 2), True)
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+
+
 @pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
 def test_check_graphs__refuses_to_accumulate_gradients(mode):
     check_graphs(mode, 1)
