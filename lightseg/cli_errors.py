@@ -18,6 +18,7 @@ import lightseg.nets
 import lightseg.optim
 import lightseg.tasks
 from lightseg.compose import LIBRARY, show
+from lightseg.data.device_transforms import DeviceTransform
 from lightseg.errors import did_you_mean
 
 _OPTIONS = [
@@ -31,6 +32,7 @@ _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
     "data": lambda: _subclasses(lightseg.data.ImageDataModule),
     "schedule": lambda: _subclasses(lightseg.optim.Schedule),
     "optimizer": lambda: _subclasses(torch.optim.Optimizer),
+    "device_transforms": lambda: _subclasses(DeviceTransform),
     "callbacks": lambda: [*lightseg.callbacks.__all__, *lightning.pytorch.callbacks.__all__],
     "logger": lambda: lightseg.loggers.__all__,
 }
@@ -155,14 +157,18 @@ def _options_of(section: str, composed: Namespace, message: str) -> list[str]:
         return _OPTIONS
     if section == "trainer":
         return list(inspect.signature(lightning.Trainer.__init__).parameters)
-    stated = re.findall(r"Given value: \{'class_path': '([\w.]+)'", message)
-    key = section.replace(".", ".init_args.")
-    class_path = stated[0] if stated else (composed.get(key) or Namespace()).get("class_path", "")
-    module, _, name = str(class_path).rpartition(".")
+    configured = composed.get(section.replace(".", ".init_args."))
+    entries = [each for each in (configured if isinstance(configured, list) else [configured]) if each]
+    stated = re.findall(r"'class_path': '([\w.]+)'", message) or [each.get("class_path", "") for each in entries]
     # what no file states is the task's default
     default = inspect.signature(lightseg.tasks.Task).parameters.get(section.rpartition(".")[2])
-    kind = getattr(_module(module), name, None) or (default.default if default else None)
-    return list(_parameters(kind)) if inspect.isclass(kind) else []
+    kinds = [_class(str(class_path)) for class_path in stated] or [default.default if default else None]
+    return list(dict.fromkeys(name for kind in kinds if inspect.isclass(kind) for name in _parameters(kind)))
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(_module(module), name, None)
 
 
 def _parameters(kind: type) -> dict[str, Any]:

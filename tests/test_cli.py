@@ -341,6 +341,19 @@ def test_callback__that_would_break_a_promise_is_refused(fit, recipe, tmp_path, 
     assert len(outcome.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{class_path: RandomTranslate, init_args: {pixel: 2}}", "data.device_transforms: no option 'pixel'"),
+        ("{class_path: AlternatingFlipp}", "no class 'AlternatingFlipp'; did you mean AlternatingFlip?"),
+    ],
+)
+def test_error__in_a_list_that_a_recipe_has_already(fit, entry, message):
+    outcome = fit("--config", ROOT / "experiments/cifar10/fast.yaml", "--data.device_transforms", f"[{entry}]")
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
 @pytest.mark.parametrize("callback", ["EMA", "Lookahead"])
 def test_callback__that_averages_refuses_a_shared_net(fit, recipe, callback):
     options = ["--config", ROOT / "configs/hardware/fsdp.yaml", "--trainer.devices", "1"]

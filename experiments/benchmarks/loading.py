@@ -45,7 +45,8 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
             for name, recipe in RECIPES.items():
                 loaders = ours(folder, recipe, workers), theirs(folder, suffix, recipe, workers)
                 first, second = in_turn(*map(_epochs, loaders), options.pairs)
-                what = f"loading alone, CamVid, {name} of {suffix.upper()} files, {workers} loading processes"
+                frames = "CamVid" if options.camvid else "painted frames"
+                what = f"loading alone, {frames}, {name} of {suffix.upper()} files, {workers} loading processes"
                 yield Row(what, "images/s", first, "DataLoader with albumentations", second, target)
 
 

@@ -71,7 +71,7 @@ def _write_arrays(cifar: str, path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def script_rows(camvid: str, pairs: int) -> Iterator[Row]:
+def script_rows(camvid: str, frames: str, pairs: int) -> Iterator[Row]:
     """Images per second of the script and of the recipe that says the same."""
     options = ["--config", f"{ROOT}/configs/net/smp.yaml", "--config", f"{ROOT}/configs/data/camvid.yaml"]
     options += ["--model.net.encoder", "resnet18", "--data.root", camvid, "--trainer.max_steps", str(STEPS)]
@@ -88,7 +88,7 @@ def script_rows(camvid: str, pairs: int) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             return train(camvid, STEPS, folder, {**quiet, "num_workers": default_workers(1)})
 
-    name = "U-Net on ResNet-18, CamVid crops of 256², batch 8, bf16"
+    name = f"U-Net on ResNet-18, {frames}, crops of 256², batch 8, bf16"
     against = f"a plain Lightning {L.__version__} and SMP script"
     rates, others = in_turn(ours, theirs, pairs)
     yield Row(name, "images/s", rates, against, others)
@@ -99,9 +99,10 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     hush_lightning()
     # what lightning asks of torch's pytree, and how few workers there are, says nothing about speed
     warnings.simplefilter("ignore")
+    frames = "CamVid" if options.camvid else "painted frames"
     yield from keras_rows(options.cifar and str(Path(options.cifar).resolve()))
     with tempfile.TemporaryDirectory() as folder:
-        yield from script_rows(options.camvid or camvid_like(Path(folder)), options.pairs)
+        yield from script_rows(options.camvid or camvid_like(Path(folder)), frames, options.pairs)
 
 
 if __name__ == "__main__":

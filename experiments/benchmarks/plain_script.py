@@ -26,8 +26,8 @@ class Files(Dataset):
     """Images and masks of one split."""
 
     def __init__(self, root: str) -> None:
-        self.images = sorted(Path(root, "train").glob("*.png"))
-        self.masks = [Path(root, "trainannot", path.name) for path in self.images]
+        self.images = sorted(Path(root, "train").iterdir())
+        self.masks = [Path(root, "trainannot", f"{path.stem}.png") for path in self.images]
         self.transform = A.Compose(
             [
                 A.RandomScale(scale_limit=(-0.5, 1.0), area_for_downscale="image", p=1.0),

@@ -68,7 +68,8 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
         kinds = {"cold": [place / f"cold{index}" for index in times], "warm": [place / "warm"] * len(times)}
         for kind, caches in kinds.items():
             seconds = [first_step(camvid, place / "runs", cache) for cache in caches][1:]
-            what = f"start-up: CamVid recipe, command to first optimiser step, {kind} cache"
+            frames = "CamVid" if options.camvid else "painted frames in its place"
+            what = f"start-up: CamVid recipe ({frames}), command to first optimiser step, {kind} cache"
             yield Row(what, "s", seconds, target=15, less_is_better=True)
 
 

@@ -61,7 +61,14 @@ Benchmark = Callable[[argparse.Namespace], Iterator[Row]]
 def arguments(usage: str) -> argparse.ArgumentParser:
     """The options that all benchmarks share; data that is not given is made, where that says as much."""
     parser = argparse.ArgumentParser(description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5, help="repetitions behind the first, which warms up")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        choices=range(1, 101),
+        metavar="N",
+        default=5,
+        help="repetitions behind the first, which warms up",
+    )
     parser.add_argument("--camvid", metavar="ROOT", help="CamVid in SegNet's layout")
     parser.add_argument("--cifar", metavar="ROOT", help="CIFAR-10, a folder, archive or zip")
     parser.add_argument("--airbench", metavar="FILE", help="airbench94.py of KellerJordan/cifar10-airbench; for a GPU")

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
+from lightseg.nets.dropout import ByteDropout
 
 
 class SimpleCNN(Net):
@@ -34,15 +35,15 @@ class SimpleCNN(Net):
             nn.Conv2d(in_channels, 32, 3),
             nn.MaxPool2d(2),
             nn.ReLU(),
-            nn.Dropout(0.25),
+            ByteDropout(0.25),
             nn.Conv2d(32, 64, 3),
             nn.MaxPool2d(2),
             nn.ReLU(),
-            nn.Dropout(0.25),
+            ByteDropout(0.25),
             nn.Flatten(),
             nn.Linear(64 * side * side, 128),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            ByteDropout(0.5),
             nn.Linear(128, num_classes),
         )
         self.apply(_glorot)
