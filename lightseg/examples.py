@@ -49,11 +49,6 @@ class Example:
     prediction: npt.NDArray[np.int64]
 
 
-def spread(count: int, size: int) -> list[int]:
-    """At most `count` indices, the same every time, spread evenly over `size` images."""
-    return [int(index) for index in np.linspace(0, size - 1, min(count, size)).astype(int)]
-
-
 @torch.inference_mode()
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
     """What a task says about some images, at the size of their ground truth, on the device that it is on."""

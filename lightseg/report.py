@@ -10,10 +10,11 @@ from torch import Tensor
 
 from lightseg import pictures
 from lightseg.data import ImageDataModule
-from lightseg.examples import predict, spread, worst, write_examples
+from lightseg.examples import predict, worst, write_examples
 from lightseg.loggers.run_log import plain_number
 from lightseg.per_image import Evaluation
 from lightseg.run import write_json
+from lightseg.spread import spread
 from lightseg.tasks import Stage, Task
 
 EXAMPLES = {"segmentation": 4, "classification": 24}

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.examples import Example, image_scores, read_examples, spread, visible, worst, write_examples
+from lightseg.examples import Example, image_scores, read_examples, visible, worst, write_examples
 from lightseg.per_image import Evaluation
+from lightseg.spread import spread
 
 PALETTE = [(0, 0, 0), (10, 20, 30)]
 

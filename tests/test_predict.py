@@ -19,6 +19,7 @@ from lightseg.data.palette import default_palette
 from lightseg.inference import sources
 from lightseg.predict import main
 from tests.inference.models import write_checkpoint
+from tests.small_disk import on_small_disk
 
 RANDOM = np.random.default_rng(0)
 
@@ -270,17 +271,9 @@ def test_predict__full_disk_is_one_message_and_the_next_call_goes_on(predict, im
 
 @pytest.mark.slow
 def test_predict__probabilities_that_the_disk_has_no_room_for(tmp_path, checkpoint):
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    (tmp_path / "disk").mkdir()
     Image.fromarray(_image(300, 300)).save(tmp_path / "a.png")
-    script = f"""
-        mount -t tmpfs -o size=200k none disk
-        {sys.executable} -m lightseg.predict {checkpoint} a.png --out disk/out --probabilities
-        echo "exit code $?"; find disk -name "*a.*"
-    """
-    command = ["unshare", "-rm", "sh", "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path, check=False)
+    predict = f"{sys.executable} -m lightseg.predict {checkpoint} a.png --out disk/out --probabilities"
+    done = on_small_disk(tmp_path, "200k", f'{predict}; echo "exit code $?"; find disk -name "*a.*"')
     assert done.stdout == "exit code 1\n"
     assert done.stderr == "lightseg: error: disk/out: No space left on device; the same command goes on from here\n"
 

@@ -18,6 +18,8 @@ import torch
 import lightseg
 from lightseg.data import Shapes
 from tests.crashing import assert_same, numbers
+from tests.deadly import DEADLY_RECIPE, deadly
+from tests.small_disk import on_small_disk
 
 pytestmark = pytest.mark.slow
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
@@ -238,11 +240,8 @@ def members(group):
 
 
 def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, own_module):
-    own_module("deadly", DEADLY)
-    text = (
-        "base: [configs/net/unet.yaml]\ndata: {class_path: deadly.Deadly, init_args: {batch_size: 2, num_workers: 2}}"
-    )
-    process = launch("--config", recipe(text + "\ntrainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
+    own_module("deadly", deadly(5))
+    process = launch("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/5\.png", err)
@@ -250,46 +249,14 @@ def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, 
 
 
 NO_SANITY = ["--trainer.num_sanity_val_steps", "0"]
-DEADLY = """
-import os, signal
-import numpy as np
-from torch.utils.data import get_worker_info
-from lightseg.data import ImageDataModule, ImageDataset
-
-class Files(ImageDataset):
-    def __init__(self, split): self.split = split
-    def __len__(self): return 12
-    def __getitem__(self, index):
-        if index == 5 and self.split == "train" and get_worker_info():
-            os.kill(os.getpid(), signal.SIGKILL)
-        image = np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8)
-        return image, (image[..., 0] > 127).astype(np.uint8)
-    def name(self, index): return f"{self.split}/{index}.png"
-    def fingerprint(self): return f"deadly-{self.split}"
-
-class Deadly(ImageDataModule):
-    classes = ["dark", "bright"]
-    def make_dataset(self, split): return Files(split)
-"""
 
 
 # with no room at all even the table of what was logged cannot be written at the end, which must not hide the reason
 @pytest.mark.parametrize("room", [16384, 0])
 def test_disk__full_keeps_the_checkpoint_before(room, crashing, own_module, tmp_path):
-    if os.name != "posix" or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    own_module("crash", FILLING.format(path=disk / "rest", room=room))
-    fit = f"{sys.executable} -m lightseg.fit --config {crashing} --runs_dir {disk}/runs"
-    # what is in the small disk is gone with its namespace, so it is looked at in there
-    script = f"""
-        mount -t tmpfs -o size=4m none {disk}
-        {fit} --save_every_n_steps 1; echo "exit code $?"
-        cp -r {disk}/runs {tmp_path}/runs
-    """
-    command = ["unshare", "-rm", "sh", "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    own_module("crash", FILLING.format(path=tmp_path / "disk/rest", room=room))
+    fit = f"{sys.executable} -m lightseg.fit --config {crashing} --runs_dir disk/runs --save_every_n_steps 1"
+    done = on_small_disk(tmp_path, "4m", f'{fit}; echo "exit code $?"; cp -r disk/runs runs')
     assert "exit code 1" in done.stdout, done.stderr
     assert re.search(r"checkpoints/\S+: cannot be written: No space left on device", done.stderr)
     assert "Traceback" not in done.stderr

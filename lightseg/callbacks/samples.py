@@ -5,8 +5,9 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from lightseg.data import ImageDataModule
-from lightseg.examples import predict, spread, write_examples
+from lightseg.examples import predict, write_examples
 from lightseg.loggers import Wandb
+from lightseg.spread import spread
 from lightseg.tasks import Task
 
 IMAGES, SNAPSHOTS = 4, 10

@@ -29,6 +29,7 @@ from lightseg.data.order import Position
 from lightseg.data.transforms import Array, EvalTransform
 from lightseg.errors import RunError
 from lightseg.files import flushed, replacing_folder, taking_turns
+from lightseg.spread import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
@@ -233,8 +234,7 @@ def _room(folder: Path, limit: int, sizes: Iterable[int]) -> int:
 
 def _estimate(dataset: ImageDataset) -> int:
     """Bytes of all samples, from some that are spread over them."""
-    tried = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _TRIED)).astype(int)).tolist()
-    sizes = [sum(np.asarray(part).nbytes for part in dataset[index]) for index in tried]
+    sizes = [sum(np.asarray(part).nbytes for part in dataset[index]) for index in spread(_TRIED, len(dataset))]
     return int(np.mean(sizes) * len(dataset)) + len(dataset) * _RECORD.itemsize
 
 

@@ -19,6 +19,7 @@ from lightseg.data.label_map import LabelMap, UndeclaredError
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
+from lightseg.spread import spread
 
 _SAMPLED, _ENDS = 64, 4096
 """A fingerprint reads this many pairs of files, and this many bytes at each of their ends."""
@@ -84,7 +85,7 @@ class MaskFiles(ImageDataset):
         for files, facts in self._chunks():
             lines = zip(files, facts[:, 0].tolist(), strict=True)
             digest.update("".join(f"{file}\0{size}\0" for file, size in lines).encode())
-        for index in np.unique(np.linspace(0, len(self) - 1, min(len(self), _SAMPLED)).astype(int)):
+        for index in spread(_SAMPLED, len(self)):
             for file in (self._images[index], self._masks[index]):
                 digest.update(_ends(self.root / str(file)))
         return digest.hexdigest()

@@ -17,6 +17,7 @@ from lightseg.data.palette import default_palette
 from lightseg.data.pixel_stats import measure
 from lightseg.data.splits import Pairs, fraction_split, groups_of, list_split, require_disjoint
 from lightseg.errors import ConfigError, DataError
+from lightseg.spread import spread
 
 _NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -128,7 +129,7 @@ class MaskFolder(ImageDataModule):
         train = self.dataset("train")
         if self.in_channels == 3 and train[0][0].dtype == np.uint8:
             return super().pixel_stats()
-        picked = np.unique(np.linspace(0, len(train) - 1, min(len(train), _STATS_IMAGES)).astype(int)).tolist()
+        picked = spread(_STATS_IMAGES, len(train))
         mean, std = cached(f"stats-{train.cache_key()}", lambda: measure(train[index][0] for index in picked))
         return mean, std
 

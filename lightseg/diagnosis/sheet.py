@@ -10,10 +10,10 @@ from lightseg.data.batches import Batch, stack_training
 from lightseg.data.dataset import Counts
 from lightseg.data.transforms import Array
 from lightseg.diagnosis.samples import components
-from lightseg.examples import spread
 from lightseg.files import replacing
 from lightseg.labels import IGNORE
 from lightseg.pictures import colorize, legend, new_figure
+from lightseg.spread import spread
 
 PICTURES = 16
 _COLUMNS = 4

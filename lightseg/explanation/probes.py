@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightseg.comparison.words import percent
-from lightseg.examples import spread, visible
+from lightseg.examples import visible
 from lightseg.explanation import attribution
 from lightseg.explanation.attribution import Question
 from lightseg.explanation.deletion import SHARES, Deletion, delete
 from lightseg.explanation.exhibits import per_image
 from lightseg.explanation.gallery import Exhibit, Gallery
 from lightseg.explanation.observe import Observations
+from lightseg.spread import spread
 
 _PROBES = 12
 """So many images are asked about, each about one class."""

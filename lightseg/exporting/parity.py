@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
 from lightseg.errors import ConfigError, DataError
-from lightseg.examples import spread
 from lightseg.exporting.formats import Predict
 from lightseg.exporting.graph import InferenceGraph
 from lightseg.metrics import ConfusionMatrix
+from lightseg.spread import spread
 from lightseg.tasks import Task
 
 ODD = (37, 61)

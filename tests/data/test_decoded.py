@@ -8,7 +8,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +26,8 @@ from lightseg.errors import ConfigError, DataError
 from lightseg.files import taking_turns
 from tests.crashing import RECIPE, assert_same, numbers, weights
 from tests.data import fabricate
+from tests.deadly import DEADLY_RECIPE, deadly
+from tests.small_disk import on_small_disk
 
 FORK = multiprocessing.get_context("fork")
 CLASSES = ["ground", "road", "car"]
@@ -515,38 +516,11 @@ def test_fit__a_broken_image_ends_it_before_there_is_a_run_folder(fit_folder, fo
 
 
 def test_fit__a_loading_process_that_dies_is_named_with_its_file(recipe, fit, own_module):
-    own_module("deadly", DEADLY)
-    text = (
-        "base: [configs/net/unet.yaml]\ndata: {class_path: deadly.Deadly, init_args: {batch_size: 2, num_workers: 2}}"
-    )
-    outcome = fit("--config", recipe(text + "\ntrainer: {accelerator: cpu, max_epochs: 2}"))
+    own_module("deadly", deadly(11))
+    outcome = fit("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 2}"))
     assert outcome.code == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/11\.png", outcome.err)
     assert entries() == []
-
-
-DEADLY = """
-import os, signal
-import numpy as np
-from torch.utils.data import get_worker_info
-from lightseg.data import ImageDataModule, ImageDataset
-
-class Files(ImageDataset):
-    decodes = True
-    def __init__(self, split): self.split = split
-    def __len__(self): return 12
-    def __getitem__(self, index):
-        if index == 11 and self.split == "train" and get_worker_info():
-            os.kill(os.getpid(), signal.SIGKILL)
-        image = np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8)
-        return image, (image[..., 0] > 127).astype(np.uint8)
-    def name(self, index): return f"{self.split}/{index}.png"
-    def fingerprint(self): return f"deadly-{self.split}"
-
-class Deadly(ImageDataModule):
-    classes = ["dark", "bright"]
-    def make_dataset(self, split): return Files(split)
-"""
 
 
 @pytest.fixture
@@ -608,20 +582,10 @@ class Folder(MaskFolder):
 
 @pytest.mark.slow
 def test_disk__that_fills_up_meanwhile_is_said_and_the_training_goes_on(folders, recipe, own_module, tmp_path):
-    if os.name != "posix" or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    own_module("filling", FILLING.format(path=disk / "rest"))
+    own_module("filling", FILLING.format(path=tmp_path / "disk/rest"))
     path = recipe(FOLDER.format(root=folders).replace("MaskFolder", "filling.Folder"))
-    script = f"""
-        mount -t tmpfs -o size=1m none {disk}
-        LIGHTSEG_CACHE={disk} {sys.executable} -m lightseg.fit --config {path} --runs_dir {tmp_path}/runs
-        echo "exit code $?"; find {disk}/decoded
-    """
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300, cwd=tmp_path
-    )
+    fit = f"LIGHTSEG_CACHE={tmp_path}/disk {sys.executable} -m lightseg.fit --config {path} --runs_dir runs"
+    done = on_small_disk(tmp_path, "1m", f'{fit}; echo "exit code $?"; find disk/decoded')
     assert "exit code 0" in done.stdout, done.stderr
     assert "No space left on device; images are decoded again in every epoch" in done.stderr
     assert "Traceback" not in done.stderr
