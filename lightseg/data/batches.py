@@ -149,7 +149,10 @@ def widen(batch: Batch) -> Batch:
     target = batch["target"]
     if target.dtype == torch.uint8:
         # what has been pinned for a device stays so
-        target = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned()).copy_(target)
+        wide = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned())
+        # by this thread alone: torch would share it out to cores that the loading processes are at, and wait for them
+        np.copyto(wide.numpy(), target.numpy())
+        target = wide
     parts = {**batch, "target": target}
     return {name: part if name == "image" else _own(part) for name, part in parts.items()}
 
