@@ -24,9 +24,10 @@ from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
+from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.trainer_options import check_callback, check_monitor, check_precision, on_cpu, set_length
+from lightseg.trainer_options import Unprofiled, check_callback, check_monitor, check_precision, on_cpu, set_length
 
 
 class _Config(ActionConfigFile):
@@ -202,6 +203,7 @@ class LightsegCLI(LightningCLI):
                 callbacks=[*first, *_as_list(config.callbacks), *callbacks],
                 logger=loggers,
                 enable_progress_bar=bar,
+                profiler=config.profiler or Unprofiled(),
                 plugins=[*_as_list(config.plugins), CheckpointFiles()],
                 default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
             )
@@ -211,6 +213,7 @@ class LightsegCLI(LightningCLI):
             raise ConfigError(
                 "trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1"
             )
+        exchange_in_place(trainer.strategy)
         environment = trainer._accelerator_connector.cluster_environment
         if isinstance(environment, SLURMEnvironment):
             # it would save and queue in its own way, and load what another program left

@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from lightseg import checkpoint, processes, resume, run
+from lightseg.allocation import keep_freed_memory
 from lightseg.callbacks import (
     Best,
     CollapseWarning,
@@ -66,6 +67,8 @@ def fit(args: list[str]) -> None:
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
     met = processes.meet(trainer, task)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     resumed = _resumed(cli, trainer, met)
     if resumed and resume.is_finished(resumed):
         resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))

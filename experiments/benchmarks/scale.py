@@ -28,7 +28,7 @@ from lightseg.data import MaskFolder
 from lightseg.data.mask_files import MaskFiles
 
 ROOT = Path(__file__).resolve().parents[2]
-BATCH, STEPS = 4, 8
+BATCH, STEPS, SIZE = 8, 4, 256
 PIXELS = 16
 LINKS = 20_000
 """Names of one file; a file system takes 65,000 at most, some fewer."""
@@ -58,7 +58,7 @@ class PinnedTurns(Turns):
 def training(processes: int, epochs: int, runs: str) -> Side:
     """A training of the U-Net on ResNet-18 of the recipes, by so many processes."""
     options = ["--config", "configs/net/smp.yaml", "--config", "configs/data/shapes.yaml"]
-    options += ["--config", "configs/hardware/cpu.yaml", "--model.net.encoder", "resnet18", "--data.image_size", "192"]
+    options += ["--config", "configs/hardware/cpu.yaml", "--model.net.encoder", "resnet18", "--data.image_size", str(SIZE)]
     options += ["--data.batch_size", str(BATCH * processes), "--data.train_size", str(BATCH * processes * STEPS)]
     options += ["--data.val_size", "2", "--data.test_size", "2", "--data.num_workers", "0", "--runs_dir", runs]
     options += ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(epochs)]
@@ -73,7 +73,7 @@ def two_processes(pairs: int) -> Row:
         two, one = (training(processes, pairs + 1, runs) for processes in (2, 1))
         take_turns([two, one], str(ROOT), {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)})
     ours, theirs = ([2 * BATCH * STEPS / seconds for seconds in side.seconds[1:]] for side in (two, one))
-    what = "DDP: 2 processes of 1 thread, U-Net on ResNet-18, 192², batch 4 each, bf16"
+    what = f"DDP: 2 processes of 1 thread, U-Net on ResNet-18, {SIZE}², batch {BATCH} each, bf16"
     return Row(what, "images/s", ours, "twice 1 process of 1 thread", theirs, 0.85)
 
 

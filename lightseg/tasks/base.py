@@ -1,7 +1,7 @@
 """What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -149,7 +149,7 @@ class Task(Predictor, ABC):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
+        """Loss of one batch, as a part of its optimiser step; logs that of the step at the log interval."""
         trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
         if uses_graphs(self.compiled):
             # what the last step has put out may be written over
@@ -161,8 +161,10 @@ class Task(Predictor, ABC):
         self.step_loss += loss.detach() / trainer.accumulate_grad_batches
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
-            # a number of Lightning's progress bar would be read at every step, bar or none; `Bar` shows it
-            self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
+            interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+            if trainer.is_last_batch or (interval and (trainer.global_step + 1) % interval == 0):
+                # where loggers and callbacks look; Lightning's progress bar would read it at every step, `Bar` does not
+                self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
         return loss
 
     def _mean_counts(self, batch: Batch) -> Tensor:
@@ -197,8 +199,7 @@ class Task(Predictor, ABC):
             if self._is_scored:
                 self.per_image.update(logits.argmax(1), target, batch["index"])
             for view in self.views.values():
-                assert isinstance(view, Metric)
-                view.update(logits, target, batch["index"])
+                cast(Metric, view).update(logits, target, batch["index"])
             for one, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
                 mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
@@ -271,7 +272,7 @@ class Task(Predictor, ABC):
     @property
     def encoder_is_frozen(self) -> bool:
         """Whether the encoder is held at this point of the training."""
-        training = self._trainer is not None and self.trainer.training
+        training = self.freeze_encoder > 0 and self._trainer is not None and self.trainer.training
         return training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
