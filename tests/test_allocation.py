@@ -10,12 +10,13 @@ from lightseg.allocation import keep_freed_memory
 {call}
 def fault():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for step in range(12):
-    # the first ones are what there is to keep
-    before = fault() if step == 2 else before if step > 2 else 0
-    tensors = [torch.ones(4_000_000) for _ in range(3)]
-    large = torch.ones(16_000_000)
-    del tensors, large
+def step():
+    return [torch.ones(size) for size in (4_000_000, 4_000_000, 4_000_000, 16_000_000)]
+for _ in range(10):
+    step()
+before = fault()
+for _ in range(10):
+    step()
 print((fault() - before) // 10)
 """
 
@@ -29,7 +30,8 @@ def faults(call: str, **variables: str) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
 def test_allocation__a_step_is_given_the_memory_of_the_last() -> None:
-    assert faults("keep_freed_memory()") < 100 < 10_000 < faults("")
+    # none, but for a heap that grows once more
+    assert 5 * faults("keep_freed_memory()") < faults("") > 10_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")

@@ -57,10 +57,11 @@ class PinnedTurns(Turns):
 
 def training(processes: int, epochs: int, runs: str) -> Side:
     """A training of the U-Net on ResNet-18 of the recipes, by so many processes."""
-    options = ["--config", "configs/net/smp.yaml", "--config", "configs/data/shapes.yaml"]
-    options += ["--config", "configs/hardware/cpu.yaml", "--model.net.encoder", "resnet18", "--data.image_size", str(SIZE)]
+    recipe = ("configs/net/smp.yaml", "configs/data/shapes.yaml", "configs/hardware/cpu.yaml")
+    options = [part for file in recipe for part in ("--config", file)]
+    options += ["--model.net.encoder", "resnet18", "--data.image_size", str(SIZE), "--data.num_workers", "0"]
     options += ["--data.batch_size", str(BATCH * processes), "--data.train_size", str(BATCH * processes * STEPS)]
-    options += ["--data.val_size", "2", "--data.test_size", "2", "--data.num_workers", "0", "--runs_dir", runs]
+    options += ["--data.val_size", "2", "--data.test_size", "2", "--runs_dir", runs]
     options += ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(epochs)]
     options += ["--trainer.devices", str(processes), "--trainer.callbacks+=scale.PinnedTurns"]
     options += ["--trainer.strategy", "ddp"] if processes > 1 else []

@@ -2,13 +2,15 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lightseg.data.images import IMAGE_SUFFIXES
 from lightseg.data.problems import report
 from lightseg.errors import DataError
+
+_EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
 
 
 class Pair(NamedTuple):
@@ -79,6 +81,9 @@ def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask
     """
     image_files = _by_name(root, images, image_suffix)
     mask_files = _by_name(root, masks, mask_suffix)
+    if list(image_files) == list(mask_files):
+        # as it mostly is: a million names need not be looked for
+        return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     lonely_images = sorted(image_files.keys() - mask_files.keys())
     if lonely_images:
         first = image_files[lonely_images[0]]
@@ -103,34 +108,43 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     """Relative path without suffix and extension → path relative to the root."""
     prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
-    for path in _walk(root / folder):
-        # as text: a million files are named in a second so, and in half a minute as paths
-        stem, _, extension = path.rpartition(".")
-        if f".{extension.lower()}" not in IMAGE_SUFFIXES or not stem.endswith(suffix):
-            continue
-        name, relative = stem.removesuffix(suffix), prefix + path
-        if name in files:
-            message = (
-                f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
-                "rename or remove one of them"
-            )
-            report(UnpairedError("ambiguous name", message, [files[name], relative]))
-        files[name] = relative
+    for inside, names in _walk(f"{root / folder}"):
+        within = prefix + inside
+        for file in names:
+            # as text: a million files are named in a second so, and in half a minute as paths
+            stem, _, extension = file.rpartition(".")
+            if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
+                continue
+            name, relative = inside + stem.removesuffix(suffix), within + file
+            if name in files:
+                message = (
+                    f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
+                    "rename or remove one of them"
+                )
+                report(UnpairedError("ambiguous name", message, [files[name], relative]))
+            files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
         raise DataError(f"{root / folder}: no file here is an image{ending}; {describe(root / folder, [])}")
     return files
 
 
-def _walk(folder: Path) -> Iterable[str]:
-    """Files below a folder, relative to it, with `/`; hidden ones are editors' and systems' droppings."""
-    for parent, children, names in os.walk(folder, followlinks=True):
-        children[:] = sorted(child for child in children if not child.startswith((".", "__")))
-        inside = Path(parent).relative_to(folder)
-        prefix = "" if inside == Path() else f"{inside.as_posix()}/"
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield prefix + name
+def _walk(folder: str, inside: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Each folder below one, relative to it, with `/` at its end, and its files; what is hidden is left out."""
+    folders: list[str] = []
+    files: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                (folders if entry.is_dir() else files).append(entry.name)
+            except OSError:
+                # a link to itself
+                continue
+    yield inside, sorted(file for file in files if not file.startswith("."))
+    for name in sorted(folders):
+        # droppings of editors and systems
+        if not name.startswith((".", "__")):
+            yield from _walk(f"{folder}/{name}", f"{inside}{name}/")
 
 
 def _and_more(names: Sequence[str]) -> str:
