@@ -41,11 +41,16 @@ class Count(L.Callback):
             return function(*args, **kwargs)
         return call
 
+    def on_before_optimizer_step(self, trainer, task, optimizer):
+        gradients = [parameter.grad for parameter in task.net.parameters()]
+        self.in_place = all(gradient.untyped_storage().nbytes() > gradient.nbytes for gradient in gradients)
+
     def on_train_batch_end(self, trainer, *_):
         self.batches += 1
         if trainer.is_last_batch and trainer.is_global_zero:
             with open(os.environ["COUNTED"], "w") as file:
-                json.dump({"batches": self.batches, "steps": trainer.global_step, **self.seen}, file)
+                own = {"batches": self.batches, "steps": trainer.global_step, "in_place": self.in_place}
+                json.dump({**own, **self.seen}, file)
 """
 
 
@@ -58,6 +63,8 @@ def test_gradients__are_exchanged_once_in_an_optimiser_step(recipe, launch, own_
     counted = json.loads(path.read_text())
     assert (counted["batches"], counted["steps"]) == (4 * accumulate, 4)
     assert counted["gradients"] == 4
+    # they lie in the buffer that is exchanged
+    assert counted["in_place"]
     # beside them, and once a step too: what the step holds of each class, its loss, whether the loss is a number, and
     # whether a process was told to stop
     assert counted["all_reduce"] - counted["gradients"] == 4 * 4
