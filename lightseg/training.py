@@ -279,3 +279,5 @@ def hush_lightning() -> None:
     """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # what a profiler says was asked for
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)

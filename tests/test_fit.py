@@ -367,6 +367,15 @@ def test_demo_recipe__smokes(fit):
     assert outcome.folder.parent.name == "unet"
 
 
+def test_profile__ends_with_a_table(launch, recipe):
+    overlays = [part for name in ("smoke", "profile") for part in ("--config", ROOT / f"configs/debug/{name}.yaml")]
+    process = launch("--config", recipe(), *overlays, "--trainer.limit_train_batches", "2")
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, told
+    assert "FIT Profiler Report" in told
+    assert "run_training_batch" in told
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_own_folder__an_image_that_breaks_in_mid_epoch_is_named(fit, recipe, tmp_path, workers):
     root = tmp_path / "mine"
