@@ -7,7 +7,8 @@ import sys
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Names of glibc's mallopt(3)."""
 
-_LARGEST = 2**30
+_LARGEST = (2**30, 2**25)
+"""Bytes of what is to be kept; the second is all that an older glibc allows."""
 
 
 def keep_freed_memory() -> None:
@@ -20,7 +21,7 @@ def keep_freed_memory() -> None:
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
+    # the other setting alone makes it worse: with it glibc maps all but the smallest tensors anew
+    if mallopt and any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST):
         # -1: never
         mallopt(_TRIM_THRESHOLD, -1)
-        mallopt(_MMAP_THRESHOLD, _LARGEST)

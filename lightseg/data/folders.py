@@ -108,14 +108,16 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     """Relative path without suffix and extension → path relative to the root."""
     prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
+    if not (root / folder).is_dir():
+        raise DataError(f"{root / folder}: {describe(root / folder, [])}")
     for inside, names in _walk(f"{root / folder}"):
-        within = prefix + inside
         for file in names:
             # as text: a million files are named in a second so, and in half a minute as paths
-            stem, _, extension = file.rpartition(".")
+            path = inside + file
+            stem, _, extension = path.rpartition(".")
             if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
                 continue
-            name, relative = inside + stem.removesuffix(suffix), within + file
+            name, relative = stem.removesuffix(suffix), prefix + path
             if name in files:
                 message = (
                     f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
@@ -138,8 +140,8 @@ def _walk(folder: str, inside: str = "") -> Iterator[tuple[str, list[str]]]:
             try:
                 (folders if entry.is_dir() else files).append(entry.name)
             except OSError:
-                # a link to itself
-                continue
+                # a link to itself, which is said when it is read
+                files.append(entry.name)
     yield inside, sorted(file for file in files if not file.startswith("."))
     for name in sorted(folders):
         # droppings of editors and systems

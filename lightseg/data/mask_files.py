@@ -184,15 +184,18 @@ class MaskFiles(ImageDataset):
             return np.concatenate([*found, *pool.map(self._look_up_some, parts[1:])])
 
     def _look_up_some(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        root = str(self.root)
         try:
-            root = os.open(self.root, os.O_RDONLY)
+            folder = os.open(root, os.O_RDONLY)
             try:
                 # a path for each would take five times as long
-                found = [os.stat(file, dir_fd=root) for file in files.tolist()]
+                found = [os.stat(file, dir_fd=folder) for file in files.tolist()]
             finally:
-                os.close(root)
+                os.close(folder)
         except OSError as error:
-            raise DataError(f"{self.root / error.filename}: cannot be read ({error.strerror})") from None
+            # what is within the root is named from there
+            path = root if error.filename == root else self.root / error.filename
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         # a copy, or an archive, may give another content the time of the old one, but not the time of this change
         facts = (number for stat in found for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         return np.fromiter(facts, np.int64, 3 * len(found)).reshape(-1, 3)

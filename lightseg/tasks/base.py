@@ -149,7 +149,7 @@ class Task(Predictor, ABC):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch, as a part of its optimiser step; logs that of the step at the log interval."""
+        """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
         trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
         if uses_graphs(self.compiled):
             # what the last step has put out may be written over
@@ -161,10 +161,8 @@ class Task(Predictor, ABC):
         self.step_loss += loss.detach() / trainer.accumulate_grad_batches
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
-            interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-            if trainer.is_last_batch or (interval and (trainer.global_step + 1) % interval == 0):
-                # where loggers and callbacks look; Lightning's progress bar would read it at every step, `Bar` does not
-                self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
+            # a number of Lightning's progress bar would be read at every step, bar or none; `Bar` shows it
+            self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
         return loss
 
     def _mean_counts(self, batch: Batch) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from lightseg.data.folders import find_pairs
 from lightseg.data.mask_folder import MaskFolder
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
@@ -129,6 +130,22 @@ def test_mask_folder__nested_folders_and_suffixes(tmp_path):
     everything = sorted(name for some in all_names(module).values() for name in some)
     assert everything[0] == "images/aachen/0_left.png"
     assert len(everything) == 6
+
+
+def test_mask_folder__a_folder_for_each_sample(tmp_path):
+    for index in range(10):
+        save(tmp_path / f"all/{index}/photo.png", picture())
+        save(tmp_path / f"all/{index}/label.png", ids())
+    module = MaskFolder(TWO, root=str(tmp_path), images="all", masks="all", image_suffix="/photo", mask_suffix="/label")
+    assert sorted(name for some in all_names(module).values() for name in some) == [
+        f"all/{index}/photo.png" for index in range(10)
+    ]
+
+
+def test_find_pairs__names_a_folder_that_is_not_there(tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match="the folder does not exist; did you mean .*images"):
+        find_pairs(tmp_path, "image", "masks")
 
 
 def test_mask_folder__hidden_files_are_no_images(tmp_path):

@@ -2,15 +2,20 @@
 
 import gc
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from lightseg.data import EpochSampler, MaskFolder
+from lightseg.data import EpochSampler, MaskFolder, mask_files
 from lightseg.data.order import Position
+from lightseg.errors import DataError
 from tests.data import fabricate
 
 COUNT = 20_000
@@ -64,6 +69,30 @@ def test_datasets__look_up_every_file_once(data, monkeypatch):
             train.cache_key()
             train.subset(np.arange(len(train) // 2)).cache_key()
     assert len(asked) == len(set(asked)) == 2 * len(train)
+
+
+def test_datasets__are_looked_up_alike_on_a_disk_nearby_and_far_away(data, monkeypatch):
+    near, far = data.dataset("train"), MaskFolder(["a", "b"], root=data.root).dataset("train")
+    threads, start = [], threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: (threads.append(thread), start(thread)))
+    monkeypatch.setattr(mask_files, "_FAR", 1.0)
+    key = near.cache_key()
+    assert not threads
+    monkeypatch.setattr(mask_files, "_FAR", 0.0)
+    assert far.cache_key() == key
+    assert threads
+
+
+def test_datasets__name_a_file_that_has_gone_once(tmp_path, monkeypatch):
+    fabricate.folder(tmp_path / "mine", 20)
+    monkeypatch.chdir(tmp_path)
+    train = MaskFolder(["ground", "road"], root="mine").dataset("train")
+    Path(train.root / train.name(3)).unlink()
+    with pytest.raises(DataError, match=f"^{re.escape(f'mine/{train.name(3)}')}: cannot be read"):
+        train.cache_key()
+    shutil.rmtree("mine")
+    with pytest.raises(DataError, match="^mine: cannot be read"):
+        train.cache_key()
 
 
 def test_datasets__subset_has_the_key_of_a_dataset_of_its_own(data, folder):
