@@ -74,6 +74,30 @@ def test_side__ends_when_the_benchmark_is_no_more(benchmark, tmp_path):
     side._lines.close(), side._errors.close()
 
 
+def test_arguments__are_those_of_the_usage(benchmark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    arguments = benchmark("table").arguments("usage: python x.py [--pairs N] [--camvid ROOT]")
+    options = arguments.parse_args(["--camvid", "data"])
+    assert vars(options) == {"pairs": 5, "camvid": str(tmp_path / "data")}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--camvid", "nowhere"], "nowhere does not exist"),
+        (["--pairs", "0"], "0 is no number from 1 on"),
+        (["--cifar", "."], "unrecognized arguments: --cifar"),
+    ],
+    ids=str,
+)
+def test_arguments__what_is_wrong_is_said_before_anything_is_measured(benchmark, capsys, given, said):
+    arguments = benchmark("table").arguments("usage: python x.py [--pairs N] [--camvid ROOT]")
+    with pytest.raises(SystemExit, match="2"):
+        arguments.parse_args(given)
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "less", "target", "shown", "met"),
     [

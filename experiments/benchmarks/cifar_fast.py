@@ -60,7 +60,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     hush_lightning()
     warnings.simplefilter("ignore")
     accuracies: dict[str, list[float]] = {"ours": [], "theirs": []}
-    train = airbench(Path(options.airbench).resolve())
+    train = airbench(Path(options.airbench))
     with tempfile.TemporaryDirectory() as folder:
         pictures_for_airbench(options.cifar, Path(folder) / "cifar10")
         ours, theirs = in_turn(

@@ -100,7 +100,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     # what lightning asks of torch's pytree, and how few workers there are, says nothing about speed
     warnings.simplefilter("ignore")
     frames = "CamVid" if options.camvid else "painted frames"
-    yield from keras_rows(options.cifar and str(Path(options.cifar).resolve()))
+    yield from keras_rows(options.cifar)
     with tempfile.TemporaryDirectory() as folder:
         yield from script_rows(options.camvid or camvid_like(Path(folder)), frames, options.pairs)
 

@@ -61,7 +61,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     """The usage, and the first step with and without a cache."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        camvid = str(Path(options.camvid).resolve()) if options.camvid else camvid_like(place / "camvid")
+        camvid = options.camvid or camvid_like(place / "camvid")
         times = range(options.pairs + 1)
         shown = [start(["--help"], place)[0] for _ in times][1:]
         yield Row("start-up: `lightseg.fit --help`", "s", shown, target=3, less_is_better=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,21 +60,36 @@ Benchmark = Callable[[argparse.Namespace], Iterator[Row]]
 
 
 def arguments(usage: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks share; data that is not given is made, where that says as much."""
+    """The options that a usage names; data that is not given is made, where that says as much."""
     parser = argparse.ArgumentParser(description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--pairs",
-        type=int,
-        choices=range(1, 101),
-        metavar="N",
-        default=5,
-        help="repetitions behind the first, which warms up",
-    )
-    parser.add_argument("--camvid", metavar="ROOT", help="CamVid in SegNet's layout")
-    parser.add_argument("--cifar", metavar="ROOT", help="CIFAR-10, a folder, archive or zip")
-    parser.add_argument("--airbench", metavar="FILE", help="airbench94.py of KellerJordan/cifar10-airbench; for a GPU")
-    parser.add_argument("--names", type=int, default=1_000_000, help="files of the largest data set")
+    options: dict[str, dict[str, Any]] = {
+        "--pairs": {"type": _count, "metavar": "N", "default": 5, "help": "repetitions, behind one that warms up"},
+        "--camvid": {"type": _existing, "metavar": "ROOT", "help": "CamVid in SegNet's layout"},
+        "--cifar": {"type": _existing, "metavar": "ROOT", "help": "CIFAR-10, a folder, archive or zip"},
+        "--airbench": {
+            "type": _existing,
+            "metavar": "FILE",
+            "help": "airbench94.py of KellerJordan/cifar10-airbench; for a GPU",
+        },
+        "--names": {"type": _count, "metavar": "N", "default": 1_000_000, "help": "files of the largest data set"},
+    }
+    for name, facts in options.items():
+        if name in usage:
+            parser.add_argument(name, **facts)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _existing(text: str) -> str:
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    # benchmarks have folders of their own
+    return str(Path(text).resolve())
 
 
 def main(usage: str | None, rows: Benchmark) -> None:

@@ -1,6 +1,6 @@
 """What a slow W&B service costs a training: the same run without W&B and with a service that takes its time to answer.
 
-usage: python experiments/benchmarks/wandb_cost.py [SECONDS_PER_ANSWER] [PAIRS]
+usage: python experiments/benchmarks/wandb_cost.py [--seconds S] [--pairs N]
 
 The service is the tests' own, on this machine, whose cores it shares. Compared is the time of the training, start
 and end apart; start and end together are shown beside, since they are bounded but not short.
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from table import arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -37,9 +39,12 @@ def run(folder: Path, options: list[str], environment: dict[str, str]) -> tuple[
 
 def main() -> None:
     """Run the pairs, and print the ratio of each."""
-    delay, pairs = float((sys.argv[1:2] or ["2"])[0]), int((sys.argv[2:3] or ["2"])[0])
-    ratios = []
-    for _ in range(pairs):
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=float, metavar="S", default=2.0, help="how long the service takes to answer")
+    parser.set_defaults(pairs=2)
+    options = parser.parse_args()
+    delay, ratios = options.seconds, []
+    for _ in range(options.pairs):
         with tempfile.TemporaryDirectory() as place, FakeWandb() as service:
             service.fail = lambda *_: Delay(delay)
             folder = Path(place)
