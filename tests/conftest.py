@@ -36,6 +36,12 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _freed_memory_is_given_back(monkeypatch):
+    # the largest test would set the size of this process for all that follow; those in processes of their own keep it
+    monkeypatch.setattr("lightseg.training.keep_freed_memory", lambda: None)
+
+
+@pytest.fixture(autouse=True)
 def _own_machine(tmp_path_factory, monkeypatch):
     """No cache, no account and no working directory of the person who runs the tests."""
     home = tmp_path_factory.mktemp("home")
