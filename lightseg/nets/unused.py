@@ -31,7 +31,9 @@ def _unused(net: nn.Module, x: Tensor) -> list[str]:
     parameters = {name: torch.empty_like(p, device="meta").requires_grad_() for name, p in net.named_parameters()}
     buffers = {name: buffer.to("meta") for name, buffer in net.named_buffers()}
     # in eval mode one image is enough for a normalisation over the batch
-    output = torch.func.functional_call(net.eval(), {**parameters, **buffers}, (x,))
-    net.train(training)
+    try:
+        output = torch.func.functional_call(net.eval(), {**parameters, **buffers}, (x,))
+    finally:
+        net.train(training)
     gradients = torch.autograd.grad(output.sum(), list(parameters.values()), allow_unused=True)
     return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
