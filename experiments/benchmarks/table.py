@@ -63,7 +63,7 @@ def arguments(usage: str) -> argparse.ArgumentParser:
     """The options that a usage names; data that is not given is made, where that says as much."""
     parser = argparse.ArgumentParser(description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
     options: dict[str, dict[str, Any]] = {
-        "--pairs": {"type": _count, "metavar": "N", "default": 5, "help": "repetitions, behind one that warms up"},
+        "--pairs": {"type": _count, "metavar": "N", "default": 5, "help": "repetitions that count"},
         "--camvid": {"type": _existing, "metavar": "ROOT", "help": "CamVid in SegNet's layout"},
         "--cifar": {"type": _existing, "metavar": "ROOT", "help": "CIFAR-10, a folder, archive or zip"},
         "--airbench": {

@@ -1,7 +1,7 @@
 """What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -197,7 +197,8 @@ class Task(Predictor, ABC):
             if self._is_scored:
                 self.per_image.update(logits.argmax(1), target, batch["index"])
             for view in self.views.values():
-                cast(Metric, view).update(logits, target, batch["index"])
+                assert isinstance(view, Metric)
+                view.update(logits, target, batch["index"])
             for one, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
                 mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
