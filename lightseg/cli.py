@@ -23,11 +23,13 @@ from lightseg.checkpoint import CheckpointFiles
 from lightseg.cli_errors import explain
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
+from lightseg.devices import AUTO, KEPT, PrecisionChoice, check_precision, choose_precision, training_device
 from lightseg.errors import ConfigError
+from lightseg.resume import begun_precision
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.trainer_options import Unprofiled, check_callback, check_monitor, check_precision, on_cpu, set_length
+from lightseg.trainer_options import Trainer, Unprofiled, check_callback, check_monitor, set_length
 
 
 class _Config(ActionConfigFile):
@@ -106,6 +108,7 @@ class LightsegCLI(LightningCLI):
             run=False,
             subclass_mode_model=True,
             subclass_mode_data=True,
+            trainer_class=Trainer,
             parser_class=Parser,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -163,14 +166,14 @@ class LightsegCLI(LightningCLI):
             value = self.config[option]
             if value is not None and not value > 0:
                 raise ConfigError(f"{option}: {value} will not do; give more than 0, or null to leave it out")
-        if on_cpu(trainer):
-            check_precision(trainer)
+        if training_device(trainer.accelerator, trainer.devices).type == "cpu":
             # there is none for the CPU
             trainer.sync_batchnorm = False
         set_length(trainer)
 
     def instantiate_classes(self) -> None:
-        """Build data, net and task."""
+        """Choose the precision, then build data, net and task."""
+        self._set_precision()
         self.config_init = self.parser.build(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.datamodule.seed = self.config.seed_everything
@@ -220,6 +223,11 @@ class LightsegCLI(LightningCLI):
             environment.auto_requeue = False
         return trainer
 
+    def take_precision(self, precision: str, reason: str) -> None:
+        """Train in another precision than the one that `auto` stood for here; the trainer is made anew afterwards."""
+        self.precision = PrecisionChoice(precision, reason)
+        self.config.trainer.precision = self.config_init.trainer.precision = precision
+
     def resolved_config(self) -> str:
         """The whole config as YAML, defaults included; it runs again as it is."""
         config = self.config.clone()
@@ -227,6 +235,19 @@ class LightsegCLI(LightningCLI):
         config.pop("base", None)
         # a null that the recipe states is not what a class takes by default
         return str(self.parser.dump(config, skip_unset=False))
+
+    def _set_precision(self) -> None:
+        """Put what `auto` stands for into the config: a run that goes on keeps what it was begun with."""
+        trainer = self.config.trainer
+        device = training_device(trainer.accelerator, trainer.devices)
+        self.has_auto_precision = trainer.precision == AUTO
+        if not self.has_auto_precision:
+            self.precision = check_precision(trainer.precision, device)
+            return
+        resumed = self.config.resume
+        begun = PrecisionChoice(begun_precision(Path(resumed)), KEPT) if resumed is not None else None
+        self.precision = begun or choose_precision(device)
+        trainer.precision = self.precision.precision
 
     def _check_facts(self) -> None:
         """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""

@@ -12,6 +12,7 @@ import yaml
 from lightseg import run
 from lightseg.checkpoint import BEST, LAST, PREVIOUS, read
 from lightseg.comparison.differences import arrow, differences
+from lightseg.devices import AUTO, FLOAT32
 from lightseg.errors import ConfigError, UserError
 from lightseg.files import write_atomically
 from lightseg.loggers.run_log import read_log
@@ -39,6 +40,12 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
         if environment.get("job") == job and run.restarted(environment["time"]) and not changes(folder, config)[0]:
             return folder
     return None
+
+
+def begun_precision(folder: Path) -> str:
+    """Return the precision that a run was begun with, Lightning's name of it."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    return str(config["trainer"]["precision"] or FLOAT32)
 
 
 def is_finished(folder: Path) -> bool:
@@ -125,7 +132,8 @@ def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]
     forbidden: list[str] = []
     allowed: list[str] = []
     for key, (old, new) in differences(begun, config).items():
-        if not key.startswith(_UNSAID):
+        # `auto` keeps what the run was begun with
+        if not key.startswith(_UNSAID) and (key, new) != ("trainer.precision", AUTO):
             (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {arrow(old, new)}")
     return forbidden, allowed
 

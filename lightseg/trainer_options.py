@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.profilers import PassThroughProfiler
 
 from lightseg.callbacks.lookahead import Lookahead
+from lightseg.devices import AUTO
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.strategies import FSDP
 from lightseg.tasks import Task
@@ -35,15 +36,15 @@ EPOCHS = 50
 """Length of a training whose recipe does not state one."""
 
 
-def on_cpu(trainer: Namespace) -> bool:
-    """Whether the training will run on the CPU."""
-    return trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())
+class Trainer(L.Trainer):
+    """Lightning's trainer, with the options of `fit`.
 
+    Args:
+        precision: Lightning's choices, or `auto`: what `lightseg.devices.choose_precision` finds fast on the device.
+    """
 
-def check_precision(trainer: Namespace) -> None:
-    """Lightning would run 16-bit on a CPU as something else, with a warning."""
-    if str(trainer.precision) in ("16-mixed", "16", "16-true"):
-        raise ConfigError(f"trainer.precision: {trainer.precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
+    def __init__(self, *args: Any, precision: str | int | None = AUTO, **kwargs: Any) -> None:
+        super().__init__(*args, precision=precision, **kwargs)  # type: ignore[arg-type]
 
 
 def set_length(trainer: Namespace) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from jsonargparse import Namespace
 from torch import Tensor
 
 from lightseg import checkpoint, processes, resume, run
@@ -36,6 +35,7 @@ from lightseg.cost import cost
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import Counts
 from lightseg.data.loader import obituary, require_known_order
+from lightseg.devices import AUTO, KEPT, PRECISION_VARIABLE, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
@@ -59,17 +59,21 @@ def fit(args: list[str]) -> None:
     cli = LightsegCLI(args)
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
     best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)
-    trainer = cli.make_trainer(
+    callbacks = (
         [last, interrupt, StepSeed(cli.config.seed_everything), Samples()],
         [drawn, EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
-        [log],
     )
+    trainer = cli.make_trainer(*callbacks, [log])
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
     met = processes.meet(trainer, task)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
+        limit_threads(trainer.num_devices)
     resumed = _resumed(cli, trainer, met)
+    if _agree_on_precision(cli, trainer, resumed, met):
+        trainer = cli.make_trainer(*callbacks, [log])
+        processes.meet(trainer, task)
     if resumed and resume.is_finished(resumed):
         resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))
         print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
@@ -106,10 +110,29 @@ def _resumed(cli: LightsegCLI, trainer: L.Trainer, met: bool) -> Path | None:
     if processes.STARTED_WITH in os.environ:
         # said by the process that started this one
         return Path(os.environ[processes.STARTED_WITH]) if os.environ[processes.STARTED_WITH] else None
-    runs = Path(cli.config.runs_dir).resolve() / cli.config.name
-    found = resume.interrupted(yaml.safe_load(cli.resolved_config()), runs) if run.job() else None
+    runs, config = Path(cli.config.runs_dir).resolve() / cli.config.name, yaml.safe_load(cli.resolved_config())
+    if cli.has_auto_precision:
+        config["trainer"]["precision"] = AUTO
+    found = resume.interrupted(config, runs) if run.job() else None
     # each process has its own parent to ask, and one must decide for all
     return trainer.strategy.broadcast(found) if met else found
+
+
+def _agree_on_precision(cli: LightsegCLI, trainer: L.Trainer, resumed: Path | None, met: bool) -> bool:
+    """Let `auto` stand for one precision on all processes: the run's that goes on, else the first process's.
+
+    Returns:
+        Whether this process has to take another one than it chose, and with it another trainer.
+    """
+    precision, reason = cli.precision
+    if cli.has_auto_precision and resumed:
+        precision, reason = resume.begun_precision(resumed), KEPT
+    if met:
+        precision, reason = trainer.strategy.broadcast((precision, reason))
+    if precision == cli.precision.precision:
+        return False
+    cli.take_precision(precision, reason)
+    return True
 
 
 def _open(
@@ -131,10 +154,10 @@ def _open(
         run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
     for logger in watchers:
         logger.attach(folder)
-    print(_summary(cli.config.model.init_args.optimizer, cli.model, spent, folder))
+    print(_summary(cli, spent, folder), flush=True)
     # for the processes that this one starts
-    os.environ[processes.STARTED_WITH] = str(resumed or "")
-    stack.callback(os.environ.pop, processes.STARTED_WITH)
+    inherited = {processes.STARTED_WITH: str(resumed or ""), PRECISION_VARIABLE: cli.precision.precision}
+    stack.enter_context(processes.environment(inherited))
     return folder, file
 
 
@@ -155,16 +178,16 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     return config, spent
 
 
-def _summary(optimizer: Namespace | None, task: Task, spent: dict[str, Any], folder: Path) -> str:
+def _summary(cli: LightsegCLI, spent: dict[str, Any], folder: Path) -> str:
     """What is about to be trained: swapping a class keeps the options that both have, so show those that matter."""
-    name, options = "AdamW", {}
+    name, options, task, optimizer = "AdamW", {}, cli.model, cli.config.model.init_args.optimizer
     if optimizer is not None:
         name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
     shown = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     return (
         f"{type(task.net).__name__}, {spent['parameters'] / 1e6:.2f} M parameters, {spent['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, spent['input']))}; {', '.join([name, *shown])}; "
-        f"{type(task.schedule).__name__}; in {folder}"
+        f"{type(task.schedule).__name__}; {cli.precision}; in {folder}"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from lightseg.cores import usable_cores
 from lightseg.data.augment import Augmentation
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.order import PADDING, Position, mix
@@ -184,7 +185,7 @@ def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
 
 def default_workers(processes: int) -> int:
     """The cores that are left for loading when each training process has one, 8 at most."""
-    return min(8, max(0, _cores() // processes - 1))
+    return min(8, max(0, usable_cores() // processes - 1))
 
 
 def start_worker(_worker: int) -> None:
@@ -196,8 +197,3 @@ def start_worker(_worker: int) -> None:
     torch.set_num_threads(1)
     # a search for garbage would write to all objects that were there before, and so copy the memory that they are in
     gc.freeze()
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.cores import usable_cores
 from lightseg.data.base import Counts, ImageDataset
 from lightseg.data.folders import Pair
 from lightseg.data.images import image_size, read_image
@@ -109,7 +110,7 @@ class MaskFiles(ImageDataset):
         """
         table, totals = np.zeros((len(self), num_classes), np.int64), np.zeros(IGNORE + 1, np.int64)
         broken: list[DataError] = []
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, usable_cores())) as pool:
             for row, counts in zip(table, pool.map(self._count_one, range(len(self))), strict=True):
                 if isinstance(counts, DataError):
                     broken.append(counts)
@@ -180,7 +181,7 @@ class MaskFiles(ImageDataset):
         if time.perf_counter() - since < _FAR * len(files[:_CHUNK]):
             return np.concatenate([*found, *map(self._look_up_some, parts[1:])])
         # a server far away answers many questions in the time of one; a disk of this machine does not
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, usable_cores())) as pool:
             return np.concatenate([*found, *pool.map(self._look_up_some, parts[1:])])
 
     def _look_up_some(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:

@@ -14,11 +14,11 @@ from jsonargparse import Namespace
 
 from lightseg.data.base import ImageDataModule
 from lightseg.data.batches import Batch, default_workers, to_device
+from lightseg.devices import training_device
 from lightseg.diagnosis.sheet import joined
 from lightseg.errors import ConfigError
 from lightseg.optim import configure_optimizer
 from lightseg.tasks import Task
-from lightseg.trainer_options import on_cpu
 
 _STEPS = 3
 _MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -67,7 +67,7 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
     batch = joined([data.train_sample(index) for index in range(min(size, len(data.dataset("train"))))])
     loading = (time.perf_counter() - began) / max(1, _workers(data)) * parts
     task.follow(data)
-    device = torch.device("cpu" if on_cpu(trainer) else torch.accelerator.current_accelerator() or "cpu")
+    device = training_device(trainer.accelerator, trainer.devices)
     with _in_words(data):
         seconds, memory = _run(task.to(device).train(), batch, str(trainer.precision), device)
     epoch = len(data.dataset("train")) // data.batch_size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +9,18 @@ from typing import Any
 
 import lightning as L
 import torch
-from jsonargparse import Namespace
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lightseg.cores import usable_cores
+from lightseg.devices import AUTO, check_precision, choose_precision, training_device
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.evaluation.part import Name, Part
 from lightseg.evaluation.views import Results
 from lightseg.per_image import Evaluation
 from lightseg.report import evaluation_of
 from lightseg.tasks import Task
-from lightseg.trainer_options import check_precision, on_cpu
 from lightseg.training import foreseen, require_all
 
 
@@ -67,18 +66,18 @@ class Scorer:
     """
 
     def __init__(self, task: Task, accelerator: str, devices: int, precision: str) -> None:
-        self.task, self.precision, self._collect = task, precision, _Collect()
-        options = Namespace(accelerator=accelerator, precision=precision)
+        self.task, self._collect = task, _Collect()
+        device = training_device(accelerator)
         try:
-            if on_cpu(options):
-                check_precision(options)
-                cores = os.cpu_count() or 1
-                require(devices <= cores, f"this machine has {cores} cores")
+            choice = choose_precision(device) if precision == AUTO else check_precision(precision, device)
+            self.precision = choice.precision
+            if device.type == "cpu":
+                require(devices <= usable_cores(), f"this process may use {usable_cores()} cores")
             self.trainer = L.Trainer(
                 accelerator=accelerator,
                 devices=devices,
                 strategy="ddp" if devices > 1 else "auto",
-                precision=precision,  # type: ignore[arg-type]
+                precision=self.precision,  # type: ignore[arg-type]
                 callbacks=[self._collect],
                 logger=False,
                 enable_checkpointing=False,

@@ -1,0 +1,45 @@
+"""Processor cores that this process may use: by its affinity mask and by the quota of its control groups."""
+
+import math
+import os
+from pathlib import Path, PurePosixPath
+
+
+def usable_cores() -> int:
+    """Return the number of cores, at least 1; `os.cpu_count` is that of the machine, whatever a container grants."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, cpu_quota())))
+
+
+def cpu_quota(root: Path = Path("/")) -> float:
+    """Return how many cores' worth of time the control groups of this process grant it; infinity without a limit.
+
+    Args:
+        root: Folder that holds `proc` and `sys`.
+
+    Source: Linux kernel, admin-guide/cgroup-v2.rst (`cpu.max`) and scheduler/sched-bwc.rst (`cpu.cfs_quota_us`).
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return math.inf
+    quotas = [math.inf]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            # a limit of any group above holds too; inside a container the group is mounted as the root
+            groups = [group.relative_to("/") for group in (PurePosixPath(path), *PurePosixPath(path).parents)]
+            mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+            quotas += [_quota(mount / group) for group in groups if ".." not in group.parts]
+    return min(quotas)
+
+
+def _quota(group: Path) -> float:
+    """Return the quota of one control group, of version 2 or 1; infinity where it has none."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            return int(quota) / int(period) if quota not in ("max", "-1") else math.inf
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
+    return math.inf
