@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from subprocess import Popen
 
 import lightning as L
@@ -16,9 +16,6 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightseg.errors import LightsegError
-
-STARTED_WITH = "LIGHTSEG_RESUMED"
-"""The environment variable in which a process tells those that it starts which run goes on."""
 
 ENDING = threading.Event()
 """Set when this process has left its training, for good or ill, and needs the others no more."""
@@ -65,21 +62,6 @@ def one_for_all(trainer: L.Trainer, met: bool) -> Iterator[None]:
         raise error
     if code:
         sys.exit(code)
-
-
-@contextlib.contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, for the processes that this one starts, and restore those of before."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def is_loss(error: BaseException) -> bool:

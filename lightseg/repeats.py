@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
+from lightseg import variables
 from lightseg.arguments import stated, values
 from lightseg.compose import chain, read
 from lightseg.errors import ConfigError, LightsegError, require
@@ -55,7 +56,7 @@ def repeat(args: list[str]) -> None:
         for number, command in enumerate(commands):
             print(f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, group {group}", flush=True)
             before = _in_group(runs, group)
-            if code := forwarding.run([sys.executable, *command]):
+            if code := forwarding.run([sys.executable, *command], _same_precision(before)):
                 begun = [folder for folder in _in_group(runs, group) if folder not in before]
                 raise RepeatError(_how_to_go_on(code, commands[number:], before, begun), code)
     finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
@@ -121,6 +122,13 @@ def _in_group(runs: Path, group: str) -> list[Path]:
     return [file.parent for file in sorted(runs.glob("*/config.yaml")) if _group(file) == group]
 
 
+def _same_precision(begun: Sequence[Path]) -> dict[str, str]:
+    """Return the variable that lets `auto` stand for the same in every run of a series, as in its first."""
+    trainer = read(begun[0] / "config.yaml").get("trainer") if begun else None
+    precision = trainer.get("precision") if isinstance(trainer, dict) else None
+    return {variables.PRECISION: str(precision)} if precision else {}
+
+
 def _group(config: Path) -> Any:
     """The group in a run's config; none where it cannot be read, as of an older run that was damaged."""
     try:
@@ -181,12 +189,12 @@ class _Forwarding:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def run(self, command: Sequence[str]) -> int:
-        """Run a command; returns its exit code, 128 + signal where one ended it or this process."""
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command, with more environment variables; return its exit code, 128 + signal where one ended it."""
         if self.received:
             return 128 + self.received
         # in a group of its own: from a terminal, Ctrl-C would reach it a second time, which ends it at once
-        self._child = subprocess.Popen(command, process_group=0)
+        self._child = subprocess.Popen(command, process_group=0, env={**os.environ, **environment})
         self._deliver()
         code = self._child.wait()
         self._child = None

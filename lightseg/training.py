@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from lightseg import checkpoint, processes, resume, run
+from lightseg import checkpoint, processes, resume, run, variables
 from lightseg.allocation import keep_freed_memory
 from lightseg.callbacks import (
     Best,
@@ -35,7 +35,7 @@ from lightseg.cost import cost
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import Counts
 from lightseg.data.loader import obituary, require_known_order
-from lightseg.devices import AUTO, KEPT, PRECISION_VARIABLE, limit_threads
+from lightseg.devices import AUTO, KEPT, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
@@ -107,9 +107,9 @@ def _resumed(cli: LightsegCLI, trainer: L.Trainer, met: bool) -> Path | None:
     """The run folder to go on with: the one that is asked for, or that of a job that was started again."""
     if cli.config.resume is not None:
         return Path(cli.config.resume).resolve()
-    if processes.STARTED_WITH in os.environ:
+    if variables.RESUMED in os.environ:
         # said by the process that started this one
-        return Path(os.environ[processes.STARTED_WITH]) if os.environ[processes.STARTED_WITH] else None
+        return Path(os.environ[variables.RESUMED]) if os.environ[variables.RESUMED] else None
     runs, config = Path(cli.config.runs_dir).resolve() / cli.config.name, yaml.safe_load(cli.resolved_config())
     if cli.has_auto_precision:
         config["trainer"]["precision"] = AUTO
@@ -156,8 +156,8 @@ def _open(
         logger.attach(folder)
     print(_summary(cli, spent, folder), flush=True)
     # for the processes that this one starts
-    inherited = {processes.STARTED_WITH: str(resumed or ""), PRECISION_VARIABLE: cli.precision.precision}
-    stack.enter_context(processes.environment(inherited))
+    known = {variables.RESUMED: str(resumed or ""), variables.PRECISION: cli.precision.precision}
+    stack.enter_context(variables.inherited(known))
     return folder, file
 
 

@@ -48,6 +48,8 @@ def _own_machine(tmp_path_factory, monkeypatch):
     for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    # of recipes that do not state one; tests of the choice take it away
+    monkeypatch.setenv("LIGHTSEG_PRECISION", "32-true")
     monkeypatch.chdir(home)
 
 

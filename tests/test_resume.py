@@ -202,11 +202,13 @@ def test_resume__no_run_folder(fit, tmp_path, crashed):
         assert len(outcome.err.strip().splitlines()) == 1
 
 
-def test_resume__behind_the_runs_recipe_come_overlays(fit, crashing, crashed, whole):
+def test_resume__behind_the_runs_recipe_come_overlays(fit, crashing, crashed, whole, tmp_path):
     # its own recipe once more, and another
-    outcome = fit("--resume", crashed, "--config", crashing, "--config", "configs/hardware/cpu.yaml")
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("trainer: {precision: bf16-mixed}")
+    outcome = fit("--resume", crashed, "--config", crashing, "--config", overlay)
     assert outcome.code == 2
-    assert "trainer.precision: null -> bf16-mixed" in outcome.err
+    assert "trainer.precision: 32-true -> bf16-mixed" in outcome.err
     assert fit("--config", crashing, "--resume", crashed).code == 0
     assert_same(crashed, whole())
 

@@ -14,6 +14,9 @@ Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
 Changes = dict[str, tuple[Any, Any]]
 
+NULL_MEANS = {"trainer.precision": "32-true"}
+"""What null stands for, by key: runs of older versions state no precision."""
+
 _UNSHOWN = ("base", "config", "resume", "runs_dir")
 """Options that say where a run is, not what it is."""
 
@@ -145,8 +148,12 @@ def _changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any
     elif _class_paths(old) == _class_paths(new) is not None:
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _changes(*pair, f"{key}.{index}")
-    elif old != new:
-        yield key, (old, new)
+    elif (pair := (_value(key, old), _value(key, new)))[0] != pair[1]:
+        yield key, pair
+
+
+def _value(key: str, value: Any) -> Any:
+    return NULL_MEANS.get(key) if value is None else value
 
 
 def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:

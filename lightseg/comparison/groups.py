@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lightseg.comparison.differences import apart, effect_of, show
+from lightseg.comparison.differences import NULL_MEANS, apart, effect_of, show
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError, did_you_mean
 
@@ -79,7 +79,9 @@ def flat(config: Mapping[str, Any]) -> Recipe:
         plain = isinstance(value, Mapping) and "class_path" not in value
         for name, each in ({f"{key}.{name}": each for name, each in value.items()} if plain else {key: value}).items():
             found |= _options(each, name)
-    return {key: value for key, value in found.items() if value is not None}
+    return {
+        key: value for key in found if (value := NULL_MEANS.get(key) if found[key] is None else found[key]) is not None
+    }
 
 
 def resolve(by: str, runs: Sequence[Run]) -> str:

@@ -73,7 +73,7 @@ def run(tmp_path):
     ("key", "value", "effect", "text"),
     [
         ("seed_everything", 1, "affects metric", "seed_everything: 0 -> 1"),
-        ("trainer.precision", "bf16-mixed", "affects metric", "trainer.precision: null -> bf16-mixed"),
+        ("trainer.precision", "bf16-mixed", "affects metric", "trainer.precision: 32-true -> bf16-mixed"),
         ("data.init_args.batch_size", 16, "affects metric", "data.batch_size: 8 -> 16"),
         ("model.init_args.net.init_args.width", 32, "affects metric", "model.net.width: 16 -> 32"),
         ("trainer.devices", 2, "affects metric", "trainer.devices: 1 -> 2"),

@@ -41,6 +41,15 @@ def test_group__processes_that_normalise_by_themselves_are_another_recipe():
     assert found == {f"{key} –": {key: "–"}, f"{key} 2": {key: "2"}}
 
 
+def test_group__precisions_are_other_recipes_and_none_is_float32():
+    assert list(told(run(trainer__precision="bf16-mixed"), run(trainer__precision="32-true"))) == [
+        "precision 32-true",
+        "precision bf16-mixed",
+    ]
+    # runs of older versions state none
+    assert len(group([run(seed=0, trainer__precision=None), run(seed=1, trainer__precision="32-true")])) == 1
+
+
 def test_group__other_training_data_are_another_recipe():
     one, other, same = [run((40, 12 * letter + "0"), seed=seed) for seed, letter in enumerate("abb")]
     assert group([one, other, same]) == [[one], [other, same]]

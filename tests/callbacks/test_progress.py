@@ -1,0 +1,41 @@
+"""Lines of a training without a progress bar."""
+
+import pytest
+
+from lightseg.callbacks import progress
+
+SLOW = """
+import time
+import lightning as L
+
+
+class Slow(L.Callback):
+    def on_train_batch_start(self, *_):
+        time.sleep(0.06)
+"""
+
+
+@pytest.fixture
+def lines(fit, recipe, own_module, monkeypatch):
+    """The lines of two epochs of three steps, each of which takes 60 ms or more."""
+    own_module("slow", SLOW)
+
+    def train(first_wait):
+        monkeypatch.setattr(progress, "_FIRST_WAIT", first_wait)
+        outcome = fit("--config", recipe(), "--trainer.callbacks+=slow.Slow")
+        assert outcome.code == 0
+        return [line for line in outcome.out.splitlines() if line.startswith("epoch ")]
+
+    return train
+
+
+def test_lines__come_between_validations_that_are_far_apart(lines):
+    between = [line for line in lines(0.05) if "val score" not in line]
+    # the first two steps of each epoch; the third is 3 × 60 ms behind the start, and the second line waits 100 ms more
+    assert next(line.split("  ")[:2] for line in between) == ["epoch 1/2", "step 1"]
+    assert {line.split("  ")[0] for line in between} == {"epoch 1/2", "epoch 2/2"}
+    assert all("train loss " in line for line in between)
+
+
+def test_lines__are_those_of_validations_where_they_follow_each_other_closely(lines):
+    assert ["val score" in line for line in lines(60.0)] == [True, True]
