@@ -3,12 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV := .cache/uv/bin/uv
-LOCK := .requirements/$(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+LOCKS := $(wildcard .requirements/py3*.txt)
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 # bytecode makes every start twice as fast
 unexport PYTHONDONTWRITEBYTECODE
+
+# what the interpreter lacks is said in one line, before anything is downloaded
+define CHECK_PYTHON
+@command -v $(PYTHON) > /dev/null || { echo "lightseg: error: $(PYTHON): not found; install Python 3.11 or newer, or name one: make install PYTHON=…" >&2; exit 2; }
+@$(PYTHON) .requirements/check_python.py
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow test-gpu lint type format bench bench-peers requirements clean
@@ -50,7 +56,7 @@ bench-peers: $(UV)  ## make the environment of Keras, which `make bench` compare
 	@$(UV) pip sync --quiet --python .cache/peers/bin/python --require-hashes .requirements/peers.txt
 
 requirements: $(UV)  ## resolve the newest versions anew and write their hashes
-	for minor in 11 12 13; do \
+	for minor in 11 12 13 14; do \
 	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
 	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
 	done
@@ -63,17 +69,17 @@ clean:  ## remove the environment and every cache; runs are kept
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache dist build
 
 $(UV): .requirements/uv.txt
+	$(CHECK_PYTHON)
 	@echo "getting uv …"
 	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .cache/uv \
 	  --require-hashes --requirement .requirements/uv.txt
 	@touch $(UV)
 
-$(LOCK):
-	@echo "lightseg supports Python 3.11 to 3.13; this is $$($(PYTHON) --version). Try: make install PYTHON=python3.13"; exit 2
-
-$(READY): $(UV) $(LOCK) pyproject.toml
+$(READY): $(UV) $(LOCKS) pyproject.toml
+	$(CHECK_PYTHON)
 	@echo "making $(VENV) …"
 	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes \
+	  .requirements/$$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)

@@ -1,6 +1,8 @@
 """lightseg: train segmentation and classification models from one YAML recipe, with numbers you can trust."""
 
 import os
+import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +11,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load", "push"]
+
+# argv[0] is "-m" while `python -m lightseg.VERB` is looked up; a program that imports lightseg gets its own error
+if sys.argv[:1] == ["-m"] and (sys.version_info < (3, 11) or find_spec("torch") is None):
+    python = f"Python {sys.version.split()[0]} ({sys.executable})"
+    fix = "call `make install`, then `source .venv/bin/activate`"
+    print(f"lightseg: error: {python} is older than 3.11, or lightseg is not installed for it; {fix}", file=sys.stderr)
+    sys.exit(2)
 
 # albumentations asks the network for a newer version when it is imported
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -186,6 +187,18 @@ def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
 def default_workers(processes: int) -> int:
     """The cores that are left for loading when each training process has one, 8 at most."""
     return min(8, max(0, usable_cores() // processes - 1))
+
+
+def process_options(workers: int) -> dict[str, Any]:
+    """Return the options of a `DataLoader` with so many loading processes.
+
+    Args:
+        workers: Their number; with 0, this process loads.
+    """
+    # since Python 3.14 the default is a fork server: every worker imports torch anew and gets a pickled copy of the
+    # dataset, so it starts seconds later and shares no memory; beside Linux, a fork is not safe
+    context = "fork" if workers and sys.platform == "linux" else None
+    return {"num_workers": workers, "worker_init_fn": start_worker, "multiprocessing_context": context}
 
 
 def start_worker(_worker: int) -> None:

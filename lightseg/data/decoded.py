@@ -21,7 +21,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 from lightseg.data import images, label_map, masks
-from lightseg.data.batches import Prepared, start_worker
+from lightseg.data.batches import Prepared, process_options
 from lightseg.data.cache import cache_dir
 from lightseg.data.dataset import Counts, ImageDataset
 from lightseg.data.loader import Watched, obituary
@@ -277,9 +277,8 @@ def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | 
     loader = DataLoader(
         samples,
         batch_size=None,
-        num_workers=workers,
         collate_fn=tuple,
-        worker_init_fn=start_worker,
+        **process_options(workers),
         # of its own, so that the one that everybody shares gives the same numbers with the cache and without
         generator=torch.Generator(),
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from lightseg.data.batches import Prepared, default_workers, stack_by_size, stack_training, start_worker
+from lightseg.data.batches import Prepared, default_workers, process_options, stack_by_size, stack_training
 from lightseg.data.loader import Loader, StepLoader, Watched
 from lightseg.data.order import EpochSampler, ShardSampler
 from lightseg.data.resident import Resident, ResidentEvaluation, ResidentLoader
@@ -81,10 +81,9 @@ def worker_options(data: "ImageDataModule") -> dict[str, Any]:
     """What a `DataLoader` is to know of the machine."""
     workers = data.num_workers if data.num_workers is not None else default_workers(Sharing.of(data).world_size)
     return {
-        "num_workers": workers,
+        **process_options(workers),
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),
-        "worker_init_fn": start_worker,
     }
 
 

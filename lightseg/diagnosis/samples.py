@@ -14,7 +14,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.base import ImageDataModule, Split
-from lightseg.data.batches import start_worker
+from lightseg.data.batches import process_options
 from lightseg.data.dataset import Counts, ImageDataset
 from lightseg.data.images import BrokenFileError
 from lightseg.data.label_map import UndeclaredError
@@ -106,9 +106,8 @@ def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[S
         looks,
         batch_size=None,
         # enough to be worth starting
-        num_workers=workers if len(looks) > 4 * workers else 0,
+        **process_options(workers if len(looks) > 4 * workers else 0),
         collate_fn=_as_it_is,
-        worker_init_fn=start_worker,
     )
     quiet = not sys.stdout.isatty()
     return list(track(loader, "reading images and masks", len(looks), transient=True, disable=quiet))
