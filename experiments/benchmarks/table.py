@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from turns import within
+
 
 @dataclass
 class Row:
@@ -60,14 +62,10 @@ def in_turn(
         pairs: Repetitions that count, fewer where the next would exceed `seconds`, but one at least.
         seconds: Time for everything.
     """
-    start, measurements = time.perf_counter(), []
-    for _ in range(pairs + 1):
-        begin = time.perf_counter()
-        measurements.append((ours(), theirs() if theirs else None))
-        now = time.perf_counter()
-        if len(measurements) > 1 and now + (now - begin) > start + seconds:
-            break
-    first, second = zip(*measurements[1:], strict=True)
+    start = time.monotonic()
+    measure = lambda: (ours(), theirs() if theirs else None)  # noqa: E731
+    measure()
+    first, second = zip(*within(seconds, start, pairs, measure), strict=True)
     return list(first), list(second) if theirs else []
 
 

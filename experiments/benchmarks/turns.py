@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 REQUESTS, REPORTS = "TURNS_REQUESTS", "TURNS_REPORTS"
 """Environment variables that hold the file descriptors of the two pipes."""
@@ -176,13 +178,13 @@ def step_rates(
     Raises:
         RuntimeError: If a side fails.
     """
-    start = time.perf_counter()
+    start = time.monotonic()
     with started(sides):
         steps = _choose_steps(sides, turn)
         if not fresh:
-            yield from _within(seconds, start, pairs, lambda: _rates(sides, steps, settle))
+            yield from within(seconds, start, pairs, lambda: _rates(sides, steps, settle))
     if fresh:
-        yield from _within(seconds, start, pairs, lambda: _fresh_rates(sides, steps, settle))
+        yield from within(seconds, start, pairs, lambda: _fresh_rates(sides, steps, settle))
 
 
 def _choose_steps(sides: Sequence[Side], turn: float) -> int:
@@ -210,11 +212,18 @@ def _fresh_rates(sides: Sequence[Side], steps: int, settle: int) -> list[float]:
         return _rates(sides, steps, settle)
 
 
-def _within(seconds: float, start: float, pairs: int, measure: Any) -> Iterator[Any]:
-    """Yield `pairs` measurements, or as many as fit into `seconds` from `start` on; one at least."""
+def within(seconds: float, start: float, pairs: int, measure: Callable[[], T]) -> Iterator[T]:
+    """Yield measurements in pairs, fewer where the next would end later than `seconds` after `start`; one at least.
+
+    Args:
+        seconds: Time for everything.
+        start: When it began, by `time.monotonic`.
+        pairs: Measurements at most.
+        measure: Makes one.
+    """
     for _ in range(pairs):
-        begin = time.perf_counter()
+        begin = time.monotonic()
         yield measure()
-        now = time.perf_counter()
+        now = time.monotonic()
         if now + (now - begin) > start + seconds:
             break
