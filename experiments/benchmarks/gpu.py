@@ -21,6 +21,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -102,12 +103,14 @@ def _measure_all(options: argparse.Namespace) -> int:
             record(options.out, name=name, note=f"not measured: the {MINUTES} minutes were over")
             continue
         start = time.monotonic()
-        code, output = run_within([sys.executable, __file__, *sys.argv[1:], "--row", name], seconds)
+        code, errors = run_within(
+            [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--row", name], seconds
+        )
         if code != 0:
             failed = True
-            reason = f"took longer than {seconds:.0f} s" if code is None else _last_line(output)
+            reason = f"took longer than {seconds:.0f} s" if code is None else _last_line(errors)
             record(options.out, name=name, note=f"failed: {reason}")
-            print(output, file=sys.stderr)
+            print(errors, file=sys.stderr)
         print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
     print(f"\n{to_page([json.loads(line) for line in options.out.read_text().splitlines()])}")
     return int(failed)
@@ -115,35 +118,31 @@ def _measure_all(options: argparse.Namespace) -> int:
 
 def _tests_pass(options: argparse.Namespace) -> bool:
     # another torch warns of other things, and pytest-timeout may be missing
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-o", "filterwarnings=default", "tests/test_gpu.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-o", "filterwarnings=default"]
+    command.append(str(ROOT / "tests/test_gpu.py"))
     # a test of the GPU cannot be rehearsed, but its imports can
     command += ["--collect-only"] if options.cpu_rehearsal else []
-    code, output = run_within(command, TESTS_LIMIT * (4 if options.cpu_rehearsal else 1))
+    code, errors = run_within(command, TESTS_LIMIT * (4 if options.cpu_rehearsal else 1))
     record(options.out, tests={None: "cut off", 0: "passed"}.get(code, "failed"))
     if code:
-        print(output, file=sys.stderr)
+        print(errors, file=sys.stderr)
     return not code
 
 
 def run_within(command: list[str], seconds: float) -> tuple[int | None, str]:
-    """Run a command; return its exit code, None if it was cut off with all that it started, and its output."""
+    """Run a command; return its exit code, None if it was cut off with all that it started, and its errors."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return None, output
-    return process.returncode, output
+    # a file, since a loading process that outlives the command would keep a pipe open
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(command, env=environment, stderr=errors, start_new_session=True)
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = None
+        errors.seek(0)
+        return code, errors.read()
 
 
 def record(file: Path, **fields: Any) -> None:

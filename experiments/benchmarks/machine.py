@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("lightseg", "torch", "lightning", "segmentation-models-pytorch", "albumentations")
+import lightseg
+
+PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations")
 
 
 def device() -> torch.device:
@@ -30,13 +32,13 @@ def resolve_precision(precision: str) -> tuple[str, str]:
 def describe(precision: str, reason: str) -> str:
     """Return hardware, precision and versions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    gpu = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else "no GPU"
     forced = "".join(f", {name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ)
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     kernels = f"{torch.backends.cpu.get_cpu_capability()}{forced}"
     return (
         f"Hardware: {cores} cores of {_processor()} (kernels: {kernels}), {gpu}. "
-        f"Precision: {precision} ({reason}). Versions: Python {platform.python_version()}, {packages}."
+        f"Precision: {precision} ({reason}). Versions: Python {platform.python_version()}, lightseg {lightseg.__version__}, {packages}."
     )
 
 
