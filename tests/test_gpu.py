@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import lightseg
 
@@ -15,6 +16,12 @@ def test_fit__every_precision(fit, recipe, precision):
     outcome = fit("--config", recipe(), *overlays)
     assert outcome.code == 0
     assert np.isfinite(outcome.metrics["val/loss"])
+
+
+def test_fit__auto_takes_what_the_gpu_computes_fast(fit, recipe):
+    outcome = fit("--config", recipe(), "--trainer.accelerator", "gpu", "--trainer.precision", "auto")
+    expected = "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
+    assert yaml.safe_load((outcome.folder / "config.yaml").read_text())["trainer"]["precision"] == expected
 
 
 def test_load__scores_on_the_cpu_what_the_gpu_scored(fit, recipe):

@@ -1,123 +1,88 @@
-"""Seconds of training to 94 % on CIFAR-10: our fast recipe against airbench94, on the same GPU in the same run.
+"""Seconds of training to 94 % on CIFAR-10, by the fast recipe, airbench94 and a bare loop; rows of `gpu.py`.
 
-usage: python experiments/benchmarks/cifar_fast.py --airbench FILE --cifar ROOT [--pairs N]
-
-  --airbench FILE   airbench94.py, of which this project has no copy: github.com/KellerJordan/cifar10-airbench
-  --cifar ROOT      CIFAR-10; both sides train and are tested on these pictures
-
-Both are counted as airbench counts: the computed first layer and all steps, without what is compiled and warmed up
-before, start-up, and evaluation. Ours is `python -m lightseg.fit` with experiments/cifar10/fast.yaml; the rate behind
-the first steps stands for all. The accuracy of both is that of the mirrored and shifted test images. Ours holds 1,000
-training images out for validation, theirs none.
+Lightseg and airbench94 are counted as airbench counts: the computed first layer and all steps, without compilation and
+warm-up, start-up, and evaluation. Lightseg's is `python -m lightseg.fit` with experiments/cifar10/fast.yaml; the rate
+after the first steps stands for all. The accuracy of both is that of the mirrored and shifted test images. Lightseg's
+holds 1,000 training images out for validation, airbench94's none. The bare loop trains the same net on the same batches
+as often, and does nothing else: no schedule, no averaged weights, no first layer.
 """
 
-import argparse
 import contextlib
 import importlib.util
 import io
 import json
-import os
-import tempfile
+import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from clock import Clock
-from table import Row, in_turn, main
+from overhead import ENDLESS
+from turns import ROOT, Side
 
 from lightseg import evaluate
 from lightseg.data import CIFAR10
 from lightseg.nets import WhitenedCNN
-from lightseg.training import fit, hush_lightning
+from lightseg.training import fit
 
-ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ["--config", f"{ROOT}/experiments/cifar10/fast.yaml"]
 STEPS, BATCH = 470, 1024
 """Of the recipe: 10 epochs of 47 batches."""
 
-SECONDS, ACCURACY = "CIFAR-10, training of the fast recipe", "CIFAR-10, test accuracy of the fast recipe"
-TARGET = 1 / 1.3
 
-
-def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """Seconds, and what they led to."""
-    missing = [
-        what
-        for what, there in {
-            "a GPU": torch.cuda.is_available(),
-            "--airbench FILE": options.airbench,
-            "--cifar ROOT": options.cifar,
-        }.items()
-        if not there
-    ]
-    if missing:
-        note = f"not yet measured: needs {' and '.join(missing)}"
-        yield Row(SECONDS, "s", against="airbench94", target=TARGET, less_is_better=True, note=note)
-        return
-    hush_lightning()
-    warnings.simplefilter("ignore")
-    accuracies: dict[str, list[float]] = {"ours": [], "theirs": []}
-    train = airbench(Path(options.airbench))
-    with tempfile.TemporaryDirectory() as folder:
-        pictures_for_airbench(options.cifar, Path(folder) / "cifar10")
-        ours, theirs = in_turn(
-            lambda: by_lightseg(options.cifar, accuracies["ours"]),
-            lambda: by_airbench(train, Path(folder), accuracies["theirs"]),
-            options.pairs,
-        )
-    mean = {name: sum(values[1:]) / len(values[1:]) for name, values in accuracies.items()}
-    yield Row(SECONDS, "s", ours, "airbench94", theirs, TARGET, less_is_better=True)
-    yield Row(ACCURACY, "%", accuracies["ours"][1:], target=94.0, note=f"airbench94: {mean['theirs']:.2f} in the mean")
-
-
-def by_lightseg(cifar: str, accuracies: list[float]) -> float:
-    """Seconds of a training as a user starts it; its accuracy is appended, in percent."""
-    options = ["--config", f"{ROOT}/experiments/cifar10/fast.yaml", "--config", f"{ROOT}/configs/hardware/gpu.yaml"]
-    options += ["--data.root", cifar, "--model.compile", "true", "--trainer.max_steps", str(STEPS)]
-    begun: list[float] = []
+def by_lightseg(options: list[str], steps: int, batch: int, runs: Path) -> tuple[float, float]:
+    """Return the seconds of a training as a user starts it, and its accuracy in percent."""
+    start_seconds: list[float] = []
     with (
-        tempfile.TemporaryDirectory() as runs,
-        contextlib.redirect_stdout(io.StringIO()) as said,
-        patch.object(WhitenedCNN, "start_from", _timed(WhitenedCNN.start_from, begun)),
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        patch.object(WhitenedCNN, "start_from", _timed(WhitenedCNN.start_from, start_seconds)),
     ):
-        fit([*options, "--trainer.callbacks+=clock.Clock", f"--runs_dir={runs}"])
-        run = Path(said.getvalue().strip().splitlines()[-1].removeprefix("run: "))
+        length = ["--trainer.max_steps", str(steps)]
+        fit([*RECIPE, *options, *length, "--trainer.callbacks+=clock.Clock", f"--runs_dir={runs}"])
+        run = Path(output.getvalue().strip().splitlines()[-1].removeprefix("run: "))
         evaluate.main([str(run), "--tta", "flip,shift"])
-        scores = json.loads((run / "evaluations/test-flip-shift/metrics.json").read_text())
-    accuracies.append(100 * scores["test/accuracy"])
-    return sum(begun) + STEPS * BATCH / Clock.rates[-1]
+    scores = json.loads((run / "evaluations/test-flip-shift/metrics.json").read_text())
+    return sum(start_seconds) + steps * batch / Clock.rates[-1], 100 * scores["test/accuracy"]
 
 
-def by_airbench(train: Any, folder: Path, accuracies: list[float]) -> float:
-    """Seconds of one of its trainings; its accuracy is appended, in percent."""
-    told: list[float] = []
-    train.print_training_details = lambda variables, **_: told.append(float(variables["total_time_seconds"]))
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        accuracies.append(100 * train.main(0))
-    finally:
-        os.chdir(before)
-    # the last entry has the evaluation in it too
-    return told[-2]
+def by_hand(options: list[str], precision: str, compiled: bool) -> Side:
+    """Return the bare loop."""
+    flags = ["--sgd", "--smoothing", "0.2", *(["--compile"] if compiled else [])]
+    return Side([sys.executable, "hand_written.py", precision, *flags, *RECIPE, *options, *ENDLESS])
 
 
-def airbench(file: Path) -> Any:
-    """The user's copy as a module."""
+def airbench(file: Path, cifar: str, folder: Path) -> Callable[[], tuple[float, float]]:
+    """Return what trains the user's copy of airbench94 once and gives seconds and accuracy in percent.
+
+    Args:
+        file: `airbench94.py` of github.com/KellerJordan/cifar10-airbench, of which this project has no copy.
+        cifar: Root of CIFAR-10; both sides train and are tested on these pictures.
+        folder: Where the pictures are written as airbench94 reads them.
+    """
     spec = importlib.util.spec_from_file_location("airbench94", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    _write_pictures(cifar, folder / "cifar10")
+
+    def train() -> tuple[float, float]:
+        seconds: list[float] = []
+        module.print_training_details = lambda variables, **_: seconds.append(float(variables["total_time_seconds"]))
+        with contextlib.chdir(folder):
+            accuracy = 100 * module.main(0)
+        # the last entry includes the evaluation
+        return seconds[-2], accuracy
+
+    return train
 
 
-def pictures_for_airbench(cifar: str, folder: Path) -> None:
-    """Write CIFAR-10 as airbench keeps it, so that it need not fetch it: all 50,000 training pictures, and the test."""
-    folder.mkdir()
+def _write_pictures(cifar: str, folder: Path) -> None:
+    """Write CIFAR-10 as airbench94 keeps it, so that it need not fetch it: all training pictures, and the test."""
+    folder.mkdir(parents=True)
     data = CIFAR10(root=cifar)
     for name, splits in {"train": ("train", "val"), "test": ("test",)}.items():
         samples = [data.dataset(split)[index] for split in splits for index in range(len(data.dataset(split)))]
@@ -130,12 +95,8 @@ def pictures_for_airbench(cifar: str, folder: Path) -> None:
 
 def _timed(function: Callable[..., None], seconds: list[float]) -> Callable[..., None]:
     def run(*args: Any) -> None:
-        since = time.perf_counter()
+        start = time.perf_counter()
         function(*args)
-        seconds.append(time.perf_counter() - since)
+        seconds.append(time.perf_counter() - start)
 
     return run
-
-
-if __name__ == "__main__":
-    main(__doc__, rows)

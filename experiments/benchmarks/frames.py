@@ -1,6 +1,6 @@
 """Painted frames in the place of CamVid, for machines that do not have it: of its size, and as long to decode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,7 @@ SPLITS = {"train": 367, "val": 101, "test": 233}
 
 
 def painted(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Images `(360, 480, 3)`, from broad strokes to grain, the finer the fainter as in photographs, and their masks."""
+    """Yield images `(360, 480, 3)`, from broad strokes to fine grain as in photographs, and their masks."""
     rng, size = np.random.default_rng(0), (480, 360)
     for _ in range(count):
         image = np.full((360, 480, 3), 110.0, np.float32)
@@ -20,14 +20,16 @@ def painted(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         regions = rng.integers(0, 12, (9, 12), np.uint8)
         edges = cv2.resize(rng.normal(0, 5, (30, 40, 2)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
         rows, columns = np.indices((360, 480), np.float32)
-        where = (columns / 40 + edges[..., 0] / 40).clip(0, 11), (rows / 40 + edges[..., 1] / 40).clip(0, 8)
-        yield image.clip(0, 255).astype(np.uint8), cv2.remap(regions, *where, cv2.INTER_NEAREST)
+        source = (columns / 40 + edges[..., 0] / 40).clip(0, 11), (rows / 40 + edges[..., 1] / 40).clip(0, 8)
+        yield image.clip(0, 255).astype(np.uint8), cv2.remap(regions, *source, cv2.INTER_NEAREST)
 
 
-def camvid_like(root: Path) -> str:
-    """As many frames as CamVid has, in its layout; returns the folder."""
-    frames = painted(sum(SPLITS.values()))
-    for split, count in SPLITS.items():
+def camvid_like(root: Path, splits: Mapping[str, int] = SPLITS) -> str:
+    """Write as many frames as CamVid has, in its layout, unless they are there; return the folder."""
+    if root.exists():
+        return str(root)
+    frames = painted(sum(splits.values()))
+    for split, count in splits.items():
         folders = root / split, root / f"{split}annot"
         for folder in folders:
             folder.mkdir(parents=True)

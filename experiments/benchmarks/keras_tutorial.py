@@ -11,25 +11,33 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
 import numpy as np
-from turns import tell, wait_for_turn
+from turns import report, wait_for_turn
 
 
 class Turns(keras.callbacks.Callback):
-    """Trains an epoch when it is told to, and tells how long that took, validation apart."""
+    """Trains an epoch at each turn and reports its seconds, validation apart."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:  # noqa: ARG002
+        """Wait for the first turn."""
+        wait_for_turn()
 
     def on_epoch_begin(self, _epoch: int, logs: dict | None = None) -> None:  # noqa: ARG002
-        """Wait for the turn."""
-        wait_for_turn()
-        self.since = time.perf_counter()
+        """Start the clock."""
+        self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:  # noqa: ARG002
-        """Tell the seconds when the epoch is over."""
+        """Report the seconds at the end of the epoch."""
         if batch == self.params["steps"] - 1:
-            tell(f"epoch {time.perf_counter() - self.since}")
+            report(f"turn {time.perf_counter() - self.start}")
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:  # noqa: ARG002
+        """Wait for the next turn; validation is over by now."""
+        if epoch + 1 < self.params["epochs"] and wait_for_turn() == 0:
+            self.model.stop_training = True
 
 
 def main(data: str, epochs: int) -> None:
-    """Train, and tell the test accuracy and the version."""
+    """Train, and report the test accuracy and the version."""
     arrays = np.load(data)
     parts = {split: (arrays[f"{split}_images"] / np.float32(255), arrays[f"{split}_labels"]) for split in SPLITS}
     net = keras.Sequential(
@@ -50,8 +58,8 @@ def main(data: str, epochs: int) -> None:
     net.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     callbacks = [Turns()]
     net.fit(*parts["train"], 128, epochs, verbose=0, callbacks=callbacks, validation_data=parts["val"])
-    tell(f"accuracy {net.evaluate(*parts['test'], verbose=0)[1]}")
-    tell(f"version {keras.__version__}")
+    report(f"accuracy {net.evaluate(*parts['test'], verbose=0)[1]}")
+    report(f"version {keras.__version__}")
 
 
 SPLITS = ("train", "val", "test")

@@ -9,9 +9,9 @@ is CamVid in SegNet's layout; without it, painted frames of the same size take i
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +22,51 @@ import torch
 import yaml
 from albumentations.pytorch import ToTensorV2
 from frames import SPLITS, painted
-from table import Row, in_turn, main
+from runner import BUDGET, Benchmark, main
+from table import Row, in_turn
 from torch.utils.data import DataLoader, Dataset
+from turns import ROOT
 
 from lightseg.data import CamVid
 from lightseg.data.batches import default_workers
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = {"small crops": "experiments/camvid/unet_small.yaml", "full-size crops": "configs/data/camvid.yaml"}
 FORMATS = {"png": 3.0, "jpg": 2.0}
-"""Formats of the images, and how many times faster we are to be."""
+"""Formats of the images, and how many times faster lightseg is to be."""
 
 BATCH, QUALITY = 8, 90
 
 
-def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """PNG and JPEG files, with the crops of two recipes."""
-    workers = default_workers(1) + 1
+def compare(options: argparse.Namespace, suffix: str, target: float) -> Iterator[Row]:
+    """Measure the crops of two recipes from files of one format."""
+    workers, folder = default_workers(1) + 1, options.scratch / suffix
+    write_files(folder, suffix, options.camvid)
+    for name, recipe in RECIPES.items():
+        loaders = ours(str(folder), recipe, workers), theirs(str(folder), suffix, recipe, workers)
+        first, second = in_turn(*map(_epochs, loaders), options.pairs, BUDGET)
+        frames = "CamVid" if options.camvid else "painted frames"
+        name = f"loading alone, {frames}, {name} of {suffix.upper()} files, {workers} loading processes"
+        yield Row(name, "images/s", first, "DataLoader with albumentations", second, target)
+
+
+def suite(options: argparse.Namespace) -> list[Benchmark]:
+    """Return a benchmark for each format."""
+    benchmarks = []
     for suffix, target in FORMATS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            write_files(Path(folder), suffix, options.camvid)
-            for name, recipe in RECIPES.items():
-                loaders = ours(folder, recipe, workers), theirs(folder, suffix, recipe, workers)
-                first, second = in_turn(*map(_epochs, loaders), options.pairs)
-                frames = "CamVid" if options.camvid else "painted frames"
-                what = f"loading alone, {frames}, {name} of {suffix.upper()} files, {workers} loading processes"
-                yield Row(what, "images/s", first, "DataLoader with albumentations", second, target)
+        measure = partial(compare, options, suffix, target)
+        benchmarks.append(Benchmark(f"loading alone, {suffix.upper()} files", measure, rows=len(RECIPES)))
+    return benchmarks
 
 
 def ours(folder: str, recipe: str, workers: int) -> DataLoader[Any]:
-    """The training loader of `lightseg.fit`."""
+    """Return the training loader of `lightseg.fit`."""
     data = CamVid(folder, batch_size=BATCH, num_workers=workers, train_transforms=transforms(recipe))
     data.decode()
     return data.train_dataloader()
 
 
 class Files(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Images and masks of one split, as people read them."""
+    """Images and masks of a split, as people read them."""
 
     def __init__(self, folder: str, suffix: str, recipe: str) -> None:
         self.images = sorted(Path(folder, "train").glob(f"*.{suffix}"))
@@ -76,7 +84,7 @@ class Files(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def theirs(folder: str, suffix: str, recipe: str, workers: int) -> DataLoader[Any]:
-    """As in the guides of torch and albumentations."""
+    """Return a loader as in the guides of torch and albumentations."""
     return DataLoader(
         Files(folder, suffix, recipe),
         BATCH,
@@ -89,40 +97,40 @@ def theirs(folder: str, suffix: str, recipe: str, workers: int) -> DataLoader[An
 
 
 def transforms(recipe: str) -> list[A.BasicTransform]:
-    """What a recipe does to a training sample."""
+    """Return the training transforms of a recipe."""
     listed = yaml.safe_load((ROOT / recipe).read_text())["data"]["init_args"]["train_transforms"]
-    return [getattr(A, one["class_path"].removeprefix("albumentations."))(**one["init_args"]) for one in listed]
+    return [getattr(A, each["class_path"].removeprefix("albumentations."))(**each["init_args"]) for each in listed]
 
 
 def _epochs(loader: DataLoader[Any]) -> Callable[[], float]:
-    """Images per second of the next epoch."""
+    """Return what measures the images per second of an epoch."""
 
     def measure() -> float:
-        images, since = 0, time.perf_counter()
+        images, start = 0, time.perf_counter()
         for batch in loader:
             images += len(batch["image"] if isinstance(batch, dict) else batch[0])
-        return images / (time.perf_counter() - since)
+        return images / (time.perf_counter() - start)
 
     return measure
 
 
 def write_files(folder: Path, suffix: str, camvid: str | None) -> None:
-    """The training split of CamVid with its images in a format, and one frame to validate."""
+    """Write the training split of CamVid with its images in a format, and one frame to validate."""
     frames = painted(SPLITS["train"]) if camvid is None else _read(Path(camvid))
     for number, (image, mask) in enumerate(frames):
         for split in ("train", "val") if not number else ("train",):
-            (folder / split).mkdir(exist_ok=True), (folder / f"{split}annot").mkdir(exist_ok=True)
+            (folder / split).mkdir(parents=True, exist_ok=True), (folder / f"{split}annot").mkdir(exist_ok=True)
             quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if suffix == "jpg" else []
             cv2.imwrite(str(folder / split / f"{number:04}.{suffix}"), image, quality)
             cv2.imwrite(str(folder / f"{split}annot" / f"{number:04}.png"), mask)
 
 
 def _read(root: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The frames of CamVid."""
+    """Yield the frames of CamVid."""
     for path in sorted((root / "train").iterdir()):
         mask = next((root / "trainannot").glob(f"{path.stem}.*"))
         yield cv2.imread(str(path)), cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
 
 
 if __name__ == "__main__":
-    main(__doc__, rows)
+    main(__doc__, suite)

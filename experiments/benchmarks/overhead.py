@@ -1,163 +1,122 @@
-"""What lightseg costs beside a hand-written PyTorch loop: same net, data, loss, optimiser, precision and batches.
+"""The cost of lightseg beside a hand-written PyTorch loop: same net, data, loss, optimiser, precision and batches.
 
-usage: python experiments/benchmarks/overhead.py [--pairs N] [--cifar ROOT]
+usage: python experiments/benchmarks/overhead.py [--pairs N] [--precision NAME] [--cifar ROOT]
 
 Each training has a process of its own, as a user would start it, and all take turns, for the same number of steps:
-`lightseg.fit` with all that it does beside the steps, and the shortest honest loop, which reads the same loader.
-Compared is training images per second behind the first steps, validation and start-up apart. On a CPU, part of what
-`lightseg.fit` does for its speed is to have the C library keep freed memory (`lightseg/allocation.py`); so the loop is
-measured a second time with the same settings, which leaves what the steps alone cost. Without CIFAR-10, pictures of
-its size are made.
+`lightseg.fit` with all that it does beside the steps, and the shortest honest loop, which reads the same loader. Each
+repetition has new processes. Compared is training images per second after the first steps, validation and start-up
+apart. On a CPU, part of what `lightseg.fit` does for its speed is to have the C library keep freed memory
+(`lightseg/allocation.py`); so the loop is measured a second time with the same settings, which leaves what the steps
+alone cost. Without CIFAR-10, pictures of its size are made.
 """
 
 import argparse
-import contextlib
-import io
-import itertools
-import json
-import os
 import pickle
-import subprocess
 import sys
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from clock import Clock
-from table import Row, main
-from torch import nn
+from runner import BUDGET, Benchmark, main
+from table import Row
+from turns import ROOT, Side, step_rates
 
-from lightseg.cli import LightsegCLI
-from lightseg.training import fit, hush_lightning
+ENDLESS = ["--trainer.max_steps", "1000000", "--trainer.max_epochs", "-1"]
+ENDLESS += ["--trainer.check_val_every_n_epoch", "1000000", "--trainer.devices", "1"]
+"""Options of a training that lasts until the benchmark ends it."""
 
-ROOT = Path(__file__).resolve().parents[2]
-WARMUP = 3
 KEPT = {"MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_MMAP_THRESHOLD_": str(2**30)}
 """What `lightseg/allocation.py` asks of glibc, for a process that does not."""
 
 
-def unet() -> tuple[list[str], int]:
-    """Options of a net whose step takes a while, and the number of steps."""
+@dataclass
+class Training:
+    """A recipe whose cross-entropy and AdamW the hand-written loop has too.
+
+    Attributes:
+        name: Net, pictures, sizes and precision.
+        options: Of `lightseg.fit`.
+        batch: Images of a step.
+        precision: Of Lightning's trainer.
+    """
+
+    name: str
+    options: list[str]
+    batch: int
+    precision: str
+
+    def by_lightseg(self, runs: Path, precision: str = "") -> Side:
+        """Return the training as a user starts it."""
+        options = [*self.options, *ENDLESS, "--trainer.precision", precision or self.precision]
+        options += ["--trainer.callbacks+=clock.StepTurns", "--runs_dir", str(runs)]
+        return Side([sys.executable, "-m", "lightseg.fit", *options])
+
+    def by_hand(self, *flags: str, **environment: str) -> Side:
+        """Return the hand-written loop."""
+        command = [sys.executable, "hand_written.py", self.precision, *flags, *self.options, *ENDLESS]
+        return Side(command, environment)
+
+
+def unet(precision: str, size: int = 256, batch: int = 8) -> Training:
+    """Return a training whose step takes a while."""
     options = ["--config", f"{ROOT}/configs/net/smp.yaml", "--config", f"{ROOT}/configs/data/shapes.yaml"]
-    options += ["--model.net.encoder", "resnet18", "--data.image_size", "256", "--data.batch_size", "8"]
-    return [*options, "--data.train_size", "160", "--data.val_size", "8", "--data.test_size", "8"], 20
+    options += ["--model.net.encoder", "resnet18", "--data.image_size", str(size), "--data.batch_size", str(batch)]
+    options += ["--data.train_size", "160", "--data.val_size", "8", "--data.test_size", "8"]
+    return Training(f"U-Net on ResNet-18, {size}², batch {batch}, {precision}", options, batch, precision)
 
 
-def tutorial_cnn(cifar: str) -> tuple[list[str], int]:
-    """Options of a net whose step takes milliseconds, where overhead shows, and the number of steps."""
-    recipe = ["--config", f"{ROOT}/experiments/cifar10/simple_cnn.yaml", "--data.root", cifar]
-    return [*recipe, "--model.optimizer", "torch.optim.AdamW"], 250
+def tutorial_cnn(precision: str, root: str, pictures: str, batch: int = 128) -> Training:
+    """Return a training whose step takes milliseconds, where overhead shows."""
+    options = ["--config", f"{ROOT}/experiments/cifar10/simple_cnn.yaml", "--data.root", root]
+    options += ["--model.optimizer", "torch.optim.AdamW", "--data.batch_size", str(batch)]
+    return Training(f"tutorial CNN, {pictures}, batch {batch}, {precision}", options, batch, precision)
 
 
-def by_lightseg(options: list[str], steps: int, precision: str = "bf16-mixed") -> float:
-    """Images per second of a run as a user starts it."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        fit([*options, *trainer(steps, precision), "--trainer.callbacks+=clock.Clock", f"--runs_dir={folder}"])
-    return Clock.rates[-1]
-
-
-def by_hand(options: list[str], steps: int) -> float:
-    """Images per second of the shortest honest loop."""
-    cli = LightsegCLI([*options, *trainer(steps)])
-    data, net = cli.datamodule, cli.model.net
-    # data that lies on the device does so for both
-    data.trainer = cli.make_trainer([], [], [])
-    data.prepare_data()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = net.train().to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), fused=device.type == "cuda")
-    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in data.pixel_stats())
-    images, since, spent = 0, 0.0, 0.0
-    for step, batch in enumerate(itertools.islice(data.train_dataloader(), steps), start=1):
-        pixels = batch["image"].to(device, non_blocking=True).float().div(255).sub(mean).div(std)
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = net(pixels.contiguous(memory_format=torch.channels_last))
-        target = batch["target"].to(device, non_blocking=True)
-        loss = nn.functional.cross_entropy(logits.float(), target, ignore_index=255)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if step > WARMUP:
-            images += len(pixels)
-        if step in (WARMUP, steps):
-            # the device's queue would hide what a step costs
-            loss.item()
-        if step == WARMUP:
-            since = time.perf_counter()
-        elif step == steps:
-            spent = time.perf_counter() - since
-    return images / spent
-
-
-def trainer(steps: int, precision: str = "bf16-mixed") -> list[str]:
-    """Options of both: as many steps as one epoch has or fewer."""
-    return ["--trainer.max_steps", str(steps), "--trainer.precision", precision, "--trainer.devices", "1"]
-
-
-def cifar_like(folder: Path) -> str:
-    """Random pictures in CIFAR-10's own format; returns the folder."""
-    rng = np.random.default_rng(0)
+def cifar(options: argparse.Namespace, count: int = 10_000) -> tuple[str, str]:
+    """Return the root of CIFAR-10, or of random pictures in its own format, `count` in each file, and their name."""
+    if options.cifar:
+        return options.cifar, "CIFAR-10"
+    folder = options.scratch / "cifar"
     inside = folder / "cifar-10-batches-py"
-    inside.mkdir()
-    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
-        pixels = rng.integers(0, 256, (10_000, 3072), np.uint8)
-        labels = [int(label) for label in rng.permutation(np.arange(10_000) % 10)]
-        names = [f"{name}_{index}.png".encode() for index in range(10_000)]
-        (inside / name).write_bytes(pickle.dumps({b"data": pixels, b"labels": labels, b"filenames": names}))
-    return str(folder)
+    if not inside.exists():
+        inside.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+            pixels = rng.integers(0, 256, (count, 3072), np.uint8)
+            labels = [int(label) for label in rng.permutation(np.arange(count) % 10)]
+            names = [f"{name}_{index}.png".encode() for index in range(count)]
+            (inside / name).write_bytes(pickle.dumps({b"data": pixels, b"labels": labels, b"filenames": names}))
+    return str(folder), "noise of CIFAR-10's size"
 
 
-def in_a_process(measure: Callable[..., float], *args: Any, **variables: str) -> float:
-    """What a measurement of this module gives in a fresh process with some environment variables."""
-    # what a process prints at its end about its modules says nothing about speed
-    code = "import json, sys, overhead; print(overhead.hushed(sys.argv[1], *json.loads(sys.argv[2])))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, measure.__name__, json.dumps(args)],
-        cwd=Path(__file__).parent,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    return float(done.stdout.splitlines()[-1])
+def compare(
+    training: Training, runs: Path, pairs: int, target: float | None, strict_target: float | None
+) -> Iterator[Row]:
+    """Measure lightseg, the loop as it is and, on a CPU, the loop with lightseg's memory settings."""
+    sides = [training.by_lightseg(runs), training.by_hand()]
+    if not torch.cuda.is_available():
+        sides.append(training.by_hand(**KEPT))
+    measurements = step_rates(sides, pairs, 2 * BUDGET, fresh=True)
+    ours, *theirs = ([training.batch * rate for rate in rates] for rates in zip(*measurements, strict=True))
+    against = ("a hand-written PyTorch loop", "the same loop, which keeps freed memory")
+    for other, name, ratio in zip(theirs, against, (target, strict_target), strict=False):
+        yield Row(training.name, "images/s", ours, name, other, ratio)
 
 
-def hushed(measure: str, *args: Any) -> float:
-    """A measurement by name, without Lightning's advice."""
-    hush_lightning()
-    warnings.simplefilter("ignore")
-    return float(globals()[measure](*args))
-
-
-def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """Both nets, each against the loop as it is and with lightseg's memory settings."""
-    with tempfile.TemporaryDirectory() as folder:
-        cifar = options.cifar or cifar_like(Path(folder))
-        pictures = "CIFAR-10" if options.cifar else "noise of its size"
-        nets = {
-            "U-Net on ResNet-18, 256², batch 8, bf16": (unet(), 0.97),
-            f"tutorial CNN, {pictures}, batch 128, bf16": (tutorial_cnn(cifar), 0.93),
-        }
-        for name, (recipe, target) in nets.items():
-            turns = [
-                (
-                    in_a_process(by_lightseg, *recipe),
-                    in_a_process(by_hand, *recipe),
-                    in_a_process(by_hand, *recipe, **KEPT),
-                )
-                for _ in range(options.pairs + 1)
-            ]
-            ours, theirs, kept = zip(*turns[1:], strict=True)
-            yield Row(name, "images/s", ours, "a hand-written PyTorch loop", theirs, target)
-            if not torch.cuda.is_available():
-                yield Row(name, "images/s", ours, "the same loop, which keeps freed memory", kept)
+def suite(options: argparse.Namespace) -> list[Benchmark]:
+    """Return both nets."""
+    nets = [
+        (unet(options.precision), 0.97, 0.98),
+        (tutorial_cnn(options.precision, *cifar(options)), 0.93, 0.95),
+    ]
+    return [
+        Benchmark(net.name, partial(compare, net, options.scratch / "runs", options.pairs, *targets), rows=2)
+        for net, *targets in nets
+    ]
 
 
 if __name__ == "__main__":
-    main(__doc__, rows)
+    main(__doc__, suite)

@@ -1,12 +1,15 @@
 """The script that people write with Lightning and segmentation-models-pytorch: U-Net on ResNet-18, CamVid crops.
 
 It follows the guides of the two: a dataset that reads files, albumentations with normalisation, a module with a
-torchmetrics IoU, `Trainer(precision="bf16-mixed")`. Net, loss, optimiser, crops, batch and precision are those of the
-recipe that `peers.py` puts beside it.
+torchmetrics IoU, and a `Trainer` with a precision. Net, loss, optimiser, crops, batch and precision are those of the
+recipe that `peers.py` puts beside it. It takes turns with it; see `turns.py`.
+
+usage: python plain_script.py CAMVID PRECISION WORKERS
 """
 
+import sys
+import warnings
 from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import cv2
@@ -16,14 +19,14 @@ import segmentation_models_pytorch as smp
 import torch
 import torchmetrics
 from albumentations.pytorch import ToTensorV2
-from clock import Clock
+from clock import StepTurns
 from torch.utils.data import DataLoader, Dataset
 
 CLASSES = 11
 
 
 class Files(Dataset):
-    """Images and masks of one split."""
+    """Images and masks of a split."""
 
     def __init__(self, root: str) -> None:
         self.images = sorted(Path(root, "train").iterdir())
@@ -59,7 +62,7 @@ class Module(L.LightningModule):
         self.iou = torchmetrics.JaccardIndex("multiclass", num_classes=CLASSES + 1, ignore_index=CLASSES)
 
     def training_step(self, batch: dict[str, torch.Tensor], _index: int) -> torch.Tensor:
-        """Loss and score of a batch."""
+        """Return the loss of a batch and log its score."""
         logits = self.net(batch["image"])
         loss: torch.Tensor = self.loss(logits, batch["mask"])
         self.log("train_loss", loss, prog_bar=True)
@@ -68,22 +71,35 @@ class Module(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What the recipe has."""
+        """Return the optimiser of the recipe."""
         return torch.optim.AdamW(self.parameters(), 1e-3)
 
 
-def train(root: str, steps: int, folder: str, options: dict[str, Any]) -> float:
-    """Train some steps; images per second behind the first.
+def main(root: str, precision: str, workers: int) -> None:
+    """Train until the benchmark ends it.
 
     Args:
         root: CamVid in SegNet's layout.
-        steps: How many.
-        folder: For what the trainer leaves.
-        options: More of the trainer.
+        precision: Of the trainer.
+        workers: Loading processes.
     """
-    loader = DataLoader(Files(root), 8, shuffle=True, drop_last=True, num_workers=options.pop("num_workers"))
+    warnings.simplefilter("ignore")
+    # epochs are no part of the comparison: loading processes stay, as lightseg's do
+    loader = DataLoader(
+        Files(root), 8, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+    )
     trainer = L.Trainer(
-        max_steps=steps, precision="bf16-mixed", default_root_dir=folder, callbacks=[Clock()], **options
+        max_epochs=-1,
+        precision=precision,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[StepTurns()],
     )
     trainer.fit(Module(), loader)
-    return Clock.rates[-1]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

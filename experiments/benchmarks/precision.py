@@ -1,36 +1,38 @@
-"""What bfloat16 gains: the same training in bf16-mixed and in float32.
+"""The gain of bfloat16: the same training in bf16-mixed and in float32.
 
-usage: python experiments/benchmarks/precision.py [--pairs N]
+usage: python experiments/benchmarks/precision.py [--pairs N] [--precision NAME]
 
-U-Net on ResNet-18 as in `overhead.py`, through `lightseg.fit`, in turn in this process; on a GPU U-Net on ResNet-34.
+U-Net on ResNet-18 as in `overhead.py`, through `lightseg.fit`, in two processes that take turns. Measured where
+`precision: auto` takes bf16-mixed; elsewhere bfloat16 is emulated, and its training would outlast all other rows.
 """
 
 import argparse
-import warnings
 from collections.abc import Iterator
 
-import torch
-from overhead import by_lightseg, unet
-from table import Row, in_turn, main
+from overhead import unet
+from runner import BUDGET, Benchmark, main
+from table import Row
+from turns import step_rates
 
-from lightseg.training import hush_lightning
+
+def compare(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure both precisions."""
+    training = unet(options.precision)
+    if options.precision != "bf16-mixed":
+        note = f"not measured: {options.precision} is what this machine is measured in, {options.reason}"
+        name = training.name.replace(options.precision, "bf16-mixed")
+        yield Row(name, "images/s", against="the same in 32-true", note=note)
+        return
+    sides = [training.by_lightseg(options.scratch / "runs", each) for each in (options.precision, "32-true")]
+    measurements = list(step_rates(sides, options.pairs, BUDGET))
+    ours, theirs = ([training.batch * rate for rate in rates] for rates in zip(*measurements, strict=True))
+    yield Row(training.name, "images/s", ours, "the same in 32-true", theirs)
 
 
-def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """One net on the device that is there; what a GPU gives is a row of its own."""
-    hush_lightning()
-    warnings.simplefilter("ignore")
-    recipe, steps = unet()
-    net = "resnet34" if torch.cuda.is_available() else "resnet18"
-    recipe = [*recipe, "--model.net.encoder", net]
-    ours, theirs = in_turn(
-        lambda: by_lightseg(recipe, steps), lambda: by_lightseg(recipe, steps, "32-true"), options.pairs
-    )
-    yield Row(f"U-Net on {net}, 256², batch 8: bf16-mixed", "images/s", ours, "the same in float32", theirs)
-    if not torch.cuda.is_available():
-        missing = "not yet measured: needs a GPU"
-        yield Row("U-Net on resnet34, 256², bf16-mixed on a GPU", "images/s", against="float32", note=missing)
+def suite(options: argparse.Namespace) -> list[Benchmark]:
+    """Return the comparison."""
+    return [Benchmark("bf16-mixed against 32-true", lambda: compare(options))]
 
 
 if __name__ == "__main__":
-    main(__doc__, rows)
+    main(__doc__, suite)

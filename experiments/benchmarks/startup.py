@@ -1,4 +1,4 @@
-"""How long a user waits: for the usage, and from the command to the first optimiser step of a recipe.
+"""The time that a user waits: for the usage, and from the command to the first optimiser step of a recipe.
 
 usage: python experiments/benchmarks/startup.py [--pairs N] [--camvid ROOT]
 
@@ -8,70 +8,95 @@ training; `warm` has that of the start before. Without CamVid, as many pictures 
 """
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from frames import camvid_like
-from table import Row, main
+from runner import BUDGET, Benchmark, main
+from table import Row, in_turn
+from turns import HERE, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-SINCE = "STARTED_AT"
+START = "STARTED_AT"
 
 
 class FirstStep(L.Callback):
-    """Tells how long ago the process was started, and ends it."""
+    """Reports how long ago the process was started, and ends it."""
 
     def on_train_batch_end(self, _trainer: L.Trainer, _task: Any, outputs: Any, *_: Any) -> None:
-        """One step is all it takes."""
+        """End after one step."""
         outputs["loss"].item()
-        print(f"first step after {time.time() - float(os.environ[SINCE])}", flush=True)
-        # as hard as can be: what follows is no part of the start
+        print(f"first step after {time.time() - float(os.environ[START])}", flush=True)
+        # without any clean-up, which is no part of the start
         os._exit(0)
 
 
 def start(arguments: Sequence[str], cache: Path) -> tuple[float, str]:
-    """Seconds until `python -m lightseg.fit` has ended, and what it said."""
-    environment = {**os.environ, "LIGHTSEG_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).parent)}
+    """Return the seconds that `python -m lightseg.fit` takes, and its output.
+
+    Raises:
+        RuntimeError: If it fails.
+    """
+    environment = {**os.environ, "LIGHTSEG_CACHE": str(cache), "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
     # bytecode, which the Makefile has compiled too
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment[SINCE] = str(time.time())
+    environment[START] = str(time.time())
     command = [sys.executable, "-m", "lightseg.fit", *arguments]
-    since = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return time.perf_counter() - since, done.stdout
+    begin = time.perf_counter()
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise RuntimeError(process.stderr)
+    return time.perf_counter() - begin, process.stdout
 
 
-def first_step(camvid: str, place: Path, cache: Path) -> float:
-    """Seconds from the command to the end of the first optimiser step."""
-    options = ["--config", "experiments/camvid/unet_small.yaml", "--data.root", camvid, "--runs_dir", str(place)]
-    _, said = start([*options, "--trainer.callbacks+=startup.FirstStep"], cache)
-    return float(said.rpartition("first step after ")[2])
+def usage(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure the usage."""
+    seconds, _ = in_turn(lambda: start(["--help"], options.scratch)[0], None, options.pairs, BUDGET)
+    yield Row("start-up: `lightseg.fit --help`", "s", seconds, target=3, less_is_better=True)
 
 
-def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """The usage, and the first step with and without a cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        camvid = options.camvid or camvid_like(place / "camvid")
-        times = range(options.pairs + 1)
-        shown = [start(["--help"], place)[0] for _ in times][1:]
-        yield Row("start-up: `lightseg.fit --help`", "s", shown, target=3, less_is_better=True)
-        kinds = {"cold": [place / f"cold{index}" for index in times], "warm": [place / "warm"] * len(times)}
-        for kind, caches in kinds.items():
-            seconds = [first_step(camvid, place / "runs", cache) for cache in caches][1:]
-            frames = "CamVid" if options.camvid else "painted frames in its place"
-            what = f"start-up: CamVid recipe ({frames}), command to first optimiser step, {kind} cache"
-            yield Row(what, "s", seconds, target=15, less_is_better=True)
+def first_step(options: argparse.Namespace, kind: str, cache: Callable[[], Path]) -> Iterator[Row]:
+    """Measure the time from the command to the end of the first optimiser step.
+
+    Args:
+        options: Of the benchmark.
+        kind: Of the cache, for the row.
+        cache: Returns the cache folder of the next start.
+    """
+    camvid = options.camvid or camvid_like(options.scratch / "camvid")
+    arguments = ["--config", "experiments/camvid/unet_small.yaml", "--data.root", camvid]
+    arguments += ["--runs_dir", str(options.scratch / "runs"), "--trainer.callbacks+=startup.FirstStep"]
+
+    def measure() -> float:
+        _, output = start(arguments, cache())
+        return float(output.rpartition("first step after ")[2])
+
+    seconds, _ = in_turn(measure, None, options.pairs, BUDGET)
+    frames = "CamVid" if options.camvid else "painted frames in its place"
+    name = f"start-up: CamVid recipe ({frames}), command to first optimiser step, {kind} cache"
+    yield Row(name, "s", seconds, target=15, less_is_better=True)
+
+
+def suite(options: argparse.Namespace) -> list[Benchmark]:
+    """Return the usage, and the first step with and without a cache."""
+    numbers = itertools.count()
+    caches: dict[str, Callable[[], Path]] = {
+        "cold": lambda: options.scratch / f"cold{next(numbers)}",
+        "warm": lambda: options.scratch / "warm",
+    }
+    benchmarks = [Benchmark("start-up: `lightseg.fit --help`", lambda: usage(options))]
+    for kind, cache in caches.items():
+        measure = partial(first_step, options, kind, cache)
+        benchmarks.append(Benchmark(f"start-up: CamVid recipe, {kind} cache", measure))
+    return benchmarks
 
 
 if __name__ == "__main__":
-    main(__doc__, rows)
+    main(__doc__, suite)
