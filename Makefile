@@ -24,7 +24,7 @@ help:  ## show what there is to do
 
 install: $(READY)  ## make the environment in .venv: exactly the tested versions, checked by hash
 
-demo: $(READY)  ## train the demo recipe and show its table (about three minutes on two cores)
+demo: $(READY)  ## train the demo recipe and show its table (about a minute on two cores)
 	$(BIN)/python -m lightseg.fit --config experiments/shapes/unet.yaml
 
 test: $(READY)  ## run the fast tests
