@@ -1,7 +1,8 @@
-"""Processor cores that this process may use: by its affinity mask and by the quota of its control groups."""
+"""The processor: its name, and the cores of it that this process may use by affinity mask and control groups."""
 
 import math
 import os
+import platform
 from pathlib import Path, PurePosixPath
 
 
@@ -9,6 +10,14 @@ def usable_cores() -> int:
     """Return the number of cores, at least 1; `os.cpu_count` is that of the machine, whatever a container grants."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, cpu_quota())))
+
+
+def processor_name() -> str:
+    """Return the processor's name, such as `AMD EPYC 7763 64-Core Processor`, or its kind where that is unknown."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def cpu_quota(root: Path = Path("/")) -> float:

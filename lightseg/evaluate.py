@@ -15,7 +15,7 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --boundary X     width of the band of boundary IoU as a share of the image's diagonal (0.02)
   --batch_size N   images at once over all devices; if left out, as many on each as in the training
   --devices N      processes (1)
-  --precision P    if left out, that of the training
+  --precision P    if left out, that of the training; auto takes what is fast on this device
   --name NAME      name of the folder in RUN/evaluations/; it follows from split and protocol if left out
   --out DIR        another folder for the result
 
@@ -74,6 +74,8 @@ def main(args: list[str]) -> None:
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
     precision = asked.precision or str(trainer["precision"] or "32-true")
     scorer = Scorer(subject.task, accelerator, asked.devices, precision)
+    if scorer.choice.reason and scorer.trainer.is_global_zero:
+        print(f"precision: {scorer.choice}", flush=True)
     if scorer.trainer.is_global_zero:
         data.prepare_data()
     if asked.calibrate:

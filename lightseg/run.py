@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from lightseg.cores import processor_name, usable_cores
 from lightseg.errors import UserError
 from lightseg.files import write_atomically
 
@@ -129,7 +130,9 @@ def environment() -> dict[str, Any]:
         "packages": {package: _version(package) for package in _PACKAGES},
         "cuda": torch.version.cuda if gpus else None,
         "gpus": gpus,
+        "processor": processor_name(),
         "cpu_count": os.cpu_count(),
+        "usable_cores": usable_cores(),
         "torch_threads": torch.get_num_threads(),
     }
 

@@ -35,6 +35,14 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _float32():
+    # no test depends on what this machine does fast; those of the choice take the variable away
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTSEG_PRECISION", "32-true")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _freed_memory_is_given_back(monkeypatch):
     # the largest test would set the size of this process for all that follow; those in processes of their own keep it
@@ -48,8 +56,6 @@ def _own_machine(tmp_path_factory, monkeypatch):
     for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    # of recipes that do not state one; tests of the choice take it away
-    monkeypatch.setenv("LIGHTSEG_PRECISION", "32-true")
     monkeypatch.chdir(home)
 
 

@@ -42,7 +42,7 @@ _SPEED = (
 _SPEED_ENVIRONMENT = ("python", "platform")
 """The interpreter and the system compute no number: the packages that do are listed one by one."""
 
-_HARDWARE = ("gpus", "cpu_count", "torch_threads")
+_HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores", "torch_threads")
 
 _LISTED = 5
 """Changed files and the like that a line names before it says how many more there are."""

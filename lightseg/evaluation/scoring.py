@@ -69,15 +69,16 @@ class Scorer:
         self.task, self._collect = task, _Collect()
         device = training_device(accelerator)
         try:
-            choice = choose_precision(device) if precision == AUTO else check_precision(precision, device)
-            self.precision = choice.precision
+            self.choice = (
+                choose_precision(device) if precision == AUTO else check_precision(precision, device, "precision")
+            )
             if device.type == "cpu":
                 require(devices <= usable_cores(), f"this process may use {usable_cores()} cores")
             self.trainer = L.Trainer(
                 accelerator=accelerator,
                 devices=devices,
                 strategy="ddp" if devices > 1 else "auto",
-                precision=self.precision,  # type: ignore[arg-type]
+                precision=self.choice.precision,  # type: ignore[arg-type]
                 callbacks=[self._collect],
                 logger=False,
                 enable_checkpointing=False,
@@ -87,6 +88,11 @@ class Scorer:
             )
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_plain(error)}") from None
+
+    @property
+    def precision(self) -> str:
+        """Lightning's name of the precision."""
+        return self.choice.precision
 
     @property
     def device(self) -> str:
@@ -131,7 +137,7 @@ class Scorer:
 
 
 def _plain(error: Exception) -> str:
-    return " ".join(str(error).removeprefix("trainer.precision: ").split())
+    return " ".join(str(error).removeprefix("precision: ").split())
 
 
 def _on_host(computed: Any) -> Any:

@@ -1,6 +1,5 @@
 """How long one image takes: is it fast enough for real time?"""
 
-import os
 import platform
 import statistics
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from lightseg.cores import usable_cores
 from lightseg.exporting.formats import Predict
 
 WARM_UP, LEAST, SECONDS, BATCH = 2, 10, 2.0, 4
@@ -66,7 +66,7 @@ def conditions() -> dict[str, object]:
     return {
         "device": f"CPU, {_processor()}",
         "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "latency": "median of calls with one image",
         "throughput": f"batches of {BATCH}",
     }
