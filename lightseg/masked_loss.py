@@ -88,7 +88,7 @@ class PixelLoss(MaskedLoss):
 
     @abstractmethod
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each pixel, `(N, P)` of the dtype of the logits, from logits `(N, C, P)` and target `(N, P)`."""
+        """Return the loss of each pixel, `(N, P)` float, from logits `(N, C, P)` and target `(N, P)`."""
 
 
 class ClassLoss(MaskedLoss):

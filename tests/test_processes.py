@@ -24,6 +24,8 @@ from tests.small_disk import on_small_disk
 pytestmark = pytest.mark.slow
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 REFERENCES = {}
+# seconds, less than pytest's own limit, after which processes that hang are asked where
+PATIENCE = 600
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def whole(crashing, launch):
 def ended(process, code=0):
     """The run folder of a process that ends as expected."""
     try:
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         # every process of the group says where it hangs
         os.killpg(process.pid, signal.SIGABRT)
@@ -81,7 +83,7 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, 
     if moment not in PHASES:
         sleep_until(moment, folder)
         killed.kill()
-    killed.wait(60)
+    killed.wait()
     assert killed.returncode == -signal.SIGKILL
     ended(launch("--resume", folder))
     assert_same(folder, whole(*options))
@@ -96,7 +98,7 @@ def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
     if random_moment:
         sleep_until(moment, folder)
     else:
-        killed.wait(60)
+        killed.wait()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     ended(launch("--resume", folder))
@@ -110,7 +112,7 @@ def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_
     stopped = launch("--config", crashing, *options, "--save_every_n_steps", "1000")
     folder = folder_of(stopped, tmp_path)
     stopped.send_signal(sent)
-    _, err = stopped.communicate(timeout=60)
+    _, err = stopped.communicate()
     assert stopped.returncode == 128 + sent
     assert f"stopped by {sent.name}" in err
     assert f"--resume {folder}" in err
@@ -126,11 +128,11 @@ def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(cra
     own_module("crash", RECORD)
     whole = ended(launch("--config", crashing, RECORD=str(tmp_path / "whole")))
     killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
-    killed.wait(60)
+    killed.wait()
     folder = max(tmp_path.glob("runs/*/*"))
     assert folder != whole
     process = launch("--resume", folder, *DDP, RECORD=str(tmp_path / "killed"))
-    out, _ = process.communicate(timeout=200)
+    out, _ = process.communicate()
     assert "goes on with another trainer.devices: auto -> 2" in out
     assert process.returncode == 0
     assert stream(tmp_path / "killed") == stream(tmp_path / "whole")
@@ -198,9 +200,8 @@ def test_stream__is_one_for_any_workers_and_processes(crashing, launch, tmp_path
 def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, own_module, does, said):
     own_module("crash", RANK)
     process = launch("--config", crashing, *DDP, RANK_DOES=does)
-    began = time.monotonic()
-    out, err = process.communicate(timeout=100)
-    assert time.monotonic() - began < 80
+    # one that hangs would do so for much longer
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert said in err + out
     assert "rank 1" in err
@@ -219,18 +220,16 @@ class Crash(L.Callback):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise DataError("images/a.png: broken")
         if "hangs" in os.environ["RANK_DOES"] and trainer.global_step == 6:
-            time.sleep(600)
+            time.sleep(3000)
 """
 
 
 def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing, launch, own_module):
     own_module("crash", RANK)
     process = launch("--config", crashing, *DDP, RANK_DOES="die", WHICH="0")
-    process.wait(100)
-    until = time.monotonic() + 30
-    while (left := members(process.pid)) and time.monotonic() < until:
+    process.wait()
+    while members(process.pid):
         time.sleep(0.2)
-    assert not left
 
 
 def members(group):
@@ -242,7 +241,7 @@ def members(group):
 def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, own_module):
     own_module("deadly", deadly(5))
     process = launch("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate()
     assert process.returncode == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/5\.png", err)
     assert "Traceback" not in err
@@ -317,7 +316,7 @@ def torchrun(recipe, runs, **environment):
         for _ in range(2)
     ]
     for process in nodes:
-        _, err = process.communicate(timeout=250)
+        _, err = process.communicate()
         assert process.returncode == 0, err
     (folder,) = runs.glob("*/*")
     return folder
@@ -407,7 +406,6 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
             command,
             capture_output=True,
             text=True,
-            timeout=200,
             cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr

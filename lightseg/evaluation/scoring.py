@@ -68,6 +68,9 @@ class Scorer:
 
     def __init__(self, task: Task, accelerator: str, devices: int, precision: str) -> None:
         self.task, self.precision, self._collect = task, precision, _Collect()
+        if precision != "64-true":
+            # Lightning leaves a net that was trained in float64 as it is
+            task.float()
         options = Namespace(accelerator=accelerator, precision=precision)
         try:
             if on_cpu(options):
