@@ -108,6 +108,9 @@ def _fill(task: Task, state: dict[str, Any], file: Path) -> None:
             f"{len(unknown)} are unknown {unknown[:3]} and {len(reshaped)} have another shape {reshaped[:3]}; "
             "has the net's code changed since?"
         )
+    if any(values.dtype == torch.float64 for values in state.values()):
+        # rounded to float32, the weights would not give the numbers of the run back
+        task.double()
     task.load_state_dict(state)
 
 

@@ -38,7 +38,8 @@ class CrossEntropy(PixelLoss):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
         # torch weighs the smoothing by the class it falls on, not by the target: so not `per_pixel` times weight
-        loss = F.cross_entropy(logits, target, self.weight, reduction="none", label_smoothing=self.label_smoothing)
+        weight = None if self.weight is None else self.weight.to(logits.dtype)
+        loss = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
         return ratio((loss * valid).sum(), self.total_weight(self.pixel_weight(target, valid), counts))
 
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class SigmoidFocal(PixelLoss):
 
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
         """See `PixelLoss.per_pixel`."""
-        truth = one_hot(target, logits.shape[1]).float()
+        truth = one_hot(target, logits.shape[1]).to(logits.dtype)
         loss = _focus(F.binary_cross_entropy_with_logits(logits, truth, reduction="none"), self.gamma)
         return (loss * (truth * self.alpha + (1 - truth) * (1 - self.alpha))).sum(1)
 
@@ -268,7 +269,7 @@ def _focus(cross_entropy: Tensor, gamma: float) -> Tensor:
 
 
 def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
-    """Return by how much each pixel raises one minus the intersection over union, worst error first; `(M,)` float32.
+    """Return by how much each pixel raises one minus the intersection over union, worst error first; `(M,)` float.
 
     The differences are in closed form, on whole numbers: neighbours subtracted, as in algorithm 1, keep few correct
     digits in float32 from some 100,000 pixels on.
@@ -279,5 +280,6 @@ def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
     intersection = positives - hit.cumsum(0)
     union = positives + (~hit).cumsum(0)
     gain = torch.empty_like(error)
-    gain[order] = torch.where(hit, 1 / union, intersection / (union * (union - 1)).clamp(min=1))
+    more, less = 1 / union.to(error.dtype), intersection.to(error.dtype) / (union * (union - 1)).clamp(min=1)
+    gain[order] = torch.where(hit, more, less)
     return gain

@@ -1,9 +1,9 @@
 """What all losses share: what is ignored, and how the mean is taken.
 
-Every loss is called as `loss(logits, target)` and returns a float32 scalar:
+Every loss is called as `loss(logits, target)` and returns a scalar, float32 or, of float64 logits, float64:
 
-* logits `(N, C, ...)`, any float dtype (`(N, C)` in classification); they are taken to float32 outside autocast,
-  because a sum over a 512 x 512 mask overflows in 16 bits;
+* logits `(N, C, ...)`, any float dtype (`(N, C)` in classification); 16 bits are taken to float32 outside autocast,
+  because a sum over a 512 x 512 mask overflows in them;
 * target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. What lies under `IGNORE` has no influence and a gradient of
   exactly 0; a batch that is all `IGNORE` has loss 0.
 
@@ -60,11 +60,11 @@ class MaskedLoss(nn.Module, ABC):
         """Return the scalar loss.
 
         Args:
-            logits: `(N, C, P)` float32, 0 where not valid.
+            logits: `(N, C, P)` float32 or float64, 0 where not valid.
             target: `(N, P)` int64 in [0, C), 0 where not valid.
             valid: `(N, P)` bool.
             counts: in training, the pixels of each class in the whole step, a mean over its batches and processes,
-                float32 `(C,)`; None: the batch stands alone.
+                float `(C,)`; None: the batch stands alone.
         """
 
 
@@ -77,18 +77,18 @@ class PixelLoss(MaskedLoss):
         return ratio((self.per_pixel(logits, target) * weight).sum(), self.total_weight(weight, counts))
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
-        """Return what each pixel counts, `(N, P)` float32: 0 where not valid, else its target's weight, or 1."""
+        """Return what each pixel counts, `(N, P)` float: 0 where not valid, else its target's weight, or 1."""
         return valid.float() if self.weight is None else valid * self.weight[target]
 
     def total_weight(self, pixel_weight: Tensor, counts: Tensor | None) -> Tensor:
         """Return what the sum over the pixels is divided by: the batch's weight, or its share of the step's."""
         if counts is None:
             return pixel_weight.sum()
-        return counts.sum() if self.weight is None else counts @ self.weight
+        return counts.sum() if self.weight is None else (counts * self.weight).sum()
 
     @abstractmethod
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each pixel, `(N, P)` float32, from logits `(N, C, P)` and target `(N, P)`."""
+        """Return the loss of each pixel, `(N, P)` float, from logits `(N, C, P)` and target `(N, P)`."""
 
 
 class ClassLoss(MaskedLoss):
@@ -108,10 +108,10 @@ class ClassLoss(MaskedLoss):
 
     @abstractmethod
     def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:
-        """Return the loss of each class, finite, and its pixels in the truth; both `(C,)` float32.
+        """Return the loss of each class, finite, and its pixels in the truth; both `(C,)` float.
 
         Args:
-            probability: `(N, C, P)` float32 in [0, 1], 0 where not valid.
+            probability: `(N, C, P)` float32 or float64 in [0, 1], 0 where not valid.
             truth: `(N, C, P)` bool, one-hot, False where not valid.
             together: whether all processes are at this batch, and may add up what they have.
         """
@@ -127,9 +127,14 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     valid = target != IGNORE
     _check(logits, target, valid)
     # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
-    logits = logits.float().masked_fill(~valid.unsqueeze(1), 0.0)
+    logits = upcast(logits).masked_fill(~valid.unsqueeze(1), 0.0)
     target = target.masked_fill(~valid, 0)
     return logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1)
+
+
+def upcast(values: Tensor) -> Tensor:
+    """Return floats in float32, or in float64 where they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def one_hot(target: Tensor, classes: int) -> Tensor:

@@ -11,6 +11,7 @@ from lightseg.data.base import ImageDataModule
 from lightseg.errors import ConfigError, require
 from lightseg.imbalance import Scheme, class_prior, class_weights, set_prior_bias
 from lightseg.losses import LossSpec, build_loss
+from lightseg.masked_loss import upcast
 
 _SIGMOID = {"sigmoid_focal"}
 """The losses that look at every class alone: what is added to one logit is not taken from the others."""
@@ -87,7 +88,7 @@ class TaskLoss(nn.Module):
                 "(one of your own that has a setup must call super().setup(stage))"
             )
         if self.adjustment is not None:
-            logits = logits.float() + self.adjustment.reshape(-1, *[1] * (logits.ndim - 2))
+            logits = upcast(logits) + self.adjustment.reshape(-1, *[1] * (logits.ndim - 2))
         loss: Tensor = (self.plain if progress < self.weights_from else self.weighted)(logits, target, counts)
         return loss
 

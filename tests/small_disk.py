@@ -12,4 +12,4 @@ def on_small_disk(folder, size, script):
         pytest.skip("a small disk cannot be mounted here")
     (folder / "disk").mkdir()
     command = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size={size} none disk\n{script}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)

@@ -1,8 +1,8 @@
 """The command line: every mistake in a line or two, and every way to compose a recipe."""
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -132,10 +132,12 @@ def test_error__exception_of_a_users_class_keeps_its_type_and_traceback(recipe, 
 
 def test_help__is_quick_and_imports_nothing_heavy():
     code = "import sys, lightseg.fit as f; f.main(['--help']); assert 'torch' not in sys.modules"
-    started = time.monotonic()
+    before = os.times()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    after = os.times()
     assert "--model.net.encoder" in done.stdout
-    assert time.monotonic() - started < 5
+    # of the processor: other work on the machine is no fault of the verb
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5
 
 
 def test_print_config__is_the_composed_recipe(recipe, capsys):

@@ -368,6 +368,7 @@ def test_export__without_onnx(folder, export, monkeypatch):
 
 NETS = {
     "unet": ["UNet", "--model.net.width", "8"],
+    "unet in float64": ["UNet", "--model.net.width", "8", "--trainer.precision", "64-true"],
     "fcn": ["FCN", "--model.net.width", "8"],
 } | {
     f"{arch} {encoder}": ["SmpNet", "--model.net.arch", arch, "--model.net.encoder", encoder]

@@ -152,7 +152,7 @@ def test_main__trains_and_writes_the_table(tmp_path):
     short = ["--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1"]
     command = [sys.executable, FOLDER / "run.py", "shapes", "--arms", "sample_class_balanced", "--seeds", "3"]
     options = ["--runs_dir", tmp_path, "--trainer.accelerator", "cpu", *small, *short]
-    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, cwd=tmp_path, timeout=200)
+    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "shapes.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in lines[2:4]] == ["| plain", "| sample_class_balanced"]

@@ -126,6 +126,16 @@ def test_contract__half_precision_is_finite_and_close(name):
 
 @every_loss
 @with_and_without_weights
+def test_contract__nothing_is_rounded_to_float32_of_float64_logits(name, weight):
+    logits, target = a_batch(size=(2, 3, 2), dtype=torch.float64)
+    loss = LOSSES[name](weight)
+    assert loss(logits, target).dtype == torch.float64
+    # the slope over a millionth of a step: with an eighth digit that is rounded it would be off by a tenth
+    assert torch.autograd.gradcheck(lambda values: loss(values, target), logits.detach().requires_grad_())
+
+
+@every_loss
+@with_and_without_weights
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4, 6e4])
 def test_contract__gradient_is_finite_for_any_logits(name, weight, scale):
     logits, target = a_batch()

@@ -355,11 +355,12 @@ def test_predict__interrupted_leaves_nothing_half_written_and_goes_on(images, ou
     command = [sys.executable, "-m", "lightseg.predict", checkpoint, images, "--out", out, "--tta", "flip,scale"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    done, deadline = out / "predictions.jsonl", time.monotonic() + 240
-    while not (done.is_file() and done.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+    done = out / "predictions.jsonl"
+    while not (done.is_file() and done.read_text().count("\n") >= 2):
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=240)
+    _, said = process.communicate()
     assert process.returncode == 130, said
     assert "Traceback" not in said
     there = _files(out)

@@ -24,6 +24,8 @@ from tests.small_disk import on_small_disk
 pytestmark = pytest.mark.slow
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 REFERENCES = {}
+# seconds, less than pytest's own limit, after which processes that hang are asked where
+PATIENCE = 600
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def whole(crashing, launch):
 def ended(process, code=0):
     """The run folder of a process that ends as expected."""
     try:
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         # every process of the group says where it hangs
         os.killpg(process.pid, signal.SIGABRT)
@@ -81,7 +83,7 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, 
     if moment not in PHASES:
         sleep_until(moment, folder)
         killed.kill()
-    killed.wait(60)
+    killed.wait()
     assert killed.returncode == -signal.SIGKILL
     ended(launch("--resume", folder))
     assert_same(folder, whole(*options))
@@ -96,7 +98,7 @@ def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
     if random_moment:
         sleep_until(moment, folder)
     else:
-        killed.wait(60)
+        killed.wait()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     ended(launch("--resume", folder))
@@ -110,7 +112,7 @@ def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_
     stopped = launch("--config", crashing, *options, "--save_every_n_steps", "1000")
     folder = folder_of(stopped, tmp_path)
     stopped.send_signal(sent)
-    _, err = stopped.communicate(timeout=60)
+    _, err = stopped.communicate()
     assert stopped.returncode == 128 + sent
     assert f"stopped by {sent.name}" in err
     assert f"--resume {folder}" in err
@@ -126,11 +128,11 @@ def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(cra
     own_module("crash", RECORD)
     whole = ended(launch("--config", crashing, RECORD=str(tmp_path / "whole")))
     killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
-    killed.wait(60)
+    killed.wait()
     folder = max(tmp_path.glob("runs/*/*"))
     assert folder != whole
     process = launch("--resume", folder, *DDP, RECORD=str(tmp_path / "killed"))
-    out, _ = process.communicate(timeout=200)
+    out, _ = process.communicate()
     assert "goes on with another trainer.devices: auto -> 2" in out
     assert process.returncode == 0
     assert stream(tmp_path / "killed") == stream(tmp_path / "whole")
@@ -198,9 +200,8 @@ def test_stream__is_one_for_any_workers_and_processes(crashing, launch, tmp_path
 def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, own_module, does, said):
     own_module("crash", RANK)
     process = launch("--config", crashing, *DDP, RANK_DOES=does)
-    began = time.monotonic()
-    out, err = process.communicate(timeout=100)
-    assert time.monotonic() - began < 80
+    # one that hangs would do so for much longer
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert said in err + out
     assert "rank 1" in err
@@ -219,18 +220,16 @@ class Crash(L.Callback):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise DataError("images/a.png: broken")
         if "hangs" in os.environ["RANK_DOES"] and trainer.global_step == 6:
-            time.sleep(600)
+            time.sleep(3000)
 """
 
 
 def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing, launch, own_module):
     own_module("crash", RANK)
     process = launch("--config", crashing, *DDP, RANK_DOES="die", WHICH="0")
-    process.wait(100)
-    until = time.monotonic() + 30
-    while (left := members(process.pid)) and time.monotonic() < until:
+    process.wait()
+    while members(process.pid):
         time.sleep(0.2)
-    assert not left
 
 
 def members(group):
@@ -242,7 +241,7 @@ def members(group):
 def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, own_module):
     own_module("deadly", deadly(5))
     process = launch("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate()
     assert process.returncode == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/5\.png", err)
     assert "Traceback" not in err
@@ -317,7 +316,7 @@ def torchrun(recipe, runs, **environment):
         for _ in range(2)
     ]
     for process in nodes:
-        _, err = process.communicate(timeout=250)
+        _, err = process.communicate()
         assert process.returncode == 0, err
     (folder,) = runs.glob("*/*")
     return folder
@@ -337,24 +336,60 @@ trainer: {accelerator: cpu, max_epochs: 4, log_every_n_steps: 1}
 """
 
 
-PIXELS, CLASSES = "{ce: 1.0, focal: 0.5}", "{ce: 1.0, dice: 1.0}"
+PIXELS, ALL = "{ce: 1.0, focal: 0.5}", "{ce: 1.0, focal: 0.5, dice: 1.0}"
+ACCUMULATED = ["--trainer.accumulate_grad_batches", "2"]
 
 
-@pytest.mark.parametrize(
-    ("how", "loss"),
-    [
-        (DDP, PIXELS),
-        (["--trainer.accumulate_grad_batches", "2"], PIXELS),
-        (DDP, CLASSES),
-    ],
-    ids=["two processes", "two batches", "two processes with dice"],
-)
-def test_loss__does_not_depend_on_how_a_batch_is_shared(recipe, launch, how, loss):
-    whole, shared = (ended(launch("--config", recipe(SHARED), "--model.loss", loss, *options)) for options in ([], how))
-    curves = [[line["train/loss"] for line in lines(folder) if "train/loss" in line] for folder in (whole, shared)]
-    assert len(curves[0]) == len(curves[1]) == 20
-    assert curves[0][-1] < curves[0][0]
-    np.testing.assert_allclose(curves[0], curves[1], rtol=0, atol=1e-5)
+@pytest.fixture
+def share(recipe, fit, launch, own_module, tmp_path):
+    """Train whole and with some options; the losses of all steps and the gradients of the first, of both."""
+    own_module("gradients", GRADIENTS)
+
+    def run(loss, precision, *options):
+        found = []
+        for name, more in (("whole", []), ("shared", options)):
+            file = tmp_path / f"{name}.pt"
+            callback = [f"--trainer.callbacks+={CALLBACK}", f"--trainer.callbacks.path={file}"]
+            command = ["--config", recipe(SHARED), "--model.loss", loss, "--trainer.precision", precision, *callback]
+            folder = ended(launch(*command, *more)) if "ddp" in more else fit(*command, *more).folder
+            losses = [line["train/loss"] for line in lines(folder) if "train/loss" in line]
+            found.append((losses, torch.load(file)))
+        return found
+
+    return run
+
+
+CALLBACK = "gradients.Gradients"
+GRADIENTS = """
+import lightning as L
+import torch
+
+class Gradients(L.Callback):
+    def __init__(self, path: str):
+        self.path = path
+
+    def on_before_optimizer_step(self, trainer, task, _optimizer):
+        if trainer.is_global_zero and trainer.global_step == 0:
+            torch.save({name: value.grad.clone() for name, value in task.net.named_parameters()}, self.path)
+"""
+
+
+# in float32 rounding would decide: kernels add up in another order for fewer images, and training amplifies that
+@pytest.mark.parametrize(("how", "loss"), [(DDP, ALL), (ACCUMULATED, PIXELS)], ids=["two processes", "two batches"])
+def test_loss__does_not_depend_on_how_a_batch_is_shared(share, how, loss):
+    (whole, _), (shared, _) = share(loss, "64-true", *how)
+    assert len(whole) == len(shared) == 20
+    assert whole[-1] < whole[0]
+    np.testing.assert_allclose(whole, shared, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("how", "loss"), [(DDP, ALL), (ACCUMULATED, PIXELS)], ids=["two processes", "two batches"])
+def test_gradient__of_the_first_step_in_float32(share, how, loss):
+    (_, whole), (_, shared) = share(loss, "32-true", "--trainer.max_steps", "1", *how)
+    assert whole.keys() == shared.keys()
+    assert max(gradient.abs().max() for gradient in whole.values()) > 0.01
+    for name, gradient in whole.items():
+        torch.testing.assert_close(shared[name], gradient, rtol=0, atol=1e-6)
 
 
 def lines(folder):
@@ -371,7 +406,6 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
             command,
             capture_output=True,
             text=True,
-            timeout=200,
             cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
@@ -394,7 +428,8 @@ from lightseg.data import Shapes
 if __name__ == "__main__":
     folder, devices = sys.argv[1], int(sys.argv[2])
     task = lightseg.load(folder)
-    data = Shapes(image_size=32, test_size=7, void_border=3, batch_size=6, num_workers=0)
+    # as many images at once on each of them: logits are rounded otherwise in a batch of another size
+    data = Shapes(image_size=32, test_size=7, void_border=3, batch_size=2 * devices, num_workers=0)
     trainer = L.Trainer(
         accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", logger=False,
         use_distributed_sampler=False, enable_progress_bar=False,

@@ -32,7 +32,7 @@ if os.environ.get("WAIT"):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     (folder / "ready").touch()
-    time.sleep(120)
+    time.sleep(3000)
 if args.seed_everything == os.environ.get("FAILS"):
     sys.exit(int(os.environ["CODE"]))
 (folder / "metrics.json").write_text("{{}}")
@@ -191,12 +191,11 @@ sys.exit(main())"""
         start_new_session=True,
     )
     try:
-        until = time.monotonic() + 100
-        while not (ready := list((tmp_path / "runs").glob("*/*/ready"))) and time.monotonic() < until:
+        while not list((tmp_path / "runs").glob("*/*/ready")):
+            assert parent.poll() is None, parent.stderr.read()
             time.sleep(0.05)
-        assert ready, parent.poll()
         parent.send_signal(sent)
-        _, err = parent.communicate(timeout=60)
+        _, err = parent.communicate()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGKILL)
@@ -213,7 +212,7 @@ sys.exit(main())"""
 @pytest.mark.slow
 def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
     done = launch("--config", recipe(), "--trainer.max_epochs", "1", "--folds", "2", "--seeds", "3")
-    out, err = done.communicate(timeout=280)
+    out, err = done.communicate()
     assert done.returncode == 0, err
     folders = sorted((tmp_path / "runs/tiny").iterdir())
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
@@ -229,12 +228,11 @@ def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
 @pytest.mark.slow
 def test_repeat__a_real_run_is_stopped_in_order(launch, recipe, tmp_path):
     started = launch("--config", recipe(), "--trainer.max_epochs", "5000", "--seeds", "0,1")
-    until = time.monotonic() + 200
-    while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < until:
+    while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")):
         assert started.poll() is None
         time.sleep(0.1)
     started.send_signal(signal.SIGTERM)
-    _, err = started.communicate(timeout=90)
+    _, err = started.communicate()
     assert started.returncode == 128 + signal.SIGTERM
     (folder,) = (tmp_path / "runs/tiny").iterdir()
     assert "lightseg: stopped by SIGTERM; go on with" in err

@@ -49,7 +49,7 @@ def test_sweep__every_trial_is_what_was_asked_for(path, monkeypatch):
 
 
 def launch_sweep(path, env, folder) -> str:
-    made = subprocess.run([WANDB, "sweep", path], env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    made = subprocess.run([WANDB, "sweep", path], env=env, cwd=folder, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return re.search(r"wandb agent (\S+)", made.stderr)[1]
 
@@ -65,7 +65,6 @@ def test_sweep__is_taken_by_wandb(path, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_sweep__an_agent_runs_a_trial_as_it_is(tmp_path):
     path = ROOT / "experiments/sweeps/shapes_lr_width.yaml"
     with FakeWandb() as service:
@@ -74,7 +73,7 @@ def test_sweep__an_agent_runs_a_trial_as_it_is(tmp_path):
         env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "OMP_NUM_THREADS": "1"}
         name = launch_sweep(path, env, tmp_path)
         agent = [WANDB, "agent", "--count", "1", name]
-        done = subprocess.run(agent, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=550)
+        done = subprocess.run(agent, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (run,) = service.runs.values()
     assert run.state == "finished", done.stdout + done.stderr

@@ -31,7 +31,6 @@ def sync(tmp_path):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
         )
 
     return run

@@ -68,9 +68,9 @@ def training_loader(data: "ImageDataModule", samples: Prepared) -> DataLoader[An
 def evaluation_loader(data: "ImageDataModule", split: "Split", samples: Prepared) -> DataLoader[Any]:
     """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
     rank, world_size, accumulate = Sharing.of(data)
-    sampler = ShardSampler(len(samples), rank, world_size)
     # as in training, where memory is the limit
     batch_size = max(1, data.batch_size // (world_size * accumulate))
+    sampler = ShardSampler(len(samples), batch_size, rank, world_size)
     if data.on_device:
         return ResidentEvaluation(_resident(data, split), batch_size, sampler=sampler)
     workers = worker_options(data)

@@ -116,21 +116,27 @@ def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random
 
 
 class ShardSampler(DistributedSampler[Position]):
-    """Evaluation order: every sample once, in order; short ranks are filled up with `PADDING`.
+    """Evaluation order: every sample once, dealt to the ranks by whole batches, which `PADDING` fills up.
+
+    A batch holds the same samples on any number of ranks. Logits depend, in their last bits, on the images that are
+    computed together; so what is counted does not depend on the number of ranks.
 
     Args:
         length: Number of samples in the dataset.
+        batch_size: Samples of a batch of one rank.
         rank: This process.
         world_size: Number of processes.
     """
 
-    def __init__(self, length: int, rank: int = 0, world_size: int = 1) -> None:
-        self.length, self.rank, self.num_replicas = length, rank, world_size
+    def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length, self.batch_size, self.rank, self.num_replicas = length, batch_size, rank, world_size
         self.epoch = 0
 
     def __len__(self) -> int:
-        return -(-self.length // self.num_replicas)
+        return -(-self.length // (self.batch_size * self.num_replicas)) * self.batch_size
 
     def __iter__(self) -> Iterator[Position]:
-        for position in range(self.rank, len(self) * self.num_replicas, self.num_replicas):
-            yield Position(position if position < self.length else PADDING, 0)
+        step = self.batch_size * self.num_replicas
+        for start in range(self.rank * self.batch_size, len(self) * self.num_replicas, step):
+            for position in range(start, start + self.batch_size):
+                yield Position(position if position < self.length else PADDING, 0)

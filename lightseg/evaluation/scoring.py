@@ -72,6 +72,9 @@ class Scorer:
             self.choice = (
                 choose_precision(device) if precision == AUTO else check_precision(precision, device, "precision")
             )
+            if self.precision != "64-true":
+                # Lightning leaves a net that was trained in float64 as it is
+                task.float()
             if device.type == "cpu":
                 require(devices <= usable_cores(), f"this process may use {usable_cores()} cores")
             self.trainer = L.Trainer(

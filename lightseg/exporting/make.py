@@ -40,6 +40,9 @@ def make(request: Request) -> Made:
     _check(request)
     follow_imports(request.run)
     task = checkpoint.load(request.run)
+    if request.format == "onnx":
+        # onnxruntime has no convolutions in float64
+        task.float()
     data, samples = _samples(request, task)
     facts = describe(task, request.run, checkpoint.find(request.run), request.licence)
     with tempfile.TemporaryDirectory(dir=near, prefix=".export-") as place:

@@ -410,16 +410,16 @@ def test_turns__two_processes_decode_once(capfd):
     samples = Telling(large("a").samples)
     samples.log = FORK.SimpleQueue()
     both = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
-    said, until = "", time.monotonic() + 60
+    said = ""
     with taking_turns(cache_dir() / "decoded", "nobody else is here"):
         for process in both:
             process.start()
         while said.count("another process decodes images; waiting for it") < 2:
-            assert time.monotonic() < until, said
+            assert all(process.is_alive() for process in both), said
             time.sleep(0.01)
             said += capfd.readouterr().err
     for process in both:
-        process.join(60)
+        process.join()
         assert process.exitcode == 0
     read = []
     while not samples.log.empty():
@@ -543,7 +543,7 @@ def test_kill__goes_on_as_if_there_was_no_cache(crashing_folder, launch, tmp_pat
     whole = ended(launch("--config", crashing_folder, *how, "--data.cache_gb", "0"))
     assert entries() == []
     killed = launch("--config", crashing_folder, *how, CRASH="on_before_backward:8", CRASH_BY="kill")
-    killed.wait(300)
+    killed.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(killed.pid, signal.SIGKILL)
     assert len(entries()) == 2
@@ -554,7 +554,7 @@ def test_kill__goes_on_as_if_there_was_no_cache(crashing_folder, launch, tmp_pat
 
 def ended(process):
     """The run folder of a process that ends well."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     return Path(re.compile(r"^run: (.*)$", re.MULTILINE).search(out)[1])
 

@@ -131,8 +131,16 @@ def test_systematic_draw__a_tick_that_rounds_up_to_the_end_is_the_last_sample():
     assert systematic_draw(np.ones(2), 3, Latest()).tolist() == [0, 1, 1]
 
 
-def test_shard_sampler__every_sample_once_and_padding_beside():
-    for world in (1, 2, 3):
-        shards = [[position.sample for position in ShardSampler(7, rank, world)] for rank in range(world)]
-        assert len({len(shard) for shard in shards}) == 1
-        assert sorted(sample for shard in shards for sample in shard if sample != PADDING) == list(range(7))
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_shard_sampler__the_batches_of_one_process_are_dealt_to_all(batch, world):
+    expected = [list(range(start, min(start + batch, 7))) for start in range(0, 7, batch)]
+    shards = []
+    for rank in range(world):
+        sampler = ShardSampler(7, batch, rank, world)
+        samples = [position.sample for position in sampler]
+        assert len(samples) == len(sampler)
+        shards.append([samples[start : start + batch] for start in range(0, len(samples), batch)])
+    # all ranks have as many, and take turns
+    dealt = [batch for turn in zip(*shards, strict=True) for batch in turn]
+    assert [kept for batch in dealt if (kept := [sample for sample in batch if sample != PADDING])] == expected

@@ -49,7 +49,6 @@ def train(tmp_path, recipe):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done, max((tmp_path / "runs").glob("tiny/*"), default=None)
@@ -203,7 +202,6 @@ def test_wandb__killed_and_resumed_each_step_is_there_once(mode, tmp_path, servi
         env=account_here,
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
-        timeout=400,
     )
     assert done.returncode == 0
     if mode == "online":
@@ -239,7 +237,7 @@ def _tell_when_rows_have_come(service, path, seen):
     path.touch()
 
 
-def _wait_until(there, seconds=300):
+def _wait_until(there, seconds=600):
     end = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < end
@@ -379,7 +377,6 @@ def test_wandb__without_a_key_asks_nothing_on_a_terminal(recipe, tmp_path):
         stdin=child,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=400,
         cwd=tmp_path,
     )
     os.close(parent)

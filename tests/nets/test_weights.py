@@ -184,10 +184,11 @@ def test_without_a_connection_the_error_says_what_to_do_at_once(build, weights, 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    start = time.perf_counter()
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(ConfigError) as caught:
         build()
-    assert time.perf_counter() - start < 10
+    assert sum(waits) < 5
     first, second = str(caught.value).splitlines()
     assert f"cannot fetch the weights {weights}" in first
     assert save in second
@@ -219,12 +220,13 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("net", [TimmNet, FCN])
-def test_timms_weights_come_from_the_cache_without_a_connection(net, cache):
+def test_timms_weights_come_from_the_cache_without_a_connection(net, cache, monkeypatch):
     state = timm.create_model("resnet18").state_dict()
     cache("timm/resnet18.tv_in1k", "a" * 40, state, {})
-    start = time.perf_counter()
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
     built = net(5, encoder="resnet18", encoder_weights="tv_in1k")
-    assert time.perf_counter() - start < 10
+    assert sum(waits) < 5
     assert torch.equal(built.encoder.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
     assert built.normalization == IMAGENET
 

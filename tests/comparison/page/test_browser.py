@@ -64,7 +64,7 @@ def browse(tmp_path):
         options = ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=360,700", "--enable-logging=stderr")
         files = (f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={tmp_path / 'net.json'}")
         command = [BROWSER, *options, *files, "--dump-dom", (tmp_path / "page.html").as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         network = json.loads((tmp_path / "net.json").read_text())
         # what the browser asks for on its own account has no origin
         asked = [event["params"] for event in network["events"] if "initiator" in event.get("params", {})]
