@@ -34,11 +34,12 @@ def describe(precision: str, reason: str) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else "no GPU"
     forced = "".join(f", {name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ)
-    packages = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    packages = f"Python {platform.python_version()}, lightseg {lightseg.__version__}, "
+    packages += ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     kernels = f"{torch.backends.cpu.get_cpu_capability()}{forced}"
     return (
         f"Hardware: {cores} cores of {_processor()} (kernels: {kernels}), {gpu}. "
-        f"Precision: {precision} ({reason}). Versions: Python {platform.python_version()}, lightseg {lightseg.__version__}, {packages}."
+        f"Precision: {precision} ({reason}). Versions: {packages}."
     )
 
 
