@@ -25,10 +25,10 @@ def describe(precision: str, reason: str) -> str:
     """Return hardware, precision and versions."""
     gpu = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else "no GPU"
     forced = "".join(f", {name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ)
-    packages = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    packages = f"Python {platform.python_version()}, lightseg {lightseg.__version__}, "
+    packages += ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     kernels = f"{torch.backends.cpu.get_cpu_capability()}{forced}"
     return (
         f"Hardware: {usable_cores()} cores of {processor_name()} (kernels: {kernels}), {gpu}. "
-        f"Precision: {precision} ({reason}). "
-        f"Versions: Python {platform.python_version()}, lightseg {lightseg.__version__}, {packages}."
+        f"Precision: {precision} ({reason}). Versions: {packages}."
     )
