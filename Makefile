@@ -52,7 +52,8 @@ bench: $(READY)  ## measure lightseg beside what else there is: ARGS="--camvid R
 
 bench-peers: $(UV)  ## make the environment of Keras, which `make bench` compares with
 	@echo "making .cache/peers …"
-	@$(UV) venv --quiet --clear --python $(PYTHON) .cache/peers
+	@# TensorFlow has no wheels for Python 3.14 yet
+	@$(UV) venv --quiet --clear --no-project --python '>=3.11,<3.14' .cache/peers
 	@$(UV) pip sync --quiet --python .cache/peers/bin/python --require-hashes .requirements/peers.txt
 
 requirements: $(UV)  ## resolve the newest versions anew and write their hashes

@@ -1,3 +1,6 @@
+import multiprocessing
+import sys
+
 import albumentations as A
 import pytest
 import torch
@@ -41,6 +44,20 @@ def test_stream__workers_may_stay_from_epoch_to_epoch_or_not(monkeypatch):
     assert reference[:5] != reference[5:]
     assert two_epochs(monkeypatch, 2, True) == reference
     assert two_epochs(monkeypatch, 2, False) == reference
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loading processes are spawned")
+def test_stream__loading_processes_are_forked_where_python_would_not():
+    class Local(A.D4):
+        """Cannot be pickled, and so not sent to a process that is not forked."""
+
+    default = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        data = Shapes(image_size=16, train_size=4, batch_size=2, num_workers=1, train_transforms=[Local()])
+        assert sorted(torch.cat([batch["index"] for batch in data.train_dataloader()]).tolist()) == [0, 1, 2, 3]
+    finally:
+        multiprocessing.set_start_method(default, force=True)
 
 
 def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_module):
