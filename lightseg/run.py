@@ -1,6 +1,5 @@
 """The run folder: made once, never reused, and enough to repeat and to explain the run."""
 
-import json
 import math
 import os
 import platform
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 
 from lightseg.errors import UserError
-from lightseg.files import write_atomically
+from lightseg.files import write_atomically, write_json
 
 _PACKAGES = (
     "lightseg",
@@ -108,11 +107,6 @@ def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost
     write_json(folder / "git.json", state)
     if difference:
         write_atomically(folder / "git.diff", difference)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read, whole or not at all."""
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def environment() -> dict[str, Any]:
