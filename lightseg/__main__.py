@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from lightseg.errors import did_you_mean
-from lightseg.main import show_help
+from lightseg.main import show_help, show_version
 
 VERBS = {
     "doctor": "look at a data set before anything is trained on it",
@@ -19,6 +19,19 @@ VERBS = {
     "sync": "bring runs to W&B that were offline, without it, or broken off",
 }
 
+SYNONYMS = {
+    "fit": ("train", "training", "run", "resume"),
+    "evaluate": ("test", "val", "validate", "score", "metrics", "benchmark"),
+    "predict": ("infer", "inference", "segment", "classify", "apply"),
+    "doctor": ("check", "lint", "inspect", "diagnose", "data"),
+    "explain": ("report", "interpret", "analyze", "analyse", "errors", "visualize"),
+    "export": ("convert", "onnx", "save", "push"),
+    "compare": ("table", "results", "list"),
+    "dashboard": ("workspace",),
+    "sync": ("wandb", "upload"),
+}
+"""Words of other tools, by the verb that does the same here."""
+
 
 def main() -> int:
     """Dispatch to a verb; returns the exit code."""
@@ -26,11 +39,19 @@ def main() -> int:
     if verb in ("-h", "--help"):
         verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
         return show_help(f"\n\nusage: lightseg VERB …\n\n{verbs}\n\n`lightseg VERB --help` tells more.")
+    if verb == "--version":
+        return show_version()
     if verb not in VERBS:
-        print(f"lightseg: error: no verb '{verb}'{did_you_mean(verb, VERBS, len(VERBS))}", file=sys.stderr)
+        print(f"lightseg: error: no verb '{verb}'{_meant(verb)}", file=sys.stderr)
         return 2
     code: int = importlib.import_module(f"lightseg.{verb}").main(sys.argv[2:])
     return code
+
+
+def _meant(word: str) -> str:
+    """The end of the message about a word that is no verb."""
+    meant = next((verb for verb, words in SYNONYMS.items() if word.lower() in words), None)
+    return f"; did you mean {meant}?" if meant else did_you_mean(word, VERBS, len(VERBS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The command line before it is parsed; imports nothing heavy, so that a slip is reported at once."""
+"""The command line before it is parsed, and the files that it names.
+
+Imports nothing heavy, so that a slip is reported at once: importing torch and lightning takes seconds.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -6,9 +9,17 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from lightseg import hub
 from lightseg.compose import chain, read
-from lightseg.errors import UserError
+from lightseg.errors import ConfigError, UserError, did_you_mean
+from lightseg.file_names import BEST, LAST, WEIGHTS
 from lightseg.files import read_json
+
+FIT_OPTIONS = (
+    *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
+    *("resume", "seeds", "folds", "save_every_n_steps", "save_every_minutes"),
+)
+"""Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
 
 def values(args: Sequence[str], *options: str) -> list[str]:
@@ -34,6 +45,35 @@ def stated(args: Sequence[str], option: str) -> Any:
         elif name == f"--{option}":
             value = given
     return value
+
+
+def require_known_options(args: Sequence[str]) -> None:
+    """See that each option belongs to `fit` or to one of its groups; what is behind the first point is not looked at.
+
+    Raises:
+        ConfigError: If one does not.
+    """
+    for arg in args:
+        # a value that begins like an option is written behind a =, as argparse has it
+        option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
+        if arg.startswith("--") and option not in (*FIT_OPTIONS, "help", "help_all"):
+            raise ConfigError(f"no option '{option}'{did_you_mean(option, FIT_OPTIONS)}")
+
+
+def positionals(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line of options that take one value each in two: the words that belong to none, and the rest.
+
+    Args:
+        args: The command line.
+    """
+    positional, rest = list[str](), list[str]()
+    words = iter(args)
+    for word in words:
+        if not word.startswith("-"):
+            positional.append(word)
+        else:
+            rest += [word] if "=" in word else [word, *islice(words, 1)]
+    return positional, rest
 
 
 def options_of(args: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
@@ -69,6 +109,42 @@ def run_folder(path: str, option: str = "") -> Path:
     return folder
 
 
+def model_file(path: str | Path) -> Path:
+    """The file with the weights that an argument names: itself, the best of a run folder, an export's, or the Hub's.
+
+    Args:
+        path: A checkpoint or exported weights; a folder with either; or `hf://USER/REPO`, which is fetched.
+
+    Raises:
+        UserError: If there is none; the message has the run that may have been meant.
+    """
+    if str(path).startswith(hub.SCHEME):
+        path = hub.fetch(str(path))
+    place = Path(path)
+    inside = [place / "checkpoints" / BEST, place / "checkpoints" / LAST, place / WEIGHTS]
+    candidates = inside if place.is_dir() else [place]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    if not place.is_dir():
+        raise UserError(f"{path}: no checkpoint found{_nearby(place)}")
+    run_folder(str(path))
+    raise UserError(f"{path}: no checkpoint found (looked for {' nor '.join(map(str, candidates))})")
+
+
+def trained_run(path: str) -> tuple[Path, Path | None]:
+    """The checkpoint that is meant by itself or by its run folder, and the run folder, if it is in one.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    if Path(path).is_file():
+        above = Path(path).resolve().parent.parent
+        return Path(path).resolve(), above if (above / "config.yaml").is_file() else None
+    run = run_folder(path).resolve()
+    return model_file(run).resolve(), run
+
+
 def follow_imports(folder: Path) -> None:
     """Find classes of one's own where they were when a run was made, as `env.json` of its folder says.
 
@@ -83,7 +159,7 @@ def _nearby(path: Path) -> str:
     below = sorted(config.parent for config in path.glob("*/config.yaml"))
     above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
     near = [*below[-1:], *above[:1]]
-    return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such folder"
+    return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such file or folder"
 
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,16 +14,14 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from lightseg import hub
+from lightseg.arguments import model_file
 from lightseg.errors import RunError, UserError
 from lightseg.exporting import weights
+from lightseg.file_names import PREVIOUS
 from lightseg.files import read_json, replacing, sha256
 from lightseg.tasks import Task
 
 FORMAT_VERSION = 1
-BEST, LAST = "best.ckpt", "last.ckpt"
-PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
-"""What becomes of a checkpoint when the next one is written."""
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -88,9 +86,7 @@ def load(path: str | Path) -> Task:
     Raises:
         UserError: If it is no checkpoint of lightseg, is damaged, or holds anything but plain data and tensors.
     """
-    if str(path).startswith(hub.SCHEME):
-        path = hub.fetch(str(path))
-    file = find(path)
+    file = model_file(path)
     checkpoint = read(file)
     task = build(checkpoint["lightseg"], file)
     _fill(task, checkpoint["state_dict"], file)
@@ -124,22 +120,6 @@ def _calibrated(file: Path) -> float:
     if not isinstance(temperature, float | int) or not 0 < temperature < math.inf:
         raise UserError(f"{record}: is damaged (its temperature is {temperature}); bring it back, or remove it")
     return temperature
-
-
-def find(path: str | Path) -> Path:
-    """The checkpoint file that is meant: itself, or the best one of a run folder.
-
-    Raises:
-        UserError: If there is none.
-    """
-    path = Path(path)
-    inside = [path / "checkpoints" / BEST, path / "checkpoints" / LAST, path / weights.WEIGHTS]
-    candidates = inside if path.is_dir() else [path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    looked = " nor ".join(str(candidate) for candidate in candidates)
-    raise UserError(f"{path}: no checkpoint found (looked for {looked})")
 
 
 def read(file: Path) -> dict[str, Any]:

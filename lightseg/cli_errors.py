@@ -17,14 +17,10 @@ import lightseg.loggers
 import lightseg.nets
 import lightseg.optim
 import lightseg.tasks
+from lightseg.arguments import FIT_OPTIONS
 from lightseg.compose import LIBRARY, show
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.errors import did_you_mean
-
-_OPTIONS = [
-    *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "seeds", "folds", "save_every_n_steps", "save_every_minutes"),
-]
 
 _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
     "net": lambda: _subclasses(lightseg.nets.Net),
@@ -70,7 +66,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
     else:
         return None
     section, _, option = key.replace(".init_args", "").rpartition(".")
-    if section and section.partition(".")[0] not in _OPTIONS:
+    if section and section.partition(".")[0] not in FIT_OPTIONS:
         # the first word is wrong; the rest of the key says nothing
         section, _, option = "", "", section.partition(".")[0]
     # a class may pass all its options on but set one of them itself
@@ -154,7 +150,7 @@ def _path(message: str) -> str:
 def _options_of(section: str, composed: Namespace, message: str) -> list[str]:
     """What may stand under a key: the options of the class that is configured there."""
     if not section:
-        return _OPTIONS
+        return list(FIT_OPTIONS)
     if section == "trainer":
         return list(inspect.signature(lightning.Trainer.__init__).parameters)
     configured = composed.get(section.replace(".", ".init_args."))

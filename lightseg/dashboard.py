@@ -19,6 +19,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import run_folder
@@ -55,27 +56,23 @@ def main(args: list[str]) -> None:
     parser.add_argument("--baseline")
     parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args(args)
+    folder = run_folder(asked.run, "--from") if asked.run else None
     try:
         from lightseg.workspace import spec, workspace
     except ImportError as error:
         raise UserError(f"{error}: pip install 'wandb-workspaces>=0.4.13'") from None
-    scores, choices = _of_run(asked.run) if asked.run else ([], CHOICES)
+    scores, choices = _of_run(folder) if folder else ([], CHOICES)
     made = workspace(asked.project, asked.entity, scores, choices, asked.baseline)
     print(json.dumps(spec(made), indent=1, sort_keys=True) if asked.dry_run else f"workspace: {_save(made)}")
 
 
-def _of_run(run: str) -> tuple[list[str], list[str]]:
-    """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes.
-
-    Raises:
-        UserError: If there is none.
-    """
+def _of_run(folder: Path) -> tuple[list[str], list[str]]:
+    """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes."""
     import yaml
 
-    from lightseg.loggers.run_log import read_log
+    from lightseg.metrics_log import read_log
     from lightseg.workspace import PER_CLASS
 
-    folder = run_folder(run, "--from")
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     # in the order of the classes
     logged = {name: None for line in lines for name in line}

@@ -28,16 +28,15 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
+from lightseg.arguments import run_folder
+from lightseg.comparison.differences import between
+from lightseg.errors import UserError
 from lightseg.main import verb
 
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
     """Show what differs between two runs."""
-    from lightseg.arguments import run_folder
-    from lightseg.comparison.differences import between
-    from lightseg.errors import UserError
-
     if len(args) != 2 or any(arg.startswith("-") for arg in args):
         raise UserError("give two run folders: python -m lightseg.diff RUN RUN")
     found, missing = between(*(run_folder(arg) for arg in args))

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.arguments import values
+from lightseg.arguments import positionals, require_known_options, values
 from lightseg.compose import chain, read
 from lightseg.errors import RunError, UserError
 from lightseg.files import nearest_folder, require_writable
@@ -45,6 +45,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--json", type=Path)
     asked, rest = parser.parse_known_args(args)
     rest = _as_config(rest)
+    require_known_options(rest)
     if asked.json:
         require_writable(asked.json, "--json")
     files = [file for name in values(rest, "-c", "--config") for file in chain(name)]
@@ -77,18 +78,18 @@ def main(args: list[str]) -> None:
 
 
 def _as_config(args: list[str]) -> list[str]:
-    """The command line with the recipe, and overlays, that come first as `--config`.
+    """The command line with the recipe, and overlays, as `--config` in front of all else.
 
     Raises:
         UserError: If there is none.
     """
-    first = next((index for index, arg in enumerate(args) if arg.startswith("-")), len(args))
-    named = [word for name in args[:first] for word in ("--config", name)]
+    recipes, options = positionals(args)
+    named = [word for name in recipes for word in ("--config", name)]
     if not named and not values(args, "-c", "--config"):
         raise UserError(
             "no recipe; give one, such as configs/data/camvid.yaml; `python -m lightseg.doctor --help` tells more"
         )
-    return [*named, *args[first:]]
+    return [*named, *options]
 
 
 def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:

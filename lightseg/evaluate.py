@@ -41,7 +41,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import options_of
+from lightseg.arguments import options_of, trained_run
+from lightseg.compose import chain
 from lightseg.errors import ConfigError, require
 from lightseg.main import Arguments, verb
 
@@ -56,6 +57,10 @@ if TYPE_CHECKING:
 def main(args: list[str]) -> None:
     """Score a run."""
     asked, data_args = _parse(args)
+    trained = trained_run(asked.run)
+    if asked.config:
+        # sees to the files, before anything heavy is imported
+        chain(asked.config)
 
     from lightseg import processes
     from lightseg.evaluation.scoring import Scorer
@@ -66,7 +71,7 @@ def main(args: list[str]) -> None:
     hush_lightning()
     processes.end_with_parent()
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
-    subject = Subject.of(asked.run)
+    subject = Subject.of(*trained)
     subject.task.protocol = protocol
     data = subject.data(asked.config, data_args)
     data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
@@ -111,7 +116,7 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
-    from lightseg.run import write_json
+    from lightseg.files import write_json
 
     found = calibrate(subject, data, scorer)
     subject.task.temperature = found["temperature"]

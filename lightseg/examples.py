@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image as Picture
 
 from lightseg.comparison.scores import iou, recall
@@ -49,16 +48,19 @@ class Example:
     prediction: npt.NDArray[np.int64]
 
 
-@torch.inference_mode()
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
     """What a task says about some images, at the size of their ground truth, on the device that it is on."""
+    # the examples of a finished run are read where there is no torch to be waited for
+    import torch
+
     from lightseg.data.batches import to_device
 
     dataset, examples = data.dataset(split), []
     for index in indices:
         image, target = dataset[index]
         batch = to_device(data.eval_batch(index, split), task.device)
-        prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
+        with torch.inference_mode():
+            prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
         examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
     return examples
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lightseg.arguments import follow_imports, options_of, run_folder
+from lightseg.arguments import follow_imports, model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import read_json, require_writable
 from lightseg.main import Arguments, verb
@@ -51,6 +51,7 @@ def main(args: list[str]) -> None:
     require(asked.images >= 1, f"--images: {asked.images} is not a number of images; give 1 or more")
     if unknown:
         raise UserError(f"unknown argument {unknown[0]}; `{parser.prog} --help` tells more")
+    model_file(folder)
 
     import torch
 

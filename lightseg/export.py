@@ -32,7 +32,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.arguments import options_of, run_folder
+from lightseg import hub
+from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import ConfigError, require
 from lightseg.main import Arguments, verb
 
@@ -59,13 +60,13 @@ def main(args: list[str]) -> None:
     require(asked.benchmark or not asked.sizes, "--sizes says what to time: give --benchmark, too")
     require(asked.tolerance >= 0, f"--tolerance {asked.tolerance}: give 0 or more")
     folder = run_folder(asked.run)
+    model_file(folder)
+    if asked.push:
+        hub.require_address(asked.push)
 
-    from lightseg import hub
     from lightseg.exporting.make import make
     from lightseg.exporting.request import Request
 
-    if asked.push:
-        hub.require_address(asked.push)
     out = asked.out or folder / "export"
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
     _print(make(Request(folder, out, **options, data=data)))

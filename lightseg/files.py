@@ -21,6 +21,11 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read, whole or not at all."""
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write instead of `path`, which it becomes when all of it is on the disk; the folder is made if need be.

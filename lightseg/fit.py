@@ -33,11 +33,19 @@ The last line printed is `run: PATH`; with --seeds or --folds the table comes la
 series. Exit codes: 0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
+import os
+import re
 import sys
+from collections.abc import Sequence
 
-from lightseg.arguments import follow_imports, run_folder, values
+from lightseg import __version__
+from lightseg.arguments import follow_imports, require_known_options, run_folder, values
 from lightseg.compose import chain
-from lightseg.main import guarded, show_help
+from lightseg.errors import ConfigError
+from lightseg.main import guarded, show_help, show_version
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Variables that number the processes of a run from 0 on, as torchrun, Lightning and SLURM set them."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -52,23 +60,48 @@ def main(args: list[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
         return show_help(__doc__)
+    if "--version" in args:
+        return show_version()
     return guarded(lambda: _fit(args))
 
 
 def _fit(args: list[str]) -> None:
+    _require_options(args)
+    args = _resumed(args)
+    for name in values(args, "-c", "--config"):
+        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
+        sys.path.append(str(chain(name)[-1].parent))
     # the last word, too, is an option, whose value is missing
     if values([*args, ""], "--seeds", "--folds"):
         from lightseg.repeats import repeat
 
         repeat(args)
         return
-    args = _resumed(args)
-    for name in values(args, "-c", "--config"):
-        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
-        sys.path.append(str(chain(name)[-1].parent))
+    _announce(args)
     from lightseg.training import fit
 
     fit(["--help" if arg == "--help_all" else arg for arg in args])
+
+
+def _require_options(args: Sequence[str]) -> None:
+    """See that the command line is one of options that there are.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not args[0].startswith("-"):
+        raise ConfigError(f"'{args[0]}' belongs to no option; give a recipe as --config {args[0]}")
+    require_known_options(args)
+
+
+def _announce(args: Sequence[str]) -> None:
+    """Say at once what has been begun with: importing torch and lightning takes seconds, and more on a cold disk."""
+    is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
+    # what these options print is read by programs
+    prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_config", arg) for arg in args)
+    if is_first and not prints_only:
+        files = " + ".join(values(args, "-c", "--config")) or "no recipe"
+        print(f"lightseg {__version__}: {files} (importing torch …)", flush=True)
 
 
 def _resumed(args: list[str]) -> list[str]:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightseg.errors import LightsegError, RunError, UserError
+from lightseg.file_names import WEIGHTS, WEIGHTS_CONFIG
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
-_FILES = ("model.safetensors", "config.json")
 
 
 def push(
@@ -68,13 +68,14 @@ def fetch(address: str) -> Path:
         UserError: If the address is none, or there is no such model, or it may not be read.
         RunError: If the Hub cannot be reached, and the cache does not have it.
     """
+    repo, revision = _parse(address)
     from huggingface_hub import snapshot_download
 
-    repo, revision = _parse(address)
     with _explained(address, "nothing was loaded"):
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(_FILES), library_name="lightseg"))
-    if not (folder / _FILES[0]).is_file():
-        raise UserError(f"{address}: has no {_FILES[0]}; it must be a model that lightseg.push has sent")
+        files = [WEIGHTS, WEIGHTS_CONFIG]
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files, library_name="lightseg"))
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{address}: has no {WEIGHTS}; it must be a model that lightseg.push has sent")
     return folder
 
 

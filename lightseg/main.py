@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
+from lightseg import __version__
 from lightseg.errors import LightsegError, StoppedError, UserError
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
@@ -56,11 +57,16 @@ def show_help(text: str) -> int:
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
 
 
+def show_version() -> int:
+    """Print the version; returns the exit code."""
+    return guarded(lambda: print(f"lightseg {__version__}", flush=True))
+
+
 def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
     """Make a verb's `main` of what it does with its arguments: it returns the exit code, see `guarded`.
 
     It takes the command line without the program's name, or the process's own if none is given. Where help is asked
-    for, or nothing is given, it prints its usage.
+    for, or nothing is given, it prints its usage; `--version` prints the version.
 
     Args:
         text: The docstring of its module.
@@ -72,7 +78,7 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
             given = sys.argv[1:] if args is None else args
             if not given or {"-h", "--help"} & set(given):
                 return show_help(text)
-            return guarded(lambda: run(given))
+            return show_version() if "--version" in given else guarded(lambda: run(given))
 
         return main
 

@@ -1,4 +1,4 @@
-"""One confusion matrix, and every score as a function of it.
+"""One confusion matrix, every score as a function of it, and the counts of each image.
 
 Rows are the truth, columns the prediction. A score that is undefined (0/0) is NaN, and means leave NaN out: a class
 that is in neither truth nor prediction is absent, not wrong. TP, FP and FN below are those of one class.
@@ -6,6 +6,7 @@ that is in neither truth nor prediction is absent, not wrong. TP, FP and FN belo
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -63,6 +64,62 @@ class ConfusionMatrix(Metric):
     def compute(self) -> Tensor:
         """Return the counts, int64 `(C, C)`."""
         return self.counts
+
+
+class PerImageCounts(Metric):
+    """For every image and class that is in its truth or prediction: pixels that are right, true and predicted.
+
+    Their sums over the images are the diagonal, the row sums and the column sums of the confusion matrix. A
+    classification is an image of one pixel.
+
+    Args:
+        num_classes: C.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    rows: list[Tensor]
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every image."""
+        super().reset()
+        # a process that has seen no image gives its rows to the others all the same
+        self.rows.append(torch.zeros(0, 5, dtype=torch.int64, device=self.device))
+
+    def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
+        """Count some images.
+
+        Args:
+            prediction: `(N, ...)` int64, in [0, C); anything where the target is `IGNORE`.
+            target: `(N, ...)` int64, in [0, C) or `IGNORE`, which is not counted.
+            index: Which images they are, `(N,)` int64.
+        """
+        images, classes = len(target), self.num_classes
+        prediction, target = prediction.reshape(images, -1), target.reshape(images, -1)
+        first = torch.arange(images, device=target.device)[:, None] * classes
+        valid = target != IGNORE
+
+        def count(ids: Tensor, chosen: Tensor) -> Tensor:
+            return torch.bincount((first + ids)[chosen], minlength=images * classes).view(images, classes)
+
+        hits, truth = count(target, valid & (target == prediction)), count(target, valid)
+        predicted = count(prediction, valid)
+        image, label = torch.nonzero(truth + predicted, as_tuple=True)
+        cells = [counts[image, label] for counts in (hits, truth, predicted)]
+        self.rows.append(torch.stack([index.to(image.device)[image], label, *cells], dim=1))
+
+    def compute(self) -> Tensor:
+        """Image, class, right, true and predicted, int64 `(M, 5)`, in the order of images and classes."""
+        rows = torch.cat([*self.rows]) if isinstance(self.rows, list) else self.rows
+        rows = rows.cpu()
+        order = np.lexsort((rows[:, 1].numpy(), rows[:, 0].numpy()))
+        return rows[torch.from_numpy(order)]
 
 
 def iou(counts: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from lightseg.examples import Color, Example, Image
 from lightseg.labels import IGNORE, VOID, color_table
-from lightseg.loggers.run_log import read_log
+from lightseg.metrics_log import read_log
 
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 

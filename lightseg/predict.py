@@ -39,7 +39,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightseg.arguments import follow_imports, model_file
 from lightseg.errors import ConfigError, DataError, RunError, UserError
+from lightseg.files import sha256
 from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
@@ -60,13 +62,18 @@ _TOO_LARGE = "does not fit the GPU; give a (smaller) --window"
 def main(args: list[str]) -> None:
     """Predict images."""
     asked = _arguments(args)
+    file, out = model_file(asked.run), Path(asked.out)
+
     from lightseg.inference.inputs import find_files, items_of
+
+    # in front of the imports that take seconds
+    files = find_files(asked.inputs, out)
+
     from lightseg.inference.protocol import Protocol
     from lightseg.inference.results import Results, open_results
 
-    protocol, out = Protocol.of(asked.window, asked.overlap, asked.tta), Path(asked.out)
-    files = find_files(asked.inputs, out)
-    task, facts = _load(asked.run, asked.device)
+    protocol = Protocol.of(asked.window, asked.overlap, asked.tta)
+    task, facts = _load(file, asked.device)
     if task.kind == "classification" and (asked.window or asked.overlays):
         raise UserError("--window and --overlays are for segmentation; this model says one class per image")
     items = items_of(files, task.recipe["in_channels"])
@@ -97,21 +104,12 @@ def _arguments(args: list[str]) -> Any:
     return asked
 
 
-def _load(run: str, device: str | None) -> tuple[Task, dict[str, Any]]:
+def _load(file: Path, device: str | None) -> tuple[Task, dict[str, Any]]:
     """The task on its device, and what `classes.json` says of it."""
     import torch
 
-    from lightseg import checkpoint, hub
-    from lightseg.arguments import follow_imports, run_folder
-    from lightseg.files import sha256
+    from lightseg import checkpoint
 
-    path = hub.fetch(run) if run.startswith(hub.SCHEME) else Path(run)
-    try:
-        file = checkpoint.find(path)
-    except UserError:
-        # names the run that may have been meant
-        run_folder(run)
-        raise
     # classes of one's own
     follow_imports(file.resolve().parent.parent)
     task = checkpoint.load(file)

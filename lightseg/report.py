@@ -11,9 +11,9 @@ from torch import Tensor
 from lightseg import pictures
 from lightseg.data import ImageDataModule
 from lightseg.examples import predict, worst, write_examples
-from lightseg.loggers.run_log import plain_number
+from lightseg.files import write_json
+from lightseg.metrics_log import plain_number
 from lightseg.per_image import Evaluation
-from lightseg.run import write_json
 from lightseg.spread import spread
 from lightseg.tasks import Stage, Task
 

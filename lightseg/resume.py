@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from lightseg import run
-from lightseg.checkpoint import BEST, LAST, PREVIOUS, read
+from lightseg.checkpoint import read
 from lightseg.comparison.differences import arrow, differences
 from lightseg.devices import AUTO, FLOAT32
 from lightseg.errors import ConfigError, UserError
+from lightseg.file_names import BEST, LAST, PREVIOUS
 from lightseg.files import write_atomically
-from lightseg.loggers.run_log import read_log
+from lightseg.metrics_log import read_log
 
 _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),

@@ -1,6 +1,5 @@
 """The run folder: made once, never reused, and enough to repeat and to explain the run."""
 
-import json
 import math
 import os
 import platform
@@ -18,7 +17,7 @@ import torch
 
 from lightseg.cores import processor_name, usable_cores
 from lightseg.errors import UserError
-from lightseg.files import write_atomically
+from lightseg.files import write_atomically, write_json
 
 _PACKAGES = (
     "lightseg",
@@ -109,11 +108,6 @@ def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost
     write_json(folder / "git.json", state)
     if difference:
         write_atomically(folder / "git.diff", difference)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read, whole or not at all."""
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def environment() -> dict[str, Any]:

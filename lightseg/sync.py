@@ -86,8 +86,8 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
         UserError: If the run is training, its folder is damaged, or W&B does not take such a run.
         RunError: If W&B did not take everything.
     """
-    from lightseg.loggers import wandb_run
-    from lightseg.loggers.wandb_service import unreachable
+    from lightseg.tracking import wandb_run
+    from lightseg.tracking.wandb_service import unreachable
 
     with ExitStack() as stack:
         try:
@@ -114,7 +114,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
 
 
 def _extent(folder: Path) -> dict[str, Any]:
-    from lightseg.loggers.wandb_view import extent
+    from lightseg.tracking.wandb_view import extent
 
     try:
         return extent(folder)
@@ -125,8 +125,8 @@ def _extent(folder: Path) -> dict[str, Any]:
 def _deliver(folder: Path, named: dict[str, Any], place: Path, exit_code: int) -> None:
     import wandb
 
-    from lightseg.loggers import wandb_run
-    from lightseg.loggers.wandb_service import said
+    from lightseg.tracking import wandb_run
+    from lightseg.tracking.wandb_service import said
 
     try:
         view = wandb_run.open_view(folder, named, "online", place=place)

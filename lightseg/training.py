@@ -29,7 +29,6 @@ from lightseg.callbacks import (
     StepSeed,
     Throughput,
 )
-from lightseg.checkpoint import LAST
 from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
@@ -37,6 +36,7 @@ from lightseg.data.dataset import Counts
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.devices import AUTO, KEPT, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
+from lightseg.file_names import LAST
 from lightseg.files import locked
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report

@@ -5,7 +5,8 @@ import torch
 from lightseg import metrics
 from lightseg.errors import UserError
 from lightseg.labels import IGNORE
-from lightseg.per_image import Evaluation, PerImageCounts
+from lightseg.metrics import PerImageCounts
+from lightseg.per_image import Evaluation
 
 
 def test_per_image_counts__of_two_small_images_by_hand():

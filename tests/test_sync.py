@@ -11,11 +11,11 @@ from PIL import Image
 
 from lightseg.examples import Example, write_examples
 from lightseg.files import locked
-from lightseg.loggers import wandb_service
-from lightseg.loggers.wandb_run import read, write
-from lightseg.loggers.wandb_view import extent
 from lightseg.per_image import Evaluation
 from lightseg.sync import main
+from lightseg.tracking import wandb_service
+from lightseg.tracking.wandb_run import read, write
+from lightseg.tracking.wandb_view import extent
 from tests.fake_wandb import FakeWandb, account
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from lightseg.errors import UserError
-from lightseg.loggers.run_log import read_log
+from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
 
 

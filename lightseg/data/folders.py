@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lightseg.data.images import IMAGE_SUFFIXES
 from lightseg.data.problems import report
 from lightseg.errors import DataError
+from lightseg.file_names import IMAGE_SUFFIXES
 
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
 

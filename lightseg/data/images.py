@@ -13,7 +13,6 @@ from PIL import Image, ImageFile, ImageOps
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".npy"})
 _TIFF, _NUMPY = frozenset({".tif", ".tiff"}), ".npy"
 _JPEG = frozenset({"JPEG", "MPO"})
 _EXIF_ORIENTATION = 0x0112

@@ -6,9 +6,10 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from lightseg.data.images import IMAGE_SUFFIXES, as_rgb, by_suffix, load_array, look_up, naming_the_file, raw_mode
+from lightseg.data.images import as_rgb, by_suffix, load_array, look_up, naming_the_file, raw_mode
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
+from lightseg.file_names import IMAGE_SUFFIXES
 
 Color = tuple[int, int, int]
 

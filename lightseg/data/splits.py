@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from lightseg.data.base import SPLITS, Split
 from lightseg.data.folders import Pair
-from lightseg.data.images import IMAGE_SUFFIXES
 from lightseg.data.problems import report
 from lightseg.errors import ConfigError, DataError, did_you_mean
+from lightseg.file_names import IMAGE_SUFFIXES
 
 Pairs = dict[Split, list[Pair]]
 

@@ -15,12 +15,11 @@ from lightseg.errors import UserError
 from lightseg.evaluation import views
 from lightseg.evaluation.scoring import Scored
 from lightseg.examples import image_scores
-from lightseg.files import nearest_folder, replacing_folder
+from lightseg.files import nearest_folder, replacing_folder, write_json
 from lightseg.inference.protocol import Protocol
-from lightseg.loggers.run_log import plain_number
+from lightseg.metrics_log import plain_number
 from lightseg.per_image import Evaluation
 from lightseg.report import write_counts
-from lightseg.run import write_json
 
 _IDENTITY = ("split", "protocol", "data", "sha256")
 """What makes an evaluation another one."""

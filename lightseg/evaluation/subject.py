@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports, run_folder
+from lightseg.arguments import follow_imports, model_file
 from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
@@ -37,21 +37,19 @@ class Subject:
     run: Path | None
 
     @classmethod
-    def of(cls, path: str) -> Subject:
-        """The subject that a run folder or a checkpoint file names.
+    def of(cls, file: Path, run: Path | None) -> Subject:
+        """The subject of a checkpoint, see `lightseg.arguments.trained_run`.
+
+        Args:
+            file: The checkpoint.
+            run: The run folder that it is in.
 
         Raises:
-            UserError: If it is neither, or cannot be loaded.
+            UserError: If it cannot be loaded.
         """
-        if Path(path).is_file():
-            above = Path(path).resolve().parent.parent
-            run = above if (above / "config.yaml").is_file() else None
-        else:
-            run = run_folder(path).resolve()
         if run:
             # classes of one's own
             follow_imports(run)
-        file = checkpoint.find(path).resolve()
         return cls(checkpoint.load(file), file, run)
 
     @property
@@ -63,7 +61,7 @@ class Subject:
     @property
     def is_scored(self) -> bool:
         """Whether it is the checkpoint that the numbers of its run are about."""
-        return self.run is not None and self.file == checkpoint.find(self.run).resolve()
+        return self.run is not None and self.file == model_file(self.run).resolve()
 
     @cached_property
     def sha256(self) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports
+from lightseg.arguments import follow_imports, model_file
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import card, formats, parity, weights
@@ -44,7 +44,7 @@ def make(request: Request) -> Made:
         # onnxruntime has no convolutions in float64
         task.float()
     data, samples = _samples(request, task)
-    facts = describe(task, request.run, checkpoint.find(request.run), request.licence)
+    facts = describe(task, request.run, model_file(request.run), request.licence)
     with tempfile.TemporaryDirectory(dir=near, prefix=".export-") as place:
         made = _write(request, task, data, samples, facts, Path(place))
         _describe(request, facts, made, Path(place))

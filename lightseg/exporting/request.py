@@ -5,17 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lightseg.exporting import weights
 from lightseg.exporting.benchmark import Timing, conditions
 from lightseg.exporting.formats import INT8, ONNX, TORCH_EXPORT
 from lightseg.exporting.parity import AGREEMENT, ODD, SCORE, Parity
+from lightseg.file_names import WEIGHTS, WEIGHTS_CONFIG
 from lightseg.files import read_json
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 FILES: dict[Format, tuple[str, ...]] = {
     "onnx": (ONNX, INT8),
     "torch_export": (TORCH_EXPORT,),
-    "safetensors": (weights.WEIGHTS, weights.CONFIG),
+    "safetensors": (WEIGHTS, WEIGHTS_CONFIG),
 }
 """What each format may write; the first of them always."""
 

@@ -8,10 +8,9 @@ import torch
 
 from lightseg.errors import UserError
 from lightseg.exporting.facts import as_texts
+from lightseg.file_names import WEIGHTS, WEIGHTS_CONFIG
 from lightseg.files import read_json
 from lightseg.tasks import Task
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def write(task: Task, folder: Path, facts: dict[str, Any]) -> list[Path]:
@@ -27,8 +26,8 @@ def write(task: Task, folder: Path, facts: dict[str, Any]) -> list[Path]:
         name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in task.state_dict().items()
     }
     (folder / WEIGHTS).write_bytes(save(state, {"format": "pt", **as_texts(facts)}))
-    (folder / CONFIG).write_text(json.dumps(facts, indent=1) + "\n")
-    return [folder / WEIGHTS, folder / CONFIG]
+    (folder / WEIGHTS_CONFIG).write_text(json.dumps(facts, indent=1) + "\n")
+    return [folder / WEIGHTS, folder / WEIGHTS_CONFIG]
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def read(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: damaged or not a checkpoint ({str(error)[:80]})") from None
     if not isinstance(recipe, dict):
         return {}
-    _require_same(file.with_name(CONFIG), recipe)
+    _require_same(file.with_name(WEIGHTS_CONFIG), recipe)
     return {"lightseg": recipe, "state_dict": state, "temperature": temperature}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tifffile
 
-from lightseg.data.images import IMAGE_SUFFIXES
 from lightseg.errors import UserError
+from lightseg.file_names import IMAGE_SUFFIXES
 
 _REDUCED_OR_MASK = 0b101
 

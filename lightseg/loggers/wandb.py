@@ -9,11 +9,11 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.loggers import wandb_run
 from lightseg.loggers.folder import FolderLogger
-from lightseg.loggers.wandb_run import Mode
-from lightseg.loggers.wandb_service import said, unreachable
-from lightseg.loggers.wandb_view import View
+from lightseg.tracking import wandb_run
+from lightseg.tracking.wandb_run import Mode
+from lightseg.tracking.wandb_service import said, unreachable
+from lightseg.tracking.wandb_view import View
 
 
 class Wandb(FolderLogger):

@@ -16,11 +16,10 @@ from lightseg.imbalance import Scheme, last_bias
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.masked_loss import over_processes
-from lightseg.metrics import ConfusionMatrix
+from lightseg.metrics import ConfusionMatrix, PerImageCounts
 from lightseg.nets import Net
 from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
 from lightseg.param_groups import check_encoder_options
-from lightseg.per_image import PerImageCounts
 from lightseg.strategies import pass_as_often_as_others, shard
 from lightseg.task_loss import TaskLoss
 from lightseg.tasks.compilation import Mode, compile_net, uses_graphs

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from lightseg.errors import ConfigError
-from lightseg.loggers import Wandb, wandb_run, wandb_service, wandb_view
+from lightseg.loggers import Wandb
 from lightseg.loggers.wandb import _said_by_sweep
-from lightseg.loggers.wandb_view import View
+from lightseg.tracking import wandb_run, wandb_service, wandb_view
+from lightseg.tracking.wandb_view import View
 from tests.fake_wandb import KEY, FakeWandb
 
 

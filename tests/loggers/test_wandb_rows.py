@@ -1,4 +1,4 @@
-from lightseg.loggers.wandb_rows import Rows, summary_of
+from lightseg.tracking.wandb_rows import Rows, summary_of
 
 
 def _rows(*lines):

@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from lightseg.checkpoint import BEST as BEST_FILE
-from lightseg.examples import image_scores, read_examples, worst
+from lightseg.examples import Example, image_scores, read_examples, worst
+from lightseg.file_names import BEST as BEST_FILE
 from lightseg.labels import IGNORE
-from lightseg.loggers.run_log import read_log
-from lightseg.loggers.wandb_rows import STEP, Rows, summary_of
-from lightseg.loggers.wandb_service import within
+from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
-from lightseg.pictures import Example
+from lightseg.tracking.wandb_rows import STEP, Rows, summary_of
+from lightseg.tracking.wandb_service import within
 
 CELLS = 10_000
 """How many rows of a table W&B takes at most."""

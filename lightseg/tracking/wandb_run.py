@@ -17,9 +17,9 @@ from typing import Any, Literal
 import yaml
 
 from lightseg.errors import ConfigError, DataError, RunError
-from lightseg.loggers.wandb_service import missing, said, unconfirmed, within
-from lightseg.loggers.wandb_view import View, config, extent
-from lightseg.run import write_json
+from lightseg.files import write_json
+from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
+from lightseg.tracking.wandb_view import View, config, extent
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 

@@ -1,0 +1,11 @@
+"""Names of the files that lightseg writes and reads; imports nothing, so that whoever looks for one can ask at once."""
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
+"""The name that a checkpoint gets when the next one is written."""
+
+WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
+"""The two files of an export that `lightseg.load` reads."""
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".npy"})
+"""Suffixes of files that are taken for images."""
