@@ -27,7 +27,7 @@ from lightseg.errors import ConfigError
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.trainer_options import Unprofiled, check_callback, check_monitor, check_precision, on_cpu, set_length
+from lightseg.trainer_options import check_callback, check_monitor, check_precision, on_cpu, set_length
 
 
 class _Config(ActionConfigFile):
@@ -203,7 +203,6 @@ class LightsegCLI(LightningCLI):
                 callbacks=[*first, *_as_list(config.callbacks), *callbacks],
                 logger=loggers,
                 enable_progress_bar=bar,
-                profiler=config.profiler or Unprofiled(),
                 plugins=[*_as_list(config.plugins), CheckpointFiles()],
                 default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
             )
