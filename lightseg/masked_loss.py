@@ -187,7 +187,7 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 def _check_range(target: Tensor, classes: int) -> None:
     if target.device.type != "cpu" or not target.numel():
         return
-    lowest, highest = target.aminmax()
+    lowest, highest = map(int, target.aminmax())
     if lowest < 0 or highest >= classes:
         outside = target[(target < 0) | (target >= classes)].unique().tolist()
         raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")
