@@ -29,7 +29,7 @@ from lightseg.resume import begun_precision
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.trainer_options import Trainer, Unprofiled, check_callback, check_monitor, set_length
+from lightseg.trainer_options import Trainer, check_callback, check_monitor, set_length
 
 
 class _Config(ActionConfigFile):
@@ -206,7 +206,6 @@ class LightsegCLI(LightningCLI):
                 callbacks=[*first, *_as_list(config.callbacks), *callbacks],
                 logger=loggers,
                 enable_progress_bar=bar,
-                profiler=config.profiler or Unprofiled(),
                 plugins=[*_as_list(config.plugins), CheckpointFiles()],
                 default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
             )

@@ -218,13 +218,16 @@ class WeightedSum(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
         """Return the scalar sum; logits and target as in `MaskedLoss.forward`, counts as in `MaskedLoss.compute`."""
-        total = logits.new_zeros((), dtype=torch.float32)
         with torch.autocast(logits.device.type, enabled=False):
             # once for all terms
             prepared = masked(logits, target)
-            for name, loss in self.terms.items():
-                total = total + self.coefficients[name] * cast(MaskedLoss, loss).compute(*prepared, counts)
-        return total
+            values = {name: cast(MaskedLoss, loss).compute(*prepared, counts) for name, loss in self.terms.items()}
+            # each operation on a scalar costs what one on a small batch does, here and in the backward pass
+            first, *others = (
+                value if self.coefficients[name] == 1 else self.coefficients[name] * value
+                for name, value in values.items()
+            )
+            return sum(others, first)
 
 
 def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:

@@ -124,11 +124,14 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ValueError: the shapes do not fit each other, or a target is out of range (seen on the CPU only; on an
             accelerator the check would make the host wait).
     """
-    valid = target != IGNORE
-    _check(logits, target, valid)
-    # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
-    logits = upcast(logits).masked_fill(~valid.unsqueeze(1), 0.0)
-    target = target.masked_fill(~valid, 0)
+    valid, logits = target != IGNORE, upcast(logits)
+    _check_shapes(logits, target)
+    # to ask an accelerator would make the host wait
+    if target.device.type != "cpu" or not valid.all():
+        # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
+        logits = logits.masked_fill(~valid.unsqueeze(1), 0.0)
+        target = target.masked_fill(~valid, 0)
+    _check_range(target, logits.shape[1])
     return logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1)
 
 
@@ -176,7 +179,7 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return ratio((values * weight).sum(), weight.sum())
 
 
-def _check(logits: Tensor, target: Tensor, valid: Tensor) -> None:
+def _check_shapes(logits: Tensor, target: Tensor) -> None:
     classes = logits.shape[1]
     if logits.shape[:1] + logits.shape[2:] != target.shape:
         raise ValueError(
@@ -184,7 +187,12 @@ def _check(logits: Tensor, target: Tensor, valid: Tensor) -> None:
         )
     if classes > IGNORE:
         raise ValueError(f"{classes} classes: class {IGNORE} would be taken for void; at most {IGNORE} are possible")
-    if target.device.type == "cpu":
-        outside = target[valid & ((target < 0) | (target >= classes))].unique().tolist()
-        if outside:
-            raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")
+
+
+def _check_range(target: Tensor, classes: int) -> None:
+    if target.device.type != "cpu" or not target.numel():
+        return
+    lowest, highest = map(int, target.aminmax())
+    if lowest < 0 or highest >= classes:
+        outside = target[(target < 0) | (target >= classes)].unique().tolist()
+        raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")

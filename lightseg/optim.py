@@ -17,7 +17,7 @@ from lightseg.param_groups import param_groups
 WARMUP_START = 0.01
 
 _FUSED = (SGD, Adam, AdamW)
-"""The optimisers of torch that have a fused update on CUDA devices."""
+"""The optimisers of torch that have a fused update on CUDA devices and CPUs."""
 
 
 def configure_optimizer(
@@ -67,10 +67,12 @@ def _fuse(optimizer: Optimizer) -> None:
     if type(optimizer) not in _FUSED:
         return
     optimizer.register_load_state_dict_pre_hook(_as_it_is_here)
-    if not all(map(_on_gpu, parameters)):
+    devices = {parameter.device.type for parameter in parameters}
+    if devices not in ({"cuda"}, {"cpu"}) or not all(parameter.is_floating_point() for parameter in parameters):
         return
-    if isinstance(optimizer, SGD) and any(isinstance(parameter, DTensor) for parameter in parameters):
-        # of sharded parameters, torch fuses Adam alone
+    is_sharded = any(isinstance(parameter, DTensor) for parameter in parameters)
+    if is_sharded and (isinstance(optimizer, SGD) or devices == {"cpu"}):
+        # of sharded parameters, torch fuses Adam alone, and on GPUs
         return
     for group in optimizer.param_groups:
         if group["fused"] is None and group["foreach"] is None and not group["differentiable"]:
@@ -81,10 +83,6 @@ def _as_it_is_here(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any
     """A checkpoint says how the update was done where it was made; a run that goes on elsewhere does it as it can."""
     saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
     return {**state, "param_groups": [{**group, "fused": own["fused"]} for group, own in saved]}
-
-
-def _on_gpu(parameter: nn.Parameter) -> bool:
-    return parameter.is_cuda and parameter.is_floating_point()
 
 
 class Schedule(ABC):

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from subprocess import Popen
 
 import lightning as L
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightseg.errors import LightsegError
 
@@ -106,12 +104,6 @@ def watch_over(children: Sequence[Popen[bytes]]) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-# Lightning's own kills this process at once, even while it is saying what has happened
-subprocess_script._launch_process_observer = watch_over  # type: ignore[assignment]
-# Lightning asks in every batch whether a process was told to end, and waits for the device's answer; `Interrupt` knows
-_TrainingEpochLoop._broadcast_sigterm_tensor = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def end_with_parent() -> None:

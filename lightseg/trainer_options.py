@@ -1,6 +1,5 @@
 """What is asked of Lightning's trainer: completed where something is left open, refused where a promise would break."""
 
-from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
@@ -13,24 +12,12 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
     WeightAveraging,
 )
-from lightning.pytorch.profilers import PassThroughProfiler
 
 from lightseg.callbacks.lookahead import Lookahead
 from lightseg.devices import AUTO
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.strategies import FSDP
 from lightseg.tasks import Task
-
-_NOTHING = nullcontext()
-
-
-class Unprofiled(PassThroughProfiler):
-    """No profiler, asked for less: Lightning opens a context for every hook of every callback, 180 of them a step."""
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]  # noqa: ARG002
-        """Return a context that does nothing."""
-        return _NOTHING
-
 
 EPOCHS = 50
 """Length of a training whose recipe does not state one."""

@@ -38,6 +38,7 @@ from lightseg.devices import AUTO, KEPT, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.file_names import LAST
 from lightseg.files import locked
+from lightseg.lightning_compat import replaced_internals
 from lightseg.loggers import RunLog, Wandb
 from lightseg.report import report
 from lightseg.tasks import Stage, Task
@@ -80,6 +81,7 @@ def fit(args: list[str]) -> None:
         return
     with ExitStack() as stack:
         stack.callback(interrupt.restore)
+        stack.enter_context(replaced_internals())
         folder = file = None
         with processes.one_for_all(trainer, met):
             if trainer.is_global_zero:

@@ -141,30 +141,27 @@ def test_configure_optimizer__state_is_plain_data():
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1, 1.0, 1.0]
 
 
-def _fused(make, net, monkeypatch):
-    # as on a GPU: the parameters are taken for its own, and torch has the same update for the CPU
-    monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter: True)
+def _fused(make, net):
     return {group["fused"] for group in configure_optimizer(make, net, net.encoder, 0.5).param_groups}
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-def test_configure_optimizer__is_fused_on_a_gpu_unless_the_user_says_how(name, monkeypatch):
+def test_configure_optimizer__is_fused_where_torch_can_unless_the_user_says_how(name):
     make = partial(getattr(torch.optim, name), lr=0.1)
-    assert {group["fused"] for group in configure_optimizer(make, Net(), None, 1.0).param_groups} == {None}
-    assert _fused(make, Net(), monkeypatch) == {True}
-    assert _fused(partial(make, fused=False), Net(), monkeypatch) == {False}
-    assert _fused(partial(make, foreach=True), Net(), monkeypatch) == {None}
+    assert _fused(make, Net()) == {True}
+    assert _fused(partial(make, fused=False), Net()) == {False}
+    assert _fused(partial(make, foreach=True), Net()) == {None}
+    assert _fused(make, Net().to("meta")) == {None}
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-def test_configure_optimizer__fused_steps_are_the_steps(name, monkeypatch):
+def test_configure_optimizer__fused_steps_are_the_steps(name):
     options = {"momentum": 0.9, "nesterov": True} if name == "SGD" else {}
     make = partial(getattr(torch.optim, name), lr=0.1, weight_decay=0.01, **options)
     torch.manual_seed(0)
     plain = Net()
     fused = copy.deepcopy(plain)
-    optimizers = [configure_optimizer(make, plain, plain.encoder, 0.5)]
-    monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter: True)
+    optimizers = [configure_optimizer(partial(make, fused=False), plain, plain.encoder, 0.5)]
     optimizers.append(configure_optimizer(make, fused, fused.encoder, 0.5))
     for step in range(3):
         for net, optimizer in zip((plain, fused), optimizers, strict=True):
@@ -181,20 +178,21 @@ def test_configure_optimizer__fused_steps_are_the_steps(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW"])
-@pytest.mark.parametrize("saved_on_gpu", [True, False])
-def test_configure_optimizer__goes_on_as_the_machine_of_now_can(name, saved_on_gpu, monkeypatch):
+@pytest.mark.parametrize("saved_fused", [True, False])
+def test_configure_optimizer__goes_on_as_the_machine_of_now_can(name, saved_fused):
     optimizers = []
-    for on_gpu in (saved_on_gpu, not saved_on_gpu):
-        monkeypatch.setattr("lightseg.optim._on_gpu", lambda parameter, on_gpu=on_gpu: on_gpu)
+    # not fused, as on a device that cannot
+    for options in ({}, {"fused": False}) if saved_fused else ({"fused": False}, {}):
         net = Net()
-        optimizers.append(configure_optimizer(partial(getattr(torch.optim, name), lr=0.1), net, net.encoder, 0.5))
+        make = partial(getattr(torch.optim, name), lr=0.1, **options)
+        optimizers.append(configure_optimizer(make, net, net.encoder, 0.5))
         sum(p.square().sum() for p in net.parameters()).backward()
     saved, here = optimizers
     saved.step()
     state = copy.deepcopy(saved.state_dict())
     here.load_state_dict(state)
-    assert {group["fused"] for group in here.param_groups} == {None if saved_on_gpu else True}
-    assert {group["fused"] for group in state["param_groups"]} == {True if saved_on_gpu else None}
+    assert {group["fused"] for group in here.param_groups} == {not saved_fused}
+    assert {group["fused"] for group in state["param_groups"]} == {saved_fused}
     here.step()
 
 

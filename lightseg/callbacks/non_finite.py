@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import lightning as L
@@ -33,11 +34,15 @@ class NonFiniteGuard(L.Callback):
         self._total: Callable[[], float] | None = None
         self._seen: list[float] = []
         self._statistics: list[list[Tensor]] = []
+        self._buffers: list[dict[str, Tensor | None]] = []
 
     def on_train_batch_start(self, trainer: L.Trainer, task: Task, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         """Remember the running statistics at the start of an optimiser step."""
         if not self._losses:
-            kinds = _by_dtype(task)
+            if not batch_idx or not self._buffers:
+                # to walk a net of many modules takes longer than to copy what they hold
+                self._buffers = [module._buffers for module in task.net.modules()]
+            kinds = _by_dtype(self._buffers)
             if [len(kind) for kind in self._statistics] != [len(kind) for kind in kinds]:
                 self._statistics = [[torch.empty_like(buffer) for buffer in kind] for kind in kinds]
             _copy(kinds, self._statistics)
@@ -68,7 +73,7 @@ class NonFiniteGuard(L.Callback):
         self._seen.append(float(torch.stack(losses).sum()))
         # an optimiser passes over parameters without a gradient, momentum and decay included
         optimizer.zero_grad(set_to_none=True)
-        _copy(self._statistics, _by_dtype(task))
+        _copy(self._statistics, _by_dtype(self._buffers))
         task.log("train/skipped_steps", float(self.skipped))
         if self._in_a_row == PATIENCE:
             raise RunError(self._report(trainer, optimizer))
@@ -113,12 +118,14 @@ def on_its_way(value: Tensor) -> Callable[[], float]:
     return read
 
 
-def _by_dtype(task: Task) -> list[list[Tensor]]:
-    """The buffers of the net, those of one type together: the device copies each of these lists in one go."""
-    kinds: dict[torch.dtype, list[Tensor]] = {}
-    for buffer in task.net.buffers():
-        kinds.setdefault(buffer.dtype, []).append(buffer)
-    return list(kinds.values())
+def _by_dtype(buffers: list[dict[str, Tensor | None]]) -> list[list[Tensor]]:
+    """Group the buffers of all modules by type: the device copies each of these lists in one go."""
+    kinds: dict[torch.dtype, dict[int, Tensor]] = {}
+    for buffer in chain.from_iterable(map(dict.values, buffers)):
+        if buffer is not None:
+            # modules may share one
+            kinds.setdefault(buffer.dtype, {})[id(buffer)] = buffer
+    return [list(kind.values()) for kind in kinds.values()]
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from lightseg.devices import AUTO, check_precision, choose_precision, training_d
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.evaluation.part import Name, Part
 from lightseg.evaluation.views import Results
+from lightseg.lightning_compat import replaced_internals
 from lightseg.per_image import Evaluation
 from lightseg.report import evaluation_of
 from lightseg.tasks import Task
@@ -122,7 +123,8 @@ class Scorer:
         if not table.any():
             raise DataError(f"{part.root}: {name} has no valid pixel: all is void, and there is nothing to score")
         try:
-            self.trainer.test(task, datamodule=part, verbose=False)
+            with replaced_internals():
+                self.trainer.test(task, datamodule=part, verbose=False)
         except SystemExit:
             # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None

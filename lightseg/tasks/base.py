@@ -15,6 +15,7 @@ from lightseg.errors import ConfigError
 from lightseg.imbalance import Scheme, last_bias
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
+from lightseg.lightning_compat import log_step
 from lightseg.masked_loss import over_processes
 from lightseg.metrics import ConfusionMatrix, PerImageCounts
 from lightseg.nets import Net
@@ -154,14 +155,14 @@ class Task(Predictor, ABC):
             # what the last step has put out may be written over
             torch.compiler.cudagraph_mark_step_begin()
         if micro_batch == 0:
-            self.step_loss = torch.zeros((), device=self.device)
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         loss = self.loss.in_training(self(batch["image"]), batch["target"], self.progress, self.step_counts)
-        self.step_loss += loss.detach() / trainer.accumulate_grad_batches
+        share = loss.detach() / trainer.accumulate_grad_batches
+        self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
             # a number of Lightning's progress bar would be read at every step, bar or none; `Bar` shows it
-            self.log("train/loss", self.step_loss, batch_size=len(batch["image"]))
+            log_step(self, "train/loss", self.step_loss)
         return loss
 
     def _mean_counts(self, batch: Batch) -> Tensor:
