@@ -126,8 +126,7 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     valid, logits = target != IGNORE, upcast(logits)
     _check_shapes(logits, target)
-    # to ask an accelerator would make the host wait
-    if target.device.type != "cpu" or not valid.all():
+    if not _is_on_host(target) or not valid.all():
         # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
         logits = logits.masked_fill(~valid.unsqueeze(1), 0.0)
         target = target.masked_fill(~valid, 0)
@@ -179,6 +178,11 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return ratio((values * weight).sum(), weight.sum())
 
 
+def _is_on_host(target: Tensor) -> bool:
+    """Whether the host may look at a target; to ask an accelerator would make it wait."""
+    return target.device.type == "cpu"
+
+
 def _check_shapes(logits: Tensor, target: Tensor) -> None:
     classes = logits.shape[1]
     if logits.shape[:1] + logits.shape[2:] != target.shape:
@@ -190,7 +194,7 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def _check_range(target: Tensor, classes: int) -> None:
-    if target.device.type != "cpu" or not target.numel():
+    if not _is_on_host(target) or not target.numel():
         return
     lowest, highest = map(int, target.aminmax())
     if lowest < 0 or highest >= classes:
