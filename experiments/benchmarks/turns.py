@@ -200,7 +200,8 @@ def _choose_steps(sides: Sequence[Side], turn: float) -> int:
 def _rates(sides: Sequence[Side], steps: int, settle: int) -> list[float]:
     rates = []
     for side in sides:
-        side.train(settle)
+        if settle:
+            side.train(settle)
         rates.append(steps / side.train(steps))
     return rates
 
