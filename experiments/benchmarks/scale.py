@@ -58,7 +58,8 @@ def two_processes(options: argparse.Namespace, size: int, batch: int, target: fl
     """Measure two processes, and twice what one does; the gradients are 57 MB whatever the images are."""
     training = unet(options.precision, size, batch)
     sides = [by_processes(training, processes, options.scratch / "runs") for processes in (2, 1)]
-    measurements = list(step_rates(sides, options.pairs, BUDGET))
+    # nothing is loaded ahead, and steps of one thread are long
+    measurements = list(step_rates(sides, options.pairs, BUDGET, settle=0))
     ours, theirs = ([2 * batch * rate for rate in rates] for rates in zip(*measurements, strict=True))
     name = f"DDP: 2 processes of 1 thread, U-Net on ResNet-18, {size}², batch {batch} each, {options.precision}"
     yield Row(name, "images/s", ours, "twice 1 process of 1 thread", theirs, target)

@@ -141,6 +141,8 @@ def started(sides: Sequence[Side]) -> Iterator[None]:
 def train_epochs(sides: Sequence[Side], seconds: float) -> None:
     """Let each side train an epoch in turn until all have ended; ask for the end before a round would exceed `seconds`.
 
+    There are two rounds at least, since the first warms up.
+
     Raises:
         RuntimeError: If a side fails.
     """
@@ -153,7 +155,7 @@ def train_epochs(sides: Sequence[Side], seconds: float) -> None:
                 if not side.is_ready():
                     waiting.remove(side)
             now = time.perf_counter()
-            if now + (now - round_start) > start + seconds:
+            if now + (now - round_start) > start + seconds and all(len(side.seconds) > 1 for side in sides):
                 break
             round_start = now
         for side in waiting:
@@ -200,7 +202,8 @@ def _choose_steps(sides: Sequence[Side], turn: float) -> int:
 def _rates(sides: Sequence[Side], steps: int, settle: int) -> list[float]:
     rates = []
     for side in sides:
-        side.train(settle)
+        if settle:
+            side.train(settle)
         rates.append(steps / side.train(steps))
     return rates
 

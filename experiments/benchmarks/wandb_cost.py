@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from table import arguments
+from runner import arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
