@@ -1,7 +1,6 @@
 """Every sample of a data set, read once, in parallel, and reduced to what the checks need."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.base import ImageDataModule, Split
-from lightseg.data.batches import start_worker
+from lightseg.data.batches import _cores, start_worker
 from lightseg.data.dataset import Counts, ImageDataset
 from lightseg.data.images import BrokenFileError
 from lightseg.data.label_map import UndeclaredError
@@ -101,7 +100,7 @@ def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[S
         parts: Its datasets.
     """
     looks = _Looks(data, parts)
-    workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, os.cpu_count() or 1)
+    workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, _cores())
     loader = DataLoader(
         looks,
         batch_size=None,
