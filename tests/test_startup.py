@@ -28,7 +28,8 @@ for words in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main()
-    answers.append([code, out.getvalue(), err.getvalue(), sorted({"torch", "lightning", "matplotlib"} & set(sys.modules))])
+    imported = sorted({"torch", "lightning", "matplotlib"} & set(sys.modules))
+    answers.append([code, out.getvalue(), err.getvalue(), imported])
 print(json.dumps(answers))
 """
 
@@ -131,7 +132,7 @@ def test_fit_options__are_those_of_the_parser(recipe):
     cli = LightsegCLI(["--config", str(recipe())])
     known = {action.dest.partition(".")[0] for action in cli.parser._actions}
     # of several runs, which have a parser of their own
-    assert known - {"help"} == {*FIT_OPTIONS} - {"seeds", "folds"}
+    assert known - {"help", "print_shtab"} == {*FIT_OPTIONS} - {"seeds", "folds"}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,8 @@ def test_fit_options__are_those_of_the_parser(recipe):
     ],
 )
 def test_fit__says_what_it_begins_with_before_torch_is_imported(options, environment, line):
-    code = f"import sys; sys.modules['torch'] = None; from lightseg.fit import main; main({['--config', RECIPE, *options]})"
+    command = ["--config", RECIPE, *options]
+    code = f"import sys; sys.modules['torch'] = None; from lightseg.fit import main; main({command})"
     ranks = {"RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"}
     environment = {name: value for name, value in os.environ.items() if name not in ranks} | environment
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
@@ -195,7 +197,8 @@ def test_fit__needs_nothing_that_its_recipe_does_not_use(tmp_path):
         *("--data.batch_size", "2", "--data.num_workers", "0", "--model.net.width", "4", "--model.net.depth", "2"),
         *("--trainer.max_epochs", "1", "--runs_dir", str(tmp_path / "runs")),
     ]
-    code = f"import sys; sys.modules |= dict.fromkeys({unused}); from lightseg.fit import main; sys.exit(main({arguments}))"
+    code = f"import sys; sys.modules |= dict.fromkeys({unused}); from lightseg.fit import main; "
+    code += f"sys.exit(main({arguments}))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
