@@ -21,6 +21,9 @@ FIT_OPTIONS = (
 )
 """Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
+_PRINTING = ("help", "help_all", "print_shtab")
+"""Further options, which print something and stop; the last is jsonargparse's, for completion in a shell."""
+
 
 def values(args: Sequence[str], *options: str) -> list[str]:
     """What is given for an option, under any of its names, in the order of the command line."""
@@ -56,7 +59,7 @@ def require_known_options(args: Sequence[str]) -> None:
     for arg in args:
         # a value that begins like an option is written behind a =, as argparse has it
         option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
-        if arg.startswith("--") and option not in (*FIT_OPTIONS, "help", "help_all"):
+        if arg.startswith("--") and option not in (*FIT_OPTIONS, *_PRINTING):
             raise ConfigError(f"no option '{option}'{did_you_mean(option, FIT_OPTIONS)}")
 
 

@@ -1,16 +1,17 @@
 """Look at a data set before anything is trained on it, and list all that is wrong with what mends it.
 
-usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--out DIR] [--json FILE] [--key value]...
+usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--estimate] [--out DIR] [--json FILE] [--key value]...
 
   RECIPE           a recipe, or a block with data alone, such as configs/data/camvid.yaml; `--config FILE` says the same
+  --estimate       also build the recipe's net and train a few real steps: how much time and memory a training takes
   --out DIR        where samples.png goes, training samples as training will see them (runs/doctor/RECIPE)
   --json FILE      everything that was found, with all file names
   --data.root DIR  where the data is; every option of `fit` is one here, such as --data.batch_size
 
 An error would stop a training, or teach it rubbish: files that are broken, without counterpart or of different size,
 masks that are JPEG or hold values that nobody declared. A warning makes its score worth less: masks that are shifted,
-resized or empty, images or sequences in two splits, classes that do not occur or are specks. A note is a remark. Where
-the recipe has a net, a few real steps tell about how much time and memory the training will take.
+resized or empty, images or sequences in two splits, classes that do not occur or are specks. A note is a remark.
+Without --estimate no net is built.
 
 Example:
   python -m lightseg.doctor configs/data/mask_folder.yaml --data.root my_data --data.classes "[background, road]"
@@ -43,6 +44,7 @@ def main(args: list[str]) -> None:
     parser = Arguments("doctor")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--estimate", action="store_true")
     asked, rest = parser.parse_known_args(args)
     rest = _as_config(rest)
     require_known_options(rest)
@@ -54,6 +56,8 @@ def main(args: list[str]) -> None:
     folder = asked.out or Path("runs/doctor") / files[-1].stem
     nearest_folder(folder, "--out")
     has_net = any("model" in read(file) for file in files) or any(arg.startswith("--model") for arg in rest)
+    if asked.estimate and not has_net:
+        raise UserError("--estimate: the recipe has no net to train; give one, such as --config configs/net/unet.yaml")
 
     from lightseg.diagnosis import words
     from lightseg.diagnosis.diagnosis import diagnose
@@ -65,10 +69,7 @@ def main(args: list[str]) -> None:
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
     diagnosis = diagnose(data)
-    lines = (
-        _estimated(recipe, data, diagnosis) if has_net else ["no estimate of time and memory: the recipe has no net"]
-    )
-    lines.append(_sheet(diagnosis, data, folder))
+    lines = [*(_estimated(recipe, data, diagnosis) if asked.estimate else []), _sheet(diagnosis, data, folder)]
     words.show(diagnosis, lines)
     if asked.json:
         words.write_json(diagnosis, asked.json)

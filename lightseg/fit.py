@@ -98,7 +98,7 @@ def _announce(args: Sequence[str]) -> None:
     """Say at once what has been begun with: importing torch and lightning takes seconds, and more on a cold disk."""
     is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
     # what these options print is read by programs
-    prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_config", arg) for arg in args)
+    prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)
     if is_first and not prints_only:
         files = " + ".join(values(args, "-c", "--config")) or "no recipe"
         print(f"lightseg {__version__}: {files} (importing torch …)", flush=True)

@@ -167,15 +167,30 @@ def test_doctor__sequences_by_names_get_the_group_line(doctor, tmp_path):
     assert first["severity"] == "warning"
 
 
-def test_doctor__recipe_with_a_net_gets_an_estimate(doctor, recipe):
-    outcome, _ = doctor("--config", recipe())
+def test_doctor__builds_no_net_unless_asked(doctor, recipe):
+    # this one would raise
+    outcome, _ = doctor(recipe(TINY), "--model.net.width", "0")
+    assert outcome.code == 0
+    assert "parameters" not in outcome.out
+    assert "GiB" not in outcome.out
+
+
+def test_doctor__estimate_of_a_recipe_without_a_net(doctor):
+    outcome, _ = doctor("configs/data/shapes.yaml", *SHAPES, "--estimate")
+    assert outcome.code == 2
+    assert "--estimate: the recipe has no net" in outcome.err
+
+
+def test_doctor__estimate(doctor, recipe):
+    outcome, _ = doctor("--estimate", "--config", recipe())
     assert "parameters" in outcome.out
     assert "6 steps take about" in outcome.out  # 12 samples in batches of 4, two epochs
     assert "GiB" in outcome.out
 
 
 def test_doctor__net_that_does_not_fit_is_a_finding(doctor, recipe):
-    outcome, found = doctor(recipe(TINY), "--model.loss", "ce", "--trainer.accumulate_grad_batches", "3")
+    options = ("--model.loss", "ce", "--trainer.accumulate_grad_batches", "3", "--estimate")
+    outcome, found = doctor(recipe(TINY), *options)
     assert outcome.code == 1
     assert "cannot be shared by 3" in serious(found)[0]["what"]
 
@@ -187,6 +202,7 @@ def test_doctor__net_that_does_not_fit_is_a_finding(doctor, recipe):
         (("configs/data/camvid.yaml", "--data.root", "nowhere"), "nowhere: train, trainannot not found"),
         (("configs/data/camvid.yaml", "--data.rot", "x"), "did you mean"),
         (("--data.root", "x"), "no recipe"),
+        (("--data.root", "x", "no_such.yaml"), "no_such.yaml: no such file"),
     ],
 )
 def test_doctor__bad_input(doctor, args, message):

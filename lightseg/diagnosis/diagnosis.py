@@ -1,7 +1,14 @@
-"""All checks of a data set, one after another, each going on where another has found something."""
+"""All checks of a data set, one after another, each going on where another has found something.
 
-from collections.abc import Sequence
+The survey of the samples, which reads them, shares them out to processes. What follows works on the little that is kept
+of each, and has nothing to share out: on the 701 images of CamVid 0.02 s of 11 s, apart from the samples of training.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import torch
 
 from lightseg.data.base import SPLITS, ImageDataModule, Split
 from lightseg.data.batches import Batch
@@ -116,9 +123,10 @@ def _empty_split(split: Split) -> Finding:
 def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     """What a training would stop at, and how large objects are in what it sees."""
     try:
-        data.check_training()
-        drawn = draw_samples(data, _DRAWN)
-        joined(drawn[: data.batch_size])
+        with _one_thread():
+            data.check_training()
+            drawn = draw_samples(data, _DRAWN)
+            joined(drawn[: data.batch_size])
         diagnosis.drawn = drawn
     except UserError as error:
         diagnosis.add([from_message("training", "error", str(error))])
@@ -128,3 +136,14 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     if data.kind == "segmentation":
         objects = [objects_of(batch, data.num_classes) for batch in diagnosis.drawn]
         diagnosis.add(tiny_findings(data, objects))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: single samples are too small for more, which wait for each other ten times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

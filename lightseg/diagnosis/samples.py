@@ -1,7 +1,6 @@
 """Every sample of a data set, read once, in parallel, and reduced to what the checks need."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
+from lightseg.cores import usable_cores
 from lightseg.data.base import ImageDataModule, Split
 from lightseg.data.batches import process_options
 from lightseg.data.dataset import Counts, ImageDataset
@@ -101,7 +101,7 @@ def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[S
         parts: Its datasets.
     """
     looks = _Looks(data, parts)
-    workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, os.cpu_count() or 1)
+    workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, usable_cores())
     loader = DataLoader(
         looks,
         batch_size=None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from lightseg.data.base import ImageDataModule
 from lightseg.data.batches import Batch, stack_training
@@ -18,6 +19,9 @@ from lightseg.spread import spread
 PICTURES = 16
 _COLUMNS = 4
 _OPACITY = 0.5
+
+_WIDTH, _HEIGHT, _TITLE, _GAP, _LEGEND = 1.6, 1.75, 0.15, 0.03, 0.5
+"""In inches: a cell's width and height, the line for its name in it, its border, and the line for the legend."""
 
 
 def draw_samples(data: ImageDataModule, number: int) -> list[Batch]:
@@ -50,25 +54,32 @@ def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> No
     pairs = data.kind == "segmentation"
     columns = _COLUMNS * (2 if pairs else 1)
     rows = -(-len(shown) // _COLUMNS)
-    figure = new_figure(1.6 * columns, 1.75 * rows + 0.6)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes:
-        axis.set_axis_off()
+    below = _LEGEND if pairs else 0
+    figure = new_figure(_WIDTH * columns, _HEIGHT * rows + below)
+    bottom = below / figure.get_figheight()
+    # one for all pictures: with axes for each it would take longer than all checks of a small data set
+    axes = figure.add_axes((0, bottom, 1, 1 - bottom))
     for number, batch in enumerate(shown):
         image, target = _picture(batch), batch["target"][0].numpy()
-        name = data.dataset("train").name(int(batch["index"]))
-        if pairs:
-            left, right = axes[2 * number], axes[2 * number + 1]
-            right.imshow(_overlay(image, target, data.palette))
-        else:
-            left, name = axes[number], data.classes[int(target)]
-        left.imshow(image)
-        left.set_title(name[-28:], fontsize=6, loc="left")
+        name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(target)]
+        pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]
+        row, column = divmod(number * len(pictures), columns)
+        axes.text(column * _WIDTH + _GAP, row * _HEIGHT + _TITLE - _GAP, name[-28:], fontsize=6)
+        for place, picture in enumerate(pictures, column):
+            _draw(axes, picture, place * _WIDTH + _GAP, row * _HEIGHT + _TITLE)
+    axes.set(xlim=(0, _WIDTH * columns), ylim=(_HEIGHT * rows, 0))
+    axes.set_axis_off()
     if pairs:
         legend(figure, data.classes, data.palette, void=True, fontsize=7)
-    figure.tight_layout(rect=(0, 0.5 / figure.get_figheight() if pairs else 0, 1, 1))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _draw(axes: Axes, picture: Array, left: float, top: float) -> None:
+    """Draw a picture as large as its cell lets it be, from a corner on."""
+    height, width = picture.shape[:2]
+    scale = min((_WIDTH - 2 * _GAP) / width, (_HEIGHT - _TITLE - _GAP) / height)
+    axes.imshow(picture, extent=(left, left + scale * width, top + scale * height, top))
 
 
 def _picture(batch: Batch) -> Array:

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import tifffile
 import torch
@@ -155,6 +154,9 @@ def _is_complete(path: Path) -> bool:
 
 def _jpeg(path: Path, _channels: int, turned: int) -> Iterator[Array]:
     # Pillow would need four bytes per pixel, and four more for each step towards an array
+    # only such files need it, and every training imports this module
+    import imagecodecs
+
     pixels = imagecodecs.jpeg_decode(path.read_bytes())
     turn: dict[int, Callable[[Array], Array]] = {
         2: lambda array: array[:, ::-1],
