@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from lightseg.fit import main
 from tests.crashing import DROPPING, RECIPE
 from tests.fake_wandb import FakeWandb
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +33,7 @@ trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
 def _one_thread():
     # with more, tests that share their cores with others wait for each other
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,6 +48,13 @@ def _float32():
 def _freed_memory_is_given_back(monkeypatch):
     # the largest test would set the size of this process for all that follow; those in processes of their own keep it
     monkeypatch.setattr("lightseg.training.keep_freed_memory", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _pictures_only_where_they_are_looked_at(request, monkeypatch):
+    # drawing takes as long as all the rest of a tiny run; those in processes of their own draw
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr("lightseg.report._draw", lambda *_: [])
 
 
 @pytest.fixture(autouse=True)
@@ -109,27 +117,19 @@ def launch(tmp_path):
     """Start the verb in a process and a group of its own; what is left of it ends with the test."""
     started = []
 
-    def start(*arguments: object, **environment: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "lightseg.fit", *map(str, arguments)]
+    def start(*arguments: object, **environment: str) -> Forked:
+        command = [*map(str, arguments)]
         if "--resume" not in arguments:
             command += ["--runs_dir", str(tmp_path / "runs")]
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **environment},
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **environment}
+        started.append(Forked("lightseg.fit", command, tmp_path, environment, tmp_path / f"output{len(started)}"))
+        return started[-1]
 
     yield start
     for process in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
 
 
 @pytest.fixture
@@ -140,6 +140,8 @@ def own_module(tmp_path, monkeypatch):
         path = tmp_path / f"{name}.py"
         path.write_text(code)
         monkeypatch.syspath_prepend(tmp_path)
+        # another test may have one of the same name
+        monkeypatch.delitem(sys.modules, name, raising=False)
         return path
 
     return write

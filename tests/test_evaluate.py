@@ -139,6 +139,8 @@ def test_evaluate__batch_size_and_windows_that_hold_the_image_change_nothing(fol
         "window_one": ["--window", 640, "--batch_size", 1],
     }
     for name, options in ways.items():
+        # in float32 a pixel whose classes are all but equal might be rounded otherwise in another batch
+        options += ["--precision", "64-true"]
         assert evaluate(folder, "--split", "all", "--name", name, *options)[0] == 0
     first = folder / "evaluations" / "one"
     for name in ways:
@@ -164,7 +166,8 @@ def test_evaluate__protocol_is_in_the_name_and_beside_the_number(folder, evaluat
 
 def test_evaluate__all_is_every_sample_of_every_split_once(folder, evaluate):
     for split in ("train", "val", "test", "all"):
-        assert evaluate(folder, "--split", split)[0] == 0
+        # where batches end differs; see above
+        assert evaluate(folder, "--split", split, "--precision", "64-true")[0] == 0
     made = {split: folder / "evaluations" / split for split in ("train", "val", "test", "all")}
     parts = sum(matrix(made[split], split) for split in ("train", "val", "test"))
     np.testing.assert_array_equal(matrix(made["all"], "all"), parts)
@@ -257,6 +260,7 @@ def test_evaluate__numbers_that_do_not_come_back_are_an_error(changed, folder, e
     assert not (folder / "evaluations").exists()
 
 
+@pytest.mark.bf16
 def test_evaluate__another_precision_may_move_the_last_bits(folder, evaluate):
     recorded = metrics(folder)
     recorded["test/score"] += 0.001

@@ -372,8 +372,10 @@ NETS = {
     "fcn": ["FCN", "--model.net.width", "8"],
 } | {
     f"{arch} {encoder}": ["SmpNet", "--model.net.arch", arch, "--model.net.encoder", encoder]
-    for arch in ("deeplabv3plus", "fpn")
-    for encoder in ("resnet18", "mobilenet_v2", "efficientnet-b0", "tu-tf_efficientnet_lite0")
+    for arch, encoder in (
+        *(("deeplabv3plus", "resnet18"), ("deeplabv3plus", "efficientnet-b0"), ("fpn", "mobilenet_v2")),
+        *(("deeplabv3plus", "tu-tf_efficientnet_lite0"), ("fpn", "tu-tf_efficientnet_lite0")),
+    )
 }
 
 

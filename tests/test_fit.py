@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -34,6 +32,7 @@ def ran(fit, recipe):
     return fit("--config", recipe())
 
 
+@pytest.mark.pictures
 def test_fit__leaves_one_self_sufficient_folder(ran):
     assert ran.code == 0
     assert {path.name for path in ran.folder.iterdir()} >= {
@@ -102,6 +101,7 @@ def test_runs__started_in_one_second_do_not_meet(tmp_path):
     assert len(folders) == 20
 
 
+@pytest.mark.bf16
 def test_fit__bf16_trains_on_the_cpu(fit, recipe):
     outcome = fit("--config", recipe(), "--trainer.precision", "bf16-mixed")
     assert outcome.code == 0
@@ -130,6 +130,7 @@ def test_fit__trains_with_every_option_of_the_imbalance_kind(fit, recipe):
     assert len(set(weights["class_weights"])) == 6
 
 
+@pytest.mark.pictures
 def test_fit__classification(fit, recipe):
     text = """
 base: [configs/data/shapes_classification.yaml, configs/net/simple_cnn.yaml]
@@ -151,6 +152,7 @@ def test_fit__ema_and_lightnings_callbacks(fit, recipe):
     assert outcome.code == 0
 
 
+@pytest.mark.bf16
 def test_fit__bf16_throughout(fit, recipe):
     assert fit("--config", recipe(), "--trainer.precision", "bf16-true").code == 0
 
@@ -316,16 +318,9 @@ def test_own_folder__broken_is_said_before_anything_starts(fit, recipe, tmp_path
 # ---- processes and signals -----------------------------------------------------------------------------------------
 
 
-def _start(recipe_path, tmp_path, *arguments):
-    command = [sys.executable, "-m", "lightseg.fit", "--config", recipe_path, "--runs_dir", tmp_path / "runs"]
-    return subprocess.Popen(
-        [*map(str, command), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-
-
 @pytest.mark.slow
-def test_interrupt__keeps_the_last_checkpoint_and_the_metrics(recipe, tmp_path):
-    process = _start(recipe(), tmp_path, "--trainer.max_epochs", "10000", "--data.num_workers", "1")
+def test_interrupt__keeps_the_last_checkpoint_and_the_metrics(recipe, launch, tmp_path):
+    process = launch("--config", recipe(), "--trainer.max_epochs", "10000", "--data.num_workers", "1")
     while not list(tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)
@@ -342,10 +337,8 @@ def test_interrupt__keeps_the_last_checkpoint_and_the_metrics(recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_ddp__two_processes_from_the_same_command(recipe, tmp_path):
-    process = _start(
-        recipe(), tmp_path, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"
-    )
+def test_ddp__two_processes_from_the_same_command(recipe, launch, tmp_path):
+    process = launch("--config", recipe(), "--trainer.devices", "2", "--trainer.strategy", "ddp")
     out, err = process.communicate()
     assert process.returncode == 0, err
     folders = list(tmp_path.glob("runs/tiny/*"))

@@ -33,7 +33,7 @@ EMA = ("--trainer.callbacks+=EMA", "--trainer.callbacks.decay=0.5")
     [
         pytest.param((), id="plain"),
         pytest.param(EMA, id="ema"),
-        pytest.param(("--trainer.precision", "bf16-mixed"), id="bf16", marks=pytest.mark.slow),
+        pytest.param(("--trainer.precision", "bf16-mixed"), id="bf16", marks=[pytest.mark.slow, pytest.mark.bf16]),
         pytest.param(("--model.compile", "true"), id="compiled", marks=pytest.mark.slow),
         pytest.param(("--model.compile", "true", *EMA), id="compiled ema", marks=pytest.mark.slow),
     ],

@@ -29,12 +29,13 @@ PATIENCE = 600
 
 
 @pytest.fixture
-def whole(crashing, launch):
+def whole(crashing, fit, launch):
     """The folder of a run that nothing happened to, with some options; made once."""
 
     def run(*options):
         if options not in REFERENCES:
-            REFERENCES[options] = ended(launch("--config", crashing, *options))
+            arguments = ["--config", crashing, *options]
+            REFERENCES[options] = ended(launch(*arguments)) if "ddp" in options else fit(*arguments).folder
         return REFERENCES[options]
 
     return run
@@ -124,9 +125,12 @@ def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_
     assert_same(folder, whole(*options))
 
 
-def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(crashing, launch, tmp_path, own_module):
+def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(
+    crashing, fit, launch, tmp_path, own_module, monkeypatch
+):
     own_module("crash", RECORD)
-    whole = ended(launch("--config", crashing, RECORD=str(tmp_path / "whole")))
+    monkeypatch.setenv("RECORD", str(tmp_path / "whole"))
+    whole = fit("--config", crashing).folder
     killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
     killed.wait()
     folder = max(tmp_path.glob("runs/*/*"))
@@ -176,14 +180,18 @@ def _in_order(shares):
 
 @pytest.mark.parametrize("workers", [0, 2, 4])
 @pytest.mark.parametrize("devices", [1, 2, 3])
-def test_stream__is_one_for_any_workers_and_processes(crashing, launch, tmp_path, own_module, workers, devices):
+def test_stream__is_one_for_any_workers_and_processes(
+    crashing, fit, launch, tmp_path, own_module, monkeypatch, workers, devices
+):
     if (workers, devices) == (0, 1):
         pytest.skip("this is what the others are compared with")
     own_module("crash", RECORD)
     options = ["--data.batch_size", "6", "--trainer.max_epochs", "2"]
-    for name, w, d in (("reference", 0, 1), ("other", workers, devices)):
-        how = ["--data.num_workers", w, "--trainer.devices", d, "--trainer.strategy", "ddp" if d > 1 else "auto"]
-        ended(launch("--config", crashing, *options, *how, RECORD=str(tmp_path / name)))
+    how = ["--data.num_workers", workers, "--trainer.devices", devices]
+    how += ["--trainer.strategy", "ddp" if devices > 1 else "auto"]
+    monkeypatch.setenv("RECORD", str(tmp_path / "reference"))
+    assert fit("--config", crashing, *options).code == 0
+    ended(launch("--config", crashing, *options, *how, RECORD=str(tmp_path / "other")))
     assert stream(tmp_path / "other") == stream(tmp_path / "reference")
     assert len(stream(tmp_path / "other")) == 6
 
@@ -396,9 +404,9 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(recipe, launch, own_module, tmp_path):
+def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(recipe, fit, own_module, tmp_path):
     own_module("evaluate", EVALUATE)
-    folder = ended(launch("--config", recipe(SHARED), "--trainer.max_epochs", "1"))
+    folder = fit("--config", recipe(SHARED), "--trainer.max_epochs", "1").folder
     matrices, images = [], []
     for devices in (1, 2, 3):
         command = [sys.executable, "-m", "evaluate", folder, str(devices)]

@@ -1,8 +1,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from lightseg.sync import main
 from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
 from lightseg.tracking.wandb_view import extent
+from tests import forked
 from tests.fake_wandb import FakeWandb, account
 
 
@@ -24,14 +23,8 @@ def sync(tmp_path):
     """The verb in a process of its own, which has no terminal."""
 
     def run(environment, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "lightseg.sync", *map(str, arguments)],
-            env=environment,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        output = tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
+        return forked.run("lightseg.sync", [*map(str, arguments)], tmp_path, environment, output)
 
     return run
 

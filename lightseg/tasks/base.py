@@ -167,7 +167,7 @@ class Task(Predictor, ABC):
 
     def _mean_counts(self, batch: Batch) -> Tensor:
         # whole numbers until now: in half precision Lightning rounds what a batch has of floats
-        dtype = torch.float64 if self.dtype == torch.float64 else torch.float32
+        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
         counts = over_processes(batch["counts"][: len(self.classes)].to(dtype))
         return counts / self.trainer.world_size / self.trainer.accumulate_grad_batches
 

@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import lightning as L
@@ -98,12 +97,12 @@ def test_fit__keeps_the_shares_and_leaves_the_table_alone(fit, recipe):
 
 
 @pytest.mark.slow
-def test_fit__two_processes_draw_what_one_does(fit, recipe, tmp_path):
+def test_fit__two_processes_draw_what_one_does(fit, recipe, launch):
     one = fit("--config", recipe()).metrics
-    command = [sys.executable, "-m", "lightseg.fit", "--config", recipe(), "--runs_dir", tmp_path / "two"]
-    options = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    subprocess.run([*map(str, command), *options], check=True, capture_output=True, cwd=tmp_path)
-    (file,) = (tmp_path / "two").glob("*/*/metrics.json")
+    process = launch("--config", recipe(), "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    file = Path(out.strip().splitlines()[-1].removeprefix("run: ")) / "metrics.json"
     drawn = {name: value for name, value in json.loads(file.read_text()).items() if name.startswith("train/drawn/")}
     assert len(drawn) == 6
     assert drawn.items() <= one.items()

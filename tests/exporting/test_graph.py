@@ -45,6 +45,14 @@ def test_graph__is_the_softmax_of_the_task(temperature):
     assert torch.equal(classes, task(image).argmax(1).to(torch.uint8))
 
 
+def _assert_same(found, expected):
+    """That two graphs give the same probabilities to 1e-5, and the same classes where two are not as near as that."""
+    torch.testing.assert_close(found[0], expected[0].detach(), rtol=0, atol=1e-5)
+    first, second = expected[0].topk(2, 1).values.unbind(1)
+    sure = first - second > 1e-4
+    assert torch.equal(found[1][sure], expected[1][sure])
+
+
 def test_onnx__any_batch_and_size_from_one_pixel_on(tmp_path):
     task = SegmentationTask(Quarter(), FACTS["classes"], **PLAIN).eval()
     traced = trace(task, (64, 64))
@@ -53,9 +61,7 @@ def test_onnx__any_batch_and_size_from_one_pixel_on(tmp_path):
     predict = open_onnx(tmp_path / "net.onnx")
     for shape in [(1, 37, 61), (3, 37, 61), (2, 1, 1), (1, 2, 9), (1, 64, 64)]:
         image = torch.randint(0, 256, (shape[0], 3, *shape[1:]), dtype=torch.uint8)
-        expected, found = InferenceGraph(task)(image), predict(image)
-        torch.testing.assert_close(found[0], expected[0].detach(), rtol=0, atol=1e-5)
-        assert torch.equal(found[1], expected[1])
+        _assert_same(predict(image), InferenceGraph(task)(image))
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
     assert session.get_modelmeta().custom_metadata_map["classes"] == '["a", "b", "c"]'
@@ -68,9 +74,7 @@ def test_torch_export__any_batch_and_size_above_a_stride(tmp_path):
     predict = open_torch_export(tmp_path / "net.pt2")
     for shape in [(1, 37, 61), (3, 64, 64), (2, *traced.smallest)]:
         image = torch.randint(0, 256, (shape[0], 3, *shape[1:]), dtype=torch.uint8)
-        expected, found = InferenceGraph(task)(image), predict(image)
-        torch.testing.assert_close(found[0], expected[0].detach(), rtol=0, atol=1e-5)
-        assert torch.equal(found[1], expected[1])
+        _assert_same(predict(image), InferenceGraph(task)(image))
     facts = {"lightseg.json": ""}
     torch.export.load(tmp_path / "net.pt2", extra_files=facts)
     assert '"classes": ["a", "b", "c"]' in facts["lightseg.json"]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lightseg import sync
+from tests import forked
 from tests.crashing import numbers, weights
 from tests.fake_wandb import Delay, account
 from tests.wandb_file import read_run
@@ -40,16 +41,8 @@ def train(tmp_path, recipe):
     """The verb in a process of its own, without a terminal; returns the ended process and the run folder."""
 
     def run(environment, *arguments, code=0):
-        given = ["--config", recipe(RECIPE), "--runs_dir", tmp_path / "runs"]
-        command = [sys.executable, "-m", "lightseg.fit", *map(str, [*given, *arguments])]
-        done = subprocess.run(
-            command,
-            env=environment,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        given = [*map(str, ["--config", recipe(RECIPE), "--runs_dir", tmp_path / "runs", *arguments])]
+        done = forked.run("lightseg.fit", given, tmp_path, environment, tmp_path / "output")
         assert done.returncode == code, done.stdout + done.stderr
         return done, max((tmp_path / "runs").glob("tiny/*"), default=None)
 
@@ -197,13 +190,8 @@ def test_wandb__killed_and_resumed_each_step_is_there_once(mode, tmp_path, servi
     train(account_here, "--trainer.logger.mode", mode, *long, "--trainer.callbacks", "killed_once.Killed", code=-9)
     (folder,) = tmp_path.glob("runs/tiny/*")
     assert not list(folder.glob("wandb/offline-run-*"))
-    done = subprocess.run(
-        [sys.executable, "-m", "lightseg.fit", "--resume", str(folder)],
-        env=account_here,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0
+    done = forked.run("lightseg.fit", ["--resume", str(folder)], tmp_path, account_here, tmp_path / "resumed")
+    assert done.returncode == 0, done.stderr
     if mode == "online":
         watch.join()
         (run,) = service.runs.values()
@@ -249,9 +237,9 @@ def reference(tmp_path_factory):
     """The same run without W&B."""
     place = tmp_path_factory.mktemp("reference")
     (place / "tiny.yaml").write_text(RECIPE)
-    command = ["-m", "lightseg.fit", "--config", "tiny.yaml", "--runs_dir", "runs", "--trainer.logger.mode", "disabled"]
-    environment = {**account(place), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *command], env=environment, cwd=place, stdin=subprocess.DEVNULL, check=True)
+    command = ["--config", "tiny.yaml", "--runs_dir", "runs", "--trainer.logger.mode", "disabled"]
+    done = forked.run("lightseg.fit", command, place, account(place), place / "output")
+    assert done.returncode == 0, done.stderr
     (folder,) = place.glob("runs/tiny/*")
     assert not list(folder.glob("wandb*"))
     assert not (folder / "images/samples").exists()

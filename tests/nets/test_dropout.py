@@ -5,7 +5,7 @@ from torch import nn
 from lightseg.nets.dropout import ByteDropout
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.bf16)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("p", [0.25, 0.5])
 def test_dropout__zeroes_its_share_and_scales_the_rest(dtype, layout, p):

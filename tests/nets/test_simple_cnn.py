@@ -39,7 +39,7 @@ def test_refuses_images_that_vanish():
         SimpleCNN(10, image_size=9)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.bf16)])
 def test_simple_cnn__is_the_tutorials_to_the_last_bit(dtype):
     net = SimpleCNN(10).to(dtype)
     tutorial = copy.deepcopy(net)
