@@ -341,7 +341,7 @@ def test_calibrate__on_an_even_sample(folder, evaluate, monkeypatch):
         (["--precision", "16-mixed"], "needs a GPU"),
         (["--precision", "nonsense"], "nonsense"),
         (["--devices", "0"], "--devices"),
-        (["--devices", "999"], "this machine has"),
+        (["--devices", "999"], "this process may use"),
         (["--name", "a/b"], "--name"),
         (["--calibrate", "--tta", "flip"], "--tta"),
         (["--calibrate", "--data.val_fraction", "0.3"], "validation split of the run"),
