@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from functools import partial
 
 import numpy as np
@@ -16,6 +14,7 @@ from lightseg.evaluate import main
 from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
 from lightseg.per_image import Evaluation
+from tests import forked
 from tests.data.fabricate import save
 from tests.trained import train
 
@@ -403,9 +402,8 @@ def test_evaluate__two_processes_count_the_same(folder, tmp_path, evaluate):
     options = ["--split", "all", "--calibrate", "--name", "made"]
     assert evaluate(folder, *options)[0] == 0
     whole = _results(folder)
-    command = [sys.executable, "-m", "lightseg.evaluate", folder, *options, "--devices", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*map(str, command)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    given = [str(folder), *options, "--devices", "2"]
+    done = forked.run("lightseg.evaluate", given, tmp_path, {**os.environ}, tmp_path / "output")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("evaluation: ") == 1
     shared = _results(folder)

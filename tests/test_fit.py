@@ -362,7 +362,8 @@ ENCODERS = [
 def test_encoder__is_swapped_by_one_flag(fit, recipe, encoder):
     text = "base: [configs/data/shapes.yaml, configs/net/smp.yaml, configs/debug/smoke.yaml]\n"
     small = "data: {init_args: {train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}}"
-    outcome = fit("--config", recipe(text + small), "--model.net.encoder", encoder)
+    options = ["--data.image_size", "64", "--model.net.encoder", encoder]
+    outcome = fit("--config", recipe(text + small), *options)
     assert outcome.code == 0
     assert "test/score" in outcome.metrics
 

@@ -17,6 +17,7 @@ import torch
 
 import lightseg
 from lightseg.data import Shapes
+from tests import forked
 from tests.crashing import assert_same, numbers
 from tests.deadly import DEADLY_RECIPE, deadly
 from tests.small_disk import on_small_disk
@@ -409,13 +410,8 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
     folder = fit("--config", recipe(SHARED), "--trainer.max_epochs", "1").folder
     matrices, images = [], []
     for devices in (1, 2, 3):
-        command = [sys.executable, "-m", "evaluate", folder, str(devices)]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
+        given = [str(folder), str(devices)]
+        done = forked.run("evaluate", given, tmp_path, {**os.environ}, tmp_path / f"output{devices}")
         assert done.returncode == 0, done.stderr
         matrices.append(np.loadtxt(tmp_path / f"{devices}.csv", np.int64))
         images.append((tmp_path / f"{devices}_images.csv").read_text())
