@@ -154,7 +154,7 @@ def test_explain__other_data_is_refused(run, capsys):
         ([".", "--images", "0"], "--images: 0 is not a number of images; give 1 or more"),
         ([".", "--image", "2"], "unknown argument --image; `python -m lightseg.explain --help` tells more"),
         ([".", "--split", "train"], "argument --split: invalid choice: 'train'"),
-        (["."], "data.json: missing or damaged"),
+        (["."], ".: no checkpoint found"),
     ],
 )
 def test_explain__a_slip_is_one_line(args, said, tmp_path, monkeypatch, capsys):

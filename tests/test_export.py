@@ -354,6 +354,8 @@ def test_export__eval_transforms_are_no_part_of_a_graph(fit, recipe, export):
 )
 def test_export__wrong_options(tmp_path, export, arguments, message):
     (tmp_path / "config.yaml").write_text("{}")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/best.ckpt").touch()
     code, _, err = export(tmp_path, *arguments)
     assert code == 2
     assert message in err

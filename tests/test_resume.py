@@ -190,7 +190,7 @@ def test_resume__a_finished_run_stays_as_it_is(fit, recipe):
 
 def test_resume__no_run_folder(fit, tmp_path, crashed):
     for path, hint in (
-        (tmp_path / "nothing", "there is no such folder"),
+        (tmp_path / "nothing", "there is no such file or folder"),
         (crashed.parent, f"did you mean {crashed}?"),
         (crashed / "checkpoints/last.ckpt", f"did you mean {crashed}?"),
     ):
