@@ -351,19 +351,19 @@ ACCUMULATED = ["--trainer.accumulate_grad_batches", "2"]
 
 @pytest.fixture
 def share(recipe, fit, launch, own_module, tmp_path):
-    """Train whole and with some options; the losses of all steps and the gradients of the first, of both."""
+    """Train as one batch and as some options share it; return the losses and the first gradients of both."""
     own_module("gradients", GRADIENTS)
 
     def run(loss, precision, *options):
-        found = []
-        for name, more in (("whole", []), ("shared", options)):
+        results = []
+        for name, more in (("reference", []), ("shared", options)):
             file = tmp_path / f"{name}.pt"
             callback = [f"--trainer.callbacks+={CALLBACK}", f"--trainer.callbacks.path={file}"]
             command = ["--config", recipe(SHARED), "--model.loss", loss, "--trainer.precision", precision, *callback]
             folder = ended(launch(*command, *more)) if "ddp" in more else fit(*command, *more).folder
             losses = [line["train/loss"] for line in lines(folder) if "train/loss" in line]
-            found.append((losses, torch.load(file)))
-        return found
+            results.append((losses, torch.load(file)))
+        return results
 
     return run
 
@@ -386,19 +386,17 @@ class Gradients(L.Callback):
 # in float32 rounding would decide: kernels add up in another order for fewer images, and training amplifies that
 @pytest.mark.parametrize(("how", "loss"), [(DDP, ALL), (ACCUMULATED, PIXELS)], ids=["two processes", "two batches"])
 def test_loss__does_not_depend_on_how_a_batch_is_shared(share, how, loss):
-    (whole, _), (shared, _) = share(loss, "64-true", *how)
-    assert len(whole) == len(shared) == 20
-    assert whole[-1] < whole[0]
-    np.testing.assert_allclose(whole, shared, rtol=0, atol=1e-9)
+    (expected, _), (losses, _) = share(loss, "64-true", *how)
+    assert len(expected) == len(losses) == 20
+    assert expected[-1] < expected[0]
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("how", "loss"), [(DDP, ALL), (ACCUMULATED, PIXELS)], ids=["two processes", "two batches"])
 def test_gradient__of_the_first_step_in_float32(share, how, loss):
-    (_, whole), (_, shared) = share(loss, "32-true", "--trainer.max_steps", "1", *how)
-    assert whole.keys() == shared.keys()
-    assert max(gradient.abs().max() for gradient in whole.values()) > 0.01
-    for name, gradient in whole.items():
-        torch.testing.assert_close(shared[name], gradient, rtol=0, atol=1e-6)
+    (_, expected), (_, gradients) = share(loss, "32-true", "--trainer.max_steps", "1", *how)
+    assert max(gradient.abs().max() for gradient in expected.values()) > 0.01
+    torch.testing.assert_close(gradients, expected, rtol=0, atol=1e-6)
 
 
 def lines(folder):

@@ -45,12 +45,12 @@ def test_graph__is_the_softmax_of_the_task(temperature):
     assert torch.equal(classes, task(image).argmax(1).to(torch.uint8))
 
 
-def _assert_same(found, expected):
-    """That two graphs give the same probabilities to 1e-5, and the same classes where two are not as near as that."""
-    torch.testing.assert_close(found[0], expected[0].detach(), rtol=0, atol=1e-5)
+def _assert_same(result, expected):
+    """Require probabilities that are equal to 1e-5, and equal classes where the two likeliest are not that near."""
+    torch.testing.assert_close(result[0], expected[0].detach(), rtol=0, atol=1e-5)
     first, second = expected[0].topk(2, 1).values.unbind(1)
-    sure = first - second > 1e-4
-    assert torch.equal(found[1][sure], expected[1][sure])
+    is_clear = first - second > 1e-4
+    assert torch.equal(result[1][is_clear], expected[1][is_clear])
 
 
 def test_onnx__any_batch_and_size_from_one_pixel_on(tmp_path):
