@@ -21,8 +21,6 @@ _REASONS |= {errno.ENAMETOOLONG: "its path is too long", errno.ELOOP: "its links
 _REASONS |= {errno.EIO: "the disk cannot read or write it"}
 
 _TOO_MANY_FILES = "too many open files; raise the limit (`ulimit -n 1024`), or set data.num_workers to 0"
-    "too many open files; raise the limit (`ulimit -n 1024`), or give a smaller data.num_workers, such as 0"
-)
 
 _SHOWN = 200
 """Characters of a file's name that a message shows at most."""
