@@ -60,7 +60,7 @@ def test_home__is_expanded_everywhere(recipe, tmp_path, monkeypatch, capsys):
     assert fit_verb.main([*one, "--runs_dir=~/by option"]) == 0
     assert {path.name for path in home.iterdir()} == {"base.yaml", "mine.yaml", "by recipe", "by option", "cache"}
     assert not Path("~").exists()
-    assert MaskFolder(["a"], root="~/x").root == str(home / "x")
+    assert MaskFolder(["a", "b"], root="~/x").root == str(home / "x")
 
 
 def test_thread__trains_without_signal_handlers(recipe, tmp_path, capsys):
