@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from lightseg.errors import did_you_mean
-from lightseg.main import show_help, show_version
+from lightseg.main import open_streams, show_help, show_version
 
 VERBS = {
     "doctor": "look at a data set before anything is trained on it",
@@ -35,6 +35,7 @@ SYNONYMS = {
 
 def main() -> int:
     """Dispatch to a verb; returns the exit code."""
+    open_streams()
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
         verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())

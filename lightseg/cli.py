@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightseg import run
 from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
 
@@ -25,6 +26,7 @@ from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.devices import AUTO, KEPT, PrecisionChoice, check_precision, choose_precision, training_device
 from lightseg.errors import ConfigError
+from lightseg.files import expand_home
 from lightseg.resume import begun_precision
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
@@ -154,6 +156,8 @@ class LightsegCLI(LightningCLI):
             # a null for an option inside a class arrives there as text
             if value == "None":
                 self.config[key] = None
+            elif isinstance(value, str | list | dict):
+                self.config[key] = expand_home(value)
         seed = self.config.seed_everything
         if isinstance(seed, bool) or seed < 0:
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 on")
@@ -162,6 +166,7 @@ class LightsegCLI(LightningCLI):
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
         self.config.name = self.config.name or self.parser.recipe or "fit"
+        run.require_name(self.config.name)
         for option in ("save_every_n_steps", "save_every_minutes"):
             value = self.config[option]
             if value is not None and not value > 0:

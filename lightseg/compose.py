@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.files import expand_home
 
 _HERE = Path(__file__).resolve().parent
 LIBRARY = _HERE.parent if (_HERE.parent / "configs").is_dir() else _HERE
@@ -58,7 +59,8 @@ def read(path: Path) -> dict[str, Any]:
         nested = ": {".join(key.split(".")) + ": …" + "}" * key.count(".")
         # jsonargparse lets a dotted key silently drop the block of the same name
         raise ConfigError(f"{show(path)}: write '{key}' nested: {nested}")
-    return content or {}
+    expanded: dict[str, Any] = expand_home(content or {})
+    return expanded
 
 
 def _plain(problem: str) -> str:

@@ -6,13 +6,17 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
+
+_HOME = re.compile(r"^(--[\w.+]+=)?~(?=/|$)")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -42,9 +46,12 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # an error of writing, such as a full disk, does not say where
+            error.filename = error.filename or str(path)
         raise
     # not every file system can do this to a folder
     with contextlib.suppress(OSError):
@@ -119,6 +126,21 @@ def taking_turns(folder: Path, said: str) -> Iterator[None]:
         yield
 
 
+def expand_home(value: Any) -> Any:
+    """Return a value with `~/` at the beginning of its texts, or of their part behind `--option=`, as the home folder.
+
+    Args:
+        value: Text, or lists and mappings that hold such; anything else comes back as it is.
+    """
+    if isinstance(value, str):
+        return _HOME.sub(lambda match: f"{match[1] or ''}{os.path.expanduser('~')}", value)  # noqa: PTH111
+    if isinstance(value, list):
+        return [expand_home(item) for item in value]
+    if isinstance(value, dict):
+        return {key: expand_home(item) for key, item in value.items()}
+    return value
+
+
 def require_writable(path: Path, option: str) -> None:
     """See that a file can be written later, before any work is done for it.
 
@@ -130,8 +152,10 @@ def require_writable(path: Path, option: str) -> None:
         reason = "is a folder; give the name of a file"
     elif not path.exists() and not path.parent.is_dir():
         reason = f"there is no folder {path.parent}; make it, or give another place"
-    elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        reason = "cannot be written: permission denied"
+    elif path.exists():
+        reason = None if os.access(path, os.W_OK) else "cannot be written: permission denied"
+    elif refusal := _refusal(path.parent):
+        reason = f"cannot be written: {refusal}"
     if reason:
         raise UserError(f"{option} {path}: {reason}")
 
@@ -145,8 +169,8 @@ def nearest_folder(path: Path, option: str) -> Path:
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise UserError(f"{option} {path}: {'is' if nearest == path else f'{nearest} is'} a file; give a folder")
-    if not os.access(nearest, os.W_OK):
-        raise UserError(f"{option} {path}: cannot write to {nearest}: permission denied")
+    if refusal := _refusal(nearest):
+        raise UserError(f"{option} {path}: cannot write to {nearest}: {refusal}")
     return nearest
 
 
@@ -171,6 +195,15 @@ def sha256(path: Path) -> str:
     """Hash of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refusal(folder: Path) -> str | None:
+    """Return why no file can be made in a folder, by trying it; None if one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return os.strerror(error.errno or 0).lower()
 
 
 def _flush(path: Path) -> None:

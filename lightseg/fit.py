@@ -42,6 +42,7 @@ from lightseg import __version__
 from lightseg.arguments import follow_imports, require_known_options, run_folder, values
 from lightseg.compose import chain
 from lightseg.errors import ConfigError
+from lightseg.files import expand_home
 from lightseg.main import guarded, show_help, show_version
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -57,7 +58,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = sys.argv[1:] if args is None else args
+    args = expand_home(sys.argv[1:] if args is None else args)
     if not args or args[0] in ("-h", "--help"):
         return show_help(__doc__)
     if "--version" in args:

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import functools
+import io
 import os
 import signal
 import sys
@@ -12,9 +13,17 @@ from typing import NoReturn
 
 from lightseg import __version__
 from lightseg.errors import LightsegError, StoppedError, UserError
+from lightseg.files import expand_home
 
-_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
-_DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
+_REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
+_REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
+_REASONS |= {errno.ENAMETOOLONG: "its path is too long", errno.ELOOP: "its links lead in a circle"}
+_REASONS |= {errno.EIO: "the disk cannot read or write it"}
+
+_TOO_MANY_FILES = "too many open files; raise the limit (`ulimit -n 1024`), or set data.num_workers to 0"
+
+_SHOWN = 200
+"""Characters of a file's name that a message shows at most."""
 
 
 def guarded(run: Callable[[], None]) -> int:
@@ -23,6 +32,7 @@ def guarded(run: Callable[[], None]) -> int:
     Returns:
         0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
     """
+    open_streams()
     # a class in a file beside the recipe is found however lightseg was started
     if os.getcwd() not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
@@ -44,12 +54,28 @@ def guarded(run: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
-    except OSError as error:
-        if error.errno not in _DISK:
+    except (OSError, RuntimeError, ImportError) as error:
+        reason = _reason(error)
+        if reason is None:
             raise
-        print(f"lightseg: error: cannot use {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
+        print(f"lightseg: error: {reason}", file=sys.stderr)
         return 2
     return 0
+
+
+def open_streams() -> None:
+    """Open standard streams that are closed on the null device, and let none fail at a character it cannot encode."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the next file that is opened would get this number, and with it whatever libraries print
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_help(text: str) -> int:
@@ -75,7 +101,7 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
     def decorate(run: Callable[[list[str]], None]) -> Callable[..., int]:
         @functools.wraps(run)
         def main(args: list[str] | None = None) -> int:
-            given = sys.argv[1:] if args is None else args
+            given = expand_home(sys.argv[1:] if args is None else args)
             if not given or {"-h", "--help"} & set(given):
                 return show_help(text)
             return show_version() if "--version" in given else guarded(lambda: run(given))
@@ -98,6 +124,16 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print and exit with."""
         raise UserError(f"{message}; `{self.prog} --help` tells more")
+
+
+def _reason(error: Exception) -> str | None:
+    """Return what to say about an error of the machine; None if it is of another kind."""
+    if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
+        return _TOO_MANY_FILES
+    if not isinstance(error, OSError) or error.errno not in _REASONS:
+        return None
+    name = str(error.filename or "a file")
+    return f"cannot use {name if len(name) <= _SHOWN else f'{name[:_SHOWN]}…'}: {_REASONS[error.errno]}"
 
 
 def _message(error: LightsegError) -> str:

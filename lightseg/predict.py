@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import follow_imports, model_file
 from lightseg.errors import ConfigError, DataError, RunError, UserError
-from lightseg.files import sha256
+from lightseg.files import nearest_folder, sha256
 from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def main(args: list[str]) -> None:
     asked = _arguments(args)
     file, out = model_file(asked.run), Path(asked.out)
 
+    nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of
 
     # in front of the imports that take seconds
@@ -113,6 +114,8 @@ def _load(file: Path, device: str | None) -> tuple[Task, dict[str, Any]]:
     # classes of one's own
     follow_imports(file.resolve().parent.parent)
     task = checkpoint.load(file)
+    if device is not None and device.partition(":")[0] == "meta":
+        raise UserError(f"--device {device}: computes nothing; give cpu, cuda or cuda:1")
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:

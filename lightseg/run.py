@@ -1,13 +1,16 @@
 """The run folder: made once, never reused, and enough to repeat and to explain the run."""
 
+import contextlib
 import math
 import os
 import platform
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +37,36 @@ _PACKAGES = (
     "numpy",
     "wandb",
 )
+
+
+_NAME_BYTES = 200
+"""Bytes of an experiment's name; a folder's may have 255."""
+
+
+def require_name(name: str) -> None:
+    """See that an experiment's name can be that of a folder in RUNS_DIR.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    has_folder = "/" in name or "\\" in name or name in (".", "..")
+    if has_folder or not name.isprintable() or name != name.strip() or not 0 < len(name.encode()) <= _NAME_BYTES:
+        raise UserError(
+            f"--name {name[:_NAME_BYTES]!r}: is no name of a folder; "
+            f"give up to {_NAME_BYTES} printable characters without / and \\"
+        )
+
+
+@contextlib.contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Remove a new run folder, and that of its experiment if nothing else is in it, where the run cannot begin."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+        raise
 
 
 def create(runs_dir: str, name: str) -> Path:

@@ -152,8 +152,9 @@ def _open(
         folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
     else:
         folder, file = run.create(cli.config.runs_dir, cli.config.name), None
-        stack.enter_context(locked(folder))
-        run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
+        with run.removed_on_failure(folder):
+            stack.enter_context(locked(folder))
+            run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
     for logger in watchers:
         logger.attach(folder)
     print(_summary(cli, spent, folder), flush=True)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -82,6 +83,9 @@ class Interrupt(L.Callback):
         )
 
     def _listen(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            # in a notebook's or a sweep's thread, Python lets signals be; the program's own handlers stay
+            return
         # Lightning sets its own handlers after every earlier hook
         for number in self.SIGNALS:
             if signal.getsignal(number) != self._ask:

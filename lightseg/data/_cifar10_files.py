@@ -17,9 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 from torchvision.datasets.utils import download_url
 
-from lightseg.data.cache import cache_dir
+from lightseg.data.cache import cache_dir, cached_table
 from lightseg.errors import DataError
-from lightseg.files import replacing
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE: Final = "cifar-10-python.tar.gz"
@@ -62,19 +61,13 @@ def load(root: Path) -> Table:
             "test/<class>/, and one .zip of these. Set data.root to where one of them is, or data.download to true"
         )
     digest = hashlib.sha256(f"{source.path.resolve()} {source.state}".encode()).hexdigest()
-    path = cache_dir() / f"cifar10-{digest[:20]}.npy"
-    try:
-        return _mapped(path)
-    except (OSError, ValueError):
-        table = source.read()
-    table = table[np.argsort(table["name"], kind="stable")]
-    try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, table)
-        return _mapped(path)
-    except OSError:
-        # a read-only or full home costs memory and time, no more
-        return table
+    read = source.read
+
+    def read_sorted() -> Table:
+        table = read()
+        return table[np.argsort(table["name"], kind="stable")]
+
+    return cached_table(cache_dir() / f"cifar10-{digest[:20]}.npy", read_sorted)
 
 
 def locate(root: Path) -> Source | None:
@@ -278,7 +271,3 @@ def _table(images: npt.NDArray[np.uint8], labels: list[int], names: list[str]) -
 def _state(path: Path) -> str:
     info = path.stat()
     return f"{path.name} {info.st_size} {info.st_mtime_ns}"
-
-
-def _mapped(path: Path) -> Table:
-    return np.asarray(np.load(path, mmap_mode="r"))

@@ -23,6 +23,7 @@ from lightseg.data.resident import Resident, check_residence
 from lightseg.data.sampling import Scheme, check_options, draw_weights
 from lightseg.data.transforms import EvalTransform, Transform
 from lightseg.errors import ConfigError, DataError, require
+from lightseg.files import expand_home
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -90,7 +91,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         if batch_size < 1:
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
         check_options(sampling, repeat_threshold)
-        self.root, self.batch_size, self.num_workers = root, batch_size, num_workers
+        self.root, self.batch_size, self.num_workers = expand_home(root), batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = 0
         self.watched: list[Watched] = []
@@ -101,7 +102,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         check_residence(on_device, on_samples, self.device_transforms)
         self.residents: dict[Split, Resident] = {}
         self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
-        require(cache_gb >= 0, f"data.cache_gb: {cache_gb} is not a size; give GiB, or 0 for no cache")
+        require(
+            isinstance(cache_gb, int | float) and cache_gb >= 0,
+            f"data.cache_gb: {cache_gb} is not a size; give GiB, or 0 for no cache",
+        )
         self.cache_gb, self._is_decoded = cache_gb, False
         self._parts: dict[Split, ImageDataset] = {}
         self._datasets: dict[Split, ImageDataset] = {}

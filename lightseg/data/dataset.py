@@ -85,7 +85,7 @@ def require_dataset(made: object, maker: str) -> ImageDataset:
 def cached_class_table(dataset: ImageDataset, num_classes: int) -> Counts:
     """`ImageDataset.class_table`, read once, then cached on this machine. Not to be written to."""
     key = f"class-table-{dataset.cache_key()}-{num_classes}"
-    return cached_array(key, lambda: dataset.class_table(num_classes))
+    return cached_array(key, lambda: dataset.class_table(num_classes), (len(dataset), num_classes))
 
 
 class _Subset(ImageDataset):

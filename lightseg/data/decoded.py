@@ -7,7 +7,7 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import track
 from torch.utils.data import DataLoader
 
 from lightseg.data import images, label_map, masks
 from lightseg.data.batches import Prepared, process_options
-from lightseg.data.cache import cache_dir
+from lightseg.data.cache import cache_dir, checksum, describe, map_table, warn, write_table
 from lightseg.data.dataset import Counts, ImageDataset
 from lightseg.data.loader import Watched, obituary
 from lightseg.data.order import Position
@@ -35,11 +34,17 @@ _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
 # numpy's names of the types; that of a target which is no mask is empty, and so is its shape
 _RECORD = np.dtype(
-    [("start", "i8"), ("image", "S3"), ("shape", "i4", 3), ("mask", "S3"), ("size", "i4", 2), ("label", "i8")]
+    [
+        *[("start", "i8"), ("image", "S3"), ("shape", "i4", 3)],
+        *[("mask", "S3"), ("size", "i4", 2), ("label", "i8"), ("checksum", "u8")],
+    ]
 )
 
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
 """Packages that may decode a file to other pixels when they change."""
+
+_NO_MASK: Array = np.zeros((0, 0), np.uint8)
+"""Stands for the mask of a target that is none."""
 
 _TRIED = 8
 """Samples that the size of all is estimated from."""
@@ -54,7 +59,8 @@ class Decoded(ImageDataset):
         rows: Which of the samples there are its own; left out, all of them.
 
     Raises:
-        OSError: If the folder is not there, or not whole.
+        OSError: If the folder is not there, or cannot be read.
+        ValueError: If it is damaged.
     """
 
     def __init__(self, dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> None:
@@ -62,7 +68,7 @@ class Decoded(ImageDataset):
         index = _read_index(folder)
         self._index = index if rows is None else index[rows]
         if len(self._index) != len(dataset):
-            raise OSError(errno.EINVAL, "holds other samples", str(folder))
+            raise ValueError(f"{folder / _INDEX}: has {len(self._index)} samples instead of {len(dataset)}")
         self._pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,9 +79,13 @@ class Decoded(ImageDataset):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
-        start, image_type, shape, mask_type, size, label = self._index[index].tolist()
+        start, image_type, shape, mask_type, size, label, expected = self._index[index].tolist()
         image, end = self._copy(start, image_type, shape)
-        return image, self._copy(end, mask_type, size)[0] if mask_type else label
+        mask = self._copy(end, mask_type, size)[0] if mask_type else _NO_MASK
+        if checksum(image, mask) != expected:
+            _discard(self._folder, f"{self._folder / _PIXELS}: {self.name(index)} is damaged")
+            return self._dataset[index]
+        return image, mask if mask_type else label
 
     def _copy(self, start: int, kind: bytes, shape: Sequence[int]) -> tuple[Array, int]:
         """An array of its own, which may be written to, and where it ends in the file."""
@@ -100,10 +110,10 @@ class Decoded(ImageDataset):
         """As in the dataset."""
         return self._dataset.class_table(num_classes)
 
-    def subset(self, indices: npt.NDArray[np.intp]) -> "Decoded":
+    def subset(self, indices: npt.NDArray[np.intp]) -> ImageDataset:
         """Some of the samples, out of the same file."""
         rows = indices if self._rows is None else self._rows[indices]
-        return Decoded(self._dataset.subset(indices), self._folder, rows)
+        return _map(self._dataset.subset(indices), self._folder, rows)
 
 
 def decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, build: bool) -> list[ImageDataset]:
@@ -173,7 +183,7 @@ def _map_or_build(
                 _build(dataset, folder, workers, room)
                 found = _map(dataset, folder)
     except OSError as error:
-        _warn(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
+        warn(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
     return found
 
 
@@ -181,7 +191,10 @@ def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None 
     """The dataset out of the cache, or itself where that has been removed meanwhile."""
     try:
         found = Decoded(dataset, folder, rows)
-    except (OSError, ValueError, EOFError):
+    except (FileNotFoundError, NotADirectoryError):
+        return dataset
+    except (OSError, ValueError) as error:
+        _discard(folder, describe(error))
         return dataset
     # a cache that others have made may be read-only
     with contextlib.suppress(OSError):
@@ -189,15 +202,33 @@ def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None 
     return found
 
 
+def _discard(folder: Path, reason: str) -> None:
+    """Remove a damaged cache and say it; of all processes that read it, one does. The next training builds it anew."""
+    rest = folder.with_name(f".{folder.name}.{os.getpid()}.damaged")
+    advice = "its images are decoded again"
+    try:
+        folder.rename(rest)
+    except FileNotFoundError:
+        return
+    except OSError:
+        advice += f" in every epoch, since {folder} cannot be removed"
+    print(f"warning: {reason}; {advice}", file=sys.stderr, flush=True)
+    shutil.rmtree(rest, ignore_errors=True)
+
+
 def _read_index(folder: Path) -> npt.NDArray[Any]:
     """What lies where, a record for each sample.
 
     Raises:
-        OSError: If the folder is not whole.
+        OSError: If the folder is not there, or cannot be read.
+        ValueError: If it is damaged.
     """
-    index: npt.NDArray[Any] = np.load(folder / _INDEX, mmap_mode="r")
-    if index.dtype != _RECORD or (folder / _PIXELS).stat().st_size != index[-1]["start"]:
-        raise OSError(errno.EINVAL, "is damaged", str(folder))
+    index = map_table(folder / _INDEX)
+    if index.dtype != _RECORD or index.ndim != 1 or not len(index):
+        raise ValueError(f"{folder / _INDEX}: is no index of decoded samples")
+    size = (folder / _PIXELS).stat().st_size
+    if size != index[-1]["start"]:
+        raise ValueError(f"{folder / _PIXELS}: has {size} bytes instead of {index[-1]['start']}")
     return index[:-1]
 
 
@@ -250,17 +281,19 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
         # written, not mapped: a disk that is full is then an error and not a signal
         with flushed(temporary / _PIXELS) as file:
             for number, (image, target) in enumerate(_read(dataset, workers)):
-                mask = target if isinstance(target, np.ndarray) else np.zeros((0, 0), np.uint8)
+                mask = target if isinstance(target, np.ndarray) else _NO_MASK
                 kind, label = (mask.dtype.str, 0) if mask is target else ("", target)
-                index[number] = end, image.dtype.str, image.shape, kind, mask.shape, label
+                image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
+                digest = checksum(image, mask)
+                index[number] = end, image.dtype.str, image.shape, kind, mask.shape, label, digest
                 end += image.nbytes + mask.nbytes
                 if end + index.nbytes > room:
                     raise OSError(errno.ENOSPC, f"decoded samples take more than {room / _GIB:.2g} GiB")
-                file.write(np.ascontiguousarray(image).data)
-                file.write(np.ascontiguousarray(mask).data)
+                file.write(image.data)
+                file.write(mask.data)
         index[-1]["start"] = end
         with flushed(temporary / _INDEX) as file:
-            np.save(file, index)
+            write_table(file, index)
 
 
 class _AsRead(Prepared):
@@ -294,6 +327,3 @@ def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | 
 def _memory() -> float:
     """Bytes of this machine's memory."""
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-_warn: Callable[[str], None] = rank_zero_only(lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))

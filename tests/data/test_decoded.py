@@ -17,6 +17,7 @@ import albumentations as A
 import numpy as np
 import pytest
 import torch
+import xxhash
 
 from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes, decoded
 from lightseg.data.cache import cache_dir
@@ -446,6 +447,107 @@ def test_broken_image__is_named_as_without_the_cache(folders, workers):
 def test_cache_gb__is_checked():
     with pytest.raises(ConfigError, match=r"data\.cache_gb: -1 is not a size"):
         Shapes(cache_gb=-1)
+
+
+# ---- damage ---------------------------------------------------------------------------------------------------------
+
+CACHED_FILES = ["pixels: image", "pixels: mask", "index.npy", "class-table-*.npy"]
+
+
+def cached_file(kind):
+    """A file of the cache, and the part of it that is meant."""
+    pattern = f"decoded/*/{kind.partition(':')[0]}" if "table" not in kind else kind
+    path = sorted(cache_dir().glob(pattern))[0]
+    if "pixels" not in kind:
+        return path, range(path.stat().st_size)
+    record = np.load(path.with_name("index.npy"))[0]
+    end = int(record["start"] + np.prod(record["shape"]))
+    return path, range(end) if "image" in kind else range(end, end + int(np.prod(record["size"])))
+
+
+def trained_on(folders):
+    """The stream of a training that uses the cache, and what its classes are counted to be."""
+    data = STREAMS["folder"](folders)
+    data.num_workers = 0
+    data.check()
+    data.decode()
+    return stream(data), [data.class_table(split).tolist() for split in ("train", "val", "test")]
+
+
+@pytest.mark.parametrize("kind", CACHED_FILES)
+def test_cache__each_of_25_flipped_bits_is_found_or_harmless(folders, kind, capfd):
+    expected, generator = trained_on(folders), np.random.default_rng(CACHED_FILES.index(kind))
+    found = 0
+    for _ in range(25):
+        path, part = cached_file(kind)
+        content = bytearray(path.read_bytes())
+        content[generator.choice(part)] ^= 1 << generator.integers(8)
+        path.write_bytes(content)
+        capfd.readouterr()
+        assert trained_on(folders) == expected
+        found += str(path) in capfd.readouterr().err
+        MaskFolder(CLASSES, root=str(folders), num_workers=0).decode()
+    assert found == 25
+
+
+def headed(header):
+    """A file in NumPy's format, with a header of one's own and a checksum that is right."""
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+    return content + xxhash.xxh3_64_digest(content)
+
+
+PICKLED = pickle.dumps(np.array([print], object))
+DAMAGE = {
+    "empty": b"",
+    "short": b"\x93NUM",
+    "text": b"{}" * 50,
+    "pickle": PICKLED + xxhash.xxh3_64_digest(PICKLED),
+    "objects": headed(b"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n"),
+    "huge": headed(b"{'descr': '<i8', 'fortran_order': False, 'shape': (99999999999999,), }\n"),
+    "negative": headed(b"{'descr': '<i8', 'fortran_order': False, 'shape': (-3,), }\n"),
+    "another type": headed(b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3), }\n"),
+    "code": headed(b"__import__('os').abort()\n"),
+    "deep": headed(b"(" * 3000),
+    "truncated": None,
+    "extended": None,
+    "folder": None,
+}
+
+
+@pytest.mark.parametrize("kind", ["pixels", "index.npy", "class-table-*.npy"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_cache__a_file_that_is_none_of_ours_is_said_and_replaced(folders, kind, damage, capfd):
+    expected = trained_on(folders)
+    path, _ = cached_file(kind)
+    content = path.read_bytes()
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        changed = {"truncated": content[:-5], "extended": content + b"more"}
+        path.write_bytes(changed.get(damage, DAMAGE[damage]))
+    capfd.readouterr()
+    assert trained_on(folders) == expected
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"warning: {path}: ")
+    assert trained_on(folders) == expected
+    assert capfd.readouterr().err == ""
+
+
+def test_cache__damage_during_a_training_is_said_once_by_all_loading_processes(folders, capfd):
+    expected = trained_on(folders)[0]
+    data = STREAMS["folder"](folders)
+    data.num_workers = 2
+    data.decode()
+    for path in cache_dir().glob("decoded/*/pixels"):
+        path.write_bytes(bytes(path.stat().st_size))
+    assert stream(data) == expected
+    warnings = capfd.readouterr().err.splitlines()
+    # of train, and of val
+    assert len(warnings) == 2
+    assert all(re.search(r"/pixels: .*png is damaged; its images are decoded again$", line) for line in warnings)
+    assert entries() == []
 
 
 # ---- the verb -------------------------------------------------------------------------------------------------------

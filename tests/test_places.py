@@ -1,0 +1,158 @@
+"""Streams, places and names that a machine or a person gives: a run works, or ends with one line and no folder."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from lightseg import fit as fit_verb
+from lightseg.data import MaskFolder
+from lightseg.main import open_streams
+from tests.small_disk import on_small_disk
+
+NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
+
+
+def refused(outcome, *words):
+    """One line on stderr, exit code 2."""
+    assert outcome.code == 2
+    line = outcome.err.strip()
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name__that_is_no_folder_is_refused(fit, recipe, tmp_path, name):
+    refused(fit("--config", recipe(), f"--name={name}"), "--name", "is no name of a folder; give up to 200 printable")
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "esc").exists()
+
+
+@pytest.mark.parametrize("name", ['-it\'s "quoted" [x]*? Straße 道', "n" * 200])
+def test_name__odd_ones_work(fit, recipe, tmp_path, name):
+    done = fit("--config", recipe(), f"--name={name}", "--trainer.max_epochs=1")
+    assert done.code == 0, done.err
+    assert done.folder.parent == tmp_path / "runs" / name
+
+
+@pytest.mark.parametrize("value", ["null", "nan", "-1", "text", "[1]", "{}"])
+def test_cache_gb__that_is_no_size_is_refused(fit, recipe, tmp_path, value):
+    done = fit("--config", recipe(), f"--data.cache_gb={value}")
+    assert done.code == 2
+    assert "cache_gb" in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_home__is_expanded_everywhere(recipe, tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LIGHTSEG_CACHE", "~/cache")
+    text = recipe().read_text()
+    (home / "mine.yaml").write_text(text.replace("configs/net/unet.yaml]", "~/base.yaml]") + "runs_dir: ~/by recipe\n")
+    (home / "base.yaml").write_text("base: [configs/net/unet.yaml]\n")
+    one = ["--config", "~/mine.yaml", "--trainer.max_epochs=1"]
+    assert fit_verb.main(one) == 0
+    assert fit_verb.main([*one, "--runs_dir=~/by option"]) == 0
+    assert {path.name for path in home.iterdir()} == {"base.yaml", "mine.yaml", "by recipe", "by option", "cache"}
+    assert not Path("~").exists()
+    assert MaskFolder(["a", "b"], root="~/x").root == str(home / "x")
+
+
+def test_thread__trains_without_signal_handlers(recipe, tmp_path, capsys):
+    codes = []
+    args = ["--config", str(recipe()), "--runs_dir", str(tmp_path / "runs")]
+    thread = threading.Thread(target=lambda: codes.append(fit_verb.main(args)))
+    thread.start()
+    thread.join()
+    assert codes == [0], capsys.readouterr().err
+
+
+def test_runs_dir__with_a_path_of_5000_characters_is_refused(recipe, capsys):
+    assert fit_verb.main(["--config", str(recipe()), "--runs_dir", "/tmp/" + "long/" * 1000]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+
+
+def test_runs_dir__where_no_folder_can_be_made_is_refused(recipe, capsys):
+    assert fit_verb.main(["--config", str(recipe()), "--runs_dir", "/proc/x"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "--runs_dir /proc/x: cannot make /proc/x" in error
+    assert "\n" not in error
+
+
+def python(script, shell="", **environment):
+    """A script in a shell; what became of it."""
+    command = f"{shell} exec {sys.executable} -c '{script}' $STREAMS"
+    variables = {**os.environ, "STREAMS": "", **environment}
+    return subprocess.run(
+        ["bash", "-c", command.replace("$STREAMS", environment.get("STREAMS", ""))],
+        capture_output=True,
+        text=True,
+        env=variables,
+    )
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams__a_closed_one_is_replaced_before_a_file_takes_its_number(streams, tmp_path):
+    script = (
+        "from lightseg.main import guarded; import os, sys; path = sys.argv[-1]\n"
+        "def run():\n"
+        '    file = open(os.environ["KEPT"], "w"); assert file.fileno() > 2; file.write("kept")\n'
+        '    print("…"); print("×", file=sys.stderr); os.write(1, b"x"); os.write(2, b"x")\n'
+        "sys.exit(guarded(run))"
+    )
+    done = python(script, KEPT=str(tmp_path / "kept"), STREAMS=streams)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+def test_streams__ascii_shows_what_it_can():
+    verb = 'import sys; from lightseg.fit import main; sys.exit(main(["--help"]))'
+    done = python(verb.replace('"', '"'), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "--runs_dir DIR" in done.stdout
+
+
+def test_open_streams__leaves_open_ones_alone(capsys):
+    before = sys.stdout, sys.stderr
+    open_streams()
+    assert (sys.stdout, sys.stderr) == before
+
+
+@pytest.mark.slow
+def test_streams__a_whole_training_with_each(recipe, tmp_path):
+    path = recipe()
+    fit = f"{sys.executable} -m lightseg.fit --config {path} --trainer.max_epochs 1 --runs_dir {tmp_path}/runs"
+    shells = {
+        "stdout closed": f"{fit} >&-",
+        "stderr closed": f"{fit} 2>&-",
+        "ascii": f"PYTHONIOENCODING=ascii {fit}",
+        "C": f"LANG=C LC_ALL=C {fit}",
+        "no home": f"unset LIGHTSEG_CACHE; HOME=/dev/null {fit}",
+        "no temporary folder": f"TMPDIR=/nonexistent {fit}",
+        "few files": f"ulimit -n 24; {fit} --data.num_workers 2",
+        "pipe": f"set -o pipefail; {fit} --trainer.max_epochs 30 | head -1",
+    }
+    done = {
+        name: subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=tmp_path)
+        for name, shell in shells.items()
+    }
+    for name, process in done.items():
+        assert "Traceback" not in process.stderr, (name, process.stderr)
+        expected = {"few files": (0, 2), "pipe": (141,)}.get(name, (0,))
+        assert process.returncode in expected, (name, process.stderr)
+
+
+@pytest.mark.slow
+def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
+    fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir disk"
+    done = on_small_disk(tmp_path, "16k", f'{fit}; echo "exit code $?"; find disk -mindepth 1')
+    assert done.stdout.strip().endswith("exit code 2"), done.stdout + done.stderr
+    assert "the disk is full" in done.stderr
+    assert f"{tmp_path}/disk" in done.stderr
+    assert "Traceback" not in done.stderr
