@@ -1,12 +1,13 @@
 """Where a finished run fails, how sure it is, and what it looks at: one page of HTML.
 
-usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...]
+usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...] [--trust]
 
   RUN            a run folder
   --split SPLIT  val or test (test where there is one, else val)
   --out FILE     where to write the page (RUN/explain.html)
   --images N     how many images to show of each class, and half as many of each confusion (4)
   --data.OPTION  where the data has moved to: --data.root OTHER
+  --trust        import and run what the run names that is not of lightseg, such as a net of your own; it is said
 
 Example:
   python -m lightseg.explain runs/unet/20260102T030405-a1b2
@@ -23,9 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from lightseg.arguments import follow_imports, model_file, options_of, run_folder
+from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import read_json, require_writable
 from lightseg.main import Arguments, verb
@@ -43,6 +42,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--split", choices=("val", "test"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int, default=4)
+    parser.add_argument("--trust", action="store_true")
     own, options = options_of(args, "--data")
     asked, unknown = parser.parse_known_args(own)
     folder = run_folder(asked.run, "RUN")
@@ -61,10 +61,9 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.sentences import sentence
     from lightseg.run_data import data_of
 
-    follow_imports(folder)
-    data = data_of(yaml.safe_load((folder / "config.yaml").read_text()), options)
+    task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
+    data = data_of(task.recipe["config"], options, asked.trust)
     split = _split(folder, data, asked.split)
-    task = lightseg.load(folder).to("cuda" if torch.cuda.is_available() else "cpu")
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:

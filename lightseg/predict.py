@@ -1,7 +1,7 @@
 """Predict images with a trained model: masks of a segmentation, labels of a classification.
 
 usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap F] [--tta flip,scale]
-                                  [--overlays] [--probabilities] [--device NAME] [--batch N]
+                                  [--overlays] [--probabilities] [--device NAME] [--batch N] [--trust]
 
   RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO
   INPUT            image files, folders with all that is in them, or patterns: 'data/**/*.jpg'
@@ -14,6 +14,7 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
   --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
+  --trust          import and run what the model names that is not of lightseg, such as a net of your own; it is said
 
 Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
@@ -39,7 +40,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.errors import ConfigError, DataError, RunError, UserError
 from lightseg.files import sha256
 from lightseg.main import Arguments, verb
@@ -73,7 +74,7 @@ def main(args: list[str]) -> None:
     from lightseg.inference.results import Results, open_results
 
     protocol = Protocol.of(asked.window, asked.overlap, asked.tta)
-    task, facts = _load(file, asked.device)
+    task, facts = _load(file, asked.device, asked.trust)
     if task.kind == "classification" and (asked.window or asked.overlays):
         raise UserError("--window and --overlays are for segmentation; this model says one class per image")
     items = items_of(files, task.recipe["in_channels"])
@@ -96,6 +97,7 @@ def _arguments(args: list[str]) -> Any:
     parser.add_argument("--tta", default="")
     parser.add_argument("--overlays", action="store_true")
     parser.add_argument("--probabilities", action="store_true")
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--device")
     parser.add_argument("--batch", type=int)
     asked = parser.parse_intermixed_args(args)
@@ -104,15 +106,13 @@ def _arguments(args: list[str]) -> Any:
     return asked
 
 
-def _load(file: Path, device: str | None) -> tuple[Task, dict[str, Any]]:
+def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
     """The task on its device, and what `classes.json` says of it."""
     import torch
 
     from lightseg import checkpoint
 
-    # classes of one's own
-    follow_imports(file.resolve().parent.parent)
-    task = checkpoint.load(file)
+    task = checkpoint.load(file, trust)
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:

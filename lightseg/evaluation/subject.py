@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
@@ -30,27 +30,27 @@ class Subject:
         task: The task, in eval mode.
         file: Its checkpoint.
         run: The run folder that the checkpoint is in; None where it is in none.
+        trust: Whether the classes of others that it names are run.
     """
 
     task: Task
     file: Path
     run: Path | None
+    trust: bool = False
 
     @classmethod
-    def of(cls, file: Path, run: Path | None) -> Subject:
+    def of(cls, file: Path, run: Path | None, trust: bool = False) -> Subject:
         """The subject of a checkpoint, see `lightseg.arguments.trained_run`.
 
         Args:
             file: The checkpoint.
             run: The run folder that it is in.
+            trust: Run the classes of others that it names, see `lightseg.load`.
 
         Raises:
             UserError: If it cannot be loaded.
         """
-        if run:
-            # classes of one's own
-            follow_imports(run)
-        return cls(checkpoint.load(file), file, run)
+        return cls(checkpoint.load(file, trust), file, run, trust)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -101,7 +101,8 @@ class Subject:
             DataError: If the data is not of the kind, the classes or the channels that the task was trained on.
         """
         config = self.config if file is None else {**self.config, "data": self._block(file)}
-        data = data_of(config, args)
+        # the user's own file says what to run; what it leaves open has been looked at when the task was loaded
+        data = data_of(config, args, trust=self.trust or file is not None)
         self._require_fit(data)
         return data
 

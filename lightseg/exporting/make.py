@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import card, formats, parity, weights
@@ -38,8 +38,7 @@ def make(request: Request) -> Made:
     # where the files belong, or as near as can be, so that they take their place in a moment
     near = nearest_folder(request.out, "--out")
     _check(request)
-    follow_imports(request.run)
-    task = checkpoint.load(request.run)
+    task = checkpoint.load(request.run, request.trust)
     if request.format == "onnx":
         # onnxruntime has no convolutions in float64
         task.float()
@@ -72,7 +71,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
     if not request.images:
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
-        data = data_of(task.recipe["config"], request.data)
+        data = data_of(task.recipe["config"], request.data, request.trust)
         return data, parity.read_samples(data, "val", request.images, every_dtype=request.format == "safetensors")
     except DataError as error:
         raise DataError(
@@ -102,7 +101,7 @@ def _write(
     if request.format == "safetensors":
         size = None if takes_any_size(task) else _image_size(request.run)
         files, smallest = weights.write(task, place, facts), size or (1, 1)
-        predict = _inference(checkpoint.load(place))
+        predict = _inference(checkpoint.reload(files[0]))
     else:
         traced = trace(task, _image_size(request.run))
         files, size = [place / FILES[request.format][0]], traced.size
