@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
-from lightseg.files import read_json, require_writable
+from lightseg.files import require_writable
 from lightseg.main import Arguments, verb
+from lightseg.records import read_record
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -90,7 +91,7 @@ def _split(folder: Path, data: "ImageDataModule", asked: "Stage | None") -> "Sta
 
 def _scored_on(folder: Path) -> dict[str, Any]:
     """Samples and hash of each split."""
-    known = read_json(folder / "data.json")
+    known = read_record(folder / "data.json")
     if not all(isinstance(known.get(split), dict) and "samples" in known[split] for split in ("val", "test")):
         raise UserError(f"{folder / 'data.json'}: missing or damaged; it says what the run was scored on")
     return known

@@ -12,9 +12,11 @@ from typing import NoReturn
 
 from lightseg import __version__
 from lightseg.errors import LightsegError, StoppedError, UserError
+from lightseg.text import printable
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
+_DISK |= {errno.ENAMETOOLONG: "its name is too long", errno.ELOOP: "its links lead in a circle"}
 
 
 def guarded(run: Callable[[], None]) -> int:
@@ -47,7 +49,7 @@ def guarded(run: Callable[[], None]) -> int:
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        print(f"lightseg: error: cannot use {error.filename or 'a file'}: {_DISK[error.errno]}", file=sys.stderr)
+        print(f"lightseg: error: cannot use {_short(error.filename)}: {_DISK[error.errno]}", file=sys.stderr)
         return 2
     return 0
 
@@ -103,7 +105,15 @@ class Arguments(argparse.ArgumentParser):
 def _message(error: LightsegError) -> str:
     """The error's own words, without the traceback that torch puts around an error of a data worker."""
     text = str(error)
-    return text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
+    own = text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
+    # what a file or its name holds may be in it
+    return printable(own)
+
+
+def _short(path: object) -> str:
+    """A path for a message, in which one of thousands of characters would hide what is said."""
+    text = printable(str(path or "a file"))
+    return text if len(text) <= 300 else f"{text[:100]} … {text[-100:]}"
 
 
 def _quiet() -> None:

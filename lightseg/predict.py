@@ -117,6 +117,8 @@ def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, 
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    if task.device.type == "meta":
+        raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
     return task, {"checkpoint": str(file), "sha256": sha256(file)}
 
 

@@ -68,22 +68,21 @@ class TrainerOptions(_Record):
     precision: int | str | None = None
 
 
-class Config(_Record):
-    """The resolved config, as far as it is read again."""
+class RunConfig(_Record):
+    """The resolved config of a run, as far as it is read again."""
 
-    model: TaskSpec
+    model: Spec | None = None
     data: DataSpec | None = None
     trainer: TrainerOptions | None = None
     seed_everything: Count | None = None
-
-
-class RunConfig(Config):
-    """`config.yaml` of a run folder."""
-
-    data: DataSpec
-    seed_everything: Count
     name: str | None = None
     group: str | None = None
+
+
+class Config(RunConfig):
+    """The same in a checkpoint, of which the task is built."""
+
+    model: TaskSpec
 
 
 class Resolved(_Record):
@@ -131,8 +130,8 @@ class Environment(_Record):
 class Cost(_Record):
     """`model.json` of a run folder."""
 
-    parameters: Count
-    gflops: FiniteFloat
+    parameters: Count | None = None
+    gflops: FiniteFloat | None = None
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
 
 
@@ -204,7 +203,7 @@ def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: st
         place = ".".join([key, *names] if key else names)
         reason = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
-        raise UserError(f"{file}: {place}{': ' * bool(place)}{reason}{given}; the file is damaged") from None
+        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}{given}); bring it back") from None
 
 
 def plain(content: Any, file: Path | str) -> Any:

@@ -79,7 +79,7 @@ def _table(diagnosis: Diagnosis) -> Table:
     for row in diagnosis.rows:
         sizes = [f"{row.smallest:,}", f"{row.side:.0f}"] if row.side is not None else ["–", "–"]
         counts = [f"{number:,}" for number in row.images]
-        table.add_row(row.name, f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else []))
+        table.add_row(Text(row.name), f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else []))
     return table
 
 

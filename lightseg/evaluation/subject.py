@@ -14,7 +14,8 @@ from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
 from lightseg.errors import ConfigError, DataError
-from lightseg.files import read_json, sha256
+from lightseg.files import sha256
+from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
@@ -70,7 +71,7 @@ class Subject:
 
     def recorded(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the run folder; an empty mapping where there is none."""
-        return read_json(self.run / name) if self.run else {}
+        return read_record(self.run / name) if self.run and (self.run / name).is_file() else {}
 
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
         """Whether these, of some splits, are those of the run."""

@@ -24,6 +24,7 @@ from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.exporting.request import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
 from lightseg.files import nearest_folder, read_json
+from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
@@ -82,7 +83,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
 
 def _image_size(run: Path) -> tuple[int, int]:
     """Height and width of the images that a run was trained on."""
-    found = read_json(run / "model.json").get("input")
+    found = read_record(run / "model.json").get("input")
     if not found:
         raise UserError(f"{run / 'model.json'}: is missing, or does not tell the size of the images; bring it back")
     height, width = found[1:]
