@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from lightseg.errors import UserError
 from lightseg.tasks import Task
+from lightseg.text import printable_line
 
 _SHARED = 4
 """How often, on average, a file may give the same memory to several weights."""
@@ -98,15 +99,15 @@ def require_net_fits(kind: Any, options: Mapping[str, Any], state: Mapping[str, 
     _require_small(options, "net", file)
     weights = {name: value for name, value in state.items() if name.startswith("net.")}
     try:
-        with torch.device("meta"), _at_most(_BUILT * len(weights) + _MORE, file):
+        with torch.device("meta"), _at_most(_BUILT * len(weights) + _MORE):
             net = kind(**options)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{file}: net: {printable_line(str(error))}") from None
     except (NotImplementedError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, NotImplementedError) or "meta" in str(error):
             # a few nets compute with values while they are built
             return
-        reason = str(error).partition("\n")[0][:120]
+        reason = printable_line(str(error).partition("\n")[0])[:120]
         raise UserError(f"{file}: net: {kind.__name__} cannot be built with its options: {reason}") from None
     _require_same({f"net.{name}": value for name, value in net.state_dict().items()}, weights, file)
 
@@ -139,7 +140,7 @@ def _require_small(value: Any, key: str, file: Path | str) -> None:
 
 
 @contextmanager
-def _at_most(parameters: int, file: Path | str) -> Iterator[None]:
+def _at_most(parameters: int) -> Iterator[None]:
     """Stop the construction of a net in this thread when it has made so many parameters."""
     thread, made = threading.get_ident(), 0
 
@@ -147,7 +148,7 @@ def _at_most(parameters: int, file: Path | str) -> Iterator[None]:
         nonlocal made
         made += threading.get_ident() == thread
         if made > parameters:
-            raise UserError(f"{file}: net: has more layers than there are weights in the file; the file is damaged")
+            raise UserError("it has more layers than there are weights in the file; the file is damaged")
 
     handle = register_module_parameter_registration_hook(count)
     try:

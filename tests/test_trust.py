@@ -97,7 +97,7 @@ IGNORED = {
     "data": {"lightseg/config/data/class_path": "os.system"},
     "train_transforms": {"lightseg/config/data/init_args/train_transforms": [PLANTED]},
     "callbacks": {"lightseg/config/trainer": {"callbacks": [COMMAND], "logger": [PLANTED]}},
-    "encoder_weights": _net(FCN, encoder_weights="https://evil/x.pth"),
+    "encoder_weights": {f"{NET}/init_args/encoder_weights": "https://evil/x.pth"},
 }
 """What a training has besides and a loaded model has not: never built."""
 
@@ -136,10 +136,8 @@ def audited(tmp_path_factory):
     torch.save(_changed(clean, {TRANSFORM: resize}), place / "resizing.ckpt")
     add("harmless resize", place / "resizing.ckpt")
     for name, changes in {**FOREIGN, **IGNORED}.items():
-        base = fcn if changes.get(NET) and NET in changes and "encoder_weights" in str(changes[NET]) else clean
+        base = fcn if name == "encoder_weights" else clean
         content = _changed(base, changes)
-        if name == "encoder_weights":
-            content["lightseg"]["config"]["model"]["init_args"]["net"]["init_args"]["width"] = 4
         torch.save(content, place / f"{name}.ckpt")
         add(name, place / f"{name}.ckpt")
     hostile = _changed(clean, {NET: PLANTED})
