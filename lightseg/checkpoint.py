@@ -113,7 +113,10 @@ def load(path: str | Path, trust: bool = False) -> Task:
     checkpoint = read(file)
     config = checkpoint["lightseg"]["config"]
     if trust:
-        announce(foreign_classes([config["model"]["init_args"]["net"], config["model"], config.get("data")]), file)
+        transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms")
+        announce(
+            foreign_classes([{**config["model"], "init_args": config["model"]["init_args"]["net"]}, transforms]), file
+        )
         follow_imports(file.resolve().parent.parent)
     else:
         _require_known_transforms(config.get("data") or {}, file)

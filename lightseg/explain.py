@@ -62,9 +62,10 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.sentences import sentence
     from lightseg.run_data import data_of
 
+    known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data = data_of(task.recipe["config"], options, asked.trust)
-    split = _split(folder, data, asked.split)
+    data = data_of(task.recipe["config"], options, asked.trust, model_file(folder))
+    split = _split(folder, known, data, asked.split)
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:
@@ -74,13 +75,12 @@ def main(args: list[str]) -> None:
     print(f"written: {out}")
 
 
-def _split(folder: Path, data: "ImageDataModule", asked: "Stage | None") -> "Stage":
+def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: "Stage | None") -> "Stage":
     """The split that is meant, which is what the run was scored on.
 
     Raises:
         DataError: If it is empty, or another than then.
     """
-    known = _scored_on(folder)
     split: Stage = asked or ("test" if known["test"]["samples"] else "val")
     if not known[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
@@ -91,7 +91,7 @@ def _split(folder: Path, data: "ImageDataModule", asked: "Stage | None") -> "Sta
 
 def _scored_on(folder: Path) -> dict[str, Any]:
     """Samples and hash of each split."""
-    known = read_record(folder / "data.json")
+    known = read_record(folder / "data.json") if (folder / "data.json").is_file() else {}
     if not all(isinstance(known.get(split), dict) and "samples" in known[split] for split in ("val", "test")):
         raise UserError(f"{folder / 'data.json'}: missing or damaged; it says what the run was scored on")
     return known

@@ -103,7 +103,7 @@ class Subject:
         """
         config = self.config if file is None else {**self.config, "data": self._block(file)}
         # the user's own file says what to run; what it leaves open has been looked at when the task was loaded
-        data = data_of(config, args, trust=self.trust or file is not None)
+        data = data_of(config, args, self.trust or file is not None, self.file if file is None else None)
         self._require_fit(data)
         return data
 

@@ -72,7 +72,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
     if not request.images:
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
-        data = data_of(task.recipe["config"], request.data, request.trust)
+        data = data_of(task.recipe["config"], request.data, request.trust, model_file(request.run))
         return data, parity.read_samples(data, "val", request.images, every_dtype=request.format == "safetensors")
     except DataError as error:
         raise DataError(

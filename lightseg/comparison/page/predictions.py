@@ -60,11 +60,13 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 
 def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
     import lightseg
+    from lightseg.arguments import follow_imports
     from lightseg.examples import predict
     from lightseg.run_data import data_of
 
-    task = lightseg.load(run.folder, trust)
-    data = data_of(task.recipe["config"], trust=trust)
+    if trust:
+        follow_imports(run.folder)
+    data = data_of(run.config, trust=trust, file=run.folder / "config.yaml")
     if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
-    return predict(task, data, split, indices), data.palette
+    return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette
