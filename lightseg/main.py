@@ -1,13 +1,15 @@
 """What all verbs share: errors become one message and an exit code."""
 
 import argparse
+import contextlib
 import errno
 import functools
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from lightseg import __version__
@@ -19,17 +21,18 @@ _DISK |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path 
 _DISK |= {errno.ENAMETOOLONG: "its name is too long", errno.ELOOP: "its links lead in a circle"}
 
 
-def guarded(run: Callable[[], None]) -> int:
+def guarded(run: Callable[[], None], own_code: bool = True) -> int:
     """Run a verb; a foreseen failure is printed without a traceback.
+
+    Args:
+        run: What the verb does.
+        own_code: Whether modules are looked for in the working directory, which may hold a model of somebody else.
 
     Returns:
         0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
     """
-    # a class in a file beside the recipe is found however lightseg was started
-    if os.getcwd() not in sys.path:  # noqa: PTH109
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _import_path(own_code):
             _quiet()
             run()
     except StoppedError as error:
@@ -54,6 +57,25 @@ def guarded(run: Callable[[], None]) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _import_path(own_code: bool) -> Iterator[None]:
+    """Find modules in the working directory, however lightseg was started, or nowhere in it."""
+    here = os.getcwd()  # noqa: PTH109
+    if own_code:
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        yield
+        return
+    # where lightseg itself lies, or where the user says that modules are
+    wanted = (str(Path(__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    removed = [] if here in wanted else [path for path in sys.path if path in ("", here)]
+    sys.path[:] = [path for path in sys.path if path not in removed]
+    try:
+        yield
+    finally:
+        sys.path[:0] = removed
+
+
 def show_help(text: str) -> int:
     """Print the usage of a verb: what follows the first paragraph of its docstring; returns the exit code."""
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
@@ -64,7 +86,7 @@ def show_version() -> int:
     return guarded(lambda: print(f"lightseg {__version__}", flush=True))
 
 
-def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
+def verb(text: str, own_code: bool = False) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
     """Make a verb's `main` of what it does with its arguments: it returns the exit code, see `guarded`.
 
     It takes the command line without the program's name, or the process's own if none is given. Where help is asked
@@ -72,6 +94,7 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
 
     Args:
         text: The docstring of its module.
+        own_code: Whether it runs what the user's own recipe names; other verbs do so only with `--trust`.
     """
 
     def decorate(run: Callable[[list[str]], None]) -> Callable[..., int]:
@@ -80,7 +103,9 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
             given = sys.argv[1:] if args is None else args
             if not given or {"-h", "--help"} & set(given):
                 return show_help(text)
-            return show_version() if "--version" in given else guarded(lambda: run(given))
+            return (
+                show_version() if "--version" in given else guarded(lambda: run(given), own_code or "--trust" in given)
+            )
 
         return main
 

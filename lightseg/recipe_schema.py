@@ -62,7 +62,7 @@ class TrainerOptions(_Record):
     """Options of the trainer that later readers look at."""
 
     accelerator: str | None = None
-    devices: int | str | list[int] | None = None
+    devices: int | Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*,?)$")] | list[int] | None = None
     num_nodes: Annotated[int, Field(ge=1)] | None = None
     accumulate_grad_batches: Annotated[int, Field(ge=1)] | None = None
     precision: int | str | None = None

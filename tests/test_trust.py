@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from tests.conftest import ROOT
@@ -228,3 +229,24 @@ def test_load__with_trust_says_what_it_runs(audited):
 def test_load__nothing_was_written(audited):
     assert not (audited["place"] / "PWNED").exists()
     assert not (audited["place"] / "run folder/RAN").exists()
+
+
+def test_predict__a_module_in_the_working_directory_is_not_found(audited, tmp_path):
+    for name in ("timm", "captum", "planted"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath(__file__).with_name('RAN').touch()\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "lightseg").symlink_to(ROOT / "lightseg")
+    code = "import sys; sys.path.insert(0, ''); from lightseg.predict import main; sys.exit(main(sys.argv[1:]))"
+    model = audited["place"] / "harmless_timm.ckpt"
+    done = subprocess.run(
+        [sys.executable, "-c", code, model, "a.png", "--out", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "RAN").exists()

@@ -13,7 +13,7 @@ from lightseg.arguments import model_file
 from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files import sha256
 from lightseg.records import read_record
 from lightseg.run_data import data_of
@@ -51,7 +51,11 @@ class Subject:
         Raises:
             UserError: If it cannot be loaded.
         """
-        return cls(checkpoint.load(file, trust), file, run, trust)
+        task = checkpoint.load(file, trust)
+        for section in ("data", "trainer"):
+            if not task.recipe["config"].get(section):
+                raise UserError(f"{file}: its recipe has no {section}, without which it cannot be scored")
+        return cls(task, file, run, trust)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -82,11 +86,13 @@ class Subject:
         """Images of a batch of the training that went through the net at once, in each process."""
         trainer, gpus = self.config["trainer"], self.recorded("env.json").get("gpus", [])
         devices = trainer["devices"]
+        if isinstance(devices, str) and "," in devices:
+            devices = devices.strip(",").split(",")
         if isinstance(devices, list):
             devices = len(devices)
         if str(devices) in ("auto", "-1"):
             devices = len(gpus) if gpus and trainer["accelerator"] != "cpu" else 1
-        parts = int(devices) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
+        parts = max(1, int(devices)) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
         return max(1, batch_size // parts)
 
     def data(self, file: str | None, args: Sequence[str]) -> ImageDataModule:
