@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lightseg.errors import UserError
 from lightseg.files import replacing
-from lightseg.recipe_schema import FACTS, require_form
+from lightseg.recipe_schema import FACTS, plain, require_form
 from lightseg.text import printable
 
 Counts = npt.NDArray[np.int64]
@@ -23,8 +23,10 @@ Counts = npt.NDArray[np.int64]
 _COLUMNS, _PIXELS, _BYTES, _CELLS = 5, 2**40, 2**32, 2**30
 """Columns of `Evaluation.rows`; and the most that there can be: pixels of an image, bytes, images times classes."""
 
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, RecursionError, NotImplementedError)
-_DAMAGE = (*_DAMAGE, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, RecursionError, NotImplementedError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,7 @@ class Evaluation:
                 indices, rows = file["indices"], file["rows"]
             require_form(FACTS, facts, path, "facts")
             _require_consistent(names["images"], names["classes"], indices, rows)
-            facts = {name: printable(value) for name, value in facts.items()}
-            return cls(**facts, **names, indices=indices, rows=rows)
+            return cls(**plain(facts, path), **names, indices=indices, rows=rows)
         except _DAMAGE as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: is damaged ({reason}); bring the file back, or leave this run out") from None
