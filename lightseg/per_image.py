@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,8 @@ class Evaluation:
                 indices, rows = file["indices"], file["rows"]
             require_form(FACTS, facts, path, "facts")
             _require_consistent(names["images"], names["classes"], indices, rows)
-            return cls(**plain(facts, path), **names, indices=indices, rows=rows)
+            known: dict[str, Any] = {**plain(facts, path), **names}
+            return cls(**known, indices=indices, rows=rows)
         except _DAMAGE as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: is damaged ({reason}); bring the file back, or leave this run out") from None
