@@ -44,6 +44,7 @@ from lightseg.arguments import model_file
 from lightseg.errors import ConfigError, DataError, RunError, UserError
 from lightseg.files import sha256
 from lightseg.main import Arguments, verb
+from lightseg.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -150,7 +151,8 @@ def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Res
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         chosen = task.protocol_for(source.size, protocol)
         if chosen != protocol:
-            print(f"{item.label}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
+            name = printable(item.label)
+            print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
         write_masks(task, source, chosen, outputs(item), task.recipe["palette"], asked.batch, progress)
         results.add(item, size=source.size, window=chosen.window)
 
@@ -177,18 +179,19 @@ def _work_off(left: Sequence[Item], total: int, channels: int, out: Path, work: 
     """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
     import torch
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console, done, broken = Console(stderr=True), total - len(left), 0
     with Progress(console=console, disable=not console.is_terminal) as bar:
         shown = bar.add_task("predict", total=total, completed=done)
         for item, loaded in _read_ahead(left, channels):
-            bar.update(shown, completed=done, description=item.file.name)
+            bar.update(shown, completed=done, description=escape(printable(item.file.name)))
             try:
                 work(item, loaded.result(), partial(_show, bar, shown, done))
             except (ConfigError, DataError, torch.OutOfMemoryError) as error:
                 broken += 1
-                print(f"lightseg: {_why(item, error)}", file=sys.stderr)
+                print(f"lightseg: {printable(_why(item, error))}", file=sys.stderr)
             except OSError as error:
                 reason = error.strerror or error
                 raise RunError(f"{error.filename or out}: {reason}; the same command goes on from here") from None
