@@ -13,7 +13,6 @@ from lightseg import hub
 from lightseg.compose import chain, read
 from lightseg.errors import ConfigError, UserError, did_you_mean
 from lightseg.file_names import BEST, LAST, WEIGHTS
-from lightseg.files import read_json
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
@@ -151,10 +150,16 @@ def trained_run(path: str) -> tuple[Path, Path | None]:
 def follow_imports(folder: Path) -> None:
     """Find classes of one's own where they were when a run was made, as `env.json` of its folder says.
 
+    Whoever calls this trusts the folder: it decides which modules are found.
+
     Raises:
         UserError: If that is damaged.
     """
-    sys.path += [path for path in read_json(folder / "env.json").get("import_path", []) if path not in sys.path]
+    if not (folder / "env.json").is_file():
+        return
+    from lightseg.records import read_record
+
+    sys.path += [path for path in read_record(folder / "env.json").get("import_path", []) if path not in sys.path]
 
 
 def _nearby(path: Path) -> str:

@@ -2,26 +2,44 @@
 
 import copy
 import io
-import math
 import os
 import pickle
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
-from lightseg.arguments import model_file
+from lightseg.arguments import follow_imports, model_file
 from lightseg.errors import RunError, UserError
 from lightseg.exporting import weights
 from lightseg.file_names import PREVIOUS
 from lightseg.files import read_json, replacing, sha256
+from lightseg.recipe_schema import RECIPE, TEMPERATURE, plain, require_form
 from lightseg.tasks import Task
+from lightseg.text import printable_line
+from lightseg.trust import announce, foreign_classes, known_class, require_known
+from lightseg.weights_check import fill, require_net_fits, require_weights, require_whole
 
 FORMAT_VERSION = 1
+
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    AssertionError,
+)
+"""The errors that torch has for files that it did not write."""
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -76,38 +94,51 @@ class CheckpointFiles(TorchCheckpointIO):
         self._is_plain = True
 
 
-def load(path: str | Path) -> Task:
+def load(path: str | Path, trust: bool = False) -> Task:
     """The trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
+
+    It builds nothing but nets and transforms of lightseg and albumentations, whoever made the file.
 
     Args:
         path: A checkpoint or exported `.safetensors`; a run folder, whose best checkpoint is meant; a folder with a
             `model.safetensors`; or `hf://USER/REPO`, or `hf://USER/REPO@REVISION`, on the Hugging Face Hub.
+        trust: Import and run other classes that it names too, such as a net of your own, from where its run folder
+            says that they were; which ones is printed.
 
     Raises:
-        UserError: If it is no checkpoint of lightseg, is damaged, or holds anything but plain data and tensors.
+        UserError: If it is no checkpoint of lightseg, is damaged, holds anything but plain data and tensors, or names
+            other classes and is not trusted.
     """
     file = model_file(path)
     checkpoint = read(file)
-    task = build(checkpoint["lightseg"], file)
-    _fill(task, checkpoint["state_dict"], file)
+    config = checkpoint["lightseg"]["config"]
+    if trust:
+        transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms")
+        announce(
+            foreign_classes([{**config["model"], "init_args": config["model"]["init_args"]["net"]}, transforms]), file
+        )
+        follow_imports(file.resolve().parent.parent)
+    else:
+        _require_known_transforms(config.get("data") or {}, file)
+    return _filled(checkpoint, file, trust)
+
+
+def reload(file: Path) -> Task:
+    """The trained task of a checkpoint that this process has written itself, with the classes that it was given."""
+    return _filled(read(file), file, trust=True)
+
+
+def _filled(checkpoint: dict[str, Any], file: Path, trust: bool) -> Task:
+    task = build(checkpoint["lightseg"], file, trust, checkpoint["state_dict"])
+    fill(task, checkpoint["state_dict"], file)
     task.temperature = checkpoint["temperature"] if "temperature" in checkpoint else _calibrated(file)
     return task.eval()
 
 
-def _fill(task: Task, state: dict[str, Any], file: Path) -> None:
-    own = task.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    reshaped = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
-    if missing or unknown or reshaped:
-        raise UserError(
-            f"{file}: does not fit the net of its recipe: {len(missing)} weights are missing {missing[:3]}, "
-            f"{len(unknown)} are unknown {unknown[:3]} and {len(reshaped)} have another shape {reshaped[:3]}; "
-            "has the net's code changed since?"
-        )
-    if any(values.dtype == torch.float64 for values in state.values()):
-        # rounded to float32, the weights would not give the numbers of the run back
-        task.double()
-    task.load_state_dict(state)
+def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
+    """See that what an evaluation does to an image first is known; the data module itself is not built here."""
+    for index, each in enumerate((data.get("init_args") or {}).get("eval_transforms") or []):
+        require_known(each, f"data.eval_transforms.{index}", file)
 
 
 def _calibrated(file: Path) -> float:
@@ -116,10 +147,8 @@ def _calibrated(file: Path) -> float:
     found = read_json(record) if file.parent.name == "checkpoints" else {}
     if not found or found.get("sha256") != sha256(file):
         return 1.0
-    temperature = found.get("temperature")
-    if not isinstance(temperature, float | int) or not 0 < temperature < math.inf:
-        raise UserError(f"{record}: is damaged (its temperature is {temperature}); bring it back, or remove it")
-    return temperature
+    require_form(TEMPERATURE, found.get("temperature"), record, "temperature")
+    return float(found["temperature"])
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -133,7 +162,7 @@ def read(file: Path) -> dict[str, Any]:
             f"{file}: is for onnxruntime or torch.export; lightseg loads runs, .ckpt and .safetensors files"
         )
     try:
-        _require_whole(file)
+        require_whole(file)
         if file.suffix == ".safetensors":
             checkpoint = weights.read(file)
         elif not zipfile.is_zipfile(file):
@@ -143,7 +172,7 @@ def read(file: Path) -> dict[str, Any]:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{file}: refused: it holds more than tensors and plain data{_foreign(error)}") from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         # torch's own explanations go on for a page
         reason = str(error).partition("\n")[0].partition(". ")[0][:80]
         raise UserError(f"{file}: damaged or not a checkpoint ({reason})") from None
@@ -163,29 +192,18 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
         )
     if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
         raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
-    return content
+    recipe = plain(recipe, file)
+    require_form(RECIPE, recipe, file, "lightseg")
+    if "temperature" in content:
+        require_form(TEMPERATURE, content["temperature"], file, "temperature")
+    require_weights(content.get("state_dict"), file)
+    return {**content, "lightseg": recipe}
 
 
 def _foreign(error: pickle.UnpicklingError) -> str:
     """The class that has no place in a checkpoint, in parentheses, if torch says which."""
     found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
     return f" ({found[1]})" if found else ""
-
-
-def _require_whole(file: Path) -> None:
-    """Read all of the file against its checksums, which torch does not look at.
-
-    Raises:
-        OSError: If a part of it is not what was written.
-    """
-    if zipfile.is_zipfile(file):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                broken = archive.testzip()
-        except zipfile.BadZipFile as error:
-            raise OSError(str(error)) from None
-        if broken:
-            raise OSError(f"{broken} does not have its checksum")
 
 
 def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette: list[Any]) -> dict[str, Any]:
@@ -206,33 +224,56 @@ def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette
     }
 
 
-def build(content: dict[str, Any], file: Path | str) -> Task:
-    """The task of a recipe, with random weights and no download.
+def build(
+    content: dict[str, Any], file: Path | str, trust: bool = False, state: Mapping[str, Tensor] | None = None
+) -> Task:
+    """The task of a recipe, with random weights and no download, and without its optimiser and schedule.
+
+    Args:
+        content: The recipe, with what its options have become.
+        file: Where it is from, for messages.
+        trust: Build other classes than lightseg's own, too.
+        state: The weights that it is to have; nothing that they do not fit is given memory.
 
     Raises:
-        UserError: If its classes cannot be imported any more.
+        UserError: If it names classes that are not trusted or cannot be imported any more, or the weights do not fit.
     """
     # a copy, since the parser turns dicts into its own kind
     model = copy.deepcopy(content["config"]["model"])
     options = {**model["init_args"], **content["resolved"], "classes": content["classes"], "compile": False}
+    for name in ("optimizer", "schedule"):
+        # of the training alone
+        options.pop(name, None)
     net = options["net"]
-    net_options = {**net.get("init_args", {}), "num_classes": len(content["classes"])}
+    net_options = {**(net.get("init_args") or {}), "num_classes": len(content["classes"])}
     if content["in_channels"] != 3:
         net_options["in_channels"] = content["in_channels"]
     if "encoder_weights" in net_options:
         # the checkpoint's own weights take their place
         net_options["encoder_weights"] = None
     options["net"] = {**net, "init_args": net_options}
+    model["init_args"] = options
+    if not trust:
+        require_known(options["net"], "net", file)
+        require_known(model, "model", file)
+        if state is not None:
+            require_net_fits(known_class(net["class_path"]), net_options, state, file)
     parser = ArgumentParser(exit_on_error=False)
     # as on the command line, where a net of one's own may leave out its types
     parser.add_subclass_arguments(Task, "model", fail_untyped=False)
     try:
-        parsed = parser.parse_object({"model": {**model, "init_args": options}})
+        parsed = parser.parse_object({"model": model})
     except Exception as error:
         raise UserError(
-            f"{file} cannot be loaded again: {' '.join(str(error).split())}\n"
+            f"{file} cannot be loaded again: {printable_line(str(error))}\n"
             f"Is {net['class_path']} importable from here, and are its constructor's arguments plain values?"
         ) from None
-    task: Task = parser.instantiate(parsed).model
+    try:
+        task: Task = parser.instantiate(parsed).model
+    except Exception as error:
+        # what a class of one's own raises keeps its traceback
+        if trust:
+            raise
+        raise UserError(f"{file} cannot be loaded again: {printable_line(str(error))[:300]}") from None
     task.recipe = {key: value for key, value in content.items() if key != "resolved"}
     return task

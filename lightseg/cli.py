@@ -31,6 +31,7 @@ from lightseg.resume import begun_precision
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
+from lightseg.text import printable, printable_line
 from lightseg.trainer_options import Trainer, check_callback, check_monitor, set_length
 
 
@@ -260,6 +261,9 @@ class LightsegCLI(LightningCLI):
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: "
                 f"that is {self.datamodule.kind} data"
             )
+        for name in self.datamodule.classes:
+            if printable(name) != name or set(name) & set("\t\n"):
+                raise ConfigError(f"data.classes: '{printable_line(name)}' holds control characters; leave them out")
         net = self.config.model.init_args.net.get("init_args", Namespace())
         parameters = inspect.signature(type(self.model.net)).parameters
         facts = {"num_classes": self.datamodule.num_classes, "in_channels": self.datamodule.in_channels}

@@ -2,6 +2,7 @@
 
 usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric NAME] [--split SPLIT]
                                   [--csv FILE] [--json FILE] [--html FILE] [--force]
+                                  [--trust]
 
   RUN               run folders, folders that hold runs at any depth, or patterns in quotes ("runs/unet/2026*")
   --baseline GROUP  compare the others with this group only: its name in the table, or the folder of one of its runs
@@ -13,6 +14,7 @@ usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric
   --json FILE       everything: groups, runs, scores, intervals, pairs, classes
   --html FILE       a page to look at, in one file: curves, bars, confusion matrices, images where the runs disagree
   --force           compare what was scored on other content or in another way, too, on the images in common
+  --trust           with --html: import and run what the runs name that is not of lightseg; it is said
 
 Intervals come from drawing the images anew 10,000 times, the same ones for all runs. Where both groups of a pair have
 several runs, the chance of training is in the interval, too. All intervals and p hold together, however many pairs
@@ -43,7 +45,8 @@ def main(args: list[str]) -> None:
     parser.add_argument("--split", choices=("test", "val"))
     for name in ("--csv", "--json", "--html"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--force", action="store_true")
+    for name in ("--force", "--trust"):
+        parser.add_argument(name, action="store_true")
     asked = parser.parse_intermixed_args(args)
 
     outputs = {option: path for option in ("--csv", "--json", "--html") if (path := getattr(asked, option[2:]))}
@@ -66,7 +69,7 @@ def main(args: list[str]) -> None:
         # it draws, and loads the nets again
         from lightseg.comparison.page import write_page
 
-        write_page(comparison, asked.html)
+        write_page(comparison, asked.html, asked.trust)
     for path in outputs.values():
         print(f"written: {path}")
 

@@ -68,16 +68,15 @@ def main(args: list[str]) -> None:
 
 def _of_run(folder: Path) -> tuple[list[str], list[str]]:
     """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes."""
-    import yaml
-
     from lightseg.metrics_log import read_log
+    from lightseg.records import read_record
     from lightseg.workspace import PER_CLASS
 
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     # in the order of the classes
     logged = {name: None for line in lines for name in line}
     scores = [name.removeprefix("val/") for name in logged if re.fullmatch(PER_CLASS, name)]
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = read_record(folder / "config.yaml")
     return scores, [name for choice in CHOICES for name in _leaves(config, choice)]
 
 

@@ -38,7 +38,7 @@ _NET = "configs/net/unet.yaml"
 """What completes a recipe that has data alone, for the parser."""
 
 
-@verb(__doc__)
+@verb(__doc__, own_code=True)
 def main(args: list[str]) -> None:
     """Look at the data of a recipe."""
     parser = Arguments("doctor")

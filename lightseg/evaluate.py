@@ -2,7 +2,7 @@
 
 usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--config FILE] [--window N [--overlap X]]
                                        [--tta NAMES] [--calibrate] [--boundary X] [--batch_size N] [--devices N]
-                                       [--precision P] [--name NAME | --out DIR]
+                                       [--precision P] [--name NAME | --out DIR] [--trust]
 
   RUN              a run folder, whose best checkpoint is scored, or a checkpoint file
   --split SPLIT    test (if left out), val, train, or all: every sample of all splits once
@@ -18,6 +18,7 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --precision P    if left out, that of the training; auto takes what is fast on this device
   --name NAME      name of the folder in RUN/evaluations/; it follows from split and protocol if left out
   --out DIR        another folder for the result
+  --trust          import and run what the run names that is not of lightseg, such as a net of your own; it is said
 
 Every valid pixel counts once, or it is an error. Beside the scores of the task there are, for segmentation:
 
@@ -71,7 +72,7 @@ def main(args: list[str]) -> None:
     hush_lightning()
     processes.end_with_parent()
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
-    subject = Subject.of(*trained)
+    subject = Subject.of(*trained, asked.trust)
     subject.task.protocol = protocol
     data = subject.data(asked.config, data_args)
     data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
@@ -102,7 +103,8 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--overlap", type=float)
     parser.add_argument("--boundary", type=float, default=0.02)
-    parser.add_argument("--calibrate", action="store_true")
+    for name in ("--calibrate", "--trust"):
+        parser.add_argument(name, action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(own)
     require(asked.overlap is None or asked.window is not None, "--overlap: of what? give --window too")

@@ -1,12 +1,13 @@
 """Where a finished run fails, how sure it is, and what it looks at: one page of HTML.
 
-usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...]
+usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...] [--trust]
 
   RUN            a run folder
   --split SPLIT  val or test (test where there is one, else val)
   --out FILE     where to write the page (RUN/explain.html)
   --images N     how many images to show of each class, and half as many of each confusion (4)
   --data.OPTION  where the data has moved to: --data.root OTHER
+  --trust        import and run what the run names that is not of lightseg, such as a net of your own; it is said
 
 Example:
   python -m lightseg.explain runs/unet/20260102T030405-a1b2
@@ -23,12 +24,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from lightseg.arguments import follow_imports, model_file, options_of, run_folder
+from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
-from lightseg.files import read_json, require_writable
+from lightseg.files import require_writable
 from lightseg.main import Arguments, verb
+from lightseg.records import read_record
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -43,6 +43,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--split", choices=("val", "test"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int, default=4)
+    parser.add_argument("--trust", action="store_true")
     own, options = options_of(args, "--data")
     asked, unknown = parser.parse_known_args(own)
     folder = run_folder(asked.run, "RUN")
@@ -61,10 +62,10 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.sentences import sentence
     from lightseg.run_data import data_of
 
-    follow_imports(folder)
-    data = data_of(yaml.safe_load((folder / "config.yaml").read_text()), options)
-    split = _split(folder, data, asked.split)
-    task = lightseg.load(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+    known = _scored_on(folder)
+    task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
+    data = data_of(task.recipe["config"], options, asked.trust, model_file(folder))
+    split = _split(folder, known, data, asked.split)
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:
@@ -74,13 +75,12 @@ def main(args: list[str]) -> None:
     print(f"written: {out}")
 
 
-def _split(folder: Path, data: "ImageDataModule", asked: "Stage | None") -> "Stage":
+def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: "Stage | None") -> "Stage":
     """The split that is meant, which is what the run was scored on.
 
     Raises:
         DataError: If it is empty, or another than then.
     """
-    known = _scored_on(folder)
     split: Stage = asked or ("test" if known["test"]["samples"] else "val")
     if not known[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
@@ -91,7 +91,7 @@ def _split(folder: Path, data: "ImageDataModule", asked: "Stage | None") -> "Sta
 
 def _scored_on(folder: Path) -> dict[str, Any]:
     """Samples and hash of each split."""
-    known = read_json(folder / "data.json")
+    known = read_record(folder / "data.json") if (folder / "data.json").is_file() else {}
     if not all(isinstance(known.get(split), dict) and "samples" in known[split] for split in ("val", "test")):
         raise UserError(f"{folder / 'data.json'}: missing or damaged; it says what the run was scored on")
     return known

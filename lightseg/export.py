@@ -2,7 +2,7 @@
 
 usage: python -m lightseg.export RUN [--format onnx|torch_export|safetensors] [--out DIR] [--int8] [--benchmark]
                                      [--sizes HxW,…] [--images N] [--tolerance T] [--licence NAME] [--push USER/REPO]
-                                     [--data.OPTION VALUE …]
+                                     [--data.OPTION VALUE …] [--trust]
 
   RUN              a run folder, whose best checkpoint is meant
   --format         onnx (the default), torch_export (a .pt2 file), or safetensors, which lightseg.load reads
@@ -15,6 +15,7 @@ usage: python -m lightseg.export RUN [--format onnx|torch_export|safetensors] [-
   --licence NAME   licence of the weights, by the Hub's names, such as mit; none is stated if left out
   --push USER/REPO send the files to the Hugging Face Hub
   --data.OPTION    changes the data of the run, such as --data.root FOLDER
+  --trust          import and run what the run names that is not of lightseg, such as a net of your own; it is said
 
 Example:
   python -m lightseg.export runs/roads/20260102T030405-a1b2 --int8 --benchmark
@@ -50,6 +51,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--int8", action="store_true")
     parser.add_argument("--benchmark", action="store_true")
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--sizes", type=_sizes, default=())
     parser.add_argument("--images", type=_count, default=20)
     parser.add_argument("--tolerance", type=float, default=1e-3)

@@ -14,7 +14,12 @@ _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 
 def push(
-    run: str | Path, repo: str, token: str | None = None, private: bool | None = None, licence: str | None = None
+    run: str | Path,
+    repo: str,
+    token: str | None = None,
+    private: bool | None = None,
+    licence: str | None = None,
+    trust: bool = False,
 ) -> str:
     """Export a run's best checkpoint with its model card and send them to the Hub, where `lightseg.load` finds them.
 
@@ -24,6 +29,7 @@ def push(
         token: A token that may write; left out, that of `hf auth login` or `HF_TOKEN`.
         private: Whether a repository that is made is private; left out, as the account has it.
         licence: Licence of the weights, by the Hub's names, such as `mit` or `cc-by-4.0`.
+        trust: Run the classes of others that the run names, see `lightseg.load`.
 
     Returns:
         The address to load it by, such as `hf://USER/REPO`.
@@ -39,7 +45,7 @@ def push(
     require_address(repo, token)
     folder = run_folder(str(run))
     with tempfile.TemporaryDirectory() as place:
-        make(Request(folder, Path(place), "safetensors", images=0, licence=licence))
+        make(Request(folder, Path(place), "safetensors", images=0, licence=licence, trust=trust))
         return upload(Path(place), repo, token, private)
 
 

@@ -1,6 +1,7 @@
 """What all verbs share: errors become one message and an exit code."""
 
 import argparse
+import contextlib
 import errno
 import functools
 import io
@@ -8,12 +9,14 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from lightseg import __version__
 from lightseg.errors import LightsegError, StoppedError, UserError
 from lightseg.files import expand_home
+from lightseg.text import printable
 
 _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
@@ -22,22 +25,20 @@ _REASONS |= {errno.EIO: "the disk cannot read or write it"}
 
 _TOO_MANY_FILES = "too many open files; raise the limit (`ulimit -n 1024`), or set data.num_workers to 0"
 
-_SHOWN = 200
-"""Characters of a file's name that a message shows at most."""
 
-
-def guarded(run: Callable[[], None]) -> int:
+def guarded(run: Callable[[], None], own_code: bool = True) -> int:
     """Run a verb; a foreseen failure is printed without a traceback.
+
+    Args:
+        run: What the verb does.
+        own_code: Whether modules are looked for in the working directory, which may hold a model of somebody else.
 
     Returns:
         0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
     """
     open_streams()
-    # a class in a file beside the recipe is found however lightseg was started
-    if os.getcwd() not in sys.path:  # noqa: PTH109
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _import_path(own_code):
             _quiet()
             run()
     except StoppedError as error:
@@ -78,6 +79,25 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+@contextlib.contextmanager
+def _import_path(own_code: bool) -> Iterator[None]:
+    """Find modules in the working directory, however lightseg was started, or nowhere in it."""
+    here = os.getcwd()  # noqa: PTH109
+    if own_code:
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        yield
+        return
+    # where lightseg itself lies, or where the user says that modules are
+    wanted = (str(Path(__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    removed = [] if here in wanted else [path for path in sys.path if path in ("", here)]
+    sys.path[:] = [path for path in sys.path if path not in removed]
+    try:
+        yield
+    finally:
+        sys.path[:0] = removed
+
+
 def show_help(text: str) -> int:
     """Print the usage of a verb: what follows the first paragraph of its docstring; returns the exit code."""
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
@@ -88,7 +108,7 @@ def show_version() -> int:
     return guarded(lambda: print(f"lightseg {__version__}", flush=True))
 
 
-def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
+def verb(text: str, own_code: bool = False) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
     """Make a verb's `main` of what it does with its arguments: it returns the exit code, see `guarded`.
 
     It takes the command line without the program's name, or the process's own if none is given. Where help is asked
@@ -96,6 +116,7 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
 
     Args:
         text: The docstring of its module.
+        own_code: Whether it runs what the user's own recipe names; other verbs do so only with `--trust`.
     """
 
     def decorate(run: Callable[[list[str]], None]) -> Callable[..., int]:
@@ -104,7 +125,9 @@ def verb(text: str) -> Callable[[Callable[[list[str]], None]], Callable[..., int
             given = expand_home(sys.argv[1:] if args is None else args)
             if not given or {"-h", "--help"} & set(given):
                 return show_help(text)
-            return show_version() if "--version" in given else guarded(lambda: run(given))
+            return (
+                show_version() if "--version" in given else guarded(lambda: run(given), own_code or "--trust" in given)
+            )
 
         return main
 
@@ -132,14 +155,21 @@ def _reason(error: Exception) -> str | None:
         return _TOO_MANY_FILES
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
-    name = str(error.filename or "a file")
-    return f"cannot use {name if len(name) <= _SHOWN else f'{name[:_SHOWN]}…'}: {_REASONS[error.errno]}"
+    return f"cannot use {_short(error.filename)}: {_REASONS[error.errno]}"
 
 
 def _message(error: LightsegError) -> str:
     """The error's own words, without the traceback that torch puts around an error of a data worker."""
     text = str(error)
-    return text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
+    own = text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
+    # what a file or its name holds may be in it
+    return printable(own)
+
+
+def _short(path: object) -> str:
+    """A path for a message, in which one of thousands of characters would hide what is said."""
+    text = printable(str(path or "a file"))
+    return text if len(text) <= 300 else f"{text[:100]} … {text[-100:]}"
 
 
 def _quiet() -> None:

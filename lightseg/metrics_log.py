@@ -6,13 +6,38 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lightseg.errors import UserError
 from lightseg.files import replacing
+from lightseg.text import printable
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out."""
-    *lines, _ = (folder / "metrics.jsonl").read_text().split("\n")
-    return [json.loads(line) for line in lines]
+    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
+
+    Raises:
+        UserError: If it is missing, or a line is none of numbers by name.
+    """
+    path = folder / "metrics.jsonl"
+    try:
+        *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); bring it back, or leave this run out") from None
+    return [_line(text, f"{path} line {number}") for number, text in enumerate(lines, 1)]
+
+
+def _line(text: str, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is damaged ({error}); bring it back, or leave this run out") from None
+    if not isinstance(line, dict) or "step" not in line:
+        raise UserError(f"{where}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
+    for name, value in line.items():
+        whole = name in ("step", "epoch")
+        if isinstance(value, bool) or not isinstance(value, int | None if whole else int | float | None):
+            wanted = "a whole number" if whole else "a number"
+            raise UserError(f"{where}: is damaged ({printable(name)}: is not {wanted}); bring it back")
+    return {printable(name): plain_number(value) if value is not None else None for name, value in line.items()}
 
 
 def write_csv(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Predict images with a trained model: masks of a segmentation, labels of a classification.
 
 usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap F] [--tta flip,scale]
-                                  [--overlays] [--probabilities] [--device NAME] [--batch N]
+                                  [--overlays] [--probabilities] [--device NAME] [--batch N] [--trust]
 
   RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO
   INPUT            image files, folders with all that is in them, or patterns: 'data/**/*.jpg'
@@ -14,6 +14,7 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
   --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
+  --trust          import and run what the model names that is not of lightseg, such as a net of your own; it is said
 
 Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
@@ -39,10 +40,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.errors import ConfigError, DataError, RunError, UserError
 from lightseg.files import nearest_folder, sha256
 from lightseg.main import Arguments, verb
+from lightseg.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -74,7 +76,7 @@ def main(args: list[str]) -> None:
     from lightseg.inference.results import Results, open_results
 
     protocol = Protocol.of(asked.window, asked.overlap, asked.tta)
-    task, facts = _load(file, asked.device)
+    task, facts = _load(file, asked.device, asked.trust)
     if task.kind == "classification" and (asked.window or asked.overlays):
         raise UserError("--window and --overlays are for segmentation; this model says one class per image")
     items = items_of(files, task.recipe["in_channels"])
@@ -97,6 +99,7 @@ def _arguments(args: list[str]) -> Any:
     parser.add_argument("--tta", default="")
     parser.add_argument("--overlays", action="store_true")
     parser.add_argument("--probabilities", action="store_true")
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--device")
     parser.add_argument("--batch", type=int)
     asked = parser.parse_intermixed_args(args)
@@ -105,21 +108,21 @@ def _arguments(args: list[str]) -> Any:
     return asked
 
 
-def _load(file: Path, device: str | None) -> tuple[Task, dict[str, Any]]:
+def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
     """The task on its device, and what `classes.json` says of it."""
     import torch
 
     from lightseg import checkpoint
 
-    # classes of one's own
-    follow_imports(file.resolve().parent.parent)
-    task = checkpoint.load(file)
     if device is not None and device.partition(":")[0] == "meta":
         raise UserError(f"--device {device}: computes nothing; give cpu, cuda or cuda:1")
+    task = checkpoint.load(file, trust)
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    if task.device.type == "meta":
+        raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
     return task, {"checkpoint": str(file), "sha256": sha256(file)}
 
 
@@ -151,7 +154,8 @@ def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Res
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         chosen = task.protocol_for(source.size, protocol)
         if chosen != protocol:
-            print(f"{item.label}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
+            name = printable(item.label)
+            print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
         write_masks(task, source, chosen, outputs(item), task.recipe["palette"], asked.batch, progress)
         results.add(item, size=source.size, window=chosen.window)
 
@@ -178,18 +182,19 @@ def _work_off(left: Sequence[Item], total: int, channels: int, out: Path, work: 
     """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
     import torch
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console, done, broken = Console(stderr=True), total - len(left), 0
     with Progress(console=console, disable=not console.is_terminal) as bar:
         shown = bar.add_task("predict", total=total, completed=done)
         for item, loaded in _read_ahead(left, channels):
-            bar.update(shown, completed=done, description=item.file.name)
+            bar.update(shown, completed=done, description=escape(printable(item.file.name)))
             try:
                 work(item, loaded.result(), partial(_show, bar, shown, done))
             except (ConfigError, DataError, torch.OutOfMemoryError) as error:
                 broken += 1
-                print(f"lightseg: {_why(item, error)}", file=sys.stderr)
+                print(f"lightseg: {printable(_why(item, error))}", file=sys.stderr)
             except OSError as error:
                 reason = error.strerror or error
                 raise RunError(f"{error.filename or out}: {reason}; the same command goes on from here") from None

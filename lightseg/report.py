@@ -6,6 +6,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from lightseg import pictures
@@ -16,6 +17,7 @@ from lightseg.metrics_log import plain_number
 from lightseg.per_image import Evaluation
 from lightseg.spread import spread
 from lightseg.tasks import Stage, Task
+from lightseg.text import printable
 
 EXAMPLES = {"segmentation": 4, "classification": 24}
 """How many images are shown, spread evenly over the split."""
@@ -112,7 +114,7 @@ def _print(task: Task, which: str, results: dict[str, float]) -> None:
     names = [name.partition("/")[2] for name in results if name.startswith(f"{splits[0]}/")]
     for name in names:
         if name not in ("score", "loss"):
-            table.add_row(name, *[_cell(results.get(f"{split}/{name}")) for split in splits])
+            table.add_row(Text(printable(name)), *[_cell(results.get(f"{split}/{name}")) for split in splits])
     Console().print(table)
 
 

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightseg import run
 from lightseg.checkpoint import read
 from lightseg.comparison.differences import arrow, differences
@@ -17,6 +15,8 @@ from lightseg.errors import ConfigError, UserError
 from lightseg.file_names import BEST, LAST, PREVIOUS
 from lightseg.files import write_atomically
 from lightseg.metrics_log import read_log
+from lightseg.recipe_schema import plain
+from lightseg.records import read_record
 
 _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
@@ -45,8 +45,8 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
 
 def begun_precision(folder: Path) -> str:
     """Return the precision that a run was begun with, Lightning's name of it."""
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    return str(config["trainer"]["precision"] or FLOAT32)
+    config = read_record(folder / "config.yaml")
+    return str((config.get("trainer") or {}).get("precision") or FLOAT32)
 
 
 def is_finished(folder: Path) -> bool:
@@ -98,14 +98,15 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
         ConfigError: If the recipe or the data is another one; the message names every difference.
     """
     said = require_same_recipe(folder, config)
-    known = json.loads((folder / "data.json").read_text())
+    known = read_record(folder / "data.json")
     for split in known:
         if known[split] != data.get(split):
             raise ConfigError(
                 f"--resume {folder}: the {split} split is not what it was: {known[split]['samples']} samples then, "
-                f"{data[split]['samples']} now, or other content; bring the data back, or start a new run"
+                f"{(data.get(split) or {'samples': 0})['samples']} now, or other content; bring the data back, or "
+                "start a new run"
             )
-    packages = differences(json.loads((folder / "env.json").read_text())["packages"], run.environment()["packages"])
+    packages = differences(read_record(folder / "env.json").get("packages", {}), run.environment()["packages"])
     said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
     for line in said:
         print(f"goes on with another {line}", flush=True)
@@ -129,10 +130,10 @@ def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
 
 def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
     """What differs between a run's config and one of now: what must not, and what may."""
-    begun = yaml.safe_load((folder / "config.yaml").read_text())
+    begun = read_record(folder / "config.yaml")
     forbidden: list[str] = []
     allowed: list[str] = []
-    for key, (old, new) in differences(begun, config).items():
+    for key, (old, new) in differences(begun, plain(config, "the recipe")).items():
         # `auto` keeps what the run was begun with
         if not key.startswith(_UNSAID) and (key, new) != ("trainer.precision", AUTO):
             (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {arrow(old, new)}")

@@ -6,23 +6,36 @@ from typing import Any
 
 from lightseg.cli import Parser
 from lightseg.data import ImageDataModule
+from lightseg.trust import announce, foreign_classes, require_known
 
 
-def data_of(config: Mapping[str, Any], args: Sequence[str] = ()) -> ImageDataModule:
+def data_of(
+    config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
+) -> ImageDataModule:
     """The data module of a resolved config.
 
     Args:
         config: What `config.yaml` of a run folder holds, or `recipe["config"]` of a loaded task.
         args: Options of a command line that change the data, such as `--data.root OTHER`.
+        trust: Import and run the classes of others that the config names; without it, nothing is downloaded either,
+            unless an option says so.
+        file: Where the config is from, for messages; None for the user's own, of which nothing need be said.
 
     Raises:
-        UserError: If an option is unknown or wrong, or the module cannot be made.
+        UserError: If a class is not trusted, an option is unknown or wrong, or the module cannot be made.
     """
+    # a copy, since the parser turns dicts into its own kind
+    spec: dict[str, Any] = copy.deepcopy(config["data"])
+    if not trust:
+        require_known(spec, "data", file)
+        if "download" in (spec.get("init_args") or {}):
+            spec["init_args"]["download"] = False
+    elif file is not None:
+        announce(foreign_classes(spec), file)
     parser = Parser()
     # as in training, where a class of one's own may leave out its types
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    # a copy, since the parser turns dicts into its own kind
-    stated = parser.parse_object({"data": copy.deepcopy(config["data"])})
+    stated = parser.parse_object({"data": spec})
     parser.composed = stated
     data: ImageDataModule = parser.build(parser.parse_args(list(args), namespace=stated)).data
     data.seed = config["seed_everything"]

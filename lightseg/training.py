@@ -96,11 +96,11 @@ def fit(args: list[str]) -> None:
             results = {"train/seconds": last.seconds, "train/steps": trainer.global_step}
             results |= {f"train/drawn/{name}": share for name, share in drawn.shares(task.classes).items()}
             chosen = Path(best.best_model_path or last.path)
-            tested = checkpoint.load(chosen)
+            tested = checkpoint.reload(chosen)
             results |= _score(trainer, tested, data, logged=best.best_model_score)
             if folder is not None:
                 # a net that has been shared with other processes is of no use to one alone
-                shown = checkpoint.load(chosen).to(trainer.strategy.root_device)
+                shown = checkpoint.reload(chosen).to(trainer.strategy.root_device)
                 shown.counts, shown.image_counts = tested.counts, tested.image_counts
                 report(folder, shown, chosen.stem, data, results, trainer.loggers)
 
@@ -177,7 +177,7 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
-    checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
+    checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
     return config, spent
 
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-import yaml
-
-from lightseg.errors import UserError
+from lightseg.records import read_record
+from lightseg.text import printable
 
 Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
@@ -76,7 +75,7 @@ def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     Raises:
         UserError: If a file of either is damaged.
     """
-    configs = [_yaml(folder / "config.yaml") for folder in (old, new)]
+    configs = [read_record(folder / "config.yaml") for folder in (old, new)]
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     shared = len(set(map(apart, configs, environments))) == 1
     found, missing = list(_recipe(*configs, shared_alike=shared)), []
@@ -254,26 +253,14 @@ def _record(path: Path) -> dict[str, Any] | None:
     """What a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
     if not path.is_file():
         return None
-    record = _yaml(path)
+    record = read_record(path)
     if path.name == "git.json":
         diff = path.with_name("git.diff")
         # a record of the state without its content says nothing
-        parts = re.split(r"^diff --git a/(.+) b/.+$\n", diff.read_text() if diff.is_file() else "", flags=re.MULTILINE)
+        parts = re.split(
+            r"^diff --git a/(.+) b/.+$\n",
+            printable(diff.read_text(errors="replace")) if diff.is_file() else "",
+            flags=re.MULTILINE,
+        )
         record["changed"] = {f: text for f, text in zip(parts[1::2], parts[2::2], strict=True) if f.endswith(".py")}
     return record
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file of a run.
-
-    Raises:
-        UserError: If it holds none.
-    """
-    try:
-        # JSON is YAML, but for numbers such as 1e-08
-        content = (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: is damaged ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is damaged: a mapping is expected, this is a {type(content).__name__}")
-    return content

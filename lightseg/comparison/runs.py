@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import glob
-import json
 import math
+import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightseg.errors import UserError
 from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
+from lightseg.records import read_mapping, read_record
+
+_FOLDERS = 100_000
+"""So many folders are looked into for runs."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Run:
     @property
     def fold(self) -> int | None:
         """Which fold of a cross-validation is its `val` split; None where there are no folds."""
-        fold = self.config["data"]["init_args"].get("fold")
+        fold = (self.config["data"].get("init_args") or {}).get("fold")
         return None if fold is None else int(fold)
 
     @cached_property
@@ -120,11 +122,8 @@ def read(folder: Path) -> Run:
             "or leave it out"
         )
     config = _read(folder / "config.yaml", "seed_everything", "data")
-    metrics = {
-        name: math.nan if value is None else value
-        for name, value in _read(folder / "metrics.json", "train/seconds").items()
-        if isinstance(value, int | float | None)
-    }
+    final = _read(folder / "metrics.json", "train/seconds")
+    metrics = {name: math.nan if value is None else value for name, value in final.items()}
     cost = _read(folder / "model.json", "parameters", "gflops")
     environment, data = (_read(folder / f"{name}.json") for name in ("env", "data"))
     return Run(folder, str(config.get("name", folder.parent.name)), config, metrics, cost, environment, data)
@@ -139,31 +138,31 @@ def _below(place: str) -> list[Path]:
     # Path.glob takes no absolute patterns
     matches = [place] if Path(place).is_dir() else glob.glob(place, recursive=True)  # noqa: PTH207
     roots = [Path(path) for path in matches]
-    folders = sorted({config.parent.resolve() for root in roots for config in root.rglob("config.yaml")})
+    folders = sorted({folder.resolve() for root in roots for folder in _run_folders(root)})
     if not folders:
         what = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
         raise UserError(f"{place}: {what}")
     return folders
 
 
+def _run_folders(root: Path) -> Iterator[Path]:
+    """The folders at or below a folder that have a config.yaml; those that may not be read are passed over.
+
+    Raises:
+        UserError: If there are too many folders to look into.
+    """
+    for number, (place, _, files) in enumerate(os.walk(root)):
+        if number >= _FOLDERS:
+            raise UserError(f"{root}: holds more than {_FOLDERS:,} folders; name the folder that your runs are in")
+        if "config.yaml" in files:
+            yield Path(place)
+
+
 def _read(path: Path, *keys: str) -> dict[str, Any]:
     """The mapping in a file of a run; what another program has left under that name has not the keys."""
-    try:
-        text = path.read_text()
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: is missing: the run was made by an older version of lightseg, or is damaged; "
-            "train it again, or leave it out"
-        ) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: is damaged ({' '.join(str(error).split())}); bring it back, or leave this run out"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or leave this run out")
-    if missing := [key for key in keys if key not in content]:
+    content = read_mapping(path)
+    if missing := [key for key in keys if content.get(key) is None]:
         raise UserError(
             f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
         )
-    return content
+    return read_record(path)

@@ -87,7 +87,7 @@ def _classes(comparison: Comparison, columns: range) -> Table:
     marked = {pair.second if pair.first == reference else pair.first: pair for pair in _with(comparison, reference)}
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     if marked:
-        table.caption = f"★ best, ≠ difference shown to {comparison.groups[reference].label}"
+        table.caption = Text(f"★ best, ≠ difference shown to {comparison.groups[reference].label}")
         table.caption_justify = "left"
     table.add_column(f"{comparison.class_metric} %", overflow="fold")
     for column in columns:

@@ -19,7 +19,7 @@ class Recipe(LightsegCLI):
     def data(self) -> ImageDataModule:
         """The data module; no net is made."""
         config: dict[str, Any] = yaml.safe_load(self.resolved_config())
-        return data_of(config)
+        return data_of(config, trust=True, file=None)
 
     def task(self) -> Task:
         """The task with its net.

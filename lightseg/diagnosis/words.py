@@ -14,6 +14,7 @@ from lightseg.diagnosis.brightness import rounded
 from lightseg.diagnosis.diagnosis import Diagnosis
 from lightseg.diagnosis.findings import SEVERITIES, Finding, counted
 from lightseg.files import write_atomically
+from lightseg.text import printable
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _FILES = 5
@@ -79,7 +80,8 @@ def _table(diagnosis: Diagnosis) -> Table:
     for row in diagnosis.rows:
         sizes = [f"{row.smallest:,}", f"{row.side:.0f}"] if row.side is not None else ["–", "–"]
         counts = [f"{number:,}" for number in row.images]
-        table.add_row(row.name, f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else []))
+        shown = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
+        table.add_row(Text(printable(row.name)), *shown)
     return table
 
 
@@ -92,4 +94,4 @@ def _show(console: Console, number: int, finding: Finding) -> None:
     lines += f"mend: {finding.mend}".splitlines()
     for line in lines:
         # not broken, so that a line of config can be copied
-        console.print(Text(f"   {line}"), soft_wrap=True)
+        console.print(Text(printable(f"   {line}")), soft_wrap=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.compose import chain, read
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
-from lightseg.errors import ConfigError, DataError
-from lightseg.files import read_json, sha256
+from lightseg.errors import ConfigError, DataError, UserError
+from lightseg.files import sha256
+from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
@@ -30,27 +31,31 @@ class Subject:
         task: The task, in eval mode.
         file: Its checkpoint.
         run: The run folder that the checkpoint is in; None where it is in none.
+        trust: Whether the classes of others that it names are run.
     """
 
     task: Task
     file: Path
     run: Path | None
+    trust: bool = False
 
     @classmethod
-    def of(cls, file: Path, run: Path | None) -> Subject:
+    def of(cls, file: Path, run: Path | None, trust: bool = False) -> Subject:
         """The subject of a checkpoint, see `lightseg.arguments.trained_run`.
 
         Args:
             file: The checkpoint.
             run: The run folder that it is in.
+            trust: Run the classes of others that it names, see `lightseg.load`.
 
         Raises:
             UserError: If it cannot be loaded.
         """
-        if run:
-            # classes of one's own
-            follow_imports(run)
-        return cls(checkpoint.load(file), file, run)
+        task = checkpoint.load(file, trust)
+        for section in ("data", "trainer"):
+            if not task.recipe["config"].get(section):
+                raise UserError(f"{file}: its recipe has no {section}, without which it cannot be scored")
+        return cls(task, file, run, trust)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -70,7 +75,7 @@ class Subject:
 
     def recorded(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the run folder; an empty mapping where there is none."""
-        return read_json(self.run / name) if self.run else {}
+        return read_record(self.run / name) if self.run and (self.run / name).is_file() else {}
 
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
         """Whether these, of some splits, are those of the run."""
@@ -81,11 +86,13 @@ class Subject:
         """Images of a batch of the training that went through the net at once, in each process."""
         trainer, gpus = self.config["trainer"], self.recorded("env.json").get("gpus", [])
         devices = trainer["devices"]
+        if isinstance(devices, str) and "," in devices:
+            devices = devices.strip(",").split(",")
         if isinstance(devices, list):
             devices = len(devices)
         if str(devices) in ("auto", "-1"):
             devices = len(gpus) if gpus and trainer["accelerator"] != "cpu" else 1
-        parts = int(devices) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
+        parts = max(1, int(devices)) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
         return max(1, batch_size // parts)
 
     def data(self, file: str | None, args: Sequence[str]) -> ImageDataModule:
@@ -101,7 +108,8 @@ class Subject:
             DataError: If the data is not of the kind, the classes or the channels that the task was trained on.
         """
         config = self.config if file is None else {**self.config, "data": self._block(file)}
-        data = data_of(config, args)
+        # the user's own file says what to run; what it leaves open has been looked at when the task was loaded
+        data = data_of(config, args, self.trust or file is not None, self.file if file is None else None)
         self._require_fit(data)
         return data
 

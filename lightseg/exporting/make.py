@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightseg import checkpoint
-from lightseg.arguments import follow_imports, model_file
+from lightseg.arguments import model_file
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import card, formats, parity, weights
@@ -24,6 +24,7 @@ from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.exporting.request import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
 from lightseg.files import nearest_folder, read_json
+from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
@@ -38,8 +39,7 @@ def make(request: Request) -> Made:
     # where the files belong, or as near as can be, so that they take their place in a moment
     near = nearest_folder(request.out, "--out")
     _check(request)
-    follow_imports(request.run)
-    task = checkpoint.load(request.run)
+    task = checkpoint.load(request.run, request.trust)
     if request.format == "onnx":
         # onnxruntime has no convolutions in float64
         task.float()
@@ -72,7 +72,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
     if not request.images:
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
-        data = data_of(task.recipe["config"], request.data)
+        data = data_of(task.recipe["config"], request.data, request.trust, model_file(request.run))
         return data, parity.read_samples(data, "val", request.images, every_dtype=request.format == "safetensors")
     except DataError as error:
         raise DataError(
@@ -83,7 +83,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
 
 def _image_size(run: Path) -> tuple[int, int]:
     """Height and width of the images that a run was trained on."""
-    found = read_json(run / "model.json").get("input")
+    found = read_record(run / "model.json").get("input")
     if not found:
         raise UserError(f"{run / 'model.json'}: is missing, or does not tell the size of the images; bring it back")
     height, width = found[1:]
@@ -102,7 +102,7 @@ def _write(
     if request.format == "safetensors":
         size = None if takes_any_size(task) else _image_size(request.run)
         files, smallest = weights.write(task, place, facts), size or (1, 1)
-        predict = _inference(checkpoint.load(place))
+        predict = _inference(checkpoint.reload(files[0]))
     else:
         traced = trace(task, _image_size(request.run))
         files, size = [place / FILES[request.format][0]], traced.size

@@ -43,6 +43,7 @@ class Request:
         sizes: Heights and widths to time it at; none: `SIZES`, or the only one that its net takes.
         licence: Licence of the weights.
         data: Options of a command line that change the data, such as `--data.root OTHER`.
+        trust: Run the classes of others that the run names, see `lightseg.load`.
     """
 
     run: Path
@@ -55,6 +56,7 @@ class Request:
     sizes: Sequence[tuple[int, int]] = ()
     licence: str | None = None
     data: Sequence[str] = ()
+    trust: bool = False
 
 
 @dataclass(frozen=True)

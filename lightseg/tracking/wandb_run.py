@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from lightseg.errors import ConfigError, DataError, RunError
 from lightseg.files import write_json
+from lightseg.records import read_record
 from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
 
@@ -101,7 +100,7 @@ def identity(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     moved = any(key in asked and known.get(key) not in (None, asked[key]) for key in place)
     if known and not moved:
         return known
-    group = yaml.safe_load((folder / "config.yaml").read_text()).get("group") or folder.parent.name
+    group = read_record(folder / "config.yaml").get("group") or folder.parent.name
     fresh = {"name": f"{folder.parent.name}-{folder.name}", "group": group}
     return {"id": secrets.token_hex(4), **fresh, **{k: v for k, v in known.items() if k != "delivered"}, **asked}
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from lightseg.examples import Example, image_scores, read_examples, worst
 from lightseg.file_names import BEST as BEST_FILE
 from lightseg.labels import IGNORE
 from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
+from lightseg.records import read_record
 from lightseg.tracking.wandb_rows import STEP, Rows, summary_of
 from lightseg.tracking.wandb_service import within
 
@@ -76,7 +76,7 @@ class View:
         """
         final: dict[str, Any] = {}
         if (self.folder / "metrics.json").exists():
-            final = json.loads((self.folder / "metrics.json").read_text())
+            final = read_record(self.folder / "metrics.json")
             if self.model:
                 self._send_checkpoint(self.model, final)
             if row := self._rows.newest():
@@ -220,12 +220,12 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
 
 def config(folder: Path) -> dict[str, Any]:
     """What W&B knows of a run before it starts: the recipe as it is in `config.yaml`, and under `run` its facts."""
-    return {**yaml.safe_load((folder / "config.yaml").read_text()), "run": facts(folder)}
+    return {**read_record(folder / "config.yaml"), "run": facts(folder)}
 
 
 def facts(folder: Path) -> dict[str, Any]:
     """Code, data, model, packages and hardware of a run, without the paths of its machine."""
     names = ("git", "data", "model", "env")
-    git, data, model, env = (json.loads((folder / f"{name}.json").read_text()) for name in names)
+    git, data, model, env = (read_record(folder / f"{name}.json") for name in names)
     hardware = {name: value for name, value in env.items() if name not in ("import_path", "executable", "packages")}
     return {"git": git, "data": data, "model": model, "packages": env["packages"], "hardware": hardware}

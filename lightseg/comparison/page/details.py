@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -11,7 +10,9 @@ from lightseg.comparison.results import Comparison, Group
 from lightseg.comparison.runs import Run
 from lightseg.comparison.scores import METRICS
 from lightseg.comparison.words import percent
+from lightseg.errors import UserError
 from lightseg.page.markup import escape, table
+from lightseg.records import read_record
 
 
 def details(comparison: Comparison) -> str:
@@ -71,10 +72,10 @@ def _of_fold(comparison: Comparison, run: Run) -> float:
 def _commit(path: Path) -> str:
     """The commit of a run in short, and whether its code was another all the same."""
     try:
-        state = json.loads(_read(path))
+        state = read_record(path)
         return f"<code>{escape(state['commit'][:10])}</code>{'<br><small>with changes</small>' * bool(state['dirty'])}"
     # not every folder is a repository
-    except (ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return "–"
 
 

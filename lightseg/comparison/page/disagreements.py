@@ -32,8 +32,13 @@ class Said(NamedTuple):
     score: float
 
 
-def disagreements(comparison: Comparison) -> str:
-    """The images side by side; a sentence where they cannot be shown."""
+def disagreements(comparison: Comparison, trust: bool = False) -> str:
+    """The images side by side; a sentence where they cannot be shown.
+
+    Args:
+        comparison: What to show.
+        trust: Run the classes of others that the runs name, see `lightseg.load`.
+    """
     if len(comparison.groups) < 2:
         return ""
     groups = (comparison.best, opponent(comparison))
@@ -41,7 +46,7 @@ def disagreements(comparison: Comparison) -> str:
     if not chosen:
         return '<p class="missing">No image has another score.</p>'
     try:
-        said, palette = _predictions(comparison, groups, chosen)
+        said, palette = _predictions(comparison, groups, chosen, trust)
     # whatever went: a file, a package, a class of the user's own; the rest of the page does not need it
     except Exception as error:
         return f'<p class="missing">The images cannot be shown: {escape(_reason(error))}</p>'
@@ -80,14 +85,14 @@ def largest(difference: Floats, number: int = IMAGES) -> list[int]:
 
 
 def _predictions(
-    comparison: Comparison, groups: tuple[int, int], images: Sequence[int]
+    comparison: Comparison, groups: tuple[int, int], images: Sequence[int], trust: bool
 ) -> tuple[list[tuple[Said, ...]], list[Color]]:
     """What the first trial of each group says about each image, and the colours of the classes."""
     columns: list[list[Said]] = []
     palette: list[Color] = []
     for group in groups:
         trial, scores = comparison.groups[group].trials[0], image_scores(comparison, group)
-        examples, palette = predict_again(trial, cast("Stage", comparison.split), comparison.images, images)
+        examples, palette = predict_again(trial, cast("Stage", comparison.split), comparison.images, images, trust)
         columns.append([Said(examples[image], float(scores[image])) for image in images])
     return list(zip(*columns, strict=True)), palette
 

@@ -17,17 +17,17 @@ from lightseg.files import write_atomically
 from lightseg.page import Section, render
 from lightseg.page.document import resource
 
-_SECTIONS: tuple[tuple[str, str, Callable[[Comparison], str]], ...] = (
-    ("ranking", "Result", ranking),
-    ("curves", "Learning curves", curves),
-    ("classes", "Classes", classes),
-    ("matrices", "Confusion", matrices),
+_SECTIONS: tuple[tuple[str, str, Callable[[Comparison, bool], str]], ...] = (
+    ("ranking", "Result", lambda comparison, _: ranking(comparison)),
+    ("curves", "Learning curves", lambda comparison, _: curves(comparison)),
+    ("classes", "Classes", lambda comparison, _: classes(comparison)),
+    ("matrices", "Confusion", lambda comparison, _: matrices(comparison)),
     ("images", "Where the runs disagree most", disagreements),
-    ("details", "Details", details),
+    ("details", "Details", lambda comparison, _: details(comparison)),
 )
 
 
-def write_page(comparison: Comparison, path: Path) -> None:
+def write_page(comparison: Comparison, path: Path, trust: bool = False) -> None:
     """Write a comparison as one HTML file that needs no other file and no network, whole or not at all.
 
     The predictions that it shows are made again from the checkpoints; where they or the data are gone, it says so.
@@ -35,15 +35,16 @@ def write_page(comparison: Comparison, path: Path) -> None:
     Args:
         comparison: What to show.
         path: The file.
+        trust: Run the classes of others that the runs name, see `lightseg.load`.
     """
-    write_atomically(path, _page(comparison))
+    write_atomically(path, _page(comparison, trust))
 
 
-def _page(comparison: Comparison) -> str:
+def _page(comparison: Comparison, trust: bool) -> str:
     return render(
         title=f"{comparison.metric} on {comparison.split}",
         summary=_summary(comparison),
-        sections=[Section(anchor, title, section(comparison)) for anchor, title, section in _SECTIONS],
+        sections=[Section(anchor, title, section(comparison, trust)) for anchor, title, section in _SECTIONS],
         style=resource(__package__, "comparison.css") + _colors(len(comparison.groups)),
     )
 

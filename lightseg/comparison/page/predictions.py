@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def predict_again(
-    trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int]
+    trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int], trust: bool = False
 ) -> tuple[dict[int, Example], list[Color]]:
     """What the best checkpoints of a trial say about some images.
 
@@ -25,6 +25,7 @@ def predict_again(
         split: Which split the images are of.
         names: Names of all images of the comparison.
         images: Which of them are wanted.
+        trust: Run the classes of others that the runs name, see `lightseg.load`.
 
     Returns:
         The images by what was wanted; one RGB colour per class.
@@ -42,7 +43,7 @@ def predict_again(
             continue
         place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
         if places := {image: place[keys[image]] for image in images if keys[image] in place}:
-            found, palette = _predict(run, split, list(places.values()))
+            found, palette = _predict(run, split, list(places.values()), trust)
             examples |= zip(places, found, strict=True)
     return examples, palette
 
@@ -57,14 +58,15 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
     return numbered
 
 
-def _predict(run: Run, split: Stage, indices: Sequence[int]) -> tuple[list[Example], list[Color]]:
+def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
     import lightseg
     from lightseg.arguments import follow_imports
     from lightseg.examples import predict
     from lightseg.run_data import data_of
 
-    follow_imports(run.folder)
-    data = data_of(run.config)
+    if trust:
+        follow_imports(run.folder)
+    data = data_of(run.config, trust=trust, file=run.folder / "config.yaml")
     if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
-    return predict(lightseg.load(run.folder), data, split, indices), data.palette
+    return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette

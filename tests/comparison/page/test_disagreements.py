@@ -46,7 +46,7 @@ def test_disagreements__of_equal_groups_there_are_none(make_comparison):
 
 
 def test_disagreements__of_whole_images_the_answers_are_words(make_comparison, monkeypatch):
-    def say(trial, split, names, images):
+    def say(trial, split, names, images, trust):
         # the group that is always right has found the road, the other has not
         answer = np.array(1 if trial.score == 1 else 0)
         image = np.zeros((4, 4, 3), np.uint8)
@@ -67,7 +67,7 @@ def test_predict_again__each_fold_is_asked_what_it_was_scored_on(make_run, monke
     folds = make_run("one", images=("d", "b", "b")), make_run("two", images=("a", "c"))
     asked = []
 
-    def say(run, split, indices):
+    def say(run, split, indices, trust):
         asked.append((run.name, split, indices))
         return [f"{run.evaluation(split).images[index]}{index}" for index in indices], ["red"]
 

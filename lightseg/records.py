@@ -1,0 +1,50 @@
+"""The records of a run folder, which may come from anyone: read, bounded, and of the form that later readers expect."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightseg.errors import UserError
+from lightseg.recipe_schema import RECORDS, plain, require_form
+
+_BYTES = 2**26
+"""No record is longer, and what is cannot be one."""
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file of a run, with texts that can be printed.
+
+    Raises:
+        UserError: If it is missing, cannot be read, holds something else, or its values are of other types.
+    """
+    content = read_mapping(path)
+    if path.name in RECORDS:
+        require_form(RECORDS[path.name], content, path)
+    return content
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The same, whatever is in the mapping.
+
+    Raises:
+        UserError: If it is missing, cannot be read, or holds something else.
+    """
+    try:
+        if path.stat().st_size > _BYTES:
+            raise ValueError(f"it is longer than {_BYTES} bytes")
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: is missing: the run was made by an older version of lightseg, or is damaged; "
+            "train it again, or leave it out"
+        ) from None
+    except (OSError, ValueError, RecursionError, MemoryError, yaml.YAMLError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: is damaged ({reason}); bring it back, or leave this run out") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or leave this run out")
+    copied: dict[str, Any] = plain(content, path)
+    return copied
