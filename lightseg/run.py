@@ -1,10 +1,12 @@
 """The run folder: made once, never reused, and enough to repeat and to explain the run."""
 
+import contextlib
 import math
 import os
 import platform
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +53,14 @@ def create(runs_dir: str, name: str) -> Path:
     except OSError as error:
         raise UserError(f"--runs_dir {runs_dir}: cannot make {folder}: {error.strerror}") from None
     return folder
+
+
+def discard(folder: Path) -> None:
+    """Remove a run folder, and the folders above it that `create` has made for it and that hold nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for above in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            above.rmdir()
 
 
 def job() -> str | None:
