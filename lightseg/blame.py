@@ -38,7 +38,7 @@ def describe_failed_class(error: Exception, kind: Any, options: Mapping[str, Any
         options: The arguments that it was called with.
         key: The option that names it.
     """
-    if isinstance(error, LightsegError) or _passes_user_code(error.__traceback__):
+    if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
         return None
     nulls = _needless_nulls(kind, options)
     if nulls and isinstance(error, TypeError | AttributeError):
@@ -77,7 +77,7 @@ def describe_failure(error: Exception, objects: Objects) -> str | None:
     Returns:
         None if it arose elsewhere, or if code of the user's is involved.
     """
-    if isinstance(error, LightsegError | OSError) or _passes_user_code(error.__traceback__):
+    if isinstance(error, LightsegError | OSError) or passes_user_code(error.__traceback__):
         return None
     owner = _find_owner(error.__traceback__, objects)
     if owner is None and isinstance(error, MisconfigurationException):
@@ -170,7 +170,7 @@ def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
         trace = trace.tb_next
 
 
-def _passes_user_code(trace: TracebackType | None) -> bool:
+def passes_user_code(trace: TracebackType | None) -> bool:
     """Whether the part of a traceback below lightseg's own frames runs code of the user's."""
     files = [frame.f_code.co_filename for frame in _frames(trace)]
     first = next((index for index, file in enumerate(files) if file.startswith(_LIBRARIES)), 0)

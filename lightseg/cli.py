@@ -270,7 +270,7 @@ class LightsegCLI(LightningCLI):
             )
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise ConfigError(f"trainer: {reason(error)}") from error
-        check_launcher(trainer)
+        check_launcher(trainer, config.strategy)
         if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
             raise ConfigError(
                 "trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1"

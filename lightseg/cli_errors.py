@@ -17,10 +17,10 @@ import lightseg.loggers
 import lightseg.nets
 import lightseg.optim
 import lightseg.tasks
-from lightseg.arguments import FIT_OPTIONS
 from lightseg.compose import LIBRARY, show
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.errors import did_you_mean
+from lightseg.option_names import FIT_OPTIONS, meant
 
 _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
     "net": lambda: _subclasses(lightseg.nets.Net),
@@ -69,10 +69,28 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
     if section and section.partition(".")[0] not in FIT_OPTIONS:
         # the first word is wrong; the rest of the key says nothing
         section, _, option = "", "", section.partition(".")[0]
+    section, option = _first_unknown(section, option, composed, message)
     # a class may pass all its options on but set one of them itself
     choices = [each for each in _options_of(section, composed, message) if each != option]
     owner = f"{section}: " if section else ""
-    return f"{owner}no option '{option}'{did_you_mean(option, choices, 12 if section else 0)}"
+    if not section:
+        return f"no option '{option}'{meant(option)}"
+    return f"{owner}no option '{option}'{did_you_mean(option, choices) or meant(option, section) or _listed(choices)}"
+
+
+def _listed(choices: list[str]) -> str:
+    return f"; there are {', '.join(choices[:12])}{', …' if len(choices) > 12 else ''}" if choices else ""
+
+
+def _first_unknown(section: str, option: str, composed: Namespace, message: str) -> tuple[str, str]:
+    """Return the section and the name of the first word of a key that is no option: `model` of `model.optimzer.lr`."""
+    words = section.split(".") if section else []
+    for count in range(1, len(words)):
+        above = ".".join(words[:count])
+        choices = _options_of(above, composed, "")
+        if choices and words[count] not in choices:
+            return above, words[count]
+    return section, option
 
 
 def _unknown_class(message: str, _composed: Namespace) -> str | None:
@@ -106,7 +124,7 @@ def _missing(message: str, _composed: Namespace) -> str | None:
     return f"{', '.join(keys)}: not given{_blocks(keys[0])}"
 
 
-def _wrong_type(message: str, _composed: Namespace) -> str | None:
+def _wrong_type(message: str, composed: Namespace) -> str | None:
     expected = list(dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", message, re.MULTILINE)))
     given = next(
         filter(
@@ -116,6 +134,8 @@ def _wrong_type(message: str, _composed: Namespace) -> str | None:
     )
     if not expected or not given:
         return None
+    if (misplaced := _misplaced(_path(message), composed)) is not None:
+        return misplaced
     kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
     if not kinds or "is abstract" in message:
         hint = " (--config configs/logging/wandb.yaml)" if "trainer.logger" in message else ""
@@ -127,6 +147,16 @@ def _wrong_type(message: str, _composed: Namespace) -> str | None:
     literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))
     choices = [str(choice) for literal in literals for choice in ast.literal_eval(f"[{literal}]")]
     return f"{_path(message)}: {given[1].strip()} is not {wanted}{did_you_mean(given[1].strip(), choices)}"
+
+
+def _misplaced(key: str, composed: Namespace) -> str | None:
+    """The message about a key whose section is misspelt, or about a class that cannot stand where it was named."""
+    section, _, option = key.rpartition(".")
+    above, name = _first_unknown(section, option, composed, "")
+    if above != section:
+        choices = _options_of(above, composed, "")
+        return f"{above}: no option '{name}'{did_you_mean(name, choices, 12)}"
+    return None
 
 
 _DESCRIBE = (_unknown_option, _unknown_class, _missing, _wrong_type)

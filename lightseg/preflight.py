@@ -2,14 +2,17 @@
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
-from lightseg.blame import describe_failed_class
+from lightseg.blame import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
+from lightseg.data.batches import Batch
 from lightseg.errors import ConfigError, require
 from lightseg.optim import Schedule, scale_groups
 from lightseg.param_groups import param_groups
@@ -47,6 +50,22 @@ def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
     if not all(value.isfinite().all() for value in values):
         shown = ", ".join(f"{name}={value}" for name, value in options.items() if isinstance(value, int | float))
         raise ConfigError(f"{_KEY}: one step with {shown} makes weights that are not finite; give smaller values")
+
+
+@contextmanager
+def fits(task: Task, batch: Batch) -> Iterator[None]:
+    """Say in one line what a net of a library does not take of a sample.
+
+    Raises:
+        ConfigError: If the net fails and no code of the user's is involved.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        key = f"model.net: {type(task.net).__name__} cannot take images of {list(batch['image'].shape[1:])}"
+        if passes_user_code(error.__traceback__):
+            raise
+        raise ConfigError(f"{key}: {reason(error)}") from error
 
 
 def try_schedule(schedule: Schedule) -> None:

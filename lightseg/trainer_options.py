@@ -31,6 +31,9 @@ _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
 """Metrics of the training itself that a callback can watch."""
 
 
+_LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 0, "num_sanity_val_steps": -1}
+
+
 class Trainer(L.Trainer):
     """Lightning's trainer, with the options of `fit`.
 
@@ -66,7 +69,7 @@ def _check_numbers(trainer: Namespace) -> None:
     for option in ("max_epochs", "max_steps", "limit_train_batches"):
         if trainer[option] == 0:
             raise ConfigError(f"trainer.{option}: 0 leaves nothing to train; give 1 or more, or leave it out")
-    for option, least in (("accumulate_grad_batches", 1), ("log_every_n_steps", 0)):
+    for option, least in _LEAST.items():
         value = trainer[option]
         if value is not None and value < least:
             raise ConfigError(f"trainer.{option}: must be {least} or more, got {value}")
@@ -80,11 +83,16 @@ def _check_numbers(trainer: Namespace) -> None:
         )
 
 
-def check_launcher(trainer: L.Trainer) -> None:
-    """Refuse strategies that train in children of this process, which do not give back what they have scored."""
+def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
+    """Refuse strategies that train in children of this process, which do not give back what they have scored.
+
+    Args:
+        trainer: The trainer.
+        strategy: The strategy that the recipe states.
+    """
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ConfigError(
-            f"trainer.strategy: {trainer.strategy.strategy_name} trains in spawned or forked children, which leave no "
+            f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
             "scores behind; take ddp, which starts whole processes, or trainer.devices: 1"
         )
 

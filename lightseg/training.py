@@ -44,7 +44,7 @@ from lightseg.file_names import LAST
 from lightseg.files import locked
 from lightseg.lightning_compat import replaced_internals
 from lightseg.loggers import RunLog, Wandb
-from lightseg.preflight import check_lengths
+from lightseg.preflight import check_lengths, fits
 from lightseg.report import report
 from lightseg.tasks import Stage, Task
 
@@ -199,7 +199,9 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
     task.follow(data)
-    spent = cost(task, data.train_sample())
+    sample = data.train_sample()
+    with fits(task, sample):
+        spent = cost(task, sample)
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
