@@ -22,7 +22,7 @@ from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
 
 # their names are the choices: a class is found by its name once it has been imported
-from lightseg.cli_errors import explain
+from lightseg.cli_errors import explain, require_known_sections
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.devices import AUTO, KEPT, PrecisionChoice, check_precision, choose_precision, training_device
@@ -184,6 +184,8 @@ class LightsegCLI(LightningCLI):
         self.config = parser.parse_args(args)
         if not isinstance(self.config.trainer, Namespace):
             raise ConfigError(f"trainer: must hold options, as in --trainer.max_epochs 5, got {self.config.trainer}")
+        for file in self.parser.files:
+            require_known_sections(file, self.config)
         if self.parser.composed is not None:
             before = self.parser.composed.get("trainer.callbacks")
             _say_what_is_dropped(before, self.config.trainer.callbacks, "the command line")

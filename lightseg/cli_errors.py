@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import lightseg.loggers
 import lightseg.nets
 import lightseg.optim
 import lightseg.tasks
-from lightseg.compose import LIBRARY, show
+from lightseg.compose import LIBRARY, read, show
 from lightseg.data.device_transforms import DeviceTransform
-from lightseg.errors import did_you_mean
+from lightseg.errors import ConfigError, did_you_mean
 from lightseg.option_names import FIT_OPTIONS, meant
 
 _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
@@ -75,7 +75,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
     owner = f"{section}: " if section else ""
     if not section:
         return f"no option '{option}'{meant(option)}"
-    return f"{owner}no option '{option}'{did_you_mean(option, choices) or meant(option, section) or _listed(choices)}"
+    return f"{owner}no option '{option}'{meant(option, section) or did_you_mean(option, choices) or _listed(choices)}"
 
 
 def _listed(choices: list[str]) -> str:
@@ -111,8 +111,39 @@ def _unknown_class(message: str, _composed: Namespace) -> str | None:
         return f"{_path(message)}: {found[1]}: {found[2]}{did_you_mean(name, _public_names(module))}"
     found = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
     if found and "Option" not in message:
-        return f"{_path(message)}: {found[1]} is not a {found[2]}"
+        return f"{_path(message)}: {found[1]} is not a {found[2]}{_what_may_stand(_path(message))}"
     return None
+
+
+def require_known_sections(file: Path, config: Namespace) -> None:
+    """See that no empty section of a file is an option that there is not, which jsonargparse passes over.
+
+    Args:
+        file: A file of the recipe.
+        config: The config that it is a part of.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    for key in _empty_sections(read(file), ""):
+        if key not in config:
+            section, _, option = key.replace(".init_args", "").rpartition(".")
+            choices = _options_of(section, config, "")
+            if option not in choices:
+                said = meant(option, section) or did_you_mean(option, [*choices, *_BLOCK])
+                raise ConfigError(f"{show(file)}: {section}: no option '{option}'{said}")
+
+
+_BLOCK = ("class_path", "init_args", "dict_kwargs")
+
+
+def _empty_sections(content: dict[str, Any], above: str) -> Iterator[str]:
+    for name, value in content.items():
+        key = f"{above}.{name}" if above else str(name)
+        if isinstance(value, dict) and value:
+            yield from _empty_sections(value, key)
+        elif value == {} and name not in _BLOCK and above:
+            yield key
 
 
 def _missing(message: str, _composed: Namespace) -> str | None:
@@ -137,6 +168,8 @@ def _wrong_type(message: str, composed: Namespace) -> str | None:
     if (misplaced := _misplaced(_path(message), composed)) is not None:
         return misplaced
     kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
+    if not kinds and _class(given[1].strip()) is not None:
+        return f"{_path(message)}: {given[1].strip()} cannot stand here{_what_may_stand(_path(message))}"
     if not kinds or "is abstract" in message:
         hint = " (--config configs/logging/wandb.yaml)" if "trainer.logger" in message else ""
         return (
@@ -160,6 +193,14 @@ def _misplaced(key: str, composed: Namespace) -> str | None:
 
 
 _DESCRIBE = (_unknown_option, _unknown_class, _missing, _wrong_type)
+
+
+def _what_may_stand(key: str) -> str:
+    """The end of a message about a class of the wrong kind."""
+    word = key.rpartition(".")[2]
+    names = sorted(_CLASSES.get(word, list)())
+    why = " (functions of the share of the training that is done; none follows a metric)" if word == "schedule" else ""
+    return f"; take {', '.join(names)}{why}" if 0 < len(names) <= 30 else ""
 
 
 def _states(file: Path, option: str) -> bool:

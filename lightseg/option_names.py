@@ -75,10 +75,9 @@ def meant(name: str, section: str = "") -> str:
     """
     word = name.lower().replace("-", "_")
     option = _OPTIONS.get(word)
-    if option == f"{section}.{name}":
-        option = None
-    if option is not None:
-        return f"; did you mean --{option}?"
+    owner, _, last = (option or "").rpartition(".")
+    if option is not None and (owner, last) != (section, name):
+        return f"; did you mean {last if section and owner == section else f'--{option}'}?"
     if section:
         return ""
     return did_you_mean(word, FIT_OPTIONS) or _near(word)
