@@ -19,6 +19,7 @@ from lightseg.file_names import BEST, LAST, WEIGHTS
 from lightseg.files import read_json
 from lightseg.option_names import FIT_OPTIONS, meant
 
+
 def values(args: Sequence[str], *options: str) -> list[str]:
     """What is given for an option, under any of its names, in the order of the command line."""
     return [value for name, value in _options(args) if name in options]

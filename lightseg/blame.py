@@ -123,8 +123,8 @@ def find_key(config: Namespace, kind: Any, options: Mapping[str, Any]) -> str:
         if block["class_path"].rpartition(".")[2] == name.rpartition(".")[2]
     ]
     for key, block in found:
-        stated = block.get("init_args") or {}
-        if all(options.get(option) == value for option, value in vars(stated).items() if _is_plain(value)):
+        stated = dict(_items(block.get("init_args") or {}))
+        if all(options.get(option) == value for option, value in stated.items() if _is_plain(value)):
             return key
     return found[0][0] if found else name
 
@@ -136,8 +136,12 @@ def _blocks(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Namespace | dict):
         if isinstance(value.get("class_path"), str):
             yield key, value
-        for name, item in vars(value).items() if isinstance(value, Namespace) else value.items():
+        for name, item in _items(value):
             yield from _blocks(item, key if name == "init_args" else f"{key}.{name}".lstrip("."))
+
+
+def _items(block: Namespace | Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list((vars(block) if isinstance(block, Namespace) else block).items())
 
 
 def _is_plain(value: Any) -> bool:

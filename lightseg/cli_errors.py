@@ -69,7 +69,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
     if section and section.partition(".")[0] not in FIT_OPTIONS:
         # the first word is wrong; the rest of the key says nothing
         section, _, option = "", "", section.partition(".")[0]
-    section, option = _first_unknown(section, option, composed, message)
+    section, option = _first_unknown(section, option, composed)
     # a class may pass all its options on but set one of them itself
     choices = [each for each in _options_of(section, composed, message) if each != option]
     owner = f"{section}: " if section else ""
@@ -82,7 +82,7 @@ def _listed(choices: list[str]) -> str:
     return f"; there are {', '.join(choices[:12])}{', …' if len(choices) > 12 else ''}" if choices else ""
 
 
-def _first_unknown(section: str, option: str, composed: Namespace, message: str) -> tuple[str, str]:
+def _first_unknown(section: str, option: str, composed: Namespace) -> tuple[str, str]:
     """Return the section and the name of the first word of a key that is no option: `model` of `model.optimzer.lr`."""
     words = section.split(".") if section else []
     for count in range(1, len(words)):
@@ -185,7 +185,7 @@ def _wrong_type(message: str, composed: Namespace) -> str | None:
 def _misplaced(key: str, composed: Namespace) -> str | None:
     """The message about a key whose section is misspelt, or about a class that cannot stand where it was named."""
     section, _, option = key.rpartition(".")
-    above, name = _first_unknown(section, option, composed, "")
+    above, name = _first_unknown(section, option, composed)
     if above != section:
         choices = _options_of(above, composed, "")
         return f"{above}: no option '{name}'{did_you_mean(name, choices, 12)}"

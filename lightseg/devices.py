@@ -30,7 +30,17 @@ _SLOW = 1.5
 
 _BFLOAT16 = ("bf16-mixed", "bf16-true", "bf16")
 _FLOAT16 = ("16-mixed", "16-true", "16")
-_PRECISIONS = (AUTO, FLOAT32, "32", "64-true", "64", *_FLOAT16, *_BFLOAT16, "transformer-engine", "transformer-engine-float16")
+_PRECISIONS = (
+    AUTO,
+    FLOAT32,
+    "32",
+    "64-true",
+    "64",
+    *_FLOAT16,
+    *_BFLOAT16,
+    "transformer-engine",
+    "transformer-engine-float16",
+)
 
 
 class PrecisionChoice(NamedTuple):

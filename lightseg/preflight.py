@@ -38,7 +38,9 @@ def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
         try:
             optimizer = task.make_optimizer(small)
             if not isinstance(optimizer, torch.optim.Optimizer):
-                raise ConfigError(f"{_KEY}: {type(optimizer).__name__} is not an optimizer; name a class of torch.optim")
+                raise ConfigError(
+                    f"{_KEY}: {type(optimizer).__name__} is not an optimizer; name a class of torch.optim"
+                )
             scale_groups(optimizer)
             _step(optimizer)
         except Exception as error:

@@ -52,7 +52,7 @@ def set_length(trainer: Namespace) -> None:
         if trainer.max_time is not None:
             raise ConfigError("trainer.max_time: the schedule needs a length too; give trainer.max_epochs or max_steps")
         if trainer.max_epochs == -1:
-            raise ConfigError("trainer.max_epochs: -1 has no end, and the schedule needs one; give trainer.max_steps too")
+            raise ConfigError("trainer.max_epochs: -1 has no end, which the schedule needs; give trainer.max_steps too")
         trainer.max_epochs = EPOCHS
     if trainer.limit_val_batches == 0:
         raise ConfigError("trainer.limit_val_batches: 0 leaves nothing to choose the best checkpoint by; leave it out")
@@ -125,7 +125,7 @@ def check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback])
 _REFUSED = {
     GradientAccumulationScheduler: "the batch stays the same; trainer.accumulate_grad_batches says how it is shared",
     StochasticWeightAveraging: "take lightseg.callbacks.EMA",
-    LearningRateFinder: "a rate that is found in a short trial is not the recipe's; try several with --model.optimizer.lr",
+    LearningRateFinder: "the rate of a short trial is not the recipe's; try several by --model.optimizer.lr",
     BatchSizeFinder: "the batch is the recipe's; trainer.accumulate_grad_batches makes it fit the memory",
     BaseFinetuning: "take model.freeze_encoder and model.encoder_lr_factor",
 }

@@ -223,9 +223,7 @@ def _summary(cli: LightsegCLI, spent: dict[str, Any], folder: Path) -> str:
 
 
 @contextmanager
-def _ended(
-    trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, objects: Objects
-) -> Iterator[None]:
+def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, objects: Objects) -> Iterator[None]:
     """End what the run began, however it ends; the last line says where it is.
 
     Raises:
@@ -302,7 +300,7 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
             loss = results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
             if task.counts[split].any() and not math.isfinite(loss):
                 raise RunError(
-                    f"{split}/loss is {loss} with the best checkpoint: the net's outputs, or the weights of the loss, are "
+                    f"{split}/loss is {loss} with the best checkpoint: the net's outputs or the loss's weights are "
                     "beyond what their numbers can hold; try a lower model.optimizer.lr or trainer.precision: 32-true"
                 )
     # written so that a score that is not a number fails too
