@@ -5,20 +5,18 @@ Imports nothing heavy, so that a slip is reported at once: importing torch and l
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from lightseg import hub
-from lightseg.compose import chain, read
-from lightseg.errors import ConfigError, UserError, did_you_mean
-from lightseg.file_names import BEST, LAST, WEIGHTS
+import yaml
 
-FIT_OPTIONS = (
-    *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "seeds", "folds", "save_every_n_steps", "save_every_minutes"),
-)
-"""Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
+from lightseg import hub
+from lightseg.compose import chain, read, require_bounded
+from lightseg.errors import ConfigError, UserError
+from lightseg.file_names import BEST, LAST, WEIGHTS
+from lightseg.option_names import FIT_OPTIONS, meant
 
 _PRINTING = ("help", "help_all", "print_shtab")
 """Further options, which print something and stop; the last is jsonargparse's, for completion in a shell."""
@@ -49,6 +47,18 @@ def stated(args: Sequence[str], option: str) -> Any:
     return value
 
 
+def require_bounded_value(arg: str) -> None:
+    """See that a word of the command line, which may be YAML, is not nested or multiplied without end.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    if {"[", "{", "&"} & set(arg):
+        # what is no YAML is a plain text
+        with suppress(yaml.YAMLError):
+            require_bounded(arg.partition("=")[2] if arg.startswith("--") else arg, f"{arg[:40]} …")
+
+
 def require_known_options(args: Sequence[str]) -> None:
     """See that each option belongs to `fit` or to one of its groups; what is behind the first point is not looked at.
 
@@ -58,8 +68,9 @@ def require_known_options(args: Sequence[str]) -> None:
     for arg in args:
         # a value that begins like an option is written behind a =, as argparse has it
         option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
+        require_bounded_value(arg)
         if arg.startswith("--") and option not in (*FIT_OPTIONS, *_PRINTING):
-            raise ConfigError(f"no option '{option}'{did_you_mean(option, FIT_OPTIONS)}")
+            raise ConfigError(f"no option '{option}'{meant(option)}")
 
 
 def positionals(args: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -11,28 +11,32 @@ from typing import Any, NoReturn
 import lightning as L
 import torch
 from jsonargparse import ActionConfigFile, Namespace
+from jsonargparse._util import import_object
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightseg import run
+from lightseg.blame import describe_failed_class, find_key, is_user_code, reason
 from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
 
 # their names are the choices: a class is found by its name once it has been imported
-from lightseg.cli_errors import explain
+from lightseg.cli_errors import explain, require_known_sections
 from lightseg.compose import chain, show
 from lightseg.data import ImageDataModule
 from lightseg.devices import AUTO, KEPT, PrecisionChoice, check_precision, choose_precision, training_device
 from lightseg.errors import ConfigError
 from lightseg.files import expand_home
+from lightseg.nets.room import require_room
+from lightseg.preflight import try_optimizer, try_schedule
 from lightseg.resume import begun_precision
 from lightseg.strategies import exchange_in_place
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
 from lightseg.text import printable, printable_line
-from lightseg.trainer_options import Trainer, check_callback, check_monitor, set_length
+from lightseg.trainer_options import Trainer, check_callback, check_launcher, check_monitor, set_length
 
 
 class _Config(ActionConfigFile):
@@ -44,12 +48,14 @@ class _Config(ActionConfigFile):
         parser.recipe = parser.recipe or files[-1].stem
         parser.files += files
         for file in files:
+            before = cfg.get("trainer.callbacks")
             # jsonargparse changes into the file's folder while it reads
             parser.reading = show(file)
             ActionConfigFile.apply_config(parser, cfg, dest, str(file))
             # has been followed; in a saved config it would be followed again, from another folder
             cfg["base"] = None
             parser.composed = cfg
+            _say_what_is_dropped(before, cfg.get("trainer.callbacks"), show(file))
         parser.reading = None
 
 
@@ -66,6 +72,8 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
         self.files: list[Path] = []
+        self.built: list[tuple[str, Any]] = []
+        """The objects of the config, each with the key that names it."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what argparse would print and exit with."""
@@ -77,11 +85,35 @@ class Parser(LightningArgumentParser):
         raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
 
     def build(self, config: Namespace) -> Namespace:
-        """Build the objects of a config; what a constructor raises keeps its type and its message."""
+        """Build the objects of a config.
+
+        Raises:
+            ConfigError: If the constructor of a library class refuses what it is given; one of the user's raises as it
+                does without lightseg.
+        """
+        is_building = True
+        self.built = []
+
+        def build_one(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            try:
+                require_room(class_type, kwargs)
+                made = class_type(*args, **kwargs)
+                if is_building:
+                    self.built.append((find_key(config, class_type, kwargs), made))
+                return made
+            except Exception as error:
+                if not is_building:
+                    # of an optimizer, which is made later
+                    raise
+                key = find_key(config, class_type, kwargs)
+                raise _Escape(describe_failed_class(error, class_type, kwargs, key) or error) from None
+
         try:
-            built: Namespace = self.instantiate(config, instantiators=[(_build, object, True)])
+            built: Namespace = self.instantiate(config, instantiators=[(build_one, object, True)])
         except _Escape as escape:
             raise escape.error from None
+        finally:
+            is_building = False
         return built
 
 
@@ -153,6 +185,13 @@ class LightsegCLI(LightningCLI):
         """Parse, and nothing else."""
         # the inherited one warns when sys.argv is not empty, as it is not in a program that passes its arguments on
         self.config = parser.parse_args(args)
+        if not isinstance(self.config.trainer, Namespace):
+            raise ConfigError(f"trainer: must hold options, as in --trainer.max_epochs 5, got {self.config.trainer}")
+        for file in self.parser.files:
+            require_known_sections(file, self.config)
+        if self.parser.composed is not None:
+            before = self.parser.composed.get("trainer.callbacks")
+            _say_what_is_dropped(before, self.config.trainer.callbacks, "the command line")
         for key, value in list(self.config.items()):
             # a null for an option inside a class arrives there as text
             if value == "None":
@@ -160,12 +199,15 @@ class LightsegCLI(LightningCLI):
             elif isinstance(value, str | list | dict):
                 self.config[key] = expand_home(value)
         seed = self.config.seed_everything
-        if isinstance(seed, bool) or seed < 0:
-            raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 on")
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
 
     def before_instantiate_classes(self) -> None:
         """Check and complete what can be known before anything is built."""
         trainer = self.config.trainer
+        for section in ("model", "data"):
+            if self.config[section] is None:
+                raise ConfigError(f"{section}: not given; name a class, or a block of configs/")
         self.config.name = self.config.name or self.parser.recipe or "fit"
         run.require_name(self.config.name)
         for option in ("save_every_n_steps", "save_every_minutes"):
@@ -180,10 +222,29 @@ class LightsegCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Choose the precision, then build data, net and task."""
         self._set_precision()
+        kind = self._optimizer_class()
         self.config_init = self.parser.build(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.datamodule.seed = self.config.seed_everything
         self._check_facts()
+        optimizer = self.config.model.init_args.optimizer
+        try_optimizer(self.model, kind, vars(optimizer.init_args) if optimizer else {})
+        try_schedule(self.model.schedule)
+
+    def _optimizer_class(self) -> Any:
+        """Return the class that the recipe names as its optimizer.
+
+        Raises:
+            ConfigError: If it is something else, which must not be called.
+        """
+        stated = self.config.model.init_args.optimizer
+        if stated is None:
+            return torch.optim.AdamW
+        kind = import_object(stated.class_path)
+        is_own_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
+        if not is_own_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
+            raise ConfigError(f"model.optimizer: {stated.class_path} is not an optimizer; name a class of torch.optim")
+        return kind
 
     def make_trainer(self, first: list[L.Callback], callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
         """The trainer of the recipe, with what every run has beside what the recipe asks for.
@@ -198,7 +259,7 @@ class LightsegCLI(LightningCLI):
         """
         config = self.config_init.trainer
         for callback in _as_list(config.callbacks):
-            check_monitor(callback, self.model)
+            check_monitor(callback, self.model, _as_list(config.callbacks))
             check_callback(callback, config.strategy)
         check_graphs(self.model.compiled, config.accumulate_grad_batches)
         # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
@@ -215,8 +276,9 @@ class LightsegCLI(LightningCLI):
                 plugins=[*_as_list(config.plugins), CheckpointFiles()],
                 default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
             )
-        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-            raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+            raise ConfigError(f"trainer: {reason(error)}") from error
+        check_launcher(trainer, config.strategy)
         if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
             raise ConfigError(
                 "trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1"
@@ -278,13 +340,22 @@ class LightsegCLI(LightningCLI):
             raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
 
 
+def _say_what_is_dropped(before: Any, after: Any, source: str) -> None:
+    """Name the callbacks that a file or the command line has replaced, since a list is replaced as one."""
+    kept = [_class_name(block) for block in _as_list(after)]
+    dropped = [name for name in map(_class_name, _as_list(before)) if name not in kept]
+    if dropped:
+        print(
+            f"{source}: trainer.callbacks replaces {', '.join(dropped)} of the files before; write `callbacks+:` in a "
+            "file, or --trainer.callbacks+=NAME, to add to them",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _class_name(block: Any) -> str:
+    return str(block.get("class_path") if isinstance(block, dict | Namespace) else block).rpartition(".")[2]
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value else []
-
-
-def _build(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Build an object of the config; an exception keeps its type, message and traceback."""
-    try:
-        return class_type(*args, **kwargs)
-    except Exception as error:
-        raise _Escape(error) from None

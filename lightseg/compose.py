@@ -11,10 +11,15 @@ import yaml
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files import expand_home
+from lightseg.option_names import FIT_OPTIONS, meant
 
 _HERE = Path(__file__).resolve().parent
 LIBRARY = _HERE.parent if (_HERE.parent / "configs").is_dir() else _HERE
 """The folder that holds `configs/` and `experiments/`: the clone's, or the installed package's."""
+
+_DEEPEST = 50
+_LARGEST = 100_000
+SECTIONS = ("model", "data", "trainer")
 
 
 class _Loader(yaml.SafeLoader):
@@ -47,11 +52,13 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, is no mapping, or has a key that YAML would lose.
     """
     try:
-        content = yaml.load(path.read_text(), _Loader)
+        text = path.read_text()
+        require_bounded(text, show(path))
+        content = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{show(path)}{line}: {_plain(str(error.problem))}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{show(path)}: cannot be read as YAML: {error}") from None
     if not isinstance(content, dict | None):
         raise ConfigError(f"{show(path)}: a recipe is a mapping (key: value), this is a {type(content).__name__}")
@@ -61,6 +68,38 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{show(path)}: write '{key}' nested: {nested}")
     expanded: dict[str, Any] = expand_home(content or {})
     return expanded
+
+
+def require_bounded(text: str, source: str) -> None:
+    """See that YAML is neither nested nor multiplied by aliases beyond what a recipe has, before it is built.
+
+    Args:
+        text: YAML.
+        source: The file or option that it is in, for the message.
+
+    Raises:
+        ConfigError: If it is.
+        yaml.YAMLError: If it is no YAML.
+    """
+    # the nodes so far of each collection that is open, below those of the document
+    open_sizes, anchors, names = [0], dict[str, int](), list[str | None]()
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_sizes.append(1)
+            names.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            size, name = open_sizes.pop(), names.pop()
+            open_sizes[-1] += size
+            if name:
+                anchors[name] = size
+        elif isinstance(event, yaml.AliasEvent):
+            open_sizes[-1] += anchors.get(event.anchor or "", 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            open_sizes[-1] += 1
+        if len(open_sizes) > _DEEPEST:
+            raise ConfigError(f"{source}: nested deeper than {_DEEPEST} levels, which no recipe is")
+        if open_sizes[-1] > _LARGEST:
+            raise ConfigError(f"{source}: aliases make it larger than {_LARGEST} values, which no recipe is")
 
 
 def _plain(problem: str) -> str:
@@ -80,13 +119,26 @@ def show(path: Path) -> str:
 def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
     if path in above:
         raise ConfigError(f"{show(above[-1])}: base: {show(path)} is already being applied: the bases form a circle")
-    bases = read(path).get("base") or []
+    content = read(path)
+    _require_options(content, path)
+    bases = content.get("base") or []
     if isinstance(bases, str):
         bases = [bases]
     if not (isinstance(bases, list) and all(isinstance(base, str) for base in bases)):
         raise ConfigError(f"{show(path)}: base: give a list of files, base: [configs/net/unet.yaml, …]")
     below = [file for base in bases for file in _chain(_locate(base, path.parent, path), (*above, path))]
     return [*below, path]
+
+
+def _require_options(content: dict[str, Any], path: Path) -> None:
+    """See that the keys of a recipe are options of `fit`, and that its sections hold options."""
+    for key, value in content.items():
+        name = str(key).rstrip("+")
+        if name not in FIT_OPTIONS:
+            raise ConfigError(f"{show(path)}: no option '{name}'{meant(name)}")
+        if name in SECTIONS and not isinstance(value, dict) and not (isinstance(value, str) and name != "trainer"):
+            given = "null" if value is None else value
+            raise ConfigError(f"{show(path)}: {name}: must hold options (key: value), got {given}; or leave it out")
 
 
 def _locate(name: str, folder: Path, asked_by: Path | None) -> Path:

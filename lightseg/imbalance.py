@@ -10,6 +10,9 @@ from lightseg.errors import ConfigError, did_you_mean
 
 Scheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
 
+LARGEST_WEIGHT = 1e6
+"""The largest weight of a class or a loss that can be given, and one over the smallest."""
+
 
 def class_weights(scheme: Scheme | Sequence[float], counts: Tensor, image_totals: Tensor | None = None) -> Tensor:
     """Return the weight of every class.
@@ -154,4 +157,10 @@ def _given(weights: Sequence[float], classes: int) -> Tensor:
     given = torch.tensor(weights, dtype=torch.float32)
     if not (given.isfinite() & (given >= 0)).all() or not given.any():
         raise ConfigError(f"class weights must be finite, at least 0 and not all 0, not {list(weights)}")
+    outside = given[(given > 0) & ((given < 1 / LARGEST_WEIGHT) | (given > LARGEST_WEIGHT))]
+    if len(outside):
+        raise ConfigError(
+            f"model.class_weights: must be 0, or between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}, beyond which "
+            f"float32 has no room for the loss, got {outside[0]:g}"
+        )
     return given

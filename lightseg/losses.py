@@ -19,6 +19,8 @@ from lightseg.masked_loss import ClassLoss, MaskedLoss, PixelLoss, masked, one_h
 
 LossSpec = Mapping[str, float | Mapping[str, float]]
 
+_LARGEST = 1e6
+
 
 class CrossEntropy(PixelLoss):
     """Softmax cross-entropy, equal to `torch.nn.CrossEntropyLoss` with the same arguments and `ignore_index=IGNORE`.
@@ -251,16 +253,21 @@ def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
 
 def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:
     if name not in LOSSES:
-        raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(name, LOSSES, len(LOSSES))}")
+        raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
     known = list(inspect.signature(LOSSES[name]).parameters)
     for key, value in settings.items():
         if key not in known:
-            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(key, known, len(known))}")
+            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), known, len(known))}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
     coefficient = settings.pop("weight", 1.0)
     require(coefficient >= 0, f"loss {name}: its coefficient must be at least 0, not {coefficient}")
+    require(
+        coefficient == 0 or 1 / _LARGEST <= coefficient <= _LARGEST,
+        f"model.loss.{name}: the coefficient must be between {1 / _LARGEST:g} and {_LARGEST:g}, beyond which float32 "
+        f"has no room for the loss, got {coefficient:g}",
+    )
     # each class has arguments of its own, which `type[MaskedLoss]` does not know
     make = cast(Callable[..., MaskedLoss], LOSSES[name])
     return float(coefficient), make(weight=weight, **settings)

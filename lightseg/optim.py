@@ -48,13 +48,18 @@ def configure_optimizer(
             f"the optimizer does not accept its arguments or the parameter groups ({names}): {error}; "
             "correct the arguments, or use one that takes groups, such as torch.optim.AdamW"
         ) from error
-    # set afterwards: before, the base learning rate is not known, nor whether this optimiser has a weight decay
+    scale_groups(optimizer)
+    _fuse(optimizer)
+    return optimizer
+
+
+def scale_groups(optimizer: Optimizer) -> None:
+    """Multiply learning rate and weight decay of each group by the factors that `param_groups` has given it."""
+    # afterwards: before, the base learning rate is not known, nor whether this optimiser has a weight decay
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group["lr_factor"]
         if "weight_decay" in group:
             group["weight_decay"] = group["weight_decay"] * group["decay"]
-    _fuse(optimizer)
-    return optimizer
 
 
 def _fuse(optimizer: Optimizer) -> None:

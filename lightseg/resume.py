@@ -22,7 +22,14 @@ _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
     *("logger", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
 )
-_FREE = (*(f"trainer.{name}" for name in _HARDWARE), "data.cache_gb", "data.num_workers", "data.root", "save_every_")
+_FREE = (
+    *(f"trainer.{name}" for name in _HARDWARE),
+    "trainer.limit_test_batches",
+    "data.cache_gb",
+    "data.num_workers",
+    "data.root",
+    "save_every_",
+)
 """What may be another when a run goes on, and is said if it is."""
 
 _UNSAID = ("resume", "config", "base", "runs_dir")
@@ -123,7 +130,8 @@ def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
         raise ConfigError(
             f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
             + "\n  ".join(forbidden)
-            + "\nleave these options out to go on, or start a new run without --resume"
+            + f"\nleave these options out to go on, or start a new run: --config "
+            f"{folder / 'config.yaml'} instead of --resume"
         )
     return allowed
 

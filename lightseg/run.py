@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -57,18 +56,6 @@ def require_name(name: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def removed_on_failure(folder: Path) -> Iterator[None]:
-    """Remove a new run folder, and that of its experiment if nothing else is in it, where the run cannot begin."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()
-        raise
-
-
 def create(runs_dir: str, name: str) -> Path:
     """Make `RUNS_DIR/NAME/<utc>-<hex>/`, a folder that did not exist before.
 
@@ -84,6 +71,14 @@ def create(runs_dir: str, name: str) -> Path:
     except OSError as error:
         raise UserError(f"--runs_dir {runs_dir}: cannot make {folder}: {error.strerror}") from None
     return folder
+
+
+def discard(folder: Path) -> None:
+    """Remove a run folder, and the folders above it that `create` has made for it and that hold nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for above in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            above.rmdir()
 
 
 def job() -> str | None:

@@ -1,12 +1,15 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
 import logging
+import math
 import os
 import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import lightning as L
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from lightseg import checkpoint, processes, resume, run, variables
 from lightseg.allocation import keep_freed_memory
+from lightseg.blame import Objects, describe_failure, explained
 from lightseg.callbacks import (
     Best,
     CollapseWarning,
@@ -40,6 +44,7 @@ from lightseg.file_names import LAST
 from lightseg.files import locked
 from lightseg.lightning_compat import replaced_internals
 from lightseg.loggers import RunLog, Wandb
+from lightseg.preflight import check_lengths, fits
 from lightseg.report import report
 from lightseg.tasks import Stage, Task
 
@@ -58,6 +63,11 @@ def fit(args: list[str]) -> None:
     hush_lightning()
     processes.end_with_parent()
     cli = LightsegCLI(args)
+    with explained(cli.parser.built):
+        _run(cli, args)
+
+
+def _run(cli: LightsegCLI, args: list[str]) -> None:
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
     best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)
     callbacks = (
@@ -89,7 +99,7 @@ def fit(args: list[str]) -> None:
                 log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / LAST, str(folder / "checkpoints")
         if resumed and not trainer.is_global_zero:
             file, _ = resume.newest_checkpoint(resumed)
-        with _ended(trainer, folder, interrupt):
+        with _ended(trainer, folder, interrupt, cli.parser.built):
             trainer.fit(task, datamodule=data, ckpt_path=file, weights_only=True)
             if trainer.fast_dev_run:  # type: ignore[attr-defined]
                 return
@@ -152,9 +162,10 @@ def _open(
         folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
     else:
         folder, file = run.create(cli.config.runs_dir, cli.config.name), None
-        with run.removed_on_failure(folder):
-            stack.enter_context(locked(folder))
-            run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
+        # the lock goes first, then the folder of a start that failed
+        stack.push(partial(_discard_failed_start, folder))
+        stack.enter_context(locked(folder))
+        run.describe(folder, cli.resolved_config(), command, data.fingerprint(), spent)
     for logger in watchers:
         logger.attach(folder)
     print(_summary(cli, spent, folder), flush=True)
@@ -164,6 +175,19 @@ def _open(
     return folder, file
 
 
+def _discard_failed_start(
+    folder: Path, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+) -> None:
+    """Remove a run folder in which nothing has been trained, unless a signal ended the run."""
+    if kind is not None and not isinstance(error, StoppedError | RunError) and not _has_begun(folder):
+        run.discard(folder)
+
+
+def _has_begun(folder: Path) -> bool:
+    """Return whether a run has left something that it can go on from, or that can be looked at."""
+    return any((folder / "checkpoints").glob("*")) or (folder / "metrics.jsonl").exists()
+
+
 def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[str, Any]]:
     """See that data and net fit each other and can be loaded again; returns the resolved config and the net's cost."""
     data, task = cli.datamodule, cli.model
@@ -171,9 +195,13 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     data.check()
     data.decode(trainer)
     data.check_training()
-    require_known_order(data.train_dataloader(), type(data).__name__)
+    loader = data.train_dataloader()
+    require_known_order(loader, type(data).__name__)
+    check_lengths(trainer, data, len(loader))
     task.follow(data)
-    spent = cost(task, data.train_sample())
+    sample = data.train_sample()
+    with fits(task, sample):
+        spent = cost(task, sample)
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
     # a task that cannot be built from its recipe could not be loaded when the training is over
@@ -195,7 +223,7 @@ def _summary(cli: LightsegCLI, spent: dict[str, Any], folder: Path) -> str:
 
 
 @contextmanager
-def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Iterator[None]:
+def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, objects: Objects) -> Iterator[None]:
     """End what the run began, however it ends; the last line says where it is.
 
     Raises:
@@ -215,8 +243,10 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
         stopped = StoppedError(interrupt.received or signal.SIGINT, folder)
         failed = stopped.exit_code
         raise stopped from None
-    except (RuntimeError, ValueError) as error:
-        said = foreseen(error, trainer)
+    except Exception as error:
+        said = foreseen(error, trainer) if isinstance(error, RuntimeError | ValueError) else None
+        if said is None and (message := describe_failure(error, objects)):
+            said = RunError(message) if trainer.global_step else ConfigError(message)
         if said is None:
             raise
         if folder is not None and isinstance(said, RunError):
@@ -227,14 +257,14 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt) -> Ite
         for logger in loggers:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=failed)
-        if folder is not None:
+        if folder is not None and (not failed or failed > 1 or _has_begun(folder)):
             print(f"run: {folder}", flush=True)
 
 
 def foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
     """What torch's words mean to a user."""
-    data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    if isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
+    data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
+    if data is not None and isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
         return RunError(said)
     if trainer.world_size > 1 and processes.is_loss(error):
         return RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", [])))
@@ -267,7 +297,12 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
                 require_all(task.counts[split], task.image_counts[split], data.class_table(split), split)
             scores = task.scores(task.counts[split])
             results |= {f"{split}/{name}": value for name, value in scores.items()}
-            results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
+            loss = results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
+            if task.counts[split].any() and not math.isfinite(loss):
+                raise RunError(
+                    f"{split}/loss is {loss} with the best checkpoint: the net's outputs or the loss's weights are "
+                    "beyond what their numbers can hold; try a lower model.optimizer.lr or trainer.precision: 32-true"
+                )
     # written so that a score that is not a number fails too
     if logged is not None and not abs(results["val/score"] - float(logged)) <= TOLERANCE:
         raise RunError(

@@ -136,7 +136,9 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     if len(set(names)) == len(names):
         return names
     keys = _telling(differs)
-    told = [", ".join(f"{key} {_cut(each[key])}" for key in keys) for each in differs]
+    others = sum(key not in keys and key != _CONTENT for key in differs[0])
+    more = f" and {others} more" if others else ""
+    told = [", ".join(f"{key} {_cut(each[key])}" for key in keys) + more for each in differs]
     same = len(set(names)) == 1
     return _unique(told if same else [f"{name}, {text}" for name, text in zip(names, told, strict=True)])
 

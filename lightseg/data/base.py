@@ -30,6 +30,9 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+MOST_WORKERS = 512
+"""The most loading processes of a training process; far more than any machine has cores for."""
+
 
 class ImageDataModule(L.LightningDataModule, ABC):
     """Base of all data: a subclass says what its classes are and makes the dataset of a split.
@@ -90,6 +93,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
+        require(
+            num_workers is None or 0 <= num_workers <= MOST_WORKERS,
+            f"data.num_workers: must be 0 to {MOST_WORKERS} processes, got {num_workers}; left out, it follows cores",
+        )
         check_options(sampling, repeat_threshold)
         self.root, self.batch_size, self.num_workers = expand_home(root), batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold

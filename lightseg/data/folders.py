@@ -56,7 +56,8 @@ def describe(root: Path, wanted: Iterable[str]) -> str:
     if not root.is_dir():
         beside = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         near = difflib.get_close_matches(root.name, beside, 1)
-        return "the folder does not exist" + (f"; did you mean {root.parent / near[0]}?" if near else "")
+        tried = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
+        return f"the folder does not exist{tried}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
     there = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
     if not there:
         return "the folder is empty"

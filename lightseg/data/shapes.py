@@ -15,6 +15,7 @@ from lightseg.data.order import mix
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
+from lightseg.memory import require_memory
 
 _SHAPES = list(OUTLINES)
 _PICTURE, _LABEL = 1, 2
@@ -65,7 +66,7 @@ class Shapes(ImageDataModule):
         _check("void_border", void_border >= 0, void_border, "0 or more")
         require_alike(self._fold, "label_noise", alike=label_noise == 0)
         self.image_size, self.objects, self.object_size = image_size, objects, object_size
-        self.sizes = _sizes(train_size, val_size, test_size)
+        self.sizes = _sizes(train_size, val_size, test_size, image_size)
         self._shares = long_tail(len(_SHAPES), imbalance)
         self.label_noise, self.void_border = label_noise, void_border
         self.pixel_noise, self.data_seed = pixel_noise, data_seed
@@ -132,7 +133,7 @@ class ShapesClassification(ImageDataModule):
         require_alike(self._fold, "label_noise", alike=label_noise == 0)
         require_alike(self._fold, "imbalance", alike=imbalance == 1)
         self.image_size, self.object_size = image_size, object_size
-        self.sizes = _sizes(train_size, val_size, test_size)
+        self.sizes = _sizes(train_size, val_size, test_size, image_size)
         self._shares = {split: long_tail(len(_SHAPES), imbalance if split == "train" else 1) for split in SPLITS}
         self.label_noise, self.pixel_noise, self.data_seed = label_noise, pixel_noise, data_seed
 
@@ -196,10 +197,13 @@ def _mislabel(labels: npt.NDArray[np.int64], share: float, rng: np.random.Genera
     return np.where(draws < share, (labels + steps) % len(_SHAPES), labels)
 
 
-def _sizes(train: int, val: int, test: int) -> dict[Split, int]:
+def _sizes(train: int, val: int, test: int, image_size: int) -> dict[Split, int]:
     _check("train_size", train >= 1, train, "1 or more")
     _check("val_size", val >= 1, val, "1 or more")
     _check("test_size", test >= 0, test, "0 or more")
+    samples = train + val + test
+    # three channels and a mask, which stay in memory
+    require_memory(4 * samples * image_size**2, "data.train_size", f"{samples} pictures of {image_size} × {image_size}")
     return {"train": train, "val": val, "test": test}
 
 

@@ -18,6 +18,9 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),  # noqa: ARG005
 }
 
+_DEEPEST = 12
+"""The greatest depth: each level halves the image, and one of 4096 pixels has no more levels."""
+
 
 class UNet(Net):
     """U-Net: an encoder of halving resolution, a decoder of doubling resolution, and skips between equal resolutions.
@@ -52,6 +55,10 @@ class UNet(Net):
             raise ConfigError(f"UNet has no norm {norm!r}: choose one of {', '.join(_NORMS)}.")
         if depth < 1 or width < 1:
             raise ConfigError(f"UNet needs a depth and a width of 1 or more, not depth={depth}, width={width}.")
+        if depth > _DEEPEST:
+            raise ConfigError(
+                f"model.net.depth: {depth} would need images of {2 ** min(depth, 99):g} pixels; give {_DEEPEST} or less"
+            )
         self.stride = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         above = [in_channels, *widths[:-1]]

@@ -1,0 +1,26 @@
+"""The memory of this machine, so that a size is refused before memory is asked for."""
+
+import os
+
+from lightseg.errors import require
+
+
+def total_memory() -> int:
+    """Return the bytes of main memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def require_memory(size: float, key: str, contents: str) -> None:
+    """Raise `ConfigError` unless main memory is large enough.
+
+    Args:
+        size: Bytes that are needed.
+        key: Option that decides on the size, for the message.
+        contents: Words for what fills the memory, likewise.
+    """
+    available = total_memory()
+    require(
+        size <= available,
+        f"{key}: {contents} would take {size / 2**30:,.0f} GiB, but this machine has {available / 2**30:.0f} GiB; "
+        "give less",
+    )
