@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
-from lightseg.data.masks import Color, palette_colors, read_mask
+from lightseg.data.masks import Color, bytes_of_colors, palette_colors, read_mask
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean
 from lightseg.labels import IGNORE
@@ -100,9 +100,7 @@ class LabelMap:
             DataError: If the file is broken.
             UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
         """
-        mask = read_mask(path, self.by_color)
-        if mask.ndim == 3 and not self._colors and (mask == mask[..., :1]).all():
-            mask = np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
+        mask = self.file_values(path)
         if mask.ndim == 3:
             found = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
         elif mask.dtype in (np.uint8, np.uint16) or (mask.min() >= 0 and mask.max() < _VALUES):
@@ -112,6 +110,19 @@ class LabelMap:
         if not found.min():
             raise self.undeclared(str(path), _tally(mask))
         return (found - 1).astype(np.uint8)
+
+    def file_values(self, path: Path | str) -> Array:
+        """What a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
+
+        Raises:
+            DataError: If the file is broken.
+        """
+        mask = read_mask(path, self.by_color)
+        if mask.ndim == 2:
+            return mask
+        if not self._colors and (mask == mask[..., :1]).all():
+            return np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
+        return bytes_of_colors(path, mask)
 
     def undeclared(self, where: str, found: Counter[Key], also: str = "") -> UndeclaredError:
         """The error for what was found in a mask, or in several.

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.images import as_image, pillow_image
+from lightseg.data.images import as_image
+from lightseg.data.pixels import from_array, from_pillow, orientation, turn
 from lightseg.errors import DataError
 from lightseg.inference.sources import Source, of_array, of_file
 
@@ -30,8 +31,10 @@ def as_source(image: str | Path | Image.Image | npt.NDArray[Any] | Tensor, chann
     if isinstance(image, str | Path):
         return of_file(Path(image), channels)
     if isinstance(image, Image.Image):
-        array = pillow_image(image, channels)
-    elif isinstance(image, Tensor):
+        pixels = from_pillow(image)
+        pixels = pixels._replace(array=turn(pixels.array, orientation(image)))
+        return of_array(as_image(_NAME, pixels, channels), _NAME)
+    if isinstance(image, Tensor):
         _require(image.ndim == 3, "tensor", tuple(image.shape), "(C, H, W)")
         # NumPy has no bfloat16
         image = image.float() if image.is_floating_point() else image
@@ -44,7 +47,7 @@ def as_source(image: str | Path | Image.Image | npt.NDArray[Any] | Tensor, chann
     have = array.shape[2] if array.ndim == 3 else 1
     if have not in {channels, {1: 3, 3: 1}.get(channels)}:
         raise DataError(f"{_NAME} {array.shape} has {have} channels, but the net takes {channels}")
-    return of_array(as_image(_NAME, array, channels), _NAME)
+    return of_array(as_image(_NAME, from_array(array), channels), _NAME)
 
 
 def _require(fits: bool, kind: str, shape: tuple[int, ...], wanted: str) -> None:
