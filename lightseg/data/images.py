@@ -52,8 +52,10 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
     """Turn whatever a decoder raises into a `DataError` that names the file."""
     try:
         yield
-    except DataError:
-        raise
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise BrokenFileError(f"{path}: this {kind} does not exist") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, their own types, …

@@ -24,9 +24,9 @@ class LossyMaskError(DataError):
 def read_mask(path: Path | str, as_color: bool = False, channel: int | None = None, is_smooth: bool = False) -> Array:
     """Read one mask as its file values: `(H, W)` integers, or `(H, W, 3)` if the file holds colours.
 
-    A palette file gives its indices; a file of 1, 2 or 4 bits its own small numbers, from black at 0 to white; 16 bits
-    are kept; alpha is dropped, unless the label is in it alone. A mask is turned as its EXIF orientation says, as an
-    image is.
+    A palette file gives its indices, but for a GIF, whose writers reorder them; a file of 1, 2 or 4 bits its own small
+    numbers, from black at 0 to white; 16 bits are kept; alpha is dropped, unless the label is in it alone. A mask is
+    turned as its EXIF orientation says, as an image is.
 
     Args:
         path: A PNG, TIFF, BMP, GIF, PBM, PGM, PPM or `.npy` file.
@@ -105,10 +105,11 @@ def _values(path: Path | str, pixels: Pixels, as_color: bool) -> Array:
             f"{path}: has the shape {array.shape} {array.dtype}; a mask is (H, W) ids or (H, W, 3) colours: "
             "name the channel that holds the ids, such as mask_channel: 0"
         )
-    if not as_color:
-        return _integers(path, array[..., 0] if channels == 1 else array)
     if channels == 3:
-        return bytes_of_colors(path, array)
+        array = to_bytes(array, white) if as_color and 0 < white < 255 else array
+        return bytes_of_colors(path, array) if as_color or array.dtype != np.uint16 else array
+    if not as_color:
+        return _integers(path, array[..., 0])
     if array.dtype != np.uint8:
         raise DataError(f"{path}: holds {array.dtype} ids, but only colors are declared; declare its values too")
     return np.repeat(to_bytes(array, white) if white < 255 else array, 3, axis=2)

@@ -107,6 +107,7 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
 
 def from_array(array: Array) -> Pixels:
     """Take an array `(H, W, C)` of a user: an unsigned integer's greatest value is white."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.bool_:
         return Pixels(array.view(np.uint8), 1)
     return Pixels(array, int(np.iinfo(array.dtype).max) if array.dtype in (np.uint8, np.uint16) else 0)
@@ -117,6 +118,10 @@ def from_pillow(image: Image.Image) -> Pixels:
     lossy = str(image.format) if image.format in _LOSSY else ""
     mode = image.mode
     if mode == "P":
+        # who writes a GIF puts its colours in any order
+        if image.format == "GIF":
+            colors = _palette(image)[:, :3]
+            return Pixels((colors[:, :1] if (colors == colors[:, :1]).all() else colors)[np.array(image)], 255)
         return Pixels(np.array(image)[..., None], 255, palette=_palette(image), lossy=lossy)
     if mode == "L":
         white = _STRETCHED.get(raw_mode(image), 255)
@@ -132,7 +137,7 @@ def from_pillow(image: Image.Image) -> Pixels:
     if mode == "CMYK":
         return Pixels(_without_inks(np.array(image), 255), 255, lossy=lossy, inks=True)
     if mode == "LAB":
-        raise DataError("the image stores its colours as LAB; convert it to RGB")
+        raise DataError("it stores its colours as LAB; convert it to RGB")
     has_alpha = mode in ("LA", "RGBA", "PA", "La", "RGBa")
     plain = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(mode, mode if mode in ("LA", "RGBA") else "RGB")
     return Pixels(np.array(image if mode == plain else image.convert(plain)), 255, has_alpha, lossy=lossy)
@@ -149,7 +154,11 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
     if kind == "b":
         array = array.view(np.uint8)
     is_jpeg = page.compression in _JPEG_IN_TIFF
-    lossy = f"{page.compression.name}-compressed TIFF" if page.compression in _LOSSY_TIFF else ""
+    lossy = (
+        f"{getattr(page.compression, 'name', page.compression)}-compressed TIFF"
+        if page.compression in _LOSSY_TIFF
+        else ""
+    )
     photometric = int(page.photometric)
     has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
     if photometric == 3 and page.colormap is not None:
