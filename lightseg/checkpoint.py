@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,13 @@ def _require_whole(file: Path) -> None:
             raise OSError(f"{broken} does not have its checksum")
 
 
-def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette: list[Any]) -> dict[str, Any]:
+def recipe(
+    config: dict[str, Any],
+    classes: list[str],
+    in_channels: int,
+    palette: list[Any],
+    image_values: Sequence[float | None] | None = None,
+) -> dict[str, Any]:
     """What a checkpoint must carry so that it can be loaded alone, as plain data.
 
     Args:
@@ -196,8 +203,11 @@ def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette
         classes: Class names.
         in_channels: Channels of an image.
         palette: One RGB colour per class.
+        image_values: The meaning of an image's values (`lightseg.data.images.ImageValues`), where files do not say it.
     """
+    stated = {} if image_values is None else {"image_values": list(image_values)}
     return {
+        **stated,
         "format_version": FORMAT_VERSION,
         "config": config,
         "classes": list(classes),

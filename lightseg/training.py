@@ -33,6 +33,7 @@ from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import Counts
+from lightseg.data.images import AS_STORED
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.devices import AUTO, KEPT, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
@@ -174,7 +175,8 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     task.follow(data)
     spent = cost(task, data.train_sample())
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
-    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
+    values = None if data.image_values == AS_STORED else data.image_values
+    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette, values)
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe")
     return config, spent

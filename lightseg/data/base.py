@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import lightning as L
@@ -15,6 +16,7 @@ from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, requ
 from lightseg.data.decoded import decoded, trains_twice
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import as_fold, split_by_fold
+from lightseg.data.images import AS_STORED, ImageValues
 from lightseg.data.loader import Watched
 from lightseg.data.loading import evaluation_loader, hold, shared_evenly, training_loader
 from lightseg.data.order import Position
@@ -66,6 +68,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
     in_channels: int = 3
+    image_values: ImageValues = AS_STORED
     split_seed: int = 0
 
     def __init__(
@@ -90,7 +93,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         if batch_size < 1:
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
         check_options(sampling, repeat_threshold)
-        self.root, self.batch_size, self.num_workers = root, batch_size, num_workers
+        self.root = str(Path(root).expanduser()) if root.startswith("~") else root
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = 0
         self.watched: list[Watched] = []

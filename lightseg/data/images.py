@@ -1,22 +1,67 @@
 """Image files as arrays, or an error that names the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from lightseg.data.pixels import Pixels, decode, header_size
 from lightseg.data.transforms import Array
-from lightseg.errors import DataError
+from lightseg.errors import ConfigError, DataError
 
 
 class BrokenFileError(DataError):
     """An image or a mask that no decoder can read."""
 
 
-def read_image(path: Path | str, channels: int = 3, page: int | None = None) -> Array:
+class ImageValues(NamedTuple):
+    """The meaning of an image's values, where the depth of the file does not say it.
+
+    Attributes:
+        low: Value that becomes 0.
+        high: Value that becomes 1; None: as the depth of the file says.
+        nodata: Value that becomes 0, wherever it is; None: there is none.
+    """
+
+    low: float = 0.0
+    high: float | None = None
+    nodata: float | None = None
+
+    @classmethod
+    def of(cls, value_range: Sequence[float] | None, nodata: float | None) -> "ImageValues":
+        """Take the options of a data module, or what a checkpoint has kept of them.
+
+        Raises:
+            ConfigError: If the range is none.
+        """
+        low, high = value_range or (0.0, None)
+        if high is not None and not (np.isfinite([low, high]).all() and low < high):
+            raise ConfigError(f"data.value_range: [{low}, {high}] is no range; give the least and the greatest value")
+        return cls(low, high, nodata)
+
+    def apply(self, array: Array) -> Array:
+        """Scale stored values to 0..1, float32; without a range, only blot out what means nothing."""
+        hole = np.isnan(array) if self.nodata is not None and np.isnan(self.nodata) else array == self.nodata
+        if self.high is None:
+            return np.where(hole, array.dtype.type(0), array)
+        scaled = (array.astype(np.float64) - self.low) / (self.high - self.low)
+        # what is not a number stays so, and is refused
+        return np.where(hole, 0, scaled.clip(0, 1)).astype(np.float32)
+
+
+AS_STORED = ImageValues()
+"""The depth of the file says what is black and what is white."""
+
+
+def image_values(recipe: Mapping[str, Any]) -> ImageValues:
+    """The meaning of values that a checkpoint's recipe has kept."""
+    return ImageValues(*recipe["image_values"]) if "image_values" in recipe else AS_STORED
+
+
+def read_image(path: Path | str, channels: int = 3, page: int | None = None, values: ImageValues = AS_STORED) -> Array:
     """Read one image as `(H, W, channels)`: uint8, or float32 for deeper files.
 
     With 3 channels, grey is repeated, alpha dropped, a palette looked up and CMYK converted; with 1, colour becomes
@@ -29,12 +74,13 @@ def read_image(path: Path | str, channels: int = 3, page: int | None = None) -> 
         path: The file.
         channels: Number of channels wanted.
         page: Which page of a TIFF, from 0 on; left out, all of it is one image.
+        values: The meaning of the values, where the depth of the file does not say it.
 
     Raises:
         DataError: If the file is missing, broken or truncated, or has another number of channels.
     """
     with naming_the_file(path, "image"):
-        return as_image(path, decode(Path(path), channels, page), channels)
+        return as_image(path, decode(Path(path), channels, page), channels, values)
 
 
 def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
@@ -66,7 +112,7 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
         raise BrokenFileError(message) from error
 
 
-def as_image(path: Path | str, pixels: Pixels, channels: int) -> Array:
+def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValues = AS_STORED) -> Array:
     """Give the pixels of a file, or some of its rows, as `read_image` does.
 
     Raises:
@@ -74,10 +120,12 @@ def as_image(path: Path | str, pixels: Pixels, channels: int) -> Array:
     """
     if pixels.palette is not None:
         pixels = in_colors(pixels)
-    array = pixels.array
+    array, white = pixels.array, pixels.white
     if pixels.has_alpha and array.shape[2] != channels:
         array = array[..., :-1]
-    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels), pixels.white))
+    if values != AS_STORED:
+        array, white = values.apply(array), white if values.high is None else 0
+    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels), white))
 
 
 def in_colors(pixels: Pixels) -> Pixels:
@@ -111,11 +159,16 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
     if white:
         return array.astype(np.float32) / np.float32(white)
     if array.dtype.kind != "f":
-        raise DataError(f"{path}: holds {array.dtype} values; save it as uint8, uint16, or float32 in 0..1")
+        raise DataError(
+            f"{path}: holds {array.dtype} values; say which become black and white, such as value_range: [0, 3000]"
+        )
     if not np.isfinite(array).all():
-        raise DataError(f"{path}: holds NaN or infinite values; replace them before training")
+        raise DataError(f"{path}: holds NaN or infinite values; replace them, or say nodata: .nan")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
         # augmentation would clip what lies outside, and evaluation would not
-        raise DataError(f"{path}: holds values from {low:g} to {high:g}; scale floating-point images to 0..1")
+        raise DataError(
+            f"{path}: holds values from {low:g} to {high:g}; scale floating-point images to 0..1, or say which become "
+            f"black and white, such as value_range: [{low:g}, {high:g}]"
+        )
     return array.astype(np.float32)

@@ -17,6 +17,10 @@ MASK_SUFFIXES = IMAGE_SUFFIXES
 """Lossy formats are among them, so that they are found and refused by name instead of reported as missing."""
 
 
+_NEARLY_GRAY = 24
+"""Greatest difference of the channels of a pixel that a JPEG makes of grey."""
+
+
 class LossyMaskError(DataError):
     """A mask in a format that changes its values."""
 
@@ -43,6 +47,8 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
             raise _lossy(path, pixels.lossy)
         if pixels.inks:
             raise DataError(f"{path}: a mask is grey, palette or RGB, not CMYK; save it as a PNG of class ids")
+        if is_smooth and 0 < pixels.white < 255 and pixels.palette is None:
+            pixels = pixels._replace(array=to_bytes(pixels.array, pixels.white), white=255)
         if channel is not None:
             return _integers(path, _channel(path, pixels, channel))
         return _values(path, _without_alpha(path, pixels, as_color), as_color)
@@ -69,6 +75,19 @@ def bytes_of_colors(path: Path | str, colors: Array) -> Array:
     if colors.dtype != np.uint8:
         raise DataError(f"{path}: holds colours as {colors.dtype}; a mask of colours is RGB of 8 bits each")
     return colors
+
+
+def as_gray(path: Path | str, mask: Array) -> Array:
+    """Values `(H, W)` of a mask whose colours are grey, but for what a lossy format makes of it.
+
+    Raises:
+        DataError: If it has other colours.
+    """
+    if mask.ndim == 2:
+        return mask
+    if int(np.ptp(mask, axis=2).max()) > _NEARLY_GRAY:
+        raise DataError(f"{path}: is colored, and data.threshold splits grey values; name one channel: mask_channel: 0")
+    return mask[..., 1]
 
 
 def _channel(path: Path | str, pixels: Pixels, channel: int) -> Array:

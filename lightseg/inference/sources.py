@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.images import as_image, image_size, naming_the_file, read_image
+from lightseg.data.images import AS_STORED, ImageValues, as_image, image_size, naming_the_file, read_image
 from lightseg.data.pixels import (
     Pixels,
     channels_last,
@@ -95,7 +95,7 @@ def of_array(array: Array, name: str) -> Source:
     return Source(name, (array.shape[0], array.shape[1]), lambda: iter([array]))
 
 
-def of_file(path: Path, channels: int, page: int | None = None) -> Source:
+def of_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
     """An image in a file.
 
     A large one is read part by part where its format lets it: PNG of 8 bits, TIFF (but for planar ones) and `.npy`. Of
@@ -105,19 +105,20 @@ def of_file(path: Path, channels: int, page: int | None = None) -> Source:
         path: The file.
         channels: Number of channels wanted; see `read_image`.
         page: Which page of a TIFF, from 0 on; None: all of it is one image.
+        values: The meaning of the values, where the depth of the file does not say it.
 
     Raises:
         DataError: If the file cannot be read; the message names it.
     """
     size = image_size(path, channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
-        return of_array(read_image(path, channels, page), str(path))
+        return of_array(read_image(path, channels, page, values), str(path))
     with naming_the_file(path, "image"):
         kind = file_kind(path)
         strips = (
             _tiff_strips(path, page) if kind == "TIFF" else _numpy_strips if kind == "NumPy" else _pillow_strips(path)
         )
-    return Source(str(path), size, partial(_as_images, path, channels, strips or partial(_at_once, page=page)))
+    return Source(str(path), size, partial(_as_images, path, channels, values, strips or partial(_at_once, page=page)))
 
 
 def _page_size(path: Path, page: int) -> tuple[int, int]:
@@ -129,13 +130,13 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
         return size if tiff_orientation(shown) < 5 else (size[1], size[0])
 
 
-def _as_images(path: Path, channels: int, strips: Strips) -> Iterator[Array]:
+def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
     """What a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
     with naming_the_file(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
             for top in range(0, len(strip.array), rows):
-                yield as_image(path, strip._replace(array=strip.array[top : top + rows]), channels)
+                yield as_image(path, strip._replace(array=strip.array[top : top + rows]), channels, values)
 
 
 def _at_once(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
