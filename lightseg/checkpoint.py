@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,13 @@ def _foreign(error: pickle.UnpicklingError) -> str:
     return f" ({found[1]})" if found else ""
 
 
-def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette: list[Any]) -> dict[str, Any]:
+def recipe(
+    config: dict[str, Any],
+    classes: list[str],
+    in_channels: int,
+    palette: list[Any],
+    image_values: Sequence[float | None] | None = None,
+) -> dict[str, Any]:
     """What a checkpoint must carry so that it can be loaded alone, as plain data.
 
     Args:
@@ -214,8 +220,11 @@ def recipe(config: dict[str, Any], classes: list[str], in_channels: int, palette
         classes: Class names.
         in_channels: Channels of an image.
         palette: One RGB colour per class.
+        image_values: The meaning of an image's values (`lightseg.data.images.ImageValues`), where files do not say it.
     """
+    stated = {} if image_values is None else {"image_values": list(image_values)}
     return {
+        **stated,
         "format_version": FORMAT_VERSION,
         "config": config,
         "classes": list(classes),

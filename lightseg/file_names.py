@@ -7,5 +7,11 @@ PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """The two files of an export that `lightseg.load` reads."""
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".npy"})
+IMAGE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "webp", "gif", "tif", "tiff", "npy"),
+        *("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "avif"),
+    )
+)
 """Suffixes of files that are taken for images."""

@@ -67,10 +67,12 @@ def main(args: list[str]) -> None:
     file, out = model_file(asked.run), Path(asked.out)
 
     nearest_folder(out, "--out")
-    from lightseg.inference.inputs import find_files, items_of
+    from lightseg.inference.inputs import find_files, items_of, skipped_files
 
     # in front of the imports that take seconds
     files = find_files(asked.inputs, out)
+    if skipped := skipped_files(asked.inputs, out):
+        print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
     from lightseg.inference.protocol import Protocol
     from lightseg.inference.results import Results, open_results
@@ -160,7 +162,7 @@ def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Res
         results.add(item, size=source.size, window=chosen.window)
 
     left = [item for item in items if not results.has(item, outputs(item).paths)]
-    return _work_off(left, len(items), task.recipe["in_channels"], results.folder, work)
+    return _work_off(left, len(items), task.recipe, results.folder, work)
 
 
 def _classify(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
@@ -173,12 +175,12 @@ def _classify(task: Task, items: Sequence[Item], protocol: Protocol, results: Re
 
     left = [item for item in items if not results.has(item, [])]
     try:
-        return _work_off(left, len(items), task.recipe["in_channels"], results.folder, work)
+        return _work_off(left, len(items), task.recipe, results.folder, work)
     finally:
         results.write_labels(items, task.classes, asked.probabilities)
 
 
-def _work_off(left: Sequence[Item], total: int, channels: int, out: Path, work: Work) -> int:
+def _work_off(left: Sequence[Item], total: int, recipe: dict[str, Any], out: Path, work: Work) -> int:
     """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
     import torch
     from rich.console import Console
@@ -188,7 +190,7 @@ def _work_off(left: Sequence[Item], total: int, channels: int, out: Path, work: 
     console, done, broken = Console(stderr=True), total - len(left), 0
     with Progress(console=console, disable=not console.is_terminal) as bar:
         shown = bar.add_task("predict", total=total, completed=done)
-        for item, loaded in _read_ahead(left, channels):
+        for item, loaded in _read_ahead(left, recipe):
             bar.update(shown, completed=done, description=escape(printable(item.file.name)))
             try:
                 work(item, loaded.result(), partial(_show, bar, shown, done))
@@ -217,12 +219,14 @@ def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:
     bar.update(shown, completed=done + share)
 
 
-def _read_ahead(items: Sequence[Item], channels: int) -> Iterator[tuple[Item, Future[Source]]]:
+def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
     """The images in order; while one is predicted, the next one is read."""
+    from lightseg.data.images import image_values
     from lightseg.inference.sources import of_file
 
+    channels, values = recipe["in_channels"], image_values(recipe)
     with ThreadPoolExecutor(1) as reader:
-        submitted = (reader.submit(of_file, item.file, channels, item.page) for item in items)
+        submitted = (reader.submit(of_file, item.file, channels, item.page, values) for item in items)
         ahead = deque(islice(submitted, 1))
         for item in items:
             ahead.extend(islice(submitted, 1))

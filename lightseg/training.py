@@ -37,6 +37,7 @@ from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import Counts
+from lightseg.data.images import AS_STORED
 from lightseg.data.loader import obituary, require_known_order
 from lightseg.devices import AUTO, KEPT, limit_threads
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
@@ -203,7 +204,8 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     with fits(task, sample):
         spent = cost(task, sample)
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
-    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette)
+    values = None if data.image_values == AS_STORED else data.image_values
+    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette, values)
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
     return config, spent

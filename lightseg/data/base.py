@@ -15,6 +15,7 @@ from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, requ
 from lightseg.data.decoded import decoded, trains_twice
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import as_fold, split_by_fold
+from lightseg.data.images import AS_STORED, ImageValues
 from lightseg.data.loader import Watched
 from lightseg.data.loading import evaluation_loader, hold, shared_evenly, training_loader
 from lightseg.data.order import Position
@@ -70,6 +71,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
     in_channels: int = 3
+    image_values: ImageValues = AS_STORED
     split_seed: int = 0
 
     def __init__(

@@ -19,7 +19,7 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader
 
-from lightseg.data import images, label_map, masks
+from lightseg.data import images, label_map, masks, netpbm, pixels
 from lightseg.data.batches import Prepared, process_options
 from lightseg.data.cache import cache_dir, checksum, describe, map_table, warn, write_table
 from lightseg.data.dataset import Counts, ImageDataset
@@ -161,7 +161,7 @@ def _folder(dataset: ImageDataset) -> Path:
     kind = type(dataset)
     facts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # not the package's version, which stays while its files are worked on
-    facts += [inspect.getsource(module) for module in (images, label_map, masks)]
+    facts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels)]
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
             facts.append(f"{package} {metadata.version(package)}")

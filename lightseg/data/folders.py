@@ -2,15 +2,24 @@
 
 import difflib
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lightseg.data.problems import report
 from lightseg.errors import DataError
 from lightseg.file_names import IMAGE_SUFFIXES
 
+_KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
+
+
+MissingMask = Literal["error", "skip", "background"]
+
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that tables, lists and hashes of names cannot hold: control characters, and bytes that are not UTF-8."""
 
 
 class Pair(NamedTuple):
@@ -67,8 +76,18 @@ def describe(root: Path, wanted: Iterable[str]) -> str:
     return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
 
 
-def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask_suffix: str = "") -> list[Pair]:
+def find_pairs(
+    root: Path,
+    images: str,
+    masks: str,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+    missing_mask: MissingMask = "error",
+    is_listed: bool = False,
+) -> list[Pair]:
     """Pair every image with the mask of the same relative path and stem, sorted by name.
+
+    Names are compared in Unicode's normal form C, for some systems write an é as two characters.
 
     Args:
         root: The dataset's folder.
@@ -76,33 +95,46 @@ def find_pairs(root: Path, images: str, masks: str, image_suffix: str = "", mask
         masks: Folder of the masks, nested likewise.
         image_suffix: End of every image's stem; files without it are left out.
         mask_suffix: End of every mask's stem, such as `_mask`; files without it are left out.
+        missing_mask: For an image without a mask: `error`; `skip` it; or `background`, a pair whose mask is nothing.
+        is_listed: Whether lists name the samples, so that no file needs a counterpart; every image has a pair then.
 
     Raises:
         DataError: If a folder is empty, two files claim one name, or an image or a mask has no counterpart.
     """
     image_files = _by_name(root, images, image_suffix)
     mask_files = _by_name(root, masks, mask_suffix)
+    if Path(images) == Path(masks):
+        # the one whose end is the longer tells them apart
+        shorter, longer = (
+            (image_files, mask_files) if len(image_suffix) < len(mask_suffix) else (mask_files, image_files)
+        )
+        taken = set(longer.values())
+        for name in [name for name, file in shorter.items() if file in taken]:
+            del shorter[name]
     if list(image_files) == list(mask_files):
         # as it mostly is: a million names need not be looked for
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     lonely_images = sorted(image_files.keys() - mask_files.keys())
-    if lonely_images:
+    if lonely_images and missing_mask == "error" and not is_listed:
         first = image_files[lonely_images[0]]
         hint = _suffix_hint(lonely_images[0], mask_files, mask_suffix)
         message = (
             f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
             f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
+            + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
         )
         report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
     lonely_masks = sorted(mask_files.keys() - image_files.keys())
-    if lonely_masks:
+    if lonely_masks and not is_listed:
         first = mask_files[lonely_masks[0]]
         message = (
             f"{root / first}: no image for this mask{_and_more(lonely_masks)}; "
             f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
         )
         report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
-    return [Pair(name, image_files[name], mask_files[name]) for name in sorted(image_files) if name in mask_files]
+    keeps_lonely = is_listed or missing_mask == "background"
+    names = sorted(image_files if keeps_lonely else image_files.keys() & mask_files.keys())
+    return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
 
 
 def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
@@ -119,6 +151,8 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
                 continue
             name, relative = stem.removesuffix(suffix), prefix + path
+            if not name.isascii() or not name.isprintable():
+                name = _checked_name(root, relative, name)
             if name in files:
                 message = (
                     f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
@@ -128,8 +162,21 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
-        raise DataError(f"{root / folder}: no file here is an image{ending}; {describe(root / folder, [])}")
+        raise DataError(
+            f"{root / folder}: no file here is an image{ending}; {describe(root / folder, [])}; images are {_KINDS}"
+        )
     return files
+
+
+def _checked_name(root: Path, file: str, name: str) -> str:
+    """A name in normal form C.
+
+    Raises:
+        DataError: If it cannot be written as text.
+    """
+    if _UNWRITABLE.search(file):
+        raise DataError(f"{root}: the name {file!a} is not UTF-8 or holds a control character; rename the file")
+    return unicodedata.normalize("NFC", name)
 
 
 def _walk(folder: str, inside: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -17,6 +17,9 @@ _MANY = 8
 """Undeclared entries from which on edges between classes are the likelier cause than forgotten classes."""
 
 
+_THRESHOLD = ", or, as one class is dark and the other bright, add to data.init_args:  threshold: 128"
+
+
 class Declared(NamedTuple):
     """The labels that a config declares."""
 
@@ -72,7 +75,8 @@ def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[C
     new = {value: found[value] for value in sorted(found) if value not in declared.values}
     outside = [value for value in new if not 0 <= value < 1 << 16]
     if outside:
-        return f"value {outside[0]} is out of range; a mask holds 0..65535: save void as 255"
+        listed = _ignore_line(declared.values, outside[:_SHOWN])
+        return f"value {outside[0]} is no class id; if it is void, add to data.init_args:  ignore: {listed}"
     if _looks_interpolated(found, new, declared.values):
         return _interpolated("values", found, new, declared)
     if _counts_from_one(found, new, declared):
@@ -118,7 +122,8 @@ def _looks_interpolated(found: Mapping[int, int], new: Mapping[int, int], declar
 def _interpolated(kind: str, found: Entries, new: Entries, declared: Declared) -> str:
     return (
         f"{len(found)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
-        "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbour only\n"
+        "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbour only"
+        f"{_THRESHOLD if len(declared.classes) == 2 and kind == 'values' else ''}\n"
         f"not declared: {_listed(new)}"
     )
 

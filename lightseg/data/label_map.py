@@ -4,16 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
-from lightseg.data.masks import Color, palette_colors, read_mask
+from lightseg.data.masks import Color, as_gray, bytes_of_colors, palette_colors, read_mask
 from lightseg.data.transforms import Array
-from lightseg.errors import ConfigError, DataError, did_you_mean
+from lightseg.errors import ConfigError, DataError, did_you_mean, require
 from lightseg.labels import IGNORE
 
 Table = npt.NDArray[np.uint16]
@@ -55,6 +55,8 @@ class LabelMap:
         colors: Class name → its RGB colour, or a list of them. With `colors` alone masks are read by colour, palette
             files too; beside `values` they serve RGB files and pictures.
         ignore: Values and RGB colours that are void. Left out, value 255 is, unless `values` names it.
+        threshold: Grey value from which on a mask shows the brighter of two classes; lossy files will do then.
+        channel: Channel of the files that holds the values, from 0 on, or `alpha`; None: all of them.
 
     Raises:
         ConfigError: If the options contradict each other or name an unknown class.
@@ -66,6 +68,8 @@ class LabelMap:
         values: Mapping[int, str] | None = None,
         colors: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
         ignore: Sequence[int | Sequence[int]] | None = None,
+        threshold: int | None = None,
+        channel: int | Literal["alpha"] | None = None,
     ) -> None:
         self.classes = _checked_classes(classes)
         self.by_color = bool(colors) and values is None
@@ -79,17 +83,29 @@ class LabelMap:
             _require_all(named, self.classes, "values")
         elif colors:
             _require_all(painted, self.classes, "colors")
+        self._threshold, self._channel = threshold, -1 if channel == "alpha" else channel
+        if channel is not None:
+            require(
+                channel == "alpha" or int(channel) >= 0, f"data.mask_channel: {channel} is no channel; give 0 or more"
+            )
+            require(not colors, "data.mask_channel: one channel holds values, not colors; remove one of the two")
+        if threshold is not None:
+            require(not colors, "data.threshold: splits grey values, not colors; remove one of the two")
+            require(not ignore, "data.threshold: leaves two classes and no void; remove data.ignore")
+            named = _two_sides(named, threshold)
         void_values = [entry for entry in ignore or [] if isinstance(entry, int)]
         void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
-        if ignore is None and IGNORE not in named:
+        if ignore is None and IGNORE not in named and threshold is None:
             void_values = [IGNORE]
         self._implicit = values is None and not colors and ignore is None
-        self._values, self._colors = _with_void(named, void_values), _with_void(painted, void_colors)
-        if any(not 0 <= value < _VALUES for value in self._values):
-            raise ConfigError(
-                f"data.values, data.ignore: {sorted(self._values)}: a mask value lies in 0..{_VALUES - 1}"
-            )
-        self._value_table = _table(self._values, _VALUES)
+        is_implicit = values is None and not colors
+        self._values = _with_void(named, void_values, self.classes, is_implicit)
+        self._colors = _with_void(painted, void_colors, self.classes, False)
+        if any(not -(1 << 63) <= value < 1 << 63 for value in self._values):
+            raise ConfigError(f"data.values, data.ignore: {sorted(self._values)}: a mask value has at most 64 bits")
+        # values outside the table, such as -9999, are looked up one by one
+        self._outside = {value: i for value, i in self._values.items() if not 0 <= value < _VALUES}
+        self._value_table = _table({v: i for v, i in self._values.items() if v not in self._outside}, _VALUES)
         # 2^24 entries, of which the system backs only the touched pages with memory
         self._color_table = _table({_packed(color): i for color, i in self._colors.items()}, _COLORS if painted else 0)
 
@@ -100,18 +116,40 @@ class LabelMap:
             DataError: If the file is broken.
             UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
         """
-        mask = read_mask(path, self.by_color)
-        if mask.ndim == 3 and not self._colors and (mask == mask[..., :1]).all():
-            mask = np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
+        mask = self.file_values(path)
         if mask.ndim == 3:
             found = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
-        elif mask.dtype in (np.uint8, np.uint16) or (mask.min() >= 0 and mask.max() < _VALUES):
-            found = np.take(self._value_table, mask)
         else:
-            found = np.zeros(1, np.uint16)
+            found = self._look_up(mask)
         if not found.min():
             raise self.undeclared(str(path), _tally(mask))
         return (found - 1).astype(np.uint8)
+
+    def file_values(self, path: Path | str) -> Array:
+        """What a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
+
+        Raises:
+            DataError: If the file is broken.
+        """
+        mask = read_mask(path, self.by_color, self._channel, self._threshold is not None)
+        if self._threshold is not None:
+            return (as_gray(path, mask) >= self._threshold).astype(np.uint8)
+        if mask.ndim == 2:
+            return mask
+        if not self._colors and (mask == mask[..., :1]).all():
+            return np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
+        return bytes_of_colors(path, mask)
+
+    def _look_up(self, mask: Array) -> Table:
+        """Train id + 1 of every value, 0 where it is not declared."""
+        if mask.dtype in (np.uint8, np.uint16):
+            return np.take(self._value_table, mask)
+        inside = (mask >= 0) & (mask < _VALUES)
+        found = np.where(inside, np.take(self._value_table, np.where(inside, mask, 0).astype(np.int64)), 0)
+        for value, class_id in self._outside.items():
+            if np.iinfo(mask.dtype).min <= value <= np.iinfo(mask.dtype).max:
+                found[mask == value] = class_id + 1
+        return found.astype(np.uint16)
 
     def undeclared(self, where: str, found: Counter[Key], also: str = "") -> UndeclaredError:
         """The error for what was found in a mask, or in several.
@@ -143,7 +181,8 @@ class LabelMap:
     def __repr__(self) -> str:
         """Everything that decides about the ids, as one line; equal for equal maps."""
         colors = sorted((list(color), class_id) for color, class_id in self._colors.items())
-        return json.dumps([self.classes, sorted(self._values.items()), colors, self.by_color])
+        options = [self._threshold, self._channel]
+        return json.dumps([self.classes, sorted(self._values.items()), colors, self.by_color, *options])
 
 
 def rgb(some: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
@@ -187,10 +226,31 @@ def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) ->
         )
 
 
-def _with_void(declared: dict[_K, int], void: list[_K]) -> dict[_K, int]:
+def _two_sides(values: Mapping[int, int], threshold: int) -> dict[int, int]:
+    """Train ids of what lies below and above a threshold, as 0 and 1."""
+    below = {class_id for value, class_id in values.items() if value < threshold}
+    above = {class_id for value, class_id in values.items() if value >= threshold}
+    if set(values) == {0, 1} == set(values.values()):
+        below, above = {values[0]}, {values[1]}
+    if len(below) != 1 or len(above) != 1 or below == above:
+        raise ConfigError(
+            f"data.threshold: {threshold} needs one class below it and one from it on; declare two classes, and, if "
+            "the dark one is not the first, their values, such as values: {0: background, 255: object}"
+        )
+    return {0: below.pop(), 1: above.pop()}
+
+
+def _with_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], is_implicit: bool) -> dict[_K, int]:
     both = [key for key in void if declared.get(key, IGNORE) != IGNORE]
     if both:
-        raise ConfigError(f"data.ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one")
+        message = f"data.ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one"
+        if is_implicit and both == [0]:
+            named = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
+            message += (
+                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{named}}}"
+                f" (and remove {classes[0]} from classes and values, if it is the name of void)"
+            )
+        raise ConfigError(message)
     return {**declared, **dict.fromkeys(void, IGNORE)}
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lightseg.cores import usable_cores
 from lightseg.data.base import Counts, ImageDataset
 from lightseg.data.folders import Pair
-from lightseg.data.images import image_size, read_image
+from lightseg.data.images import AS_STORED, ImageValues, image_size, read_image
 from lightseg.data.label_advice import Key
 from lightseg.data.label_map import LabelMap, UndeclaredError
 from lightseg.data.transforms import Array
@@ -33,6 +33,10 @@ _FAR = 50e-6
 """Seconds that the answer about a file takes, from which on several are asked for at once."""
 
 
+_NO_FILE = os.stat_result([0] * 10, {"st_mtime_ns": 0, "st_ctime_ns": 0})
+"""Stands for the mask of an image that has none."""
+
+
 class SizeError(DataError):
     """A mask that is not of its image's size."""
 
@@ -45,12 +49,20 @@ class MaskFiles(ImageDataset):
         pairs: The samples.
         label_map: How file values become train ids.
         channels: Channels of an image.
+        values: The meaning of an image's values, where the depth of a file does not say it.
     """
 
     decodes = True
 
-    def __init__(self, root: Path | str, pairs: Sequence[Pair], label_map: LabelMap, channels: int = 3) -> None:
-        self.root, self.label_map, self.channels = Path(root), label_map, channels
+    def __init__(
+        self,
+        root: Path | str,
+        pairs: Sequence[Pair],
+        label_map: LabelMap,
+        channels: int = 3,
+        values: ImageValues = AS_STORED,
+    ) -> None:
+        self.root, self.label_map, self.channels, self.values = Path(root), label_map, channels, values
         self._images = np.array([pair.image for pair in pairs], np.str_)
         self._masks = np.array([pair.mask for pair in pairs], np.str_)
         self._looked_up: npt.NDArray[np.int64] | None = None
@@ -66,14 +78,16 @@ class MaskFiles(ImageDataset):
 
     def image(self, index: int) -> Array:
         """The image alone, `(H, W, C)`."""
-        return read_image(self.root / str(self._images[index]), self.channels)
+        return read_image(self.root / self.name(index), self.channels, values=self.values)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
-        """The mask alone, `(H, W)`."""
+        """The mask alone, `(H, W)`; where there is no file, all of it is the first class."""
+        if not self.mask_name(index):
+            return np.zeros(image_size(self.root / self.name(index), self.channels), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
 
     def mask_name(self, index: int) -> str:
-        """The mask's path within the dataset."""
+        """The mask's path within the dataset; nothing, where an image without a mask is all background."""
         return str(self._masks[index])
 
     def name(self, index: int) -> str:
@@ -91,13 +105,13 @@ class MaskFiles(ImageDataset):
             lines = zip(files, facts[:, 0].tolist(), strict=True)
             digest.update("".join(f"{file}\0{size}\0" for file, size in lines).encode())
         for index in spread(_SAMPLED, len(self)):
-            for file in (self._images[index], self._masks[index]):
-                digest.update(_ends(self.root / str(file)))
+            for file in filter(None, (self.name(index), self.mask_name(index))):
+                digest.update(_ends(self.root / file))
         return digest.hexdigest()
 
     def cache_key(self) -> str:
         """A hash of paths, sizes, times and the label map."""
-        digest = hashlib.sha256(f"{self.root.resolve()}\0{self.label_map!r}\0{self.channels}\0".encode())
+        digest = hashlib.sha256(f"{self.root.resolve()}\0{self.label_map!r}\0{self.channels}\0{self.values}\0".encode())
         for files, facts in self._chunks():
             digest.update("\0".join([*files, ""]).encode() + facts.tobytes())
         return digest.hexdigest()
@@ -190,7 +204,7 @@ class MaskFiles(ImageDataset):
             folder = os.open(root, os.O_RDONLY)
             try:
                 # a path for each would take five times as long
-                found = [os.stat(file, dir_fd=folder) for file in files.tolist()]
+                found = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
             finally:
                 os.close(folder)
         except OSError as error:

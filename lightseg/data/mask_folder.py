@@ -4,18 +4,27 @@ import contextlib
 import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lightseg.data.base import SPLITS, ImageDataModule, Split
 from lightseg.data.cache import cached
-from lightseg.data.folders import Pair, describe, find_pairs
+from lightseg.data.folders import MissingMask, Pair, describe, find_pairs
+from lightseg.data.images import ImageValues
 from lightseg.data.label_map import LabelMap, rgb
 from lightseg.data.mask_files import MaskFiles
 from lightseg.data.palette import default_palette
 from lightseg.data.pixel_stats import measure
-from lightseg.data.splits import Pairs, fraction_split, groups_of, list_split, require_disjoint
+from lightseg.data.splits import (
+    Pairs,
+    fraction_split,
+    groups_of,
+    list_split,
+    listed_pairs,
+    read_lists,
+    require_disjoint,
+)
 from lightseg.errors import ConfigError, DataError
 from lightseg.spread import spread
 
@@ -45,14 +54,24 @@ class MaskFolder(ImageDataModule):
             `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
             colour too; beside `values`, they serve RGB masks and pictures.
         ignore: Mask values and RGB colours that are void, such as `[11]` or `[[0, 0, 0]]`. Left out, value 255 is,
-            unless `values` names it.
+            unless `values` names it. Negative values, such as `[-1]`, are those of signed TIFF files.
+        threshold: Grey value from which on a mask shows the brighter of two classes, such as 128; for masks with smooth
+            edges, and for those in a lossy format, such as JPEG.
+        mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.
+        missing_mask: For an image without a mask: `error`, `skip` it, or `background`, a mask of the first class alone.
         channels: Channels of an image; 4 read RGBA files, any other number but 1 and 3 needs TIFF or `.npy` files.
+        value_range: Least and greatest value of the images, such as `[0, 4095]` for 12 bits in 16-bit files; they
+            become 0 and 1, and what lies beyond is clipped. Needed for signed and 32-bit integers, and for
+            floating-point values outside 0..1.
+        nodata: Value of the images that means nothing, such as -9999; it becomes 0. What it is in the masks goes to
+            `ignore`.
         images: Name of the folder of images.
-        masks: Name of the folder of masks.
+        masks: Name of the folder of masks; may be that of the images, where a suffix tells them apart.
         image_suffix: End of every image's name before the extension, such as `_leftImg8bit`; other files are left out.
         mask_suffix: End of every mask's name before the extension, such as `_mask`; other files are left out.
         splits: List file of each split below the root, such as `{train: train.txt, val: val.txt, test: test.txt}`: one
-            image per line, as a name or a path with or without extension.
+            image per line, as a name or a path with or without extension, or the paths of an image and its mask. Images
+            that no list names need no mask.
         val_fraction: Share of the samples for validation, where neither folders nor lists say it.
         test_fraction: Share of the samples for testing, where neither folders nor lists say it.
         split_seed: Draws another split; apart from `seed`, so that all runs share one split.
@@ -70,7 +89,12 @@ class MaskFolder(ImageDataModule):
         values: dict[int, str] | None = None,
         colors: dict[str, list[int] | list[list[int]]] | None = None,
         ignore: list[int | list[int]] | None = None,
+        threshold: int | None = None,
+        mask_channel: int | Literal["alpha"] | None = None,
+        missing_mask: MissingMask = "error",
         channels: int = 3,
+        value_range: tuple[float, float] | None = None,
+        nodata: float | None = None,
         images: str = "images",
         masks: str = "masks",
         image_suffix: str = "",
@@ -85,7 +109,9 @@ class MaskFolder(ImageDataModule):
         super().__init__(**kwargs)
         if channels < 1:
             raise ConfigError(f"data.channels: {channels} is not a number of channels; give 1 or more")
-        self.label_map, self.in_channels = LabelMap(classes, values, colors, ignore), channels
+        self.label_map = LabelMap(classes, values, colors, ignore, threshold, mask_channel)
+        self.in_channels, self.image_values = channels, ImageValues.of(value_range, nodata)
+        self._missing_mask = missing_mask
         self._colors = {name: rgb(some)[0] for name, some in (colors or {}).items()}
         self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
         self._lists, self._group, self.split_seed = splits, group, split_seed
@@ -113,7 +139,7 @@ class MaskFolder(ImageDataModule):
             # the pairs are gone then: loading processes would not share the memory of a million of them
             with _no_collection():
                 for part, pairs in self._find().items():
-                    self._found[part] = MaskFiles(self.root, pairs, self.label_map, self.in_channels)
+                    self._found[part] = MaskFiles(self.root, pairs, self.label_map, self.in_channels, self.image_values)
         return self._found[split]
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
@@ -136,6 +162,14 @@ class MaskFolder(ImageDataModule):
     def _find(self) -> Pairs:
         """All splits, by the layout that is there."""
         root, (images, masks) = Path(self.root), self._folders
+        if images == masks and self._suffixes[0] == self._suffixes[1]:
+            raise ConfigError(
+                f"data.masks: {masks} is the folder of the images, too; tell masks apart by their names' ends, such as "
+                "mask_suffix: _mask"
+            )
+        entries = read_lists(root, self._lists) if self._lists and root.is_dir() else {}
+        if entries and (listed := listed_pairs(root, entries)):
+            return self._without_leaks(listed, [pair for split in SPLITS for pair in listed[split]])
         for layout in ("{split}/{kind}", "{kind}/{split}"):
             folders = {split: _split_folders(root, layout, names, images, masks) for split, names in _NAMES.items()}
             if folders["train"] and not self._lists:
@@ -151,14 +185,16 @@ class MaskFolder(ImageDataModule):
         pairs = self._pair(images, masks)
         if self._lists is None:
             return fraction_split(pairs, self._fractions, self.split_seed, self._groups(pairs))
-        return self._without_leaks(list_split(root, pairs, self._lists), pairs)
+        return self._without_leaks(list_split(root, pairs, self._lists, entries, self._missing_mask), pairs)
 
     def _groups(self, pairs: Sequence[Pair]) -> Sequence[str]:
         # what is drawn at random are names without extension
         return [pair.name for pair in pairs] if self._group is None else self.groups([pair.image for pair in pairs])
 
     def _pair(self, images: str, masks: str) -> list[Pair]:
-        return find_pairs(Path(self.root), images, masks, *self._suffixes)
+        return find_pairs(
+            Path(self.root), images, masks, *self._suffixes, self._missing_mask, is_listed=bool(self._lists)
+        )
 
     def _complete(self, found: Pairs) -> Pairs:
         """Take `val` out of `train` where it has no folder of its own."""

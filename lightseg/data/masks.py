@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from PIL import Image
 
-from lightseg.data.images import as_rgb, by_suffix, load_array, look_up, naming_the_file, raw_mode
+from lightseg.data.images import in_colors, naming_the_file, to_bytes
+from lightseg.data.pixels import Pixels, decode
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
 from lightseg.file_names import IMAGE_SUFFIXES
@@ -16,33 +16,42 @@ Color = tuple[int, int, int]
 MASK_SUFFIXES = IMAGE_SUFFIXES
 """Lossy formats are among them, so that they are found and refused by name instead of reported as missing."""
 
-_LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
-_LOSSY_TIFF = frozenset({6, 7, 33007, 34892})  # the compressions of a TIFF that are JPEG
 
-_STRETCHED = {"L;2": 85, "L;4": 17}
-"""By how much Pillow multiplies the values of 2- and 4-bit grey files, to fill 0..255."""
+_NEARLY_GRAY = 24
+"""Greatest difference of the channels of a pixel that a JPEG makes of grey."""
 
 
 class LossyMaskError(DataError):
     """A mask in a format that changes its values."""
 
 
-def read_mask(path: Path | str, as_color: bool = False) -> Array:
-    """Read one mask as its file values: `(H, W)` integers, or `(H, W, 3)` uint8 if the file holds colours.
+def read_mask(path: Path | str, as_color: bool = False, channel: int | None = None, is_smooth: bool = False) -> Array:
+    """Read one mask as its file values: `(H, W)` integers, or `(H, W, 3)` if the file holds colours.
 
-    A palette file gives its indices; a 1-bit file gives 0 and 1, a 2- or 4-bit one its own small numbers; alpha is
-    dropped.
+    A palette file gives its indices, but for a GIF, whose writers reorder them; a file of 1, 2 or 4 bits its own small
+    numbers, from black at 0 to white; 16 bits are kept; alpha is dropped, unless the label is in it alone. A mask is
+    turned as its EXIF orientation says, as an image is.
 
     Args:
-        path: A PNG, TIFF, BMP, GIF or `.npy` file.
+        path: A PNG, TIFF, BMP, GIF, PBM, PGM, PPM or `.npy` file.
         as_color: Give colours where the file has any: look up the palette, repeat grey.
+        channel: Which channel holds the values, from 0 on, or from the last, -1, on; None: all of them.
+        is_smooth: Whether values may be blurred, so that a lossy format will do.
 
     Raises:
         DataError: If the file is missing, broken, lossy, or no mask.
     """
     with naming_the_file(path, "mask"):
-        mask = by_suffix(path, lambda p: _pillow_mask(p, as_color), lambda p: _tiff_mask(p, as_color), load_array)
-        return _checked_mask(path, mask, as_color)
+        pixels = decode(Path(path))
+        if pixels.lossy and not is_smooth:
+            raise _lossy(path, pixels.lossy)
+        if pixels.inks:
+            raise DataError(f"{path}: a mask is grey, palette or RGB, not CMYK; save it as a PNG of class ids")
+        if is_smooth and 0 < pixels.white < 255 and pixels.palette is None:
+            pixels = pixels._replace(array=to_bytes(pixels.array, pixels.white), white=255)
+        if channel is not None:
+            return _integers(path, _channel(path, pixels, channel))
+        return _values(path, _without_alpha(path, pixels, as_color), as_color)
 
 
 def palette_colors(path: Path | str) -> list[Color] | None:
@@ -55,51 +64,90 @@ def palette_colors(path: Path | str) -> list[Color] | None:
     return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3)] if flat else None
 
 
-def _pillow_mask(path: Path, as_color: bool) -> Array:
-    with Image.open(path) as image:
-        if image.format in _LOSSY:
-            raise _lossy(path, str(image.format))
-        if image.mode in ("RGB", "RGBA", "PA") or (as_color and image.mode == "P"):
-            return np.array(as_rgb(image))
-        if image.mode not in ("1", "L", "P", "I", "I;16", "LA"):
-            raise DataError(f"{path}: a mask is grey, palette or RGB, not {image.mode}; save it as a PNG of class ids")
-        stretched = _STRETCHED.get(raw_mode(image), 1)
-        mask = np.array(image.getchannel("L") if image.mode == "LA" else image)
-        return mask // stretched if stretched > 1 else mask
+def bytes_of_colors(path: Path | str, colors: Array) -> Array:
+    """Colours `(H, W, 3)` as uint8.
+
+    Raises:
+        DataError: If they hold more than 8 bits.
+    """
+    if colors.dtype == np.uint16 and not (colors % 257).any():
+        return (colors // 257).astype(np.uint8)
+    if colors.dtype != np.uint8:
+        raise DataError(f"{path}: holds colours as {colors.dtype}; a mask of colours is RGB of 8 bits each")
+    return colors
 
 
-def _tiff_mask(path: Path, as_color: bool) -> Array:
-    with tifffile.TiffFile(path) as file:
-        page = file.pages.first
-        if page.compression in _LOSSY_TIFF:
-            raise _lossy(path, "JPEG-compressed TIFF")
-        mask = file.series[0].asarray()
-        if mask.ndim == 3 and file.series[0].axes.startswith("S"):
-            mask = np.moveaxis(mask, 0, -1)
-        return look_up(page.colormap, mask) if as_color and page.colormap is not None else mask
+def as_gray(path: Path | str, mask: Array) -> Array:
+    """Values `(H, W)` of a mask whose colours are grey, but for what a lossy format makes of it.
+
+    Raises:
+        DataError: If it has other colours.
+    """
+    if mask.ndim == 2:
+        return mask
+    if int(np.ptp(mask, axis=2).max()) > _NEARLY_GRAY:
+        raise DataError(f"{path}: is colored, and data.threshold splits grey values; name one channel: mask_channel: 0")
+    return mask[..., 1]
 
 
-def _lossy(path: Path, format_name: str) -> LossyMaskError:
-    return LossyMaskError(
-        f"{path}: this mask is a {format_name}, which blurs class ids into each other; "
-        "export the masks again as PNG (converting this file cannot bring the ids back)"
-    )
+def _channel(path: Path | str, pixels: Pixels, channel: int) -> Array:
+    """One channel of a mask; a palette is looked up for its alpha alone."""
+    pixels = in_colors(pixels) if pixels.palette is not None else pixels
+    have = pixels.array.shape[2]
+    if channel == -1 and not pixels.has_alpha:
+        raise DataError(f"{path}: has no alpha, and data.mask_channel is alpha; remove data.mask_channel")
+    if channel >= have:
+        raise DataError(f"{path}: has {have} channels, and data.mask_channel is {channel}; they count from 0")
+    return pixels.array[..., channel]
 
 
-def _checked_mask(path: Path | str, mask: Array, as_color: bool) -> Array:
-    if mask.ndim == 3 and mask.shape[2] in (1, 4):
-        mask = mask[..., 0] if mask.shape[2] == 1 else mask[..., :3]
-    if mask.ndim != 2 and not (mask.ndim == 3 and mask.shape[2] == 3 and mask.dtype == np.uint8):
-        raise DataError(f"{path}: has the shape {mask.shape} {mask.dtype}; a mask is (H, W) ids or (H, W, 3) uint8")
+def _without_alpha(path: Path | str, pixels: Pixels, as_color: bool) -> Pixels:
+    if pixels.palette is not None:
+        if not as_color:
+            return pixels._replace(palette=None)
+        pixels = in_colors(pixels)
+    if not pixels.has_alpha:
+        return pixels
+    colors, alpha = pixels.array[..., :-1], pixels.array[..., -1]
+    if colors.size and (colors == colors[:1, :1]).all() and (alpha != alpha[0, 0]).any():
+        raise DataError(
+            f"{path}: its colour is {colors[0, 0].tolist()} everywhere and only its alpha varies, so the label is in "
+            "the alpha channel; add to data.init_args:  mask_channel: alpha"
+        )
+    return pixels._replace(array=colors, has_alpha=False)
+
+
+def _values(path: Path | str, pixels: Pixels, as_color: bool) -> Array:
+    array, white, channels = pixels.array, pixels.white, pixels.array.shape[2]
+    if channels not in (1, 3):
+        raise DataError(
+            f"{path}: has the shape {array.shape} {array.dtype}; a mask is (H, W) ids or (H, W, 3) colours: "
+            "name the channel that holds the ids, such as mask_channel: 0"
+        )
+    if channels == 3:
+        array = to_bytes(array, white) if as_color and 0 < white < 255 else array
+        return bytes_of_colors(path, array) if as_color or array.dtype != np.uint16 else array
+    if not as_color:
+        return _integers(path, array[..., 0])
+    if array.dtype != np.uint8:
+        raise DataError(f"{path}: holds {array.dtype} ids, but only colors are declared; declare its values too")
+    return np.repeat(to_bytes(array, white) if white < 255 else array, 3, axis=2)
+
+
+def _integers(path: Path | str, mask: Array) -> Array:
     if mask.dtype.kind == "f":
         mask = _whole(path, mask)
-    if mask.dtype == np.bool_:
-        mask = mask.astype(np.uint8)
-    if as_color and mask.ndim == 2:
-        if mask.dtype != np.uint8:
-            raise DataError(f"{path}: holds {mask.dtype} ids, but only colors are declared; declare its values too")
-        mask = np.repeat(mask[..., None], 3, axis=2)
-    return mask
+    if mask.dtype.kind not in "ui":
+        raise DataError(f"{path}: holds {mask.dtype} values; a mask holds whole class ids")
+    return np.ascontiguousarray(mask)
+
+
+def _lossy(path: Path | str, format_name: str) -> LossyMaskError:
+    return LossyMaskError(
+        f"{path}: this mask is a {format_name}, which blurs class ids into each other; "
+        "export the masks again as PNG (converting this file cannot bring the ids back), or, where there are two "
+        "classes, one dark and one bright, add to data.init_args:  threshold: 128"
+    )
 
 
 def _whole(path: Path | str, mask: Array) -> Array:

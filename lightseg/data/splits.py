@@ -2,15 +2,18 @@
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from lightseg.data.base import SPLITS, Split
-from lightseg.data.folders import Pair
+from lightseg.data.folders import MissingMask, Pair, UnpairedError
 from lightseg.data.problems import report
 from lightseg.errors import ConfigError, DataError, did_you_mean
 from lightseg.file_names import IMAGE_SUFFIXES
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 Pairs = dict[Split, list[Pair]]
 
@@ -70,34 +73,91 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
     return result
 
 
-def list_split(root: Path, pairs: Sequence[Pair], lists: Mapping[Split, str]) -> Pairs:
-    """The samples that list files name, one per line: a stem, or a path with or without folder and extension.
+def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]:
+    """The entries of list files, one per line, without comments.
 
     Args:
         root: Folder that the list files' paths start from.
-        pairs: All samples.
         lists: Split → its list file; `test` may be left out.
 
     Raises:
         ConfigError: If `train` or `val` has no list.
-        DataError: If a list is missing, names an unknown sample, or shares one with another list.
+        DataError: If a list is missing or empty.
     """
     absent = [split for split in ("train", "val") if split not in lists]
     if absent:
         raise ConfigError(
             f"splits: no list for {' and '.join(absent)}; write splits: {{train: train.txt, val: val.txt}}"
         )
-    known = _names(pairs)
-    result: Pairs = {split: [] for split in SPLITS}
+    entries: dict[Split, list[str]] = {}
     for split, name in lists.items():
         path = root / name
         if not path.is_file():
             raise DataError(f"{path}: the list of the {split} split does not exist")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-        entries = [line for line in lines if line and not line.startswith("#")]
-        if not entries:
+        data = path.read_bytes()
+        # bytes that are not UTF-8 may lie in comments; in a name, they are found to be no image
+        text = data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig", "surrogateescape")
+        lines = [unicodedata.normalize("NFC", line.strip()) for line in text.splitlines()]
+        entries[split] = [line for line in lines if line and not line.startswith("#")]
+        if not entries[split]:
             raise DataError(f"{path}: the list of the {split} split names no image")
-        result[split] = list(dict.fromkeys(pair for entry in entries if (pair := _known(path, entry, known))))
+    return entries
+
+
+def listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs | None:
+    """The samples of lists whose lines are the paths of an image and its mask; None if these are none.
+
+    Args:
+        root: Folder that relative paths start from.
+        entries: Split → the lines of its list.
+
+    Raises:
+        DataError: If a sample is in two lists.
+    """
+    result: Pairs = {split: [] for split in SPLITS}
+    for split, lines in entries.items():
+        for line in dict.fromkeys(lines):
+            paths = _two_files(root, line)
+            if paths is None:
+                return None
+            result[split].append(Pair(_without_extension(paths[0]), *paths))
+    every = [pair for split in SPLITS for pair in result[split]]
+    require_disjoint(root, result, [pair.image for pair in every], every)
+    return result
+
+
+def list_split(
+    root: Path,
+    pairs: Sequence[Pair],
+    lists: Mapping[Split, str],
+    entries: Mapping[Split, Sequence[str]],
+    missing_mask: MissingMask = "error",
+) -> Pairs:
+    """The samples that list files name: a stem, or a path with or without folder and extension.
+
+    Args:
+        root: Folder that the list files' paths start from.
+        pairs: All samples.
+        lists: Split → its list file.
+        entries: Split → the lines of its list.
+        missing_mask: For an image without a mask, which has a pair whose mask is nothing; see `find_pairs`.
+
+    Raises:
+        DataError: If a list names an unknown sample, or shares one with another list.
+    """
+    known = _names(pairs)
+    result: Pairs = {split: [] for split in SPLITS}
+    for split, lines in entries.items():
+        found = (_known(root, root / lists[split], line, known) for line in lines)
+        named = list(dict.fromkeys(pair for pair in found if pair))
+        lonely = [pair.image for pair in named if not pair.mask]
+        if lonely and missing_mask == "error":
+            more = f" ({len(lonely) - 1} more like it)" if len(lonely) > 1 else ""
+            message = (
+                f"{root / lists[split]}: {lonely[0]} has no mask{more}; add it, or set missing_mask: skip or background"
+            )
+            report(UnpairedError("image without mask", message, lonely))
+        result[split] = [pair for pair in named if pair.mask or missing_mask == "background"]
     require_disjoint(root, result, [pair.name for pair in pairs], pairs)
     return result
 
@@ -165,12 +225,28 @@ def _without_extension(path: str) -> str:
     return pure.with_suffix("").as_posix() if pure.suffix.lower() in IMAGE_SUFFIXES else path
 
 
-def _known(path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair | None:
-    name = _without_extension(entry.replace("\\", "/").removeprefix("./"))
+def _two_files(root: Path, line: str) -> tuple[str, str] | None:
+    """The paths of an image and a mask in a line, relative to the root if they lie in it."""
+    for parts in (line.split("\t"), line.split(","), line.split()):
+        if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
+            image, mask = (_below(root, part.strip()) for part in parts)
+            return image, mask
+    return None
+
+
+def _below(root: Path, path: str) -> str:
+    """A path relative to the root, if it lies in it."""
+    pure, base = PurePosixPath(path.replace("\\", "/").removeprefix("./")), PurePosixPath(root.absolute().as_posix())
+    return pure.relative_to(base).as_posix() if pure.is_relative_to(base) else pure.as_posix()
+
+
+def _known(root: Path, path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair | None:
+    name = _without_extension(_below(root, entry))
     if pair := known.get(name):
         return pair
     if name in known:
         report(DataError(f"{path}: {entry!r} names several images; give the path below the image folder"))
     else:
-        report(DataError(f"{path}: {entry!r} is not an image here{did_you_mean(name, list(known)[:10_000])}"))
+        hint = did_you_mean(name, list(known)[:10_000])
+        report(DataError(f"{path}: {entry!r} is not an image here{hint}"))
     return None

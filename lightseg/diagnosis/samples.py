@@ -19,7 +19,6 @@ from lightseg.data.dataset import Counts, ImageDataset
 from lightseg.data.images import BrokenFileError
 from lightseg.data.label_map import UndeclaredError
 from lightseg.data.mask_files import MaskFiles
-from lightseg.data.masks import read_mask
 from lightseg.data.transforms import Array
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
@@ -166,7 +165,13 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
             read(index)
         except DataError as own:
             path = part.root / file
-            found.append(Problem(file, own, isinstance(own, UndeclaredError) and _is_interpolated(own, path)))
+            found.append(
+                Problem(
+                    file,
+                    own,
+                    isinstance(own, UndeclaredError) and _is_interpolated(own, part.label_map.file_values(path)),
+                )
+            )
     return found or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
@@ -176,9 +181,8 @@ def _as_data_error(name: str, error: Exception) -> DataError:
     return BrokenFileError(f"{name}: reading it raises {type(error).__name__}: {error}")
 
 
-def _is_interpolated(error: UndeclaredError, path: Any) -> bool:
+def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
     """Whether undeclared values come from a resize: there are many, or they lie between others, at borders only."""
-    mask = read_mask(path, error.is_colored)
     if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
         return error.is_interpolated
     planes = mask.reshape(*mask.shape[:2], -1)

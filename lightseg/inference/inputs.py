@@ -1,6 +1,7 @@
 """The images that a command line names: files, folders, patterns, the pages of a TIFF."""
 
 import glob
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,16 @@ def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
             raise UserError(f"{given}: {inside if named else _why_nothing(given)}")
         files |= found
     return files
+
+
+def skipped_files(inputs: Sequence[str], out: Path) -> str:
+    """Count the files in the folders that are no images by their suffix, such as `.heic (3)`; those in `out` apart."""
+    suffixes: Counter[str] = Counter()
+    for folder in map(Path, inputs):
+        for file in folder.rglob("*") if folder.is_dir() else ():
+            if file.is_file() and not _is_image(file, folder) and out.resolve() not in file.resolve().parents:
+                suffixes[file.suffix.lower() or file.name] += not file.name.startswith(".")
+    return ", ".join(f"{suffix!r} ({number})" for suffix, number in (+suffixes).most_common(8))
 
 
 def items_of(files: dict[Path, Path], channels: int) -> list[Item]:

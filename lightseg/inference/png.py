@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lightseg.data.images import pillow_image
-from lightseg.data.transforms import Array
+from lightseg.data.pixels import Pixels, from_pillow
 from lightseg.labels import color_table
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -66,15 +65,14 @@ def can_be_streamed(path: Path) -> bool:
     return head[:8] == _SIGNATURE and head[12:16] == b"IHDR" and head[24] == 8 and head[28] == 0
 
 
-def png_rows(path: Path, channels: int) -> Iterator[Array]:
-    """The rows of a PNG from top to bottom, `(n, W, C)` each, as Pillow decodes them.
+def png_rows(path: Path, _channels: int) -> Iterator[Pixels]:
+    """The rows of a PNG from top to bottom, as Pillow decodes them.
 
     Rows are taken from the compressed stream and given to Pillow some at a time, as a small PNG of their own. Its first
     row is the last one before them, which the filter of a row may refer to.
 
     Args:
         path: An 8-bit PNG that is not interlaced.
-        channels: Number of channels wanted; see `read_image`.
 
     Raises:
         OSError: If the file is truncated.
@@ -89,7 +87,8 @@ def png_rows(path: Path, channels: int) -> Iterator[Array]:
             rows = min(max(1, _GROUP // row_bytes), height - done)
             filtered = stream.read(rows * row_bytes)
             image = _small_png(width, rows + bool(last), color_type, extra, last + filtered)
-            yield pillow_image(image, channels)[1 if last else 0 :]
+            pixels = from_pillow(image)
+            yield pixels._replace(array=pixels.array[1 if last else 0 :])
             last, done = b"\0" + np.asarray(image)[-1].tobytes(), done + rows
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.data.batches import Batch
+from lightseg.data.images import image_values
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.given import as_source
 from lightseg.inference.protocol import Protocol
@@ -114,7 +115,7 @@ class Predictor(L.LightningModule):
             ConfigError: If an option has no meaning.
         """
         protocol = Protocol.of(window, overlap, tta)
-        source = as_source(image, self.recipe.get("in_channels", 3))
+        source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
         classes: ClassMap = np.empty(source.size, np.uint8)
         logits: npt.NDArray[np.float32] | None = None
         temperature = self.temperature_under(protocol)

@@ -9,20 +9,21 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import torch
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.images import (
-    as_image,
-    by_suffix,
+from lightseg.data.images import AS_STORED, ImageValues, as_image, image_size, naming_the_file, read_image
+from lightseg.data.pixels import (
+    Pixels,
     channels_last,
-    image_size,
-    naming_the_file,
+    decode,
+    file_kind,
+    from_array,
+    from_tiff,
     orientation,
-    read_image,
-    tiff_colors,
+    tiff_orientation,
+    turn,
 )
 from lightseg.data.transforms import Array
 from lightseg.inference.png import can_be_streamed, png_rows
@@ -33,8 +34,8 @@ LARGE = 2**24
 _STRIP = 2**24
 """Bytes, about, that are given on at once."""
 
-Strips = Callable[[Path, int], Iterator[Array]]
-"""Reads a file that is to have so many channels: the rows of its image from top to bottom, `(n, W, C)` each."""
+Strips = Callable[[Path, int], Iterator[Pixels]]
+"""Reads a file that is to have so many channels: the rows of its image from top to bottom."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def of_array(array: Array, name: str) -> Source:
     return Source(name, (array.shape[0], array.shape[1]), lambda: iter([array]))
 
 
-def of_file(path: Path, channels: int, page: int | None = None) -> Source:
+def of_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
     """An image in a file.
 
     A large one is read part by part where its format lets it: PNG of 8 bits, TIFF (but for planar ones) and `.npy`. Of
@@ -104,41 +105,47 @@ def of_file(path: Path, channels: int, page: int | None = None) -> Source:
         path: The file.
         channels: Number of channels wanted; see `read_image`.
         page: Which page of a TIFF, from 0 on; None: all of it is one image.
+        values: The meaning of the values, where the depth of the file does not say it.
 
     Raises:
         DataError: If the file cannot be read; the message names it.
     """
     size = image_size(path, channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
-        return of_array(read_image(path, channels, page), str(path))
+        return of_array(read_image(path, channels, page, values), str(path))
     with naming_the_file(path, "image"):
-        strips: Strips | None = by_suffix(
-            path, _pillow_strips, lambda file: _tiff_strips(file, page), lambda _: _numpy_strips
+        kind = file_kind(path)
+        strips = (
+            _tiff_strips(path, page) if kind == "TIFF" else _numpy_strips if kind == "NumPy" else _pillow_strips(path)
         )
-    return Source(str(path), size, partial(_as_images, path, channels, strips or partial(_at_once, page=page)))
+    return Source(str(path), size, partial(_as_images, path, channels, values, strips or partial(_at_once, page=page)))
 
 
 def _page_size(path: Path, page: int) -> tuple[int, int]:
+    import tifffile
+
     with naming_the_file(path, "image"), tifffile.TiffFile(path) as file:
-        return file.pages[page].aspage().imagelength, file.pages[page].aspage().imagewidth
+        shown = file.pages[page].aspage()
+        size = shown.imagelength, shown.imagewidth
+        return size if tiff_orientation(shown) < 5 else (size[1], size[0])
 
 
-def _as_images(path: Path, channels: int, strips: Strips) -> Iterator[Array]:
+def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
     """What a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
     with naming_the_file(path, "image"):
         for strip in strips(path, channels):
-            rows = max(1, _STRIP // max(1, strip[:1].nbytes))
-            for top in range(0, len(strip), rows):
-                yield as_image(path, strip[top : top + rows], channels)
+            rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
+            for top in range(0, len(strip.array), rows):
+                yield as_image(path, strip._replace(array=strip.array[top : top + rows]), channels, values)
 
 
-def _at_once(path: Path, channels: int, page: int | None) -> Iterator[Array]:
-    yield read_image(path, channels, page)
+def _at_once(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
+    yield decode(path, channels, page)
 
 
 def _pillow_strips(path: Path) -> Strips | None:
     with Image.open(path) as image:
-        if image.format == "PNG" and can_be_streamed(path):
+        if image.format == "PNG" and orientation(image) == 1 and can_be_streamed(path):
             return png_rows
         if image.format == "JPEG" and image.mode in ("L", "RGB") and _is_complete(path):
             return partial(_jpeg, turned=orientation(image))
@@ -152,45 +159,39 @@ def _is_complete(path: Path) -> bool:
         return file.read().rstrip(b"\0").endswith(b"\xff\xd9")
 
 
-def _jpeg(path: Path, _channels: int, turned: int) -> Iterator[Array]:
-    # Pillow would need four bytes per pixel, and four more for each step towards an array
-    # only such files need it, and every training imports this module
+def _jpeg(path: Path, _channels: int, turned: int) -> Iterator[Pixels]:
     import imagecodecs
 
-    pixels = imagecodecs.jpeg_decode(path.read_bytes())
-    turn: dict[int, Callable[[Array], Array]] = {
-        2: lambda array: array[:, ::-1],
-        3: lambda array: array[::-1, ::-1],
-        4: lambda array: array[::-1],
-        5: lambda array: array.swapaxes(0, 1),
-        6: lambda array: array[::-1].swapaxes(0, 1),
-        7: lambda array: array[::-1, ::-1].swapaxes(0, 1),
-        8: lambda array: array[:, ::-1].swapaxes(0, 1),
-    }
-    yield turn[turned](pixels) if turned in turn else pixels
+    # Pillow would need four bytes per pixel, and four more for each step towards an array
+    array = imagecodecs.jpeg_decode(path.read_bytes())
+    yield from_array(turn(array.reshape(*array.shape[:2], -1), turned))
 
 
-def _numpy_strips(path: Path, channels: int) -> Iterator[Array]:
+def _numpy_strips(path: Path, channels: int) -> Iterator[Pixels]:
     def mapped() -> Array:
         return channels_last(path, np.load(path, mmap_mode="r", allow_pickle=False), "", channels)
 
     rows = max(1, _STRIP // mapped()[:1].nbytes)
     for top in range(0, len(mapped()), rows):
         # mapped anew each time, or all that was read would stay in memory
-        yield np.array(mapped()[top : top + rows])
+        yield from_array(np.array(mapped()[top : top + rows]))
 
 
 def _tiff_strips(path: Path, number: int | None) -> Strips | None:
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         page = file.pages[number or 0].aspage()
         is_one_page = number is not None or file.series[0].shape == page.shape
         interleaved = page.samplesperpixel == 1 or page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-        if not (is_one_page and interleaved and page.imagedepth == 1):
+        if not (is_one_page and interleaved and page.imagedepth == 1 and tiff_orientation(page) == 1):
             return None
         return partial(_tiff_mapped if page.is_memmappable else _tiff_segments, number=number or 0)
 
 
-def _tiff_mapped(path: Path, channels: int, number: int) -> Iterator[Array]:
+def _tiff_mapped(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         page = file.pages[number].aspage()
         shape = page.imagelength, page.imagewidth, page.samplesperpixel
@@ -199,11 +200,13 @@ def _tiff_mapped(path: Path, channels: int, number: int) -> Iterator[Array]:
         rows = max(1, _STRIP // (shape[1] * shape[2] * kind.itemsize))
         for top in range(0, shape[0], rows):
             mapped = np.memmap(path, kind, "r", offset, shape)
-            yield tiff_colors(page, mapped[top : top + rows].astype(page.dtype), channels)
+            yield from_tiff(path, page, mapped[top : top + rows].astype(page.dtype))
 
 
-def _tiff_segments(path: Path, channels: int, number: int) -> Iterator[Array]:
+def _tiff_segments(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
     """The rows of tiles, or the strips, of a page."""
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         page = file.pages[number].aspage()
         height, width = page.imagelength, page.imagewidth
@@ -211,7 +214,7 @@ def _tiff_segments(path: Path, channels: int, number: int) -> Iterator[Array]:
         top, rows = 0, None
         for segment, (_, _, at, left, _), _ in page.segments(maxworkers=1, buffersize=_STRIP):
             if rows is not None and at != top:
-                yield tiff_colors(page, rows, channels)
+                yield from_tiff(path, page, rows)
                 rows = None
             if rows is None:
                 top = at
@@ -220,4 +223,4 @@ def _tiff_segments(path: Path, channels: int, number: int) -> Iterator[Array]:
                 part = segment[0, : len(rows), : width - left]
                 rows[: part.shape[0], left : left + part.shape[1]] = part
         assert rows is not None, "a page has segments"
-        yield tiff_colors(page, rows, channels)
+        yield from_tiff(path, page, rows)

@@ -172,7 +172,16 @@ def test_label_map__many_forgotten_classes_are_not_taken_for_interpolation(tmp_p
 
 def test_label_map__value_out_of_range(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[0, -1]]))
-    assert "value -1 is out of range" in complaint(LabelMap(TWO), tmp_path / "a.npy")
+    assert "value -1 is no class id" in complaint(LabelMap(TWO), tmp_path / "a.npy")
+
+
+def test_label_map__values_outside_16_bits_may_be_declared(tmp_path):
+    for kind in (np.int32, np.int64, np.float64):
+        np.save(tmp_path / "a.npy", np.array([[0, 70000, -9999, -1]], kind))
+        label_map = LabelMap(TWO, {0: "background", 70000: "road"}, ignore=[-9999, -1, 1 << 40])
+        assert label_map.read(tmp_path / "a.npy").tolist() == [[0, 1, 255, 255]]
+    np.save(tmp_path / "a.npy", np.array([[0, 65535, 200]], np.uint16))
+    assert "65535 (1 pixel)" in complaint(label_map, tmp_path / "a.npy")
 
 
 def test_label_map__error_carries_what_was_found(tmp_path):
@@ -194,7 +203,7 @@ def test_label_map__error_carries_what_was_found(tmp_path):
         ({"colors": {"road": [1, 2, 3]}}, "data.colors: nothing is declared for background"),
         ({"colors": {"road": [1, 2]}}, r"data.colors: \[1, 2\] is not an RGB colour|data.colors: 1 is not"),
         ({"ignore": [1]}, "data.ignore: 1 is also the class with id 1"),
-        ({"values": {0: "background", 70000: "road"}}, "lies in 0..65535"),
+        ({"values": {0: "background", 1 << 64: "road"}}, "at most 64 bits"),
     ],
 )
 def test_label_map__contradictions(options, message):
