@@ -105,6 +105,7 @@ class Recipe(_Record):
     in_channels: Annotated[int, Field(ge=1, le=_CHANNELS)]
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
+    image_values: Annotated[list[FiniteFloat | None], Field(min_length=3, max_length=3)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":

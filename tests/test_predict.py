@@ -264,7 +264,10 @@ def test_predict__full_disk_is_one_message_and_the_next_call_goes_on(predict, im
         patch.setattr(os, "posix_fallocate", allocate)
         code, _, said = predict(images, "--probabilities")
     assert code == 1
-    assert said == f"lightseg: error: {out}: No space left on device; the same command goes on from here\n"
+    assert (
+        said
+        == f"lightseg: error: {out}/probabilities/b.npy: No space left on device; the same command goes on from here\n"
+    )
     assert _files(out) == ["a.png", "probabilities/a.npy"]
     assert predict(images, "--probabilities")[1].startswith("predicted 2 of 3 images, 1 were there")
 
