@@ -69,14 +69,14 @@ def main(args: list[str]) -> None:
 def _of_run(folder: Path) -> tuple[list[str], list[str]]:
     """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes."""
     from lightseg.metrics_log import read_log
-    from lightseg.records import read_record
+    from lightseg.records import read_mapping
     from lightseg.workspace import PER_CLASS
 
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     # in the order of the classes
     logged = {name: None for line in lines for name in line}
     scores = [name.removeprefix("val/") for name in logged if re.fullmatch(PER_CLASS, name)]
-    config = read_record(folder / "config.yaml")
+    config = read_mapping(folder / "config.yaml")
     return scores, [name for choice in CHOICES for name in _leaves(config, choice)]
 
 

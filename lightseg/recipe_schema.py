@@ -45,7 +45,7 @@ class TaskSpec(Spec):
 class DataOptions(_Record):
     """Options of a data module that an evaluation reads by itself."""
 
-    batch_size: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
     num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
     eval_transforms: list[Spec] | None = None
     fold: Count | None = None

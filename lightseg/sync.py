@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
+from lightseg.errors import ConfigError, LightsegError, RunError, UserError
 from lightseg.files import locked
 from lightseg.main import Arguments, verb
 
@@ -116,10 +116,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
 def _extent(folder: Path) -> dict[str, Any]:
     from lightseg.tracking.wandb_view import extent
 
-    try:
-        return extent(folder)
-    except ValueError as error:
-        raise DataError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from None
+    return extent(folder)
 
 
 def _deliver(folder: Path, named: dict[str, Any], place: Path, exit_code: int) -> None:
@@ -131,6 +128,9 @@ def _deliver(folder: Path, named: dict[str, Any], place: Path, exit_code: int) -
     try:
         view = wandb_run.open_view(folder, named, "online", place=place)
         wandb_run.deliver(view, exit_code)
+    except UserError:
+        # a record of the folder is missing or damaged
+        raise
     except (FileNotFoundError, wandb.errors.UsageError) as error:
         raise UserError(f"{folder}: {said(error)}") from None
     except Exception as error:  # the client has no error of its own that all of its failures are

@@ -35,8 +35,9 @@ def folder(tmp_path):
     folder = tmp_path / "runs" / "tiny" / "one"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({"data": {"class_path": "lightseg.data.Shapes"}, "seed": 0}))
-    for name in ("git", "data", "model"):
-        (folder / f"{name}.json").write_text(json.dumps({"of": name}))
+    records = {"git": {"commit": None}, "data": {"test": {"samples": 1, "sha256": "5ha"}}, "model": {"parameters": 1}}
+    for name, record in records.items():
+        (folder / f"{name}.json").write_text(json.dumps(record))
     (folder / "env.json").write_text(json.dumps({"packages": {}, "python": "3", "executable": "p", "import_path": []}))
     _log(folder, 3)
     return folder

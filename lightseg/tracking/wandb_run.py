@@ -27,6 +27,8 @@ START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
 that of wandb's own process."""
 
 _FILE = "wandb.json"
+_IDENTITY = ("id", "project", "entity", "name", "group")
+"""What W&B calls a run."""
 
 
 def choose(mode: Mode) -> tuple[Mode, str]:
@@ -77,7 +79,9 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / _FILE
     try:
         known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    except ValueError:
+        if not isinstance(known, dict) or not all(isinstance(known.get(name), str | None) for name in _IDENTITY):
+            raise ValueError("it names no run")
+    except (ValueError, RecursionError):
         raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in W&B") from None
     return known
 
