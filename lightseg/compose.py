@@ -91,7 +91,7 @@ def require_bounded(text: str, source: str) -> None:
             if name:
                 anchors[name] = size
         elif isinstance(event, yaml.AliasEvent):
-            open_sizes[-1] += anchors.get(event.anchor, 1)
+            open_sizes[-1] += anchors.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             open_sizes[-1] += 1
         if len(open_sizes) > _DEEPEST:
