@@ -168,8 +168,8 @@ def _wrong_type(message: str, composed: Namespace) -> str | None:
     if (misplaced := _misplaced(_path(message), composed)) is not None:
         return misplaced
     kinds = [_plain_type(kind) for kind in expected if "NoneType" not in kind and not kind.startswith(("path", "dot"))]
-    if not kinds and _class(given[1].strip()) is not None:
-        return f"{_path(message)}: {given[1].strip()} cannot stand here{_what_may_stand(_path(message))}"
+    if not kinds and (misplaced := _misplaced_class(_path(message), given[1].strip())) is not None:
+        return misplaced
     if not kinds or "is abstract" in message:
         hint = " (--config configs/logging/wandb.yaml)" if "trainer.logger" in message else ""
         return (
@@ -193,6 +193,16 @@ def _misplaced(key: str, composed: Namespace) -> str | None:
 
 
 _DESCRIBE = (_unknown_option, _unknown_class, _missing, _wrong_type)
+
+
+def _misplaced_class(key: str, given: str) -> str | None:
+    """The message about a class that exists but is none of those that a key takes."""
+    found = re.search(r"class_path'?[=:] ?'([\w.]+)'", given)
+    path = found[1] if found else given
+    known = _CLASSES.get(key.rpartition(".")[2], list)()
+    if _class(path) is None or path.rpartition(".")[2] in known:
+        return None
+    return f"{key}: {path} cannot stand here{_what_may_stand(key)}"
 
 
 def _what_may_stand(key: str) -> str:

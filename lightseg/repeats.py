@@ -54,11 +54,19 @@ def repeat(args: list[str]) -> None:
     runs = Path(stated(rest, "runs_dir") or "runs") / name
     with _Forwarding() as forwarding:
         for number, command in enumerate(commands):
-            print(f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, group {group}", flush=True)
             before = _in_group(runs, group)
+            earlier = _begun_by(command, before)
+            is_done = earlier is not None and _is_finished(earlier)
+            state = f"{'is finished' if is_done else 'goes on'} in {earlier}" if earlier else f"group {group}"
+            print(f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, {state}", flush=True)
+            if is_done:
+                continue
+            if earlier is not None:
+                command = ["-m", "lightseg.fit", "--resume", str(earlier)]
             if code := forwarding.run([sys.executable, *command], _same_precision(before)):
-                begun = [folder for folder in _in_group(runs, group) if folder not in before]
-                raise RepeatError(_how_to_go_on(code, commands[number:], before, begun), code)
+                finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
+                again = ["-m", "lightseg.fit", *args, *([] if "--group" in args else ["--group", group])]
+                raise RepeatError(_how_to_go_on(code, again, finished, bool(_in_group(runs, group))), code)
     finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
     # none, where the command was only to print or to try something
     if finished:
@@ -141,26 +149,27 @@ def _is_finished(folder: Path) -> bool:
     return (folder / "metrics.json").exists()
 
 
-def _how_to_go_on(code: int, left: Sequence[Sequence[str]], before: Sequence[Path], begun: Sequence[Path]) -> str:
-    """What is done, and the commands of what is left.
+def _begun_by(command: Sequence[str], folders: Sequence[Path]) -> Path | None:
+    """Return the newest of some run folders that was begun by just this command; None if there is none."""
+    text = shlex.join(["python", *command])
+    begun = [folder for folder in folders if (folder / "command.txt").exists()]
+    return next((folder for folder in reversed(begun) if (folder / "command.txt").read_text().strip() == text), None)
+
+
+def _how_to_go_on(code: int, command: Sequence[str], finished: Sequence[str], has_begun: bool) -> str:
+    """What is done, and the command that does the rest.
 
     Args:
         code: The exit code of the run that was the last.
-        left: The command of that run, and of those behind it.
-        before: The folders of the group's runs before it.
-        begun: Its own folder, if it came to one.
+        command: The command of the series, which goes on where its group is.
+        finished: The folders of its finished runs.
+        has_begun: Whether any run of the series has come to a folder.
     """
-    if code == 2 and not (before or begun):
+    if code == 2 and not has_begun:
         return "so none of the runs has begun; mend that, and give the command again"
-    commands = [shlex.join(["python", *command]) for command in left]
-    if begun:
-        # one that was stopped at its very end is finished
-        go_on = [] if _is_finished(begun[-1]) else [f"python -m lightseg.fit --resume {shlex.quote(str(begun[-1]))}"]
-        commands = [*go_on, *commands[1:]]
     how = f"was stopped by {signal.Signals(code - 128).name}" if code > 128 else f"ended with exit code {code}"
-    finished = [str(folder) for folder in (*before, *begun) if _is_finished(folder)] or ["none"]
-    indented = [f"  {line}" for line in finished], [f"  {line}" for line in commands or ["nothing"]]
-    return "\n".join([f"a run {how}; finished:", *indented[0], "still to do:", *indented[1]])
+    listed = "\n".join(f"  {folder}" for folder in finished or ["none"])
+    return f"a run {how}; finished:\n{listed}\ngo on with: {shlex.join(['python', *command])}"
 
 
 class _Forwarding:

@@ -103,7 +103,7 @@ FILES = {
     ),
     "optimizer eval": (
         "model: {init_args: {optimizer: {class_path: builtins.eval}}}",
-        "model.optimizer: builtins.eval is not an optimizer",
+        "model.optimizer: builtins.eval ",
     ),
     "dict_kwargs": (
         "model: {init_args: {net: {class_path: UNet, dict_kwargs: {foo: 1}}}}",

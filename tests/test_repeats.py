@@ -21,13 +21,16 @@ PLAYER = """#!{python}
 import argparse, os, pathlib, signal, sys, time
 
 parser = argparse.ArgumentParser()
-for name in ("seed_everything", "group", "runs_dir", "name", "data.folds", "data.fold", "config"):
+for name in ("seed_everything", "group", "runs_dir", "name", "data.folds", "data.fold", "config", "resume"):
     parser.add_argument("--" + name)
 args = parser.parse_args(sys.argv[3:])
+if args.resume:
+    pathlib.Path(args.resume, "metrics.json").write_text('{{"resumed": 1}}')
+    sys.exit(0)
 folder = pathlib.Path(args.runs_dir, args.name, f"{{time.time_ns()}}")
 folder.mkdir(parents=True)
 (folder / "config.yaml").write_text(f"group: {{args.group}}\\nseed_everything: {{args.seed_everything}}\\n")
-(folder / "command.txt").write_text(" ".join(sys.argv[1:]))
+(folder / "command.txt").write_text(" ".join(["python", *sys.argv[1:]]))
 if os.environ.get("WAIT"):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
@@ -62,7 +65,7 @@ def compared(monkeypatch):
 def runs(tmp_path):
     """The run folders, and the command of each, in their order."""
     folders = sorted((tmp_path / "runs").glob("*/*"))
-    return folders, [(folder / "command.txt").read_text() for folder in folders]
+    return folders, [(folder / "command.txt").read_text().removeprefix("python ") for folder in folders]
 
 
 def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared, recipe, tmp_path):
@@ -124,11 +127,30 @@ def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, 
     assert str(raised.value).splitlines() == [
         "a run ended with exit code 7; finished:",
         f"  {first}",
-        "still to do:",
-        f"  python -m lightseg.fit --resume {failed}",
-        f"  python -m lightseg.fit {' '.join(played)} --seed_everything 2 --group g",
+        f"go on with: python -m lightseg.fit {' '.join(played)} --seeds 0,1,2 --group g",
     ]
     assert compared == []
+    assert not (failed / "metrics.json").exists()
+
+
+def test_repeat__that_was_stopped_goes_on_by_one_command(played, compared, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("FAILS", "1")
+    monkeypatch.setenv("CODE", "143")
+    command = [*played, "--seeds", "0,1,2", "--group", "g"]
+    with pytest.raises(RepeatError):
+        repeat(command)
+    first, stopped = runs(tmp_path)[0]
+    monkeypatch.delenv("FAILS")
+    capfd.readouterr()
+    repeat(command)
+    folders = runs(tmp_path)[0]
+    assert folders[:2] == [first, stopped]
+    assert len(folders) == 3
+    assert [(folder / "metrics.json").read_text() for folder in folders] == ["{}", '{"resumed": 1}', "{}"]
+    out = capfd.readouterr().out
+    assert f"run 1 of 3: --seed_everything 0, is finished in {first}" in out
+    assert f"run 2 of 3: --seed_everything 1, goes on in {stopped}" in out
+    assert compared == [[str(folder) for folder in folders]]
 
 
 def test_repeat__a_comparison_that_fails_is_said(played, compared, monkeypatch):
@@ -200,8 +222,8 @@ sys.exit(main())"""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGKILL)
     assert parent.returncode == 128 + sent
-    assert f"lightseg: error: a run was stopped by {sent.name}; finished:\n  none\nstill to do:" in err
-    assert "--seed_everything 1" in err.splitlines()[-1]
+    assert f"lightseg: error: a run was stopped by {sent.name}; finished:\n  none\ngo on with: " in err
+    assert err.splitlines()[-1].endswith("--seeds 0,1 --group g")
     assert "Traceback" not in err
     assert len(runs(tmp_path)[0]) == 1
 
@@ -234,7 +256,7 @@ def test_repeat__a_real_run_is_stopped_in_order(launch, recipe, tmp_path):
     started.send_signal(signal.SIGTERM)
     _, err = started.communicate()
     assert started.returncode == 128 + signal.SIGTERM
-    (folder,) = (tmp_path / "runs/tiny").iterdir()
+    (_folder,) = (tmp_path / "runs/tiny").iterdir()
     assert "lightseg: stopped by SIGTERM; go on with" in err
-    assert f"  python -m lightseg.fit --resume {folder}\n  python -m lightseg.fit --config" in err
+    assert "go on with: python -m lightseg.fit --config" in err
     assert "Traceback" not in err

@@ -97,7 +97,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
             raise ConfigError(f"data.batch_size: {batch_size} is not a number of samples; give 1 or more")
         require(
             num_workers is None or 0 <= num_workers <= MOST_WORKERS,
-            f"data.num_workers: must be 0 to {MOST_WORKERS} processes, got {num_workers}; left out, it follows cores",
+            f"data.num_workers: must be 0 to {MOST_WORKERS} processes, got {num_workers}; or leave it out",
         )
         check_options(sampling, repeat_threshold)
         self.root, self.batch_size, self.num_workers = expand_home(root), batch_size, num_workers
