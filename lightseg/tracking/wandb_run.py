@@ -162,8 +162,13 @@ def write_offline(folder: Path, exit_code: int) -> None:
     for old in (folder / "wandb").glob("offline-run-*"):
         shutil.rmtree(old)
     view = open_view(folder, read(folder), "offline")
-    view.follow()
-    view.complete()
+    try:
+        view.follow()
+        view.complete()
+    except Exception:
+        # it has not all of it
+        end(view.run, exit_code or 1)
+        raise
     view.run.finish(exit_code)
 
 

@@ -92,6 +92,17 @@ def test_wandb__no_service_is_offline(fit, recipe, tmp_path, monkeypatch):
     done = fit("--config", recipe(), "--config", "configs/logging/wandb.yaml")
     assert "W&B: offline (127.0.0.1 does not answer" in done.out
     assert len(list(done.folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
+    assert "warning: W&B" not in done.err
+
+
+def test_write_offline__what_fails_ends_the_run(logger, tmp_path, monkeypatch):
+    codes = []
+    logger._view.run.finish = codes.append
+    monkeypatch.setattr(wandb_run, "open_view", lambda *_: logger._view)
+    monkeypatch.setattr(logger._view, "follow", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        wandb_run.write_offline(tmp_path, 0)
+    assert codes == [1]
 
 
 def test_wandb__ctrl_c_while_it_ends_gives_up_on_wandb_alone(logger, tmp_path, monkeypatch, capsys):
