@@ -179,7 +179,11 @@ def _wrong_type(message: str, composed: Namespace) -> str | None:
     wanted = " or ".join(dict.fromkeys(kinds))
     literals = re.findall(r"Literal\[(.+?)\]", " ".join(expected))
     choices = [str(choice) for literal in literals for choice in ast.literal_eval(f"[{literal}]")]
-    return f"{_path(message)}: {given[1].strip()} is not {wanted}{did_you_mean(given[1].strip(), choices)}"
+    value = given[1].strip()
+    hint = did_you_mean(value, choices)
+    if kinds == ["a text"] and re.fullmatch(r"True|False|None|[-+.\d e]+", value):
+        hint = "; YAML reads no, yes, on, off and numbers as something else: quote it, such as 'no' or '0'"
+    return f"{_path(message)}: {value} is not {wanted}{hint}"
 
 
 def _misplaced(key: str, composed: Namespace) -> str | None:

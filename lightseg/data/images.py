@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from lightseg.data.pixels import Pixels, decode, header_size
+from lightseg.data.pixels import Pixels, decode, header_size, header_turn
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError, DataError
 
@@ -91,6 +91,16 @@ def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
     """
     with naming_the_file(path, "image"):
         return header_size(Path(path), channels)
+
+
+def exif_turn(path: Path | str) -> int:
+    """EXIF's number of the way up of an image or a mask: 1 where it stands as it is stored.
+
+    Raises:
+        DataError: If the header cannot be read.
+    """
+    with naming_the_file(path, "image"):
+        return header_turn(Path(path))
 
 
 @contextmanager

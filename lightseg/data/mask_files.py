@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lightseg.cores import usable_cores
 from lightseg.data.base import Counts, ImageDataset
 from lightseg.data.folders import Pair
-from lightseg.data.images import AS_STORED, ImageValues, image_size, read_image
+from lightseg.data.images import AS_STORED, ImageValues, exif_turn, image_size, read_image
 from lightseg.data.label_advice import Key
 from lightseg.data.label_map import LabelMap, UndeclaredError
 from lightseg.data.transforms import Array
@@ -90,6 +90,12 @@ class MaskFiles(ImageDataset):
         """The mask's path within the dataset; nothing, where an image without a mask is all background."""
         return str(self._masks[index])
 
+    def is_turned_alone(self, index: int) -> bool:
+        """Whether EXIF turns the image and not its mask, or the other way, where their sizes do not tell."""
+        files = [self.root / self.name(index), self.root / self.mask_name(index)]
+        (height, width), turns = image_size(files[0], self.channels), [exif_turn(file) for file in files]
+        return turns[0] != turns[1] and (height == width or max(turns) < 5)
+
     def name(self, index: int) -> str:
         """The image's path within the dataset."""
         return str(self._images[index])
@@ -159,10 +165,18 @@ class MaskFiles(ImageDataset):
             return first
         if isinstance(first, UndeclaredError):
             same = [e for e in broken if isinstance(e, UndeclaredError) and e.is_colored == first.is_colored]
-            found: Counter[Key] = sum((error.found for error in same), Counter())
-            return self.label_map.undeclared(
-                first.where, found, f" and {more} more file{'s' * (more > 1)} of this split"
+            # what a few blurred files hold is not to be declared
+            blurred = [error for error in same if error.is_interpolated]
+            sharp = [error for error in same if not error.is_interpolated] or same
+            found: Counter[Key] = sum((error.found for error in sharp), Counter())
+            more = len(broken) - 1
+            error = self.label_map.undeclared(
+                sharp[0].where, found, f" and {more} more file{'s' * (more > 1)} of this split" if more else ""
             )
+            if len(sharp) == len(same):
+                return error
+            names = ", ".join(error.where for error in blurred[:3]) + ", …" * (len(blurred) > 3)
+            return DataError(f"{error}\nand these look interpolated; export them again as PNG: {names}")
         return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)")
 
     def _require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:

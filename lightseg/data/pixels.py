@@ -105,6 +105,20 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
         return (width, height) if orientation(image) > 4 else (height, width)
 
 
+def header_turn(path: Path) -> int:
+    """EXIF's number of the way up, from the header only."""
+    kind = file_kind(path)
+    if kind == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            return tiff_orientation(file.pages.first)
+    if kind == "NumPy":
+        return 1
+    with Image.open(path, formats=_FORMATS) as image:
+        return orientation(image)
+
+
 def from_array(array: Array) -> Pixels:
     """Take an array `(H, W, C)` of a user: an unsigned integer's greatest value is white."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)

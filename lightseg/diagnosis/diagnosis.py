@@ -20,7 +20,7 @@ from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tin
 from lightseg.diagnosis.duplicates import duplicate_findings
 from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
-from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings
+from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings, turn_findings
 from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
 from lightseg.diagnosis.sheet import draw_samples, joined, objects_of
@@ -80,6 +80,7 @@ def diagnose(data: ImageDataModule) -> Diagnosis:
     # masks that may mean anything tell nothing about classes
     labelled = [] if unnamed else readable
     diagnosis.add([*unnamed, *interpolation_findings(labelled, data.classes), *shift_findings(labelled)])
+    diagnosis.add(turn_findings(labelled))
     diagnosis.add(empty_findings(labelled, data.classes))
     diagnosis.add(duplicate_findings(samples))
     if not any(isinstance(problem, LeakError) for problem in problems):

@@ -28,6 +28,19 @@ _RARE = 0.2
 """Share of the masks up to which those that hold background only are an exception."""
 
 
+def turn_findings(samples: Sequence[Sample]) -> list[Finding]:
+    """Images that EXIF turns and whose masks it does not, where only a look tells whether these were drawn turned."""
+    turned = [sample for sample in samples if sample.is_turned]
+    if not turned:
+        return []
+    what = (
+        f"the EXIF orientation of {counted(len(turned), 'file')} turns the image and not its mask (or the other way), "
+        f"and their sizes do not tell whether it should: {turned[0].name}"
+    )
+    mend = "look at the overlays; if masks lie turned, save the images the way up that the masks have, without EXIF"
+    return [Finding("EXIF orientation", "warning", what, mend, [sample.name for sample in turned])]
+
+
 def shift_findings(samples: Sequence[Sample]) -> list[Finding]:
     """Masks beside what they outline."""
     if shared := _shared_shift(samples, "all masks"):

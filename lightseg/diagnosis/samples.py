@@ -69,6 +69,7 @@ class Sample:
         bits: Perceptual hash (dHash) of the image.
         thumbnail: `(32, 32)` grey.
         shift: Where the mask's edges fit the image best.
+        is_turned: Whether EXIF turns the image alone, or the mask alone, and their sizes do not tell.
     """
 
     split: Split
@@ -85,6 +86,7 @@ class Sample:
     bits: int = 0
     thumbnail: Thumbnail = field(default_factory=lambda: np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
     shift: Shift | None = None
+    is_turned: bool = False
 
     @property
     def readable(self) -> bool:
@@ -136,6 +138,7 @@ class _Looks(Dataset[Sample]):
             sample.problems = _problems(part, index, sample, error)
             return sample
         look(sample, image, target, self._classes)
+        sample.is_turned = isinstance(part, MaskFiles) and bool(sample.mask) and part.is_turned_alone(index)
         return sample
 
     def _require_usable(self, name: str, image: Any, target: Any) -> None:
