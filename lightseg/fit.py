@@ -69,15 +69,16 @@ def main(args: list[str] | None = None) -> int:
 def _fit(args: list[str]) -> None:
     _require_options(args)
     # the last word, too, is an option, whose value is missing
-    if values([*args, ""], "--seeds", "--folds"):
+    is_series = bool(values([*args, ""], "--seeds", "--folds"))
+    args = args if is_series else _resumed(args)
+    for name in values(args, "-c", "--config"):
+        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
+        sys.path.append(str(chain(name)[-1].parent))
+    if is_series:
         from lightseg.repeats import repeat
 
         repeat(args)
         return
-    args = _resumed(args)
-    for name in values(args, "-c", "--config"):
-        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
-        sys.path.append(str(chain(name)[-1].parent))
     _announce(args)
     from lightseg.training import fit
 
