@@ -61,9 +61,9 @@ def test_diff__learning_rate_one_mask_pixel_and_one_package(fit, recipe, differe
 def test_diff__an_unfinished_run(difference, tmp_path):
     for name, lr in (("a", 0.1), ("b", 0.2)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.yaml").write_text(f"model: {{init_args: {{lr: {lr}}}}}")
+        (tmp_path / name / "config.yaml").write_text(f"model: {{class_path: Own, init_args: {{lr: {lr}}}}}")
     code, out, err = difference(tmp_path / "a", tmp_path / "b")
-    assert (code, out) == (0, "affects metric  recipe       model.init_args.lr: 0.1 -> 0.2\n")
+    assert (code, out) == (0, "affects metric  recipe       model.lr: 0.1 -> 0.2\n")
     assert f"{tmp_path / 'a/env.json'} is missing: not compared" in err
 
 

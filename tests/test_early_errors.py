@@ -94,7 +94,7 @@ FILES = {
         "[{class_path: albumentations.RandomCrop, init_args: {height: 99, width: 99}}]}}",
         "data.train_transforms: RandomCrop: Crop size (height, width) exceeds image dimensions",
     ),
-    "cache_gb null": ("data: {init_args: {cache_gb: null}}", "data.cache_gb: null is not a value of it"),
+    "cache_gb null": ("data: {init_args: {cache_gb: null}}", "data.cache_gb: None is not a size"),
     "objects null": ("data: {init_args: {objects: null}}", "data.objects: null is not a value of it"),
     "net Linear": ("model: {init_args: {net: {class_path: torch.nn.Linear}}}", "torch.nn.Linear is not a Net"),
     "net Linear with sizes": (
