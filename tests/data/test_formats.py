@@ -467,6 +467,8 @@ def raw_cells():
         yield Cell(f"array {dtype}.npy", write, None, None)
     data = io.BytesIO()
     Image.fromarray(numbers(255, 3)).save(data, "TIFF")
+    # Pillow knows its rarer formats from the first file on that needs one
+    Image.init()
     for suffix in ("eps", "pcx", "tga", "ico", "sgi", "psd"):
         # known to Pillow, which would run a program for some of them
         with contextlib.suppress(ValueError, KeyError):
