@@ -44,6 +44,16 @@ def _float32():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _kernels(tmp_path_factory):
+    # kernels that another session compiled for another instruction set crash; the processes of one share them
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        is_shared = "PYTEST_XDIST_WORKER" in os.environ
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str((folder.parent if is_shared else folder) / "kernels"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _freed_memory_is_given_back(monkeypatch):
     # the largest test would set the size of this process for all that follow; those in processes of their own keep it

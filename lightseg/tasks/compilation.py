@@ -4,6 +4,7 @@ import contextlib
 import os
 from typing import Literal
 
+import torch
 from torch import nn
 
 from lightseg.data.cache import cache_dir
@@ -24,7 +25,8 @@ def compile_net(net: nn.Module, mode: bool | Mode) -> None:
     """
     if not mode:
         return
-    kernels = cache_dir() / "inductor"
+    # kernels of another instruction set crash: torch finds them by what they compute alone
+    kernels = cache_dir() / "inductor" / torch.backends.cpu.get_cpu_capability()
     with contextlib.suppress(OSError):
         kernels.mkdir(parents=True, exist_ok=True)
     # a folder that cannot be written to, or is another user's, leaves torch its own choice, a temporary one

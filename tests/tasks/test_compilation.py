@@ -11,6 +11,10 @@ from lightseg.errors import ConfigError
 from lightseg.tasks.compilation import check_graphs, compile_net
 
 
+def kernels():
+    return cache_dir() / "inductor" / torch.backends.cpu.get_cpu_capability()
+
+
 class Recorded(nn.Linear):
     """A net that only notes how it would be compiled."""
 
@@ -29,7 +33,7 @@ def test_compile_net__in_a_mode_with_kernels_in_the_cache_folder(mode, meant):
     net = Recorded(2, 2)
     compile_net(net, mode)
     assert net.asked == {"mode": meant}
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(cache_dir() / "inductor")
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(kernels())
 
 
 def test_compile_net__leaves_a_users_folder_and_an_uncompiled_net_alone(monkeypatch, tmp_path):
@@ -81,7 +85,7 @@ def test_fit__by_a_mode_finds_its_kernels_at_the_next_start(fit, recipe):
     counters = torch._dynamo.utils.counters["inductor"]
     made = counters["fxgraph_cache_miss"]
     assert made
-    assert list((cache_dir() / "inductor" / "fxgraph").iterdir())
+    assert list((kernels() / "fxgraph").iterdir())
     torch._dynamo.reset()
     again = fit(*options)
     # what is compiled is the same as at the first start, and all of it is there
