@@ -278,7 +278,8 @@ def test_predict__probabilities_that_the_disk_has_no_room_for(tmp_path, checkpoi
     predict = f"{sys.executable} -m lightseg.predict {checkpoint} a.png --out disk/out --probabilities"
     done = on_small_disk(tmp_path, "200k", f'{predict}; echo "exit code $?"; find disk -name "*a.*"')
     assert done.stdout == "exit code 1\n"
-    assert done.stderr == "lightseg: error: disk/out: No space left on device; the same command goes on from here\n"
+    file = tmp_path / "disk/out/probabilities/a.npy"
+    assert done.stderr == f"lightseg: error: {file}: No space left on device; the same command goes on from here\n"
 
 
 def test_predict__results_are_no_input(predict, images, tmp_path, checkpoint, capsys):
