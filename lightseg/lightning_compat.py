@@ -1,8 +1,9 @@
-"""Private parts of Lightning that a run replaces while it trains; each has a test that fails when Lightning changes.
+"""Private parts of Lightning and torch that a run replaces while it trains; each has a test that fails when it changes.
 
 Lightning calls every hook of every callback, some seventy a step of which a dozen do something, builds a message for
 its log and its profiler at each call, reads the signature of `training_step` at every batch, and describes every logged
-number anew. A step of a small net takes milliseconds, and this a tenth of it.
+number anew; and it has torch look for a driver's library on disk whenever an optimiser asks whether there is a GPU. A
+step of a small net takes milliseconds, and this a tenth of it.
 """
 
 import logging
@@ -12,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -42,6 +44,9 @@ def replaced_internals() -> Iterator[None]:
         (call, "_call_strategy_hook", call_strategy),
         (training_epoch_loop, "is_param_in_hook_signature", cache(is_param_in_hook_signature)),
     ]
+    if torch.accelerator.current_accelerator(check_available=True) is None:
+        # asks in every step whether a graph is being captured, which only an accelerator can
+        replacements.append((torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None))  # noqa: ARG005
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     try:
         for owner, name, replacement in replacements:
@@ -120,6 +125,8 @@ def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
         task.log(name, value)
         return
     assert metric is not None
-    metric.forward(value.detach(), 1)
-    metric.has_reset = False
+    attributes = vars(metric)
+    attributes["value"] = attributes["_forward_cache"] = value.detach().clone()
+    attributes["_update_count"] += 1
+    attributes["_computed"], attributes["has_reset"] = None, False
     connector._current_fx = hook_name

@@ -42,7 +42,8 @@ class CrossEntropy(PixelLoss):
         # torch weighs the smoothing by the class it falls on, not by the target: so not `per_pixel` times weight
         weight = None if self.weight is None else self.weight.to(logits.dtype)
         loss = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
-        return ratio((loss * valid).sum(), self.total_weight(self.pixel_weight(target, valid), counts))
+        total = self.pixel_weight(target, valid).sum() if counts is None else self.step_weight(counts)
+        return ratio((loss * valid).sum(), total)
 
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
         """See `PixelLoss.per_pixel`; without weights."""

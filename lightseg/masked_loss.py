@@ -74,16 +74,15 @@ class PixelLoss(MaskedLoss):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
         weight = self.pixel_weight(target, valid)
-        return ratio((self.per_pixel(logits, target) * weight).sum(), self.total_weight(weight, counts))
+        total = weight.sum() if counts is None else self.step_weight(counts)
+        return ratio((self.per_pixel(logits, target) * weight).sum(), total)
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
         """Return what each pixel counts, `(N, P)` float: 0 where not valid, else its target's weight, or 1."""
         return valid.float() if self.weight is None else valid * self.weight[target]
 
-    def total_weight(self, pixel_weight: Tensor, counts: Tensor | None) -> Tensor:
-        """Return what the sum over the pixels is divided by: the batch's weight, or its share of the step's."""
-        if counts is None:
-            return pixel_weight.sum()
+    def step_weight(self, counts: Tensor) -> Tensor:
+        """Return a batch's share of the step's weight, by which the sum over its pixels is divided in training."""
         return counts.sum() if self.weight is None else (counts * self.weight).sum()
 
     @abstractmethod
@@ -124,14 +123,15 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ValueError: the shapes do not fit each other, or a target is out of range (seen on the CPU only; on an
             accelerator the check would make the host wait).
     """
-    valid, logits = target != IGNORE, upcast(logits)
     _check_shapes(logits, target)
-    if not _is_on_host(target) or not valid.all():
+    valid, logits = target != IGNORE, upcast(logits)
+    if not _is_on_host(target) or not _is_all_valid(target, logits.shape[1]):
         # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
         logits = logits.masked_fill(~valid.unsqueeze(1), 0.0)
         target = target.masked_fill(~valid, 0)
-    _check_range(target, logits.shape[1])
-    return logits[..., None].flatten(2), target[..., None].flatten(1), valid[..., None].flatten(1)
+    if target.ndim == 1:
+        return logits.unsqueeze(2), target.unsqueeze(1), valid.unsqueeze(1)
+    return logits.flatten(2), target.flatten(1), valid.flatten(1)
 
 
 def upcast(values: Tensor) -> Tensor:
@@ -170,7 +170,8 @@ def over_processes(values: Tensor) -> Tensor:
 
 def ratio(total: Tensor, weight: Tensor) -> Tensor:
     """Return `total / weight`, or `total` where the weight is 0: the mean over nothing is 0, not NaN."""
-    return total / torch.where(weight > 0, weight, 1.0)
+    # the truth of a comparison is 1
+    return total / (weight + (weight == 0))
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -193,10 +194,13 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
         raise ValueError(f"{classes} classes: class {IGNORE} would be taken for void; at most {IGNORE} are possible")
 
 
-def _check_range(target: Tensor, classes: int) -> None:
-    if not _is_on_host(target) or not target.numel():
-        return
+def _is_all_valid(target: Tensor, classes: int) -> bool:
+    if not target.numel():
+        return True
     lowest, highest = map(int, target.aminmax())
-    if lowest < 0 or highest >= classes:
-        outside = target[(target < 0) | (target >= classes)].unique().tolist()
+    if lowest >= 0 and highest < classes:
+        return True
+    outside = target[((target < 0) | (target >= classes)) & (target != IGNORE)].unique().tolist()
+    if outside:
         raise ValueError(f"targets {outside} are neither a class id in [0, {classes}) nor {IGNORE} (ignore)")
+    return False

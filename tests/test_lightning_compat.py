@@ -200,3 +200,21 @@ def test_replacements__read_a_signature_once():
     with replaced_internals():
         _fit()
         assert training_epoch_loop.is_param_in_hook_signature.cache_info().misses == 1
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator to ask for")
+def test_replacements__no_step_looks_for_a_gpu(monkeypatch):
+    parameter = torch.nn.Parameter(torch.ones(1))
+    parameter.grad = torch.ones(1)
+    optimizer = torch.optim.AdamW([parameter])
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(1))
+    optimizer.step()
+    assert asked, "torch does not ask any more: nothing is left to replace"
+    asked.clear()
+    with replaced_internals():
+        asked.clear()
+        optimizer.step()
+        assert not asked
+    optimizer.step()
+    assert asked

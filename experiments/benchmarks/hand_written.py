@@ -1,11 +1,12 @@
 """The shortest honest PyTorch loop: net, data, loss, optimiser, precision and batches of a recipe, and nothing else.
 
-usage: python hand_written.py PRECISION [--compile] [--sgd] [--smoothing X] [--same_batch] OPTION...
+usage: python hand_written.py PRECISION [--compile] [--sgd] [--fused] [--smoothing X] [--same_batch] OPTION...
 
 It takes turns with `lightseg.fit`; see `turns.py`. The options are those of `lightseg.fit`.
 
   --compile      compile the net
   --sgd          SGD with Nesterov momentum in the place of AdamW
+  --fused        the optimiser in one kernel on a CPU too
   --smoothing X  label smoothing of the cross-entropy
   --same_batch   train on the first batch again and again, which stays on the device: no loader, no copies
 """
@@ -13,6 +14,7 @@ It takes turns with `lightseg.fit`; see `turns.py`. The options are those of `li
 import argparse
 import contextlib
 import itertools
+import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -30,12 +32,15 @@ DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 def main() -> None:
     """Train for as long as the benchmark asks for turns."""
+    # set by the import of Lightning, which who writes a loop does without; every step of Adam would pay for it
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     hush_lightning()
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("precision")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--sgd", action="store_true")
+    parser.add_argument("--fused", action="store_true")
     parser.add_argument("--smoothing", type=float, default=0.0)
     parser.add_argument("--same_batch", action="store_true")
     train(*parser.parse_known_args())
@@ -53,7 +58,7 @@ def train(choices: argparse.Namespace, options: list[str]) -> None:
     net = net.train().to(device, memory_format=torch.channels_last)
     if choices.compile:
         net.compile()
-    optimizer = _optimizer(net, choices.sgd, fused=device.type == "cuda")
+    optimizer = _optimizer(net, choices.sgd, fused=choices.fused or device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=choices.precision == "16-mixed")
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in data.pixel_stats())
     last_step = start = 0.0

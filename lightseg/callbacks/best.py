@@ -1,10 +1,14 @@
 """The checkpoint that is scored in the end."""
 
+import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class Best(ModelCheckpoint):
     """Keeps `best.ckpt`, the weights of the validation with the highest score."""
+
+    # nothing is saved between validations
+    on_train_batch_end = L.Callback.on_train_batch_end
 
     def __init__(self) -> None:
         # at the end of the validation, since the state of the training that is saved next must know of it

@@ -30,9 +30,9 @@ class DrawnClasses(L.Callback):
         """Add what the step holds, without waiting for the device."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches or task.step_counts is None:
             return
+        step, batches = task.step_counts, trainer.world_size * trainer.accumulate_grad_batches
         # a mean of whole numbers, so that times their number is one but for rounding
-        batches = trainer.world_size * trainer.accumulate_grad_batches
-        step = (task.step_counts * batches).round().long()
+        step = step.long() if batches == 1 else (step * batches).round().long()
         self.counts = step + self.counts.to(step.device) if len(self.counts) else step
 
     def shares(self, classes: list[str]) -> dict[str, float]:

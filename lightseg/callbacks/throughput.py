@@ -3,8 +3,10 @@
 import time
 
 import lightning as L
+import torch
 
 from lightseg.data.base import Batch
+from lightseg.lightning_compat import log_step
 from lightseg.tasks import Task
 
 
@@ -44,7 +46,8 @@ class Throughput(L.Callback):
         self._images += len(batch["image"]) * trainer.world_size
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (batch_idx + 1) % interval == 0 or trainer.is_last_batch:
-            task.log("train/images_per_s", self._images / (time.perf_counter() - self._since))
+            rate = self._images / (time.perf_counter() - self._since)
+            log_step(task, "train/images_per_s", torch.tensor(rate, device=task.device))
             self._restart()
 
     def _restart(self) -> None:

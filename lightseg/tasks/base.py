@@ -156,7 +156,9 @@ class Task(Predictor, ABC):
             torch.compiler.cudagraph_mark_step_begin()
         if micro_batch == 0:
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
-        loss = self.loss.in_training(self(batch["image"]), batch["target"], self.progress, self.step_counts)
+        # the trainer works out anew each time how long the training is
+        progress = self.progress if self.loss.weights_from else 0.0
+        loss = self.loss.in_training(self(batch["image"]), batch["target"], progress, self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
@@ -169,7 +171,8 @@ class Task(Predictor, ABC):
         # whole numbers until now: in half precision Lightning rounds what a batch has of floats
         dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
         counts = over_processes(batch["counts"][: len(self.classes)].to(dtype))
-        return counts / self.trainer.world_size / self.trainer.accumulate_grad_batches
+        batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return counts / batches if batches > 1 else counts
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
         """Count what the net says about some validation images."""
@@ -279,6 +282,13 @@ class Task(Predictor, ABC):
         """Keep the statistics of a frozen encoder from moving, and let it go when its time is over."""
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip gradients where the recipe says so; without this, Lightning prepares for it in every step."""
+        if gradient_clip_val is not None:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_before_optimizer_step(self, _optimizer: torch.optim.Optimizer) -> None:
         """Keep the parameters of a frozen encoder from moving."""

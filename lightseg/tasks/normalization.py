@@ -31,5 +31,6 @@ def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Images `(N, C, H, W)` as a net takes them; uint8, or float on the 0..1 scale, become float32."""
-    images = images.float() / 255 if images.dtype == torch.uint8 else images
-    return (images - mean) / std
+    # in place: each of these tensors is as large as the batch
+    images = images.float().div_(255) if images.dtype == torch.uint8 else images
+    return (images - mean).div_(std)
