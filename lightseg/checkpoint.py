@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from lightseg.arguments import follow_imports, model_file
+from lightseg.devices import limit_threads
 from lightseg.errors import RunError, UserError
 from lightseg.exporting import weights
 from lightseg.file_names import PREVIOUS
@@ -109,6 +110,7 @@ def load(path: str | Path, trust: bool = False) -> Task:
         UserError: If it is no checkpoint of lightseg, is damaged, holds anything but plain data and tensors, or names
             other classes and is not trusted.
     """
+    limit_threads()
     file = model_file(path)
     checkpoint = read(file)
     config = checkpoint["lightseg"]["config"]

@@ -21,12 +21,21 @@ from lightseg import run
 from lightseg.blame import describe_failed_class, find_key, is_user_code, reason
 from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
-
-# their names are the choices: a class is found by its name once it has been imported
 from lightseg.cli_errors import explain, require_known_sections
 from lightseg.compose import chain, show
+
+# the names of data modules, nets and tasks are choices: a class is found by its name once it has been imported
 from lightseg.data import ImageDataModule
-from lightseg.devices import AUTO, KEPT, PrecisionChoice, check_precision, choose_precision, training_device
+from lightseg.devices import (
+    AUTO,
+    FLOAT32,
+    KEPT,
+    PrecisionChoice,
+    check_precision,
+    choose_precision,
+    require_kept,
+    training_device,
+)
 from lightseg.errors import ConfigError
 from lightseg.files import expand_home
 from lightseg.nets.room import require_room
@@ -308,12 +317,15 @@ class LightsegCLI(LightningCLI):
         trainer = self.config.trainer
         device = training_device(trainer.accelerator, trainer.devices)
         self.has_auto_precision = trainer.precision == AUTO
+        begun = None if self.config.resume is None else begun_precision(Path(self.config.resume))
+        if begun is not None:
+            require_kept(begun, device, self.config.resume)
         if not self.has_auto_precision:
             self.precision = check_precision(trainer.precision, device)
             return
-        resumed = self.config.resume
-        begun = PrecisionChoice(begun_precision(Path(resumed)), KEPT) if resumed is not None else None
-        self.precision = begun or choose_precision(device)
+        self.precision = PrecisionChoice(begun, KEPT) if begun is not None else choose_precision(device)
+        if self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
+            self.precision = PrecisionChoice(FLOAT32, "FSDP has no 16-mixed")
         trainer.precision = self.precision.precision
 
     def _check_facts(self) -> None:
@@ -338,6 +350,12 @@ class LightsegCLI(LightningCLI):
         classes = self.config.model.init_args.get("classes")
         if classes not in (None, self.datamodule.classes):
             raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
+
+
+def _is_sharded(strategy: Any) -> bool:
+    """Whether a strategy in a config is a kind of FSDP."""
+    name = strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")
+    return "fsdp" in str(name).lower()
 
 
 def _say_what_is_dropped(before: Any, after: Any, source: str) -> None:

@@ -1,5 +1,6 @@
 """The processor: its name, and the cores of it that this process may use by affinity mask and control groups."""
 
+import hashlib
 import math
 import os
 import platform
@@ -15,9 +16,17 @@ def usable_cores() -> int:
 def processor_name() -> str:
     """Return the processor's name, such as `AMD EPYC 7763 64-Core Processor`, or its kind where that is unknown."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def instruction_set() -> str:
+    """Return a hash of the instructions that the processor knows; empty where the system does not tell them."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    known = [line for line in lines if line.startswith(("flags", "Features"))]
+    return hashlib.sha256(known[0].encode()).hexdigest()[:8] if known else ""
 
 
 def cpu_quota(root: Path = Path("/")) -> float:
@@ -29,7 +38,7 @@ def cpu_quota(root: Path = Path("/")) -> float:
     Source: Linux kernel, admin-guide/cgroup-v2.rst (`cpu.max`) and scheduler/sched-bwc.rst (`cpu.cfs_quota_us`).
     """
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return math.inf
     quotas = [math.inf]
@@ -47,7 +56,7 @@ def _quota(group: Path) -> float:
     """Return the quota of one control group, of version 2 or 1; infinity where it has none."""
     for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         try:
-            quota, period = " ".join((group / name).read_text() for name in names).split()
+            quota, period = " ".join((group / name).read_text(encoding="utf-8") for name in names).split()
             return int(quota) / int(period) if quota not in ("max", "-1") else math.inf
         except (OSError, ValueError, ZeroDivisionError):
             continue

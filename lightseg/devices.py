@@ -59,14 +59,14 @@ class PrecisionChoice(NamedTuple):
 
 
 def training_device(accelerator: Any = AUTO, devices: Any = AUTO) -> torch.device:
-    """Return the first device that Lightning will train on.
+    """Return the device that Lightning will give this process, or the first one if processes are still to be started.
 
     Args:
         accelerator: The trainer's option: `auto` takes CUDA, then MPS, then the CPU.
         devices: The trainer's option; a list, or text such as `1,3`, names GPUs by index.
     """
     if accelerator in (AUTO, "gpu", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", _first_index(devices))))
+        return torch.device("cuda", _gpu_index(devices))
     if accelerator in (AUTO, "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -81,7 +81,8 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
     Args:
         device: A CUDA, MPS or CPU device.
     """
-    if stated := os.environ.get(variables.PRECISION):
+    stated = os.environ.get(variables.PRECISION, AUTO)
+    if stated != AUTO:
         _require_available(stated, device, variables.PRECISION)
         return PrecisionChoice(stated, f"set by {variables.PRECISION}")
     if device.type not in ("cpu", "cuda"):
@@ -107,14 +108,50 @@ def check_precision(precision: Any, device: torch.device, option: str = "trainer
     """
     name = FLOAT32 if precision is None else str(precision)
     _require_available(name, device, option)
-    if device.type == "cpu" and name in _BFLOAT16:
-        speedup = measure_speedup(device, torch.bfloat16)
+    half = torch.bfloat16 if name in _BFLOAT16 else torch.float16 if name in _FLOAT16 else None
+    if half is not None and device.type in ("cpu", "cuda"):
+        speedup = measure_speedup(device, half)
         if speedup < 1 / _SLOW:
             advice = f"`--{option} auto` takes what is fast"
-            return PrecisionChoice(name, f"{_compare(torch.bfloat16, speedup, device)}; {advice}")
+            return PrecisionChoice(name, f"{_compare(half, speedup, device)}; {advice}")
     return PrecisionChoice(name, "")
 
 
+def require_kept(precision: str, device: torch.device, folder: object) -> None:
+    """Require that a device has the precision that a run was begun with.
+
+    Args:
+        precision: Lightning's name of it.
+        device: A CUDA, MPS or CPU device.
+        folder: The run folder, for messages.
+
+    Raises:
+        ConfigError: If it has not.
+    """
+    if device.type == "cpu" and precision in _FLOAT16:
+        raise ConfigError(f"--resume {folder}: this run was begun in {precision}, which needs a GPU; resume it on one")
+
+
+def limit_threads(processes: int = 1) -> dict[str, str]:
+    """Let torch use no more threads than the control group's quota has cores; `OMP_NUM_THREADS` decides otherwise.
+
+    torch counts the cores that a container sees, not the share of them that it may use, and threads beyond that wait
+    for each other.
+
+    Args:
+        processes: Training processes that share the cores of this machine.
+
+    Returns:
+        Environment variables by which the other processes, and Lightning in this one, keep to the limit.
+    """
+    threads = max(1, usable_cores() // processes)
+    if "OMP_NUM_THREADS" in os.environ or torch.get_num_threads() <= threads:
+        return {}
+    torch.set_num_threads(threads)
+    return {"OMP_NUM_THREADS": str(threads)}
+
+
+@lru_cache
 def measure_speedup(device: torch.device, half: torch.dtype) -> float:
     """Return how much faster a device trains a small convolutional block under autocast than in float32.
 
@@ -125,27 +162,6 @@ def measure_speedup(device: torch.device, half: torch.dtype) -> float:
         device: A CPU or CUDA device.
         half: Type that autocast computes in.
     """
-    # an index of None would be measured anew beside index 0
-    return _measure_speedup(str(device), half)
-
-
-def limit_threads(processes: int = 1) -> None:
-    """Let torch use no more threads than the control group's quota has cores; `OMP_NUM_THREADS` decides otherwise.
-
-    torch counts the cores that a container sees, not the share of them that it may use, and threads beyond that wait
-    for each other.
-
-    Args:
-        processes: Training processes that share the cores of this machine.
-    """
-    threads = max(1, usable_cores() // processes)
-    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > threads:
-        torch.set_num_threads(threads)
-
-
-@lru_cache
-def _measure_speedup(device_name: str, half: torch.dtype) -> float:
-    device = torch.device(device_name)
     channels, size, batch = (64, 32, 4) if device.type == "cpu" else (128, 64, 32)
     threads = torch.get_num_threads()
     devices = [device] if device.type == "cuda" else []
@@ -201,8 +217,11 @@ def _compare(half: torch.dtype, speedup: float, device: torch.device) -> str:
     return f"{name} is {speedup:.1f} × as fast as float32 on {place}"
 
 
-def _first_index(devices: Any) -> int:
-    """Return the index of the first GPU that `devices` names; a number of devices names none."""
+def _gpu_index(devices: Any) -> int:
+    """Return the index of this process's GPU: the one that `devices` names for its rank; a number names none."""
     if isinstance(devices, str) and "," in devices:
         devices = [int(index) for index in devices.split(",") if index.strip().isdecimal()]
-    return int(devices[0]) if isinstance(devices, Sequence) and not isinstance(devices, str) and devices else 0
+    # torchrun and Lightning say the rank by one variable, SLURM by another
+    rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    is_named = isinstance(devices, Sequence) and not isinstance(devices, str) and rank < len(devices)
+    return int(devices[rank]) if is_named else rank

@@ -42,6 +42,13 @@ class StoppedError(LightsegError):
         self.exit_code = 128 + received
 
 
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that a misspelt word is nearest to; None where none is near."""
+    names = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return names[near[0]] if near else None
+
+
 def did_you_mean(word: str, choices: Iterable[str], otherwise: int = 0) -> str:
     """The end of a message about a misspelt name: `; did you mean X?`.
 
@@ -50,11 +57,11 @@ def did_you_mean(word: str, choices: Iterable[str], otherwise: int = 0) -> str:
         choices: What could have been.
         otherwise: How many of the choices to list where none is near; 0 for none.
     """
-    names = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {names[near[0]]}?"
-    listed = list(names.values())
+    choices = list(choices)
+    near = closest(word, choices)
+    if near is not None:
+        return f"; did you mean {near}?"
+    listed = list({choice.lower(): choice for choice in choices}.values())
     more = ", …" if len(listed) > otherwise else ""
     return f"; there are {', '.join(listed[:otherwise])}{more}" if otherwise and listed else ""
 

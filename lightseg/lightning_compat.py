@@ -33,20 +33,22 @@ _call_callbacks, _call_module, _call_strategy = (
 
 @contextmanager
 def replaced_internals() -> Iterator[None]:
-    """Replace them until the end of the block."""
+    """Replace private parts of Lightning and torch until the end of the block."""
     replacements: list[tuple[Any, str, Any]] = [
         # Lightning's own kills this process at once, even while it is saying what has happened
         (subprocess_script, "_launch_process_observer", watch_over),
         # Lightning asks in every batch whether a process was told to end, and waits for the device; `Interrupt` knows
-        (_TrainingEpochLoop, "_broadcast_sigterm_tensor", lambda self: None),  # noqa: ARG005
+        (_TrainingEpochLoop, "_broadcast_sigterm_tensor", _do_nothing),
         (call, "_call_callback_hooks", call_callbacks),
         (call, "_call_lightning_module_hook", call_module),
         (call, "_call_strategy_hook", call_strategy),
         (training_epoch_loop, "is_param_in_hook_signature", cache(is_param_in_hook_signature)),
     ]
     if torch.accelerator.current_accelerator(check_available=True) is None:
-        # asks in every step whether a graph is being captured, which only an accelerator can
-        replacements.append((torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None))  # noqa: ARG005
+        # asks in every step whether a graph is being captured, which only an accelerator can; renamed in torch 2.11
+        names = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")
+        optimizer = torch.optim.Optimizer
+        replacements += [(optimizer, name, _do_nothing) for name in names if hasattr(optimizer, name)]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     try:
         for owner, name, replacement in replacements:
@@ -55,6 +57,9 @@ def replaced_internals() -> Iterator[None]:
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)
+
+
+def _do_nothing(*_: Any) -> None: ...
 
 
 def call_callbacks(

@@ -123,7 +123,7 @@ class OHEMCrossEntropy(CrossEntropy):
         require(0 <= min_kept <= 1, f"min_kept is a share of the pixels, in [0, 1], not {min_kept}")
         self.threshold, self.min_kept = threshold, min_kept
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, _counts: Tensor | None = None) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """See `MaskedLoss.compute`; which pixels are hard is decided among those of the batch."""
         loss = self.per_pixel(logits, target)
         ranked = loss.detach().masked_fill(~valid, -1.0).flatten().sort(descending=True).values

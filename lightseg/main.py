@@ -1,4 +1,4 @@
-"""What all verbs share: errors become one message and an exit code."""
+"""Errors as one message and an exit code, for all verbs."""
 
 import argparse
 import contextlib

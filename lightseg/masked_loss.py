@@ -1,4 +1,4 @@
-"""What all losses share: what is ignored, and how the mean is taken.
+"""Base classes of losses: ignored pixels and weighted means.
 
 Every loss is called as `loss(logits, target)` and returns a scalar, float32 or, of float64 logits, float64:
 
@@ -195,6 +195,11 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def _is_all_valid(target: Tensor, classes: int) -> bool:
+    """Whether nothing in a target on the host is to be ignored.
+
+    Raises:
+        ValueError: If it has something that is neither a class id nor `IGNORE`.
+    """
     if not target.numel():
         return True
     lowest, highest = map(int, target.aminmax())

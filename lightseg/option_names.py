@@ -3,7 +3,7 @@
 Imports nothing heavy, so that a slip is reported at once.
 """
 
-from lightseg.errors import did_you_mean
+from lightseg.errors import closest, did_you_mean
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
@@ -71,7 +71,8 @@ def meant(name: str, section: str = "") -> str:
 
     Args:
         name: What was given, without the dashes in front.
-        section: The section that it was looked for in, such as `trainer`; its own options are for the caller to try.
+        section: The section that it was looked for in, such as `trainer`; its own names are
+            left to the caller.
     """
     word = name.lower().replace("-", "_")
     option = _OPTIONS.get(word)
@@ -84,6 +85,5 @@ def meant(name: str, section: str = "") -> str:
 
 
 def _near(word: str) -> str:
-    ending = did_you_mean(word, _OPTIONS)
-    close = ending.removeprefix("; did you mean ").removesuffix("?")
-    return f"; did you mean --{_OPTIONS[close]}?" if ending else ""
+    near = closest(word, _OPTIONS)
+    return "" if near is None else f"; did you mean --{_OPTIONS[near]}?"

@@ -31,7 +31,7 @@ _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
 """Metrics of the training itself that a callback can watch."""
 
 
-_LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 0, "num_sanity_val_steps": -1}
+_LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 1, "num_sanity_val_steps": -1}
 
 
 class Trainer(L.Trainer):

@@ -18,7 +18,8 @@ def test_fit__every_precision(fit, recipe, precision):
     assert np.isfinite(outcome.metrics["val/loss"])
 
 
-def test_fit__auto_takes_what_the_gpu_computes_fast(fit, recipe):
+def test_fit__auto_takes_what_the_gpu_computes_fast(fit, recipe, monkeypatch):
+    monkeypatch.delenv("LIGHTSEG_PRECISION")
     outcome = fit("--config", recipe(), "--trainer.accelerator", "gpu", "--trainer.precision", "auto")
     expected = "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
     assert yaml.safe_load((outcome.folder / "config.yaml").read_text())["trainer"]["precision"] == expected

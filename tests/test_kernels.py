@@ -1,6 +1,7 @@
 """What is promised of equality holds with the kernels of lesser processors than this one, too."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ LOADED = "tests/test_predictions.py::test_predict__gives_the_logits_of_the_train
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="forces kernels of x86")
 @pytest.mark.parametrize(
     ("aten", "onednn", "tests"),
     [("avx2", "AVX2", [BATCHES, *SHARED, *EVALUATED, LOADED]), ("default", "SSE41", [BATCHES, SHARED[1]])],

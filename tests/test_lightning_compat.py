@@ -1,3 +1,5 @@
+"""What is replaced of Lightning and torch does what the original does, and only where a run asks for it."""
+
 import dis
 import inspect
 
@@ -6,6 +8,8 @@ import pytest
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loops import training_epoch_loop
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
@@ -218,3 +222,10 @@ def test_replacements__no_step_looks_for_a_gpu(monkeypatch):
         assert not asked
     optimizer.step()
     assert asked
+
+
+def test_replacements__stand_for_what_is_there_and_called():
+    assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
+    assert list(inspect.signature(_TrainingEpochLoop._broadcast_sigterm_tensor).parameters) == ["self"]
+    launcher = subprocess_script._SubprocessScriptLauncher
+    assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import subprocess
 import sys
 
@@ -78,7 +79,7 @@ def test_precision__of_mps_is_float32_without_a_measurement():
 
 
 def test_precision__measurement_leaves_generators_threads_and_modes_alone():
-    devices._measure_speedup.cache_clear()
+    devices.measure_speedup.cache_clear()
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     with torch.no_grad():
         assert 0 < devices.measure_speedup(CPU, torch.bfloat16) < math.inf
@@ -90,6 +91,8 @@ def test_precision__measurement_leaves_generators_threads_and_modes_alone():
 def test_precision__variable_decides_instead_of_a_measurement(monkeypatch):
     monkeypatch.setenv("LIGHTSEG_PRECISION", "64-true")
     assert devices.choose_precision(CPU) == ("64-true", "set by LIGHTSEG_PRECISION")
+    monkeypatch.setenv("LIGHTSEG_PRECISION", "auto")
+    assert devices.choose_precision(torch.device("mps")).precision == "32-true"
     monkeypatch.setenv("LIGHTSEG_PRECISION", "16-mixed")
     with pytest.raises(ConfigError, match="LIGHTSEG_PRECISION: 16-mixed needs a GPU"):
         devices.choose_precision(CPU)
@@ -108,8 +111,13 @@ def test_precision__is_measured_on_the_device_that_trains(monkeypatch, accelerat
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert str(devices.training_device(accelerator, [1, 2])) == expected
     assert str(devices.training_device(accelerator, "1,")) == expected
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert str(devices.training_device(accelerator, 4)) == expected
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "1")
+            assert str(devices.training_device(accelerator, 4)) == expected
+            # the second of those that are named
+            second = {"cuda:1": "cuda:3", "cpu": "cpu"}[expected]
+            assert str(devices.training_device(accelerator, [2, 3])) == second
 
 
 def test_precision__auto_stands_resolved_in_the_config_and_the_start_line(fit, recipe, speedup):
@@ -194,7 +202,7 @@ def test_precision__is_the_same_on_two_processes(own_module, recipe, tmp_path, l
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="forces kernels of oneDNN")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="forces kernels of x86")
 def test_precision__of_a_processor_without_bfloat16_is_float32(recipe, tmp_path):
     for options, expected in (
         ([], "32-true (bfloat16 is "),

@@ -55,6 +55,7 @@ def train(choices: argparse.Namespace, options: list[str]) -> None:
     # data that lies on the device does so for both
     data.trainer = trainer
     data.prepare_data()
+    data.decode(trainer)
     net = net.train().to(device, memory_format=torch.channels_last)
     if choices.compile:
         net.compile()

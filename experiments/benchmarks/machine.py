@@ -10,6 +10,9 @@ import lightseg
 from lightseg.cores import processor_name, usable_cores
 from lightseg.devices import choose_precision, training_device
 
+KERNELS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+"""Environment variables that force the kernels of a lesser processor."""
+
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations")
 
 
@@ -24,7 +27,7 @@ def resolve_precision(precision: str) -> tuple[str, str]:
 def describe(precision: str, reason: str) -> str:
     """Return hardware, precision and versions."""
     gpu = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else "no GPU"
-    forced = "".join(f", {name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ)
+    forced = "".join(f", {name}={os.environ[name]}" for name in KERNELS if name in os.environ)
     packages = f"Python {platform.python_version()}, lightseg {lightseg.__version__}, "
     packages += ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     kernels = f"{torch.backends.cpu.get_cpu_capability()}{forced}"

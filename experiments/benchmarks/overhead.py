@@ -118,7 +118,11 @@ def suite(options: argparse.Namespace) -> list[Benchmark]:
         (tutorial_cnn(options.precision, *cifar(options)), 0.93, 0.95),
     ]
     return [
-        Benchmark(net.name, partial(compare, net, options.scratch / "runs", options.pairs, *targets), rows=3)
+        Benchmark(
+            net.name,
+            partial(compare, net, options.scratch / "runs", options.pairs, *targets),
+            rows=1 if torch.cuda.is_available() else 3,
+        )
         for net, *targets in nets
     ]
 

@@ -19,6 +19,7 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import torch
 from clock import StepTurns
 from overhead import Training, unet
 from runner import BUDGET, Benchmark, main
@@ -27,6 +28,7 @@ from turns import Side, step_rates
 
 from lightseg.data import MaskFolder
 from lightseg.data.mask_files import MaskFiles
+from lightseg.devices import choose_precision
 
 PIXELS = 16
 LINKS = 20_000
@@ -56,12 +58,13 @@ def by_processes(training: Training, processes: int, runs: Path) -> Side:
 
 def two_processes(options: argparse.Namespace, size: int, batch: int, target: float | None) -> Iterator[Row]:
     """Measure two processes, and twice what one does; the gradients are 57 MB whatever the images are."""
-    training = unet(options.precision, size, batch)
+    precision = choose_precision(torch.device("cpu")).precision if torch.cuda.is_available() else options.precision
+    training = unet(precision, size, batch)
     sides = [by_processes(training, processes, options.scratch / "runs") for processes in (2, 1)]
     # nothing is loaded ahead, and steps of one thread are long
     measurements = list(step_rates(sides, options.pairs, BUDGET, settle=0))
     ours, theirs = ([2 * batch * rate for rate in rates] for rates in zip(*measurements, strict=True))
-    name = f"DDP: 2 processes of 1 thread, U-Net on ResNet-18, {size}², batch {batch} each, {options.precision}"
+    name = f"DDP: 2 processes of 1 thread, U-Net on ResNet-18, {size}², batch {batch} each, {precision}"
     yield Row(name, "images/s", ours, "twice 1 process of 1 thread", theirs, target)
 
 

@@ -1,4 +1,4 @@
-"""Which classes training has drawn, whatever the recipe said about sampling, crops and pasted objects."""
+"""Class counts of the training samples, as they were drawn."""
 
 from typing import Any
 

@@ -9,24 +9,25 @@ from torch import Tensor
 
 from lightseg.tasks import Task
 
-_FIRST_WAIT = 8.0
-"""Seconds without a line before the first one between two validations; each further one takes twice as long."""
+_WAIT, _SHARE = 8.0, 1 / 15
+"""Seconds without a line before the next one, or this share of the time since the start, if that is more."""
 
 
 class EpochLines(L.Callback):
     """Prints one line per validation: mean training loss since the last one, validation loss and score, speed.
 
-    Where there is no progress bar, a line tells every now and then how far the training is: after 8 seconds without a
-    line, then after 16, and so on until the next validation.
+    Where there is no progress bar, a line tells how far the training is after 8 seconds without one; in a training
+    that has lasted for more than two minutes, after a fifteenth of that.
     """
 
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
         self._steps = 0
-        self._next_line, self._wait = math.inf, _FIRST_WAIT
+        self._start, self._next_line = 0.0, math.inf
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Start to wait for the first line."""
+        self._start = time.monotonic()
         self._restart()
 
     def on_train_batch_end(
@@ -43,8 +44,7 @@ class EpochLines(L.Callback):
             self._steps += 1
         if time.monotonic() >= self._next_line and trainer.is_global_zero and not trainer.progress_bar_callback:
             self._print(trainer)
-            self._wait *= 2
-            self._next_line = time.monotonic() + self._wait
+            self._restart()
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Print the line, and begin a new mean on every process."""
@@ -65,7 +65,8 @@ class EpochLines(L.Callback):
         self._total, self._steps = state["total"], state["steps"]
 
     def _restart(self) -> None:
-        self._next_line, self._wait = time.monotonic() + _FIRST_WAIT, _FIRST_WAIT
+        now = time.monotonic()
+        self._next_line = now + max(_WAIT, _SHARE * (now - self._start))
 
     def _print(self, trainer: L.Trainer, *scores: str) -> None:
         """Print how far the training is, its mean loss since the last validation, then `scores`, then its speed."""
@@ -73,7 +74,7 @@ class EpochLines(L.Callback):
         speed = trainer.callback_metrics.get("train/images_per_s")
         print(
             f"epoch {trainer.current_epoch + 1}{total}  step {trainer.global_step}",
-            f"train loss {float(self._total) / max(1, self._steps):.4f}",
+            *([f"train loss {float(self._total) / self._steps:.4f}"] if self._steps else []),
             *scores,
             f"images/s {speed:.{0 if speed >= 10 else 1}f}" if speed is not None else "",
             sep="  ",

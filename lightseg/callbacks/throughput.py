@@ -1,4 +1,4 @@
-"""How fast a run trains."""
+"""Training throughput in images per second."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What every task does: normalise, run the net, weigh the loss, count one confusion matrix, step the optimiser."""
+"""Base class of tasks: normalization, loss, confusion matrix, optimizer."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Compiling a net for training: how, and where the kernels are kept."""
+"""`torch.compile` of a net for training, and the folder that keeps its kernels."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from lightseg.cores import instruction_set
 from lightseg.data.cache import cache_dir
 from lightseg.errors import ConfigError
 
@@ -25,8 +26,9 @@ def compile_net(net: nn.Module, mode: bool | Mode) -> None:
     """
     if not mode:
         return
-    # kernels of another instruction set crash: torch finds them by what they compute alone
-    kernels = cache_dir() / "inductor" / torch.backends.cpu.get_cpu_capability()
+    # kernels of another instruction set crash: torch finds them by what they compute alone, and homes may be shared
+    processor = f"{torch.backends.cpu.get_cpu_capability()}-{instruction_set()}"
+    kernels = cache_dir() / "inductor" / processor
     with contextlib.suppress(OSError):
         kernels.mkdir(parents=True, exist_ok=True)
     # a folder that cannot be written to, or is another user's, leaves torch its own choice, a temporary one

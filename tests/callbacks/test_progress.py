@@ -21,7 +21,7 @@ def lines(fit, recipe, own_module, monkeypatch):
     own_module("slow", SLOW)
 
     def train(first_wait):
-        monkeypatch.setattr(progress, "_FIRST_WAIT", first_wait)
+        monkeypatch.setattr(progress, "_WAIT", first_wait)
         outcome = fit("--config", recipe(), "--trainer.callbacks+=slow.Slow")
         assert outcome.code == 0
         return [line for line in outcome.out.splitlines() if line.startswith("epoch ")]
@@ -39,3 +39,14 @@ def test_lines__come_between_validations_that_are_far_apart(lines):
 
 def test_lines__are_those_of_validations_where_they_follow_each_other_closely(lines):
     assert ["val score" in line for line in lines(60.0)] == [True, True]
+
+
+def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    waits = progress.EpochLines()
+    waits.on_train_start(None, None)
+    for lasted, wait in ((0, 8), (60, 8), (120, 8), (600, 40), (3600, 240)):
+        now[0] = 1000 + lasted
+        waits._restart()
+        assert waits._next_line - now[0] == wait

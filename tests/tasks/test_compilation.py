@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from lightseg.cores import instruction_set
 from lightseg.data.cache import cache_dir
 from lightseg.errors import ConfigError
 from lightseg.tasks.compilation import check_graphs, compile_net
 
 
 def kernels():
-    return cache_dir() / "inductor" / torch.backends.cpu.get_cpu_capability()
+    return cache_dir() / "inductor" / f"{torch.backends.cpu.get_cpu_capability()}-{instruction_set()}"
 
 
 class Recorded(nn.Linear):
