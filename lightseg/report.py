@@ -10,6 +10,7 @@ from rich.text import Text
 from torch import Tensor
 
 from lightseg import pictures
+from lightseg.absence import RULE, absent, describe_absent
 from lightseg.data import ImageDataModule
 from lightseg.examples import predict, worst, write_examples
 from lightseg.files import write_json
@@ -106,7 +107,9 @@ def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list
 
 def _print(task: Task, which: str, results: dict[str, float]) -> None:
     """The final table: overall scores, then one row per class, for every split that was scored."""
-    splits = [split for split in ("val", "test") if f"{split}/score" in results]
+    absences = {split: absent(counts.sum(1), task.classes) for split, counts in task.counts.items()}
+    both: tuple[Stage, Stage] = ("val", "test")
+    splits = [split for split in both if f"{split}/score" in results]
     table = Table(title=f"{type(task.net).__name__}, {which} checkpoint", title_justify="left")
     table.add_column("")
     for split in splits:
@@ -114,9 +117,15 @@ def _print(task: Task, which: str, results: dict[str, float]) -> None:
     names = [name.partition("/")[2] for name in results if name.startswith(f"{splits[0]}/")]
     for name in names:
         if name not in ("score", "loss"):
-            table.add_row(Text(printable(name)), *[_cell(results.get(f"{split}/{name}")) for split in splits])
+            label = name.partition("/")[2]
+            cells = [_cell(results.get(f"{split}/{name}"), label in absences[split]) for split in splits]
+            table.add_row(Text(printable(name)), *cells)
+    if any(absences.values()):
+        table.caption, table.caption_justify = RULE, "left"
     Console().print(table)
 
 
-def _cell(value: float | None) -> str:
-    return "" if value is None else "absent" if np.isnan(value) else f"{value:.4f}"
+def _cell(value: float | None, is_absent: bool) -> str:
+    if value is None:
+        return ""
+    return describe_absent(value) if is_absent or np.isnan(value) else f"{value:.4f}"

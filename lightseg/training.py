@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ import yaml
 from torch import Tensor
 
 from lightseg import checkpoint, processes, resume, run, variables
+from lightseg.absence import absent
 from lightseg.allocation import keep_freed_memory
 from lightseg.blame import Objects, describe_failure, explained
 from lightseg.callbacks import (
@@ -36,13 +38,15 @@ from lightseg.callbacks import (
 from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
+from lightseg.data.base import SPLITS
 from lightseg.data.dataset import Counts
 from lightseg.data.images import AS_STORED
 from lightseg.data.loader import obituary, require_known_order
-from lightseg.devices import AUTO, KEPT, limit_threads
+from lightseg.devices import AUTO, KEPT, limit_threads, require_kept
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.file_names import LAST
 from lightseg.files import locked
+from lightseg.first_samples import remarks, require_own_ids
 from lightseg.lightning_compat import replaced_internals
 from lightseg.loggers import RunLog, Wandb
 from lightseg.preflight import check_lengths, fits
@@ -79,9 +83,10 @@ def _run(cli: LightsegCLI, args: list[str]) -> None:
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
     met = processes.meet(trainer, task)
+    threads: dict[str, str] = {}
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
-        limit_threads(trainer.num_devices)
+        threads = limit_threads(trainer.num_devices)
     resumed = _resumed(cli, trainer, met)
     if _agree_on_precision(cli, trainer, resumed, met):
         trainer = cli.make_trainer(*callbacks, [log])
@@ -92,6 +97,7 @@ def _run(cli: LightsegCLI, args: list[str]) -> None:
         return
     with ExitStack() as stack:
         stack.callback(interrupt.restore)
+        stack.enter_context(variables.inherited(threads))
         stack.enter_context(replaced_internals())
         folder = file = None
         with processes.one_for_all(trainer, met):
@@ -135,15 +141,20 @@ def _agree_on_precision(cli: LightsegCLI, trainer: L.Trainer, resumed: Path | No
     """Let `auto` stand for one precision on all processes: the run's that goes on, else the first process's.
 
     Returns:
-        Whether this process has to take another one than it chose, and with it another trainer.
+        Whether a process has to take another one than it chose, and with it all need another trainer.
     """
     precision, reason = cli.precision
     if cli.has_auto_precision and resumed:
         precision, reason = resume.begun_precision(resumed), KEPT
+    differs = precision != cli.precision.precision
     if met:
         precision, reason = trainer.strategy.broadcast((precision, reason))
-    if precision == cli.precision.precision:
+        differs = precision != cli.precision.precision
+        # a trainer is made by all or by none: some strategies meet when they are made
+        differs = trainer.strategy.reduce_boolean_decision(differs, all=False)
+    if not differs:
         return False
+    require_kept(precision, trainer.strategy.root_device, resumed)
     cli.take_precision(precision, reason)
     return True
 
@@ -194,12 +205,16 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     data, task = cli.datamodule, cli.model
     data.prepare_data()
     data.check()
+    _warn_of_absences(data)
     data.decode(trainer)
     data.check_training()
     loader = data.train_dataloader()
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
+    require_own_ids(data)
     task.follow(data)
+    for remark in remarks(data, task.resolved["mean"], task.resolved["std"]):
+        _warn(remark)
     sample = data.train_sample()
     with fits(task, sample):
         spent = cost(task, sample)
@@ -209,6 +224,19 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     # a task that cannot be built from its recipe could not be loaded when the training is over
     checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
     return config, spent
+
+
+def _warn_of_absences(data: ImageDataModule) -> None:
+    """Name the classes that a split does not have: what cannot be learned, and what a score does not tell."""
+    thing = "pixel" if data.kind == "segmentation" else "sample"
+    for split in SPLITS:
+        if len(data.dataset(split)) and (names := absent(data.class_counts(split), data.classes)):
+            consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
+            _warn(f"no {thing} of {split} is {' or '.join(names)}: {consequence}")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def _summary(cli: LightsegCLI, spent: dict[str, Any], folder: Path) -> str:

@@ -78,7 +78,7 @@ def compare(
         class_metric=chosen.class_name,
         classes=tuple(first.classes),
         images=images,
-        groups=tuple(_group(part, arm) for part, arm in zip(parts, arms, strict=True)),
+        groups=tuple(_group(part, arm, f"{split}/{metric_name}") for part, arm in zip(parts, arms, strict=True)),
         pairs=tuple(_pairs(arms, reference)),
         baseline=reference,
         resamples=bootstrap.RESAMPLES,
@@ -117,7 +117,7 @@ def _parts(
     return sorted(parts, key=lambda part: (-statistics.fmean(trial.score for trial in part.trials), part.label))
 
 
-def _group(part: _Part, arm: Arm) -> Group:
+def _group(part: _Part, arm: Arm, metric_key: str) -> Group:
     score, *classes = bootstrap.alone(arm)
     runs, scores = [run for trial in part.trials for run in trial.runs], [trial.score for trial in part.trials]
     logged = [run.images_per_s for run in runs if not math.isnan(run.images_per_s)]
@@ -130,6 +130,7 @@ def _group(part: _Part, arm: Arm) -> Group:
         tuple(classes),
         statistics.median(logged) if logged else math.nan,
         statistics.fmean(run.metrics["train/seconds"] for run in runs),
+        tuple(run.metrics.get(metric_key, math.nan) for run in runs if run.fold is not None),
     )
 
 

@@ -51,6 +51,7 @@ def write_json(comparison: Comparison, path: Path) -> None:
         "metric": comparison.metric,
         "class_metric": comparison.class_metric,
         "classes": comparison.classes,
+        "absent": comparison.absent,
         "images": len(comparison.images),
         "resamples": comparison.resamples,
         "baseline": None if comparison.baseline is None else labels[comparison.baseline],

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.absence import absent
 from lightseg.comparison.groups import group
 from lightseg.comparison.runs import Run
 
@@ -79,6 +80,7 @@ class Group:
         classes: The same as `score` for each of the C classes.
         images_per_s: Median training throughput of its runs; NaN if none was logged.
         seconds: Mean training time of a run.
+        folds: Score of each fold of a cross-validation by itself; empty without one.
     """
 
     label: str
@@ -89,6 +91,7 @@ class Group:
     classes: tuple[Estimate, ...]
     images_per_s: float
     seconds: float
+    folds: tuple[float, ...] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -164,6 +167,11 @@ class Comparison:
     baseline: int | None
     resamples: int
     notes: tuple[str, ...]
+
+    @property
+    def absent(self) -> list[str]:
+        """The classes that no image shows in truth."""
+        return absent(self.groups[0].trials[0].counts[:, 1].sum(0), self.classes)
 
     @property
     def inputs_differ(self) -> bool:

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lightseg.comparison.results import Comparison, Estimate, Group, Pair
-from lightseg.comparison.words import interval, of_classes, percent, reading, verdicts
+from lightseg.comparison.results import Comparison, Group, Pair
+from lightseg.comparison.words import class_percent, interval, of_classes, percent, reading, verdicts
 
 _CLASS_COLUMNS = 5
 """So many groups fit beside each other in 80 characters; more are told in further tables."""
@@ -85,6 +85,7 @@ def _classes(comparison: Comparison, columns: range) -> Table:
     """The score of each class; what differs from the reference is marked."""
     reference = comparison.best if comparison.baseline is None else comparison.baseline
     marked = {pair.second if pair.first == reference else pair.first: pair for pair in _with(comparison, reference)}
+    absences = comparison.absent
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     if marked:
         table.caption = Text(f"★ best, ≠ difference shown to {comparison.groups[reference].label}")
@@ -94,19 +95,16 @@ def _classes(comparison: Comparison, columns: range) -> Table:
         table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
         scores = [group.classes[index].value for group in comparison.groups]
-        best = max((score for score in scores if not math.isnan(score)), default=math.nan)
+        known = [score for score in scores if not math.isnan(score) and name not in absences]
+        best = max(known, default=math.nan)
         row = [Text(name)]
         for column in columns:
             differs = column in marked and marked[column].classes[index].shown
-            row.append(
-                _class(comparison.groups[column].classes[index], len(scores) > 1 and scores[column] == best, differs)
-            )
+            stars = "★ " * (len(scores) > 1 and scores[column] == best) + "≠ " * differs
+            score = class_percent(comparison, index, scores[column])
+            row.append(Text(stars + score, style="bold" if stars.startswith("★") else ""))
         table.add_row(*row)
     return table
-
-
-def _class(score: Estimate, best: bool, differs: bool) -> Text:
-    return Text("★ " * best + "≠ " * differs + percent(score.value), style="bold" if best else "")
 
 
 def _with(comparison: Comparison, reference: int) -> list[Pair]:

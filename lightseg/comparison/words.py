@@ -1,7 +1,9 @@
 """What a comparison has found, in sentences."""
 
 import math
+import statistics
 
+from lightseg.absence import RULE, describe_absent
 from lightseg.comparison.analysis import ALL_PAIRS
 from lightseg.comparison.results import LEVEL, Comparison, Estimate, Pair
 
@@ -40,8 +42,9 @@ def reading(comparison: Comparison) -> list[str]:
         )
     elif pairs:
         lines.append(f"The p of classes hold for all {classes} of them together.")
-    if any(len(trial.runs) > 1 for group in comparison.groups for trial in group.trials):
-        lines.append("The score of a cross-validation is that of all its folds' counts together, no mean over folds.")
+    lines += _folds(comparison)
+    if comparison.absent:
+        lines.append(f"{RULE} ({', '.join(comparison.absent)}).")
     return [*lines, *_rare(comparison), *_about_seeds(comparison)]
 
 
@@ -52,6 +55,17 @@ def percent(value: float, digits: int = 1, sign: bool = False) -> str:
     text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
     # a nought has no sign
     return text.lstrip("+-") if not float(text) else text.replace("-", "−")
+
+
+def class_percent(comparison: Comparison, index: int, score: float) -> str:
+    """The score of a class in percent; where no image shows the class, that it is absent.
+
+    Args:
+        comparison: What it belongs to.
+        index: The class.
+        score: A share.
+    """
+    return describe_absent(score) if comparison.classes[index] in comparison.absent else percent(score)
 
 
 def interval(estimate: Estimate, factor: float = 1) -> str:
@@ -93,6 +107,22 @@ def _of_classes(comparison: Comparison, pair: Pair) -> str:
     if not told:
         return "no class shows a difference"
     return ", ".join(f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in told)
+
+
+def _folds(comparison: Comparison) -> list[str]:
+    """What the score of a cross-validation is, and the mean over its folds, which papers give."""
+    groups = [group for group in comparison.groups if len(group.folds) > 1]
+    if not groups:
+        return []
+    told = ", ".join(
+        f"{group.label} {percent(statistics.fmean(group.folds))} ± {percent(statistics.stdev(group.folds))} "
+        f"({len(group.folds)} folds)"
+        for group in groups
+    )
+    return [
+        "The score of a cross-validation is that of all its folds' counts together; mean ± standard deviation of the "
+        f"folds' own scores: {told}."
+    ]
 
 
 def _rare(comparison: Comparison) -> list[str]:

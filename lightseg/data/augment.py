@@ -83,6 +83,11 @@ class Augmentation:
         if self._probability:
             self._paste = CopyPaste(data.dataset("train"), data.class_table(), self._rare, self._probability)
 
+    @property
+    def pasted(self) -> tuple[int, ...]:
+        """The classes that a sample may be given of another one, once `follow` has been called."""
+        return self._rare if self._probability else ()
+
     def check(self) -> None:
         """See that crops which look for rare classes had something to choose, once some samples have been augmented.
 

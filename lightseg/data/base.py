@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.augment import Augmentation
 from lightseg.data.batches import Batch, Prepared, check_repeatable, default_workers, stack, stack_training
-from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset
+from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset, require_valid
 from lightseg.data.decoded import decoded, trains_twice
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import as_fold, split_by_fold
@@ -224,13 +224,13 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """Read every target of every split once, before anything is trained.
 
         Raises:
-            DataError: If a split is missing or a target cannot be used.
+            DataError: If a split is missing, is all void, or a target cannot be used.
         """
         for split in SPLITS:
             if not len(self.dataset(split)) and split != "test":
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
-                self.class_table(split)
+                require_valid(self.class_table(split), self.root, split)
 
     def check_training(self) -> None:
         """See that there is enough to train on, and that a training sample is a function of its seed.
@@ -285,6 +285,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
         return evaluation_loader(self, split, self._evaluated_samples(split))
+
+    @property
+    def pasted_classes(self) -> tuple[int, ...]:
+        """The ids that training samples may be given of others (`copy_paste`), once one has been asked for."""
+        return self._augmentation.pasted
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from lightseg.data.cache import cached_array
 from lightseg.data.transforms import Array
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, DataError
 
 Counts = npt.NDArray[np.int64]
 
@@ -80,6 +80,19 @@ def require_dataset(made: object, maker: str) -> ImageDataset:
             "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
         )
     return made
+
+
+def require_valid(table: Counts, root: str, split: str) -> None:
+    """See that a split holds a class at all, so that there is something to learn from it, or to score.
+
+    Raises:
+        DataError: If all of it is void.
+    """
+    if not table.any():
+        raise DataError(
+            f"{root}: {split} has no valid pixel: all is void, and there is nothing to learn or to score "
+            "(of a folder of masks, data.ignore and data.values say what is void)"
+        )
 
 
 def cached_class_table(dataset: ImageDataset, num_classes: int) -> Counts:

@@ -30,7 +30,7 @@ def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
 
 def read_stems(path: Path) -> Iterator[str]:
     """The first word of every line of a list file."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.split()[0]
 

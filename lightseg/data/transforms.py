@@ -30,7 +30,7 @@ class TrainTransform:
         rare_crops: Those that have to be told which classes are rare.
 
     Raises:
-        ConfigError: If a transform would interpolate masks.
+        ConfigError: If a transform would interpolate or average masks.
     """
 
     def __init__(self, transforms: Sequence[Transform], option: str = "train_transforms") -> None:
@@ -39,6 +39,9 @@ class TrainTransform:
             if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
                 name = type(transform).__name__
                 raise ConfigError(f"{option}: {name} would interpolate class ids; leave out mask_interpolation")
+            if getattr(transform, "area_for_downscale", None) == "image_mask":
+                name = type(transform).__name__
+                raise ConfigError(f"{option}: {name} would average class ids; give area_for_downscale: image")
             # albumentations pads masks with 0, which is a class; padding has no class
             if getattr(transform, "fill_mask", None) == 0:
                 transform.fill_mask = IGNORE

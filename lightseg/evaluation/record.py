@@ -79,7 +79,7 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
-        there = json.loads((folder / "metrics.json").read_text())
+        there = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         differs = [name for name in _IDENTITY if there[name] != facts[name]]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
@@ -106,5 +106,5 @@ def _write_images(path: Path, evaluation: Evaluation, splits: Sequence[str]) -> 
     of_kind = ["truth", "prediction"]
     if evaluation.kind == "segmentation":
         of_kind = ["valid_pixels", *[f"iou/{name}" for name in evaluation.classes]]
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["name", "split", "score", *of_kind], *rows])

@@ -13,9 +13,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lightseg import variables
 from lightseg.cores import usable_cores
+from lightseg.data.dataset import require_valid
 from lightseg.devices import AUTO, check_precision, choose_precision, training_device
-from lightseg.errors import ConfigError, DataError, require
+from lightseg.errors import ConfigError, require
 from lightseg.evaluation.part import Name, Part
 from lightseg.evaluation.views import Results
 from lightseg.lightning_compat import replaced_internals
@@ -120,10 +122,10 @@ class Scorer:
         task.views = nn.ModuleDict(dict(views))
         # every target is read before the net runs
         table = part.class_table("test")
-        if not table.any():
-            raise DataError(f"{part.root}: {name} has no valid pixel: all is void, and there is nothing to score")
+        require_valid(table, part.root, name)
         try:
-            with replaced_internals():
+            # one precision for the processes that this one starts
+            with replaced_internals(), variables.inherited({variables.PRECISION: self.precision}):
                 self.trainer.test(task, datamodule=part, verbose=False)
         except SystemExit:
             # what Lightning makes of Ctrl-C

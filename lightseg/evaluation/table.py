@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lightseg.absence import RULE, absent, describe_absent
 from lightseg.comparison.words import percent
 from lightseg.evaluation.objects import SIZES
 from lightseg.evaluation.record import Record
@@ -44,7 +45,10 @@ def show(record: Record, console: Console | None = None) -> None:
             overall.add_row(f"calibration error (ECE) %{label}", percent(numbers[f"ece{suffix}"], 2))
             overall.add_row(f"negative log-likelihood{label}", f"{numbers[f'nll{suffix}']:.4f}")
     console.print(overall)
-    console.print(_classes(numbers, record.scored.evaluation.classes))
+    absences = absent(record.scored.counts.sum(1), record.scored.evaluation.classes)
+    console.print(_classes(numbers, record.scored.evaluation.classes, absences))
+    if absences:
+        console.print(RULE)
     if "recall_small" in numbers:
         console.print("small, medium, large: recall in % of pixels of regions below 32², below 96², and larger")
     console.print(Text(f"protocol: {facts['protocol']}"))
@@ -61,12 +65,14 @@ def _table(first: str, *columns: str) -> Table:
     return table
 
 
-def _classes(numbers: Mapping[str, float], classes: Sequence[str]) -> Table:
+def _classes(numbers: Mapping[str, float], classes: Sequence[str], absences: Sequence[str]) -> Table:
     columns = {name: label for name, label in _CLASS.items() if f"{name}/{classes[0]}" in numbers}
     columns |= {f"recall_{size}": size for size in SIZES if f"recall_{size}" in numbers}
     table = _table("", *columns.values())
     for name in classes:
-        table.add_row(Text(name), *[_cell(numbers[f"{column}/{name}"]) for column in columns])
+        first, *others = (numbers[f"{column}/{name}"] for column in columns)
+        first_cell = describe_absent(first) if name in absences else _cell(first)
+        table.add_row(Text(name), first_cell, *map(_cell, others))
     return table
 
 

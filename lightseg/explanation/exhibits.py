@@ -43,7 +43,9 @@ def worst(seen: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
     if seen.kind == "classification":
         return [_missed_image(gallery, index) for index in _least_likely(seen, number)]
     counts = per_image(seen)
-    scores, overall = iou(counts), iou(counts.sum(0, keepdims=True))[0]
+    sums = counts.sum(0)
+    # no image shows a class that is absent
+    scores, overall = iou(counts), np.where(sums[1] > 0, iou(sums), np.nan)
     shown: list[Exhibit] = []
     for label in np.argsort(overall, kind="stable")[: min(_CLASSES, int((~np.isnan(overall)).sum()))]:
         # of equally bad images, the one with more of the class

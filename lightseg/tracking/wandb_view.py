@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.absence import absent
 from lightseg.examples import Example, image_scores, read_examples, worst
 from lightseg.file_names import BEST as BEST_FILE
 from lightseg.labels import IGNORE
@@ -96,7 +97,7 @@ class View:
         """
         import wandb
 
-        recipe, fingerprint = config(self.folder), (self.folder / "data.json").read_text()
+        recipe, fingerprint = config(self.folder), (self.folder / "data.json").read_text(encoding="utf-8")
         name = recipe["data"]["class_path"].rpartition(".")[2]
         artifact = wandb.Artifact(f"data-{name}", "dataset", metadata=json.loads(fingerprint))
         # the same content is the same version, of all runs
@@ -142,7 +143,9 @@ class View:
         classes = evaluation.classes
         counts = np.loadtxt(self.folder / f"confusion_{split}.csv", np.int64, delimiter=",", skiprows=1, ndmin=2)
         measure = "iou" if evaluation.kind == "segmentation" else "recall"
-        bars = [[name, final.get(f"{split}/{measure}/{name}")] for name in classes]
+        absences = absent(counts.sum(1), classes)
+        labels = [f"{name} (absent)" if name in absences else name for name in classes]
+        bars = [[label, final.get(f"{split}/{measure}/{name}")] for label, name in zip(labels, classes, strict=True)]
         table = wandb.Table(["class", measure], [bar for bar in bars if bar[1] is not None])
         return {
             **_confusion(split, classes, counts),

@@ -6,7 +6,7 @@ import math
 
 from lightseg.comparison.page.markup import legend, name, scale
 from lightseg.comparison.results import Comparison, Estimate
-from lightseg.comparison.words import chance, interval, percent
+from lightseg.comparison.words import chance, class_percent, interval, percent
 from lightseg.page.markup import escape, table
 
 _BAR = 9
@@ -30,8 +30,9 @@ def classes(comparison: Comparison) -> str:
 
 def _row(comparison: Comparison, index: int) -> list[str]:
     scores = [group.classes[index] for group in comparison.groups]
+    values = [class_percent(comparison, index, score.value) for score in scores]
     cells = [
-        f'<td class="number of{group}">{percent(score.value)}<br><small>{interval(score)}</small></td>'
+        f'<td class="number of{group}">{values[group]}<br><small>{interval(score)}</small></td>'
         for group, score in enumerate(scores)
     ]
     return [
@@ -46,7 +47,7 @@ def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
     """A bar for each group and a line over its interval, from 0 to 100 %."""
     drawn = []
     for group, score in enumerate(scores):
-        if math.isnan(score.value):
+        if math.isnan(score.value) or comparison.classes[index] in comparison.absent:
             continue
         top, middle = group * _BAR + 1, (group + 0.5) * _BAR
         tip = f"{comparison.classes[index]}, {comparison.groups[group].label}: {percent(score.value)}"

@@ -24,6 +24,8 @@ def ranking(comparison: Comparison) -> str:
 
 def _verdicts(comparison: Comparison) -> str:
     sentences = [f"<p>{escape(sentence)}</p>" for sentence in verdicts(comparison)]
+    if not sentences:
+        return ""
     shown, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
     folded = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
     return f'<div class="verdicts">{shown}{folded}</div>'

@@ -1,0 +1,139 @@
+"""What the data says before it is trained on: what is absent, what transforms invent, which values do not fit."""
+
+import json
+
+import albumentations as A
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lightseg.absence import RULE
+from lightseg.compare import main as compare
+from tests.data.test_cases import COUNT, Case, sample
+
+VOID_IDS = {"ignore": [255]}
+
+
+@pytest.fixture
+def case(tmp_path, fit):
+    return Case(tmp_path, fit)
+
+
+def layout(case, void=None, masks=None):
+    """Folders of two splits; the masks of one are void, or what `masks` makes of them."""
+    for index in range(COUNT):
+        split = "train" if index < COUNT // 2 else "val"
+        image, mask = sample(index)
+        mask = np.full_like(mask, 255) if split == void else mask if masks is None else masks(split, mask)
+        case.save(f"{split}/images/{index:02d}.png", Image.fromarray(image))
+        case.save(f"{split}/masks/{index:02d}.png", Image.fromarray(mask))
+    for name in ("images", "masks"):
+        for file in (case.root / name).iterdir():
+            file.unlink()
+        (case.root / name).rmdir()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_all_void__stops_before_training(case, split):
+    layout(case, void=split)
+    said = case.refused(**VOID_IDS)
+    assert f"{split} has no valid pixel" in said
+    assert "data.ignore" in said
+
+
+def test_absent_class__is_named_before_training_and_marked_afterwards(case, call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    # the second class is in train alone, the third nowhere
+    layout(case, masks=lambda split, mask: mask * (split == "train"))
+    outcome = case.fit(classes=["background", "object", "ghost"])
+    assert outcome.code == 0, outcome
+    assert "warning: no pixel of train is ghost: it cannot be learned\n" in outcome.err
+    assert "warning: no pixel of val is object or ghost: val does not tell how well it is found\n" in outcome.err
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in outcome.out.splitlines() if "│" in line}
+    # predicted or not, no number stands there
+    assert {rows["iou/object"], rows["iou/ghost"]} <= {"absent", "absent, but predicted"}
+    assert rows["iou/background"] not in ("absent", "absent, but predicted")
+    assert " ".join(RULE.split()[:6]) in " ".join(outcome.out.split())
+
+    folder = outcome.folder
+    code, out, err = call(compare, str(folder), "--json", str(folder / "c.json"))
+    assert code == 0, err
+    assert json.loads((folder / "c.json").read_text())["absent"] == ["object", "ghost"]
+    assert "(object, ghost)." in out
+    assert sum(line.strip().startswith(("object ", "ghost ")) and "absent" in line for line in out.splitlines()) == 2
+
+
+def transforms(case, *chosen):
+    recipe = case.recipe(classes=[f"c{number}" for number in range(6)])
+    content = yaml.safe_load(recipe.read_text())
+    content["data"]["init_args"]["train_transforms"] = list(chosen)
+    recipe.write_text(yaml.safe_dump(content))
+    return case._fit("--config", recipe)
+
+
+def fives(case):
+    case.masks(".png", lambda path, mask, _: Image.fromarray(mask * 5).save(path))
+
+
+def test_area_downscale__is_refused(case):
+    fives(case)
+    average = {"max_size": 30, "area_for_downscale": "image_mask"}
+    outcome = transforms(case, {"class_path": "albumentations.LongestMaxSize", "init_args": average})
+    assert outcome.code == 2
+    assert "train_transforms: LongestMaxSize would average class ids; give area_for_downscale: image" in outcome.err
+
+
+class Darker(A.DualTransform):
+    """A transform of one's own that takes a mask for an image."""
+
+    def apply(self, img, **_):
+        return img
+
+    def apply_to_mask(self, mask, **_):
+        return np.minimum(mask, 3)
+
+
+def test_ids__that_a_transform_invents_are_seen(case):
+    fives(case)
+    outcome = transforms(case, {"class_path": f"{__name__}.Darker", "init_args": {"p": 1.0}})
+    assert outcome.code == 2
+    assert "has class 3 after them, and 0, 5 in its file" in outcome.err
+    assert not list((case.root.parent / "runs").glob("*/*"))
+
+
+def twelve_bits(case):
+    def write(path, image, _):
+        Image.fromarray(image[..., 0].astype(np.uint16) * 16).save(path)
+
+    case.images(".png", write)
+
+
+def test_bit12__is_told_with_the_range_that_mends_it(case):
+    twelve_bits(case)
+    outcome = case.fit(channels=1)
+    assert outcome.code == 0, outcome
+    assert "no pixel of 6 training images is above 0.0" in outcome.err
+    assert "data.value_range" in outcome.err
+    assert "no pixel" not in case.fit(channels=1, value_range=[0, 4095]).err
+
+
+def test_normalisation__that_makes_all_images_alike_is_told(case):
+    twelve_bits(case)
+    recipe = case.recipe(channels=1)
+    content = yaml.safe_load(recipe.read_text())
+    content["model"]["init_args"] |= {"mean": [0.5], "std": [0.25]}
+    recipe.write_text(yaml.safe_dump(content))
+    outcome = case._fit("--config", recipe)
+    assert "look nearly alike to the net; add to model.init_args:  mean: [0.0" in outcome.err
+    # what is measured fits
+    assert "nearly alike" not in case.fit(channels=1).err
+
+
+def test_exif__on_one_side_is_told(case):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    case.images(".jpg", lambda path, image, _: Image.fromarray(image).save(path, exif=exif, quality=95))
+    outcome = case.fit()
+    assert outcome.code == 0, outcome
+    assert "EXIF turns the image and not its mask" in outcome.err
