@@ -17,7 +17,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu lint type format bench bench-peers requirements clean
+.PHONY: help install demo test test-slow test-gpu fuzz lint type format bench bench-peers requirements clean
 
 help:  ## show what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ test-slow: $(READY)  ## run the slow tests: every recipe, several processes, sig
 
 test-gpu: $(READY)  ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+fuzz: $(READY)  ## give every verb 1,350 inputs that are wrong: ARGS="--share 0.1", ARGS=configs:137
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(READY)  ## check style and format
 	$(BIN)/ruff check .
