@@ -219,7 +219,7 @@ def _what_may_stand(key: str) -> str:
 
 def _states(file: Path, option: str) -> bool:
     """Whether a file gives an option."""
-    return bool(re.search(rf"(?<!\w){re.escape(option)}\s*:", file.read_text()))
+    return bool(re.search(rf"(?<!\w){re.escape(option)}\s*:", file.read_text(encoding="utf-8")))
 
 
 def _path(message: str) -> str:

@@ -52,7 +52,7 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read, is no mapping, or has a key that YAML would lose.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         require_bounded(text, show(path))
         content = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

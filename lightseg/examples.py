@@ -95,14 +95,14 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
                     entry[kind] = int(ids)
             entries.append(entry)
         content = {"classes": list(classes), "examples": entries}
-        (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n")
+        (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     """The examples that `write_examples` wrote, and the class names; none where there is no such folder."""
     if not (folder / "examples.json").exists():
         return [], []
-    examples, content = [], json.loads((folder / "examples.json").read_text())
+    examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     for number, entry in enumerate(content["examples"]):
         image = np.asarray(Picture.open(folder / f"{number:02d}_image.png"))
         truth, said = (

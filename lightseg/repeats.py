@@ -152,8 +152,11 @@ def _is_finished(folder: Path) -> bool:
 def _begun_by(command: Sequence[str], folders: Sequence[Path]) -> Path | None:
     """Return the newest of some run folders that was begun by just this command; None if there is none."""
     text = shlex.join(["python", *command])
-    begun = [folder for folder in folders if (folder / "command.txt").exists()]
-    return next((folder for folder in reversed(begun) if (folder / "command.txt").read_text().strip() == text), None)
+    for folder in reversed(folders):
+        begun = folder / "command.txt"
+        if begun.exists() and begun.read_text(encoding="utf-8").strip() == text:
+            return folder
+    return None
 
 
 def _how_to_go_on(code: int, command: Sequence[str], finished: Sequence[str], has_begun: bool) -> str:

@@ -195,8 +195,8 @@ def _describe(request: Request, facts: dict[str, Any], made: Made, place: Path) 
     records = {name: record for name, record in before.items() if record["checkpoint"] == facts["checkpoint"]}
     records[made.files[0].name] = {"checkpoint": facts["checkpoint"], **made.record(request.tolerance)}
     made.files.extend([place / PARITY, place / CARD])
-    (place / PARITY).write_text(json.dumps(records, indent=1) + "\n")
-    (place / CARD).write_text(card.write(facts["recipe"]["config"]["name"], facts, records))
+    (place / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (place / CARD).write_text(card.write(facts["recipe"]["config"]["name"], facts, records), encoding="utf-8")
 
 
 def _put_in_place(request: Request, made: Made) -> Made:

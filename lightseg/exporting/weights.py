@@ -26,7 +26,7 @@ def write(task: Task, folder: Path, facts: dict[str, Any]) -> list[Path]:
         name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in task.state_dict().items()
     }
     (folder / WEIGHTS).write_bytes(save(state, {"format": "pt", **as_texts(facts)}))
-    (folder / WEIGHTS_CONFIG).write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / WEIGHTS_CONFIG).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return [folder / WEIGHTS, folder / WEIGHTS_CONFIG]
 
 

@@ -50,7 +50,7 @@ class Results:
         if not (self.folder / FACTS).is_file():
             return
         try:
-            before = json.loads((self.folder / FACTS).read_text())
+            before = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
         except ValueError:
             raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
         for key, name in _IDENTITY.items():
@@ -62,7 +62,7 @@ class Results:
 
     def _records(self) -> list[dict[str, Any]]:
         file, records = self.folder / DONE, []
-        for line in file.read_text().splitlines() if file.is_file() else []:
+        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
             try:
                 records.append(json.loads(line))
             except ValueError:
@@ -79,7 +79,7 @@ class Results:
         """Record that an image is done, with what there is to say about it."""
         record = {"name": item.name, "input": _state(item), **facts}
         self._done[item.name] = record
-        with (self.folder / DONE).open("a") as file:
+        with (self.folder / DONE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def require_same_files(self, items: Sequence[Item]) -> None:
@@ -106,7 +106,7 @@ class Results:
         """
         failed = {item.name for item in items if not self.has(item, [])}
         records = [self._done[name] for name in sorted(self._done.keys() - failed)]
-        with replacing(self.folder / LABELS) as temporary, temporary.open("w", newline="") as file:
+        with replacing(self.folder / LABELS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
             for record in records:

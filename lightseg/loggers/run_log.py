@@ -30,7 +30,7 @@ class RunLog(FolderLogger):
         path = self.folder / "metrics.jsonl"
         line = {"step": step, **{name: plain_number(value) for name, value in metrics.items()}}
         try:
-            with path.open("a") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise self._unwritten(path, error) from None
