@@ -11,7 +11,7 @@ usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--estimate] [--out DIR] [-
 An error would stop a training, or teach it rubbish: files that are broken, without counterpart or of different size,
 masks that are JPEG or hold values that nobody declared. A warning makes its score worth less: masks that are shifted,
 resized or empty, images or sequences in two splits, classes that do not occur or are specks. A note is a remark.
-Without --estimate no net is built.
+Without --estimate no net is built, but for one whose pretrained weights say how images are normalised.
 
 Example:
   python -m lightseg.doctor configs/data/mask_folder.yaml --data.root my_data --data.classes "[background, road]"
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.diagnosis.diagnosis import Diagnosis
     from lightseg.diagnosis.recipe import Recipe
+    from lightseg.nets.base import Normalization
 
 _NET = "configs/net/unet.yaml"
 """What completes a recipe that has data alone, for the parser."""
@@ -68,7 +69,7 @@ def main(args: list[str]) -> None:
     recipe = Recipe(rest if has_net else ["--config", _NET, *rest])
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
-    diagnosis = diagnose(data)
+    diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
     lines = [*(_estimated(recipe, data, diagnosis) if asked.estimate else []), _sheet(diagnosis, data, folder)]
     words.show(diagnosis, lines)
     if asked.json:
@@ -91,6 +92,21 @@ def _as_config(args: list[str]) -> list[str]:
             "no recipe; give one, such as configs/data/camvid.yaml; `python -m lightseg.doctor --help` tells more"
         )
     return [*named, *options]
+
+
+def _normalization(recipe: "Recipe") -> "Normalization | None":
+    """Mean and deviation that the recipe's net will be given images by; None if they are the data's own."""
+    options = recipe.config.model.init_args
+    if options.get("mean") and options.get("std"):
+        return options.mean, options.std
+    net = options.net.get("init_args") or {}
+    if not net.get("encoder_weights"):
+        return None
+    try:
+        return getattr(recipe.task().net, "normalization", None)
+    except UserError:
+        # the weights are not at hand; a training would say so
+        return None
 
 
 def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lightseg.absence import RULE
 from lightseg.compare import main as compare
+from lightseg.doctor import main as doctor
 from tests.data.test_cases import COUNT, Case, sample
 
 VOID_IDS = {"ignore": [255]}
@@ -137,3 +138,26 @@ def test_exif__on_one_side_is_told(case):
     outcome = case.fit()
     assert outcome.code == 0, outcome
     assert "EXIF turns the image and not its mask" in outcome.err
+
+
+def test_doctor__compares_with_what_the_net_is_given(case, call):
+    twelve_bits(case)
+    recipe = case.recipe(channels=1)
+    _, out, err = call(doctor, recipe, "--out", case.root / "out")
+    assert "they are normalised by" not in out, err
+    content = yaml.safe_load(recipe.read_text())
+    content["model"]["init_args"] |= {"mean": [0.5], "std": [0.25]}
+    recipe.write_text(yaml.safe_dump(content))
+    _, out, _ = call(doctor, recipe, "--out", case.root / "out")
+    assert "far from the [0.5] and [0.25] they are normalised by" in " ".join(out.split())
+
+
+def test_doctor__sees_ids_that_a_transform_invents(case, call):
+    fives(case)
+    recipe = case.recipe(classes=[f"c{number}" for number in range(6)])
+    content = yaml.safe_load(recipe.read_text())
+    content["data"]["init_args"]["train_transforms"] = [{"class_path": f"{__name__}.Darker", "init_args": {"p": 1.0}}]
+    recipe.write_text(yaml.safe_dump(content))
+    code, out, _ = call(doctor, recipe, "--out", case.root / "out")
+    assert code == 1
+    assert "has class 3 after them, and 0, 5 in its file" in " ".join(out.split())

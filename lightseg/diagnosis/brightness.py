@@ -9,6 +9,7 @@ from lightseg.data.base import ImageDataModule
 from lightseg.diagnosis.findings import Finding
 from lightseg.diagnosis.samples import Sample
 from lightseg.errors import DataError
+from lightseg.nets.base import Normalization
 
 _OFF, _SCALE = 0.5, 1.6
 """Deviations that a mean may be off, and the factor that a deviation may be off, before it is worth a remark."""
@@ -24,8 +25,16 @@ class Brightness:
     used_std: list[float]
 
 
-def measure_brightness(data: ImageDataModule, samples: Sequence[Sample]) -> Brightness | None:
-    """Of all training images that can be read; None where there is none, or their channels differ."""
+def measure_brightness(
+    data: ImageDataModule, samples: Sequence[Sample], normalization: Normalization | None = None
+) -> Brightness | None:
+    """Of all training images that can be read; None where there is none, or their channels differ.
+
+    Args:
+        data: The data set.
+        samples: What was seen of its samples.
+        normalization: What the images are normalised by; the data's own if left out.
+    """
     all_pixels = [sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None]
     if not all_pixels or len({len(total) for _, total, _ in all_pixels}) > 1:
         return None
@@ -33,7 +42,7 @@ def measure_brightness(data: ImageDataModule, samples: Sequence[Sample]) -> Brig
     mean = np.sum([total for _, total, _ in all_pixels], axis=0) / count
     squares = np.sum([square for _, _, square in all_pixels], axis=0) / count
     try:
-        used_mean, used_std = data.pixel_stats()
+        used_mean, used_std = normalization or data.pixel_stats()
     except DataError:
         # it reads images, of which one is broken; that is a finding already
         return None

@@ -25,6 +25,8 @@ from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
 from lightseg.diagnosis.sheet import draw_samples, joined, objects_of
 from lightseg.errors import DataError, UserError
+from lightseg.first_samples import require_own_ids
+from lightseg.nets.base import Normalization
 
 _DRAWN = 64
 """Augmented samples in which the size of objects is measured."""
@@ -63,8 +65,12 @@ class Diagnosis:
         self.findings = sorted([*self.findings, *findings], key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def diagnose(data: ImageDataModule) -> Diagnosis:
+def diagnose(data: ImageDataModule, normalization: Normalization | None = None) -> Diagnosis:
     """Look at all of a data set, whatever is found.
+
+    Args:
+        data: The data set.
+        normalization: Mean and standard deviation that a net will be given its images by; the data's own if left out.
 
     Raises:
         DataError: If it is not there.
@@ -85,7 +91,7 @@ def diagnose(data: ImageDataModule) -> Diagnosis:
     diagnosis.add(duplicate_findings(samples))
     if not any(isinstance(problem, LeakError) for problem in problems):
         diagnosis.add(sequence_findings(data, samples))
-    diagnosis.brightness = measure_brightness(data, readable)
+    diagnosis.brightness = measure_brightness(data, readable, normalization)
     diagnosis.add([*class_findings(data, labelled), *brightness_findings(diagnosis.brightness)])
     diagnosis.rows = class_rows(data, labelled)
     diagnosis.add([_empty_split(split) for split, part in parts.items() if not len(part) and split != "test"])
@@ -126,6 +132,7 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     try:
         with _one_thread():
             data.check_training()
+            require_own_ids(data)
             drawn = draw_samples(data, _DRAWN)
             joined(drawn[: data.batch_size])
         diagnosis.drawn = drawn
