@@ -1,5 +1,6 @@
 """What a finished run leaves and prints: numbers, pictures, a table."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,8 @@ def write_counts(folder: Path, counts: Tensor, evaluation: Evaluation) -> None:
         evaluation: What each image adds to it.
     """
     file = folder / f"confusion_{evaluation.split}.csv"
-    np.savetxt(file, counts, "%d", ",", header=",".join(evaluation.classes), comments="")
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened, lineterminator="\n").writerows([evaluation.classes, *counts.tolist()])
     evaluation.write(folder)
 
 

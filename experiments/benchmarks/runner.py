@@ -116,6 +116,7 @@ def arguments(usage: str) -> argparse.ArgumentParser:
         },
         "--names": {"type": _count, "metavar": "N", "default": 1_000_000, "help": "files of the largest data set"},
     }
+    parser.set_defaults(precision="auto")
     for name, settings in options.items():
         if name in usage:
             parser.add_argument(name, **settings)

@@ -111,6 +111,9 @@ def find_pairs(
         taken = set(longer.values())
         for name in [name for name, file in shorter.items() if file in taken]:
             del shorter[name]
+    elif Path(masks).is_relative_to(Path(images)):
+        taken = set(mask_files.values())
+        image_files = {name: file for name, file in image_files.items() if file not in taken}
     if list(image_files) == list(mask_files):
         # as it mostly is: a million names need not be looked for
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
@@ -132,9 +135,28 @@ def find_pairs(
             f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
         )
         report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
+    if missing_mask == "background":
+        _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
     keeps_lonely = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_lonely else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
+
+
+def _require_no_other_spelling(
+    root: Path,
+    lonely_images: Sequence[str],
+    lonely_masks: Sequence[str],
+    image_files: Mapping[str, str],
+    mask_files: Mapping[str, str],
+) -> None:
+    """See that no image that is about to be taken for all background has a mask whose name differs by case alone."""
+    masks = {name.casefold(): name for name in lonely_masks}
+    for name in lonely_images:
+        if name.casefold() in masks:
+            image, mask = image_files[name], mask_files[masks[name.casefold()]]
+            message = f"{root / image}: no mask of this name, but {mask} differs by its case alone; rename one of them"
+            report(UnpairedError("image without mask", message, [image, mask]))
+            return
 
 
 def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:

@@ -134,6 +134,11 @@ def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValue
     if pixels.has_alpha and array.shape[2] != channels:
         array = array[..., :-1]
     if values != AS_STORED:
+        if values.high is not None and 0 < 2 * white < values.high:
+            raise DataError(
+                f"{path}: holds at most {white}, and data.value_range ends at {values.high:g}, so that it would be "
+                "nearly black; give files of one depth"
+            )
         array, white = values.apply(array), white if values.high is None else 0
     return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels), white))
 

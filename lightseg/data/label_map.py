@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
+from lightseg.data.mask_consistency import MaskConsistency
 from lightseg.data.masks import Color, as_gray, bytes_of_colors, palette_colors, read_mask
 from lightseg.data.transforms import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
@@ -72,7 +73,7 @@ class LabelMap:
         channel: int | Literal["alpha"] | None = None,
     ) -> None:
         self.classes = _checked_classes(classes)
-        self.by_color = bool(colors) and values is None
+        self.by_color, self._is_stated = bool(colors) and values is None, bool(colors) or values is not None
         named = {value: _id_of(name, self.classes, "values") for value, name in (values or {}).items()}
         painted = {
             color: _id_of(name, self.classes, "colors") for name, some in (colors or {}).items() for color in rgb(some)
@@ -97,7 +98,8 @@ class LabelMap:
         void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
         if ignore is None and IGNORE not in named and threshold is None:
             void_values = [IGNORE]
-        self._implicit = values is None and not colors and ignore is None
+        # 255 is void by default, whether 0 and 1 are declared or taken for granted
+        self._implicit = named.keys() == set(range(len(self.classes))) and not colors and ignore is None
         is_implicit = values is None and not colors
         self._values = _with_void(named, void_values, self.classes, is_implicit)
         self._colors = _with_void(painted, void_colors, self.classes, False)
@@ -116,7 +118,14 @@ class LabelMap:
             DataError: If the file is broken.
             UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
         """
-        mask = self.file_values(path)
+        return self.ids(path, self.file_values(path))
+
+    def ids(self, path: Path | str, mask: Array) -> npt.NDArray[np.uint8]:
+        """Train ids `(H, W)` of what `file_values` gives.
+
+        Raises:
+            UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
+        """
         if mask.ndim == 3:
             found = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
         else:
@@ -133,12 +142,27 @@ class LabelMap:
         """
         mask = read_mask(path, self.by_color, self._channel, self._threshold is not None)
         if self._threshold is not None:
-            return (as_gray(path, mask) >= self._threshold).astype(np.uint8)
+            return self._split(path, as_gray(path, mask))
         if mask.ndim == 2:
             return mask
         if not self._colors and (mask == mask[..., :1]).all():
             return np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
         return bytes_of_colors(path, mask)
+
+    def _split(self, path: Path | str, mask: Array) -> Array:
+        """0 below the threshold and 1 from it on.
+
+        Raises:
+            DataError: If the values are of another scale than the threshold.
+        """
+        assert self._threshold is not None
+        highest = int(mask.max(initial=0))
+        if (highest == 1 and self._threshold > 1) or (highest > 255 and self._threshold <= 255):
+            raise DataError(
+                f"{path}: holds values up to {highest}, and data.threshold is {self._threshold}, which is of another "
+                "scale; save all masks alike, as 8-bit grey from black to white"
+            )
+        return (mask >= self._threshold).astype(np.uint8)
 
     def _look_up(self, mask: Array) -> Table:
         """Train id + 1 of every value, 0 where it is not declared."""
@@ -164,6 +188,13 @@ class LabelMap:
         error.where, error.found, error.is_interpolated = where, found, looks_interpolated(found, declared)
         error.undeclared = set(found) - self._values.keys() - self._colors.keys()
         return error
+
+    def consistency(self) -> MaskConsistency:
+        """What compares the masks of a split with each other."""
+        is_by_index = not self._is_stated and self._threshold is None and self._channel is None
+        ids = {value for value, class_id in self._values.items() if class_id != IGNORE} if is_by_index else set()
+        is_implicit = self._implicit and len(self.classes) == 2
+        return MaskConsistency(ids, is_implicit)
 
     def check_totals(self, where: str, counts: npt.NDArray[np.int64]) -> None:
         """Look at the pixels per train id of all masks together.

@@ -18,6 +18,8 @@ from lightseg.data.folders import Pair
 from lightseg.data.images import AS_STORED, ImageValues, exif_turn, image_size, read_image
 from lightseg.data.label_advice import Key
 from lightseg.data.label_map import LabelMap, UndeclaredError
+from lightseg.data.mask_consistency import used_colors
+from lightseg.data.masks import Color
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
@@ -130,15 +132,19 @@ class MaskFiles(ImageDataset):
         """
         table, totals = np.zeros((len(self), num_classes), np.int64), np.zeros(IGNORE + 1, np.int64)
         broken: list[DataError] = []
+        consistency = self.label_map.consistency()
         with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-            for row, counts in zip(table, pool.map(self._count_one, range(len(self))), strict=True):
-                if isinstance(counts, DataError):
-                    broken.append(counts)
-                else:
-                    row[:] = counts[:num_classes]
-                    totals += counts
+            for index, found in enumerate(pool.map(self._count_one, range(len(self)))):
+                if isinstance(found, DataError):
+                    broken.append(found)
+                    continue
+                counts, colors = found
+                table[index], totals = counts[:num_classes], totals + counts
+                if not broken:
+                    consistency.add(str(self.root / self.mask_name(index)), counts, colors)
         if broken:
             raise self._summary(broken)
+        consistency.require()
         self.label_map.check_totals(str(self.root), totals)
         return table
 
@@ -149,14 +155,20 @@ class MaskFiles(ImageDataset):
         some._looked_up = None if self._looked_up is None else self._looked_up[:, indices]
         return some
 
-    def _count_one(self, index: int) -> Counts | DataError:
+    def _count_one(self, index: int) -> tuple[Counts, dict[int, Color]] | DataError:
+        path, colors = self.root / self.mask_name(index), dict[int, Color]()
         try:
-            mask = self.mask(index)
+            if self.mask_name(index):
+                values = self.label_map.file_values(path)
+                mask = self.label_map.ids(path, values)
+                colors = {} if self.label_map.by_color else used_colors(path, values)
+            else:
+                mask = self.mask(index)
             size = image_size(self.root / str(self._images[index]), self.channels)
             self._require_same_size(index, size, mask.shape)
         except DataError as error:
             return error
-        return np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        return np.bincount(mask.ravel(), minlength=IGNORE + 1), colors
 
     def _summary(self, broken: Sequence[DataError]) -> DataError:
         """One error for all broken files; what they hold is added up, so that one config line declares it all."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,9 @@ _NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test", "testing"),
 }
 """What people call the folder of a split."""
+
+_LIKE_A_SPLIT = re.compile(r"(train|val|dev|test|eval)", re.IGNORECASE)
+"""How the name of a folder begins that someone made for a split."""
 
 _STATS_IMAGES = 200
 """Training images that mean and standard deviation are measured on."""
@@ -173,6 +177,7 @@ class MaskFolder(ImageDataModule):
         for layout in ("{split}/{kind}", "{kind}/{split}"):
             folders = {split: _split_folders(root, layout, names, images, masks) for split, names in _NAMES.items()}
             if folders["train"] and not self._lists:
+                _require_known_splits(root, layout, images, masks)
                 found: Pairs = {split: self._pair(*where) if where else [] for split, where in folders.items()}
                 return self._complete(found)
         missing = [folder for folder in self._folders if not (root / folder).is_dir()]
@@ -184,6 +189,7 @@ class MaskFolder(ImageDataModule):
             )
         pairs = self._pair(images, masks)
         if self._lists is None:
+            _require_no_splits(root / images, pairs)
             return fraction_split(pairs, self._fractions, self.split_seed, self._groups(pairs))
         return self._without_leaks(list_split(root, pairs, self._lists, entries, self._missing_mask), pairs)
 
@@ -221,6 +227,40 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _require_known_splits(root: Path, layout: str, images: str, masks: str) -> None:
+    """See that no folder beside those of the splits is meant for one, and that none has its masks elsewhere.
+
+    Raises:
+        DataError: If one is.
+    """
+    known = {name: split for split, names in _NAMES.items() for name in names}
+    place = root if layout.startswith("{split}") else root / images
+    for folder in sorted(path.name for path in place.iterdir() if path.is_dir()):
+        where = [layout.format(split=folder, kind=kind) for kind in (images, masks)]
+        there = [name for name in where if (root / name).is_dir()]
+        if folder not in known and len(there) == 2 and _LIKE_A_SPLIT.match(folder):
+            raise DataError(f"{root}: {there[0]} is of no split that is known by this name; rename it to val or test")
+        if known.get(folder) == "val" and len(there) == 1:
+            missing = next(name for name in where if name not in there)
+            raise DataError(f"{root / missing}: not found beside {there[0]}; bring it there, or move that away")
+
+
+def _require_no_splits(folder: Path, pairs: Sequence[Pair]) -> None:
+    """See that samples that are about to be dealt at random do not lie in folders of splits.
+
+    Raises:
+        DataError: If they do.
+    """
+    parts = {pair.name.partition("/")[0] for pair in pairs if "/" in pair.name}
+    splits = {match[1].lower() for part in parts if (match := _LIKE_A_SPLIT.match(part))}
+    if "train" in splits and len(splits) > 1:
+        names = ", ".join(sorted(part for part in parts if _LIKE_A_SPLIT.match(part)))
+        raise DataError(
+            f"{folder}: has {names}, which look like splits, and would be mixed; rename them to train, val and test, "
+            "or name the samples of each in lists: data.splits"
+        )
 
 
 def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:

@@ -47,7 +47,10 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
             raise _lossy(path, pixels.lossy)
         if pixels.inks:
             raise DataError(f"{path}: a mask is grey, palette or RGB, not CMYK; save it as a PNG of class ids")
-        if is_smooth and 0 < pixels.white < 255 and pixels.palette is None:
+        if is_smooth and pixels.palette is not None:
+            # a threshold is one of what is seen
+            pixels = in_colors(pixels)
+        if is_smooth and 0 < pixels.white < 255:
             pixels = pixels._replace(array=to_bytes(pixels.array, pixels.white), white=255)
         if channel is not None:
             return _integers(path, _channel(path, pixels, channel))

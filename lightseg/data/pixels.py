@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
+from PIL.ImagePalette import ImagePalette
 
 from lightseg.data.netpbm import read_netpbm
 from lightseg.data.transforms import Array
@@ -78,6 +79,8 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
     with Image.open(path, formats=_FORMATS) as image:
         if image.format == "PPM":
             return Pixels(*read_netpbm(path.read_bytes()))
+        if image.format == "BMP":
+            _read_by_depth(path, image)
         pixels = _decode_deep(path, image) or from_pillow(image)
         return pixels._replace(array=turn(pixels.array, orientation(image)))
 
@@ -176,7 +179,9 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
     photometric = int(page.photometric)
     has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
     if photometric == 3 and page.colormap is not None:
-        return Pixels(array, white, palette=(page.colormap >> 8).astype(np.uint8).T, lossy=lossy)
+        # some writers fill in 8 of the 16 bits
+        shift = 8 if page.colormap.max() > 255 else 0
+        return Pixels(array, white, palette=(page.colormap >> shift).astype(np.uint8).T, lossy=lossy)
     if photometric == 0 and white:
         # an alpha beside it is not a grey
         grey = array.shape[2] - len(page.extrasamples or ())
@@ -236,6 +241,18 @@ def raw_mode(image: Image.Image) -> str:
     """How the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     return str(tiles[0].args) if tiles else ""
+
+
+def _read_by_depth(path: Path, image: Image.Image) -> None:
+    """Have a BMP read by its bits: Pillow takes a palette of black and white for 1 bit, and a grey one for 8."""
+    assert isinstance(image, ImageFile.ImageFile)
+    with path.open("rb") as file:
+        bits = int.from_bytes(file.read(30)[28:], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or image.tile[0].codec_name != "raw":
+        return
+    colors = [0, 255] if image.mode == "1" else list(range(256))
+    image._mode, image.palette = "P", ImagePalette("RGB", [part for color in colors for part in (color,) * 3])
+    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *image.tile[0].args[1:]))]
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:

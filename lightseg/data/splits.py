@@ -175,7 +175,7 @@ def groups_of(images: Sequence[str], pattern: str) -> list[str]:
         raise ConfigError(f"data.group: {pattern!r} is not a regular expression: {error}") from None
     if not expression.groups:
         raise ConfigError(
-            f"data.group: {pattern!r} needs parentheses around the name of the group, such as '(.*)_\\d+'"
+            f"data.group: {pattern!r} needs parentheses around the name of the group, such as '([^/]+)_[0-9]+'"
         )
     found = [expression.search(image) for image in images]
     unmatched = [image for image, match in zip(images, found, strict=True) if match is None]
@@ -214,9 +214,10 @@ def _names(pairs: Sequence[Pair]) -> dict[str, Pair | None]:
         base = PurePosixPath(pair.name).name
         names[base] = None if base in names else pair
     for pair in pairs:
-        for name in (pair.name, _without_extension(pair.image), _without_extension(PurePosixPath(pair.image).name)):
-            if names.get(name, pair) == pair or name == pair.name:
-                names[name] = pair
+        for name in (_without_extension(pair.image), _without_extension(PurePosixPath(pair.image).name)):
+            names[name] = pair if names.get(name, pair) == pair else None
+    for pair in pairs:
+        names[pair.name] = pair
     return names
 
 

@@ -19,7 +19,7 @@ from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
-_KEPT = ("batch_size", "num_workers", "eval_transforms")
+_KEPT = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata")
 """Options of the run's data that go with the net rather than with the data."""
 
 
@@ -100,7 +100,7 @@ class Subject:
 
         Args:
             file: A YAML file with a `data:` block, which takes the place of the run's. What it leaves open of
-                `batch_size`, `num_workers` and `eval_transforms` stays as it is in the run.
+                `batch_size`, `num_workers`, `eval_transforms`, `value_range` and `nodata` stays as it is in the run.
             args: Options such as `--data.root OTHER`.
 
         Raises:

@@ -68,7 +68,16 @@ def _check(request: Request) -> None:
 
 
 def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
-    """What to check on: images of the validation split, or noise where that is asked for."""
+    """What to check on: images of the validation split, or noise where that is asked for.
+
+    Raises:
+        ConfigError: If the format takes 8 bits as they are in the file, and the images have a meaning of their own.
+    """
+    if "image_values" in task.recipe and request.format != "safetensors":
+        raise ConfigError(
+            f"--format {request.format}: takes 8-bit images as they are, and data.value_range or data.nodata say what "
+            "these hold; take --format safetensors, which knows it"
+        )
     if not request.images:
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
