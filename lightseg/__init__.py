@@ -3,11 +3,6 @@
 import os
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lightseg.checkpoint import load
-    from lightseg.hub import push
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load", "push"]
@@ -18,6 +13,20 @@ if sys.argv[:1] == ["-m"] and (sys.version_info < (3, 11) or find_spec("torch") 
     fix = "call `make install`, then `source .venv/bin/activate`"
     print(f"lightseg: error: {python} is older than 3.11, or lightseg is not installed for it; {fix}", file=sys.stderr)
     sys.exit(2)
+
+# the first place for modules is then the working directory, which may be a run folder of somebody else, whose `yaml.py`
+# would be imported; what PYTHONPATH names has another place, and verbs that run one's own code put it back
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].partition(".")[0].endswith("lightseg"):
+    here = os.getcwd()  # noqa: PTH109
+    if sys.path[:1] == [here] and here != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):  # noqa: PTH100, PTH120
+        del sys.path[0]
+
+# behind that, since not even the standard library is safe from a file of its name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightseg.checkpoint import load
+    from lightseg.hub import push
 
 # albumentations asks the network for a newer version when it is imported
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

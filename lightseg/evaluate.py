@@ -112,7 +112,11 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     require(asked.devices >= 1, f"--devices {asked.devices}: give 1 or more")
     require(asked.batch_size is None or asked.batch_size >= 1, f"--batch_size {asked.batch_size}: give 1 or more")
     require(asked.name is None or asked.out is None, "--name, --out: give one of the two")
-    require(asked.name is None or Path(asked.name).name == asked.name, f"--name {asked.name}: is no name of a folder")
+    named = asked.name is None or (Path(asked.name).name == asked.name and asked.name not in ("", ".."))
+    require(named, f"--name {asked.name}: is no name of a folder")
+    # it is replaced by renaming, which the root of a file system cannot be
+    mounted = asked.out is not None and asked.out.resolve().is_mount()
+    require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
     return asked, of_data
 
 
@@ -172,8 +176,10 @@ def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path
 
     Raises:
         ConfigError: If the checkpoint is in no run folder, and nothing else is given.
+        UserError: If the place in the run folder is a link.
     """
     from lightseg.evaluation.record import folder_name
+    from lightseg.files import require_in_place
 
     if asked.out:
         return Path(asked.out).resolve()
@@ -182,7 +188,10 @@ def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path
     stem = "" if subject.is_scored else subject.file.stem
     other = None if subject.is_own(part.fingerprints) else part.dataset("test").fingerprint()
     name = asked.name or folder_name(asked.split, stem, subject.task.protocol, other)
-    return subject.run / "evaluations" / name
+    folder = subject.run / "evaluations" / name
+    for path in (folder.parent, folder):
+        require_in_place(path, "remove it, or give another place by --out DIR")
+    return folder
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image as Picture
 
 from lightseg.comparison.scores import iou, recall
-from lightseg.files import replacing_folder
+from lightseg.files import replacing_folder, require_regular
 from lightseg.labels import color_table
 from lightseg.per_image import Evaluation
 
@@ -100,13 +100,13 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     """The examples that `write_examples` wrote, and the class names; none where there is no such folder."""
-    if not (folder / "examples.json").exists():
+    if not (folder / "examples.json").is_file():
         return [], []
     examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     for number, entry in enumerate(content["examples"]):
-        image = np.asarray(Picture.open(folder / f"{number:02d}_image.png"))
+        image = _read_png(folder / f"{number:02d}_image.png")
         truth, said = (
-            np.asarray(entry[kind] if kind in entry else Picture.open(folder / f"{number:02d}_{kind}.png"), np.int64)
+            np.asarray(entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png"), np.int64)
             for kind in ("truth", "prediction")
         )
         examples.append(Example(entry["name"], image, truth, said))
@@ -130,6 +130,12 @@ def worst(evaluation: Evaluation) -> list[int]:
     scored = np.flatnonzero(~np.isnan(scores).all(1))
     order = np.argsort(np.nanmean(scores[scored], 1), kind="stable")
     return [int(index) for index in scored[order][:WORST]]
+
+
+def _read_png(path: Path) -> Image:
+    require_regular(path)
+    with Picture.open(path, formats=("PNG",)) as picture:
+        return np.asarray(picture)
 
 
 def _shrunk(size: tuple[int, int]) -> tuple[int, int]:

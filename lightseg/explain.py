@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
-from lightseg.files import require_writable
+from lightseg.files import require_in_place, require_writable
 from lightseg.main import Arguments, verb
 from lightseg.records import read_record
 
@@ -48,6 +48,8 @@ def main(args: list[str]) -> None:
     asked, unknown = parser.parse_known_args(own)
     folder = run_folder(asked.run, "RUN")
     out: Path = asked.out or folder / "explain.html"
+    if asked.out is None:
+        require_in_place(out, "remove it, or give another place by --out FILE")
     require_writable(out, "--out")
     require(asked.images >= 1, f"--images: {asked.images} is not a number of images; give 1 or more")
     if unknown:

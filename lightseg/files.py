@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -89,20 +90,26 @@ def flushed(path: Path) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(
+    folder: Path, busy: str = "another process is training in it; wait for its end, or stop it"
+) -> Iterator[None]:
     """Keep a run folder to one run: a lock that ends with the process, however that ends.
 
+    Args:
+        folder: The folder.
+        busy: What to say where another process has it.
+
     Raises:
-        UserError: If another process is training in it.
+        UserError: If another process has it, or its lock is no file that lightseg has made.
     """
-    with (folder / ".lock").open("w") as file:
+    with _lock_file(folder) as file:
         try:
             # of this process alone: loading processes that outlive it for a moment must not hold it
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             # a file system that knows no locks has none to offend against
             if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise UserError(f"{folder}: another process is training in it; wait for its end, or stop it") from None
+                raise UserError(f"{folder}: {busy}") from None
         yield
 
 
@@ -113,9 +120,12 @@ def taking_turns(folder: Path, said: str) -> Iterator[None]:
     Args:
         folder: The folder.
         said: What to say where there is one to wait for.
+
+    Raises:
+        UserError: If its lock is no file that lightseg has made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -124,6 +134,60 @@ def taking_turns(folder: Path, said: str) -> Iterator[None]:
             print(said, file=sys.stderr, flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _lock_file(folder: Path) -> Iterator[int]:
+    """The open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
+    path = folder / ".lock"
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        raise UserError(f"{path}: is a link, or no regular file; remove it") from None
+    try:
+        require_regular(path)
+        yield file
+    finally:
+        os.close(file)
+
+
+def require_regular(path: Path, error: type[UserError] = UserError) -> None:
+    """Refuse a pipe, a device or a folder in place of a file to read: opening one may never return.
+
+    Args:
+        path: The file; a missing one is left to whoever opens it.
+        error: What to raise.
+
+    Raises:
+        UserError: If it is none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode):
+        raise error(f"{path}: is not a regular file; bring the file back, or leave it out")
+
+
+def require_in_place(path: Path, advice: str) -> None:
+    """Refuse a link, a pipe or a device at a place in a run folder that nobody has named: it may lead anywhere.
+
+    Args:
+        path: A file or folder that is written by default.
+        advice: What to do.
+
+    Raises:
+        UserError: If it is one.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path}: is a link, a pipe or a device, and is not written through; {advice}")
 
 
 def expand_home(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
-from lightseg.files import replacing
+from lightseg.files import replacing, require_regular
 from lightseg.text import printable
 
 
@@ -18,6 +18,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         UserError: If it is missing, or a line is none of numbers by name.
     """
     path = folder / "metrics.jsonl"
+    require_regular(path)
     try:
         *lines, _ = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:

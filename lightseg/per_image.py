@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.errors import UserError
-from lightseg.files import replacing
+from lightseg.files import replacing, require_regular
 from lightseg.recipe_schema import FACTS, plain, require_form
 from lightseg.text import printable
 
@@ -87,6 +87,7 @@ class Evaluation:
         path = folder / f"per_image_{split}.npz"
         if not path.exists():
             return None
+        require_regular(path)
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 _require_small(opened)

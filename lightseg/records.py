@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lightseg.errors import UserError
+from lightseg.files import require_regular
 from lightseg.recipe_schema import RECORDS, plain, require_form
 
 _BYTES = 2**26
@@ -31,6 +32,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is missing, cannot be read, or holds something else.
     """
+    require_regular(path)
     try:
         if path.stat().st_size > _BYTES:
             raise ValueError(f"it is longer than {_BYTES} bytes")

@@ -37,6 +37,8 @@ _PACKAGES = (
     "wandb",
 )
 
+_GIT_OPTIONS = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
+"""The working directory may be somebody else's, whose monitors and hooks are not run; filters are, which LFS needs."""
 
 _NAME_BYTES = 200
 """Bytes of an experiment's name; a folder's may have 255."""
@@ -171,14 +173,14 @@ def _git() -> tuple[dict[str, Any], str]:
     commit = _run_git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None}, ""
-    difference = _run_git("diff", "HEAD") or ""
+    difference = _run_git("diff", "--no-ext-diff", "--no-textconv", "HEAD") or ""
     untracked = (_run_git("ls-files", "--others", "--exclude-standard") or "").splitlines()
     return {"commit": commit.strip(), "dirty": bool(difference), "untracked": untracked[:100]}, difference
 
 
 def _run_git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, timeout=20, check=False)
+        done = subprocess.run(["git", *_GIT_OPTIONS, *arguments], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -29,6 +29,7 @@ from typing import Any
 from lightseg.errors import ConfigError, LightsegError, RunError, UserError
 from lightseg.files import locked
 from lightseg.main import Arguments, verb
+from lightseg.text import printable
 
 
 @verb(__doc__)
@@ -42,7 +43,7 @@ def main(args: list[str]) -> None:
     failed: list[LightsegError] = []
     for folder in _folders(asked.runs):
         try:
-            print(f"{folder}: {sync(folder, asked.project, asked.entity)}", flush=True)
+            print(printable(f"{folder}: {sync(folder, asked.project, asked.entity)}"), flush=True)
         except ConfigError as error:
             # of the account or the service, so that the others would fail as well
             failed.append(error)
@@ -90,10 +91,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
     from lightseg.tracking.wandb_service import unreachable
 
     with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder))
-        except UserError:
-            raise UserError(f"{folder}: it is training, or another sync is at it; wait for the end of that") from None
+        stack.enter_context(locked(folder, "it is training, or another sync is at it; wait for the end of that"))
         there = _extent(folder)
         named = wandb_run.identity(folder, {"project": project, "entity": entity})
         if named.get("delivered") == there:

@@ -213,6 +213,21 @@ def test_evaluate__a_place_that_cannot_be_is_refused_before_any_work(folder, eva
         assert "a file; give a folder" in err
 
 
+@pytest.mark.parametrize("name", ["calibration.json", "evaluations", "evaluations/test"])
+def test_evaluate__a_link_in_the_run_is_not_written_through(name, folder, tmp_path, evaluate, monkeypatch):
+    monkeypatch.setattr(Scorer, "score", lambda *_: pytest.fail("has begun"))
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    link = folder / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(place / "new" if name == "calibration.json" else place)
+    code, _, err = evaluate(folder, *["--calibrate"] * (name == "calibration.json"))
+    assert code == 2
+    assert f"{link}: is a link, a pipe or a device, and is not written through; remove it" in err
+    assert err.count("\n") == 1
+    assert not any(place.iterdir())
+
+
 @pytest.mark.parametrize(
     ("classes", "said"),
     [

@@ -16,6 +16,7 @@ from lightseg.errors import UserError
 from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
 from lightseg.records import read_mapping, read_record
+from lightseg.text import printable
 
 _FOLDERS = 100_000
 """So many folders are looked into for runs."""
@@ -46,7 +47,7 @@ class Run:
     @property
     def label(self) -> str:
         """The run folder as it is named to a reader: `EXPERIMENT/RUN`."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
     def seed(self) -> int:
@@ -98,11 +99,11 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
         named = (Path(place) / "config.yaml").is_file()
         for folder in [Path(place).resolve()] if named else _below(place):
             if folder in found:
-                notes.append(f"{folder} was given twice; it counts once")
+                notes.append(f"{printable(str(folder))} was given twice; it counts once")
             elif named or (folder / "metrics.json").is_file():
                 found[folder] = read(folder)
             else:
-                notes.append(f"{folder} is not finished; it is left out")
+                notes.append(f"{printable(str(folder))} is not finished; it is left out")
     if not found:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
     return [found[folder] for folder in sorted(found)], list(dict.fromkeys(notes))
@@ -126,7 +127,8 @@ def read(folder: Path) -> Run:
     metrics = {name: math.nan if value is None else value for name, value in final.items()}
     cost = _read(folder / "model.json", "parameters", "gflops")
     environment, data = (_read(folder / f"{name}.json") for name in ("env", "data"))
-    return Run(folder, str(config.get("name", folder.parent.name)), config, metrics, cost, environment, data)
+    name = printable(str(config.get("name", folder.parent.name)))
+    return Run(folder, name, config, metrics, cost, environment, data)
 
 
 def _below(place: str) -> list[Path]:

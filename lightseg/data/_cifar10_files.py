@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+import lzma
 import os
 import pickle
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +20,9 @@ from PIL import Image
 from torchvision.datasets.utils import download_url
 
 from lightseg.data.cache import cache_dir, cached_table
+from lightseg.data.pixels import FORMATS
 from lightseg.errors import DataError
+from lightseg.files import require_regular
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE: Final = "cifar-10-python.tar.gz"
@@ -32,6 +36,12 @@ Table = npt.NDArray[np.void]
 _FOLDER = "cifar-10-batches-py"
 _BATCHES = {f"data_batch_{number}": "train" for number in range(1, 6)} | {"test_batch": "test"}
 _PICTURE = re.compile(r"(?:^|/)(train|test)/([^/]+)/([^/.][^/]*\.(?:png|jpe?g))$", re.IGNORECASE)
+
+_DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What a picture or a zip raises that is damaged, encrypted, or packed in a way that Python does not know."""
 
 
 class Source(NamedTuple):
@@ -205,16 +215,18 @@ def _pictures(root: Path) -> Source:
 
 def _list_folder(root: Path) -> Iterator[_Entry]:
     for folder in sorted(path for split in ("train", "test") for path in (root / split).glob("*") if path.is_dir()):
-        for file in os.scandir(folder):
-            if match := _PICTURE.search(Path(file.path).as_posix()):
-                yield _entry(match, file.path, _state(Path(file.path)))
+        with os.scandir(folder) as files:
+            for file in files:
+                if match := _PICTURE.search(Path(file.path).as_posix()):
+                    yield _entry(match, file.path, _state(Path(file.path)))
 
 
 def _zip(path: Path) -> Source | None:
+    require_regular(path, DataError)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: cannot be read as a zip: {error}") from None
 
     def read_all() -> Table:
@@ -241,9 +253,9 @@ def _decode_all(path: Path, entries: list[_Entry], read: Callable[[str], bytes])
 
     def decode(index: int, entry: _Entry) -> None:
         try:
-            with Image.open(io.BytesIO(read(entry.where))) as image:
+            with Image.open(io.BytesIO(read(entry.where)), formats=FORMATS) as image:
                 pixels = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise DataError(f"{path}: {entry.where}: cannot be read as a picture: {error}") from None
         if pixels.shape != (SIDE, SIDE, 3):
             raise DataError(f"{path}: {entry.where}: {pixels.shape[1]}×{pixels.shape[0]} pixels instead of 32×32")
@@ -269,5 +281,9 @@ def _table(images: npt.NDArray[np.uint8], labels: list[int], names: list[str]) -
 
 
 def _state(path: Path) -> str:
-    info = path.stat()
+    require_regular(path, DataError)
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     return f"{path.name} {info.st_size} {info.st_mtime_ns}"

@@ -22,12 +22,12 @@ _DIGEST_BYTES = 8
 
 def cache_dir() -> Path:
     """Return `$LIGHTSEG_CACHE`, else `lightseg` in the user's cache folder."""
-    if "LIGHTSEG_CACHE" in os.environ:
-        return Path(os.environ["LIGHTSEG_CACHE"]).expanduser()
     try:
+        if given := os.environ.get("LIGHTSEG_CACHE"):
+            return Path(given).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightseg"
     except RuntimeError:
-        # a user without a home has no cache: nothing can be made below this file
+        # who has no home, or names a user who is none, has no cache: nothing can be made below this file
         return Path(os.devnull, "lightseg")
 
 

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import inspect
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,9 @@ from lightseg.files import flushed, replacing_folder, taking_turns
 from lightseg.spread import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
+
+_ENTRY, _LEFT_OVER = re.compile(r"[0-9a-f]{64}"), re.compile(r"\.[0-9a-f]{64}\.\d+(\.(former|damaged))?")
+"""The only folders that are ever removed: the cache may be set to a place where there are others."""
 
 # numpy's names of the types; that of a target which is no mask is empty, and so is its shape
 _RECORD = np.dtype(
@@ -239,9 +243,9 @@ def _make_room(dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: f
         OSError: If there is not room for them.
     """
     # what is in the samples' own place is not whole
-    for stale in (folder, *folder.parent.glob(".*/")):
+    for stale in (folder, *_folders(folder.parent, _LEFT_OVER)):
         shutil.rmtree(stale, ignore_errors=True)
-    entries = sorted((entry for entry in folder.parent.iterdir() if entry.is_dir()), key=lambda e: e.stat().st_mtime)
+    entries = sorted(_folders(folder.parent, _ENTRY), key=lambda entry: entry.stat().st_mtime)
     sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
     limit, needed = int(min(gigabytes * _GIB, _memory() / 2)), _estimate(dataset)
     if needed + sum(sizes[entry] for entry in sizes if entry in own) <= limit:
@@ -257,6 +261,10 @@ def _make_room(dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: f
             "(data.cache_gb, half of the memory, half of the free disk)",
         )
     return room
+
+
+def _folders(place: Path, named: re.Pattern[str]) -> list[Path]:
+    return [entry for entry in place.iterdir() if named.fullmatch(entry.name) and entry.is_dir()]
 
 
 def _room(folder: Path, limit: int, sizes: Iterable[int]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lightseg.data.images import in_colors, naming_the_file, to_bytes
-from lightseg.data.pixels import Pixels, decode
+from lightseg.data.pixels import FORMATS, Pixels, decode
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
 from lightseg.file_names import IMAGE_SUFFIXES
@@ -60,7 +60,7 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
 def palette_colors(path: Path | str) -> list[Color] | None:
     """The palette of a palette file, else None; never raises, for it serves error messages."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=(*FORMATS, "TIFF")) as image:
             flat = image.getpalette() if image.mode == "P" else None
     except (OSError, ValueError, SyntaxError):
         return None

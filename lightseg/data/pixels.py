@@ -13,6 +13,7 @@ from PIL.ImagePalette import ImagePalette
 from lightseg.data.netpbm import read_netpbm
 from lightseg.data.transforms import Array
 from lightseg.errors import DataError
+from lightseg.files import require_regular
 
 if TYPE_CHECKING:
     import tifffile
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # Pillow's limit guards servers against hostile uploads; a user's own aerial images may be larger
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
 """The formats that Pillow may open: others run foreign programs, or mean something else than pixels."""
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
@@ -76,7 +77,7 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
     if kind == "NumPy":
         array = np.load(path, allow_pickle=False)
         return from_array(channels_last(path, array, "", channels))
-    with Image.open(path, formats=_FORMATS) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if image.format == "PPM":
             return Pixels(*read_netpbm(path.read_bytes()))
         if image.format == "BMP":
@@ -86,7 +87,12 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
 
 
 def file_kind(path: Path) -> str:
-    """`TIFF`, `NumPy`, or nothing for what Pillow reads, by the first bytes of a file."""
+    """`TIFF`, `NumPy`, or nothing for what Pillow reads, by the first bytes of a file.
+
+    Raises:
+        DataError: If it is no regular file, which might never end.
+    """
+    require_regular(path, DataError)
     with path.open("rb") as file:
         return _MAGIC.get(file.read(4), "")
 
@@ -103,7 +109,7 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
     if kind == "NumPy":
         return _plane(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
-    with Image.open(path, formats=_FORMATS) as image:
+    with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         return (width, height) if orientation(image) > 4 else (height, width)
 
@@ -118,7 +124,7 @@ def header_turn(path: Path) -> int:
             return tiff_orientation(file.pages.first)
     if kind == "NumPy":
         return 1
-    with Image.open(path, formats=_FORMATS) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return orientation(image)
 
 

@@ -10,6 +10,7 @@ from lightseg.evaluation.part import Part
 from lightseg.evaluation.scoring import Scorer
 from lightseg.evaluation.subject import Subject
 from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling
+from lightseg.files import require_in_place
 from lightseg.inference.protocol import Protocol
 
 FILE = "calibration.json"
@@ -23,6 +24,7 @@ def calibrate(subject: Subject, data: ImageDataModule, scorer: Scorer) -> dict[s
 
     Raises:
         ConfigError: If it is not the run's own checkpoint, validation split and protocol.
+        UserError: If the place of the result is a link.
     """
     _check(subject, data)
     part = Part(data, "val")
@@ -76,6 +78,8 @@ def summary(found: dict[str, Any], folder: Path) -> str:
 def _check(subject: Subject, data: ImageDataModule) -> None:
     if not subject.is_scored:
         raise ConfigError(f"--calibrate: {subject.file} is not the best one of a run; give a run folder")
+    if subject.run:
+        require_in_place(subject.run / FILE, "remove it")
     if subject.task.protocol != Protocol():
         raise ConfigError("--calibrate: a temperature is for whole images; leave out --window and --tta")
     if not subject.is_own({"val": data.dataset("val").fingerprint()}):

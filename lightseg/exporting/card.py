@@ -1,14 +1,19 @@
 """The model card: what a person should know before using a model, and the front matter that the Hub reads."""
 
 import math
+import re
 from typing import Any
 
 import yaml
 
 from lightseg.exporting.request import taken
+from lightseg.text import printable_line
 
 _LOW = 0.5
 """Below this IoU (or recall) a class is named as one to be careful with."""
+
+_ENTITIES = {ord(character): f"&#{ord(character)};" for character in "&<|`["}
+"""Characters by which a name would become a tag, a cell, code or a link."""
 
 
 def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
@@ -21,14 +26,14 @@ def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
     """
     parts = [
         _front_matter(name, facts),
-        f"# {name}\n\n{_summary(facts)}",
+        f"# {_text(name)}\n\n{_summary(facts)}",
         _usage(records),
         _classes(facts),
         _limitations(facts, records),
         _parity(records),
         _benchmarks(records),
         _data(facts),
-        f"## Recipe\n\n```yaml\n{yaml.safe_dump(facts['recipe']['config'], sort_keys=False)}```\n",
+        f"## Recipe\n\n{_fenced(yaml.safe_dump(facts['recipe']['config'], sort_keys=False))}",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -72,14 +77,15 @@ def _dataset(facts: dict[str, Any]) -> str:
 
 
 def _summary(facts: dict[str, Any]) -> str:
+    net, dataset = _text(facts["net"]), _text(_dataset(facts))
     said = (
-        f"{facts['net']} with {facts['parameters']:,} parameters for {facts['kind']} into {len(facts['classes'])} "
-        f"classes, trained by lightseg {facts['lightseg']} on {_dataset(facts)}"
+        f"{net} with {facts['parameters']:,} parameters for {facts['kind']} into {len(facts['classes'])} "
+        f"classes, trained by lightseg {facts['lightseg']} on {dataset}"
     )
     if facts["score"] is None:
         return f"{said}. Not scored: the run is not finished.\n"
     over = f" of {facts['images']} images" if facts["images"] else ""
-    protocol = f"; protocol: {facts['protocol']}" if facts["protocol"] else ""
+    protocol = f"; protocol: {_text(facts['protocol'])}" if facts["protocol"] else ""
     return f"{said}: **{_metric(facts)} {facts['score']:.4f}** on its {facts['split']} split{over}{protocol}.\n"
 
 
@@ -107,8 +113,8 @@ def _classes(facts: dict[str, Any]) -> str:
     lines = [f"## Classes\n\n| id | class | colour | {part} |", "|---|---|---|---|"]
     for index, (name, color) in enumerate(zip(facts["classes"], facts["palette"], strict=True)):
         shown = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
-        lines.append(f"| {index} | {name} | {shown} | {_number(facts['scores'].get(f'{part}/{name}'))} |")
-    others = [(name, value) for name, value in facts["scores"].items() if not name.startswith(f"{part}/")]
+        lines.append(f"| {index} | {_text(name)} | {shown} | {_number(facts['scores'].get(f'{part}/{name}'))} |")
+    others = [(_text(name), value) for name, value in facts["scores"].items() if not name.startswith(f"{part}/")]
     if others:
         lines += ["", "| score | value |", "|---|---|", *[f"| {name} | {_number(value)} |" for name, value in others]]
     return "\n".join(lines) + "\n"
@@ -124,18 +130,18 @@ def _number(value: float | None) -> str:
 
 def _limitations(facts: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: facts["scores"].get(f"{_part(facts)}/{name}") for name in facts["classes"]}
-    low = [f"{name} ({value:.2f})" for name, value in scores.items() if value is not None and value < _LOW]
-    absent = [name for name, value in scores.items() if facts["score"] is not None and _number(value) == ""]
+    low = [f"{_text(name)} ({value:.2f})" for name, value in scores.items() if value is not None and value < _LOW]
+    absent = [_text(name) for name, value in scores.items() if facts["score"] is not None and _number(value) == ""]
     what = "IoU" if facts["kind"] == "segmentation" else "recall"
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
     lines += [f"* Not scored, since the {facts['split']} split has none: {', '.join(absent)}."] if absent else []
     lines += [f"* `{name}` takes {taken(record['size'], record['smallest'])}." for name, record in records.items()]
     if facts["eval_transforms"]:
-        first = ", ".join(f"`{call}`" for call in facts["eval_transforms"])
+        first = ", ".join(_code(call) for call in facts["eval_transforms"])
         lines.append(
             f"* It was scored on images after {first}; lightseg does that by itself, a graph does not hold it."
         )
-    lines.append(f"* Its scores hold for images like those of {_dataset(facts)}; nothing is known of others.")
+    lines.append(f"* Its scores hold for images like those of {_text(_dataset(facts))}; nothing is known of others.")
     if facts["licence"] is None:
         lines.append("* No licence is stated.")
     return "\n".join(["## Limitations", "", *lines, ""])
@@ -182,8 +188,28 @@ def _benchmarks(records: dict[str, Any]) -> str:
 
 def _data(facts: dict[str, Any]) -> str:
     lines = ["## Data", "", "| split | samples | sha256 |", "|---|---|---|"]
-    lines += [f"| {split} | {is_['samples']} | `{is_['sha256'][:16]}…` |" for split, is_ in facts["data"].items()]
+    lines += [
+        f"| {_text(split)} | {is_['samples']} | `{_text(is_['sha256'][:16])}…` |"
+        for split, is_ in facts["data"].items()
+    ]
     mean, std = ([round(value, 4) for value in facts[name]] for name in ("mean", "std"))
     lines += ["", f"Input: {facts['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
-    lines += [f"Weights: `{facts['checkpoint']['file']}`, sha256 `{facts['checkpoint']['sha256']}`."]
+    lines += [f"Weights: {_code(facts['checkpoint']['file'])}, sha256 `{facts['checkpoint']['sha256']}`."]
     return "\n".join(lines) + "\n"
+
+
+def _text(value: object) -> str:
+    """A text of the run as Markdown that shows it, in one line, also in the cell of a table."""
+    return printable_line(str(value)).translate(_ENTITIES)
+
+
+def _code(value: object) -> str:
+    """The same as code, in which nothing can be escaped."""
+    shown = printable_line(str(value)).replace("`", "'")
+    return f"`{shown}`"
+
+
+def _fenced(text: str) -> str:
+    """YAML between fences that are longer than any in it."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`*", text)))
+    return f"{fence}yaml\n{text}{fence}\n"

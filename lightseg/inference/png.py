@@ -148,7 +148,7 @@ def _small_png(
     _write_chunk(file, b"IDAT", zlib.compress(filtered, 0))
     _write_chunk(file, b"IEND", b"")
     file.seek(0)
-    image = Image.open(file)
+    image = Image.open(file, formats=("PNG",))
     image.load()
     return image
 

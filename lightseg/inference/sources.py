@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lightseg.data.images import AS_STORED, ImageValues, as_image, image_size, naming_the_file, read_image
 from lightseg.data.pixels import (
+    FORMATS,
     Pixels,
     channels_last,
     decode,
@@ -144,7 +145,7 @@ def _at_once(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
 
 
 def _pillow_strips(path: Path) -> Strips | None:
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if image.format == "PNG" and orientation(image) == 1 and can_be_streamed(path):
             return png_rows
         if image.format == "JPEG" and image.mode in ("L", "RGB") and _is_complete(path):

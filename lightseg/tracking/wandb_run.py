@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightseg.errors import ConfigError, DataError, RunError
-from lightseg.files import write_json
+from lightseg.files import require_in_place, require_regular, write_json
 from lightseg.records import read_record
 from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
@@ -75,8 +75,12 @@ def read(folder: Path) -> dict[str, Any]:
 
     Raises:
         DataError: If the file is damaged.
+        UserError: If it is a link, or no file.
     """
     path = folder / _FILE
+    # before anything is sent: it is written afterwards
+    require_in_place(path, "remove it, and the run becomes a new one in W&B")
+    require_regular(path)
     try:
         known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         if not isinstance(known, dict) or not all(isinstance(known.get(name), str | None) for name in _IDENTITY):

@@ -59,3 +59,14 @@ def test_cached_array__unwritable_cache_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path / "file" / "below"))
     assert cached_array("key", lambda: np.ones(2, np.int64)).tolist() == [1, 1]
+
+
+def test_cache_dir__an_empty_variable_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTSEG_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "lightseg"
+
+
+def test_cached__the_home_of_nobody_is_no_error(monkeypatch):
+    monkeypatch.setenv("LIGHTSEG_CACHE", "~no user has this name/cache")
+    assert cached("key", lambda: 4) == 4

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import pickle
 import re
 import tarfile
@@ -277,6 +278,29 @@ def test_cifar10__broken_picture_is_named(tmp_path):
     whole = (root / "train/ship/ship_1.png").read_bytes()
     (root / "train/ship/ship_1.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"ship_1\.png: cannot be read as a picture"):
+        small(root).dataset("train")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(6, 99), (8, 1), (10, 99), (10, 8), (10, 14)],
+    ids=["of another version", "encrypted", "another method", "deflated", "LZMA"],
+)
+def test_cifar10__zip_that_python_cannot_unpack_is_named(tmp_path, place, value):
+    path = write_zip(tmp_path / "zip", fabricate()) / "pictures.zip"
+    content = bytearray(path.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02", bytes(content)):
+        content[entry.start() + place] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"pictures\.zip: .*cannot be read as a"):
+        small(tmp_path / "zip").dataset("train")
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("nowhere"), os.mkfifo])
+def test_cifar10__what_is_no_file_among_pictures_is_named(tmp_path, make):
+    root = write_tree(tmp_path / "tree", fabricate())
+    make(root / "train/ship/odd.png")
+    with pytest.raises(DataError, match=r"ship/odd\.png: (cannot be read: No such|is not a regular)"):
         small(root).dataset("train")
 
 

@@ -337,6 +337,19 @@ def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
     assert "images are decoded again in every epoch" in error
 
 
+def test_size__folders_of_others_are_left_alone():
+    place = cache_dir() / "decoded"
+    others = [".git", "mine", f".{'a' * 64}", "A" * 64, "a" * 63]
+    ours = [f".{'a' * 64}.1", f".{'a' * 64}.1.former", f".{'a' * 64}.1.damaged", "a" * 64]
+    for name in (*others, *ours):
+        (place / name).mkdir(parents=True)
+        (place / name / "file").write_bytes(bytes(int(SIZE)))
+        os.utime(place / name, (0, 0))
+    cached(large("a"), gigabytes=1.5 * SIZE / GIB)
+    assert len(entries()) == 1 + len(others)
+    assert all((place / name / "file").stat().st_size == int(SIZE) for name in others)
+
+
 @pytest.mark.parametrize("what", ["memory", "disk"])
 def test_size__leaves_half_of_the_machine(monkeypatch, what):
     free = SIZE * 1.8

@@ -6,9 +6,12 @@ import numpy as np
 
 from lightseg.comparison.page.markup import name
 from lightseg.comparison.results import Comparison, Group
+from lightseg.errors import UserError
+from lightseg.files import require_regular
 from lightseg.page.markup import escape
 from lightseg.page.matrix import matrix
 from lightseg.per_image import Counts
+from lightseg.text import printable
 
 
 def matrices(comparison: Comparison) -> str:
@@ -17,7 +20,7 @@ def matrices(comparison: Comparison) -> str:
     for index, group in enumerate(comparison.groups):
         counts = _counts(group, comparison.split, len(comparison.classes))
         if isinstance(counts, str):
-            content = f'<p class="missing">{escape(counts)}</p>'
+            content = f'<p class="missing">{escape(printable(counts))}</p>'
         else:
             content = matrix(comparison.classes, counts, group.label)
         drawn.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
@@ -34,7 +37,10 @@ def _counts(group: Group, split: str, classes: int) -> Counts | str:
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"
         try:
+            require_regular(path)
             total += np.loadtxt(path, np.int64, delimiter=",", skiprows=1).reshape(classes, classes)
+        except UserError as error:
+            return str(error)
         except OSError:
             return f"{path} is missing."
         except ValueError:

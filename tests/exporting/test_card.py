@@ -1,0 +1,46 @@
+"""The model card of a run that may come from anyone."""
+
+import yaml
+
+from lightseg.exporting import card
+
+NASTY = "<img src=x>|`a`[b](c)\x1b[2J\nd"
+CONFIG = {"data": {"class_path": f"lightseg.{NASTY}"}, "note": "a\n```\n<img src=x>\n````\n"}
+FACTS = {
+    "kind": "segmentation",
+    "classes": [NASTY, "traffic_light"],
+    "palette": [(0, 0, 0), (1, 2, 3)],
+    "licence": None,
+    "split": "test",
+    "score": 0.3,
+    "scores": {f"iou/{NASTY}": 0.1, "iou/traffic_light": 0.5, f"other/{NASTY}": 0.2},
+    "protocol": NASTY,
+    "images": 4,
+    "data": {"test": {"samples": 4, "sha256": NASTY}},
+    "input": "image",
+    "eval_transforms": [f"albumentations.Resize({NASTY!r})"],
+    "mean": [0.5],
+    "std": [0.5],
+    "net": "UNet",
+    "parameters": 5,
+    "checkpoint": {"file": NASTY, "sha256": "5ha"},
+    "recipe": {"config": CONFIG},
+    "lightseg": "0",
+}
+
+
+def test_write__names_are_text_and_nothing_else():
+    _, front, text = card.write(NASTY, FACTS, {}).split("---\n", 2)
+    assert "model-index" in yaml.safe_load(front)
+    text, recipe = text.split("## Recipe\n\n")
+    assert "\x1b" not in text
+    # what is code is shown as it is
+    assert "<img" not in "".join(text.split("`")[::2])
+    assert "[b]" not in "".join(text.split("`")[::2])
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    classes = rows[: rows.index("| score | value |")]
+    assert [line.count("|") for line in classes] == [5] * 4
+    assert "| 1 | traffic_light | `#010203` | 0.5000 |" in classes
+    first, *lines, last = recipe.splitlines()
+    assert (first, last) == ("`````yaml", "`````")
+    assert yaml.safe_load("\n".join(lines)) == CONFIG
