@@ -242,7 +242,7 @@ class _Allocations(TorchDispatchMode):
     """Refuses a tensor that is larger than all that a net may have, before it is made."""
 
     def __init__(self, most: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.most = most
 
     def __torch_dispatch__(

@@ -168,6 +168,7 @@ def _options(class_path: str) -> Container[str]:
     """The options of a data module that a user's own file names; none of what is no class: the parser tells of that."""
     try:
         found = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
-        return ArgumentParser().add_class_arguments(found, fail_untyped=False)
+        options: list[str] = ArgumentParser().add_class_arguments(found, fail_untyped=False)
     except (ImportError, AttributeError, ValueError, TypeError):
         return ()
+    return options
