@@ -20,14 +20,15 @@ from lightseg.devices import limit_threads
 from lightseg.errors import RunError, UserError
 from lightseg.exporting import weights
 from lightseg.file_names import PREVIOUS
-from lightseg.files import read_json, replacing, sha256
+from lightseg.files import replacing, sha256
 from lightseg.recipe_schema import RECIPE, TEMPERATURE, plain, require_form
+from lightseg.records import read_record
 from lightseg.tasks import Task
 from lightseg.text import printable_line
 from lightseg.trust import announce, foreign_classes, known_class, require_known
-from lightseg.weights_check import fill, require_net_fits, require_weights, require_whole
+from lightseg.weights_check import fill, plain_weights, require_net_fits, require_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, _VERSIONS = 1, 2**16
 
 _DAMAGE = (
     RuntimeError,
@@ -146,11 +147,10 @@ def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
 def _calibrated(file: Path) -> float:
     """The temperature that was measured of just this checkpoint of a run; 1 if none was."""
     record = file.parent.parent / "calibration.json"
-    found = read_json(record) if file.parent.name == "checkpoints" else {}
-    if not found or found.get("sha256") != sha256(file):
+    if file.parent.name != "checkpoints" or not record.is_file():
         return 1.0
-    require_form(TEMPERATURE, found.get("temperature"), record, "temperature")
-    return float(found["temperature"])
+    found = read_record(record)
+    return float(found["temperature"]) if found["sha256"] == sha256(file) else 1.0
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -188,18 +188,16 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
     if not isinstance(recipe, dict):
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = recipe.get("format_version")
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{file}: has format {version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
-        )
+    if type(version) is not int or version != FORMAT_VERSION:
+        stated = version if type(version) is int and 0 <= version < _VERSIONS else f"of type {type(version).__name__}"
+        raise UserError(f"{file}: has format {stated}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
     if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
         raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:
         require_form(TEMPERATURE, content["temperature"], file, "temperature")
-    require_weights(content.get("state_dict"), file)
-    return {**content, "lightseg": recipe}
+    return {**content, "lightseg": recipe, "state_dict": plain_weights(content.get("state_dict"), file)}
 
 
 def _foreign(error: pickle.UnpicklingError) -> str:

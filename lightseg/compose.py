@@ -93,6 +93,9 @@ def require_bounded(text: str, source: str) -> None:
             if name:
                 anchors[name] = size
         elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in names:
+                # merged into itself, it would grow with every level
+                raise ConfigError(f"{source}: holds itself by the alias *{event.anchor}, which no recipe does")
             open_sizes[-1] += anchors.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             open_sizes[-1] += 1

@@ -53,7 +53,11 @@ def write_csv(folder: Path) -> None:
 
 def plain_number(value: Any) -> float | int | None:
     """A number as JSON has it: what is not finite is null."""
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        # a whole number beyond all of them
+        return None
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -20,7 +20,7 @@ from lightseg.text import printable
 
 Counts = npt.NDArray[np.int64]
 
-_COLUMNS, _PIXELS, _BYTES, _CELLS = 5, 2**40, 2**32, 2**30
+_COLUMNS, _PIXELS, _BYTES, _CELLS = 5, 2**40, 2**32, 2**26
 """Columns of `Evaluation.rows`; and the most that there can be: pixels of an image, bytes, images times classes."""
 
 _DAMAGE = (

@@ -1,5 +1,7 @@
 """The form of what a checkpoint carries beside its weights, and of the records of a run folder."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +13,13 @@ from lightseg.text import printable, printable_line
 _DEPTH, _VALUES = 64, 1_000_000
 """What a file may hold: levels of lists and mappings, and values."""
 
-_CLASSES, _CHANNELS, _WORKERS = 2**15, 2**12, 256
+_CLASSES, _CHANNELS, _WORKERS, _FOLDS = 2**15, 2**12, 256, 10_000
+
+_WHOLE = 2**64
+"""No whole number is larger, and every smaller one is a float, too."""
+
+_SIDES, _SIDE = {"height", "width", "max_size", "max_size_hw"}, 2**14
+"""The options of a transform that say how large it makes an image, and the most that they can say."""
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -42,14 +50,26 @@ class TaskSpec(Spec):
     init_args: TaskOptions  # type: ignore[assignment]
 
 
+class TransformSpec(Spec):
+    """A transform of images, which makes none that is out of all proportion."""
+
+    @model_validator(mode="after")
+    def _is_small(self) -> "TransformSpec":
+        if any(not side <= _SIDE for side in _sides(self.init_args, within=False)):
+            raise ValueError(f"the sides of an image are numbers up to {_SIDE}")
+        return self
+
+
 class DataOptions(_Record):
     """Options of a data module that an evaluation reads by itself."""
 
     batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
     num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
-    eval_transforms: list[Spec] | None = None
-    fold: Count | None = None
-    folds: Count | None = None
+    eval_transforms: list[TransformSpec] | None = None
+    value_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
+    nodata: float | None = None
+    fold: Annotated[int, Field(ge=0, lt=_FOLDS)] | None = None
+    folds: Annotated[int, Field(ge=0, le=_FOLDS)] | None = None
 
 
 class DataSpec(Spec):
@@ -158,6 +178,60 @@ class Calibration(_Record):
     temperature: Positive
 
 
+class Agreement(_Record):
+    """How far an exported file is from torch."""
+
+    images: Count
+    max_difference: float
+    agreement: float
+    score: float | None
+    loss: float
+
+
+class OddAgreement(Agreement):
+    """The same of images of an odd size."""
+
+    size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class Int8Agreement(Agreement):
+    """The same of a quantised file."""
+
+    file: str
+
+
+class Timing(_Record):
+    """A row of a benchmark."""
+
+    runtime: str
+    height: Count
+    width: Count
+    latency_ms: float
+    frames_per_second: float
+    throughput: float
+
+
+class Benchmark(_Record):
+    """A benchmark of an exported file."""
+
+    device: str
+    threads: Count
+    throughput: str
+    timings: list[Timing]
+
+
+class Exported(Agreement):
+    """An exported file in `parity.json`."""
+
+    checkpoint: dict[str, str]
+    checked_on: str
+    size: Literal["any"] | Annotated[list[Count], Field(min_length=2, max_length=2)]
+    smallest: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    odd_size: OddAgreement | None = None
+    int8: Int8Agreement | None = None
+    benchmark: Benchmark | None = None
+
+
 class Facts(_Record):
     """Facts of `per_image_SPLIT.npz`."""
 
@@ -177,6 +251,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(dict[str, SplitData]),
     "git.json": TypeAdapter(GitState),
     "calibration.json": TypeAdapter(Calibration),
+    "parity.json": TypeAdapter(dict[str, Exported]),
 }
 """The form of each record of a run folder, by the name of its file."""
 
@@ -220,6 +295,18 @@ def plain(content: Any, file: Path | str) -> Any:
     return _Copy(file).of(content, 0)
 
 
+def _sides(value: Any, *, within: bool) -> Iterator[float]:
+    """How large the options of transforms, at any depth, make an image; infinity for what is no number."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _sides(each, within=within or name in _SIDES)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _sides(each, within=within)
+    elif within and value is not None:
+        yield value if isinstance(value, int | float) else math.inf
+
+
 class _Copy:
     def __init__(self, file: Path | str) -> None:
         self.file, self.count = file, 0
@@ -234,6 +321,8 @@ class _Copy:
             return [self.of(each, depth + 1) for each in value]
         if isinstance(value, str):
             return printable(value)
+        if isinstance(value, int) and abs(value) >= _WHOLE:
+            raise UserError(f"{self.file}: holds a number of {value.bit_length()} bits; the file is damaged")
         if isinstance(value, int | float | None):
             return value
         raise UserError(f"{self.file}: holds a {type(value).__name__}, which is no plain data; the file is damaged")

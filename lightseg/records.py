@@ -6,11 +6,12 @@ from typing import Any
 
 import yaml
 
+from lightseg.compose import require_bounded
 from lightseg.errors import UserError
 from lightseg.files import require_regular
 from lightseg.recipe_schema import RECORDS, plain, require_form
 
-_BYTES = 2**26
+_BYTES, _YAML_BYTES = 2**26, 2**20
 """No record is longer, and what is cannot be one."""
 
 
@@ -34,10 +35,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     require_regular(path)
     try:
-        if path.stat().st_size > _BYTES:
-            raise ValueError(f"it is longer than {_BYTES} bytes")
+        most = _YAML_BYTES if path.suffix == ".yaml" else _BYTES
+        if path.stat().st_size > most:
+            raise ValueError(f"it is longer than {most} bytes")
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        if path.suffix == ".yaml":
+            require_bounded(text, str(path))
+            content = yaml.safe_load(text)
+        else:
+            content = json.loads(text)
     except FileNotFoundError:
         raise UserError(
             f"{path}: is missing: the run was made by an older version of lightseg, or is damaged; "

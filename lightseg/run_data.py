@@ -6,6 +6,7 @@ from typing import Any
 
 from lightseg.cli import Parser
 from lightseg.data import ImageDataModule
+from lightseg.errors import UserError
 from lightseg.trust import announce, foreign_classes, require_known
 
 
@@ -22,8 +23,11 @@ def data_of(
         file: Where the config is from, for messages; None for the user's own, of which nothing need be said.
 
     Raises:
-        UserError: If a class is not trusted, an option is unknown or wrong, or the module cannot be made.
+        UserError: If it has no data, a class is not trusted, an option is unknown or wrong, or the module cannot be
+            made.
     """
+    if lacking := [name for name in ("data", "seed_everything") if config.get(name) is None]:
+        raise UserError(f"{file or 'the recipe'}: has no {lacking[0]}, without which its data cannot be made again")
     # a copy, since the parser turns dicts into its own kind
     spec: dict[str, Any] = copy.deepcopy(config["data"])
     if not trust:

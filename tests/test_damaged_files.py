@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 import zipfile
 
 import numpy as np
@@ -13,7 +14,7 @@ import lightseg
 from lightseg import compare, diff
 from lightseg.errors import UserError
 from lightseg.text import printable
-from tests.comparison.fabricate import write_run
+from tests.comparison.fabricate import config, write_run
 from tests.inference.models import write_checkpoint
 
 ESCAPES = "\x1b[2Jsky\x9b31m\u202egnp\x07\r"
@@ -49,6 +50,14 @@ def refused(clean, tmp_path):
 
 
 OPTIONS = "lightseg/config/model/init_args"
+HUGE = {"class_path": "albumentations.Resize", "init_args": {"height": 10**9, "width": 8}}
+ANY_HUGE = {"class_path": "albumentations.OneOf", "init_args": {"transforms": [HUGE]}}
+
+
+def _with_attribute():
+    tensor = torch.zeros(3)
+    tensor.numel = 5
+    return tensor
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", [], {}])
@@ -76,9 +85,16 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("lightseg/config/trainer", [1], "lightseg.config.trainer: "),
         ("lightseg/config/x", torch.zeros(2), "holds a Tensor, which is no plain data"),
         ("lightseg/format_version", [1], "has format"),
+        ("lightseg/format_version", torch.tensor([1, 2]), "has format of type Tensor"),
+        ("lightseg/format_version", 10**400, "has format of type int"),
+        ("lightseg/config/x", 10**400, "holds a number of 1329 bits"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [HUGE]}, "the sides of an image are numbers up to"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_HUGE]}, "the sides of an image are numbers up to"),
+        ("lightseg/config/data/init_args", {"value_range": "x"}, "lightseg.config.data.init_args.value_range: "),
         (f"{OPTIONS}/net/init_args/width", 10**6, "net.width: 1000000 is more than 65536"),
         (f"{OPTIONS}/net/init_args/width", 1e300, "net.width: "),
-        (f"{OPTIONS}/net/init_args/width", 60_000, "does not fit the net of its recipe"),
+        (f"{OPTIONS}/net/init_args/width", 60_000, "it needs more memory than the weights in the file"),
+        (f"{OPTIONS}/net/init_args/width", 8, "does not fit the net of its recipe"),
         (f"{OPTIONS}/net/init_args/width", -1, "UNet needs a depth and a width of 1 or more"),
         (f"{OPTIONS}/net/init_args/width", "x", "net"),
         (f"{OPTIONS}/net/init_args/depth", 30, "net: "),
@@ -93,6 +109,8 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("state_dict", 5, "state_dict: "),
         ("state_dict", {1: torch.zeros(1)}, "state_dict: "),
         ("state_dict/net.head.bias", 5, "state_dict.net.head.bias: is no plain tensor"),
+        ("state_dict/net.head.bias", _with_attribute(), "state_dict.net.head.bias: is a tensor with attributes"),
+        ("state_dict/net.head.bias", torch.zeros(3).to(torch.float8_e4m3fn), "is of torch.float8_e4m3fn, which no net"),
         ("state_dict/net.head.bias", torch.full((3,), torch.nan), "state_dict.net.head.bias: holds NaN or infinity"),
         ("state_dict/net.head.bias", torch.zeros(3, dtype=torch.complex64), "1 have another shape"),
         ("state_dict/x", torch.zeros(1).expand(2**40), "state_dict.x: has the shape (1099511627776,) without"),
@@ -159,6 +177,30 @@ def test_load__deep_json_in_safetensors(clean, tmp_path):
         lightseg.load(tmp_path / "model.safetensors")
 
 
+def test_load__metadata_of_the_weights_are_left_behind(clean, tmp_path):
+    content = copy.deepcopy(clean)
+    content["state_dict"]._metadata = 5
+    torch.save(content, tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["state_dict"]._metadata == 5
+    assert not lightseg.load(tmp_path / "x.ckpt").training
+
+
+def test_load__deep_json_in_the_calibration(tmp_path):
+    write_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    (tmp_path / "calibration.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"calibration\.json: is damaged"):
+        lightseg.load(tmp_path)
+
+
+@pytest.mark.parametrize("data", [None, {"class_path": "lightseg.data.Shapes", "init_args": None}])
+def test_predict__a_recipe_without_options_of_the_data(clean, data, tmp_path):
+    content = copy.deepcopy(clean)
+    content["lightseg"]["config"]["data"] = data
+    torch.save(content, tmp_path / "x.ckpt")
+    image = np.zeros((8, 12, 3), np.uint8)
+    assert lightseg.load(tmp_path / "x.ckpt").predict(image).shape == (8, 12)
+
+
 def test_load__class_names_are_printable(clean, tmp_path):
     content = copy.deepcopy(clean)
     content["lightseg"]["classes"] = [ESCAPES, "b", "c"]
@@ -178,6 +220,11 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
+MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+SELF_MERGES = "a: &a {x: 1, b: &b {<<: [*a, *a, *a], c: &c {<<: [*b, *b, *b]}}}\n"
+
 
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -188,6 +235,11 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("config.yaml", "data: {class_path: a.B, init_args: 5}\nseed_everything: 0"),
         ("config.yaml", "!!python/object/apply:os.system ['touch PWNED']"),
         ("config.yaml", BOMB),
+        ("config.yaml", MERGES),
+        ("config.yaml", SELF_MERGES),
+        pytest.param("config.yaml", f"data: {{class_path: a.B}}\nseed_everything: 0\nx: {'y' * 2**20}", id="long"),
+        ("config.yaml", "data: {class_path: a.B, init_args: {folds: 1000000000000}}\nseed_everything: 0"),
+        ("config.yaml", f"data: {{class_path: a.B}}\nseed_everything: 0\nx: {10**400}"),
         ("config.yaml", "[" * 5000),
         ("config.yaml", "\x00\x01"),
         ("config.yaml", "trainer: 5\ndata: {class_path: a.B}\nseed_everything: 0"),
@@ -215,6 +267,54 @@ def test_verbs__a_damaged_record_is_named(verb, name, content, tmp_path, call):
     assert "Traceback" not in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "PWNED").exists()
+
+
+NETS = ({"class_path": 5}, {"class_path": "x", "init_args": [1]}, {"class_path": "x", "dict_kwargs": 5})
+
+
+@pytest.mark.parametrize("verb", [compare, diff])
+@pytest.mark.parametrize("net", NETS)
+def test_verbs__a_net_of_no_form_is_a_value_like_others(verb, net, tmp_path, call):
+    good, bad = config(), config()
+    bad["model"]["init_args"]["net"] = net
+    code, out, _ = call(verb.main, *(write_run(tmp_path / name, made) for name, made in (("a", good), ("b", bad))))
+    assert code == 0
+    assert "net" in out
+
+
+def test_compare__data_without_a_hash_and_a_number_beyond_all(tmp_path, call):
+    runs = [write_run(tmp_path / name) for name in "ab"]
+    (runs[1] / "data.json").write_text('{"train": {"samples": 3}, "test": {"samples": 40}}')
+    with (runs[1] / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"step": 3, "train/images_per_s": {10**400}}}\n')
+    code, _, err = call(compare.main, *runs)
+    assert (code, err) == (0, "")
+
+
+def test_diff__a_line_of_many_names_is_read_once(tmp_path, call):
+    runs = [write_run(tmp_path / name) for name in "ab"]
+    for run in runs:
+        (run / "git.json").write_text('{"commit": "1"}')
+    (runs[0] / "git.diff").write_text("diff --git a/" + " b/x" * 50_000)
+    (runs[1] / "git.diff").write_text("diff --git a/net.py b/net.py\n+1\ndiff --git a/README b/README\n+1\n")
+    started = time.process_time()
+    code, out, _ = call(diff.main, *runs)
+    assert code == 0
+    assert "uncommitted changes: net.py\n" in out
+    assert time.process_time() - started < 5
+
+
+def test_compare__counts_of_no_classes(tmp_path, call):
+    runs = [write_run(tmp_path / name) for name in "ab"]
+    for run in runs:
+        path = run / "per_image_test.npz"
+        with np.load(path) as file:
+            content = dict(file)
+        nothing = {"classes": np.array([], str), "rows": np.zeros((0, 5), np.int64)}
+        np.savez_compressed(path, **{**content, **nothing})
+    code, _, err = call(compare.main, *runs)
+    assert code == 2
+    assert f"{runs[0] / 'per_image_test.npz'}: is damaged (it has no classes)" in err
 
 
 LINES = ("x", "[]", '{"epoch": 1}', '{"step": "x"}', '{"step": 1, "a": {}}')
@@ -273,8 +373,6 @@ def test_compare__the_root_of_all_folders_is_too_much(call, monkeypatch):
 
 
 def test_verbs__text_of_files_is_shown_and_not_obeyed(tmp_path, call):
-    from tests.comparison.fabricate import config
-
     nasty = "<img src=x onerror=alert(1)>[red]"
     classes = (ESCAPES, nasty, "car")
     facts = {"classes": classes, "images": [f"{nasty}{ESCAPES}{index}" for index in range(40)]}

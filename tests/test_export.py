@@ -139,6 +139,14 @@ def test_export__damaged_files_are_named(name, folder, export):
     assert err.count("\n") == 1
 
 
+def test_export__a_parity_that_is_none(folder, export):
+    (folder / "export").mkdir()
+    (folder / "export/parity.json").write_text('{"x": 5}')
+    code, _, err = export(folder, "--format", "safetensors", "--images", "0")
+    assert code == 2
+    assert "export/parity.json: is damaged (x: " in err
+
+
 @pytest.mark.parametrize("temperature", [0, -1, "much", None, float("nan")])
 def test_load__a_temperature_that_is_none(temperature, folder):
     digest = sha256(folder / "checkpoints/best.ckpt")

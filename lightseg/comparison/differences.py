@@ -1,11 +1,11 @@
 """What differs between two runs, and what that can change: the numbers, the speed, or neither."""
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from lightseg.errors import UserError
 from lightseg.records import read_record
 from lightseg.text import printable
 
@@ -42,6 +42,9 @@ _SPEED_ENVIRONMENT = ("python", "platform")
 """The interpreter and the system compute no number: the packages that do are listed one by one."""
 
 _HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores", "torch_threads")
+
+_HEADER, _DIFF_BYTES = "diff --git a/", 2**26
+"""The first line of the changes of a file, and the most bytes of the changes of a run."""
 
 _LISTED = 5
 """Changed files and the like that a line names before it says how many more there are."""
@@ -135,7 +138,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
 
 
 def _changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    if _is_class(old) and _is_class(new):
+    if is_class(old) and is_class(new):
         a, b = _options(old), _options(new)
         if old["class_path"] == new["class_path"]:
             yield from _below(a, b, key)
@@ -160,8 +163,11 @@ def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator
         yield from _changes(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
 
 
-def _is_class(value: Any) -> bool:
-    return isinstance(value, Mapping) and "class_path" in value
+def is_class(value: Any) -> bool:
+    """Whether a value of a config is a class with its options, rather than any other mapping."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("class_path"), str):
+        return False
+    return all(isinstance(value.get(name), Mapping | None) for name in ("init_args", "dict_kwargs"))
 
 
 def _options(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +176,7 @@ def _options(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _class_paths(value: Any) -> list[str] | None:
     """The classes of a list of nothing else, such as transforms and callbacks."""
-    return [each["class_path"] for each in value] if isinstance(value, list) and all(map(_is_class, value)) else None
+    return [each["class_path"] for each in value] if isinstance(value, list) and all(map(is_class, value)) else None
 
 
 def _recipe(old: Mapping[str, Any], new: Mapping[str, Any], *, shared_alike: bool) -> Iterator[Difference]:
@@ -238,7 +244,7 @@ def arrow(old: Any, new: Any) -> str:
 
 def show(value: Any, whole: bool = False) -> str:
     """A value as YAML has it, and a class as the call that makes it."""
-    if _is_class(value):
+    if is_class(value):
         name = value["class_path"] if whole else value["class_path"].rpartition(".")[2]
         options = [f"{name}={show(each, whole)}" for name, each in _options(value).items()]
         return f"{name}({', '.join(options)})" if options else name
@@ -256,11 +262,21 @@ def _record(path: Path) -> dict[str, Any] | None:
     record = read_record(path)
     if path.name == "git.json":
         diff = path.with_name("git.diff")
+        if diff.is_file() and diff.stat().st_size > _DIFF_BYTES:
+            raise UserError(f"{diff}: is longer than {_DIFF_BYTES} bytes, too long to compare; remove it")
         # a record of the state without its content says nothing
-        parts = re.split(
-            r"^diff --git a/(.+) b/.+$\n",
-            printable(diff.read_text(errors="replace")) if diff.is_file() else "",
-            flags=re.MULTILINE,
-        )
-        record["changed"] = {f: text for f, text in zip(parts[1::2], parts[2::2], strict=True) if f.endswith(".py")}
+        record["changed"] = _changed(printable(diff.read_text(errors="replace")) if diff.is_file() else "")
     return record
+
+
+def _changed(diff: str) -> dict[str, str]:
+    """The changes of each Python file in what `git diff` has said."""
+    changes: dict[str, list[str]] = {}
+    name = ""
+    for line in diff.split("\n"):
+        if line.startswith(_HEADER):
+            name = line.removeprefix(_HEADER).rpartition(" b/")[0]
+            changes[name] = []
+        elif name:
+            changes[name].append(line)
+    return {file: "\n".join(lines) for file, lines in changes.items() if file.endswith(".py")}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lightseg.comparison.differences import NULL_MEANS, apart, effect_of, show
+from lightseg.comparison.differences import NULL_MEANS, apart, effect_of, is_class, show
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError, did_you_mean
 
@@ -59,7 +59,7 @@ def recipe(run: Run) -> Recipe:
         known[_APART] = processes
     # folds train on parts of what they are scored on, all of them together
     if run.fold is None and (train := run.data.get("train")):
-        known[_CONTENT] = f"{train['samples']} samples, hash {train['sha256'][:12]}"
+        known[_CONTENT] = f"{train['samples']} samples, hash {(train.get('sha256') or 'unknown')[:12]}"
     return known
 
 
@@ -76,7 +76,7 @@ def flat(config: Mapping[str, Any]) -> Recipe:
     """A resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
     found: Recipe = {}
     for key, value in config.items():
-        plain = isinstance(value, Mapping) and "class_path" not in value
+        plain = isinstance(value, Mapping) and not is_class(value)
         for name, each in ({f"{key}.{name}": each for name, each in value.items()} if plain else {key: value}).items():
             found |= _options(each, name)
     return {
@@ -144,7 +144,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
 
 
 def _options(value: Any, key: str) -> Recipe:
-    if not (isinstance(value, Mapping) and "class_path" in value):
+    if not is_class(value):
         return {key: value}
     found: Recipe = {key: {"class_path": value["class_path"]}}
     for name, each in {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}.items():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightseg.comparison.groups import canonical, flat, recipe
+from lightseg.comparison.groups import canonical, recipe
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError
 from lightseg.per_image import Counts, Evaluation
@@ -60,8 +60,9 @@ def trials(runs: Sequence[Run], split: str) -> list[Scored]:
 
 def missing_folds(runs: Sequence[Run], split: str) -> list[int]:
     """Folds of a cross-validation that a trial lacks; they have one `test` split, of which none lacks anything."""
-    folds = flat(runs[0].config).get("data.folds", 0) if split == "val" else 0
-    return sorted(set(range(folds)) - {run.fold for run in runs})
+    # of the options whose form is known when a config is read
+    folds = (runs[0].config["data"].get("init_args") or {}).get("folds") if split == "val" else None
+    return sorted(set(range(folds or 0)) - {run.fold for run in runs})
 
 
 def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...], list[Counts], list[str]]:
@@ -133,6 +134,8 @@ def _evaluation(run: Run, split: str) -> Evaluation:
     if evaluation is None:
         other = "val" if split == "test" else "test"
         raise UserError(f"{run.folder}: has no {split} score; compare with --split {other}, or leave it out")
+    if not evaluation.classes:
+        raise UserError(f"{run.folder / f'per_image_{split}.npz'}: is damaged (it has no classes); bring it back")
     return evaluation
 
 

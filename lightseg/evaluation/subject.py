@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import pkgutil
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from lightseg import checkpoint
 from lightseg.arguments import model_file
-from lightseg.compose import chain, read
+from lightseg.compose import chain, read, show
 from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
 from lightseg.errors import ConfigError, DataError, UserError
@@ -21,6 +24,11 @@ from lightseg.tasks import Task
 
 _KEPT = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata")
 """Options of the run's data that go with the net rather than with the data."""
+
+_EXAMPLE = "write data: {class_path: MaskFolder, init_args: …}"
+
+_TRAINER = ("accelerator", "devices", "num_nodes", "accumulate_grad_batches")
+"""Options of the trainer that tell how a batch of the training was shared."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,15 @@ class Subject:
             UserError: If it cannot be loaded.
         """
         task = checkpoint.load(file, trust)
-        for section in ("data", "trainer"):
-            if not task.recipe["config"].get(section):
-                raise UserError(f"{file}: its recipe has no {section}, without which it cannot be scored")
+        config = task.recipe["config"]
+        lacking = [name for name in ("data", "trainer", "seed_everything") if config.get(name) is None]
+        if not lacking:
+            trainer = config["trainer"]
+            lacking = [f"trainer.{name}" for name in _TRAINER if trainer.get(name) is None]
+            # null is the precision of older versions
+            lacking += ["trainer.precision"] * ("precision" not in trainer)
+        if lacking:
+            raise UserError(f"{file}: its recipe has no {lacking[0]}, without which it cannot be scored")
         return cls(task, file, run, trust)
 
     @property
@@ -100,7 +114,8 @@ class Subject:
 
         Args:
             file: A YAML file with a `data:` block, which takes the place of the run's. What it leaves open of
-                `batch_size`, `num_workers`, `eval_transforms`, `value_range` and `nodata` stays as it is in the run.
+                `batch_size`, `num_workers`, `eval_transforms`, `value_range` and `nodata` stays as it is in the run,
+                where its class has the option.
             args: Options such as `--data.root OTHER`.
 
         Raises:
@@ -117,13 +132,18 @@ class Subject:
         block: dict[str, Any] = {}
         for each in chain(file):
             found = read(each).get("data") or {}
+            # as in training, where the name of a class may stand alone
+            found = {"class_path": found} if isinstance(found, str) else found
+            if not isinstance(found.get("init_args") or {}, dict):
+                raise ConfigError(f"{show(each)}: data: init_args: must hold options (key: value); {_EXAMPLE}")
             if "class_path" in found and found["class_path"] != block.get("class_path"):
                 block = {"class_path": found["class_path"], "init_args": {}}
             block.setdefault("init_args", {}).update(found.get("init_args") or {})
         if "class_path" not in block:
-            raise ConfigError(f"--config {file}: it has no data block: data: {{class_path: MaskFolder, init_args: …}}")
+            raise ConfigError(f"--config {file}: it has no data block; {_EXAMPLE}")
         own = self.config["data"].get("init_args") or {}
-        kept = {name: own[name] for name in _KEPT if name in own}
+        options = _options(block["class_path"])
+        kept = {name: own[name] for name in _KEPT if name in own and name in options}
         return {**block, "init_args": {**kept, **block["init_args"]}}
 
     def _require_fit(self, data: ImageDataModule) -> None:
@@ -142,3 +162,13 @@ class Subject:
         channels = self.task.recipe["in_channels"]
         if data.in_channels != channels:
             raise DataError(f"{name} has {data.in_channels} channels, but the checkpoint was trained on {channels}")
+
+
+def _options(class_path: str) -> Container[str]:
+    """The options of a data module that a user's own file names; none of what is no class: the parser tells of that."""
+    try:
+        found = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
+        options: list[str] = ArgumentParser().add_class_arguments(found, fail_untyped=False)
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return ()
+    return options

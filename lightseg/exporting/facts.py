@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 import lightseg
-from lightseg.files import read_json, sha256
+from lightseg.files import sha256
 from lightseg.per_image import Evaluation
+from lightseg.records import read_record
 from lightseg.tasks import Task
 
 
@@ -29,7 +30,10 @@ def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -
         "palette": task.recipe["palette"],
         "licence": licence,
         **_scores(folder),
-        "data": read_json(folder / "data.json"),
+        "data": {
+            split: {**data, "sha256": data.get("sha256") or "unknown"}
+            for split, data in _recorded(folder / "data.json").items()
+        },
         "input": f"image: uint8 (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)",
         "eval_transforms": _eval_transforms(task.recipe["config"]),
         "mean": task.resolved["mean"],
@@ -47,7 +51,7 @@ def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -
 
 def _scores(folder: Path) -> dict[str, Any]:
     """The final scores of a run, those of its test split where it has one; none where it is not finished."""
-    final = read_json(folder / "metrics.json")
+    final = _recorded(folder / "metrics.json")
     split = next((name for name in ("test", "val") if f"{name}/score" in final), None)
     if split is None:
         return {"split": None, "score": None, "scores": {}, "protocol": None, "images": None}
@@ -62,6 +66,10 @@ def _scores(folder: Path) -> dict[str, Any]:
     }
 
 
+def _recorded(path: Path) -> dict[str, Any]:
+    return read_record(path) if path.is_file() else {}
+
+
 def as_texts(facts: dict[str, Any]) -> dict[str, str]:
     """The facts for a format whose metadata are texts: JSON, but for what is a text already."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
@@ -69,11 +77,9 @@ def as_texts(facts: dict[str, Any]) -> dict[str, str]:
 
 def _eval_transforms(config: dict[str, Any]) -> list[str]:
     """What an evaluation does to an image first, as calls of albumentations; no part of a graph."""
-    stated = (config["data"].get("init_args") or {}).get("eval_transforms") or []
-    return [
-        f"{each['class_path']}({', '.join(f'{name}={value!r}' for name, value in each.get('init_args', {}).items())})"
-        for each in stated
-    ]
+    stated = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
+    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in stated]
+    return [f"{name}({', '.join(f'{option}={value!r}' for option, value in options)})" for name, options in calls]
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
     What rebuilds the net stays, but for `encoder_weights`, since the trained weights take their place.
     """
     config = copy.deepcopy({name: part if name == "model" else _last_names(part) for name, part in config.items()})
-    options = config["model"]["init_args"]["net"].get("init_args", {})
+    options = config["model"]["init_args"]["net"].get("init_args") or {}
     if "encoder_weights" in options:
         options["encoder_weights"] = _last_names(options["encoder_weights"])
     return config

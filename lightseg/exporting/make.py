@@ -23,7 +23,7 @@ from lightseg.exporting.graph import InferenceGraph, takes_any_size, trace
 from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.exporting.request import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
-from lightseg.files import nearest_folder, read_json
+from lightseg.files import nearest_folder
 from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
@@ -40,6 +40,8 @@ def make(request: Request) -> Made:
     near = nearest_folder(request.out, "--out")
     _check(request)
     task = checkpoint.load(request.run, request.trust)
+    if not task.recipe["config"].get("data"):
+        raise UserError(f"{model_file(request.run)}: its recipe has no data, of which a model card tells")
     if request.format == "onnx":
         # onnxruntime has no convolutions in float64
         task.float()
@@ -199,13 +201,14 @@ def _compare(request: Request, file: Path, task: Task, predict: Predict, samples
 
 def _describe(request: Request, facts: dict[str, Any], made: Made, place: Path) -> None:
     """Write `parity.json` and the model card, which also tell of the other formats that are there."""
-    before = read_json(request.out / PARITY)
+    before = read_record(request.out / PARITY) if (request.out / PARITY).is_file() else {}
     # of the same weights alone
     records = {name: record for name, record in before.items() if record["checkpoint"] == facts["checkpoint"]}
     records[made.files[0].name] = {"checkpoint": facts["checkpoint"], **made.record(request.tolerance)}
     made.files.extend([place / PARITY, place / CARD])
+    name = facts["recipe"]["config"].get("name") or request.run.parent.name
     (place / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (place / CARD).write_text(card.write(facts["recipe"]["config"]["name"], facts, records), encoding="utf-8")
+    (place / CARD).write_text(card.write(name, facts, records), encoding="utf-8")
 
 
 def _put_in_place(request: Request, made: Made) -> Made:

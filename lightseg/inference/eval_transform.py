@@ -16,7 +16,8 @@ def eval_transform_of(recipe: dict[str, Any]) -> EvalTransform | None:
     Raises:
         UserError: If a transform cannot be imported any more.
     """
-    stated = recipe.get("config", {}).get("data", {}).get("init_args", {}).get("eval_transforms")
+    data = recipe.get("config", {}).get("data") or {}
+    stated = (data.get("init_args") or {}).get("eval_transforms")
     return _made(json.dumps(stated)) if stated else None
 
 

@@ -1,10 +1,12 @@
 """The memory of a net, known before it is built."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lightseg.memory import require_memory
 
@@ -28,14 +30,41 @@ def require_room(kind: Any, options: Mapping[str, Any]) -> None:
         return
     without_download = {name: None if name == "encoder_weights" else value for name, value in options.items()}
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), without_memory():
             net = kind(**without_download)
-    except NotImplementedError:
-        # it looks at its weights
-        return
+    except Exception as error:
+        if needs_values(error):
+            return
+        raise
     size = sum(parameter.numel() * parameter.element_size() for parameter in net.parameters())
     sizes = ", ".join(f"{name}={value}" for name, value in options.items() if name not in _FACTS)
     require_memory(_COPIES * size, "model.net", f"training {kind.__name__}({sizes})")
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Build a net in here without memory for its weights."""
+    with torch.device("meta"), _Rates():
+        yield
+
+
+def needs_values(error: BaseException | None) -> bool:
+    """Whether a net could not be built without memory because it computes with values, whoever wrapped the error."""
+    while error is not None:
+        if isinstance(error, NotImplementedError) or "meta tensor" in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+class _Rates(TorchFunctionMode):
+    """Lets `linspace` keep its few values, of which some nets make the drop rates of their layers."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **({"device": "cpu", **kwargs} if func is torch.linspace else kwargs))
 
 
 _FACTS = ("num_classes", "in_channels")

@@ -14,16 +14,32 @@ from tests.fuzz.case import Case
 from tests.fuzz.odd import CODE, damage, deep, odd, places, put
 from tests.inference.models import write_checkpoint
 
+NETS: dict[str, dict[str, str]] = {
+    "UNet": {},
+    "SmpNet": {"encoder": "mit_b0"},
+    "TimmNet": {"encoder": "resnet10t"},
+    "TorchvisionNet": {"encoder": "squeezenet1_1"},
+}
+"""The nets of the sound checkpoints."""
+
+KWARGS: list[dict[str, Any]] = [
+    *({"img_size": 65536}, {"window_sizes": [7, 7, 1000, 7]}, {"layers": [4096] * 4}, {"width": 10**400}),
+    *({"depth": 4096}, {"decoder_channels": [4096] * 5}, {"dropout": "x"}, {"encoder_depth": -1}, {"arch": 5}),
+]
+"""Options that others than these nets may have, or that are out of proportion."""
+
 
 def prepare(base: Path) -> None:
-    """A sound checkpoint and an image."""
-    write_checkpoint(base / "sound.ckpt")
+    """A sound checkpoint of each net, and an image."""
+    for name, options in NETS.items():
+        task = "SegmentationTask" if name in ("UNet", "SmpNet") else "ClassificationTask"
+        write_checkpoint(base / f"{name}.ckpt", task, f"lightseg.nets.{name}", **options)
     Image.new("RGB", (40, 40), (9, 99, 200)).save(base / "image.png")
 
 
 def make(random: Random, base: Path, folder: Path) -> Case:
     """A hostile one, and who is to load it."""
-    content = torch.load(base / "sound.ckpt", weights_only=True)
+    content = torch.load(base / f"{random.choice(list(NETS))}.ckpt", weights_only=True)
     (folder / "planted.py").write_text("open('RAN', 'w')\nclass Net: pass\n")
     for _ in range(random.choice([1, 1, 2, 3])):
         _spoil(content, random)
@@ -49,6 +65,9 @@ def _spoil(content: dict[str, Any], random: Random) -> None:
     else:
         values = [odd(random), odd(random), random.choice(CODE), deep(random.choice([50, 200]))]
         values.append("{class_path: os.system, init_args: {command: touch PWNED}}")
+        net = ("config", "model", "init_args", "net", "init_args")
+        if random.random() < 0.2 and net in everywhere:
+            values, everywhere = [*KWARGS, *({"kwargs": each} for each in KWARGS)], [net]
         put(within, random.choice(everywhere), copy.deepcopy(random.choice(values)))
 
 

@@ -1,0 +1,87 @@
+"""Nets that a checkpoint names with options of which the construction would not end, or fill the memory."""
+
+import pytest
+import torch
+from torch import nn
+
+import lightseg
+from lightseg import weights_check
+from lightseg.errors import UserError
+from lightseg.weights_check import require_net_fits
+from tests.inference.models import write_checkpoint
+
+TINY_VIT, SWIN = "tiny_vit_5m_224", "swin_tiny_patch4_window7_224"
+
+
+def _timm(encoder, **kwargs):
+    return {"class_path": "lightseg.nets.TimmNet", "init_args": {"encoder": encoder, "kwargs": kwargs}}
+
+
+def _torchvision(encoder, **kwargs):
+    return {"class_path": "lightseg.nets.TorchvisionNet", "init_args": {"encoder": encoder, "kwargs": kwargs}}
+
+
+@pytest.mark.parametrize("encoder", ["mit_b0", "resnet18"])
+def test_load__nets_of_smp_need_no_trust(encoder, tmp_path):
+    file = write_checkpoint(tmp_path / "x.ckpt", net="lightseg.nets.SmpNet", encoder=encoder)
+    expected = torch.load(file, weights_only=True)["state_dict"]
+    state = lightseg.load(file).state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (_timm(TINY_VIT, window_sizes=[7, 7, 1000, 7]), "net.kwargs.window_sizes.2: 1000 is more than 256"),
+        (_timm(TINY_VIT, window_sizes=[7, 7, 250, 7]), "it needs more memory than the weights in the file"),
+        (_timm(SWIN, img_size=65536), "net.kwargs.img_size: 65536 is more than 4096"),
+        (_timm(SWIN, img_size=4096, window_size=128), "it needs more memory than the weights in the file"),
+        (_timm(SWIN), "does not fit the net of its recipe"),
+        ({"class_path": "lightseg.nets.SmpNet", "init_args": {"arch": 5}}, "SmpNet cannot be built with its options"),
+        (_torchvision("vit_b_16", image_size=225), "TorchvisionNet cannot be built with its options"),
+    ],
+)
+def test_load__a_net_out_of_proportion(net, message, tmp_path):
+    file = write_checkpoint(tmp_path / "x.ckpt")
+    content = torch.load(file, weights_only=True)
+    content["lightseg"]["config"]["model"]["init_args"]["net"] = net
+    torch.save(content, file)
+    with pytest.raises(UserError) as caught:
+        lightseg.load(file)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class Looking(nn.Module):
+    """A net that cannot be built without values, and holds memory that is no weight."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.rate = self.weight.sum().item()
+        self.held = torch.zeros(size, size)
+
+
+class Endless(nn.Module):
+    """A net that is never built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        while True:
+            pass
+
+
+def test_require_net_fits__a_net_that_looks_at_its_values():
+    require_net_fits(Looking, {"size": 8}, {"net.weight": torch.zeros(3)}, "x")
+    with pytest.raises(UserError, match="x: does not fit the net of its recipe"):
+        require_net_fits(Looking, {"size": 8}, {"net.weight": torch.zeros(4)}, "x")
+    # 16 GiB, which are not asked for
+    with pytest.raises(UserError, match="x: net: it needs more memory"):
+        require_net_fits(Looking, {"size": 2**16}, {"net.weight": torch.zeros(3)}, "x")
+
+
+def test_require_net_fits__a_net_without_end(monkeypatch):
+    monkeypatch.setattr(weights_check, "_SECONDS", 0.2)
+    with pytest.raises(UserError, match=r"x: net: takes more than 0\.2 s to build"):
+        require_net_fits(Endless, {}, {}, "x")
