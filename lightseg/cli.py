@@ -17,7 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lightseg import run
+from lightseg import run, variables
+from lightseg.arguments import require_no_broken_link
 from lightseg.blame import describe_failed_class, find_key, is_user_code, reason
 from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
@@ -219,6 +220,7 @@ class LightsegCLI(LightningCLI):
                 raise ConfigError(f"{section}: not given; name a class, or a block of configs/")
         self.config.name = self.config.name or self.parser.recipe or "fit"
         run.require_name(self.config.name)
+        require_no_broken_link(Path(self.config.runs_dir) / self.config.name, "--runs_dir")
         for option in ("save_every_n_steps", "save_every_minutes"):
             value = self.config[option]
             if value is not None and not value > 0:
@@ -287,6 +289,8 @@ class LightsegCLI(LightningCLI):
             )
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise ConfigError(f"trainer: {reason(error)}") from error
+        except KeyError as error:
+            raise variables.missing(error) or error from None
         check_launcher(trainer, config.strategy)
         if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
             raise ConfigError(

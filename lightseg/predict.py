@@ -40,8 +40,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import model_file
-from lightseg.errors import ConfigError, DataError, RunError, UserError
+from lightseg.arguments import model_file, require_no_broken_link
+from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import nearest_folder, sha256
 from lightseg.main import Arguments, verb
 from lightseg.text import printable
@@ -66,6 +66,7 @@ def main(args: list[str]) -> None:
     asked = _arguments(args)
     file, out = model_file(asked.run), Path(asked.out)
 
+    require_no_broken_link(out, "--out")
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 
@@ -182,7 +183,6 @@ def _classify(task: Task, items: Sequence[Item], protocol: Protocol, results: Re
 
 def _work_off(left: Sequence[Item], total: int, recipe: dict[str, Any], out: Path, work: Work) -> int:
     """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
-    import torch
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
@@ -194,12 +194,15 @@ def _work_off(left: Sequence[Item], total: int, recipe: dict[str, Any], out: Pat
             bar.update(shown, completed=done, description=escape(printable(item.file.name)))
             try:
                 work(item, loaded.result(), partial(_show, bar, shown, done))
-            except (ConfigError, DataError, torch.OutOfMemoryError) as error:
-                broken += 1
-                print(f"lightseg: {printable(_why(item, error))}", file=sys.stderr)
             except OSError as error:
-                reason = error.strerror or error
-                raise RunError(f"{error.filename or out}: {reason}; the same command goes on from here") from None
+                failure = error.strerror or error
+                raise RunError(f"{error.filename or out}: {failure}; the same command goes on from here") from None
+            except Exception as error:
+                reason = _why(item, error)
+                if reason is None:
+                    raise
+                broken += 1
+                print(f"lightseg: {printable(reason)}", file=sys.stderr)
             done += 1
         bar.update(shown, completed=total, description="predict")
     there = f", {total - len(left)} were there" if len(left) < total else ""
@@ -207,12 +210,20 @@ def _work_off(left: Sequence[Item], total: int, recipe: dict[str, Any], out: Pat
     return broken
 
 
-def _why(item: Item, error: Exception) -> str:
-    """Why an image could not be predicted, with its name."""
+def _why(item: Item, error: Exception) -> str | None:
+    """Why an image could not be predicted, with its name; None if the error is not the image's."""
+    import torch
+
+    from lightseg import blame
+
     if isinstance(error, DataError):
         return str(error)
-    # not every net takes images of every size
-    return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
+    if isinstance(error, ConfigError | torch.OutOfMemoryError):
+        return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
+    # nets of libraries refuse sizes in ways of their own; what fails in code of the user's keeps its traceback
+    if isinstance(error, LightsegError) or blame.passes_user_code(error.__traceback__):
+        return None
+    return f"{item.label}: cannot be predicted: {blame.reason(error)}"
 
 
 def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:

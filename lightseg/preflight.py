@@ -2,6 +2,7 @@
 
 import math
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from lightseg.blame import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
 from lightseg.data.batches import Batch
-from lightseg.errors import ConfigError, require
+from lightseg.errors import ConfigError, LightsegError, require
 from lightseg.optim import Schedule, scale_groups
 from lightseg.param_groups import param_groups
 from lightseg.tasks import Task
@@ -63,11 +64,25 @@ def fits(task: Task, batch: Batch) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except Exception as error:
         key = f"model.net: {type(task.net).__name__} cannot take images of {list(batch['image'].shape[1:])}"
-        if passes_user_code(error.__traceback__):
+        if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
             raise
         raise ConfigError(f"{key}: {reason(error)}") from error
+
+
+def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
+    """Return an error as one line where it arose while a net of a library was running; None otherwise.
+
+    Args:
+        error: The exception with its traceback.
+        net: The net.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    ran = any(frame.f_locals.get("self") is net for frame in frames)
+    if isinstance(error, LightsegError) or not ran or passes_user_code(error.__traceback__):
+        return None
+    return ConfigError(f"model.net: {type(net).__name__} cannot take the images of this data: {reason(error)}")
 
 
 def try_schedule(schedule: Schedule) -> None:

@@ -22,6 +22,10 @@ from lightseg.errors import ConfigError, LightsegError, require
 _FOLD_OPTIONS = tuple(f"--data.{scope}{name}" for scope in ("", "init_args.") for name in ("folds", "fold"))
 
 
+_MOST_RUNS = 10_000
+"""Runs of a series; more are a slip, and their commands alone would fill the memory."""
+
+
 class RepeatError(LightsegError):
     """A run did not end well, and those behind it were not begun.
 
@@ -91,6 +95,8 @@ def _read(args: list[str]) -> tuple[list[list[str]], list[str]]:
     require(own.seeds is None or not values(rest, "--seed_everything"), "give --seeds or --seed_everything, not both")
     require(own.folds is None or not values(rest, *_FOLD_OPTIONS), "give --folds or --data.fold, not both")
     seeds = [[]] if own.seeds is None else [["--seed_everything", str(seed)] for seed in own.seeds]
+    runs = len(own.seeds or [0]) * (own.folds or 1)
+    require(runs <= _MOST_RUNS, f"--seeds, --folds: {runs:,} runs, one after another; give {_MOST_RUNS:,} at most")
     folds = [["--data.folds", str(own.folds), "--data.fold", str(fold)] for fold in range(own.folds or 0)] or [[]]
     return [[*seed, *fold] for seed in seeds for fold in folds], rest
 

@@ -44,8 +44,14 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
     """
     job = run.job()
     for file in sorted(runs.glob("*/env.json"), reverse=True) if job else ():
-        folder, environment = file.parent, json.loads(file.read_text())
-        if environment.get("job") == job and run.restarted(environment["time"]) and not changes(folder, config)[0]:
+        try:
+            environment = read_record(file)
+        except UserError:
+            # of an older run, which another job has left so
+            continue
+        folder, made = file.parent, environment.get("time")
+        is_of_this_job = environment.get("job") == job and made is not None and run.restarted(made)
+        if is_of_this_job and not changes(folder, config)[0]:
             return folder
     return None
 

@@ -68,9 +68,10 @@ def create(runs_dir: str, name: str) -> Path:
     folder = Path(runs_dir).resolve() / name / f"{now}-{secrets.token_hex(2)}"
     try:
         folder.mkdir(parents=True, exist_ok=False)
-    except FileExistsError:
-        return create(runs_dir, name)
     except OSError as error:
+        # not where a link that leads nowhere is in the way
+        if isinstance(error, FileExistsError) and folder.exists():
+            return create(runs_dir, name)
         raise UserError(f"--runs_dir {runs_dir}: cannot make {folder}: {error.strerror}") from None
     return folder
 
@@ -116,7 +117,10 @@ def _started(process: int) -> float:
 def requeue() -> None:
     """Ask SLURM, if it runs this job, to start it again; then the run goes on by itself."""
     if "SLURM_JOB_ID" in os.environ:
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        try:
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        except OSError as error:
+            print(f"warning: scontrol: {error.strerror}; the job is not queued again", file=sys.stderr, flush=True)
 
 
 def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost: dict[str, Any]) -> None:

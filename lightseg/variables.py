@@ -4,11 +4,44 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+from lightseg.errors import ConfigError, UserError
+
 RESUMED = "LIGHTSEG_RESUMED"
 """Run folder that goes on, for the processes that another one of the run starts; empty for a new run."""
 
 PRECISION = "LIGHTSEG_PRECISION"
 """What `trainer.precision: auto` stands for, instead of a measurement."""
+
+
+_NUMBERS = (
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT"),
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS", "SLURM_RESTART_COUNT", "JSM_NAMESPACE_RANK"),
+)
+"""Variables by which torchrun, Lightning and SLURM number processes; Lightning reads some while it is imported."""
+
+
+def require_numbers() -> None:
+    """See that the variables that number the processes of a run hold numbers.
+
+    Raises:
+        UserError: If one does not.
+    """
+    for name in _NUMBERS:
+        value = os.environ.get(name, "0")
+        if not (value.isascii() and value.isdecimal()):
+            raise UserError(f"{name}: the environment sets it to {value[:40]!r}, which is no number; unset {name}")
+
+
+def missing(error: KeyError) -> ConfigError | None:
+    """Return what to say where a launcher has set some of its variables and not this one; None for another key."""
+    name = str(error.args[0]) if error.args else ""
+    if name not in _NUMBERS or name in os.environ:
+        return None
+    launcher, start = ("SLURM", "srun") if name.startswith("SLURM") else ("torchrun", "torchrun")
+    return ConfigError(
+        f"trainer: the environment has variables of {launcher}, but not {name}; start the command by {start}, or unset "
+        f"{'SLURM_NTASKS' if launcher == 'SLURM' else 'TORCHELASTIC_RUN_ID'}"
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,10 @@ from lightseg.losses import build_loss
 from lightseg.option_names import _SYNONYMS, meant
 from lightseg.preflight import try_schedule
 
+TINY_DATA = """
+data: {init_args: {image_size: 32, train_size: 12, val_size: 6, test_size: 6, batch_size: 4, num_workers: 0}}
+trainer: {accelerator: cpu, max_epochs: 1}
+"""
 WEIGHTS = "model: {init_args: {class_weights: [%s]}}"
 
 
@@ -216,6 +220,13 @@ def test_failure__in_an_object_of_the_recipe_has_its_key():
     with pytest.raises(RuntimeError) as caught:
         nn.Linear(2, 2)(torch.zeros(3))
     assert describe_failure(caught.value, [("trainer.callbacks", scheduler)]) is None
+
+
+def test_net__of_a_library_that_asserts_its_size_is_refused(fit, recipe, tmp_path):
+    text = "base: [configs/data/shapes_classification.yaml, configs/net/simple_cnn.yaml]\n" + TINY_DATA
+    arguments = ["--model.net", "TimmNet", "--model.net.encoder", "mixer_s32_224"]
+    outcome = fit("--config", recipe(text), *arguments)
+    _is_refused(outcome, "model.net: TimmNet cannot take images of [3, 32, 32]: ", tmp_path)
 
 
 def test_loss__coefficients_within_float32_are_taken():

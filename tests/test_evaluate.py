@@ -433,3 +433,13 @@ def _results(folder):
     numbers, calibration = metrics(made), json.loads((folder / "calibration.json").read_text())
     files = {name: (made / name).read_text() for name in ("confusion_all.csv", "images.csv", "views.json")}
     return {"loss": numbers.pop("all/loss"), "numbers": numbers, "calibration": calibration, **files}
+
+
+def test_evaluate__images_that_a_net_of_a_library_refuses(tmp_path, evaluate):
+    kwargs = "{img_size: 32, mlp_ratio: [0.1, 0.1]}"
+    net = ["--model.net", "TimmNet", "--model.net.encoder", "mixer_s32_224", "--model.net.kwargs", kwargs]
+    run = train(tmp_path, CLASSIFIER, *net)
+    code, _, err = evaluate(run, "--data.image_size", "64")
+    assert code == 2
+    (line,) = err.splitlines()
+    assert line.startswith("lightseg: error: model.net: TimmNet cannot take the images of this data: ")

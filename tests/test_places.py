@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightseg import fit as fit_verb
+from lightseg import run
 from lightseg.data import MaskFolder
 from lightseg.main import open_streams
 from tests.small_disk import on_small_disk
@@ -156,3 +157,36 @@ def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
     assert "the disk is full" in done.stderr
     assert f"{tmp_path}/disk" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("link", ["runs", "runs/tiny"])
+@pytest.mark.parametrize("target", ["nowhere", "tiny"])
+def test_runs_dir__with_a_link_that_leads_nowhere_is_refused(fit, recipe, tmp_path, link, target):
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(target if link == "runs/tiny" else {"tiny": "runs"}.get(target, target))
+    refused(fit("--config", recipe()), "--runs_dir", f"{tmp_path / link}", "is a link that leads nowhere")
+
+
+@pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("SLURM_PROCID", ""), ("SLURM_RESTART_COUNT", "²")])
+def test_environment__a_rank_that_is_no_number_is_named(fit, recipe, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    refused(fit("--config", recipe()), f"{name}: the environment sets it to {value!r}")
+
+
+def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
+    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "x")
+    done = fit("--config", recipe(), "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    assert done.code == 2
+    assert "the environment has variables of SLURM, but not SLURM_" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_requeue__without_scontrol_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("PATH", "")
+    run.requeue()
+    assert capsys.readouterr().err == "warning: scontrol: No such file or directory; the job is not queued again\n"

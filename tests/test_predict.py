@@ -465,3 +465,64 @@ def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, 
         # the last whole one of the equal squares that it is made of
         last = side // 512 * 512
         assert (np.asarray(mask.crop((last - 512, last - 512, last, last))) != expected).mean() < 1e-4
+
+
+def _claim(path, side):
+    """Let the header of a PNG or TIFF say another width and height."""
+    if path.suffix == ".png":
+        data = path.read_bytes()
+        header = b"IHDR" + side.to_bytes(4, "big") * 2 + data[24:29]
+        path.write_bytes(data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:])
+        return
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for tag in ("ImageWidth", "ImageLength"):
+            file.pages[0].tags[tag].overwrite(side)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("window", [[], ["--window", 32]])
+def test_predict__a_header_that_says_an_absurd_size_is_a_broken_file(predict, images, out, suffix, window):
+    path = images / f"big.{suffix}"
+    if suffix == "png":
+        Image.fromarray(_image(8, 8)).save(path)
+    else:
+        tifffile.imwrite(path, _image(8, 8), photometric="rgb", compression="zlib")
+    _claim(path, 2**31 - 1)
+    code, _, said = predict(images, *window)
+    assert code == 1
+    assert f"{path}: this image cannot be read, the file is broken or truncated (its header says 2147483647×" in said
+    assert _files(out) == ["a.png", "b.png", "night/a.png"]
+
+
+def test_predict__what_a_net_of_a_library_refuses_is_one_image(images, out, tmp_path, capsys):
+    options = {"encoder": "mixer_s32_224", "kwargs": {"img_size": 64, "mlp_ratio": [0.1, 0.1]}}
+    model = write_checkpoint(tmp_path / "m.ckpt", "ClassificationTask", "lightseg.nets.TimmNet", **options)
+    Image.fromarray(_image(64, 64)).save(images / "fits.png")
+    code = main([str(model), str(images), "--out", str(out)])
+    said = capsys.readouterr().err
+    assert code == 1
+    assert f"lightseg: {images / 'a.png'}: cannot be predicted: " in said
+    assert "3 of 4 images could not be predicted" in said
+    assert "Traceback" not in said
+    (row,) = csv.DictReader((out / "labels.csv").read_text().splitlines())
+    assert row["file"] == str(images / "fits.png")
+
+
+@pytest.mark.parametrize("out_is", ["loop", "loop/below", "dangling"])
+def test_predict__out_through_a_link_that_leads_nowhere(images, checkpoint, tmp_path, capsys, out_is):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert main([str(checkpoint), str(images), "--out", str(tmp_path / out_is)]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "is a link that leads nowhere; remove it" in said
+
+
+@pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("LOCAL_RANK", ""), ("SLURM_PROCID", "1.5")])
+def test_predict__rank_that_is_no_number(predict, images, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    code, _, said = predict(images)
+    assert code == 2
+    assert said == (
+        f"lightseg: error: {name}: the environment sets it to {value!r}, which is no number; unset {name}\n"
+    )

@@ -228,6 +228,24 @@ sys.exit(main())"""
     assert len(runs(tmp_path)[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--folds", "1000000000"], "1,000,000,000 runs, one after another; give 10,000 at most"),
+        (["--folds", "5001", "--seeds", "0,1"], "10,002 runs"),
+    ],
+)
+def test_repeat__too_many_runs_are_refused_before_they_are_listed(options, said):
+    with pytest.raises(ConfigError, match=said):
+        repeat(options)
+
+
+@pytest.mark.parametrize("line", ["name: 2", "group: 7", "runs_dir: [a]"])
+def test_repeat__a_number_in_place_of_a_name_is_refused(recipe, line):
+    with pytest.raises(ConfigError, match=rf"tiny.yaml: {line.partition(':')[0]}: must be text, got"):
+        repeat(["--seeds", "0,1", "--config", str(recipe(line))])
+
+
 # ---- real runs -------------------------------------------------------------------------------------------------------
 
 

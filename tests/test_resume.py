@@ -272,6 +272,14 @@ def test_slurm__another_job_is_another_run(fit, crashing, crashed, monkeypatch):
     assert fit("--config", crashing).folder != crashed
 
 
+def test_slurm__a_run_of_another_job_that_is_damaged_is_passed_over(fit, recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    for name, text in (("20200101T000000-0000", ""), ("20200101T000000-0001", "[]")):
+        (tmp_path / "runs/tiny" / name).mkdir(parents=True)
+        (tmp_path / "runs/tiny" / name / "env.json").write_text(text)
+    assert fit("--config", recipe(), "--trainer.max_epochs", "1").code == 0
+
+
 def test_slurm__usr1_asks_to_be_queued_again(fit, crashing, monkeypatch, tmp_path):
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()

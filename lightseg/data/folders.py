@@ -1,20 +1,21 @@
 """Finding image and mask files and which belong together, with an answer for every way in which they may not."""
 
 import difflib
-import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightseg.data.problems import report
 from lightseg.errors import DataError
 from lightseg.file_names import IMAGE_SUFFIXES
+from lightseg.folder_walk import walk
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-
+_DROPPINGS = (".", "__")
+"""First characters of the names of folders that editors and systems leave."""
 
 MissingMask = Literal["error", "skip", "background"]
 
@@ -128,6 +129,8 @@ def find_pairs(
         )
         report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
     lonely_masks = sorted(mask_files.keys() - image_files.keys())
+    if missing_mask == "background":
+        _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
     if lonely_masks and not is_listed:
         first = mask_files[lonely_masks[0]]
         message = (
@@ -135,8 +138,6 @@ def find_pairs(
             f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
         )
         report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
-    if missing_mask == "background":
-        _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
     keeps_lonely = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_lonely else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
@@ -165,7 +166,7 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     files: dict[str, str] = {}
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder}: {describe(root / folder, [])}")
-    for inside, names in _walk(f"{root / folder}"):
+    for inside, names in walk(f"{root / folder}", _DROPPINGS):
         for file in names:
             # as text: a million files are named in a second so, and in half a minute as paths
             path = inside + file
@@ -199,24 +200,6 @@ def _checked_name(root: Path, file: str, name: str) -> str:
     if _UNWRITABLE.search(file):
         raise DataError(f"{root}: the name {file!a} is not UTF-8 or holds a control character; rename the file")
     return unicodedata.normalize("NFC", name)
-
-
-def _walk(folder: str, inside: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Each folder below one, relative to it, with `/` at its end, and its files; what is hidden is left out."""
-    folders: list[str] = []
-    files: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                (folders if entry.is_dir() else files).append(entry.name)
-            except OSError:
-                # a link to itself, which is said when it is read
-                files.append(entry.name)
-    yield inside, sorted(file for file in files if not file.startswith("."))
-    for name in sorted(folders):
-        # droppings of editors and systems
-        if not name.startswith((".", "__")):
-            yield from _walk(f"{folder}/{name}", f"{inside}{name}/")
 
 
 def _and_more(names: Sequence[str]) -> str:

@@ -65,8 +65,9 @@ class MaskConsistency:
                 f"{mask}: its palette has the grey values {sorted(greys)} at the indices {sorted(colors)}, and both "
                 "could be class ids; save the masks as grey without a palette, or say which is meant by data.values"
             )
-        has_one, has_255 = bool(counts[1]), bool(counts[IGNORE])
-        self._has_both |= has_one and has_255
+        # a mask of nothing but 255 is void, whatever the others hold
+        has_one, has_255 = bool(counts[1]), bool(counts[0] and counts[IGNORE])
+        self._has_both |= has_one and bool(counts[IGNORE])
         self._with_one = self._with_one or mask * (has_one and not has_255)
         self._with_255 = self._with_255 or mask * (has_255 and not has_one)
 

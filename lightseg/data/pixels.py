@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile
-from PIL.ImagePalette import ImagePalette
+from PIL import Image, ImageFile, ImagePalette
 
 from lightseg.data.netpbm import read_netpbm
 from lightseg.data.transforms import Array
@@ -29,8 +29,20 @@ _EXIF_ORIENTATION = 0x0112
 _STRETCHED = {"L;2": 3, "L;4": 15}
 """The white of 2- and 4-bit grey, whose values Pillow multiplies to fill 0..255."""
 
+_FEW_BITS = {"1": 1, "P;1": 1, "L;2": 2, "P;2": 2, "L;4": 4, "P;4": 4}
+"""Bits of a pixel by how it lies in a PNG."""
+
 _LOSSY_TIFF = frozenset({6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34887, 34892, 34934, 50001, 50002})
 """Compressions of a TIFF that may change its values: JPEG and its successors, WebP, LERC."""
+
+_EXPANSIONS = {1: 4, 5: 1500, 8: 1100, 32773: 128, 32946: 1100}
+"""Bytes, at most and with room to spare, that one byte of a TIFF becomes: stored as it is, LZW, deflate, PackBits."""
+
+_DEFLATE, _ANY_EXPANSION = 1100, 2**16
+"""The same of a PNG, by deflate's limit of 1032; and of what is left."""
+
+_EMPTY_SEGMENT = 2**24
+"""Bytes, at most, of a strip or tile that a sparse TIFF leaves out."""
 
 _JPEG_IN_TIFF = frozenset({6, 7, 33007})
 _REDUCED_OR_MASK = 0b101
@@ -82,6 +94,7 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
             return Pixels(*read_netpbm(path.read_bytes()))
         if image.format == "BMP":
             _read_by_depth(path, image)
+        require_png_data(path, image)
         pixels = _decode_deep(path, image) or from_pillow(image)
         return pixels._replace(array=turn(pixels.array, orientation(image)))
 
@@ -105,12 +118,14 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
 
         with tifffile.TiffFile(path) as file:
             series = _only_series(path, file, channels)
+            require_tiff_data(path, series)
             height, width = _plane(series.shape, series.axes, channels)
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
     if kind == "NumPy":
         return _plane(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
     with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
+        require_png_data(path, image)
         return (width, height) if orientation(image) > 4 else (height, width)
 
 
@@ -243,6 +258,43 @@ def tiff_orientation(page: Any) -> int:
     return number if number in range(1, 9) else 1
 
 
+def require_png_data(path: Path, image: Image.Image) -> None:
+    """See that a PNG is long enough for its size, before memory is asked for.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if image.format == "PNG":
+        bits = _FEW_BITS.get(raw_mode(image), 8 * len(image.getbands()))
+        _require_data(path, image.width * image.height * bits / 8, path.stat().st_size * _DEFLATE, image.size)
+
+
+def require_tiff_data(path: Path, image: Any) -> None:
+    """See that the strips or tiles of a TIFF are long enough for its size, before memory is asked for.
+
+    Args:
+        path: The file.
+        image: A page or a series of it.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    page = image.keyframe
+    length, expansion = path.stat().st_size, _EXPANSIONS.get(int(page.compression), _ANY_EXPANSION)
+    # several segments may share their bytes
+    stored = max(length, sum(min(count, length) for count in page.databytecounts))
+    left_out = page.databytecounts.count(0) * (1 if image is page else len(image))
+    room = stored * expansion + left_out * _EMPTY_SEGMENT
+    _require_data(path, math.prod(image.shape) * page.bitspersample / 8, room, (page.imagewidth, page.imagelength))
+
+
+def _require_data(path: Path, wanted: float, room: float, size: tuple[int, int]) -> None:
+    if wanted > room:
+        raise ValueError(
+            f"its header says {size[0]}×{size[1]} pixels, more than its {path.stat().st_size:,} bytes can hold"
+        )
+
+
 def raw_mode(image: Image.Image) -> str:
     """How the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
@@ -256,9 +308,11 @@ def _read_by_depth(path: Path, image: Image.Image) -> None:
         bits = int.from_bytes(file.read(30)[28:], "little")
     if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or image.tile[0].codec_name != "raw":
         return
+    arguments = tuple(image.tile[0].args or ())[1:]
     colors = [0, 255] if image.mode == "1" else list(range(256))
-    image._mode, image.palette = "P", ImagePalette("RGB", [part for color in colors for part in (color,) * 3])
-    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *image.tile[0].args[1:]))]
+    # a raw palette, for others are dropped while the pixels are unpacked
+    image._mode, image.palette = "P", ImagePalette.raw("RGB", bytes(part for color in colors for part in (color,) * 3))
+    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *arguments))]
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
@@ -334,6 +388,7 @@ def _decode_tiff(path: Path, channels: int | None, number: int | None) -> Pixels
         page = image.keyframe if number is None else image
         if page.photometric is not None and int(page.photometric) == 6 and page.compression not in _JPEG_IN_TIFF:
             raise DataError(f"{path}: stores its colours as YCBCR; convert it to RGB")
+        require_tiff_data(path, image)
         pixels = from_tiff(path, page, channels_last(path, image.asarray(), image.axes, channels))
         return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
 

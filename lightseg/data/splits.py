@@ -96,7 +96,10 @@ def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]
             raise DataError(f"{path}: the list of the {split} split does not exist")
         data = path.read_bytes()
         # bytes that are not UTF-8 may lie in comments; in a name, they are found to be no image
-        text = data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig", "surrogateescape")
+        try:
+            text = data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig", "surrogateescape")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: begins as UTF-16 and goes on as something else; save it as UTF-8") from None
         lines = [unicodedata.normalize("NFC", line.strip()) for line in text.splitlines()]
         entries[split] = [line for line in lines if line and not line.startswith("#")]
         if not entries[split]:

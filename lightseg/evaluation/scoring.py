@@ -22,6 +22,7 @@ from lightseg.evaluation.part import Name, Part
 from lightseg.evaluation.views import Results
 from lightseg.lightning_compat import replaced_internals
 from lightseg.per_image import Evaluation
+from lightseg.preflight import refusal
 from lightseg.report import evaluation_of
 from lightseg.tasks import Task
 from lightseg.training import foreseen, require_all
@@ -94,6 +95,8 @@ class Scorer:
             )
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_plain(error)}") from None
+        except KeyError as error:
+            raise variables.missing(error) or error from None
 
     @property
     def precision(self) -> str:
@@ -130,8 +133,9 @@ class Scorer:
         except SystemExit:
             # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
-        except (RuntimeError, ValueError) as error:
-            said = foreseen(error, self.trainer)
+        except Exception as error:
+            said = foreseen(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
+            said = said or refusal(error, task.net)
             if said is None:
                 raise
             raise said from None

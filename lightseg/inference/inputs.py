@@ -10,6 +10,7 @@ import tifffile
 
 from lightseg.errors import UserError
 from lightseg.file_names import IMAGE_SUFFIXES
+from lightseg.folder_walk import walk
 
 _REDUCED_OR_MASK = 0b101
 
@@ -45,9 +46,10 @@ def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
         UserError: If one of the inputs is nothing, or two files have one name and one folder.
     """
     files: dict[Path, Path] = {}
+    results = out.resolve()
     for given in inputs:
         named = dict(_files_of(given))
-        found = {file: name for file, name in named.items() if out.resolve() not in file.resolve().parents}
+        found = {file: name for file, name in named.items() if results not in file.resolve().parents}
         if not found:
             inside = f"is in --out {out}, where results go; give another --out"
             raise UserError(f"{given}: {inside if named else _why_nothing(given)}")
@@ -58,11 +60,12 @@ def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
 def skipped_files(inputs: Sequence[str], out: Path) -> str:
     """Count the files in the folders that are no images by their suffix, such as `.heic (3)`; those in `out` apart."""
     suffixes: Counter[str] = Counter()
+    results = out.resolve()
     for folder in map(Path, inputs):
-        for file in folder.rglob("*") if folder.is_dir() else ():
-            if file.is_file() and not _is_image(file, folder) and out.resolve() not in file.resolve().parents:
-                suffixes[file.suffix.lower() or file.name] += not file.name.startswith(".")
-    return ", ".join(f"{suffix!r} ({number})" for suffix, number in (+suffixes).most_common(8))
+        for file in _files_below(folder) if folder.is_dir() else ():
+            if file.is_file() and not _is_image(file, folder) and results not in file.resolve().parents:
+                suffixes[file.suffix.lower() or file.name] += 1
+    return ", ".join(f"{suffix!r} ({number})" for suffix, number in suffixes.most_common(8))
 
 
 def items_of(files: dict[Path, Path], channels: int) -> list[Item]:
@@ -95,13 +98,30 @@ def _files_of(given: str) -> Iterator[tuple[Path, Path]]:
     if path.is_file():
         yield path, Path(path.name)
     elif path.is_dir():
-        yield from ((file, file.relative_to(path)) for file in sorted(path.rglob("*")) if _is_image(file, path))
+        yield from ((file, file.relative_to(path)) for file in sorted(_files_below(path)) if _is_image(file, path))
     elif glob.has_magic(given):
         # the part of the path in front of the first part with a pattern
         parts = path.parts
         fixed = Path(*parts[: next(index for index, part in enumerate(parts) if glob.has_magic(part))])
-        matches = sorted(map(Path, glob.glob(given, recursive=True)))  # noqa: PTH207 - of a Path it could not be absolute
+        matches = sorted(set(map(Path, _matches(given))))
         yield from ((file, file.relative_to(fixed)) for file in matches if _is_image(file, fixed))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for inside, names in walk(str(folder)):
+        yield from (folder / inside / name for name in names)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """The paths that `glob.iglob` finds, but of links in a circle each folder once, not 40 levels of them."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)  # noqa: PTH207 - of a Path it could not be absolute
+        return
+    first = parts.index("**")
+    for root in glob.iglob(str(Path(*parts[:first]))):  # noqa: PTH207
+        for inside, _ in walk(root) if Path(root).is_dir() else ():
+            yield from _matches(str(Path(glob.escape(root), glob.escape(inside), *(parts[first + 1 :] or ["*"]))))
 
 
 def _is_image(file: Path, above: Path) -> bool:

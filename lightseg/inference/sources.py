@@ -23,6 +23,7 @@ from lightseg.data.pixels import (
     from_array,
     from_tiff,
     orientation,
+    require_tiff_data,
     tiff_orientation,
     turn,
 )
@@ -127,6 +128,7 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
 
     with naming_the_file(path, "image"), tifffile.TiffFile(path) as file:
         shown = file.pages[page].aspage()
+        require_tiff_data(path, shown)
         size = shown.imagelength, shown.imagewidth
         return size if tiff_orientation(shown) < 5 else (size[1], size[0])
 

@@ -93,6 +93,8 @@ def slide(
     Raises:
         ConfigError: If the net gives no value per pixel.
     """
+    # in front of the windows, which would fill the memory where a broken file's header says an absurd size
+    first = [read(0, min(window, size[0]))]
     rows, columns = (spans(side, window, overlap) for side in size)
     heights = [after.start - before.start for before, after in pairwise(rows)] + [rows[-1].stop - rows[-1].start]
     highest = max((rows[0].stop - height for height in heights[:-1]), default=0)
@@ -100,7 +102,8 @@ def slide(
     carried = 0
     for row, height in zip(rows, heights, strict=True):
         left_over = row.stop - row.start - height
-        for left, sums in _row_of_windows(net, read(row.start, row.stop), row.weights, columns, batch):
+        strip = first.pop() if first else read(row.start, row.stop)
+        for left, sums in _row_of_windows(net, strip, row.weights, columns, batch):
             if kept is None:
                 kept = sums.new_zeros(len(sums), highest, size[1])
             right = left + sums.shape[2]

@@ -57,10 +57,14 @@ def unreachable() -> str | None:
     settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
     url = urlsplit(settings.base_url)
     proxies = {**urllib.request.getproxies(), **_own_proxies(settings)}
-    if url.scheme in proxies and not urllib.request.proxy_bypass(url.hostname or ""):
-        proxy = proxies[url.scheme]
-        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    address = (url.hostname or "", url.port or {"http": 80}.get(url.scheme, 443))
+    setting = "WANDB_BASE_URL"
+    try:
+        if url.scheme in proxies and not urllib.request.proxy_bypass(url.hostname or ""):
+            proxy, setting = proxies[url.scheme], f"{url.scheme}_proxy"
+            url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        address = (url.hostname or "", url.port or {"http": 80}.get(url.scheme, 443))
+    except ValueError as error:
+        return f"{setting}: is no address: {error}"
     try:
         # the time-out of a socket does not hold for the look-up of its name
         if within(CONNECT, lambda: socket.create_connection(address, CONNECT).close()):

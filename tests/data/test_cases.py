@@ -331,6 +331,8 @@ def test_list_not_utf8__comments_do_not_matter_and_names_are_named(case):
     assert "train.txt: 'caf\\udce9.png' is not an image here" in case.refused(splits=LISTS)
     (case.root / "train.txt").write_bytes(content.decode().encode("utf-16"))
     assert len(listed(case)["train"]) == 6
+    (case.root / "train.txt").write_bytes(content.decode().encode("utf-16") + b"x")
+    assert "train.txt: begins as UTF-16 and goes on as something else" in case.refused(splits=LISTS)
 
 
 def test_name_not_utf8__is_named(case):

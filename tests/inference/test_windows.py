@@ -99,3 +99,11 @@ def test_slide__keeps_no_more_of_the_image_than_a_row_of_windows():
 
     list(slide(lambda windows: windows, rows, (100, 40), 32, 0.25))
     assert read == [(0, 32), (24, 56), (48, 80), (68, 100)]
+
+
+def test_slide__a_file_that_cannot_be_read_is_found_before_windows_of_an_absurd_size_are_laid():
+    def read(first, last):
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        next(slide(_values, read, (2**31 - 1, 2**31 - 1), 512, 0.25))

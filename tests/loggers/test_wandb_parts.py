@@ -182,6 +182,13 @@ def test_unreachable__the_proxy_is_what_must_answer(asked):
     assert "127.0.0.1 does not answer" in asked(no_proxy="")
 
 
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("http://h:abc", "Port could not be cast"), ("http://[h", "Invalid IPv6 URL")]
+)
+def test_unreachable__an_address_that_is_none_is_named(asked, proxy, said):
+    assert asked(http_proxy=proxy).startswith(f"http_proxy: is no address: {said}")
+
+
 def test_unreachable__a_name_that_is_looked_up_for_ever(asked, monkeypatch):
     ever = threading.Event()
 

@@ -1,0 +1,47 @@
+"""Walk over the files of a folder and all folders below it, which ends whatever the links in it lead to."""
+
+import os
+from collections.abc import Iterator
+
+
+def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path of each folder below the root, with `/` at its end, and its files; the root's own path is empty.
+
+    Folders come in order of name, each before those in it, and files in order of name. Links are followed, but not
+    those that lead back to a folder that they are in. Hidden files are left out.
+
+    Args:
+        root: The folder.
+        skipped: First characters of the names of folders that are left out.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    # not by recursion, which ends at a thousand levels
+    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while pending:
+        inside, above = pending.pop()
+        folder = f"{root}/{inside[:-1]}" if inside else root
+        state = os.stat(folder)  # noqa: PTH116 - a path for each folder would take five times as long
+        identity = state.st_dev, state.st_ino
+        if identity in above:
+            continue
+        folders, files = _entries(folder)
+        yield inside, sorted(name for name in files if not name.startswith("."))
+        kept = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)
+        above |= {identity}
+        pending += [(f"{inside}{name}/", above) for name in kept]
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    """The names of the folders and of the files in a folder."""
+    folders: list[str] = []
+    files: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                (folders if entry.is_dir() else files).append(entry.name)
+            except OSError:
+                # a link to itself, which is said when it is read
+                files.append(entry.name)
+    return folders, files
