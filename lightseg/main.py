@@ -82,7 +82,10 @@ def open_streams() -> None:
 @contextlib.contextmanager
 def _import_path(own_code: bool) -> Iterator[None]:
     """Find modules in the working directory, however lightseg was started, or nowhere in it."""
-    here = os.getcwd()  # noqa: PTH109
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise UserError("the working directory was removed; go to one that exists") from None
     if own_code:
         if here not in sys.path:
             sys.path.insert(0, here)

@@ -162,7 +162,7 @@ def test_arguments__are_those_of_the_usage(benchmark, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     arguments = benchmark("runner").arguments("usage: python x.py [--pairs N] [--camvid ROOT]")
     options = arguments.parse_args(["--camvid", "data"])
-    assert vars(options) == {"pairs": 5, "camvid": str(tmp_path / "data")}
+    assert vars(options) == {"pairs": 5, "camvid": str(tmp_path / "data"), "precision": "auto"}
 
 
 @pytest.mark.parametrize(

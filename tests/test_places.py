@@ -12,6 +12,7 @@ from lightseg import fit as fit_verb
 from lightseg import run
 from lightseg.data import MaskFolder
 from lightseg.main import open_streams
+from tests.conftest import ROOT
 from tests.small_disk import on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
@@ -190,3 +191,14 @@ def test_requeue__without_scontrol_says_so(monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
     run.requeue()
     assert capsys.readouterr().err == "warning: scontrol: No such file or directory; the job is not queued again\n"
+
+
+def test_verbs__in_a_working_directory_that_was_removed(tmp_path):
+    place = tmp_path / "gone"
+    place.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from lightseg.compare import main; sys.exit(main(['nowhere']))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "the working directory was removed" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 from lightseg.comparison.differences import NULL_MEANS, apart, effect_of, is_class, show
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError, did_you_mean
+from lightseg.text import printable
 
 Recipe = dict[str, Any]
 """Values of a config by the key that the command line has for them; what is null is left out."""
@@ -127,7 +128,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
         by: The key that has made the groups.
     """
     if by == RUN:
-        folders = [runs[0].folder.name for runs in groups]
+        folders = [printable(runs[0].folder.name) for runs in groups]
         return folders if len(set(folders)) == len(folders) else _unique([runs[0].label for runs in groups])
     if by:
         values = [_distinct([flat(runs[0].config).get(by)]) for runs in groups]
