@@ -357,7 +357,7 @@ class LightsegCLI(LightningCLI):
 
 
 def _is_sharded(strategy: Any) -> bool:
-    """Whether a strategy in a config is a kind of FSDP."""
+    """Return whether a strategy in a config is FSDP."""
     name = strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")
     return "fsdp" in str(name).lower()
 

@@ -15,18 +15,14 @@ def usable_cores() -> int:
 
 def processor_name() -> str:
     """Return the processor's name, such as `AMD EPYC 7763 64-Core Processor`, or its kind where that is unknown."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    line = _cpuinfo_line("model name")
+    return line.partition(":")[2].strip() or platform.processor() or platform.machine()
 
 
 def instruction_set() -> str:
     """Return a hash of the instructions that the processor knows; empty where the system does not tell them."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    known = [line for line in lines if line.startswith(("flags", "Features"))]
-    return hashlib.sha256(known[0].encode()).hexdigest()[:8] if known else ""
+    line = _cpuinfo_line("flags", "Features")
+    return hashlib.sha256(line.encode()).hexdigest()[:8] if line else ""
 
 
 def cpu_quota(root: Path = Path("/")) -> float:
@@ -50,6 +46,13 @@ def cpu_quota(root: Path = Path("/")) -> float:
             mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
             quotas += [_quota(mount / group) for group in groups if ".." not in group.parts]
     return min(quotas)
+
+
+def _cpuinfo_line(*keys: str) -> str:
+    """Return the first line of `/proc/cpuinfo` that begins with one of the keys; empty where there is none."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    return next((line for line in lines if line.startswith(keys)), "")
 
 
 def _quota(group: Path) -> float:

@@ -189,10 +189,14 @@ class LabelMap:
         error.undeclared = set(found) - self._values.keys() - self._colors.keys()
         return error
 
+    @property
+    def is_by_index(self) -> bool:
+        """Whether the indices of a palette are class ids because nobody said otherwise."""
+        return not self._is_stated and self._threshold is None and self._channel is None
+
     def consistency(self) -> MaskConsistency:
-        """What compares the masks of a split with each other."""
-        is_by_index = not self._is_stated and self._threshold is None and self._channel is None
-        ids = {value for value, class_id in self._values.items() if class_id != IGNORE} if is_by_index else set()
+        """Return a comparison of the masks of a split with each other."""
+        ids = {value for value, class_id in self._values.items() if class_id != IGNORE} if self.is_by_index else set()
         is_implicit = self._implicit and len(self.classes) == 2
         return MaskConsistency(ids, is_implicit)
 

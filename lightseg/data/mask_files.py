@@ -139,9 +139,10 @@ class MaskFiles(ImageDataset):
                     broken.append(found)
                     continue
                 counts, colors = found
-                table[index], totals = counts[:num_classes], totals + counts
+                table[index] = counts[:num_classes]
+                totals += counts
                 if not broken:
-                    consistency.add(str(self.root / self.mask_name(index)), counts, colors)
+                    consistency.add(f"{self.root}/{self.mask_name(index)}", counts, colors)
         if broken:
             raise self._summary(broken)
         consistency.require()
@@ -161,7 +162,8 @@ class MaskFiles(ImageDataset):
             if self.mask_name(index):
                 values = self.label_map.file_values(path)
                 mask = self.label_map.ids(path, values)
-                colors = {} if self.label_map.by_color else used_colors(path, values)
+                # the header of each mask is read once more for them
+                colors = used_colors(path, values) if self.label_map.is_by_index else {}
             else:
                 mask = self.mask(index)
             size = image_size(self.root / str(self._images[index]), self.channels)

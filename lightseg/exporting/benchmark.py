@@ -1,15 +1,13 @@
 """How long one image takes: is it fast enough for real time?"""
 
-import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from lightseg.cores import usable_cores
+from lightseg.cores import processor_name, usable_cores
 from lightseg.exporting.formats import Predict
 
 WARM_UP, LEAST, SECONDS, BATCH = 2, 10, 2.0, 4
@@ -64,7 +62,7 @@ def benchmark(runtimes: Mapping[str, Predict], sizes: Sequence[tuple[int, int]],
 def conditions() -> dict[str, object]:
     """What the times hold for."""
     return {
-        "device": f"CPU, {_processor()}",
+        "device": f"CPU, {processor_name()}",
         "threads": torch.get_num_threads(),
         "cores": usable_cores(),
         "latency": "median of calls with one image",
@@ -97,11 +95,3 @@ def _seconds(predict: Predict, images: torch.Tensor) -> list[float]:
         predict(images)
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _processor() -> str:
-    """The processor's name, as Linux has it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
