@@ -4,7 +4,6 @@ import os
 import sys
 from importlib.util import find_spec
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load", "push"]
 
 # argv[0] is "-m" while `python -m lightseg.VERB` is looked up; a program that imports lightseg gets its own error
@@ -24,9 +23,11 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].partition(".")[0].en
 # behind that, since not even the standard library is safe from a file of its name
 from typing import TYPE_CHECKING, Any
 
+from lightseg.version import __version__
+
 if TYPE_CHECKING:
     from lightseg.checkpoint import load
-    from lightseg.hub import push
+    from lightseg.exporting.push import push
 
 # albumentations asks the network for a newer version when it is imported
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     if name == "push":
-        from lightseg.hub import push
+        from lightseg.exporting.push import push
 
         return push
     raise AttributeError(f"module 'lightseg' has no attribute {name!r}")

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import lightning as L
 import torch
-from jsonargparse import ActionConfigFile, Namespace
+from jsonargparse import Namespace
 from jsonargparse._util import import_object
-from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lightseg import run, variables
+from lightseg import run
 from lightseg.arguments import require_no_broken_link
-from lightseg.blame import describe_failed_class, find_key, is_user_code, reason
-from lightseg.callbacks.bar import Bar
-from lightseg.checkpoint import CheckpointFiles
-from lightseg.cli_errors import explain, require_known_sections
-from lightseg.compose import chain, show
+from lightseg.blame import is_user_code
+from lightseg.cli_errors import require_known_sections
 
 # the names of data modules, nets and tasks are choices: a class is found by its name once it has been imported
 from lightseg.data import ImageDataModule
@@ -39,100 +30,12 @@ from lightseg.devices import (
 )
 from lightseg.errors import ConfigError
 from lightseg.files import expand_home
-from lightseg.nets.room import require_room
+from lightseg.parser import Parser, _Config, warn_of_dropped_callbacks
 from lightseg.preflight import try_optimizer, try_schedule
-from lightseg.resume import begun_precision
-from lightseg.strategies import exchange_in_place
+from lightseg.records import read_precision
 from lightseg.tasks import Task
-from lightseg.tasks.compilation import check_graphs
 from lightseg.text import printable, printable_line
-from lightseg.trainer_options import Trainer, check_callback, check_launcher, check_monitor, set_length
-
-
-class _Config(ActionConfigFile):
-    """`--config FILE`: applies the file's bases, then the file."""
-
-    @staticmethod
-    def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
-        files = chain(value)
-        parser.recipe = parser.recipe or files[-1].stem
-        parser.files += files
-        for file in files:
-            before = cfg.get("trainer.callbacks")
-            # jsonargparse changes into the file's folder while it reads
-            parser.reading = show(file)
-            ActionConfigFile.apply_config(parser, cfg, dest, str(file))
-            # has been followed; in a saved config it would be followed again, from another folder
-            cfg["base"] = None
-            parser.composed = cfg
-            _say_what_is_dropped(before, cfg.get("trainer.callbacks"), show(file))
-        parser.reading = None
-
-
-class Parser(LightningArgumentParser):
-    """Says in a line or two what is wrong, in which file, and what was probably meant."""
-
-    reading: str | None = None
-    """The file that is being applied."""
-    composed: Namespace | None = None
-    """The config as the files make it."""
-    recipe: str = ""
-    """The name of the first `--config`: the recipe; those after it are overlays."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-        self.files: list[Path] = []
-        self.built: list[tuple[str, Any]] = []
-        """The objects of the config, each with the key that names it."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what argparse would print and exit with."""
-        if isinstance(ex, ConfigError):
-            raise ex
-        if not self.exit_on_error:
-            # a parser inside the parser, for one class: its words become a part of the message
-            super().error(message, ex)
-        raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
-
-    def build(self, config: Namespace) -> Namespace:
-        """Build the objects of a config.
-
-        Raises:
-            ConfigError: If the constructor of a library class refuses what it is given; one of the user's raises as it
-                does without lightseg.
-        """
-        is_building = True
-        self.built = []
-
-        def build_one(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            try:
-                require_room(class_type, kwargs)
-                made = class_type(*args, **kwargs)
-                if is_building:
-                    self.built.append((find_key(config, class_type, kwargs), made))
-                return made
-            except Exception as error:
-                if not is_building:
-                    # of an optimizer, which is made later
-                    raise
-                key = find_key(config, class_type, kwargs)
-                raise _Escape(describe_failed_class(error, class_type, kwargs, key) or error) from None
-
-        try:
-            built: Namespace = self.instantiate(config, instantiators=[(build_one, object, True)])
-        except _Escape as escape:
-            raise escape.error from None
-        finally:
-            is_building = False
-        return built
-
-
-class _Escape(BaseException):
-    """Carries an exception out of jsonargparse, which would turn it into a page about types."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+from lightseg.trainer_options import Trainer, set_length
 
 
 class LightsegCLI(LightningCLI):
@@ -201,7 +104,7 @@ class LightsegCLI(LightningCLI):
             require_known_sections(file, self.config)
         if self.parser.composed is not None:
             before = self.parser.composed.get("trainer.callbacks")
-            _say_what_is_dropped(before, self.config.trainer.callbacks, "the command line")
+            warn_of_dropped_callbacks(before, self.config.trainer.callbacks, "the command line")
         for key, value in list(self.config.items()):
             # a null for an option inside a class arrives there as text
             if value == "None":
@@ -257,52 +160,6 @@ class LightsegCLI(LightningCLI):
             raise ConfigError(f"model.optimizer: {stated.class_path} is not an optimizer; name a class of torch.optim")
         return kind
 
-    def make_trainer(self, first: list[L.Callback], callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
-        """The trainer of the recipe, with what every run has beside what the recipe asks for.
-
-        Args:
-            first: Callbacks before those of the recipe.
-            callbacks: Callbacks after them.
-            loggers: Loggers.
-
-        Raises:
-            ConfigError: If this machine cannot do what the recipe asks for.
-        """
-        config = self.config_init.trainer
-        for callback in _as_list(config.callbacks):
-            check_monitor(callback, self.model, _as_list(config.callbacks))
-            check_callback(callback, config.strategy)
-        check_graphs(self.model.compiled, config.accumulate_grad_batches)
-        # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
-        bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
-        asked = config.logger if isinstance(config.logger, list) else [config.logger]
-        own = any(isinstance(callback, ProgressBar) for callback in _as_list(config.callbacks))
-        callbacks = [*callbacks, Bar()] if bar and not own else callbacks
-        loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
-        try:
-            trainer: L.Trainer = self.instantiate_trainer(
-                callbacks=[*first, *_as_list(config.callbacks), *callbacks],
-                logger=loggers,
-                enable_progress_bar=bar,
-                plugins=[*_as_list(config.plugins), CheckpointFiles()],
-                default_root_dir=config.default_root_dir or str(Path(self.config.runs_dir) / self.config.name),
-            )
-        except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
-            raise ConfigError(f"trainer: {reason(error)}") from error
-        except KeyError as error:
-            raise variables.missing(error) or error from None
-        check_launcher(trainer, config.strategy)
-        if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
-            raise ConfigError(
-                "trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1"
-            )
-        exchange_in_place(trainer.strategy)
-        environment = trainer._accelerator_connector.cluster_environment
-        if isinstance(environment, SLURMEnvironment):
-            # it would save and queue in its own way, and load what another program left
-            environment.auto_requeue = False
-        return trainer
-
     def take_precision(self, precision: str, reason: str) -> None:
         """Train in another precision than the one that `auto` stood for here; the trainer is made anew afterwards."""
         self.precision = PrecisionChoice(precision, reason)
@@ -321,7 +178,7 @@ class LightsegCLI(LightningCLI):
         trainer = self.config.trainer
         device = training_device(trainer.accelerator, trainer.devices)
         self.has_auto_precision = trainer.precision == AUTO
-        begun = None if self.config.resume is None else begun_precision(Path(self.config.resume))
+        begun = None if self.config.resume is None else read_precision(Path(self.config.resume))
         if begun is not None:
             require_kept(begun, device, self.config.resume)
         if not self.has_auto_precision:
@@ -360,24 +217,3 @@ def _is_sharded(strategy: Any) -> bool:
     """Return whether a strategy in a config is FSDP."""
     name = strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")
     return "fsdp" in str(name).lower()
-
-
-def _say_what_is_dropped(before: Any, after: Any, source: str) -> None:
-    """Name the callbacks that a file or the command line has replaced, since a list is replaced as one."""
-    kept = [_class_name(block) for block in _as_list(after)]
-    dropped = [name for name in map(_class_name, _as_list(before)) if name not in kept]
-    if dropped:
-        print(
-            f"{source}: trainer.callbacks replaces {', '.join(dropped)} of the files before; write `callbacks+:` in a "
-            "file, or --trainer.callbacks+=NAME, to add to them",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _class_name(block: Any) -> str:
-    return str(block.get("class_path") if isinstance(block, dict | Namespace) else block).rpartition(".")[2]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value] if value else []

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import run_folder
 from lightseg.errors import UserError
+from lightseg.locate import run_folder
 from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
-from lightseg.arguments import run_folder
 from lightseg.comparison.differences import between
 from lightseg.errors import UserError
+from lightseg.locate import run_folder
 from lightseg.main import verb
 
 

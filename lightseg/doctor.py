@@ -63,9 +63,9 @@ def main(args: list[str]) -> None:
     from lightseg.diagnosis import words
     from lightseg.diagnosis.diagnosis import diagnose
     from lightseg.diagnosis.recipe import Recipe
-    from lightseg.training import hush_lightning
+    from lightseg.lightning_compat import silence_lightning
 
-    hush_lightning()
+    silence_lightning()
     recipe = Recipe(rest if has_net else ["--config", _NET, *rest])
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)

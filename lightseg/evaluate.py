@@ -42,9 +42,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import options_of, trained_run
+from lightseg.arguments import options_of
 from lightseg.compose import chain
 from lightseg.errors import ConfigError, require
+from lightseg.locate import trained_run
 from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def main(args: list[str]) -> None:
     from lightseg.evaluation.scoring import Scorer
     from lightseg.evaluation.subject import Subject
     from lightseg.inference.protocol import Protocol
-    from lightseg.training import hush_lightning
+    from lightseg.lightning_compat import silence_lightning
 
-    hush_lightning()
+    silence_lightning()
     processes.end_with_parent()
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
     subject = Subject.of(*trained, asked.trust)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,7 @@ from lightseg.labels import color_table
 from lightseg.per_image import Evaluation
 
 if TYPE_CHECKING:
-    from lightseg.data import ImageDataModule
-    from lightseg.tasks import Stage, Task
+    pass
 
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -46,31 +45,6 @@ class Example:
     image: Image
     target: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.int64]
-
-
-def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
-    """What a task says about some images, at the size of their ground truth, on the device that it is on."""
-    # the examples of a finished run are read where there is no torch to be waited for
-    import torch
-
-    from lightseg.data.batches import to_device
-
-    dataset, examples = data.dataset(split), []
-    for index in indices:
-        image, target = dataset[index]
-        batch = to_device(data.eval_batch(index, split), task.device)
-        with torch.inference_mode():
-            prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
-        examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
-    return examples
-
-
-def visible(image: npt.NDArray[Any]) -> Image:
-    """Any image as 8-bit RGB: the first three channels, a single one repeated."""
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        image = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
-    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
 
 
 def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color]) -> None:

@@ -24,9 +24,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import model_file, options_of, run_folder
+from lightseg.arguments import options_of
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import require_in_place, require_writable
+from lightseg.locate import model_file, run_folder
 from lightseg.main import Arguments, verb
 from lightseg.records import read_record
 
@@ -62,11 +63,11 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.page import write_page
     from lightseg.explanation.sentences import sentence
-    from lightseg.run_data import data_of
+    from lightseg.rebuild import build_data
 
     known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data = data_of(task.recipe["config"], options, asked.trust, model_file(folder))
+    data = build_data(task.recipe["config"], options, asked.trust, model_file(folder))
     split = _split(folder, known, data, asked.split)
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)

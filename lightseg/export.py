@@ -33,13 +33,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg import hub
-from lightseg.arguments import model_file, options_of, run_folder
+from lightseg.arguments import options_of
 from lightseg.errors import ConfigError, require
+from lightseg.locate import model_file, run_folder
 from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
-    from lightseg.exporting.request import Made
+    from lightseg.exporting import push
+from lightseg.exporting.request import Made
 
 
 @verb(__doc__)
@@ -64,7 +65,7 @@ def main(args: list[str]) -> None:
     folder = run_folder(asked.run)
     model_file(folder)
     if asked.push:
-        hub.require_address(asked.push)
+        push.require_address(asked.push)
 
     from lightseg.exporting.make import make
     from lightseg.exporting.request import Request
@@ -73,7 +74,7 @@ def main(args: list[str]) -> None:
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
     _print(make(Request(folder, out, **options, data=data)))
     if asked.push:
-        print(f"pushed: {hub.upload(out, asked.push)}", flush=True)
+        print(f"pushed: {push.upload(out, asked.push)}", flush=True)
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:

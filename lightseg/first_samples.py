@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from lightseg.data import ImageDataModule
 from lightseg.data.mask_files import MaskFiles
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.spread import spread

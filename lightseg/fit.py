@@ -38,12 +38,13 @@ import re
 import sys
 from collections.abc import Sequence
 
-from lightseg import __version__
-from lightseg.arguments import follow_imports, require_known_options, run_folder, values
+from lightseg.arguments import require_known_options, values
 from lightseg.compose import chain
 from lightseg.errors import ConfigError
 from lightseg.files import expand_home
+from lightseg.locate import follow_imports, run_folder
 from lightseg.main import guarded, show_help, show_version
+from lightseg.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables that number the processes of a run from 0 on, as torchrun, Lightning and SLURM set them."""

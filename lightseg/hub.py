@@ -1,7 +1,6 @@
-"""The Hugging Face Hub: send a trained model there, and fetch one."""
+"""Models on the Hugging Face Hub: their addresses, and their files on this machine."""
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,58 +12,6 @@ SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
-def push(
-    run: str | Path,
-    repo: str,
-    token: str | None = None,
-    private: bool | None = None,
-    licence: str | None = None,
-    trust: bool = False,
-) -> str:
-    """Export a run's best checkpoint with its model card and send them to the Hub, where `lightseg.load` finds them.
-
-    Args:
-        run: The run folder.
-        repo: `USER/REPO`; made if it is not there.
-        token: A token that may write; left out, that of `hf auth login` or `HF_TOKEN`.
-        private: Whether a repository that is made is private; left out, as the account has it.
-        licence: Licence of the weights, by the Hub's names, such as `mit` or `cc-by-4.0`.
-        trust: Run the classes of others that the run names, see `lightseg.load`.
-
-    Returns:
-        The address to load it by, such as `hf://USER/REPO`.
-
-    Raises:
-        UserError: If there is no run, no token, or the Hub does not take it.
-        RunError: If the Hub cannot be reached.
-    """
-    from lightseg.arguments import run_folder
-    from lightseg.exporting.make import make
-    from lightseg.exporting.request import Request
-
-    require_address(repo, token)
-    folder = run_folder(str(run))
-    with tempfile.TemporaryDirectory() as place:
-        make(Request(folder, Path(place), "safetensors", images=0, licence=licence, trust=trust))
-        return upload(Path(place), repo, token, private)
-
-
-def upload(folder: Path, repo: str, token: str | None = None, private: bool | None = None) -> str:
-    """Send what was exported to the Hub, in one commit; see `push`."""
-    from huggingface_hub import HfApi
-
-    from lightseg.exporting.request import described
-
-    require_address(repo, token)
-    with _explained(f"{SCHEME}{repo}", "nothing was sent"):
-        api = HfApi(token=token, library_name="lightseg")
-        api.create_repo(repo, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=described(folder), commit_message="Export of lightseg"
-        )
-    return f"{SCHEME}{repo}"
-
-
 def fetch(address: str) -> Path:
     """The folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, from the cache if they are there.
 
@@ -74,43 +21,31 @@ def fetch(address: str) -> Path:
         UserError: If the address is none, or there is no such model, or it may not be read.
         RunError: If the Hub cannot be reached, and the cache does not have it.
     """
-    repo, revision = _parse(address)
+    repo, revision = parse_address(address)
     from huggingface_hub import snapshot_download
 
-    with _explained(address, "nothing was loaded"):
+    with explain_errors(address, "nothing was loaded"):
         files = [WEIGHTS, WEIGHTS_CONFIG]
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files, library_name="lightseg"))
     if not (folder / WEIGHTS).is_file():
-        raise UserError(f"{address}: has no {WEIGHTS}; it must be a model that lightseg.push has sent")
+        raise UserError(f"{address}: has no {WEIGHTS}; it must be a model that lightseg.exporting.push has sent")
     return folder
 
 
-def _parse(address: str) -> tuple[str, str | None]:
+def parse_address(address: str) -> tuple[str, str | None]:
+    """Return repository and revision of an address.
+
+    Raises:
+        UserError: If it is none.
+    """
     found = _ADDRESS.fullmatch(address)
     if not found:
         raise UserError(f"{address}: no address on the Hub; give hf://USER/REPO or hf://USER/REPO@REVISION")
     return found["repo"], found["revision"]
 
 
-def require_address(repo: str, token: str | None = None) -> None:
-    """See, before any work is done, that there is a name and a token to push with.
-
-    Raises:
-        UserError: If not.
-    """
-    from huggingface_hub import get_token
-
-    if _parse(f"{SCHEME}{repo}")[1]:
-        raise UserError(f"{repo}: give USER/REPO alone; a revision is made by the push")
-    if not (token or get_token()):
-        raise UserError(
-            f"{SCHEME}{repo}: there is no token to push with; run `hf auth login`, or set HF_TOKEN to one that may "
-            "write (https://huggingface.co/settings/tokens)"
-        )
-
-
 @contextmanager
-def _explained(address: str, result: str) -> Iterator[None]:
+def explain_errors(address: str, result: str) -> Iterator[None]:
     """Say in a line what the client's errors mean, and what to do."""
     from huggingface_hub import errors
 

@@ -135,3 +135,11 @@ def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
     attributes["_update_count"] += 1
     attributes["_computed"], attributes["has_reset"] = None, False
     connector._current_fx = hook_name
+
+
+def silence_lightning() -> None:
+    """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # what a profiler says was asked for
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from lightseg import __version__
 from lightseg.errors import LightsegError, StoppedError, UserError
 from lightseg.files import expand_home
 from lightseg.text import printable
+from lightseg.version import __version__
 
 _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}

@@ -40,9 +40,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import model_file, require_no_broken_link
+from lightseg.arguments import require_no_broken_link
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import nearest_folder, sha256
+from lightseg.locate import model_file
 from lightseg.main import Arguments, verb
 from lightseg.text import printable
 

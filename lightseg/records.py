@@ -56,3 +56,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or leave this run out")
     copied: dict[str, Any] = plain(content, path)
     return copied
+
+
+def read_precision(folder: Path) -> str:
+    """Return the precision that a run was begun with, Lightning's name of it."""
+    config = read_record(folder / "config.yaml")
+    return str((config.get("trainer") or {}).get("precision") or "32-true")

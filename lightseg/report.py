@@ -1,6 +1,5 @@
 """What a finished run leaves and prints: numbers, pictures, a table."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +7,17 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from lightseg import pictures
 from lightseg.absence import RULE, absent, describe_absent
 from lightseg.data import ImageDataModule
-from lightseg.examples import predict, worst, write_examples
+from lightseg.evaluation.counts import evaluation_of, write_counts
+from lightseg.examples import worst, write_examples
 from lightseg.files import write_json
 from lightseg.metrics_log import plain_number
-from lightseg.per_image import Evaluation
 from lightseg.spread import spread
 from lightseg.tasks import Stage, Task
+from lightseg.tasks.examples import predict
 from lightseg.text import printable
 
 EXAMPLES = {"segmentation": 4, "classification": 24}
@@ -54,43 +53,6 @@ def report(
         logger.finalize("success")
     # the last of all: it says that the run is finished
     write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
-
-
-def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> Evaluation:
-    """What each image adds to a split that was just scored.
-
-    Args:
-        task: The task that it was scored with.
-        data: The data.
-        split: The split.
-        name: What it is called.
-    """
-    dataset, rows = data.dataset(split), task.image_counts[split].numpy()
-    indices, places = np.unique(rows[:, 0], return_inverse=True)
-    return Evaluation(
-        task.kind,
-        name,
-        data=dataset.fingerprint(),
-        protocol=str(task.protocol),
-        classes=task.classes,
-        images=[dataset.name(int(index)) for index in indices],
-        indices=indices,
-        rows=np.column_stack([places, rows[:, 1:]]),
-    )
-
-
-def write_counts(folder: Path, counts: Tensor, evaluation: Evaluation) -> None:
-    """Write `confusion_SPLIT.csv` and `per_image_SPLIT.npz`.
-
-    Args:
-        folder: Where to.
-        counts: The confusion matrix `(C, C)`.
-        evaluation: What each image adds to it.
-    """
-    file = folder / f"confusion_{evaluation.split}.csv"
-    with file.open("w", newline="", encoding="utf-8") as opened:
-        csv.writer(opened, lineterminator="\n").writerows([evaluation.classes, *counts.tolist()])
-    evaluation.write(folder)
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 from lightseg import run
 from lightseg.checkpoint import read
 from lightseg.comparison.differences import arrow, differences
-from lightseg.devices import AUTO, FLOAT32
+from lightseg.devices import AUTO
 from lightseg.errors import ConfigError, UserError
 from lightseg.file_names import BEST, LAST, PREVIOUS
 from lightseg.files import write_atomically
@@ -54,12 +54,6 @@ def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
         if is_of_this_job and not changes(folder, config)[0]:
             return folder
     return None
-
-
-def begun_precision(folder: Path) -> str:
-    """Return the precision that a run was begun with, Lightning's name of it."""
-    config = read_record(folder / "config.yaml")
-    return str((config.get("trainer") or {}).get("precision") or FLOAT32)
 
 
 def is_finished(folder: Path) -> bool:

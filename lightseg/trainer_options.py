@@ -4,31 +4,13 @@ import math
 from typing import Any
 
 import lightning as L
-import torch
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import (
-    BaseFinetuning,
-    BatchSizeFinder,
-    GradientAccumulationScheduler,
-    LearningRateFinder,
-    ModelCheckpoint,
-    StochasticWeightAveraging,
-    WeightAveraging,
-)
-from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
-from lightseg.blame import is_user_class
-from lightseg.callbacks.lookahead import Lookahead
 from lightseg.devices import AUTO
-from lightseg.errors import ConfigError, did_you_mean
-from lightseg.strategies import FSDP
-from lightseg.tasks import Task
+from lightseg.errors import ConfigError
 
 EPOCHS = 50
 """Length of a training whose recipe does not state one."""
-
-_TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
-"""Metrics of the training itself that a callback can watch."""
 
 
 _LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 1, "num_sanity_val_steps": -1}
@@ -81,64 +63,3 @@ def _check_numbers(trainer: Namespace) -> None:
             f"trainer.gradient_clip_algorithm: {trainer.gradient_clip_algorithm} clips nothing without "
             "trainer.gradient_clip_val; give that too, such as 1.0, or leave both out"
         )
-
-
-def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
-    """Refuse strategies that train in children of this process, which do not give back what they have scored.
-
-    Args:
-        trainer: The trainer.
-        strategy: The strategy that the recipe states.
-    """
-    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
-        raise ConfigError(
-            f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
-            "scores behind; take ddp, which starts whole processes, or trainer.devices: 1"
-        )
-
-
-def check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback]) -> None:
-    """Lightning would look for a misspelt metric after the first epoch, and takes a score for a loss.
-
-    Args:
-        callback: The callback that may watch a metric.
-        task: The task that logs metrics.
-        callbacks: All callbacks of the recipe; one of the user's may log more.
-    """
-    monitor = getattr(callback, "monitor", None)
-    if not isinstance(monitor, str):
-        return
-    size = len(task.classes)
-    known = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
-    kind = type(callback).__name__
-    if not monitor.startswith("val/"):
-        if monitor in _TRAINING_METRICS or any(is_user_class(type(each)) for each in (task, *callbacks)):
-            return
-        known += _TRAINING_METRICS
-    if monitor not in known:
-        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, known, len(known))}")
-    wanted = "min" if monitor == "val/loss" else "max"
-    if getattr(callback, "mode", wanted) != wanted:
-        raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
-
-
-_REFUSED = {
-    GradientAccumulationScheduler: "the batch stays the same; trainer.accumulate_grad_batches says how it is shared",
-    StochasticWeightAveraging: "take lightseg.callbacks.EMA",
-    LearningRateFinder: "the rate of a short trial is not the recipe's; try several by --model.optimizer.lr",
-    BatchSizeFinder: "the batch is the recipe's; trainer.accumulate_grad_batches makes it fit the memory",
-    BaseFinetuning: "take model.freeze_encoder and model.encoder_lr_factor",
-}
-"""Callbacks that change the training in ways that lightseg could not go on with, and what to take instead."""
-
-
-def check_callback(callback: L.Callback, strategy: Any) -> None:
-    """Refuse what would break a promise."""
-    name = type(callback).__name__
-    for refused, instead in _REFUSED.items():
-        if isinstance(callback, refused):
-            raise ConfigError(f"{name}: {instead}")
-    if isinstance(callback, ModelCheckpoint) and callback.save_last:
-        raise ConfigError(f"{name}: leave save_last out: last.ckpt is written anyway, and --resume goes on from it")
-    if isinstance(callback, WeightAveraging | Lookahead) and isinstance(strategy, FSDP):
-        raise ConfigError(f"{name} cannot average a net that is shared between devices: take strategy ddp")

@@ -1,6 +1,5 @@
 """A run from beginning to end: build, check, train, load the best again, test, report."""
 
-import logging
 import math
 import os
 import shlex
@@ -14,11 +13,9 @@ from types import TracebackType
 from typing import Any
 
 import lightning as L
-import torch
 import yaml
-from torch import Tensor
 
-from lightseg import checkpoint, processes, resume, run, variables
+from lightseg import checkpoint, processes, rebuild, resume, run, variables
 from lightseg.absence import absent
 from lightseg.allocation import keep_freed_memory
 from lightseg.blame import Objects, describe_failure, explained
@@ -38,23 +35,23 @@ from lightseg.callbacks import (
 from lightseg.cli import LightsegCLI
 from lightseg.cost import cost
 from lightseg.data import ImageDataModule
-from lightseg.data.base import SPLITS
-from lightseg.data.dataset import Counts
 from lightseg.data.images import AS_STORED
-from lightseg.data.loader import obituary, require_known_order
+from lightseg.data.loader import require_known_order
+from lightseg.data.types import SPLITS
 from lightseg.devices import AUTO, KEPT, limit_threads, require_kept
-from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
+from lightseg.errors import ConfigError, RunError, StoppedError
+from lightseg.evaluation.counts import TOLERANCE, score_split
+from lightseg.failures import translate_error
 from lightseg.file_names import LAST
 from lightseg.files import locked
 from lightseg.first_samples import remarks, require_own_ids
-from lightseg.lightning_compat import replaced_internals
+from lightseg.lightning_compat import replaced_internals, silence_lightning
 from lightseg.loggers import RunLog, Wandb
 from lightseg.preflight import check_lengths, fits
+from lightseg.records import read_precision
 from lightseg.report import report
 from lightseg.tasks import Stage, Task
-
-TOLERANCE = 1e-4
-"""How far the re-loaded checkpoint's score may be from the logged one; kernels on a GPU need not repeat exactly."""
+from lightseg.trainer import make_trainer
 
 
 def fit(args: list[str]) -> None:
@@ -65,7 +62,7 @@ def fit(args: list[str]) -> None:
         RunError: If the training diverges, or the best checkpoint does not give its number back.
         StoppedError: If a signal stopped it; the state is saved.
     """
-    hush_lightning()
+    silence_lightning()
     processes.end_with_parent()
     cli = LightsegCLI(args)
     with explained(cli.parser.built):
@@ -79,7 +76,7 @@ def _run(cli: LightsegCLI, args: list[str]) -> None:
         [last, interrupt, StepSeed(cli.config.seed_everything), Samples()],
         [drawn, EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
     )
-    trainer = cli.make_trainer(*callbacks, [log])
+    trainer = make_trainer(cli, *callbacks, [log])
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
     met = processes.meet(trainer, task)
@@ -89,7 +86,7 @@ def _run(cli: LightsegCLI, args: list[str]) -> None:
         threads = limit_threads(trainer.num_devices)
     resumed = _resumed(cli, trainer, met)
     if _agree_on_precision(cli, trainer, resumed, met):
-        trainer = cli.make_trainer(*callbacks, [log])
+        trainer = make_trainer(cli, *callbacks, [log])
         processes.meet(trainer, task)
     if resumed and resume.is_finished(resumed):
         resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))
@@ -145,7 +142,7 @@ def _agree_on_precision(cli: LightsegCLI, trainer: L.Trainer, resumed: Path | No
     """
     precision, reason = cli.precision
     if cli.has_auto_precision and resumed:
-        precision, reason = resume.begun_precision(resumed), KEPT
+        precision, reason = read_precision(resumed), KEPT
     differs = precision != cli.precision.precision
     if met:
         precision, reason = trainer.strategy.broadcast((precision, reason))
@@ -220,9 +217,9 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
         spent = cost(task, sample)
     config: dict[str, Any] = yaml.safe_load(cli.resolved_config())
     values = None if data.image_values == AS_STORED else data.image_values
-    task.recipe = checkpoint.recipe(config, data.classes, data.in_channels, data.palette, values)
+    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values)
     # a task that cannot be built from its recipe could not be loaded when the training is over
-    checkpoint.build({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
+    rebuild.build_task({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
     return config, spent
 
 
@@ -274,7 +271,7 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, object
         failed = stopped.exit_code
         raise stopped from None
     except Exception as error:
-        said = foreseen(error, trainer) if isinstance(error, RuntimeError | ValueError) else None
+        said = translate_error(error, trainer) if isinstance(error, RuntimeError | ValueError) else None
         if said is None and (message := describe_failure(error, objects)):
             said = RunError(message) if trainer.global_step else ConfigError(message)
         if said is None:
@@ -291,23 +288,6 @@ def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, object
             print(f"run: {folder}", flush=True)
 
 
-def foreseen(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
-    """What torch's words mean to a user."""
-    data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
-    if data is not None and isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
-        return RunError(said)
-    if trainer.world_size > 1 and processes.is_loss(error):
-        return RunError(processes.obituary(getattr(trainer.strategy.launcher, "procs", [])))
-    if "more than 1 value per channel" in str(error):
-        return ConfigError(
-            "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
-            "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
-        )
-    if "`val_check_interval`" in str(error):
-        return ConfigError(f"trainer.val_check_interval: {' '.join(str(error).split())}")
-    return None
-
-
 def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -> dict[str, float]:
     """Score a re-loaded checkpoint: val, which must agree with what was logged in training, then test, once.
 
@@ -318,20 +298,18 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
     loggers, trainer.loggers = trainer.loggers, []
     trainer.callbacks = [bar for bar in (trainer.progress_bar_callback,) if bar]  # type: ignore[attr-defined]
     results: dict[str, float] = {}
-    splits: list[tuple[Stage, Any]] = [("val", trainer.validate), ("test", trainer.test)]
-    for split, evaluate in splits:
+    splits: tuple[Stage, Stage] = ("val", "test")
+    for split in splits:
         if len(data.dataset(split)) and getattr(trainer, f"limit_{split}_batches") != 0:
-            evaluate(task, datamodule=data, verbose=False)
             limit = getattr(trainer, f"limit_{split}_batches")
-            if isinstance(limit, float) and limit == 1 and not trainer.overfit_batches:  # type: ignore[attr-defined]
-                require_all(task.counts[split], task.image_counts[split], data.class_table(split), split)
-            scores = task.scores(task.counts[split])
+            is_whole = isinstance(limit, float) and limit == 1 and not trainer.overfit_batches  # type: ignore[attr-defined]
+            scores = score_split(trainer, task, data, split, split, is_whole)
             results |= {f"{split}/{name}": value for name, value in scores.items()}
-            loss = results[f"{split}/loss"] = float(trainer.callback_metrics[f"{split}/loss"])
-            if task.counts[split].any() and not math.isfinite(loss):
+            if task.counts[split].any() and not math.isfinite(scores["loss"]):
                 raise RunError(
-                    f"{split}/loss is {loss} with the best checkpoint: the net's outputs or the loss's weights are "
-                    "beyond what their numbers can hold; try a lower model.optimizer.lr or trainer.precision: 32-true"
+                    f"{split}/loss is {scores['loss']} with the best checkpoint: the net's outputs or the loss's "
+                    "weights are beyond what their numbers can hold; try a lower model.optimizer.lr or "
+                    "trainer.precision: 32-true"
                 )
     # written so that a score that is not a number fails too
     if logged is not None and not abs(results["val/score"] - float(logged)) <= TOLERANCE:
@@ -341,34 +319,3 @@ def _score(trainer: L.Trainer, task: Task, data: ImageDataModule, logged: Any) -
         )
     trainer.loggers = loggers
     return results
-
-
-def require_all(counts: Tensor, images: Tensor, table: Counts, split: str) -> None:
-    """See that every valid pixel (or sample) of a split was counted, and none of them twice; image by image, too.
-
-    Args:
-        counts: The confusion matrix.
-        images: `PerImageCounts.compute`.
-        table: Pixels of each class in each sample, as the data has them.
-        split: What the split is called.
-
-    Raises:
-        RunError: If not.
-    """
-    there = table.sum(0)
-    if counts.sum(1).tolist() != there.tolist():
-        raise RunError(
-            f"{split} holds {there.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
-            "classes: its score cannot be trusted. Has the data changed meanwhile?"
-        )
-    held = torch.from_numpy(table.copy())
-    if not torch.equal(images[:, 3], held[images[:, 0], images[:, 1]]) or images[:, 2].sum() != counts.diagonal().sum():
-        raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
-
-
-def hush_lightning() -> None:
-    """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # what a profiler says was asked for
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.examples import Example, image_scores, read_examples, visible, worst, write_examples
+from lightseg.data.images import visible
+from lightseg.examples import Example, image_scores, read_examples, worst, write_examples
 from lightseg.per_image import Evaluation
 from lightseg.spread import spread
 

@@ -15,9 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import lightseg
+from lightseg import weights_file
 from lightseg.errors import UserError
 from lightseg.export import main
-from lightseg.exporting import benchmark, make, weights
+from lightseg.exporting import benchmark, make
 from lightseg.exporting.graph import InferenceGraph
 from lightseg.files import sha256
 from tests.conftest import TINY
@@ -97,14 +98,14 @@ def made(folder):
 
 
 def test_export__that_differs_leaves_what_was_there(folder, made, export, monkeypatch):
-    read = weights.read
+    read = weights_file.read
 
     def another(file):
         content = read(file)
         content["state_dict"]["net.head.bias"] += 1e-3
         return content
 
-    monkeypatch.setattr(weights, "read", another)
+    monkeypatch.setattr(weights_file, "read", another)
     code, _, err = export(folder, "--format", "safetensors", "--images", "2")
     assert code == 1
     assert "model.safetensors does not say what torch says" in err

@@ -8,9 +8,9 @@ import torch
 import yaml
 
 import lightseg
-from lightseg import hub
 from lightseg.errors import RunError, UserError
 from lightseg.export import main
+from lightseg.exporting import push
 from tests.conftest import TINY
 from tests.fake_hub import TOKEN, FakeHub
 from tests.trained import train
@@ -55,7 +55,7 @@ def image():
 
 
 def test_push__what_is_loaded_again_gives_the_same_bits(folder, service, image):
-    assert hub.push(folder, "somebody/shapes", licence="mit") == "hf://somebody/shapes"
+    assert push.push(folder, "somebody/shapes", licence="mit") == "hf://somebody/shapes"
     files = service.repos["somebody/shapes"]["main"]
     assert set(files) == {"README.md", "config.json", "model.safetensors", "parity.json"}
     front = yaml.safe_load(files["README.md"].decode().split("---")[1])
@@ -67,7 +67,7 @@ def test_push__what_is_loaded_again_gives_the_same_bits(folder, service, image):
 
 
 def test_push__tells_nothing_of_this_machine(folder, service):
-    hub.push(folder, "somebody/shapes")
+    push.push(folder, "somebody/shapes")
     runs = str(folder.parent.parent)
     assert runs in (folder / "config.yaml").read_text()
     for name, content in service.repos["somebody/shapes"]["main"].items():
@@ -79,13 +79,13 @@ def test_upload__only_what_the_card_is_about(folder, service, tmp_path, capsys):
     out = tmp_path / "out"
     assert main([str(folder), "--format", "safetensors", "--images", "0", "--out", str(out)]) == 0
     (out / "model.onnx").write_bytes(b"of other weights")
-    hub.upload(out, "somebody/shapes")
+    push.upload(out, "somebody/shapes")
     assert "model.onnx" not in service.repos["somebody/shapes"]["main"]
 
 
 def test_push__private_and_again(folder, service):
-    hub.push(folder, "somebody/shapes", private=True)
-    hub.push(folder, "somebody/shapes", private=True)
+    push.push(folder, "somebody/shapes", private=True)
+    push.push(folder, "somebody/shapes", private=True)
     assert service.private == {"somebody/shapes"}
 
 
@@ -97,7 +97,7 @@ def test_export__push(folder, service, capsys):
 
 
 def test_load__revision(folder, service, image):
-    hub.push(folder, "somebody/shapes")
+    push.push(folder, "somebody/shapes")
     first = service.commit("somebody/shapes", {})
     service.commit("somebody/shapes", {"model.safetensors": b"something else"})
     assert lightseg.load(f"hf://somebody/shapes@{first}")(image).shape == (2, 6, 37, 61)
@@ -110,7 +110,7 @@ def test_load__revision(folder, service, image):
 def test_load__offline_comes_from_the_cache(folder, service, image, monkeypatch):
     from huggingface_hub import constants
 
-    hub.push(folder, "somebody/shapes")
+    push.push(folder, "somebody/shapes")
     online = lightseg.load("hf://somebody/shapes")(image)
     asked = len(service.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -118,7 +118,7 @@ def test_load__offline_comes_from_the_cache(folder, service, image, monkeypatch)
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set, and the cache has no such model"):
         lightseg.load("hf://somebody/other")
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set"):
-        hub.push(folder, "somebody/shapes")
+        push.push(folder, "somebody/shapes")
     assert len(service.requests) == asked
 
 
@@ -158,16 +158,16 @@ def test_load__the_hub_is_broken(service):
 def test_push__no_token(folder, service, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(UserError, match="no token to push with; run `hf auth login`, or set HF_TOKEN"):
-        hub.push(folder, "somebody/shapes")
+        push.push(folder, "somebody/shapes")
     assert service.requests == []
 
 
 def test_push__wrong_token(folder, service):
     with pytest.raises(UserError, match="refuses the token|your token may not"):
-        hub.push(folder, "somebody/shapes", token="hf_wrong")
+        push.push(folder, "somebody/shapes", token="hf_wrong")
     assert service.repos == {}
 
 
 def test_push__no_run(service, tmp_path):
     with pytest.raises(UserError, match="no run folder"):
-        hub.push(tmp_path, "somebody/shapes")
+        push.push(tmp_path, "somebody/shapes")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lightseg
-from lightseg.run_data import data_of
+from lightseg.rebuild import build_data
 
 RECORD = """
 import lightning as L
@@ -52,7 +52,7 @@ def test_predict__gives_the_logits_of_the_training_process_to_the_last_bit(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     said, task = torch.load("said.pt", weights_only=True), lightseg.load(outcome.folder)
-    data = data_of(task.recipe["config"])
+    data = build_data(task.recipe["config"])
     batch = next(iter(data.val_dataloader()))[0]
     with torch.autocast("cpu", torch.bfloat16, enabled="bf16-mixed" in options), torch.inference_mode():
         for index, logits in enumerate(said["one"]):

@@ -25,7 +25,8 @@ from torch import nn
 from turns import report, wait_for_turn
 
 from lightseg.cli import LightsegCLI
-from lightseg.training import hush_lightning
+from lightseg.lightning_compat import silence_lightning
+from lightseg.trainer import make_trainer
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -34,7 +35,7 @@ def main() -> None:
     """Train for as long as the benchmark asks for turns."""
     # set by the import of Lightning, which who writes a loop does without; every step of Adam would pay for it
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    hush_lightning()
+    silence_lightning()
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("precision")
@@ -50,7 +51,7 @@ def train(choices: argparse.Namespace, options: list[str]) -> None:
     """Build the recipe's data and net and run the loop."""
     cli = LightsegCLI([*options, "--trainer.precision", choices.precision])
     data, net = cli.datamodule, cli.model.net
-    trainer = cli.make_trainer([], [], [])
+    trainer = make_trainer(cli, [], [], [])
     device = trainer.strategy.root_device
     # data that lies on the device does so for both
     data.trainer = trainer

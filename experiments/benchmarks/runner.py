@@ -17,7 +17,7 @@ from typing import Any
 from machine import describe, resolve_precision
 from table import Row, markdown
 
-from lightseg.training import hush_lightning
+from lightseg.lightning_compat import silence_lightning
 
 LIMIT = 180.0
 """Seconds that a row may take."""
@@ -82,7 +82,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def prepared(options: argparse.Namespace) -> Iterator[None]:
     """Resolve the precision and lend a scratch folder and a cache, which are removed afterwards."""
-    hush_lightning()
+    silence_lightning()
     # what Lightning and torch advise says nothing about speed
     warnings.simplefilter("ignore")
     options.precision, options.reason = resolve_precision(options.precision)

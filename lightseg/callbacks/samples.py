@@ -5,10 +5,11 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from lightseg.data import ImageDataModule
-from lightseg.examples import predict, write_examples
+from lightseg.examples import write_examples
 from lightseg.loggers import Wandb
 from lightseg.spread import spread
 from lightseg.tasks import Task
+from lightseg.tasks.examples import predict
 
 IMAGES, SNAPSHOTS = 4, 10
 

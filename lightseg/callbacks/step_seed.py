@@ -5,7 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from lightseg.data.order import mix
+from lightseg.data.sample_index import mix
 
 _NET = 3
 

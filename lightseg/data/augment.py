@@ -1,18 +1,16 @@
 """What training does to a sample before it becomes part of a batch."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lightseg.data.copy_paste import CopyPaste
-from lightseg.data.order import mix
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.rare import held, rare_classes
-from lightseg.data.transforms import Array, TrainTransform, Transform
+from lightseg.data.sample_index import mix
+from lightseg.data.transforms import TrainTransform
+from lightseg.data.types import Array, ClassCounts, Transform
 from lightseg.errors import require
-
-if TYPE_CHECKING:
-    from lightseg.data.base import ImageDataModule
 
 _STRONGER = 5
 
@@ -20,7 +18,7 @@ _STRONGER = 5
 class Augmentation:
     """An object of a rare class pasted in, stronger transforms where a rare class is, then what every sample gets.
 
-    Which classes are rare, and which samples hold them, has to be learned by `follow` first.
+    Which classes are rare, and which samples hold them, has to be learned by `configure_from_data` first.
 
     Args:
         kind: `segmentation` or `classification`.
@@ -60,16 +58,25 @@ class Augmentation:
         self._rare: tuple[int, ...] = ()
         self._paste: CopyPaste | None = None
 
-    def follow(self, data: "ImageDataModule") -> None:
-        """Learn which classes are rare; this counts the training split, if an option needs it and nobody has yet.
+    def configure_from_data(
+        self, dataset: ImageDataset, class_table: Callable[[], ClassCounts], classes: Sequence[str]
+    ) -> None:
+        """Learn which classes are rare.
+
+        Args:
+            dataset: The training samples.
+            class_table: Returns the pixels of each class in each of them, `(N, C)`; called only if an option needs it,
+                since it may have to read every target.
+            classes: Class names.
 
         Raises:
             ConfigError: If an option needs rare classes and there is none.
         """
         if self._uses is None:
             return
-        counts = data.class_counts()
-        self._rare = rare_classes(counts, data.classes, self._names)
+        table = class_table()
+        counts = table.sum(0)
+        self._rare = rare_classes(counts, classes, self._names)
         require(
             bool(self._rare) or self._names is not None,
             f"data: {self._uses} finds no rare class: each has half of an equal share of the training data or more; "
@@ -81,11 +88,11 @@ class Augmentation:
         for crop in self._crops:
             crop.rare = self._rare
         if self._probability:
-            self._paste = CopyPaste(data.dataset("train"), data.class_table(), self._rare, self._probability)
+            self._paste = CopyPaste(dataset, table, self._rare, self._probability)
 
     @property
     def pasted(self) -> tuple[int, ...]:
-        """The classes that a sample may be given of another one, once `follow` has been called."""
+        """The classes that a sample may be given of another one, once `configure_from_data` has been called."""
         return self._rare if self._probability else ()
 
     def check(self) -> None:

@@ -7,27 +7,26 @@ from typing import Any, ClassVar, Literal
 import lightning as L
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch.utils.data import DataLoader
 
 from lightseg.data.augment import Augmentation
 from lightseg.data.batches import Batch, Prepared, check_repeatable, default_workers, stack, stack_training
-from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset, require_valid
+from lightseg.data.dataset import ImageDataset, cached_class_table, require_dataset, require_valid
 from lightseg.data.decoded import decoded, trains_twice
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import as_fold, split_by_fold
 from lightseg.data.images import AS_STORED, ImageValues
-from lightseg.data.loader import Watched
-from lightseg.data.loading import evaluation_loader, hold, shared_evenly, training_loader
-from lightseg.data.order import Position
+from lightseg.data.loader import Loader, Watched
+from lightseg.data.loading import DistributedInfo, evaluation_loader, per_process_batch_size, training_loader
 from lightseg.data.palette import default_palette
 from lightseg.data.resident import Resident, check_residence
+from lightseg.data.sample_index import SampleIndex
 from lightseg.data.sampling import Scheme, check_options, draw_weights
-from lightseg.data.transforms import EvalTransform, Transform
+from lightseg.data.transforms import EvalTransform
+from lightseg.data.types import SPLITS, ClassCounts, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files import expand_home
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -109,7 +108,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
         check_residence(on_device, on_samples, self.device_transforms)
-        self.residents: dict[Split, Resident] = {}
+        self._residents: dict[Split, Resident] = {}
         self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
         require(
             isinstance(cache_gb, int | float) and cache_gb >= 0,
@@ -195,18 +194,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
         for split in splits:
             self._datasets.pop(split, None)
 
-    def class_counts(self, split: Split = "train") -> Counts:
+    def class_counts(self, split: Split = "train") -> ClassCounts:
         """Pixels (or samples) per class of a split, `(num_classes,)` int64."""
-        pixels: Counts = self.class_table(split).sum(0)
+        pixels: ClassCounts = self.class_table(split).sum(0)
         return pixels
 
-    def class_extents(self, split: Split = "train") -> Counts:
+    def class_extents(self, split: Split = "train") -> ClassCounts:
         """Pixels of all samples that hold a class, `(num_classes,)` int64."""
         table = self.class_table(split)
-        extents: Counts = table.sum(1) @ (table > 0)
+        extents: ClassCounts = table.sum(1) @ (table > 0)
         return extents
 
-    def class_table(self, split: Split = "train") -> Counts:
+    def class_table(self, split: Split = "train") -> ClassCounts:
         """`ImageDataset.class_table` of a split; read once, then cached on this machine. Not to be written to."""
         return cached_class_table(self.dataset(split), self.num_classes)
 
@@ -253,7 +252,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         )
         check_repeatable(self._training_samples())
         self._augmentation.check()
-        hold(self)
+        self._preload_splits()
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers of a run were measured on: size and content hash of every split."""
@@ -272,7 +271,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Drawn, augmented batches with `counts`; see `Batch`."""
-        return training_loader(self, self._training_samples())
+        samples = self._resident("train") if self.on_device else self._training_samples()
+        info = DistributedInfo.of(self.trainer)
+        weights = self.draw_weights()
+        return self._track(training_loader(samples, self.batch_size, self.seed, weights, info, self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, every sample once; see `eval_dataloader`."""
@@ -284,7 +286,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
         """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
-        return evaluation_loader(self, split, self._evaluated_samples(split))
+        samples = self._resident(split) if self.on_device else self._evaluated_samples(split)
+        return self._track(
+            evaluation_loader(samples, self.batch_size, DistributedInfo.of(self.trainer), self.num_workers)
+        )
 
     @property
     def pasted_classes(self) -> tuple[int, ...]:
@@ -293,19 +298,44 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def eval_batch(self, index: int, split: Split) -> Batch:
         """One sample of a split as evaluation sees it, as a batch of one."""
-        return stack([self._evaluated_samples(split)[Position(index, 0)]])
+        return stack([self._evaluated_samples(split)[SampleIndex(index, 0)]])
 
     def train_sample(self, index: int = 0) -> Batch:
         """One sample as training sees it, its index being the seed too, as a batch of one."""
-        return stack_training([self._training_samples()[Position(index, index)]])
+        return stack_training([self._training_samples()[SampleIndex(index, index)]])
 
     def _training_samples(self) -> Prepared:
         """The training split, augmented; the augmentation has learned which classes are rare."""
-        self._augmentation.follow(self)
+        self._augmentation.configure_from_data(self.dataset("train"), self.class_table, self.classes)
         return Prepared(self.dataset("train"), self._augmentation)
 
     def _evaluated_samples(self, split: Split) -> Prepared:
         return Prepared(self.dataset(split), self._eval_transform)
+
+    def _track(self, loader: Loader) -> Loader:
+        """Remember a loader's samples, so that the file can be named at which one of its processes dies."""
+        if isinstance(loader.dataset, Watched):
+            self.watched.append(loader.dataset)
+        return loader
+
+    def _preload_splits(self) -> None:
+        """Read all splits that are to lie on the device, and try what is done to them there.
+
+        Raises:
+            ConfigError: If it cannot.
+            DataError: If a file is broken.
+        """
+        for split in SPLITS if self.on_device else ():
+            if len(self.dataset(split)):
+                self._resident(split).check()
+
+    def _resident(self, split: Split) -> Resident:
+        """Return a split in memory, read once, where the trainer trains."""
+        if split not in self._residents:
+            transform, augment = (None, self.device_transforms) if split == "train" else (self._eval_transform, [])
+            self._residents[split] = Resident(self.dataset(split), split, transform, augment)
+        trainer = self.trainer
+        return self._residents[split].to(trainer.strategy.root_device if trainer else torch.device("cpu"))
 
     def check_batch_size(self, world_size: int, accumulate: int) -> int:
         """Samples per process and forward pass: the global batch size over processes × accumulated batches.
@@ -313,4 +343,4 @@ class ImageDataModule(L.LightningDataModule, ABC):
         Raises:
             ConfigError: If it cannot be shared evenly; the message has the nearest sizes that can.
         """
-        return shared_evenly(self.batch_size, world_size * accumulate)
+        return per_process_batch_size(self.batch_size, world_size * accumulate)

@@ -17,8 +17,9 @@ from torch.utils.data import Dataset, get_worker_info
 from lightseg.cores import usable_cores
 from lightseg.data.augment import Augmentation
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.order import PADDING, Position, mix
-from lightseg.data.transforms import Array, EvalTransform
+from lightseg.data.sample_index import PADDING, SampleIndex, mix
+from lightseg.data.transforms import EvalTransform
+from lightseg.data.types import Array
 from lightseg.errors import DataError, require
 from lightseg.labels import IGNORE
 
@@ -47,10 +48,10 @@ class Prepared(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, position: Position | int) -> dict[str, Any]:
-        if not isinstance(position, Position):
+    def __getitem__(self, position: SampleIndex | int) -> dict[str, Any]:
+        if not isinstance(position, SampleIndex):
             # a sampler that is not ours, such as the one of Lightning's overfit_batches
-            position = Position(int(position), 0)
+            position = SampleIndex(int(position), 0)
         if position.sample == PADDING:
             return {"index": PADDING}
         with _global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
@@ -96,7 +97,7 @@ def check_repeatable(prepared: Prepared) -> None:
         ConfigError: If they do not.
     """
     for trial in range(_TRIALS):
-        position = Position(trial * len(prepared) // _TRIALS, mix(trial))
+        position = SampleIndex(trial * len(prepared) // _TRIALS, mix(trial))
         first, again = prepared[position], prepared[position]
         require(
             all(torch.equal(first[part], again[part]) for part in ("image", "target")),

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lightseg.data.base import ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.folders import find_pairs, require
 from lightseg.data.label_map import LabelMap
 from lightseg.data.mask_files import MaskFiles
+from lightseg.data.types import Split
 
 _COLORS = {
     "sky": (128, 128, 128),

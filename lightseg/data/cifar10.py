@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from lightseg.data import _cifar10_files as files
 from lightseg.data._long_tail import long_tail, long_tail_counts
-from lightseg.data.base import Counts, ImageDataModule, ImageDataset, Split
+from lightseg.data.base import ImageDataModule, ImageDataset
 from lightseg.data.folds import require_alike
-from lightseg.data.order import mix
-from lightseg.data.transforms import Array
+from lightseg.data.sample_index import mix
+from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.errors import ConfigError
 
 Indices = npt.NDArray[np.intp]
@@ -139,8 +139,8 @@ class _Records(ImageDataset):
     def fingerprint(self) -> str:
         return self._digest
 
-    def class_table(self, num_classes: int) -> Counts:
-        table: Counts = np.eye(num_classes, dtype=np.int64)[self._table["label"][self._indices]]
+    def class_table(self, num_classes: int) -> ClassCounts:
+        table: ClassCounts = np.eye(num_classes, dtype=np.int64)[self._table["label"][self._indices]]
         return table
 
     @functools.cached_property
@@ -151,10 +151,10 @@ class _Records(ImageDataset):
         return content.hexdigest()
 
 
-def _apportion(seats: int, sizes: Counts) -> Counts:
+def _apportion(seats: int, sizes: ClassCounts) -> ClassCounts:
     """Share `seats` among classes in proportion to their sizes, by the largest remainders."""
     exact = seats * sizes / sizes.sum()
-    shares: Counts = exact.astype(np.int64)
+    shares: ClassCounts = exact.astype(np.int64)
     # stable, so that equal remainders go to the first classes
     rest = np.argsort(shares - exact, kind="stable")[: seats - shares.sum()]
     shares[rest] += 1

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.order import mix
-from lightseg.data.transforms import Array
+from lightseg.data.sample_index import mix
+from lightseg.data.types import Array
 from lightseg.labels import IGNORE
 
 SPECK = 16

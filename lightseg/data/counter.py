@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lightseg.data.order import mix
+from lightseg.data.sample_index import mix
 
 # as two's complement: torch has no unsigned arithmetic, and its signed one wraps around
 _GAMMA = 0x9E3779B97F4A7C15 - 2**64

@@ -9,10 +9,8 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from lightseg.data.cache import cached_array
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError
-
-Counts = npt.NDArray[np.int64]
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
@@ -50,7 +48,7 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         """A hash that changes whenever the content may have changed on this machine."""
         return self.fingerprint()
 
-    def class_table(self, num_classes: int) -> Counts:
+    def class_table(self, num_classes: int) -> ClassCounts:
         """Pixels of each class in each sample, void left out, int64 `(N, num_classes)`; reads every target once.
 
         For classification a sample has 1 at its class.
@@ -82,7 +80,7 @@ def require_dataset(made: object, maker: str) -> ImageDataset:
     return made
 
 
-def require_valid(table: Counts, root: str, split: str) -> None:
+def require_valid(table: ClassCounts, root: str, split: str) -> None:
     """See that a split holds a class at all, so that there is something to learn from it, or to score.
 
     Raises:
@@ -95,7 +93,7 @@ def require_valid(table: Counts, root: str, split: str) -> None:
         )
 
 
-def cached_class_table(dataset: ImageDataset, num_classes: int) -> Counts:
+def cached_class_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
     """`ImageDataset.class_table`, read once, then cached on this machine. Not to be written to."""
     key = f"class-table-{dataset.cache_key()}-{num_classes}"
     return cached_array(key, lambda: dataset.class_table(num_classes), (len(dataset), num_classes))

@@ -23,10 +23,11 @@ from torch.utils.data import DataLoader
 from lightseg.data import images, label_map, masks, netpbm, pixels
 from lightseg.data.batches import Prepared, process_options
 from lightseg.data.cache import cache_dir, checksum, describe, map_table, warn, write_table
-from lightseg.data.dataset import Counts, ImageDataset
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.loader import Watched, obituary
-from lightseg.data.order import Position
-from lightseg.data.transforms import Array, EvalTransform
+from lightseg.data.sample_index import SampleIndex
+from lightseg.data.transforms import EvalTransform
+from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import RunError
 from lightseg.files import flushed, replacing_folder, taking_turns
 from lightseg.spread import spread
@@ -110,7 +111,7 @@ class Decoded(ImageDataset):
         """As in the dataset."""
         return self._dataset.cache_key()
 
-    def class_table(self, num_classes: int) -> Counts:
+    def class_table(self, num_classes: int) -> ClassCounts:
         """As in the dataset."""
         return self._dataset.class_table(num_classes)
 
@@ -307,7 +308,7 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
 class _AsRead(Prepared):
     """A dataset's samples as they are."""
 
-    def __getitem__(self, position: Position | int) -> Any:
+    def __getitem__(self, position: SampleIndex | int) -> Any:
         return self.dataset[int(position)]  # type: ignore[arg-type]
 
 

@@ -10,8 +10,8 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.dataset import Counts, ImageDataset, cached_class_table
-from lightseg.data.transforms import Array
+from lightseg.data.dataset import ImageDataset, cached_class_table
+from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError, require
 
 Indices = npt.NDArray[np.intp]
@@ -94,7 +94,7 @@ def split_by_fold(
     return _pool(parts, tables, train), _pool(parts, tables, val)
 
 
-def stratified_folds(table: Counts, groups: Sequence[str], folds: int, seed: int) -> Indices:
+def stratified_folds(table: ClassCounts, groups: Sequence[str], folds: int, seed: int) -> Indices:
     """Deal samples out so that every class occurs in as many samples of each fold as of the others, or nearly.
 
     Class by class, the rarest first, its samples go to the fold that lacks most of it, then to the one that lacks most
@@ -138,7 +138,7 @@ def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Seq
     return own
 
 
-def _deal(holds: Counts, folds: int) -> Indices:
+def _deal(holds: ClassCounts, folds: int) -> Indices:
     """The fold of each group, given in the order of chance, with the samples that hold a class and all samples."""
     # times the number of folds, so that they are whole numbers
     lacking = np.tile(holds.sum(0), (folds, 1))
@@ -155,7 +155,7 @@ def _deal(holds: Counts, folds: int) -> Indices:
     return fold_of
 
 
-def _pool(parts: Sequence[ImageDataset], tables: Sequence[Counts], chosen: Sequence[Indices]) -> ImageDataset:
+def _pool(parts: Sequence[ImageDataset], tables: Sequence[ClassCounts], chosen: Sequence[Indices]) -> ImageDataset:
     table = np.concatenate([table[own] for table, own in zip(tables, chosen, strict=True)])
     return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
 
@@ -168,7 +168,7 @@ class Pooled(ImageDataset):
         table: `class_table` of all of them, `(N, C)`, which has been read already.
     """
 
-    def __init__(self, parts: Sequence[ImageDataset], table: Counts) -> None:
+    def __init__(self, parts: Sequence[ImageDataset], table: ClassCounts) -> None:
         self._parts, self._table = list(parts), table
         self._ends = list(accumulate(len(part) for part in parts))
 
@@ -192,7 +192,7 @@ class Pooled(ImageDataset):
         """A hash of the parts' keys."""
         return _hash(part.cache_key() for part in self._parts)
 
-    def class_table(self, num_classes: int) -> Counts:  # noqa: ARG002
+    def class_table(self, num_classes: int) -> ClassCounts:  # noqa: ARG002
         """The table that was given."""
         return self._table
 

@@ -1,5 +1,7 @@
 """Image files as arrays, or an error that names the file."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +9,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lightseg.data.pixels import Pixels, decode, header_size, header_turn
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError
 
 
@@ -31,7 +34,7 @@ class ImageValues(NamedTuple):
     nodata: float | None = None
 
     @classmethod
-    def of(cls, value_range: Sequence[float] | None, nodata: float | None) -> "ImageValues":
+    def of(cls, value_range: Sequence[float] | None, nodata: float | None) -> ImageValues:
         """Take the options of a data module, or what a checkpoint has kept of them.
 
         Raises:
@@ -187,3 +190,11 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
             f"black and white, such as value_range: [{low:g}, {high:g}]"
         )
     return array.astype(np.float32)
+
+
+def visible(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Any image as 8-bit RGB: the first three channels, a single one repeated."""
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
+    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]

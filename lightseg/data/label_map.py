@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lightseg.data.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
 from lightseg.data.mask_consistency import MaskConsistency
 from lightseg.data.masks import Color, as_gray, bytes_of_colors, palette_colors, read_mask
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
 from lightseg.labels import IGNORE
 

@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lightseg.data.batches import Prepared, widen
-from lightseg.data.order import EpochSampler, Position
+from lightseg.data.order import EpochSampler
+from lightseg.data.sample_index import SampleIndex
 from lightseg.errors import ConfigError
 
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by (.*?)\.? *$)?", re.MULTILINE)
@@ -32,10 +33,10 @@ class Watched(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.prepared)
 
-    def __getitem__(self, position: Position | int) -> dict[str, Any]:
+    def __getitem__(self, position: SampleIndex | int) -> dict[str, Any]:
         worker = get_worker_info()
         if worker is not None:
-            sample = position.sample if isinstance(position, Position) else position
+            sample = position.sample if isinstance(position, SampleIndex) else position
             self.at[worker.id] = torch.tensor([os.getpid(), sample])
         return self.prepared[position]
 

@@ -1,9 +1,11 @@
-"""A data module's samples as loaders: which share of them is this process's, and how many others load for it."""
+"""Loaders of a split: the share of it that is this process's, and the processes that load for it."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader
 
 from lightseg.data.batches import Prepared, default_workers, process_options, stack_by_size, stack_training
 from lightseg.data.loader import Loader, StepLoader, Watched
@@ -11,11 +13,8 @@ from lightseg.data.order import EpochSampler, ShardSampler
 from lightseg.data.resident import Resident, ResidentEvaluation, ResidentLoader
 from lightseg.errors import ConfigError
 
-if TYPE_CHECKING:
-    from lightseg.data.base import ImageDataModule, Split
 
-
-class Sharing(NamedTuple):
+class DistributedInfo(NamedTuple):
     """This process, the number of processes, and the number of batches that make up a step of each."""
 
     rank: int = 0
@@ -23,14 +22,13 @@ class Sharing(NamedTuple):
     accumulate: int = 1
 
     @classmethod
-    def of(cls, data: "ImageDataModule") -> "Sharing":
-        """That of the trainer which trains on some data; this process alone without one."""
-        trainer = data.trainer
+    def of(cls, trainer: L.Trainer | None) -> "DistributedInfo":
+        """Return that of a trainer; without one, this process is alone."""
         return cls(trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else cls()
 
 
-def shared_evenly(batch_size: int, parts: int) -> int:
-    """Samples of each of the parts of a step: processes × accumulated batches.
+def per_process_batch_size(batch_size: int, parts: int) -> int:
+    """Return the samples of each of the parts of a step: processes × accumulated batches.
 
     Raises:
         ConfigError: If they cannot be equal; the message has the nearest batch sizes that can be shared.
@@ -45,69 +43,65 @@ def shared_evenly(batch_size: int, parts: int) -> int:
     return batch_size // parts
 
 
-def training_loader(data: "ImageDataModule", samples: Prepared) -> DataLoader[Any]:
-    """Drawn batches with `counts`; see `Batch`.
+def training_loader(
+    samples: Prepared | Resident,
+    batch_size: int,
+    seed: int,
+    weights: npt.NDArray[np.float64] | None,
+    info: DistributedInfo,
+    num_workers: int | None,
+) -> StepLoader:
+    """Return a loader of drawn batches with `counts`; see `Batch`.
+
+    Args:
+        samples: The training samples, augmented, or in the memory of the device.
+        batch_size: Samples of a step over all processes and accumulated batches.
+        seed: Seed of order and augmentation.
+        weights: Share of the draws of each sample, `(N,)`; None: each is drawn once an epoch.
+        info: This process among the processes.
+        num_workers: Loading processes of this process; None: as many as fit its cores.
 
     Raises:
         ConfigError: If the batch size cannot be shared evenly.
     """
-    rank, world_size, accumulate = Sharing.of(data)
-    batch_size = data.check_batch_size(world_size, accumulate)
-    sampler = EpochSampler(len(samples), data.batch_size, data.seed, rank, world_size, data.draw_weights())
+    size = per_process_batch_size(batch_size, info.world_size * info.accumulate)
+    sampler = EpochSampler(len(samples), batch_size, seed, info.rank, info.world_size, weights)
     loader: StepLoader
-    if data.on_device:
-        loader = ResidentLoader(_resident(data, "train"), batch_size, sampler=sampler, drop_last=True)
+    if isinstance(samples, Resident):
+        loader = ResidentLoader(samples, size, sampler=sampler, drop_last=True)
     else:
-        workers = worker_options(data)
-        watched = _watch(data, samples, workers)
-        loader = StepLoader(watched, batch_size, sampler=sampler, drop_last=True, collate_fn=stack_training, **workers)
-    loader.batches_per_step = accumulate
+        options = worker_options(num_workers, info.world_size)
+        watched = Watched(samples, options["num_workers"])
+        loader = StepLoader(watched, size, sampler=sampler, drop_last=True, collate_fn=stack_training, **options)
+    loader.batches_per_step = info.accumulate
     return loader
 
 
-def evaluation_loader(data: "ImageDataModule", split: "Split", samples: Prepared) -> DataLoader[Any]:
-    """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
-    rank, world_size, accumulate = Sharing.of(data)
-    # as in training, where memory is the limit
-    batch_size = max(1, data.batch_size // (world_size * accumulate))
-    sampler = ShardSampler(len(samples), batch_size, rank, world_size)
-    if data.on_device:
-        return ResidentEvaluation(_resident(data, split), batch_size, sampler=sampler)
-    workers = worker_options(data)
-    return Loader(_watch(data, samples, workers), batch_size, sampler=sampler, collate_fn=stack_by_size, **workers)
+def evaluation_loader(
+    samples: Prepared | Resident, batch_size: int, info: DistributedInfo, num_workers: int | None
+) -> Loader:
+    """Return a loader of every sample once, at its own size: each item is a list of batches, one per image size.
+
+    Args:
+        samples: The samples of a split.
+        batch_size: Samples of a training step, which is what fits the memory.
+        info: This process among the processes.
+        num_workers: Loading processes of this process; None: as many as fit its cores.
+    """
+    size = max(1, batch_size // (info.world_size * info.accumulate))
+    sampler = ShardSampler(len(samples), size, info.rank, info.world_size)
+    if isinstance(samples, Resident):
+        return ResidentEvaluation(samples, size, sampler=sampler)
+    options = worker_options(num_workers, info.world_size)
+    watched = Watched(samples, options["num_workers"])
+    return Loader(watched, size, sampler=sampler, collate_fn=stack_by_size, **options)
 
 
-def worker_options(data: "ImageDataModule") -> dict[str, Any]:
-    """What a `DataLoader` is to know of the machine."""
-    workers = data.num_workers if data.num_workers is not None else default_workers(Sharing.of(data).world_size)
+def worker_options(num_workers: int | None, world_size: int) -> dict[str, Any]:
+    """Return the options of a `DataLoader` that depend on the machine."""
+    workers = num_workers if num_workers is not None else default_workers(world_size)
     return {
         **process_options(workers),
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),
     }
-
-
-def hold(data: "ImageDataModule") -> None:
-    """Read all splits of some data that is to lie on the device, and try what is done to them there.
-
-    Raises:
-        ConfigError: If it cannot.
-        DataError: If a file is broken.
-    """
-    for split in ("train", "val", "test") if data.on_device else ():
-        if len(data.dataset(split)):
-            _resident(data, split).check()
-
-
-def _resident(data: "ImageDataModule", split: "Split") -> Resident:
-    """A split in memory, read once, where the trainer trains."""
-    if split not in data.residents:
-        before, augment = (None, data.device_transforms) if split == "train" else (data._eval_transform, ())
-        data.residents[split] = Resident(data.dataset(split), split, before, augment)
-    trainer = data.trainer
-    return data.residents[split].to(trainer.strategy.root_device if trainer else torch.device("cpu"))
-
-
-def _watch(data: "ImageDataModule", samples: Prepared, workers: dict[str, Any]) -> Watched:
-    data.watched.append(Watched(samples, workers["num_workers"]))
-    return data.watched[-1]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.masks import Color, palette_colors
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 

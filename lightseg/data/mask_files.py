@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.cores import usable_cores
-from lightseg.data.base import Counts, ImageDataset
+from lightseg.data.base import ImageDataset
 from lightseg.data.folders import Pair
 from lightseg.data.images import AS_STORED, ImageValues, exif_turn, image_size, read_image
 from lightseg.data.label_advice import Key
 from lightseg.data.label_map import LabelMap, UndeclaredError
 from lightseg.data.mask_consistency import used_colors
 from lightseg.data.masks import Color
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 from lightseg.spread import spread
@@ -124,7 +124,7 @@ class MaskFiles(ImageDataset):
             digest.update("\0".join([*files, ""]).encode() + facts.tobytes())
         return digest.hexdigest()
 
-    def class_table(self, num_classes: int) -> Counts:
+    def class_table(self, num_classes: int) -> ClassCounts:
         """As in `ImageDataset`; reads every mask and every image's header once, in parallel.
 
         Raises:
@@ -156,7 +156,7 @@ class MaskFiles(ImageDataset):
         some._looked_up = None if self._looked_up is None else self._looked_up[:, indices]
         return some
 
-    def _count_one(self, index: int) -> tuple[Counts, dict[int, Color]] | DataError:
+    def _count_one(self, index: int) -> tuple[ClassCounts, dict[int, Color]] | DataError:
         path, colors = self.root / self.mask_name(index), dict[int, Color]()
         try:
             if self.mask_name(index):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightseg.data.base import SPLITS, ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.cache import cached
 from lightseg.data.folders import MissingMask, Pair, describe, find_pairs
 from lightseg.data.images import ImageValues
@@ -26,6 +26,7 @@ from lightseg.data.splits import (
     read_lists,
     require_disjoint,
 )
+from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError
 from lightseg.spread import spread
 

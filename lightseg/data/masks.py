@@ -7,7 +7,7 @@ from PIL import Image
 
 from lightseg.data.images import in_colors, naming_the_file, to_bytes
 from lightseg.data.pixels import FORMATS, Pixels, decode
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.file_names import IMAGE_SUFFIXES
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 
 _CHANNELS = {1: 1, 2: 1, 3: 3, 4: 1, 5: 1, 6: 3}
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]+)")

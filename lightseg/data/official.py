@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lightseg.data.base import Split
 from lightseg.data.folders import Pair
 from lightseg.data.splits import Pairs, fraction_split
+from lightseg.data.types import Split
 from lightseg.errors import DataError
 
 

@@ -5,34 +5,18 @@ position carries the seed of its augmentation, so the pixels do not depend on wo
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data.distributed import DistributedSampler
 
-PADDING = -1
-"""The index that fills up a rank's share at evaluation; the collate function drops it, so nothing counts twice."""
+from lightseg.data.sample_index import PADDING, SampleIndex, mix
 
 _ORDER, _SAMPLE = 1, 2
 
 
-class Position(NamedTuple):
-    """What a sampler hands to the dataset: which sample, and the seed of its augmentation."""
-
-    sample: int
-    seed: int
-
-
-def mix(*integers: int) -> int:
-    """Hash integers to one 63-bit seed; neighbouring inputs give unrelated seeds."""
-    # all of a seed of 63 bits, and two's complement of what is negative
-    entropy = [int(i) & 0xFFFFFFFFFFFFFFFF for i in integers]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-class EpochSampler(DistributedSampler[Position]):
+class EpochSampler(DistributedSampler[SampleIndex]):
     """Shuffled training order of whole global batches.
 
     Without weights every sample comes once, and what is left over waits for the next epoch's order. With weights the
@@ -69,10 +53,10 @@ class EpochSampler(DistributedSampler[Position]):
     def __len__(self) -> int:
         return self.used // self.num_replicas
 
-    def __iter__(self) -> Iterator[Position]:
+    def __iter__(self) -> Iterator[SampleIndex]:
         samples, positions = self.share()
         for sample, position in zip(samples.tolist(), positions.tolist(), strict=True):
-            yield Position(sample, mix(self.seed, self.epoch, _SAMPLE, position))
+            yield SampleIndex(sample, mix(self.seed, self.epoch, _SAMPLE, position))
 
     def share(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What the next iteration gives, at once: this process's samples of the epoch, and their positions in it."""
@@ -115,7 +99,7 @@ def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random
     return rng.permutation(samples[np.searchsorted(ends[:-1], ticks, side="right")])
 
 
-class ShardSampler(DistributedSampler[Position]):
+class ShardSampler(DistributedSampler[SampleIndex]):
     """Evaluation order: every sample once, dealt to the ranks by whole batches, which `PADDING` fills up.
 
     A batch holds the same samples on any number of ranks. Logits depend, in their last bits, on the images that are
@@ -135,8 +119,8 @@ class ShardSampler(DistributedSampler[Position]):
     def __len__(self) -> int:
         return -(-self.length // (self.batch_size * self.num_replicas)) * self.batch_size
 
-    def __iter__(self) -> Iterator[Position]:
+    def __iter__(self) -> Iterator[SampleIndex]:
         step = self.batch_size * self.num_replicas
         for start in range(self.rank * self.batch_size, len(self) * self.num_replicas, step):
             for position in range(start, start + self.batch_size):
-                yield Position(position if position < self.length else PADDING, 0)
+                yield SampleIndex(position if position < self.length else PADDING, 0)

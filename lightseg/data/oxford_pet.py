@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from lightseg.data.base import ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.folders import Pair, require
 from lightseg.data.label_map import LabelMap
 from lightseg.data.mask_files import MaskFiles
 from lightseg.data.official import fetch, read_stems, split_off_val
+from lightseg.data.types import Split
 
 _FOLDER = "oxford-iiit-pet"  # where torchvision unpacks the archives
 _PET, _BACKGROUND, _BORDER = 1, 2, 3

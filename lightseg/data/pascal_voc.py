@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from lightseg.data.base import ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.folders import Pair, require
 from lightseg.data.label_map import LabelMap
 from lightseg.data.mask_files import MaskFiles
 from lightseg.data.official import fetch, read_stems, split_off_val
+from lightseg.data.types import Split
 
 _FOLDER = "VOCdevkit/VOC2012"  # where torchvision unpacks the archive
 _LISTS = "ImageSets/Segmentation"

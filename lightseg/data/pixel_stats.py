@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 
 
 def measure(images: Iterable[Array]) -> tuple[list[float], list[float]]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImagePalette
 
 from lightseg.data.netpbm import read_netpbm
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files import require_regular
 

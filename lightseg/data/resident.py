@@ -14,7 +14,8 @@ from lightseg.data.counter import Draws
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.device_transforms import DeviceTransform, transformed
 from lightseg.data.loader import Loader, StepLoader
-from lightseg.data.order import PADDING, EpochSampler, Position
+from lightseg.data.order import EpochSampler
+from lightseg.data.sample_index import PADDING, SampleIndex
 from lightseg.data.transforms import EvalTransform
 from lightseg.errors import require
 from lightseg.labels import IGNORE
@@ -163,7 +164,7 @@ class ResidentEvaluation(Loader):
 
     def __iter__(self) -> Iterator[list[Batch]]:  # type: ignore[override]
         size = self.batch_size or 1
-        order = [one.sample if isinstance(one, Position) else int(one) for one in self.sampler]
+        order = [one.sample if isinstance(one, SampleIndex) else int(one) for one in self.sampler]
         # padding is at the end, so that what is there keeps its place
         there = torch.tensor([sample for sample in order if sample != PADDING], dtype=torch.int64)
         samples = there.to(self.dataset.device)

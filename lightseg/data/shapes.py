@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from lightseg.data._long_tail import long_tail
 from lightseg.data._shapes_painter import OUTLINES, Bytes, paint, void_along_outlines
-from lightseg.data.base import SPLITS, ImageDataModule, ImageDataset, Split
+from lightseg.data.base import ImageDataModule, ImageDataset
 from lightseg.data.folds import require_alike
-from lightseg.data.order import mix
-from lightseg.data.transforms import Array
+from lightseg.data.sample_index import mix
+from lightseg.data.types import SPLITS, Array, Split
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.memory import require_memory

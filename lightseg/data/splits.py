@@ -7,9 +7,9 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from lightseg.data.base import SPLITS, Split
 from lightseg.data.folders import MissingMask, Pair, UnpairedError
 from lightseg.data.problems import report
+from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError, did_you_mean
 from lightseg.file_names import IMAGE_SUFFIXES
 

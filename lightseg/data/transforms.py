@@ -2,19 +2,15 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
 
 import albumentations as A
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from lightseg.data.rare_crop import RareClassCrop
+from lightseg.data.types import Array, Transform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-
-Transform: TypeAlias = A.BasicTransform | A.BaseCompose
-Array = npt.NDArray[Any]
 
 _RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
 

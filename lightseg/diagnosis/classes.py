@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightseg.data.base import SPLITS, ImageDataModule
-from lightseg.data.dataset import Counts
+from lightseg.data.base import ImageDataModule
 from lightseg.data.rare import rare_classes
+from lightseg.data.types import SPLITS, ClassCounts
 from lightseg.diagnosis.findings import Finding, counted
 from lightseg.diagnosis.samples import Sample
 
@@ -77,7 +77,7 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
     return found
 
 
-def tiny_findings(data: ImageDataModule, drawn: Sequence[dict[int, Counts]]) -> list[Finding]:
+def tiny_findings(data: ImageDataModule, drawn: Sequence[dict[int, ClassCounts]]) -> list[Finding]:
     """Classes that are hardly more than specks once training has cropped and scaled the images.
 
     Args:
@@ -97,13 +97,13 @@ def tiny_findings(data: ImageDataModule, drawn: Sequence[dict[int, Counts]]) -> 
     return [Finding("tiny class", "warning", what, mend)]
 
 
-def typical_side(sizes: Counts) -> float:
+def typical_side(sizes: ClassCounts) -> float:
     """Side of a square as large as the object that half of the pixels lie in smaller ones of: specks count little."""
     ordered = np.sort(sizes)
     cumulative = np.cumsum(ordered)
     return float(np.sqrt(ordered[np.searchsorted(cumulative, cumulative[-1] / 2)]))
 
 
-def _table(data: ImageDataModule, samples: Sequence[Sample], split: str) -> Counts:
+def _table(data: ImageDataModule, samples: Sequence[Sample], split: str) -> ClassCounts:
     rows = [sample.counts[:-1] for sample in samples if sample.split == split and sample.readable]
     return np.array(rows, np.int64).reshape(len(rows), data.num_classes)

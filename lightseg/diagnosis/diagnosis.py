@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from lightseg.data.base import SPLITS, ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.batches import Batch
 from lightseg.data.dataset import ImageDataset, require_dataset
 from lightseg.data.problems import collecting
 from lightseg.data.splits import LeakError
+from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
 from lightseg.diagnosis.duplicates import duplicate_findings

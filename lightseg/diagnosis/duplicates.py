@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.base import SPLITS
+from lightseg.data.types import SPLITS
 from lightseg.diagnosis.findings import Finding, counted
 from lightseg.diagnosis.samples import Sample
 

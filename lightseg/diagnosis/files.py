@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lightseg.data.base import Split
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.folders import UnpairedError
 from lightseg.data.images import BrokenFileError
@@ -15,6 +14,7 @@ from lightseg.data.label_map import UndeclaredError
 from lightseg.data.mask_files import MaskFiles, SizeError
 from lightseg.data.masks import LossyMaskError
 from lightseg.data.splits import LeakError
+from lightseg.data.types import Split
 from lightseg.diagnosis.findings import Finding, counted, from_message
 from lightseg.diagnosis.samples import Problem, Sample
 from lightseg.errors import DataError

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightseg.data.base import SPLITS
+from lightseg.data.types import SPLITS
 from lightseg.diagnosis.findings import Finding, Severity, counted
 from lightseg.diagnosis.samples import Sample
 from lightseg.diagnosis.shift import Shift

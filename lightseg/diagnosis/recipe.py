@@ -6,7 +6,7 @@ import yaml
 
 from lightseg.cli import LightsegCLI
 from lightseg.data import ImageDataModule
-from lightseg.run_data import data_of
+from lightseg.rebuild import build_data
 from lightseg.tasks import Task
 
 
@@ -19,7 +19,7 @@ class Recipe(LightsegCLI):
     def data(self) -> ImageDataModule:
         """The data module; no net is made."""
         config: dict[str, Any] = yaml.safe_load(self.resolved_config())
-        return data_of(config, trust=True, file=None)
+        return build_data(config, trust=True, file=None)
 
     def task(self) -> Task:
         """The task with its net.

@@ -13,13 +13,13 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.cores import usable_cores
-from lightseg.data.base import ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
 from lightseg.data.batches import process_options
-from lightseg.data.dataset import Counts, ImageDataset
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.images import BrokenFileError
 from lightseg.data.label_map import UndeclaredError
 from lightseg.data.mask_files import MaskFiles
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
@@ -77,10 +77,10 @@ class Sample:
     mask: str
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
-    counts: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    objects: dict[int, Counts] = field(default_factory=dict)
+    counts: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
+    objects: dict[int, ClassCounts] = field(default_factory=dict)
     border: int = 0
-    between: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    between: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
     pixels: tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
     digest: bytes = b""
     bits: int = 0
@@ -241,7 +241,7 @@ def _difference_hash(gray: npt.NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
 
 
-def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, Counts]:
+def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCounts]:
     """Pixels beside one of another class, and those of each class that lie between a lower and a higher id, `(C,)`."""
     reach, valid = np.ones((3, 3), np.uint8), mask != IGNORE
     highest = cv2.dilate(np.where(valid, mask, np.uint8(0)), reach)
@@ -251,7 +251,7 @@ def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, Counts]:
     return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
 
 
-def components(mask: npt.NDArray[np.uint8], label: int) -> Counts:
+def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
     """Pixels of each connected component of a class, `(objects,)`."""
     own = (mask == label).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(own)

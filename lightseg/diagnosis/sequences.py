@@ -8,7 +8,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from lightseg.data.base import SPLITS, ImageDataModule, Split
+from lightseg.data.base import ImageDataModule
+from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.duplicates import thumbnail_distance
 from lightseg.diagnosis.findings import Finding, Severity, counted
 from lightseg.diagnosis.samples import Sample

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 
 from lightseg.data.base import ImageDataModule
 from lightseg.data.batches import Batch, stack_training
-from lightseg.data.dataset import Counts
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array, ClassCounts
 from lightseg.diagnosis.samples import components
 from lightseg.files import replacing
 from lightseg.labels import IGNORE
@@ -42,7 +41,7 @@ def joined(samples: Sequence[Batch]) -> Batch:
     return stack_training([{key: sample[key][0] for key in ("image", "target", "index")} for sample in samples])
 
 
-def objects_of(batch: Batch, classes: int) -> dict[int, Counts]:
+def objects_of(batch: Batch, classes: int) -> dict[int, ClassCounts]:
     """Pixels of each connected component, of each class that occurs in the mask of a batch of one."""
     mask = batch["target"][0].numpy().astype(np.uint8)
     return {label: components(mask, label) for label in np.unique(mask).tolist() if label < classes}

@@ -8,10 +8,10 @@ from importlib import metadata
 from typing import Any
 
 from lightseg.errors import RunError
+from lightseg.evaluation.counts import TOLERANCE
 from lightseg.evaluation.scoring import Scored
 from lightseg.evaluation.subject import Subject
 from lightseg.per_image import Evaluation
-from lightseg.training import TOLERANCE
 
 _LAST_BITS = 0.01
 """Difference of a score that other kernels and another precision may make."""

@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from lightseg.data import ImageDataModule
-from lightseg.data.base import SPLITS, Split
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.folds import Pooled
+from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError
 
 Name = Literal["train", "val", "test", "all"]

@@ -13,13 +13,13 @@ import numpy as np
 
 from lightseg.errors import UserError
 from lightseg.evaluation import views
+from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
 from lightseg.examples import image_scores
 from lightseg.files import nearest_folder, replacing_folder, write_json
 from lightseg.inference.protocol import Protocol
 from lightseg.metrics_log import plain_number
 from lightseg.per_image import Evaluation
-from lightseg.report import write_counts
 
 _IDENTITY = ("split", "protocol", "data", "sha256")
 """What makes an evaluation another one."""

@@ -18,14 +18,14 @@ from lightseg.cores import usable_cores
 from lightseg.data.dataset import require_valid
 from lightseg.devices import AUTO, check_precision, choose_precision, training_device
 from lightseg.errors import ConfigError, require
+from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.part import Name, Part
 from lightseg.evaluation.views import Results
+from lightseg.failures import translate_error
 from lightseg.lightning_compat import replaced_internals
 from lightseg.per_image import Evaluation
 from lightseg.preflight import refusal
-from lightseg.report import evaluation_of
 from lightseg.tasks import Task
-from lightseg.training import foreseen, require_all
 
 
 @dataclass(frozen=True)
@@ -124,27 +124,23 @@ class Scorer:
         task = self.task
         task.views = nn.ModuleDict(dict(views))
         # every target is read before the net runs
-        table = part.class_table("test")
-        require_valid(table, part.root, name)
+        require_valid(part.class_table("test"), part.root, name)
         try:
             # one precision for the processes that this one starts
             with replaced_internals(), variables.inherited({variables.PRECISION: self.precision}):
-                self.trainer.test(task, datamodule=part, verbose=False)
+                scores = score_split(self.trainer, task, part, "test", name)
         except SystemExit:
             # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
         except Exception as error:
-            said = foreseen(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
+            said = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
             said = said or refusal(error, task.net)
             if said is None:
                 raise
             raise said from None
         finally:
             task.views = nn.ModuleDict()
-        counts, rows = task.counts["test"], task.image_counts["test"]
-        require_all(counts, rows, table, name)
-        scores = task.scores(counts) | {"loss": float(self.trainer.callback_metrics["test/loss"])}
-        return Scored(scores, counts, evaluation_of(task, part, "test", name), self._collect.results)
+        return Scored(scores, task.counts["test"], evaluation_of(task, part, "test", name), self._collect.results)
 
 
 def _plain(error: Exception) -> str:

@@ -12,14 +12,14 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lightseg import checkpoint
-from lightseg.arguments import model_file
 from lightseg.compose import chain, read, show
 from lightseg.data import ImageDataModule
-from lightseg.data.base import Split
+from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files import sha256
+from lightseg.locate import model_file
+from lightseg.rebuild import build_data
 from lightseg.records import read_record
-from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
 _KEPT = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata")
@@ -124,7 +124,7 @@ class Subject:
         """
         config = self.config if file is None else {**self.config, "data": self._block(file)}
         # the user's own file says what to run; what it leaves open has been looked at when the task was loaded
-        data = data_of(config, args, self.trust or file is not None, self.file if file is None else None)
+        data = build_data(config, args, self.trust or file is not None, self.file if file is None else None)
         self._require_fit(data)
         return data
 

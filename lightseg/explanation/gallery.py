@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 
 from lightseg.data.batches import Batch, to_device
-from lightseg.examples import Image, visible
+from lightseg.data.images import visible
+from lightseg.examples import Image
 from lightseg.explanation.table import Floats
 from lightseg.explanation.uncertainty import entropy
 from lightseg.page.images import LONGEST

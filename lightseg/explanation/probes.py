@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightseg.comparison.words import percent
-from lightseg.examples import visible
+from lightseg.data.images import visible
 from lightseg.explanation import attribution
 from lightseg.explanation.attribution import Question
 from lightseg.explanation.deletion import SHARES, Deletion, delete

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-import lightseg
 from lightseg.files import sha256
 from lightseg.per_image import Evaluation
 from lightseg.records import read_record
 from lightseg.tasks import Task
+from lightseg.version import __version__
 
 
 def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},
         "recipe": {**task.recipe, "config": _portable(task.recipe["config"]), "resolved": task.resolved},
-        "lightseg": lightseg.__version__,
+        "lightseg": __version__,
         "torch": torch.__version__,
     }
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from lightseg import checkpoint
-from lightseg.arguments import model_file
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import card, formats, parity, weights
@@ -24,8 +23,9 @@ from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.exporting.request import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
 from lightseg.files import nearest_folder
+from lightseg.locate import model_file
+from lightseg.rebuild import build_data
 from lightseg.records import read_record
-from lightseg.run_data import data_of
 from lightseg.tasks import Task
 
 
@@ -83,7 +83,7 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
     if not request.images:
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
-        data = data_of(task.recipe["config"], request.data, request.trust, model_file(request.run))
+        data = build_data(task.recipe["config"], request.data, request.trust, model_file(request.run))
         return data, parity.read_samples(data, "val", request.images, every_dtype=request.format == "safetensors")
     except DataError as error:
         raise DataError(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.data import ImageDataModule
-from lightseg.data.base import Split
+from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError
 from lightseg.exporting.formats import Predict
 from lightseg.exporting.graph import InferenceGraph

@@ -6,7 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightseg.data.transforms import EvalTransform, Transform
+from lightseg.data.transforms import EvalTransform
+from lightseg.data.types import Transform
 from lightseg.errors import UserError
 
 

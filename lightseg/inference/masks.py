@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from lightseg.examples import visible
+from lightseg.data.images import visible
 from lightseg.files import replacing
 from lightseg.inference.png import PalettePng
 from lightseg.inference.windows import most_likely

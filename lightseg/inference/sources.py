@@ -27,7 +27,7 @@ from lightseg.data.pixels import (
     tiff_orientation,
     turn,
 )
-from lightseg.data.transforms import Array
+from lightseg.data.types import Array
 from lightseg.inference.png import can_be_streamed, png_rows
 
 LARGE = 2**24

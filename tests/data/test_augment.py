@@ -4,8 +4,8 @@ import pytest
 
 from lightseg.data import ImageDataModule, RareClassCrop, Shapes, ShapesClassification
 from lightseg.data.augment import Augmentation
-from lightseg.data.base import SPLITS
-from lightseg.data.order import Position, mix
+from lightseg.data.sample_index import SampleIndex, mix
+from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from tests.data.test_copy_paste import Pictures
@@ -60,7 +60,7 @@ def test_rare_transforms__have_draws_of_their_own():
     data = Own(rare_transforms=[A.HorizontalFlip(p=0.5)], train_transforms=[A.HorizontalFlip(p=0.5)])
     samples = data._training_samples()
     # the sign is in column 3 of 8; with the same draws it would be mirrored twice or not at all
-    mirrored = sum(bool(samples[Position(1, mix(seed))]["target"][3, 4]) for seed in range(200))
+    mirrored = sum(bool(samples[SampleIndex(1, mix(seed))]["target"][3, 4]) for seed in range(200))
     assert 60 < mirrored < 140
 
 

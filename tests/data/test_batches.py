@@ -8,7 +8,7 @@ import torch
 from lightseg.data import Shapes
 from lightseg.data.augment import Augmentation
 from lightseg.data.batches import Prepared, check_repeatable, stack_by_size, stack_training
-from lightseg.data.order import Position, mix
+from lightseg.data.sample_index import SampleIndex, mix
 from lightseg.data.transforms import EvalTransform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
@@ -39,7 +39,7 @@ def _prepared(*transforms):
 def test_prepared__global_generators_follow_the_seed(source):
     prepared = _prepared(Add(GLOBAL[source]))
     check_repeatable(prepared)
-    images = [prepared[Position(0, seed)]["image"] for seed in (1, 2, 1)]
+    images = [prepared[SampleIndex(0, seed)]["image"] for seed in (1, 2, 1)]
     assert torch.equal(images[0], images[2])
     assert not torch.equal(images[0], images[1])
 
@@ -54,7 +54,7 @@ def test_prepared__global_generators_go_on_as_if_nothing_had_been(source):
     for seed in generators:
         seed(0)
     first = draw()
-    _prepared(Add(draw))[Position(0, 1)]
+    _prepared(Add(draw))[SampleIndex(0, 1)]
     assert [first, draw()] == expected
 
 
@@ -69,7 +69,7 @@ def test_prepared__global_and_albumentations_draws_are_not_the_same():
     plain = torch.from_numpy(DATASET[0][0]).permute(2, 0, 1)
     counts = np.zeros((2, 2), int)
     for trial in range(400):
-        image = prepared[Position(0, mix(trial))]["image"]
+        image = prepared[SampleIndex(0, mix(trial))]["image"]
         added = not (torch.equal(image, plain) or torch.equal(image, plain.flip(2)))
         mirrored = torch.equal(image - 127 * added, plain.flip(2))
         counts[int(added), int(mirrored)] += 1
@@ -81,7 +81,7 @@ def test_prepared__evaluation_leaves_the_generators_alone():
     expected = [random.random(), random.random()]
     random.seed(0)
     prepared = Prepared(DATASET, EvalTransform([Add(random.random)]))
-    same = prepared[Position(0, 0)]["image"], prepared[Position(0, 0)]["image"]
+    same = prepared[SampleIndex(0, 0)]["image"], prepared[SampleIndex(0, 0)]["image"]
     assert not torch.equal(*same)
     random.seed(0)
     assert [random.random(), random.random()] == expected

@@ -3,7 +3,7 @@ import pytest
 
 from lightseg.data import ImageDataset
 from lightseg.data.copy_paste import CopyPaste, cut
-from lightseg.data.order import mix
+from lightseg.data.sample_index import mix
 from lightseg.labels import IGNORE
 
 # class 1 is an L of 19 pixels, with void and background in its box; every pixel of the image has its own value

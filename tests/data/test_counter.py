@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightseg.data.counter import Draws, below, splitmix
-from lightseg.data.order import mix
+from lightseg.data.sample_index import mix
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 

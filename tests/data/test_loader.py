@@ -27,9 +27,9 @@ def test_step_loader__tells_every_batch_what_its_step_holds():
 def two_epochs(monkeypatch, workers, persistent):
     """Index, image and mask of every sample of two epochs, in order."""
     data = Shapes(image_size=16, train_size=10, batch_size=2, num_workers=workers, train_transforms=[A.D4()])
-    options = {**loading.worker_options(data), "persistent_workers": persistent}
+    options = {**loading.worker_options(workers, 1), "persistent_workers": persistent}
     with monkeypatch.context() as patch:
-        patch.setattr(loading, "worker_options", lambda _data: options)
+        patch.setattr(loading, "worker_options", lambda *_: options)
         loader = data.train_dataloader()
     stream = []
     for epoch in range(2):

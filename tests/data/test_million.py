@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lightseg.data import EpochSampler, MaskFolder, mask_files
-from lightseg.data.order import Position
+from lightseg.data.sample_index import SampleIndex
 from lightseg.errors import DataError
 from tests.data import fabricate
 
@@ -120,7 +120,7 @@ def test_order__is_an_array_and_gives_plain_numbers():
     sampler = EpochSampler(COUNT, 8)
     assert isinstance(sampler._order(), np.ndarray)
     position = next(iter(sampler))
-    assert type(position) is Position
+    assert type(position) is SampleIndex
     assert type(position.sample) is int
 
 

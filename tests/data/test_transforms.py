@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lightseg.data.order import mix
+from lightseg.data.sample_index import mix
 from lightseg.data.transforms import EvalTransform, TrainTransform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE

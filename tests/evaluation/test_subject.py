@@ -7,7 +7,7 @@ import yaml
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.evaluation.subject import Subject
 from lightseg.exporting.facts import describe
-from lightseg.run_data import data_of
+from lightseg.rebuild import build_data
 from tests.inference.models import write_checkpoint
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "precision": None}
@@ -51,7 +51,7 @@ def test_of__one_that_can(checkpoint):
 def test_data_of__a_config_without(key, trust):
     known = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
     with pytest.raises(UserError, match=f"has no {key}, without which"):
-        data_of({**known, key: None}, trust=trust)
+        build_data({**known, key: None}, trust=trust)
 
 
 @pytest.mark.parametrize("block", [5, [1], {"class_path": "Shapes", "init_args": 5}])

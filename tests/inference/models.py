@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from lightseg import checkpoint
+from lightseg import rebuild
 from lightseg.data.palette import default_palette
 
 
@@ -29,10 +29,10 @@ def write_checkpoint(
         },
         "data": {"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": eval_transforms}},
     }
-    content = checkpoint.recipe(config, names, channels, default_palette(classes))
+    content = rebuild.make_recipe(config, names, channels, default_palette(classes))
     content["resolved"] = {"mean": [0.4] * channels, "std": [0.2] * channels}
     torch.manual_seed(0)
-    built = checkpoint.build(content, path, trust=True)
+    built = rebuild.build_task(content, path, trust=True)
     for parameter in built.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

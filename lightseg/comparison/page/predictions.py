@@ -60,13 +60,13 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 
 def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
     import lightseg
-    from lightseg.arguments import follow_imports
-    from lightseg.examples import predict
-    from lightseg.run_data import data_of
+    from lightseg.locate import follow_imports
+    from lightseg.rebuild import build_data
+    from lightseg.tasks.examples import predict
 
     if trust:
         follow_imports(run.folder)
-    data = data_of(run.config, trust=trust, file=run.folder / "config.yaml")
+    data = build_data(run.config, trust=trust, file=run.folder / "config.yaml")
     if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
     return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette

@@ -1,0 +1,26 @@
+"""Predictions of a few images of a split, as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from lightseg.data import ImageDataModule
+from lightseg.data.batches import to_device
+from lightseg.data.images import visible
+from lightseg.examples import Example
+from lightseg.tasks.base import Stage, Task
+
+
+def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
+    """What a task says about some images, at the size of their ground truth, on the device that it is on."""
+    dataset, examples = data.dataset(split), []
+    for index in indices:
+        image, target = dataset[index]
+        batch = to_device(data.eval_batch(index, split), task.device)
+        with torch.inference_mode():
+            prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
+        examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
+    return examples
