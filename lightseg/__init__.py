@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from lightseg.version import __version__
 
 if TYPE_CHECKING:
-    from lightseg.checkpoint import load
+    from lightseg.checkpoint.loading import load
     from lightseg.exporting.push import push
 
 # albumentations asks the network for a newer version when it is imported
@@ -36,7 +36,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 def __getattr__(name: str) -> Any:
     """Import `load` and `push` when they are asked for: torch takes seconds, and `--help` should not."""
     if name == "load":
-        from lightseg.checkpoint import load
+        from lightseg.checkpoint.loading import load
 
         return load
     if name == "push":

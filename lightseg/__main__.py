@@ -3,8 +3,8 @@
 import importlib
 import sys
 
+from lightseg.cli.entry import open_streams, show_help, show_version
 from lightseg.errors import did_you_mean
-from lightseg.main import open_streams, show_help, show_version
 
 VERBS = {
     "doctor": "look at a data set before anything is trained on it",

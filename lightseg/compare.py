@@ -29,16 +29,16 @@ Exit codes: 0 done, 2 bad input.
 import sys
 from pathlib import Path
 
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import UserError
-from lightseg.files import require_writable
-from lightseg.main import Arguments, verb
+from lightseg.files.atomic import require_writable
 
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
     """Set runs side by side."""
     parser = Arguments("compare")
-    parser.add_argument("runs", metavar="RUN", nargs="+")
+    parser.add_argument("read", metavar="RUN", nargs="+")
     for name in ("--baseline", "--by"):
         parser.add_argument(name)
     parser.add_argument("--metric", default="score")
@@ -55,10 +55,11 @@ def main(args: list[str]) -> None:
     if len(set(outputs.values())) < len(outputs):
         raise UserError(f"{' and '.join(outputs)}: one file cannot hold them all; give each a name of its own")
 
-    from lightseg.comparison import export, runs, table
+    from lightseg.comparison import export, table
     from lightseg.comparison.analysis import compare
+    from lightseg.runs import read
 
-    found, notes = runs.find(asked.runs)
+    found, notes = read.find(asked.runs)
     comparison = compare(found, asked.by, asked.metric, asked.split, asked.baseline, force=asked.force, notes=notes)
     table.show(comparison)
     if asked.csv:
@@ -67,7 +68,7 @@ def main(args: list[str]) -> None:
         export.write_json(comparison, asked.json)
     if asked.html:
         # it draws, and loads the nets again
-        from lightseg.comparison.page import write_page
+        from lightseg.comparison.html import write_page
 
         write_page(comparison, asked.html, asked.trust)
     for path in outputs.values():

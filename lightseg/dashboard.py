@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightseg.checkpoint.locate import run_folder
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import UserError
-from lightseg.locate import run_folder
-from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -58,7 +58,7 @@ def main(args: list[str]) -> None:
     asked = parser.parse_args(args)
     folder = run_folder(asked.run, "--from") if asked.run else None
     try:
-        from lightseg.workspace import spec, workspace
+        from lightseg.tracking.wandb_workspace import spec, workspace
     except ImportError as error:
         raise UserError(f"{error}: pip install 'wandb-workspaces>=0.4.13'") from None
     scores, choices = _of_run(folder) if folder else ([], CHOICES)
@@ -68,9 +68,9 @@ def main(args: list[str]) -> None:
 
 def _of_run(folder: Path) -> tuple[list[str], list[str]]:
     """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes."""
-    from lightseg.metrics_log import read_log
-    from lightseg.records import read_mapping
-    from lightseg.workspace import PER_CLASS
+    from lightseg.runs.metrics_log import read_log
+    from lightseg.runs.records import read_mapping
+    from lightseg.tracking.wandb_workspace import PER_CLASS
 
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     # in the order of the classes

@@ -28,10 +28,10 @@ Exit codes: 0 done, 2 bad input.
 
 import sys
 
-from lightseg.comparison.differences import between
+from lightseg.checkpoint.locate import run_folder
+from lightseg.cli.entry import verb
 from lightseg.errors import UserError
-from lightseg.locate import run_folder
-from lightseg.main import verb
+from lightseg.runs.diff import between
 
 
 @verb(__doc__)

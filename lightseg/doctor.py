@@ -23,11 +23,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.arguments import positionals, require_known_options, values
-from lightseg.compose import chain, read
+from lightseg.cli.argv import positionals, require_known_options, values
+from lightseg.cli.entry import Arguments, verb
+from lightseg.config.compose import chain, read
 from lightseg.errors import RunError, UserError
-from lightseg.files import nearest_folder, require_writable
-from lightseg.main import Arguments, verb
+from lightseg.files.atomic import nearest_folder, require_writable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -60,10 +60,10 @@ def main(args: list[str]) -> None:
     if asked.estimate and not has_net:
         raise UserError("--estimate: the recipe has no net to train; give one, such as --config configs/net/unet.yaml")
 
-    from lightseg.diagnosis import words
+    from lightseg.diagnosis import text
     from lightseg.diagnosis.diagnosis import diagnose
     from lightseg.diagnosis.recipe import Recipe
-    from lightseg.lightning_compat import silence_lightning
+    from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
     recipe = Recipe(rest if has_net else ["--config", _NET, *rest])
@@ -71,12 +71,12 @@ def main(args: list[str]) -> None:
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
     lines = [*(_estimated(recipe, data, diagnosis) if asked.estimate else []), _sheet(diagnosis, data, folder)]
-    words.show(diagnosis, lines)
+    text.show(diagnosis, lines)
     if asked.json:
-        words.write_json(diagnosis, asked.json)
+        text.write_json(diagnosis, asked.json)
         print(f"written: {asked.json}")
     if not diagnosis.clean:
-        raise RunError(f"the data is {words.verdict(diagnosis)}")
+        raise RunError(f"the data is {text.verdict(diagnosis)}")
 
 
 def _as_config(args: list[str]) -> list[str]:
@@ -124,7 +124,7 @@ def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis"
 
 
 def _sheet(diagnosis: "Diagnosis", data: "ImageDataModule", folder: Path) -> str:
-    from lightseg.diagnosis.sheet import write_sheet
+    from lightseg.diagnosis.contact_sheet import write_sheet
 
     if not diagnosis.drawn:
         return "no pictures of training samples: a training would stop at the errors"

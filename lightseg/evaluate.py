@@ -42,17 +42,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import options_of
-from lightseg.compose import chain
+from lightseg.checkpoint.locate import trained_run
+from lightseg.cli.argv import options_of
+from lightseg.cli.entry import Arguments, verb
+from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, require
-from lightseg.locate import trained_run
-from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
-    from lightseg.evaluation.part import Part
     from lightseg.evaluation.scoring import Scorer
-    from lightseg.evaluation.subject import Subject
+    from lightseg.evaluation.split_data import Part
+    from lightseg.evaluation.trained_model import Subject
 
 
 @verb(__doc__)
@@ -64,14 +64,14 @@ def main(args: list[str]) -> None:
         # sees to the files, before anything heavy is imported
         chain(asked.config)
 
-    from lightseg import processes
+    from lightseg.distributed import launch
     from lightseg.evaluation.scoring import Scorer
-    from lightseg.evaluation.subject import Subject
-    from lightseg.inference.protocol import Protocol
-    from lightseg.lightning_compat import silence_lightning
+    from lightseg.evaluation.trained_model import Subject
+    from lightseg.inference.inference_config import Protocol
+    from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
-    processes.end_with_parent()
+    launch.end_with_parent()
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
     subject = Subject.of(*trained, asked.trust)
     subject.task.protocol = protocol
@@ -123,7 +123,7 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
-    from lightseg.files import write_json
+    from lightseg.files.atomic import write_json
 
     found = calibrate(subject, data, scorer)
     subject.task.temperature = found["temperature"]
@@ -133,9 +133,9 @@ def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") ->
 
 
 def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked: argparse.Namespace) -> None:
-    from lightseg.evaluation import agreement, table, views
-    from lightseg.evaluation.part import Part
+    from lightseg.evaluation import agreement, extra_metrics, table
     from lightseg.evaluation.record import Record, require_same
+    from lightseg.evaluation.split_data import Part
 
     task, part = subject.task, Part(data, asked.split)
     temperature = task.temperature_under(task.protocol)
@@ -147,11 +147,11 @@ def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked:
     facts = _facts(subject, part, asked) | {"temperature": temperature, "boundary": asked.boundary, **how}
     folder = _folder(subject, part, asked)
     require_same(folder, facts)
-    scored = scorer.score(part, asked.split, views.make(task, asked.boundary, temperature))
+    scored = scorer.score(part, asked.split, extra_metrics.make(task, asked.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
     agrees = agreement.compare(subject, scored, how)
-    numbers = scored.scores | views.numbers(scored.views, task.classes)
+    numbers = scored.scores | extra_metrics.numbers(scored.views, task.classes)
     record = Record(facts, numbers, scored, part.splits)
     record.write(folder)
     table.show(record)
@@ -180,7 +180,7 @@ def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path
         UserError: If the place in the run folder is a link.
     """
     from lightseg.evaluation.record import folder_name
-    from lightseg.files import require_in_place
+    from lightseg.files.atomic import require_in_place
 
     if asked.out:
         return Path(asked.out).resolve()

@@ -24,12 +24,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import options_of
+from lightseg.checkpoint.locate import model_file, run_folder
+from lightseg.cli.argv import options_of
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import DataError, UserError, require
-from lightseg.files import require_in_place, require_writable
-from lightseg.locate import model_file, run_folder
-from lightseg.main import Arguments, verb
-from lightseg.records import read_record
+from lightseg.files.atomic import require_in_place, require_writable
+from lightseg.runs.records import read_record
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -60,10 +60,10 @@ def main(args: list[str]) -> None:
     import torch
 
     import lightseg
+    from lightseg.checkpoint.rebuild import build_data
     from lightseg.explanation.explanation import explain
-    from lightseg.explanation.page import write_page
-    from lightseg.explanation.sentences import sentence
-    from lightseg.rebuild import build_data
+    from lightseg.explanation.html import write_page
+    from lightseg.explanation.text import sentence
 
     known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")

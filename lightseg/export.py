@@ -33,14 +33,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.arguments import options_of
+from lightseg.checkpoint.locate import model_file, run_folder
+from lightseg.cli.argv import options_of
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, require
-from lightseg.locate import model_file, run_folder
-from lightseg.main import Arguments, verb
 
 if TYPE_CHECKING:
     from lightseg.exporting import push
-from lightseg.exporting.request import Made
+from lightseg.exporting.options import Made
 
 
 @verb(__doc__)
@@ -67,8 +67,8 @@ def main(args: list[str]) -> None:
     if asked.push:
         push.require_address(asked.push)
 
-    from lightseg.exporting.make import make
-    from lightseg.exporting.request import Request
+    from lightseg.exporting.export import make
+    from lightseg.exporting.options import Request
 
     out = asked.out or folder / "export"
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
@@ -93,7 +93,7 @@ def _count(text: str) -> int:
 
 def _print(made: "Made") -> None:
     from lightseg.exporting.benchmark import table
-    from lightseg.exporting.request import taken
+    from lightseg.exporting.options import taken
 
     print(f"{made.files[0].name}: any batch size; {taken(made.size or 'any', made.smallest)}")
     if made.before:

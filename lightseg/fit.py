@@ -38,12 +38,12 @@ import re
 import sys
 from collections.abc import Sequence
 
-from lightseg.arguments import require_known_options, values
-from lightseg.compose import chain
+from lightseg.checkpoint.locate import follow_imports, run_folder
+from lightseg.cli.argv import require_known_options, values
+from lightseg.cli.entry import guarded, show_help, show_version
+from lightseg.config.compose import chain
 from lightseg.errors import ConfigError
-from lightseg.files import expand_home
-from lightseg.locate import follow_imports, run_folder
-from lightseg.main import guarded, show_help, show_version
+from lightseg.files.atomic import expand_home
 from lightseg.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -76,12 +76,12 @@ def _fit(args: list[str]) -> None:
         # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
         sys.path.append(str(chain(name)[-1].parent))
     if is_series:
-        from lightseg.repeats import repeat
+        from lightseg.training.multirun import repeat
 
         repeat(args)
         return
     _announce(args)
-    from lightseg.training import fit
+    from lightseg.training.run import fit
 
     fit(["--help" if arg == "--help_all" else arg for arg in args])
 

@@ -40,20 +40,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import require_no_broken_link
+from lightseg.checkpoint.locate import model_file
+from lightseg.cli.argv import require_no_broken_link
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
-from lightseg.files import nearest_folder, sha256
-from lightseg.locate import model_file
-from lightseg.main import Arguments, verb
-from lightseg.text import printable
+from lightseg.files.atomic import nearest_folder, sha256
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from lightseg.inference.inference_config import Protocol
     from lightseg.inference.inputs import Item
-    from lightseg.inference.protocol import Protocol
+    from lightseg.inference.readers import Source
     from lightseg.inference.results import Results
-    from lightseg.inference.sources import Source
     from lightseg.tasks import Task
 
     Work = Callable[[Item, Source, Callable[[float], None]], None]
@@ -76,7 +76,7 @@ def main(args: list[str]) -> None:
     if skipped := skipped_files(asked.inputs, out):
         print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
-    from lightseg.inference.protocol import Protocol
+    from lightseg.inference.inference_config import Protocol
     from lightseg.inference.results import Results, open_results
 
     protocol = Protocol.of(asked.window, asked.overlap, asked.tta)
@@ -116,23 +116,23 @@ def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, 
     """The task on its device, and what `classes.json` says of it."""
     import torch
 
-    from lightseg import checkpoint
+    from lightseg.checkpoint import loading
 
     if device is not None and device.partition(":")[0] == "meta":
         raise UserError(f"--device {device}: computes nothing; give cpu, cuda or cuda:1")
-    task = checkpoint.load(file, trust)
+    task = loading.load(file, trust)
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
     if task.device.type == "meta":
         raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
-    return task, {"checkpoint": str(file), "sha256": sha256(file)}
+    return task, {"loading": str(file), "sha256": sha256(file)}
 
 
 def _used(task: Task, protocol: Protocol) -> dict[str, Any]:
     """What the predictions are made with, and the legend, for `classes.json`."""
-    from lightseg.inference.sources import LARGE
+    from lightseg.inference.readers import LARGE
 
     legend = [
         {"id": number, "name": name, "color": list(color)}
@@ -148,7 +148,7 @@ def _used(task: Task, protocol: Protocol) -> dict[str, Any]:
 
 def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
     """Write the masks of all images that are not done; returns how many could not be predicted."""
-    from lightseg.inference.masks import Outputs, write_masks
+    from lightseg.inference.mask_writer import Outputs, write_masks
 
     def outputs(item: Item) -> Outputs:
         overlay = results.folder / "overlays" / f"{item.name}.jpg" if asked.overlays else None
@@ -215,16 +215,16 @@ def _why(item: Item, error: Exception) -> str | None:
     """Why an image could not be predicted, with its name; None if the error is not the image's."""
     import torch
 
-    from lightseg import blame
+    from lightseg.config import class_errors
 
     if isinstance(error, DataError):
         return str(error)
     if isinstance(error, ConfigError | torch.OutOfMemoryError):
         return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
     # nets of libraries refuse sizes in ways of their own; what fails in code of the user's keeps its traceback
-    if isinstance(error, LightsegError) or blame.passes_user_code(error.__traceback__):
+    if isinstance(error, LightsegError) or class_errors.passes_user_code(error.__traceback__):
         return None
-    return f"{item.label}: cannot be predicted: {blame.reason(error)}"
+    return f"{item.label}: cannot be predicted: {class_errors.reason(error)}"
 
 
 def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:
@@ -233,8 +233,8 @@ def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:
 
 def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
     """The images in order; while one is predicted, the next one is read."""
-    from lightseg.data.images import image_values
-    from lightseg.inference.sources import of_file
+    from lightseg.data.io.images import image_values
+    from lightseg.inference.readers import of_file
 
     channels, values = recipe["in_channels"], image_values(recipe)
     with ThreadPoolExecutor(1) as reader:

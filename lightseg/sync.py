@@ -26,10 +26,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, LightsegError, RunError, UserError
-from lightseg.files import locked
-from lightseg.main import Arguments, verb
-from lightseg.text import printable
+from lightseg.files.atomic import locked
+from lightseg.files.printable import printable
 
 
 @verb(__doc__)

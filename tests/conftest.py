@@ -64,7 +64,7 @@ def _freed_memory_is_given_back(monkeypatch):
 def _pictures_only_where_they_are_looked_at(request, monkeypatch):
     # drawing takes as long as all the rest of a tiny run; those in processes of their own draw
     if request.node.get_closest_marker("pictures") is None:
-        monkeypatch.setattr("lightseg.report._draw", lambda *_: [])
+        monkeypatch.setattr("lightseg.training.report._draw", lambda *_: [])
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ FAULTS = """
 import ctypes, resource, torch
 # a page of 2 MB is one fault: PR_SET_THP_DISABLE leaves those of 4 kB
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
-from lightseg.allocation import keep_freed_memory
+from lightseg.hardware.malloc import keep_freed_memory
 {call}
 def fault():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

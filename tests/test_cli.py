@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightseg.cli import LightsegCLI
+from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.fit import main
 from tests.conftest import ROOT
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lightseg.compose import LIBRARY, chain, read
+from lightseg.config.compose import LIBRARY, chain, read
 from lightseg.errors import ConfigError
 
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from lightseg import cores
-from lightseg.data.batches import default_workers
+from lightseg.data.loading.collate import default_workers
+from lightseg.hardware import cpu
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_quota__is_that_of_the_control_groups(tmp_path, groups, files, expected)
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    assert cores.cpu_quota(tmp_path) == expected
+    assert cpu.cpu_quota(tmp_path) == expected
 
 
 def test_quota__is_none_where_there_are_no_control_groups(tmp_path):
-    assert cores.cpu_quota(tmp_path) == math.inf
+    assert cpu.cpu_quota(tmp_path) == math.inf
 
 
 @pytest.mark.parametrize(("quota", "usable", "workers"), [(math.inf, 6, 5), (2.5, 3, 2), (0.3, 1, 0)])
 def test_cores__limit_the_loading_processes(monkeypatch, quota, usable, workers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
-    assert cores.usable_cores() == usable
+    monkeypatch.setattr(cpu, "cpu_quota", lambda: quota)
+    assert cpu.usable_cores() == usable
     assert default_workers(1) == workers

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from lightseg.cost import cost
 from lightseg.tasks import SegmentationTask
+from lightseg.training.flops import cost
 
 
 def test_cost__of_one_convolution_by_hand():

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import lightseg
 from lightseg import compare, diff
 from lightseg.errors import UserError
-from lightseg.text import printable
+from lightseg.files.printable import printable
 from tests.comparison.fabricate import config, write_run
 from tests.inference.models import write_checkpoint
 
@@ -366,7 +366,7 @@ def test_compare__counts_that_are_not_possible(name, value, tmp_path, call):
 
 
 def test_compare__the_root_of_all_folders_is_too_much(call, monkeypatch):
-    monkeypatch.setattr("lightseg.comparison.runs._FOLDERS", 200)
+    monkeypatch.setattr("lightseg.runs.read._FOLDERS", 200)
     code, _, err = call(compare.main, "/")
     assert code == 2
     assert "/: holds more than 200 folders; name the folder that your runs are in" in err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightseg.cli import LightsegCLI
+from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.dashboard import CHOICES, main
 from tests.conftest import ROOT
 from tests.fake_wandb import FakeWandb, account
@@ -121,7 +121,7 @@ def test_error__is_one_message(capsys, arguments, message):
 
 
 def test_error__package_not_installed(capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "lightseg.workspace", raising=False)
+    monkeypatch.delitem(sys.modules, "lightseg.tracking.wandb_workspace", raising=False)
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert main(["lightseg", "--dry-run"]) == 2
     assert "pip install 'wandb-workspaces" in capsys.readouterr().err

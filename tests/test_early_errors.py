@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from lightseg.blame import describe_failure
-from lightseg.compose import require_bounded
+from lightseg.config.class_errors import describe_failure
+from lightseg.config.compose import require_bounded
+from lightseg.config.option_names import _SYNONYMS, meant
 from lightseg.errors import ConfigError
-from lightseg.losses import build_loss
-from lightseg.option_names import _SYNONYMS, meant
-from lightseg.preflight import try_schedule
+from lightseg.losses.losses import build_loss
+from lightseg.tasks.preflight import try_schedule
 
 TINY_DATA = """
 data: {init_args: {image_size: 32, train_size: 12, val_size: 6, test_size: 6, batch_size: 4, num_workers: 0}}

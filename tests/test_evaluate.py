@@ -13,7 +13,7 @@ import yaml
 from lightseg.evaluate import main
 from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
-from lightseg.per_image import Evaluation
+from lightseg.metrics.per_image import Evaluation
 from tests import forked
 from tests.data.fabricate import save
 from tests.trained import train

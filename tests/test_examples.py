@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.data.images import visible
-from lightseg.examples import Example, image_scores, read_examples, worst, write_examples
-from lightseg.per_image import Evaluation
-from lightseg.spread import spread
+from lightseg.data.io.images import visible
+from lightseg.files.evenly_spaced import spread
+from lightseg.metrics.per_image import Evaluation
+from lightseg.visualization.examples import Example, image_scores, read_examples, worst, write_examples
 
 PALETTE = [(0, 0, 0), (10, 20, 30)]
 

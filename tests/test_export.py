@@ -15,12 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import lightseg
-from lightseg import weights_file
+from lightseg.checkpoint import safetensors
 from lightseg.errors import UserError
 from lightseg.export import main
-from lightseg.exporting import benchmark, make
+from lightseg.exporting import benchmark
+from lightseg.exporting import export as make
 from lightseg.exporting.graph import InferenceGraph
-from lightseg.files import sha256
+from lightseg.files.atomic import sha256
 from tests.conftest import TINY
 from tests.trained import train
 
@@ -98,14 +99,14 @@ def made(folder):
 
 
 def test_export__that_differs_leaves_what_was_there(folder, made, export, monkeypatch):
-    read = weights_file.read
+    read = safetensors.read
 
     def another(file):
         content = read(file)
         content["state_dict"]["net.head.bias"] += 1e-3
         return content
 
-    monkeypatch.setattr(weights_file, "read", another)
+    monkeypatch.setattr(safetensors, "read", another)
     code, _, err = export(folder, "--format", "safetensors", "--images", "2")
     assert code == 1
     assert "model.safetensors does not say what torch says" in err

@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from lightseg.errors import UserError
-from lightseg.files import replacing, replacing_folder, require_writable, write_atomically
+from lightseg.files.atomic import replacing, replacing_folder, require_writable, write_atomically
 
 
 def test_replacing__what_fails_leaves_the_old_file_and_nothing_else(tmp_path):

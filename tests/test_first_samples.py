@@ -8,9 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from lightseg.absence import RULE
 from lightseg.compare import main as compare
 from lightseg.doctor import main as doctor
+from lightseg.metrics.absent_classes import RULE
 from tests.data.test_cases import COUNT, Case, sample
 
 VOID_IDS = {"ignore": [255]}

@@ -15,7 +15,7 @@ from PIL import Image
 import lightseg
 from lightseg import evaluate
 from lightseg.data import Shapes
-from lightseg.per_image import Evaluation
+from lightseg.metrics.per_image import Evaluation
 from tests.conftest import ROOT
 from tests.data import fabricate
 
@@ -95,7 +95,7 @@ def test_saved_config__runs_again_as_it_is_with_the_same_numbers(fit, ran):
 
 
 def test_runs__started_in_one_second_do_not_meet(tmp_path):
-    from lightseg.run import create
+    from lightseg.runs.folder import create
 
     folders = {create(str(tmp_path), "same") for _ in range(20)}
     assert len(folders) == 20
@@ -416,7 +416,7 @@ def test_fit__fast_dev_run_keeps_nothing(fit, recipe):
 def test_fit__full_disk_is_one_message(fit, recipe, monkeypatch):
     import errno
 
-    from lightseg import run
+    from lightseg.runs import folder as run
 
     def full(path, text):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))

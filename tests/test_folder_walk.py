@@ -3,8 +3,8 @@ import subprocess
 import pytest
 from PIL import Image
 
-from lightseg.data.folders import find_pairs
-from lightseg.folder_walk import walk
+from lightseg.data.io.pairing import find_pairs
+from lightseg.files.walk import walk
 from lightseg.inference.inputs import find_files
 
 

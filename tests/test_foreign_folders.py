@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from lightseg import compare, evaluate, explain, run, sync
-from lightseg.data import _cifar10_files
-from lightseg.data.images import read_image
+from lightseg import compare, evaluate, explain, sync
+from lightseg.data.datasets import cifar10_files
+from lightseg.data.io.images import read_image
 from lightseg.errors import DataError, UserError
-from lightseg.examples import Example, read_examples, write_examples
-from lightseg.files import locked, taking_turns
+from lightseg.files.atomic import locked, taking_turns
+from lightseg.runs import environment
 from lightseg.tracking import wandb_run
+from lightseg.visualization.examples import Example, read_examples, write_examples
 from tests.comparison.fabricate import wide, write_run
 from tests.conftest import ROOT
 
@@ -117,7 +118,7 @@ def test_git__programs_of_the_repository_are_not_run(kind, tmp_path, monkeypatch
     program.chmod(0o755)
     with (tmp_path / ".git/config").open("a") as file:
         file.write(PROGRAMS[kind].replace("PROGRAM", str(program)))
-    state, difference = run._git()
+    state, difference = environment._git()
     assert not (tmp_path / ".git/RAN").exists()
     assert state["dirty"]
     assert "-old\n+new\n" in difference
@@ -139,13 +140,13 @@ def test_pictures__a_postscript_file_starts_no_interpreter(reader, tmp_path, mon
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     if reader == "cifar10":
         for split in ("train", "test"):
-            for label in _cifar10_files.CLASSES:
+            for label in cifar10_files.CLASSES:
                 (tmp_path / "data" / split / label).mkdir(parents=True)
                 picture = tmp_path / "data" / split / label / "0.png"
                 Image.new("RGB", (32, 32)).save(picture)
         picture.write_text(EPS)
         with pytest.raises(DataError, match=r"truck/0\.png: cannot be read as a picture"):
-            _cifar10_files.load(tmp_path / "data")
+            cifar10_files.load(tmp_path / "data")
     else:
         picture = tmp_path / "examples" / "00_image.png"
         _write_example(picture.parent)

@@ -70,7 +70,7 @@ def waits(fit, recipe, own_module, monkeypatch):
 
     def run(*options):
         # on an accelerator the targets are not looked at
-        monkeypatch.setattr("lightseg.masked_loss._is_on_host", lambda _: False)
+        monkeypatch.setattr("lightseg.losses.base._is_on_host", lambda _: False)
         own_module("hostsync", WATCH)
         monkeypatch.setattr(Waits, "trainer", None)
         with contextlib.ExitStack() as stack:

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import lightseg
-from lightseg import weights_check
+from lightseg.checkpoint import validation
+from lightseg.checkpoint.validation import require_net_fits
 from lightseg.errors import UserError
-from lightseg.weights_check import require_net_fits
 from tests.inference.models import write_checkpoint
 
 TINY_VIT, SWIN = "tiny_vit_5m_224", "swin_tiny_patch4_window7_224"
@@ -82,6 +82,6 @@ def test_require_net_fits__a_net_that_looks_at_its_values():
 
 
 def test_require_net_fits__a_net_without_end(monkeypatch):
-    monkeypatch.setattr(weights_check, "_SECONDS", 0.2)
+    monkeypatch.setattr(validation, "_SECONDS", 0.2)
     with pytest.raises(UserError, match=r"x: net: takes more than 0\.2 s to build"):
         require_net_fits(Endless, {}, {}, "x")

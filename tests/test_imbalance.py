@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from lightseg.errors import ConfigError
-from lightseg.imbalance import Scheme, class_prior, class_weights, effective_number, last_bias, set_prior_bias
+from lightseg.losses.class_weights import (
+    Scheme,
+    class_prior,
+    class_weights,
+    effective_number,
+    last_bias,
+    set_prior_bias,
+)
 
 every_scheme = pytest.mark.parametrize("scheme", get_args(Scheme))
 PIXELS = torch.tensor([9_000_000, 900_000, 90_000, 10_000])

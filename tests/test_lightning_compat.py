@@ -13,9 +13,9 @@ from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
-import lightseg.training  # noqa: F401 - importing it must leave Lightning alone
-from lightseg import lightning_compat
-from lightseg.lightning_compat import log_step, replaced_internals
+import lightseg.training.run  # noqa: F401 - importing it must leave Lightning alone
+from lightseg.tasks import lightning_compat
+from lightseg.tasks.lightning_compat import log_step, replaced_internals
 
 HOOKS = [name for name in vars(L.Callback) if name.startswith("on_") or name in ("setup", "teardown")]
 # called in other ways than those that are replaced

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightseg.errors import ConfigError
-from lightseg.imbalance import Scheme, class_weights
 from lightseg.labels import IGNORE
-from lightseg.losses import (
+from lightseg.losses.class_weights import Scheme, class_weights
+from lightseg.losses.losses import (
     LOSSES,
     MSE,
     CrossEntropy,

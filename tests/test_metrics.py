@@ -6,10 +6,10 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
-from lightseg import metrics
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from lightseg.metrics import ConfusionMatrix, classification_scores, segmentation_scores
+from lightseg.metrics import confusion_matrix
+from lightseg.metrics.confusion_matrix import ConfusionMatrix, classification_scores, segmentation_scores
 
 # rows are the truth: class 2 is never true, class 3 is in neither
 COUNTS = torch.tensor([[6, 1, 1, 0], [2, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
@@ -126,17 +126,17 @@ def test_confusion_matrix__is_exact_beyond_float32():
     metric.counts[0, 0] = 2**24
     metric.update(torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
     assert metric.compute()[0, 0] == 2**24 + 1
-    assert metrics.iou(torch.tensor([[2**24, 1], [0, 1]]))[0].item() == 2**24 / (2**24 + 1)
+    assert confusion_matrix.iou(torch.tensor([[2**24, 1], [0, 1]]))[0].item() == 2**24 / (2**24 + 1)
 
 
 def test_per_class__by_hand():
     nan = math.nan
     expected = {
-        metrics.iou: [6 / 10, 2 / 5, 0, nan],
-        metrics.dice: [12 / 16, 4 / 7, 0, nan],
-        metrics.f1: [12 / 16, 4 / 7, 0, nan],
-        metrics.recall: [6 / 8, 2 / 4, nan, nan],
-        metrics.precision: [6 / 8, 2 / 3, 0, nan],
+        confusion_matrix.iou: [6 / 10, 2 / 5, 0, nan],
+        confusion_matrix.dice: [12 / 16, 4 / 7, 0, nan],
+        confusion_matrix.f1: [12 / 16, 4 / 7, 0, nan],
+        confusion_matrix.recall: [6 / 8, 2 / 4, nan, nan],
+        confusion_matrix.precision: [6 / 8, 2 / 3, 0, nan],
     }
     for score, values in expected.items():
         found = score(COUNTS)
@@ -145,11 +145,11 @@ def test_per_class__by_hand():
 
 
 def test_means__by_hand():
-    assert metrics.miou(COUNTS) == pytest.approx((6 / 10 + 2 / 5 + 0) / 3)
-    assert metrics.macro_dice(COUNTS) == pytest.approx((12 / 16 + 4 / 7 + 0) / 3)
-    assert metrics.pixel_accuracy(COUNTS) == pytest.approx(8 / 12)
-    assert metrics.mean_accuracy(COUNTS) == pytest.approx((6 / 8 + 2 / 4) / 2)
-    assert metrics.frequency_weighted_iou(COUNTS) == pytest.approx(8 / 12 * 6 / 10 + 4 / 12 * 2 / 5)
+    assert confusion_matrix.miou(COUNTS) == pytest.approx((6 / 10 + 2 / 5 + 0) / 3)
+    assert confusion_matrix.macro_dice(COUNTS) == pytest.approx((12 / 16 + 4 / 7 + 0) / 3)
+    assert confusion_matrix.pixel_accuracy(COUNTS) == pytest.approx(8 / 12)
+    assert confusion_matrix.mean_accuracy(COUNTS) == pytest.approx((6 / 8 + 2 / 4) / 2)
+    assert confusion_matrix.frequency_weighted_iou(COUNTS) == pytest.approx(8 / 12 * 6 / 10 + 4 / 12 * 2 / 5)
 
 
 @every_sample
@@ -163,17 +163,22 @@ def test_scores__are_those_of_sklearn(prediction, target):
     def same(found, expected):
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
-    same(metrics.recall(counts), sklearn_metrics.recall_score(truth, guess, **options))
-    same(metrics.precision(counts), sklearn_metrics.precision_score(truth, guess, **options))
-    same(metrics.f1(counts), sklearn_metrics.f1_score(truth, guess, **options))
-    same(metrics.iou(counts)[~metrics.iou(counts).isnan()], sklearn_metrics.jaccard_score(truth, guess, average=None))
-    assert metrics.miou(counts) == pytest.approx(sklearn_metrics.jaccard_score(truth, guess, average="macro"))
-    assert metrics.macro_f1(counts) == pytest.approx(sklearn_metrics.f1_score(truth, guess, average="macro"))
-    assert metrics.pixel_accuracy(counts) == pytest.approx(sklearn_metrics.accuracy_score(truth, guess))
+    same(confusion_matrix.recall(counts), sklearn_metrics.recall_score(truth, guess, **options))
+    same(confusion_matrix.precision(counts), sklearn_metrics.precision_score(truth, guess, **options))
+    same(confusion_matrix.f1(counts), sklearn_metrics.f1_score(truth, guess, **options))
+    same(
+        confusion_matrix.iou(counts)[~confusion_matrix.iou(counts).isnan()],
+        sklearn_metrics.jaccard_score(truth, guess, average=None),
+    )
+    assert confusion_matrix.miou(counts) == pytest.approx(sklearn_metrics.jaccard_score(truth, guess, average="macro"))
+    assert confusion_matrix.macro_f1(counts) == pytest.approx(sklearn_metrics.f1_score(truth, guess, average="macro"))
+    assert confusion_matrix.pixel_accuracy(counts) == pytest.approx(sklearn_metrics.accuracy_score(truth, guess))
     balanced = sklearn_metrics.balanced_accuracy_score(truth, guess)
-    assert metrics.balanced_accuracy(counts) == metrics.mean_accuracy(counts) == pytest.approx(balanced)
+    assert (
+        confusion_matrix.balanced_accuracy(counts) == confusion_matrix.mean_accuracy(counts) == pytest.approx(balanced)
+    )
     weighted = sklearn_metrics.jaccard_score(truth, guess, average="weighted")
-    assert metrics.frequency_weighted_iou(counts) == pytest.approx(weighted)
+    assert confusion_matrix.frequency_weighted_iou(counts) == pytest.approx(weighted)
 
 
 def test_segmentation_scores__names_every_score():
@@ -182,7 +187,7 @@ def test_segmentation_scores__names_every_score():
         *("score", "miou", "accuracy", "mean_accuracy", "dice", "frequency_weighted_iou"),
         *("iou/sky", "iou/road", "iou/car", "iou/pole"),
     ]
-    assert scores["score"] == scores["miou"] == metrics.miou(COUNTS)
+    assert scores["score"] == scores["miou"] == confusion_matrix.miou(COUNTS)
     assert scores["iou/car"] == 0
     assert math.isnan(scores["iou/pole"])
     assert {type(value) for value in scores.values()} == {float}
@@ -194,7 +199,7 @@ def test_classification_scores__names_every_score():
         *("score", "accuracy", "balanced_accuracy", "macro_f1"),
         *("recall/cat", "recall/dog", "recall/cow", "recall/pig"),
     ]
-    assert scores["score"] == scores["accuracy"] == metrics.pixel_accuracy(COUNTS)
+    assert scores["score"] == scores["accuracy"] == confusion_matrix.pixel_accuracy(COUNTS)
     assert math.isnan(scores["recall/cow"])
     assert {type(value) for value in scores.values()} == {float}
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from lightseg.processes import is_loss, obituary
+from lightseg.distributed.launch import is_loss, obituary
 
 
 def child(code):

@@ -10,17 +10,8 @@ import torch
 from torch import nn
 
 from lightseg.errors import ConfigError
-from lightseg.optim import (
-    WARMUP_START,
-    Constant,
-    OneCycle,
-    Poly,
-    Triangular,
-    WarmupCosine,
-    configure_optimizer,
-    make_scheduler,
-    param_groups,
-)
+from lightseg.optim.optimizer import configure_optimizer, param_groups
+from lightseg.optim.schedules import WARMUP_START, Constant, OneCycle, Poly, Triangular, WarmupCosine, make_scheduler
 
 SCHEDULES = [Constant(), Constant(0.1), WarmupCosine(), Poly(), Poly(2.0, 0.1), OneCycle(), Triangular()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{type(s).__name__}{vars(s)}")

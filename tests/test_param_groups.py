@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from lightseg.errors import ConfigError
-from lightseg.optim import configure_optimizer
-from lightseg.param_groups import param_groups
+from lightseg.optim.optimizer import configure_optimizer
+from lightseg.optim.param_groups import param_groups
 
 
 class Net(nn.Module):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg import metrics
 from lightseg.errors import UserError
 from lightseg.labels import IGNORE
-from lightseg.metrics import PerImageCounts
-from lightseg.per_image import Evaluation
+from lightseg.metrics import confusion_matrix
+from lightseg.metrics.confusion_matrix import PerImageCounts
+from lightseg.metrics.per_image import Evaluation
 
 
 def test_per_image_counts__of_two_small_images_by_hand():
@@ -35,7 +35,7 @@ def test_per_image_counts__that_are_reset_begin_anew():
 def evaluation(rng):
     target, prediction = (torch.from_numpy(rng.integers(0, 4, (5, 6, 6))) for _ in range(2))
     target[rng.random((5, 6, 6)) < 0.1] = IGNORE
-    counts, matrix = PerImageCounts(4), metrics.ConfusionMatrix(4)
+    counts, matrix = PerImageCounts(4), confusion_matrix.ConfusionMatrix(4)
     counts.update(prediction, target, torch.arange(5))
     matrix.update(prediction, target)
     images = [f"a/{index}.png" for index in range(5)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lightseg import fit as fit_verb
-from lightseg import run
+from lightseg.cli.entry import open_streams
 from lightseg.data import MaskFolder
-from lightseg.main import open_streams
+from lightseg.runs import scheduler
 from tests.conftest import ROOT
 from tests.small_disk import on_small_disk
 
@@ -102,7 +102,7 @@ def python(script, shell="", **environment):
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_streams__a_closed_one_is_replaced_before_a_file_takes_its_number(streams, tmp_path):
     script = (
-        "from lightseg.main import guarded; import os, sys; path = sys.argv[-1]\n"
+        "from lightseg.cli.entry import guarded; import os, sys; path = sys.argv[-1]\n"
         "def run():\n"
         '    file = open(os.environ["KEPT"], "w"); assert file.fileno() > 2; file.write("kept")\n'
         '    print("…"); print("×", file=sys.stderr); os.write(1, b"x"); os.write(2, b"x")\n'
@@ -189,7 +189,7 @@ def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
 def test_requeue__without_scontrol_says_so(monkeypatch, capsys):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("PATH", "")
-    run.requeue()
+    scheduler.requeue()
     assert capsys.readouterr().err == "warning: scontrol: No such file or directory; the job is not queued again\n"
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from lightseg import devices, diff
+from lightseg import diff
 from lightseg.errors import ConfigError
+from lightseg.hardware import devices
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")

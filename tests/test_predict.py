@@ -16,7 +16,7 @@ from PIL import Image
 
 import lightseg
 from lightseg.data.palette import default_palette
-from lightseg.inference import sources
+from lightseg.inference import readers
 from lightseg.predict import main
 from tests.inference.models import write_checkpoint
 from tests.small_disk import on_small_disk
@@ -341,7 +341,7 @@ def test_predict__labels_of_several_calls_but_not_of_what_cannot_be_predicted(pr
 
 @pytest.mark.parametrize("name", ["map.png", "map.tif", "map.jpg"])
 def test_predict__large_image_is_seen_in_windows_which_is_said(predict, tmp_path, out, checkpoint, monkeypatch, name):
-    monkeypatch.setattr(sources, "LARGE", 700 * 600)
+    monkeypatch.setattr(readers, "LARGE", 700 * 600)
     monkeypatch.setattr("lightseg.inference.predictor.LARGE", 700 * 600)
     Image.fromarray(_image(701, 600)).save(tmp_path / name)
     code, printed, _ = predict(tmp_path / name)
@@ -392,7 +392,7 @@ import sys
 import torch
 
 import lightseg
-import lightseg.inference.inputs, lightseg.inference.masks, lightseg.inference.results
+import lightseg.inference.inputs, lightseg.inference.mask_writer, lightseg.inference.results
 from lightseg.predict import main
 
 

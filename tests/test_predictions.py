@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lightseg
-from lightseg.rebuild import build_data
+from lightseg.checkpoint.rebuild import build_data
 
 RECORD = """
 import lightning as L

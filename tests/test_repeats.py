@@ -12,8 +12,8 @@ import yaml
 
 from lightseg.errors import ConfigError
 from lightseg.fit import main
-from lightseg.per_image import Evaluation
-from lightseg.repeats import RepeatError, repeat
+from lightseg.metrics.per_image import Evaluation
+from lightseg.training.multirun import RepeatError, repeat
 
 PYTHON = sys.executable
 

@@ -9,10 +9,10 @@ import zipfile
 import pytest
 import torch
 
-from lightseg import run
 from lightseg.errors import UserError
-from lightseg.files import locked
-from lightseg.resume import best_score, newest_checkpoint, restore_best
+from lightseg.files.atomic import locked
+from lightseg.runs import scheduler
+from lightseg.training.resume import best_score, newest_checkpoint, restore_best
 from tests.crashing import DROPPING, assert_same, numbers
 
 REFERENCES = {}
@@ -228,7 +228,7 @@ def test_resume__a_lost_log_is_said(fit, crashed):
 
 def test_locked__a_run_that_is_being_trained(tmp_path):
     # a lock of this process does not keep this process out
-    hold = "import time; from pathlib import Path; from lightseg.files import locked\n"
+    hold = "import time; from pathlib import Path; from lightseg.files.atomic import locked\n"
     hold += f"with locked(Path({str(tmp_path)!r})): print(flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
     holder.stdout.readline()
@@ -297,12 +297,12 @@ def test_slurm__usr1_asks_to_be_queued_again(fit, crashing, monkeypatch, tmp_pat
 def test_torchrun__knows_its_own_runs_by_when_it_was_started(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "train")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    assert run.job() == "torchrun-train"
+    assert scheduler.job() == "torchrun-train"
     # the process that started this one, as torchrun would have, began before now
-    assert run.restarted(time.time())
-    assert not run.restarted(time.time() - 10 * 365 * 86400)
+    assert scheduler.restarted(time.time())
+    assert not scheduler.restarted(time.time() - 10 * 365 * 86400)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert run.restarted(0)
+    assert scheduler.restarted(0)
 
 
 # ---- what Lightning keeps elsewhere ---------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_log__of_a_skipped_step_is_the_same_after_a_kill(fit, crashing, own_modu
 LOST = """
     def forward(self, x):
         logits = super().forward(x)
-        from lightseg.data.order import mix
+        from lightseg.data.loading.samplers import mix
         lost = torch.initial_seed() == mix(0, 10, 0, 0, 3)
         return logits * float("nan") if lost and self.training else logits
 """

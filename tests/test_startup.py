@@ -10,8 +10,8 @@ import pytest
 
 from lightseg import __version__
 from lightseg.__main__ import SYNONYMS, VERBS
-from lightseg.arguments import FIT_OPTIONS
-from lightseg.cli import LightsegCLI
+from lightseg.cli.argv import FIT_OPTIONS
+from lightseg.cli.lightning_cli import LightsegCLI
 from tests.comparison.fabricate import config, write_run
 from tests.conftest import ROOT
 from tests.diagnosis.fabricate import CLASSES, sound

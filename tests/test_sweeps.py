@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightseg.cli import LightsegCLI
+from lightseg.cli.lightning_cli import LightsegCLI
 from tests.conftest import ROOT
 from tests.fake_wandb import FakeWandb
 

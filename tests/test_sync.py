@@ -7,13 +7,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from lightseg.examples import Example, write_examples
-from lightseg.files import locked
-from lightseg.per_image import Evaluation
+from lightseg.files.atomic import locked
+from lightseg.metrics.per_image import Evaluation
 from lightseg.sync import main
 from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
 from lightseg.tracking.wandb_view import extent
+from lightseg.visualization.examples import Example, write_examples
 from tests import forked
 from tests.fake_wandb import FakeWandb, account
 

@@ -52,7 +52,9 @@ FOREIGN = {
     "net torch.hub.load": {NET: {"class_path": "torch.hub.load", "init_args": {"repo_or_dir": "a/b", "model": "c"}}},
     "net of torch": {NET: {"class_path": "torch.nn.Conv2d", "init_args": {"kernel_size": 1}}},
     "net by its short name": {NET: {"class_path": "UNet"}},
-    "net of another module of lightseg": {NET: {"class_path": "lightseg.checkpoint.load", "init_args": {"path": "x"}}},
+    "net of another module of lightseg": {
+        NET: {"class_path": "lightseg.checkpoint.loading", "init_args": {"path": "x"}}
+    },
     "net by a name that lightseg imports": {NET: {"class_path": "lightseg.nets.unet.nn.Conv2d"}},
     "net as a text": {NET: "os.system"},
     "net as a list": {NET: [COMMAND]},

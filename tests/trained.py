@@ -12,6 +12,6 @@ def train(place: Path, recipe: str, *options: str) -> Path:
     (place / "recipe.yaml").write_text(recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTSEG_CACHE", str(place / "cache"))
-        patch.setattr("lightseg.report._draw", lambda *_: [])
+        patch.setattr("lightseg.training.report._draw", lambda *_: [])
         assert main(["--config", str(place / "recipe.yaml"), "--runs_dir", str(place / "runs"), *options]) == 0
     return next(place.glob("runs/recipe/*"))

@@ -26,7 +26,7 @@ from turns import ROOT, Side
 from lightseg import evaluate
 from lightseg.data import CIFAR10
 from lightseg.nets import WhitenedCNN
-from lightseg.training import fit
+from lightseg.training.run import fit
 
 RECIPE = ["--config", f"{ROOT}/experiments/cifar10/fast.yaml"]
 STEPS, BATCH = 470, 1024

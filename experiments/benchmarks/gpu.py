@@ -231,7 +231,7 @@ def unet(options: argparse.Namespace) -> Iterator[Measurement]:
     from frames import camvid_like
     from overhead import Training
 
-    from lightseg.data.batches import default_workers
+    from lightseg.data.loading.collate import default_workers
 
     tiny = options.cpu_rehearsal
     splits = {"train": 16, "val": 2, "test": 2} if tiny else {"train": 367, "val": 101, "test": 233}

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from turns import ROOT
 
 from lightseg.data import CamVid
-from lightseg.data.batches import default_workers
+from lightseg.data.loading.collate import default_workers
 
 RECIPES = {"small crops": "experiments/camvid/unet_small.yaml", "full-size crops": "configs/data/camvid.yaml"}
 FORMATS = {"png": 3.0, "jpg": 2.0}

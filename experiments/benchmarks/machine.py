@@ -7,8 +7,8 @@ from importlib import metadata
 import torch
 
 import lightseg
-from lightseg.cores import processor_name, usable_cores
-from lightseg.devices import choose_precision, training_device
+from lightseg.hardware.cpu import processor_name, usable_cores
+from lightseg.hardware.devices import choose_precision, training_device
 
 KERNELS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 """Environment variables that force the kernels of a lesser processor."""

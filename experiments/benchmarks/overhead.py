@@ -6,7 +6,7 @@ Each training has a process of its own, as a user would start it, and all take t
 `lightseg.fit` with all that it does beside the steps, and the shortest honest loop, which reads the same loader. Each
 repetition has new processes. Compared is training images per second after the first steps, validation and start-up
 apart. On a CPU, part of what `lightseg.fit` does for its speed is to have the C library keep freed memory
-(`lightseg/allocation.py`); so the loop is measured a second time with the same settings, which leaves what the steps
+(`lightseg/hardware/malloc.py`); so the loop is measured a second time with the same settings, which leaves what the steps
 alone cost, and a third time with AdamW in one kernel (`fused`) besides, as lightseg has it. Without CIFAR-10, pictures
 of its size are made.
 """
@@ -30,7 +30,7 @@ ENDLESS += ["--trainer.check_val_every_n_epoch", "1000000", "--trainer.devices",
 """Options of a training that lasts until the benchmark ends it."""
 
 KEPT = {"MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_MMAP_THRESHOLD_": str(2**30)}
-"""What `lightseg/allocation.py` asks of glibc, for a process that does not."""
+"""What `lightseg/hardware/malloc.py` asks of glibc, for a process that does not."""
 
 
 @dataclass

@@ -24,7 +24,7 @@ from table import Row
 from turns import ROOT, Side, step_rates, train_epochs
 
 from lightseg.data import CIFAR10
-from lightseg.data.batches import default_workers
+from lightseg.data.loading.collate import default_workers
 
 KERAS = ROOT / ".cache/peers/bin/python"
 EPOCHS = 10

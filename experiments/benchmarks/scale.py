@@ -27,8 +27,8 @@ from table import Row, in_turn
 from turns import Side, step_rates
 
 from lightseg.data import MaskFolder
-from lightseg.data.mask_files import MaskFiles
-from lightseg.devices import choose_precision
+from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.hardware.devices import choose_precision
 
 PIXELS = 16
 LINKS = 20_000

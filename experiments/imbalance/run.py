@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lightseg.compose import chain
+from lightseg.config.compose import chain
 
 HERE = Path(__file__).resolve().parent
 PLAIN, DRAWN = "plain", "train/drawn/"

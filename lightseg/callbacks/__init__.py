@@ -2,16 +2,16 @@
 
 from lightseg.callbacks.bar import Bar
 from lightseg.callbacks.best import Best
+from lightseg.callbacks.class_counts import DrawnClasses
 from lightseg.callbacks.collapse import CollapseWarning
-from lightseg.callbacks.drawn import DrawnClasses
 from lightseg.callbacks.ema import EMA
-from lightseg.callbacks.interrupt import Interrupt
+from lightseg.callbacks.graceful_stop import Interrupt
 from lightseg.callbacks.last_checkpoint import LastCheckpoint
 from lightseg.callbacks.learning_rate import LearningRate
 from lightseg.callbacks.lookahead import Lookahead
 from lightseg.callbacks.non_finite import NonFiniteGuard
+from lightseg.callbacks.prediction_snapshots import Samples
 from lightseg.callbacks.progress import EpochLines
-from lightseg.callbacks.samples import Samples
 from lightseg.callbacks.step_seed import StepSeed
 from lightseg.callbacks.throughput import Throughput
 

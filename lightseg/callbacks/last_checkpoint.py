@@ -6,9 +6,9 @@ from typing import Any
 
 import lightning as L
 
-from lightseg.callbacks.interrupt import Stop
-from lightseg.data.loader import StepLoader
-from lightseg.data.order import EpochSampler
+from lightseg.callbacks.graceful_stop import Stop
+from lightseg.data.loading.loaders import StepLoader
+from lightseg.data.loading.samplers import EpochSampler
 from lightseg.errors import ConfigError
 
 

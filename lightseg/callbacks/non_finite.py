@@ -9,9 +9,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightseg.data.base import Batch
+from lightseg.data.data_module import Batch
 from lightseg.errors import RunError
-from lightseg.masked_loss import over_processes
+from lightseg.losses.base import over_processes
 from lightseg.tasks import Task
 
 PATIENCE = 3

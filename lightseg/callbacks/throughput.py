@@ -5,9 +5,9 @@ import time
 import lightning as L
 import torch
 
-from lightseg.data.base import Batch
-from lightseg.lightning_compat import log_step
+from lightseg.data.data_module import Batch
 from lightseg.tasks import Task
+from lightseg.tasks.lightning_compat import log_step
 
 
 class Throughput(L.Callback):

@@ -15,14 +15,14 @@ import numpy as np
 
 from lightseg.comparison import bootstrap
 from lightseg.comparison.bootstrap import Arm, Differences
-from lightseg.comparison.differences import unlike
 from lightseg.comparison.groups import RUN, differing, group, labels, resolve
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
-from lightseg.comparison.runs import Run
-from lightseg.comparison.scores import Metric, metric
 from lightseg.comparison.trials import Scored, align, default_split, missing_folds, trials
 from lightseg.errors import UserError, did_you_mean
-from lightseg.per_image import Counts
+from lightseg.metrics.per_image import Counts
+from lightseg.metrics.scores import Metric, metric
+from lightseg.runs.diff import unlike
+from lightseg.runs.read import Run
 
 ALL_PAIRS = 6
 """Of more groups, only those with the best are told."""

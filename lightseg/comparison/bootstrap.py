@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.comparison.results import LEVEL, Estimate, Floats
-from lightseg.comparison.scores import Metric, mean
-from lightseg.per_image import Counts
+from lightseg.metrics.per_image import Counts
+from lightseg.metrics.scores import Metric, mean
 
 RESAMPLES = 10_000
 """How often the images are drawn, B below."""

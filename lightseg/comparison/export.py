@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair
-from lightseg.comparison.words import verdicts
-from lightseg.files import write_atomically
+from lightseg.comparison.text import verdicts
+from lightseg.files.atomic import write_atomically
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lightseg.comparison.differences import NULL_MEANS, apart, effect_of, is_class, show
-from lightseg.comparison.runs import Run
 from lightseg.errors import UserError, did_you_mean
-from lightseg.text import printable
+from lightseg.files.printable import printable
+from lightseg.runs.diff import NULL_MEANS, apart, effect_of, is_class, show
+from lightseg.runs.read import Run
 
 Recipe = dict[str, Any]
 """Values of a config by the key that the command line has for them; what is null is left out."""

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.absence import absent
 from lightseg.comparison.groups import group
-from lightseg.comparison.runs import Run
+from lightseg.metrics.absent_classes import absent
+from lightseg.runs.read import Run
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.comparison.results import Comparison, Group, Pair
-from lightseg.comparison.words import class_percent, interval, of_classes, percent, reading, verdicts
+from lightseg.comparison.text import class_percent, interval, of_classes, percent, reading, verdicts
 
 _CLASS_COLUMNS = 5
 """So many groups fit beside each other in 80 characters; more are told in further tables."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lightseg.comparison.groups import canonical, recipe
-from lightseg.comparison.runs import Run
 from lightseg.errors import UserError
-from lightseg.per_image import Counts, Evaluation
+from lightseg.metrics.per_image import Counts, Evaluation
+from lightseg.runs.read import Run
 
 _NAMED = 3
 """So many images are named where they differ."""

@@ -1,14 +1,14 @@
 """Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder."""
 
-from lightseg.data.base import Batch, ImageDataModule, ImageDataset
-from lightseg.data.camvid import CamVid
-from lightseg.data.cifar10 import CIFAR10
-from lightseg.data.mask_folder import MaskFolder
-from lightseg.data.order import EpochSampler
-from lightseg.data.oxford_pet import OxfordPet
-from lightseg.data.pascal_voc import PascalVOC
-from lightseg.data.rare_crop import RareClassCrop
-from lightseg.data.shapes import Shapes, ShapesClassification
+from lightseg.data.data_module import Batch, ImageDataModule, ImageDataset
+from lightseg.data.datasets.camvid import CamVid
+from lightseg.data.datasets.cifar10 import CIFAR10
+from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.oxford_pet import OxfordPet
+from lightseg.data.datasets.pascal_voc import PascalVOC
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification
+from lightseg.data.loading.samplers import EpochSampler
+from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Split
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from lightseg.data.cache import cached_array
+from lightseg.data.io.disk_cache import cached_array
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from lightseg.data.counter import Draws, below
+from lightseg.data.transforms.counter_rng import Draws, below
 from lightseg.errors import require
 from lightseg.labels import IGNORE
 

@@ -7,11 +7,11 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from lightseg.data.folders import MissingMask, Pair, UnpairedError
-from lightseg.data.problems import report
+from lightseg.data.io.error_collector import report
+from lightseg.data.io.pairing import MissingMask, Pair, UnpairedError
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError, did_you_mean
-from lightseg.file_names import IMAGE_SUFFIXES
+from lightseg.files.names import IMAGE_SUFFIXES
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightseg.data.base import ImageDataModule
+from lightseg.data.data_module import ImageDataModule
 from lightseg.diagnosis.findings import Finding
 from lightseg.diagnosis.samples import Sample
 from lightseg.errors import DataError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightseg.data.base import ImageDataModule
-from lightseg.data.rare import rare_classes
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.transforms.rare_classes import rare_classes
 from lightseg.data.types import SPLITS, ClassCounts
 from lightseg.diagnosis.findings import Finding, counted
 from lightseg.diagnosis.samples import Sample

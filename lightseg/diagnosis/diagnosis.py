@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 
 import torch
 
-from lightseg.data.base import ImageDataModule
-from lightseg.data.batches import Batch
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, require_dataset
-from lightseg.data.problems import collecting
+from lightseg.data.io.error_collector import collecting
+from lightseg.data.loading.collate import Batch
 from lightseg.data.splits import LeakError
 from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
+from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of
 from lightseg.diagnosis.duplicates import duplicate_findings
 from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
 from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings, turn_findings
 from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
-from lightseg.diagnosis.sheet import draw_samples, joined, objects_of
 from lightseg.errors import DataError, UserError
-from lightseg.first_samples import require_own_ids
 from lightseg.nets.base import Normalization
+from lightseg.training.first_samples import require_own_ids
 
 _DRAWN = 64
 """Augmented samples in which the size of objects is measured."""

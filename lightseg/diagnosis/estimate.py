@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from lightseg.data.base import ImageDataModule
-from lightseg.data.batches import Batch, default_workers, to_device
-from lightseg.devices import training_device
-from lightseg.diagnosis.sheet import joined
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.loading.collate import Batch, default_workers, to_device
+from lightseg.diagnosis.contact_sheet import joined
 from lightseg.errors import ConfigError
-from lightseg.optim import configure_optimizer
+from lightseg.hardware.devices import training_device
+from lightseg.optim.optimizer import configure_optimizer
 from lightseg.tasks import Task
 
 _STEPS = 3

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.folders import UnpairedError
-from lightseg.data.images import BrokenFileError
-from lightseg.data.label_advice import Key
-from lightseg.data.label_map import UndeclaredError
-from lightseg.data.mask_files import MaskFiles, SizeError
-from lightseg.data.masks import LossyMaskError
+from lightseg.data.datasets.mask_dataset import MaskFiles, SizeError
+from lightseg.data.io.images import BrokenFileError
+from lightseg.data.io.label_advice import Key
+from lightseg.data.io.label_map import UndeclaredError
+from lightseg.data.io.masks import LossyMaskError
+from lightseg.data.io.pairing import UnpairedError
 from lightseg.data.splits import LeakError
 from lightseg.data.types import Split
 from lightseg.diagnosis.findings import Finding, counted, from_message

@@ -4,9 +4,9 @@ from typing import Any
 
 import yaml
 
-from lightseg.cli import LightsegCLI
+from lightseg.checkpoint.rebuild import build_data
+from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.data import ImageDataModule
-from lightseg.rebuild import build_data
 from lightseg.tasks import Task
 
 

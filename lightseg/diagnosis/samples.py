@@ -12,16 +12,16 @@ import numpy.typing as npt
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from lightseg.cores import usable_cores
-from lightseg.data.base import ImageDataModule
-from lightseg.data.batches import process_options
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.images import BrokenFileError
-from lightseg.data.label_map import UndeclaredError
-from lightseg.data.mask_files import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.io.images import BrokenFileError
+from lightseg.data.io.label_map import UndeclaredError
+from lightseg.data.loading.collate import process_options
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
+from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
 
 Thumbnail = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from lightseg.data.base import ImageDataModule
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.duplicates import thumbnail_distance
 from lightseg.diagnosis.findings import Finding, Severity, counted

@@ -10,8 +10,8 @@ from typing import Any
 from lightseg.errors import RunError
 from lightseg.evaluation.counts import TOLERANCE
 from lightseg.evaluation.scoring import Scored
-from lightseg.evaluation.subject import Subject
-from lightseg.per_image import Evaluation
+from lightseg.evaluation.trained_model import Subject
+from lightseg.metrics.per_image import Evaluation
 
 _LAST_BITS = 0.01
 """Difference of a score that other kernels and another precision may make."""

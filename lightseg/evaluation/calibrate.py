@@ -5,13 +5,13 @@ from typing import Any
 
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
-from lightseg.evaluation.calibration import Calibration, Reliability
-from lightseg.evaluation.part import Part
 from lightseg.evaluation.scoring import Scorer
-from lightseg.evaluation.subject import Subject
+from lightseg.evaluation.split_data import Part
 from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling
-from lightseg.files import require_in_place
-from lightseg.inference.protocol import Protocol
+from lightseg.evaluation.trained_model import Subject
+from lightseg.files.atomic import require_in_place
+from lightseg.inference.inference_config import Protocol
+from lightseg.metrics.calibration import Calibration, Reliability
 
 FILE = "calibration.json"
 

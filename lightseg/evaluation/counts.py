@@ -11,7 +11,7 @@ from torch import Tensor
 from lightseg.data import ImageDataModule
 from lightseg.data.types import ClassCounts
 from lightseg.errors import RunError
-from lightseg.per_image import Evaluation
+from lightseg.metrics.per_image import Evaluation
 from lightseg.tasks import Stage, Task
 
 TOLERANCE = 1e-4

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from lightseg.errors import UserError
-from lightseg.evaluation import views
+from lightseg.evaluation import extra_metrics
 from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
-from lightseg.examples import image_scores
-from lightseg.files import nearest_folder, replacing_folder, write_json
-from lightseg.inference.protocol import Protocol
-from lightseg.metrics_log import plain_number
-from lightseg.per_image import Evaluation
+from lightseg.files.atomic import nearest_folder, replacing_folder, write_json
+from lightseg.inference.inference_config import Protocol
+from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.metrics_log import plain_number
+from lightseg.visualization.examples import image_scores
 
 _IDENTITY = ("split", "protocol", "data", "sha256")
 """What makes an evaluation another one."""
@@ -48,7 +48,7 @@ class Record:
         with replacing_folder(folder) as temporary:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
-            write_json(temporary / "views.json", views.details(self.scored.views, classes))
+            write_json(temporary / "views.json", extra_metrics.details(self.scored.views, classes))
             write_json(temporary / "metrics.json", {**self.facts, **named})
 
 

@@ -13,19 +13,19 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightseg import variables
-from lightseg.cores import usable_cores
 from lightseg.data.dataset import require_valid
-from lightseg.devices import AUTO, check_precision, choose_precision, training_device
+from lightseg.distributed import environment
+from lightseg.distributed.failures import translate_error
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
-from lightseg.evaluation.part import Name, Part
-from lightseg.evaluation.views import Results
-from lightseg.failures import translate_error
-from lightseg.lightning_compat import replaced_internals
-from lightseg.per_image import Evaluation
-from lightseg.preflight import refusal
+from lightseg.evaluation.extra_metrics import Results
+from lightseg.evaluation.split_data import Name, Part
+from lightseg.hardware.cpu import usable_cores
+from lightseg.hardware.devices import AUTO, check_precision, choose_precision, training_device
+from lightseg.metrics.per_image import Evaluation
 from lightseg.tasks import Task
+from lightseg.tasks.lightning_compat import replaced_internals
+from lightseg.tasks.preflight import refusal
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Scorer:
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_plain(error)}") from None
         except KeyError as error:
-            raise variables.missing(error) or error from None
+            raise environment.missing(error) or error from None
 
     @property
     def precision(self) -> str:
@@ -127,7 +127,7 @@ class Scorer:
         require_valid(part.class_table("test"), part.root, name)
         try:
             # one precision for the processes that this one starts
-            with replaced_internals(), variables.inherited({variables.PRECISION: self.precision}):
+            with replaced_internals(), environment.inherited({environment.PRECISION: self.precision}):
                 scores = score_split(self.trainer, task, part, "test", name)
         except SystemExit:
             # what Lightning makes of Ctrl-C

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lightseg.absence import RULE, absent, describe_absent
-from lightseg.comparison.words import percent
-from lightseg.evaluation.objects import SIZES
+from lightseg.comparison.text import percent
 from lightseg.evaluation.record import Record
+from lightseg.metrics.absent_classes import RULE, absent, describe_absent
+from lightseg.metrics.object_recall import SIZES
 
 _OVERALL = {
     "miou": "mIoU %",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightseg.evaluation.calibration import valid_pixels
+from lightseg.metrics.calibration import valid_pixels
 
 SAMPLE = 2**22
 """Logits that are kept to fit a temperature on, over all processes and classes."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightseg.explanation import attribution, exhibits
+from lightseg.explanation import attribution, examples
+from lightseg.explanation.collect import Observations, observe
 from lightseg.explanation.findings import Finding, find
 from lightseg.explanation.gallery import Exhibit, Gallery
-from lightseg.explanation.observe import Observations, observe
-from lightseg.explanation.probes import Probes, probe
+from lightseg.explanation.saliency import Probes, probe
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
-    from lightseg.examples import Color
     from lightseg.tasks import Stage, Task
+    from lightseg.visualization.examples import Color
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
         data.palette,
         seen,
         find(seen),
-        exhibits.worst(seen, gallery, number),
-        [(*pair, exhibits.crops(seen, gallery, pair[:2], -(-number // 2))) for pair in exhibits.confusions(seen)],
-        exhibits.uncertain(seen, gallery, number),
+        examples.worst(seen, gallery, number),
+        [(*pair, examples.crops(seen, gallery, pair[:2], -(-number // 2))) for pair in examples.confusions(seen)],
+        examples.uncertain(seen, gallery, number),
         _probes(seen, gallery, number),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lightseg.explanation.candidates import Candidate, candidates
-from lightseg.explanation.chance import p_values
-from lightseg.explanation.observe import Observations
+from lightseg.explanation.collect import Observations
+from lightseg.explanation.error_slices import Candidate, candidates
+from lightseg.explanation.significance import p_values
 from lightseg.explanation.table import Table
 
 LEVEL = 0.05

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightseg.data.batches import Batch, to_device
-from lightseg.data.images import visible
-from lightseg.examples import Image
+from lightseg.data.io.images import visible
+from lightseg.data.loading.collate import Batch, to_device
 from lightseg.explanation.table import Floats
 from lightseg.explanation.uncertainty import entropy
-from lightseg.page.images import LONGEST
-from lightseg.pictures import colorize, errors
+from lightseg.visualization.examples import Image
+from lightseg.visualization.figures import colorize, errors
+from lightseg.visualization.html.images import LONGEST
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule

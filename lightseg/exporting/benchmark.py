@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lightseg.cores import processor_name, usable_cores
 from lightseg.exporting.formats import Predict
+from lightseg.hardware.cpu import processor_name, usable_cores
 
 WARM_UP, LEAST, SECONDS, BATCH = 2, 10, 2.0, 4
 """Calls that do not count; calls that do at least, and for at least how long; images of the batch for throughput."""

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from lightseg.checkpoint.safetensors import as_texts
 from lightseg.errors import ConfigError
-from lightseg.exporting.facts import as_texts
 from lightseg.exporting.graph import OUTPUTS, Traced
 
 Predict: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]

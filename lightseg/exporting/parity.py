@@ -14,8 +14,8 @@ from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError
 from lightseg.exporting.formats import Predict
 from lightseg.exporting.graph import InferenceGraph
-from lightseg.metrics import ConfusionMatrix
-from lightseg.spread import spread
+from lightseg.files.evenly_spaced import spread
+from lightseg.metrics.confusion_matrix import ConfusionMatrix
 from lightseg.tasks import Task
 
 ODD = (37, 61)

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
+from lightseg.checkpoint.hub import SCHEME, explain_errors, parse_address
+from lightseg.checkpoint.locate import run_folder
 from lightseg.errors import UserError
-from lightseg.exporting.make import make
-from lightseg.exporting.request import Request, described
-from lightseg.hub import SCHEME, explain_errors, parse_address
-from lightseg.locate import run_folder
+from lightseg.exporting.export import make
+from lightseg.exporting.options import Request, described
 
 
 def push(

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightseg.data.transforms import EvalTransform
+from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Transform
 from lightseg.errors import UserError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import tifffile
 
 from lightseg.errors import UserError
-from lightseg.file_names import IMAGE_SUFFIXES
-from lightseg.folder_walk import walk
+from lightseg.files.names import IMAGE_SUFFIXES
+from lightseg.files.walk import walk
 
 _REDUCED_OR_MASK = 0b101
 

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightseg.data.batches import Batch
-from lightseg.data.images import image_values
+from lightseg.data.io.images import image_values
+from lightseg.data.loading.collate import Batch
 from lightseg.inference.eval_transform import eval_transform_of
-from lightseg.inference.given import as_source
-from lightseg.inference.protocol import Protocol
+from lightseg.inference.image_input import as_source
+from lightseg.inference.inference_config import Protocol
+from lightseg.inference.readers import LARGE, Rows, Source, of_array
 from lightseg.inference.resizing import resized
-from lightseg.inference.sources import LARGE, Rows, Source, of_array
 from lightseg.inference.windows import Block, most_likely
 
 ClassMap = npt.NDArray[np.uint8]

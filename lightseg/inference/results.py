@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
-from lightseg.files import locked, replacing, write_atomically
+from lightseg.files.atomic import locked, replacing, write_atomically
 from lightseg.inference.inputs import Item
 
 FACTS, DONE, LABELS = "classes.json", "predictions.jsonl", "labels.csv"

@@ -7,8 +7,8 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.errors import RunError
-from lightseg.loggers.folder import FolderLogger
-from lightseg.metrics_log import plain_number, write_csv
+from lightseg.loggers.folder_logger import FolderLogger
+from lightseg.runs.metrics_log import plain_number, write_csv
 
 
 class RunLog(FolderLogger):

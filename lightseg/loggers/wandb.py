@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.loggers.folder import FolderLogger
+from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import Mode
 from lightseg.tracking.wandb_service import said, unreachable

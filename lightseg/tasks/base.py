@@ -10,22 +10,23 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torchmetrics import MeanMetric, Metric
 
-from lightseg.data.base import Batch, ImageDataModule
+from lightseg.data.data_module import Batch, ImageDataModule
+from lightseg.distributed.strategies import pass_as_often_as_others, shard
 from lightseg.errors import ConfigError
-from lightseg.imbalance import Scheme, last_bias
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
-from lightseg.lightning_compat import log_step
-from lightseg.masked_loss import over_processes
-from lightseg.metrics import ConfusionMatrix, PerImageCounts
+from lightseg.losses.base import over_processes
+from lightseg.losses.class_weights import Scheme, last_bias
+from lightseg.losses.task_loss import TaskLoss
+from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.nets import Net
-from lightseg.optim import Schedule, WarmupCosine, configure_optimizer, make_scheduler
-from lightseg.param_groups import check_encoder_options
-from lightseg.strategies import pass_as_often_as_others, shard
-from lightseg.task_loss import TaskLoss
+from lightseg.optim.optimizer import configure_optimizer
+from lightseg.optim.param_groups import check_encoder_options
+from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
 from lightseg.tasks.compilation import Mode, compile_net, uses_graphs
+from lightseg.tasks.data_dependent_init import start_from_images
+from lightseg.tasks.lightning_compat import log_step
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
-from lightseg.tasks.start import start_from_images
 
 Stage = Literal["val", "test"]
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from lightseg.errors import ConfigError
-from lightseg.metrics import classification_scores
+from lightseg.metrics.confusion_matrix import classification_scores
 from lightseg.tasks.base import Task
 
 

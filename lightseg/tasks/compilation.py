@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightseg.cores import instruction_set
-from lightseg.data.cache import cache_dir
+from lightseg.data.io.disk_cache import cache_dir
 from lightseg.errors import ConfigError
+from lightseg.hardware.cpu import instruction_set
 
 Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 """The modes of `torch.compile`."""

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from lightseg.data import ImageDataModule
-from lightseg.data.batches import to_device
-from lightseg.data.images import visible
-from lightseg.examples import Example
+from lightseg.data.io.images import visible
+from lightseg.data.loading.collate import to_device
 from lightseg.tasks.base import Stage, Task
+from lightseg.visualization.examples import Example
 
 
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
-from lightseg.metrics import segmentation_scores
+from lightseg.metrics.confusion_matrix import segmentation_scores
 from lightseg.tasks.base import Task
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightseg.errors import ConfigError, DataError, RunError
-from lightseg.files import require_in_place, require_regular, write_json
-from lightseg.records import read_record
+from lightseg.files.atomic import require_in_place, require_regular, write_json
+from lightseg.runs.records import read_record
 from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
 

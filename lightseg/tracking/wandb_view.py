@@ -1,7 +1,7 @@
 """What W&B shows of a run, as a function of the run folder alone: so it can be shown again, later and elsewhere.
 
 Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
-pixels (see `lightseg.callbacks.Samples` and `lightseg.examples`); the panels have C bars and C × C cells, of which only
+pixels (see `lightseg.callbacks.Samples` and `lightseg.visualization.examples`); the panels have C bars and C × C cells, of which only
 those with a count are sent where W&B would cut them, and none where it would cut these (`confusion_*.csv` has all).
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.absence import absent
-from lightseg.examples import Example, image_scores, read_examples, worst
-from lightseg.file_names import BEST as BEST_FILE
+from lightseg.files.names import BEST as BEST_FILE
 from lightseg.labels import IGNORE
-from lightseg.metrics_log import read_log
-from lightseg.per_image import Evaluation
-from lightseg.records import read_record
+from lightseg.metrics.absent_classes import absent
+from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.metrics_log import read_log
+from lightseg.runs.records import read_record
 from lightseg.tracking.wandb_rows import STEP, Rows, summary_of
 from lightseg.tracking.wandb_service import within
+from lightseg.visualization.examples import Example, image_scores, read_examples, worst
 
 CELLS = 10_000
 """How many rows of a table W&B takes at most."""

@@ -6,7 +6,7 @@ import pytest
 from torch import distributed
 
 from lightseg.callbacks import Interrupt
-from lightseg.callbacks.interrupt import Stop
+from lightseg.callbacks.graceful_stop import Stop
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def a_step(monkeypatch):
             meanwhile()
             return max(own, others)
 
-        monkeypatch.setattr("lightseg.callbacks.interrupt.largest", largest)
+        monkeypatch.setattr("lightseg.callbacks.graceful_stop.largest", largest)
         interrupt._hosts = object()
         interrupt.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=1), None, None, 0)
 

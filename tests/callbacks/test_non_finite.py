@@ -6,7 +6,7 @@ from lightseg.callbacks import NonFiniteGuard
 from lightseg.data import Shapes
 from lightseg.errors import RunError
 from lightseg.nets import UNet
-from lightseg.optim import Constant
+from lightseg.optim.schedules import Constant
 from lightseg.tasks import SegmentationTask
 
 

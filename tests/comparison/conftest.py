@@ -3,7 +3,7 @@
 import pytest
 
 from lightseg.comparison.analysis import compare
-from lightseg.comparison.runs import find
+from lightseg.runs.read import find
 from tests.comparison.fabricate import write_run
 
 

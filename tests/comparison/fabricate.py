@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from lightseg.per_image import Evaluation
+from lightseg.metrics.per_image import Evaluation
 
 CLASSES = ("sky", "road", "car")
 PROTOCOL = "whole images"

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lightseg.comparison.analysis import compare
-from lightseg.comparison.runs import find
-from lightseg.comparison.words import of_classes, reading, verdicts
+from lightseg.comparison.text import of_classes, reading, verdicts
 from lightseg.errors import UserError
+from lightseg.runs.read import find
 from tests.comparison.fabricate import counts, skilled, wide, write_run
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lightseg.comparison import bootstrap
-from lightseg.comparison.scores import metric
+from lightseg.metrics.scores import metric
 from tests.comparison.fabricate import counts, predict
 
 ACCURACY = metric("classification", "accuracy")

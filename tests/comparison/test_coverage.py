@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightseg.comparison import analysis, bootstrap
-from lightseg.comparison.scores import metric
+from lightseg.metrics.scores import metric
 from tests.comparison.simulation import Population, Samples, Scenes
 
 ACCURACY = metric("classification", "accuracy")

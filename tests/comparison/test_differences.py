@@ -3,8 +3,8 @@ import json
 import pytest
 import yaml
 
-from lightseg.comparison.differences import Difference, apart, arrow, between, differences, unlike
 from lightseg.errors import UserError
+from lightseg.runs.diff import Difference, apart, arrow, between, differences, unlike
 
 UNET = {"class_path": "lightseg.nets.UNet", "init_args": {"width": 16, "depth": 3, "dropout": 0.0}}
 RECIPE = {

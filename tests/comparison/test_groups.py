@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from lightseg.comparison.groups import differing, flat, group, labels, resolve
-from lightseg.comparison.runs import Run
 from lightseg.errors import UserError
+from lightseg.runs.read import Run
 from tests.comparison.fabricate import config
 
 

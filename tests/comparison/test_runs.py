@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from lightseg.comparison.runs import find
 from lightseg.errors import UserError
+from lightseg.runs.read import find
 from tests.comparison.fabricate import config, write_run
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.comparison.scores import METRICS, mean, metric
 from lightseg.errors import UserError
-from lightseg.metrics import classification_scores, dice, recall, segmentation_scores
+from lightseg.metrics.confusion_matrix import classification_scores, dice, recall, segmentation_scores
+from lightseg.metrics.scores import METRICS, mean, metric
 
 # 3 classes: the first is right 6 times of 8 and taken for the second twice; the third is absent
 SUMS = np.array([[6, 3, 0], [8, 3, 0], [6, 5, 0]])

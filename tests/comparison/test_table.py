@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lightseg.comparison import export, table
 from lightseg.comparison.results import Estimate
-from lightseg.comparison.words import chance, interval, percent, reading, verdicts
+from lightseg.comparison.text import chance, interval, percent, reading, verdicts
 from tests.comparison.fabricate import config, skilled, wide
 
 

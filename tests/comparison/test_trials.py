@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lightseg.comparison.words import reading
+from lightseg.comparison.text import reading
 from tests.comparison.fabricate import skilled, wide
 
 

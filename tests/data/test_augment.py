@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from lightseg.data import ImageDataModule, RareClassCrop, Shapes, ShapesClassification
-from lightseg.data.augment import Augmentation
 from lightseg.data.sample_index import SampleIndex, mix
+from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from lightseg.data import ImageDataModule, ImageDataset, Shapes, ShapesClassification
-from lightseg.data.batches import stack
-from lightseg.data.cache import cache_dir
+from lightseg.data.io.disk_cache import cache_dir
+from lightseg.data.loading.collate import stack
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lightseg.data import Shapes
-from lightseg.data.augment import Augmentation
-from lightseg.data.batches import Prepared, check_repeatable, stack_by_size, stack_training
+from lightseg.data.loading.collate import Prepared, check_repeatable, stack_by_size, stack_training
 from lightseg.data.sample_index import SampleIndex, mix
-from lightseg.data.transforms import EvalTransform
+from lightseg.data.transforms.augmentation import Augmentation
+from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.camvid import CamVid
+from lightseg.data.datasets.camvid import CamVid
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 from tests.data import fabricate

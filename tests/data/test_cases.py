@@ -12,8 +12,8 @@ import tifffile
 import yaml
 from PIL import Image
 
-from lightseg.data.images import read_image
-from lightseg.data.mask_folder import MaskFolder
+from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.io.images import read_image
 from lightseg.doctor import main as doctor
 from lightseg.predict import main as predict
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.data import _cifar10_files as files
-from lightseg.data._long_tail import long_tail_counts
-from lightseg.data.cifar10 import CIFAR10
+from lightseg.data.datasets import cifar10_files as files
+from lightseg.data.datasets.cifar10 import CIFAR10
+from lightseg.data.datasets.long_tail import long_tail_counts
 from lightseg.errors import ConfigError, DataError
 
 PER_CLASS = {"train": 5, "test": 2}

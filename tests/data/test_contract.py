@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from lightseg.data.camvid import CamVid
-from lightseg.data.mask_folder import MaskFolder
-from lightseg.data.oxford_pet import OxfordPet
-from lightseg.data.pascal_voc import PascalVOC
+from lightseg.data.datasets.camvid import CamVid
+from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.oxford_pet import OxfordPet
+from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.labels import IGNORE
 from tests.data import fabricate
 

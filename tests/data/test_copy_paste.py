@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lightseg.data import ImageDataset
-from lightseg.data.copy_paste import CopyPaste, cut
 from lightseg.data.sample_index import mix
+from lightseg.data.transforms.copy_paste import CopyPaste, cut
 from lightseg.labels import IGNORE
 
 # class 1 is an L of 19 pixels, with void and background in its box; every pixel of the image has its own value

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lightseg.data.counter import Draws, below, splitmix
 from lightseg.data.sample_index import mix
+from lightseg.data.transforms.counter_rng import Draws, below, splitmix
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 

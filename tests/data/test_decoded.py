@@ -19,12 +19,13 @@ import pytest
 import torch
 import xxhash
 
-from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes, decoded
-from lightseg.data.cache import cache_dir
-from lightseg.data.decoded import Decoded, trains_twice
-from lightseg.data.mask_files import MaskFiles
+from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes
+from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.io.disk_cache import cache_dir
+from lightseg.data.loading.build import decoded_cache
+from lightseg.data.loading.decoded_cache import Decoded, trains_twice
 from lightseg.errors import ConfigError, DataError
-from lightseg.files import taking_turns
+from lightseg.files.atomic import taking_turns
 from tests.crashing import RECIPE, assert_same, numbers, weights
 from tests.data import fabricate
 from tests.deadly import DEADLY_RECIPE, deadly
@@ -68,12 +69,12 @@ def mask(index, height=6, width=7):
 
 
 def cached(*datasets, gigabytes=1.0, workers=0, build=True):
-    return decoded.decoded(datasets, gigabytes, workers, build)
+    return decoded_cache.decoded(datasets, gigabytes, workers, build)
 
 
 def entries():
     """What lies in the cache."""
-    return sorted(path.name for path in (cache_dir() / "decoded").glob("*/"))
+    return sorted(path.name for path in (cache_dir() / "decoded_cache").glob("*/"))
 
 
 def assert_equal(samples, others):
@@ -223,10 +224,10 @@ def test_decoded__another_key_or_another_decoder_is_another_entry(monkeypatch):
     samples = [(image(0), mask(0))]
     cached(Own(samples, "a"), Own(samples, "b"))
     assert len(entries()) == 2
-    monkeypatch.setattr(decoded.metadata, "version", lambda package: f"another {package}")
+    monkeypatch.setattr(decoded_cache.metadata, "version", lambda package: f"another {package}")
     cached(Own(samples, "a"))
     assert len(entries()) == 3
-    monkeypatch.setattr(decoded.inspect, "getsource", lambda module: f"another {module.__name__}")
+    monkeypatch.setattr(decoded_cache.inspect, "getsource", lambda module: f"another {module.__name__}")
     cached(Own(samples, "a"))
     assert len(entries()) == 4
 
@@ -291,7 +292,7 @@ def test_decoded__what_is_there_is_used_even_where_nothing_is_built():
 # ---- its size -------------------------------------------------------------------------------------------------------
 
 GIB = 2**30
-SIZE = 20 * (100 * 100 * 4 + decoded._RECORD.itemsize)
+SIZE = 20 * (100 * 100 * 4 + decoded_cache._RECORD.itemsize)
 
 
 def large(key):
@@ -300,7 +301,7 @@ def large(key):
 
 def age(minutes):
     """Let all that is there have been used that much earlier."""
-    for entry in (cache_dir() / "decoded").glob("*/"):
+    for entry in (cache_dir() / "decoded_cache").glob("*/"):
         used = entry.stat().st_mtime - 60 * minutes
         os.utime(entry, (used, used))
 
@@ -338,7 +339,7 @@ def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
 
 
 def test_size__folders_of_others_are_left_alone():
-    place = cache_dir() / "decoded"
+    place = cache_dir() / "decoded_cache"
     others = [".git", "mine", f".{'a' * 64}", "A" * 64, "a" * 63]
     ours = [f".{'a' * 64}.1", f".{'a' * 64}.1.former", f".{'a' * 64}.1.damaged", "a" * 64]
     for name in (*others, *ours):
@@ -354,9 +355,9 @@ def test_size__folders_of_others_are_left_alone():
 def test_size__leaves_half_of_the_machine(monkeypatch, what):
     free = SIZE * 1.8
     if what == "memory":
-        monkeypatch.setattr(decoded, "_memory", lambda: free)
+        monkeypatch.setattr(decoded_cache, "_memory", lambda: free)
     else:
-        monkeypatch.setattr(decoded.shutil, "disk_usage", lambda _path: SimpleNamespace(free=int(free)))
+        monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda _path: SimpleNamespace(free=int(free)))
     assert not isinstance(*cached(large("a")), Decoded)
 
 
@@ -377,7 +378,7 @@ def test_size__is_kept_where_the_estimate_was_too_low(capsys):
 def test_damage__a_part_of_a_cache_is_made_anew(file, rest):
     plain = large("a")
     cached(plain)
-    path = cache_dir() / "decoded" / entries()[0] / file
+    path = cache_dir() / "decoded_cache" / entries()[0] / file
     os.truncate(path, rest)
     (quick,) = cached(plain)
     assert isinstance(quick, Decoded)
@@ -401,7 +402,7 @@ def test_damage__a_killed_build_leaves_nothing_that_is_used_and_is_cleaned_up(mo
     killed.start()
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
-    (left,) = (path for path in (cache_dir() / "decoded").iterdir() if path.is_dir())
+    (left,) = (path for path in (cache_dir() / "decoded_cache").iterdir() if path.is_dir())
     assert left.name.startswith(".")
     monkeypatch.setattr(Killing, "__getitem__", Own.__getitem__)
     (quick,) = cached(samples)
@@ -425,7 +426,7 @@ def test_turns__two_processes_decode_once(capfd):
     samples.log = FORK.SimpleQueue()
     both = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
     said = ""
-    with taking_turns(cache_dir() / "decoded", "nobody else is here"):
+    with taking_turns(cache_dir() / "decoded_cache", "nobody else is here"):
         for process in both:
             process.start()
         while said.count("another process decodes images; waiting for it") < 2:
@@ -439,7 +440,7 @@ def test_turns__two_processes_decode_once(capfd):
     while not samples.log.empty():
         read.append(samples.log.get())
     # all of them, and some for the estimate
-    assert len(read) == 20 + decoded._TRIED
+    assert len(read) == 20 + decoded_cache._TRIED
     assert len(entries()) == 1
 
 
@@ -677,7 +678,7 @@ def ended(process):
 FILLING = """
 import contextlib
 from lightseg.data import MaskFolder
-from lightseg.data.mask_files import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskFiles
 
 class Filling(MaskFiles):
     decodes = True

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lightseg.data.counter import Draws, below
 from lightseg.data.device_transforms import AlternatingFlip, Cutout, RandomFlip, RandomTranslate, transformed
+from lightseg.data.transforms.counter_rng import Draws, below
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 

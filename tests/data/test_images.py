@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.images import image_size, read_image
-from lightseg.data.masks import read_mask
+from lightseg.data.io.images import image_size, read_image
+from lightseg.data.io.masks import read_mask
 from lightseg.errors import DataError
 from tests.data.fabricate import ids, picture, save, save_palette
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.data.label_map import LabelMap, UndeclaredError
+from lightseg.data.io.label_map import LabelMap, UndeclaredError
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 from tests.data.fabricate import picture, save, save_palette

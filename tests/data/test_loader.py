@@ -5,8 +5,9 @@ import albumentations as A
 import pytest
 import torch
 
-from lightseg.data import Shapes, loading
-from lightseg.data.loader import obituary, require_known_order
+from lightseg.data import Shapes
+from lightseg.data.loading.build import build
+from lightseg.data.loading.loaders import obituary, require_known_order
 from lightseg.errors import ConfigError
 
 
@@ -27,9 +28,9 @@ def test_step_loader__tells_every_batch_what_its_step_holds():
 def two_epochs(monkeypatch, workers, persistent):
     """Index, image and mask of every sample of two epochs, in order."""
     data = Shapes(image_size=16, train_size=10, batch_size=2, num_workers=workers, train_transforms=[A.D4()])
-    options = {**loading.worker_options(workers, 1), "persistent_workers": persistent}
+    options = {**build.worker_options(workers, 1), "persistent_workers": persistent}
     with monkeypatch.context() as patch:
-        patch.setattr(loading, "worker_options", lambda *_: options)
+        patch.setattr(build, "worker_options", lambda *_: options)
         loader = data.train_dataloader()
     stream = []
     for epoch in range(2):

@@ -6,8 +6,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.folders import find_pairs
-from lightseg.data.mask_folder import MaskFolder
+from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.io.pairing import find_pairs
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 from tests.data.fabricate import folder, ids, picture, save, save_palette

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lightseg.data import EpochSampler, MaskFolder, mask_files
+from lightseg.data import EpochSampler, MaskFolder
+from lightseg.data.datasets import mask_dataset
 from lightseg.data.sample_index import SampleIndex
 from lightseg.errors import DataError
 from tests.data import fabricate
@@ -75,10 +76,10 @@ def test_datasets__are_looked_up_alike_on_a_disk_nearby_and_far_away(data, monke
     near, far = data.dataset("train"), MaskFolder(["a", "b"], root=data.root).dataset("train")
     threads, start = [], threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: (threads.append(thread), start(thread)))
-    monkeypatch.setattr(mask_files, "_FAR", 1.0)
+    monkeypatch.setattr(mask_dataset, "_FAR", 1.0)
     key = near.cache_key()
     assert not threads
-    monkeypatch.setattr(mask_files, "_FAR", 0.0)
+    monkeypatch.setattr(mask_dataset, "_FAR", 0.0)
     assert far.cache_key() == key
     assert threads
 
@@ -126,7 +127,7 @@ def test_order__is_an_array_and_gives_plain_numbers():
 
 WORKER = """
 import gc, sys
-from lightseg.data.batches import start_worker
+from lightseg.data.loading.collate import start_worker
 
 start_worker(0)
 sys.exit(0 if gc.get_freeze_count() > 1000 else 3)

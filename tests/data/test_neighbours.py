@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.images import read_image
-from lightseg.data.masks import read_mask
+from lightseg.data.io.images import read_image
+from lightseg.data.io.masks import read_mask
 from lightseg.errors import DataError
 from tests.data.test_cases import COUNT, Case, sample
 
@@ -129,7 +129,7 @@ def test_tiff__palette_of_8_bits(tmp_path):
 
 
 def test_value_range__does_not_darken_what_has_fewer_bits(tmp_path):
-    from lightseg.data.images import ImageValues
+    from lightseg.data.io.images import ImageValues
 
     Image.fromarray(sample(0)[0]).save(tmp_path / "x.png")
     with pytest.raises(DataError, match="holds at most 255, and data.value_range ends at 4095"):

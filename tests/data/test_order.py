@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.data.order import EpochSampler, ShardSampler, systematic_draw
+from lightseg.data.loading.samplers import EpochSampler, ShardSampler, systematic_draw
 from lightseg.data.sample_index import PADDING, mix
 
 WEIGHTS = np.random.default_rng(0).random(30) ** 3 * (np.arange(30) != 7)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.oxford_pet import OxfordPet
+from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 from tests.data import fabricate

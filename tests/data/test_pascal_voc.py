@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.pascal_voc import PascalVOC
+from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.errors import DataError
 from tests.data import fabricate
 

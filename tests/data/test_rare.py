@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.rare import held, rare_classes
+from lightseg.data.transforms.rare_classes import held, rare_classes
 from lightseg.errors import ConfigError
 
 NAMES = ["road", "tree", "sign", "ghost"]

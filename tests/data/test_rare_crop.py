@@ -4,7 +4,7 @@ import pytest
 
 from lightseg.data import RareClassCrop
 from lightseg.data.sample_index import mix
-from lightseg.data.transforms import EvalTransform, TrainTransform
+from lightseg.data.transforms.pipeline import EvalTransform, TrainTransform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 

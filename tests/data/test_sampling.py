@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lightseg.data import Shapes, ShapesClassification
-from lightseg.data.order import EpochSampler
-from lightseg.data.sampling import draw_weights
+from lightseg.data.loading.sample_weights import draw_weights
+from lightseg.data.loading.samplers import EpochSampler
 from lightseg.errors import ConfigError
 
 # sample 4 is void, class 2 does not occur: n = 4, 1, 0, 1

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from lightseg.data.shapes import Shapes, ShapesClassification
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.images import image_size, read_image
+from lightseg.data.io.images import image_size, read_image
 
 SHAPE = 3000, 2500
 

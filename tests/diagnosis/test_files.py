@@ -3,8 +3,8 @@ import shutil
 import pytest
 
 from lightseg.data import MaskFolder
-from lightseg.data.folders import UnpairedError
-from lightseg.data.problems import collecting
+from lightseg.data.io.error_collector import collecting
+from lightseg.data.io.pairing import UnpairedError
 from lightseg.data.splits import LeakError
 from lightseg.diagnosis.files import layout_findings
 from lightseg.errors import DataError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightseg.evaluation.boundary import BoundaryIoU, scores
 from lightseg.labels import IGNORE
+from lightseg.metrics.boundary_iou import BoundaryIoU, scores
 
 
 def logits_of(prediction, classes):

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from lightseg.evaluation.calibration import Calibration, Reliability
 from lightseg.labels import IGNORE
+from lightseg.metrics.calibration import Calibration, Reliability
 
 
 def reliability(logits, target, temperature=1.0):

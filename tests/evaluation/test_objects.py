@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from lightseg.evaluation.objects import ObjectRecall, scores
 from lightseg.labels import IGNORE
+from lightseg.metrics.object_recall import ObjectRecall, scores
 from tests.evaluation.test_boundary import logits_of
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 import yaml
 
+from lightseg.checkpoint.rebuild import build_data
 from lightseg.errors import ConfigError, DataError, UserError
-from lightseg.evaluation.subject import Subject
-from lightseg.exporting.facts import describe
-from lightseg.rebuild import build_data
+from lightseg.evaluation.trained_model import Subject
+from lightseg.exporting.metadata import describe
 from tests.inference.models import write_checkpoint
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "precision": None}

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lightseg.data.base import ImageDataModule, ImageDataset
-from lightseg.inference.protocol import Protocol
+from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.inference.inference_config import Protocol
 from lightseg.labels import IGNORE
 from lightseg.tasks import ClassificationTask, SegmentationTask
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lightseg.explanation.chance import FLIPS, difference, p_values
+from lightseg.explanation.significance import FLIPS, difference, p_values
 
 
 def test_difference__adds_up_to_the_difference_of_the_rates():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from lightseg.explanation.collect import observe
+from lightseg.explanation.error_types import PARTS
 from lightseg.explanation.findings import find
-from lightseg.explanation.observe import observe
-from lightseg.explanation.parts import PARTS
-from lightseg.explanation.sentences import evidence, sentence
+from lightseg.explanation.text import evidence, sentence
 from lightseg.labels import IGNORE
 from tests.explanation.fabricate import Data, Oracle, discs
 

@@ -11,8 +11,8 @@ from lightseg.explanation import attribution
 from lightseg.explanation.deletion import Deletion
 from lightseg.explanation.explanation import explain
 from lightseg.explanation.gallery import Exhibit, Picture
-from lightseg.explanation.page import document, write_page
-from lightseg.explanation.probes import Probes, choose
+from lightseg.explanation.html import document, write_page
+from lightseg.explanation.saliency import Probes, choose
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
 from tests.comparison.page.test_document import Reader
 from tests.explanation.fabricate import Data, Oracle, discs

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lightseg.explanation.parts import BOUNDARY, INTERIOR, INVENTED, MISSED, RIGHT, band_width, components, divide
+from lightseg.explanation.error_types import BOUNDARY, INTERIOR, INVENTED, MISSED, RIGHT, band_width, components, divide
 from lightseg.labels import IGNORE
 
 

@@ -2,7 +2,7 @@
 
 import yaml
 
-from lightseg.exporting import card
+from lightseg.exporting import model_card
 
 NASTY = "<img src=x>|`a`[b](c)\x1b[2J\nd"
 CONFIG = {"data": {"class_path": f"lightseg.{NASTY}"}, "note": "a\n```\n<img src=x>\n````\n"}
@@ -30,7 +30,7 @@ FACTS = {
 
 
 def test_write__names_are_text_and_nothing_else():
-    _, front, text = card.write(NASTY, FACTS, {}).split("---\n", 2)
+    _, front, text = model_card.write(NASTY, FACTS, {}).split("---\n", 2)
     assert "model-index" in yaml.safe_load(front)
     text, recipe = text.split("## Recipe\n\n")
     assert "\x1b" not in text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from lightseg import rebuild
+from lightseg.checkpoint import rebuild
 from lightseg.data.palette import default_palette
 
 

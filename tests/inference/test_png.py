@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.inference.png import PalettePng
+from lightseg.inference.png_writer import PalettePng
 
 
 def test_palette_png__values_are_ids_and_colours_the_palette(tmp_path):

@@ -8,12 +8,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 import lightseg
-from lightseg.data.base import ImageDataModule
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
 from lightseg.errors import ConfigError, DataError
 from lightseg.inference import resizing
+from lightseg.inference.inference_config import Protocol
 from lightseg.inference.predictor import Prediction
-from lightseg.inference.protocol import Protocol
 from tests.inference.models import write_checkpoint
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (37, 61, 3), np.uint8)

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
-from lightseg.inference.protocol import Protocol
+from lightseg.inference.inference_config import Protocol
 from lightseg.nets import UNet
 from lightseg.tasks import SegmentationTask
 

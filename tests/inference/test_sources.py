@@ -7,10 +7,10 @@ import tifffile
 import torch
 from PIL import Image
 
-from lightseg.data.images import read_image
+from lightseg.data.io.images import read_image
 from lightseg.errors import DataError
-from lightseg.inference import png, sources
-from lightseg.inference.sources import Rows, of_array, of_file
+from lightseg.inference import png_writer, readers
+from lightseg.inference.readers import Rows, of_array, of_file
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
 # rows that a filter of PNG makes something of
@@ -67,9 +67,9 @@ FILES = {
 
 @pytest.fixture
 def everything_is_large(monkeypatch):
-    monkeypatch.setattr(sources, "LARGE", 0)
-    monkeypatch.setattr(sources, "_STRIP", 5000)
-    monkeypatch.setattr(png, "_GROUP", 7000)
+    monkeypatch.setattr(readers, "LARGE", 0)
+    monkeypatch.setattr(readers, "_STRIP", 5000)
+    monkeypatch.setattr(png_writer, "_GROUP", 7000)
 
 
 def _refused(read):
@@ -122,6 +122,6 @@ def test_rows__overlapping_rows_of_any_strips():
     source = of_array(PIXELS, "x")
     cuts = np.split(PIXELS, [1, 2, 40, 90])
     for strips in (source.strips, lambda: iter(cuts)):
-        rows = Rows(sources.Source("x", (97, 131), strips), torch.device("cpu"))
+        rows = Rows(readers.Source("x", (97, 131), strips), torch.device("cpu"))
         for first, last in ((0, 30), (20, 50), (20, 60), (60, 61), (67, 97)):
             assert np.array_equal(rows(first, last), PIXELS[first:last].transpose(2, 0, 1))

@@ -1,7 +1,7 @@
 import csv
 
 from lightseg.loggers import RunLog
-from lightseg.metrics_log import read_log
+from lightseg.runs.metrics_log import read_log
 
 
 def test_run_log__every_line_is_there_at_once(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightseg import checkpoint
+from lightseg.checkpoint import loading
 from lightseg.data import ShapesClassification
 from lightseg.errors import ConfigError
 from lightseg.nets import WhitenedCNN
@@ -88,7 +88,7 @@ trainer:
 def test_fit__starts_from_the_training_images_and_keeps_what_it_took(fit, recipe):
     outcome = fit("--config", recipe(RECIPE))
     assert outcome.code == 0, outcome.err
-    task = checkpoint.load(outcome.folder / "checkpoints/best.ckpt")
+    task = loading.load(outcome.folder / "checkpoints/best.ckpt")
     data = ShapesClassification(image_size=32, train_size=24)
     raw = torch.stack([torch.from_numpy(data.dataset("train")[index][0].transpose(2, 0, 1)) for index in range(24)])
     normalised = (raw.float() / 255 - task.mean) / task.std

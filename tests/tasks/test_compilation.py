@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from lightseg.cores import instruction_set
-from lightseg.data.cache import cache_dir
+from lightseg.data.io.disk_cache import cache_dir
 from lightseg.errors import ConfigError
+from lightseg.hardware.cpu import instruction_set
 from lightseg.tasks.compilation import check_graphs, compile_net
 
 

@@ -8,9 +8,9 @@ from torch import nn
 import lightseg
 from lightseg.data import Shapes
 from lightseg.errors import ConfigError
-from lightseg.imbalance import class_prior
+from lightseg.losses.class_weights import class_prior
 from lightseg.nets import UNet
-from lightseg.optim import Constant
+from lightseg.optim.schedules import Constant
 from lightseg.tasks import SegmentationTask
 
 CLASSIFICATION = """

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from lightseg.data import Shapes, ShapesClassification
-from lightseg.data.batches import stack_by_size
+from lightseg.data.loading.collate import stack_by_size
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.nets import FCN, UNet
-from lightseg.optim import Constant
+from lightseg.optim.schedules import Constant
 from lightseg.tasks import ClassificationTask, SegmentationTask
 
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
-from lightseg.comparison.runs import Run
-from lightseg.per_image import Evaluation
+from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.read import Run
 
 IMAGES = ("a.png", "b.png", "c.png", "d.png")
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lightseg.comparison.page import write_page
+from lightseg.comparison.html import write_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from lightseg.compare import main
-from lightseg.comparison.page import disagreements, predictions
+from lightseg.comparison.html import disagreements, predictions
 from lightseg.comparison.results import Trial
-from lightseg.comparison.runs import read
 from lightseg.errors import DataError
-from lightseg.examples import Example
+from lightseg.runs.read import read
+from lightseg.visualization.examples import Example
 
 
 def test_largest__alternates_between_the_sides():

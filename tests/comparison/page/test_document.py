@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lightseg.comparison.page import write_page
+from lightseg.comparison.html import write_page
 
 VOID = {"meta", "img", "input", "br"}
 EVIL = '<script>alert("x")</script>&'

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from lightseg.comparison.page.classes import classes
-from lightseg.comparison.page.curves import Axis, curves
-from lightseg.comparison.page.details import details
-from lightseg.comparison.page.markup import look, number
-from lightseg.comparison.page.matrices import matrices
-from lightseg.comparison.page.ranking import ranking
+from lightseg.comparison.html.classes import classes
+from lightseg.comparison.html.curves import Axis, curves
+from lightseg.comparison.html.details import details
+from lightseg.comparison.html.markup import look, number
+from lightseg.comparison.html.matrices import matrices
+from lightseg.comparison.html.ranking import ranking
 from lightseg.comparison.results import Estimate
 
 

@@ -1,0 +1,219 @@
+"""The command line: one parser over task, net, data and trainer, typed by their constructors."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from jsonargparse._util import import_object
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from lightseg.cli.argv import require_no_broken_link
+from lightseg.cli.messages import require_known_sections
+from lightseg.cli.parser import Parser, _Config, warn_of_dropped_callbacks
+from lightseg.cli.trainer_options import Trainer, set_length
+from lightseg.config.class_errors import is_user_code
+
+# the names of data modules, nets and tasks are choices: a class is found by its name once it has been imported
+from lightseg.data import ImageDataModule
+from lightseg.errors import ConfigError
+from lightseg.files.atomic import expand_home
+from lightseg.files.printable import printable, printable_line
+from lightseg.hardware.devices import (
+    AUTO,
+    FLOAT32,
+    KEPT,
+    PrecisionChoice,
+    check_precision,
+    choose_precision,
+    require_kept,
+    training_device,
+)
+from lightseg.runs import folder
+from lightseg.runs.records import read_precision
+from lightseg.tasks import Task
+from lightseg.tasks.preflight import try_optimizer, try_schedule
+
+
+class LightsegCLI(LightningCLI):
+    """Parses a recipe and builds its data and its task; the trainer is made later, when the run folder exists.
+
+    Args:
+        args: The command line, without the program's name.
+
+    Raises:
+        ConfigError: If an option is unknown, has the wrong type, or contradicts another.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            Task,
+            ImageDataModule,
+            args=args,
+            run=False,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            parser_class=Parser,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=None,
+            # samplers shard themselves, and a step is logged often enough for small data
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "log_every_n_steps": 10,
+                "enable_model_summary": False,
+                "sync_batchnorm": torch.cuda.is_available(),
+            },
+        )
+
+    parser: Parser
+
+    def init_parser(self, **kwargs: Any) -> Parser:
+        """The parser, with `--config` and `base`."""
+        parser = Parser(**kwargs)
+        parser.add_argument("-c", "--config", action=_Config, help="A recipe or overlay; later ones win.")
+        parser.add_argument("--base", type=list[str] | str | None, help="In a file: the files applied before it.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options of a run, and the facts of the data that task and net follow."""
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
+        parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
+        parser.add_argument(
+            "--group", type=str | None, help="Group of the run; those of --seeds and --folds share one."
+        )
+        parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
+        parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
+        parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")
+        parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and nothing else."""
+        # the inherited one warns when sys.argv is not empty, as it is not in a program that passes its arguments on
+        self.config = parser.parse_args(args)
+        if not isinstance(self.config.trainer, Namespace):
+            raise ConfigError(f"trainer: must hold options, as in --trainer.max_epochs 5, got {self.config.trainer}")
+        for file in self.parser.files:
+            require_known_sections(file, self.config)
+        if self.parser.composed is not None:
+            before = self.parser.composed.get("trainer.callbacks")
+            warn_of_dropped_callbacks(before, self.config.trainer.callbacks, "the command line")
+        for key, value in list(self.config.items()):
+            # a null for an option inside a class arrives there as text
+            if value == "None":
+                self.config[key] = None
+            elif isinstance(value, str | list | dict):
+                self.config[key] = expand_home(value)
+        seed = self.config.seed_everything
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
+
+    def before_instantiate_classes(self) -> None:
+        """Check and complete what can be known before anything is built."""
+        trainer = self.config.trainer
+        for section in ("model", "data"):
+            if self.config[section] is None:
+                raise ConfigError(f"{section}: not given; name a class, or a block of configs/")
+        self.config.name = self.config.name or self.parser.recipe or "fit"
+        folder.require_name(self.config.name)
+        require_no_broken_link(Path(self.config.runs_dir) / self.config.name, "--runs_dir")
+        for option in ("save_every_n_steps", "save_every_minutes"):
+            value = self.config[option]
+            if value is not None and not value > 0:
+                raise ConfigError(f"{option}: {value} will not do; give more than 0, or null to leave it out")
+        if training_device(trainer.accelerator, trainer.devices).type == "cpu":
+            # there is none for the CPU
+            trainer.sync_batchnorm = False
+        set_length(trainer)
+
+    def instantiate_classes(self) -> None:
+        """Choose the precision, then build data, net and task."""
+        self._set_precision()
+        kind = self._optimizer_class()
+        self.config_init = self.parser.build(self.config)
+        self.datamodule, self.model = self.config_init.data, self.config_init.model
+        self.datamodule.seed = self.config.seed_everything
+        self._check_facts()
+        optimizer = self.config.model.init_args.optimizer
+        try_optimizer(self.model, kind, vars(optimizer.init_args) if optimizer else {})
+        try_schedule(self.model.schedule)
+
+    def _optimizer_class(self) -> Any:
+        """Return the class that the recipe names as its optimizer.
+
+        Raises:
+            ConfigError: If it is something else, which must not be called.
+        """
+        stated = self.config.model.init_args.optimizer
+        if stated is None:
+            return torch.optim.AdamW
+        kind = import_object(stated.class_path)
+        is_own_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
+        if not is_own_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
+            raise ConfigError(f"model.optimizer: {stated.class_path} is not an optimizer; name a class of torch.optim")
+        return kind
+
+    def take_precision(self, precision: str, reason: str) -> None:
+        """Train in another precision than the one that `auto` stood for here; the trainer is made anew afterwards."""
+        self.precision = PrecisionChoice(precision, reason)
+        self.config.trainer.precision = self.config_init.trainer.precision = precision
+
+    def resolved_config(self) -> str:
+        """The whole config as YAML, defaults included; it runs again as it is."""
+        config = self.config.clone()
+        # has been followed
+        config.pop("base", None)
+        # a null that the recipe states is not what a class takes by default
+        return str(self.parser.dump(config, skip_unset=False))
+
+    def _set_precision(self) -> None:
+        """Put what `auto` stands for into the config: a run that goes on keeps what it was begun with."""
+        trainer = self.config.trainer
+        device = training_device(trainer.accelerator, trainer.devices)
+        self.has_auto_precision = trainer.precision == AUTO
+        begun = None if self.config.resume is None else read_precision(Path(self.config.resume))
+        if begun is not None:
+            require_kept(begun, device, self.config.resume)
+        if not self.has_auto_precision:
+            self.precision = check_precision(trainer.precision, device)
+            return
+        self.precision = PrecisionChoice(begun, KEPT) if begun is not None else choose_precision(device)
+        if self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
+            self.precision = PrecisionChoice(FLOAT32, "FSDP has no 16-mixed")
+        trainer.precision = self.precision.precision
+
+    def _check_facts(self) -> None:
+        """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""
+        if self.model.kind != self.datamodule.kind:
+            raise ConfigError(
+                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: "
+                f"that is {self.datamodule.kind} data"
+            )
+        for name in self.datamodule.classes:
+            if printable(name) != name or set(name) & set("\t\n"):
+                raise ConfigError(f"data.classes: '{printable_line(name)}' holds control characters; leave them out")
+        net = self.config.model.init_args.net.get("init_args", Namespace())
+        parameters = inspect.signature(type(self.model.net)).parameters
+        facts = {"num_classes": self.datamodule.num_classes, "in_channels": self.datamodule.in_channels}
+        for name, fact in facts.items():
+            stated = net.get(name)
+            if stated not in (None, fact) and stated != parameters[name].default:
+                raise ConfigError(
+                    f"model.net.{name}: {stated}, but the data has {fact}; leave it out, it follows the data"
+                )
+        classes = self.config.model.init_args.get("classes")
+        if classes not in (None, self.datamodule.classes):
+            raise ConfigError("model.classes: differ from the data's; leave them out, they follow the data")
+
+
+def _is_sharded(strategy: Any) -> bool:
+    """Return whether a strategy in a config is FSDP."""
+    name = strategy if isinstance(strategy, str) else getattr(strategy, "class_path", "")
+    return "fsdp" in str(name).lower()

@@ -1,0 +1,125 @@
+"""The parser of recipes: files with bases and overlays, messages in a line, classes built under supervision."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightseg.cli.messages import explain
+from lightseg.config.class_errors import describe_failed_class, find_key
+from lightseg.config.compose import chain, show
+from lightseg.errors import ConfigError
+from lightseg.nets.memory import require_room
+
+
+class _Config(ActionConfigFile):
+    """`--config FILE`: applies the file's bases, then the file."""
+
+    @staticmethod
+    def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
+        files = chain(value)
+        parser.recipe = parser.recipe or files[-1].stem
+        parser.files += files
+        for file in files:
+            before = cfg.get("trainer.callbacks")
+            # jsonargparse changes into the file's folder while it reads
+            parser.reading = show(file)
+            ActionConfigFile.apply_config(parser, cfg, dest, str(file))
+            # has been followed; in a saved config it would be followed again, from another folder
+            cfg["base"] = None
+            parser.composed = cfg
+            warn_of_dropped_callbacks(before, cfg.get("trainer.callbacks"), show(file))
+        parser.reading = None
+
+
+class Parser(LightningArgumentParser):
+    """Says in a line or two what is wrong, in which file, and what was probably meant."""
+
+    reading: str | None = None
+    """The file that is being applied."""
+    composed: Namespace | None = None
+    """The config as the files make it."""
+    recipe: str = ""
+    """The name of the first `--config`: the recipe; those after it are overlays."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.files: list[Path] = []
+        self.built: list[tuple[str, Any]] = []
+        """The objects of the config, each with the key that names it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what argparse would print and exit with."""
+        if isinstance(ex, ConfigError):
+            raise ex
+        if not self.exit_on_error:
+            # a parser inside the parser, for one class: its words become a part of the message
+            super().error(message, ex)
+        raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
+
+    def build(self, config: Namespace) -> Namespace:
+        """Build the objects of a config.
+
+        Raises:
+            ConfigError: If the constructor of a library class refuses what it is given; one of the user's raises as it
+                does without lightseg.
+        """
+        is_building = True
+        self.built = []
+
+        def build_one(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            try:
+                require_room(class_type, kwargs)
+                made = class_type(*args, **kwargs)
+                if is_building:
+                    self.built.append((find_key(config, class_type, kwargs), made))
+                return made
+            except Exception as error:
+                if not is_building:
+                    # of an optimizer, which is made later
+                    raise
+                key = find_key(config, class_type, kwargs)
+                raise _Escape(describe_failed_class(error, class_type, kwargs, key) or error) from None
+
+        try:
+            built: Namespace = self.instantiate(config, instantiators=[(build_one, object, True)])
+        except _Escape as escape:
+            raise escape.error from None
+        finally:
+            is_building = False
+        return built
+
+
+class _Escape(BaseException):
+    """Carries an exception out of jsonargparse, which would turn it into a page about types."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def warn_of_dropped_callbacks(before: Any, after: Any, source: str) -> None:
+    """Name the callbacks that a file or the command line has replaced, since a list is replaced as one."""
+    kept = [_class_name(block) for block in as_list(after)]
+    dropped = [name for name in map(_class_name, as_list(before)) if name not in kept]
+    if dropped:
+        print(
+            f"{source}: trainer.callbacks replaces {', '.join(dropped)} of the files before; write `callbacks+:` in a "
+            "file, or --trainer.callbacks+=NAME, to add to them",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _class_name(block: Any) -> str:
+    return str(block.get("class_path") if isinstance(block, dict | Namespace) else block).rpartition(".")[2]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list as it is, one thing as a list of it, and nothing as an empty list."""
+    return value if isinstance(value, list) else [value] if value else []

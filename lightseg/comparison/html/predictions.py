@@ -1,0 +1,72 @@
+"""Predictions of finished runs, made again from the checkpoint, the recipe and the data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lightseg.comparison.results import Trial
+from lightseg.errors import DataError
+from lightseg.runs.read import Run
+
+if TYPE_CHECKING:
+    from lightseg.tasks import Stage
+    from lightseg.visualization.examples import Color, Example
+
+
+def predict_again(
+    trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int], trust: bool = False
+) -> tuple[dict[int, Example], list[Color]]:
+    """What the best checkpoints of a trial say about some images.
+
+    Args:
+        trial: A run, or those of all folds, each of which is asked about the images that it was scored on.
+        split: Which split the images are of.
+        names: Names of all images of the comparison.
+        images: Which of them are wanted.
+        trust: Run the classes of others that the runs name, see `lightseg.load`.
+
+    Returns:
+        The images by what was wanted; one RGB colour per class.
+
+    Raises:
+        DataError: If the data is not there any more, or is another than the run was scored on.
+        UserError: If the checkpoint cannot be loaded.
+    """
+    examples: dict[int, Example] = {}
+    palette: list[Color] = []
+    keys = _numbered(names)
+    for run in trial.runs:
+        evaluation = run.evaluation(split)
+        if evaluation is None:
+            continue
+        place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
+        if places := {image: place[keys[image]] for image in images if keys[image] in place}:
+            found, palette = _predict(run, split, list(places.values()), trust)
+            examples |= zip(places, found, strict=True)
+    return examples, palette
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    """The names, with a number that tells images of the same name apart."""
+    seen = Counter[str]()
+    numbered = []
+    for each in names:
+        numbered.append((each, seen[each]))
+        seen[each] += 1
+    return numbered
+
+
+def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
+    import lightseg
+    from lightseg.checkpoint.locate import follow_imports
+    from lightseg.checkpoint.rebuild import build_data
+    from lightseg.tasks.examples import predict
+
+    if trust:
+        follow_imports(run.folder)
+    data = build_data(run.config, trust=trust, file=run.folder / "config.yaml")
+    if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
+        raise DataError(f"the {split} split is not any more what {run.label} was scored on")
+    return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette

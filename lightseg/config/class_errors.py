@@ -1,0 +1,192 @@
+"""Errors of library classes that a recipe names, in one line: key, value and reason.
+
+A class of the user's keeps its traceback, which leads to the line to mend; a traceback through a library does not.
+"""
+
+import inspect
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from lightseg.errors import ConfigError, LightsegError
+
+_LIBRARIES = tuple(
+    {str(Path(__file__).parent.parent), *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))}
+)
+_LONGEST = 400
+
+Objects = Sequence[tuple[str, Any]]
+"""Objects that were built of a recipe, each with the key that names it, such as `trainer.callbacks`."""
+
+
+def describe_failed_class(error: Exception, kind: Any, options: Mapping[str, Any], key: str) -> ConfigError | None:
+    """Return the error of a constructor as one line; None if code of the user's is involved.
+
+    Args:
+        error: The exception that the constructor raised.
+        kind: A class or a function.
+        options: The arguments that it was called with.
+        key: The option that names it.
+    """
+    if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
+        return None
+    nulls = _needless_nulls(kind, options)
+    if nulls and isinstance(error, TypeError | AttributeError):
+        return ConfigError(f"{key}.{nulls[0]}: null is not a value of it; leave it out, or give one")
+    changed = {name: value for name, value in options.items() if _is_told(kind, name, value)}
+    shown = ", ".join(f"{name}={value}" for name, value in changed.items())[:120]
+    return ConfigError(f"{key}: {getattr(kind, '__name__', kind)}({shown}): {reason(error)}")
+
+
+@contextmanager
+def explained(objects: Objects) -> Iterator[None]:
+    """Turn an exception that `describe_failure` knows into its line.
+
+    Args:
+        objects: The objects of the recipe.
+
+    Raises:
+        ConfigError: With that line.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = describe_failure(error, objects)
+        if message is None:
+            raise
+        raise ConfigError(message) from error
+
+
+def describe_failure(error: Exception, objects: Objects) -> str | None:
+    """Return as one line what an object of the recipe, or Lightning, finds wrong with its options.
+
+    Args:
+        error: An exception with its traceback.
+        objects: The objects of the recipe.
+
+    Returns:
+        None if it arose elsewhere, or if code of the user's is involved.
+    """
+    if isinstance(error, LightsegError | OSError) or passes_user_code(error.__traceback__):
+        return None
+    owner = _find_owner(error.__traceback__, objects)
+    if owner is None and isinstance(error, MisconfigurationException):
+        owner = "trainer"
+    return f"{owner}: {reason(error)}" if owner else None
+
+
+def reason(error: Exception) -> str:
+    """Return an exception's message on one line, with the command that installs a package that is missing."""
+    text = re.sub(r"\s*For further information visit \S+", "", str(error))
+    # pydantic: a count, then the option and its mistake on two lines
+    text = re.sub(r"^\d+ validation errors? for \w+\n(\w+)\n", r"\1: ", text)
+    if isinstance(error, ImportError):
+        packages = re.findall(r"pip install (?:-U )?'?([\w-]+)", text) or [error.name]
+        if packages[-1]:
+            return f"needs the package {packages[-1]}, which is not installed; pip install {packages[-1]}"
+    text = " ".join(text.split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def is_user_code(file: str) -> bool:
+    """Return whether a source file belongs neither to lightseg nor to Python or an installed package."""
+    return not file.startswith(("<", *_LIBRARIES))
+
+
+def is_user_class(kind: type) -> bool:
+    """Return whether a class is written by the user, as `is_user_code` has it."""
+    return is_user_code(getattr(sys.modules.get(kind.__module__), "__file__", None) or "<built-in>")
+
+
+def find_key(config: Namespace, kind: Any, options: Mapping[str, Any]) -> str:
+    """Return the key under which a config names a class, as on the command line.
+
+    Args:
+        config: The config, before anything is built.
+        kind: The class.
+        options: The arguments that it is called with, which tell two objects of a class apart.
+    """
+    name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
+    found = [
+        (key, block)
+        for key, block in _blocks(config, "")
+        if block["class_path"].rpartition(".")[2] == name.rpartition(".")[2]
+    ]
+    for key, block in found:
+        stated = dict(_items(block.get("init_args") or {}))
+        if all(options.get(option) == value for option, value in stated.items() if _is_plain(value)):
+            return key
+    return found[0][0] if found else name
+
+
+def _blocks(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _blocks(item, key)
+    elif isinstance(value, Namespace | dict):
+        if isinstance(value.get("class_path"), str):
+            yield key, value
+        for name, item in _items(value):
+            yield from _blocks(item, key if name == "init_args" else f"{key}.{name}".lstrip("."))
+
+
+def _items(block: Namespace | Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list((vars(block) if isinstance(block, Namespace) else block).items())
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | None)
+
+
+def _is_told(kind: Any, name: str, value: Any) -> bool:
+    """Whether a value is worth showing: plain, and not the default."""
+    return (_is_plain(value) or isinstance(value, list | tuple)) and value != _default(kind, name)
+
+
+def _needless_nulls(kind: Any, options: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in options.items() if value is None and _default(kind, name) is not None]
+
+
+def _default(kind: Any, name: str) -> Any:
+    for base in getattr(kind, "__mro__", (kind,)):
+        try:
+            parameter = inspect.signature(base).parameters.get(name)
+        except (TypeError, ValueError):
+            continue
+        if parameter is not None:
+            return None if parameter.default is parameter.empty else parameter.default
+    return None
+
+
+def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
+
+
+def passes_user_code(trace: TracebackType | None) -> bool:
+    """Whether the part of a traceback below lightseg's own frames runs code of the user's."""
+    files = [frame.f_code.co_filename for frame in _frames(trace)]
+    first = next((index for index, file in enumerate(files) if file.startswith(_LIBRARIES)), 0)
+    return any(is_user_code(file) and file != sys.argv[0] for file in files[first:])
+
+
+def _find_owner(trace: TracebackType | None, objects: Objects) -> str | None:
+    """Return the key and the class of the innermost object of the recipe whose method was running."""
+    # tasks, nets and data run all the time: they need not be at fault
+    owners = {id(each): key for key, each in objects if not isinstance(each, nn.Module | LightningDataModule)}
+    for frame in reversed(list(_frames(trace))):
+        owner = frame.f_locals.get("self")
+        if id(owner) in owners:
+            return f"{owners[id(owner)]}: {type(owner).__name__}"
+    return None

@@ -1,0 +1,331 @@
+"""The form of what a checkpoint carries beside its weights, and of the records of a run folder."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
+
+from lightseg.errors import UserError
+from lightseg.files.printable import printable, printable_line
+
+_DEPTH, _VALUES = 64, 1_000_000
+"""What a file may hold: levels of lists and mappings, and values."""
+
+_CLASSES, _CHANNELS, _WORKERS, _FOLDS = 2**15, 2**12, 256, 10_000
+
+_WHOLE = 2**64
+"""No whole number is larger, and every smaller one is a float, too."""
+
+_SIDES, _SIDE = {"height", "width", "max_size", "max_size_hw"}, 2**14
+"""The options of a transform that say how large it makes an image, and the most that they can say."""
+
+Positive = Annotated[FiniteFloat, Field(gt=0)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class _Record(BaseModel):
+    """A mapping whose known keys have the right types, without a guess at what a wrong one may mean."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Spec(_Record):
+    """A class and its options."""
+
+    class_path: str
+    init_args: dict[str, Any] | None = None
+
+
+class TaskOptions(_Record):
+    """Options of a task, of which the net is needed to build it again."""
+
+    net: Spec
+
+
+class TaskSpec(Spec):
+    """A task and its options."""
+
+    init_args: TaskOptions  # type: ignore[assignment]
+
+
+class TransformSpec(Spec):
+    """A transform of images, which makes none that is out of all proportion."""
+
+    @model_validator(mode="after")
+    def _is_small(self) -> "TransformSpec":
+        if any(not side <= _SIDE for side in _sides(self.init_args, within=False)):
+            raise ValueError(f"the sides of an image are numbers up to {_SIDE}")
+        return self
+
+
+class DataOptions(_Record):
+    """Options of a data module that an evaluation reads by itself."""
+
+    batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
+    num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
+    eval_transforms: list[TransformSpec] | None = None
+    value_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
+    nodata: float | None = None
+    fold: Annotated[int, Field(ge=0, lt=_FOLDS)] | None = None
+    folds: Annotated[int, Field(ge=0, le=_FOLDS)] | None = None
+
+
+class DataSpec(Spec):
+    """A data module and its options."""
+
+    init_args: DataOptions | None = None  # type: ignore[assignment]
+
+
+class TrainerOptions(_Record):
+    """Options of the trainer that later readers look at."""
+
+    accelerator: str | None = None
+    devices: int | Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*,?)$")] | list[int] | None = None
+    num_nodes: Annotated[int, Field(ge=1)] | None = None
+    accumulate_grad_batches: Annotated[int, Field(ge=1)] | None = None
+    precision: int | str | None = None
+
+
+class RunConfig(_Record):
+    """The resolved config of a run, as far as it is read again."""
+
+    model: Spec | None = None
+    data: DataSpec | None = None
+    trainer: TrainerOptions | None = None
+    seed_everything: Count | None = None
+    name: str | None = None
+    group: str | None = None
+
+
+class Config(RunConfig):
+    """The same in a checkpoint, of which the task is built."""
+
+    model: TaskSpec
+
+
+class Resolved(_Record):
+    """The options that a recipe left to the data."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    mean: list[FiniteFloat] | None = None
+    std: list[Positive] | None = None
+    class_weights: list[FiniteFloat] | str | None = None
+    prior_bias: bool = False
+
+
+class Recipe(_Record):
+    """What a checkpoint carries so that it can be loaded alone."""
+
+    format_version: int
+    config: Config
+    classes: Annotated[list[str], Field(min_length=1, max_length=_CLASSES)]
+    in_channels: Annotated[int, Field(ge=1, le=_CHANNELS)]
+    palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
+    resolved: Resolved
+    image_values: Annotated[list[FiniteFloat | None], Field(min_length=3, max_length=3)] | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Recipe":
+        if len(self.palette) != len(self.classes) or any(len(color) != 3 for color in self.palette):
+            raise ValueError(f"palette: one RGB colour for each of {len(self.classes)} classes is expected")
+        for name in ("mean", "std"):
+            values = getattr(self.resolved, name)
+            if values is not None and len(values) != self.in_channels:
+                raise ValueError(f"resolved.{name}: one number for each of {self.in_channels} channels is expected")
+        return self
+
+
+class Environment(_Record):
+    """`env.json` of a run folder."""
+
+    packages: dict[str, str | None] = {}
+    gpus: list[str] = []
+    import_path: list[str] = []
+    time: FiniteFloat | None = None
+    job: str | None = None
+
+
+class Cost(_Record):
+    """`model.json` of a run folder."""
+
+    parameters: Count | None = None
+    gflops: FiniteFloat | None = None
+    input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
+
+
+class SplitData(_Record):
+    """A split in `data.json` of a run folder."""
+
+    samples: Count
+    sha256: str | None = None
+
+
+class GitState(_Record):
+    """`git.json` of a run folder."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    untracked: list[str] | None = None
+
+
+class Calibration(_Record):
+    """`calibration.json` of a run folder, as far as it is read again."""
+
+    sha256: str
+    temperature: Positive
+
+
+class Agreement(_Record):
+    """How far an exported file is from torch."""
+
+    images: Count
+    max_difference: float
+    agreement: float
+    score: float | None
+    loss: float
+
+
+class OddAgreement(Agreement):
+    """The same of images of an odd size."""
+
+    size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class Int8Agreement(Agreement):
+    """The same of a quantised file."""
+
+    file: str
+
+
+class Timing(_Record):
+    """A row of a benchmark."""
+
+    runtime: str
+    height: Count
+    width: Count
+    latency_ms: float
+    frames_per_second: float
+    throughput: float
+
+
+class Benchmark(_Record):
+    """A benchmark of an exported file."""
+
+    device: str
+    threads: Count
+    throughput: str
+    timings: list[Timing]
+
+
+class Exported(Agreement):
+    """An exported file in `parity.json`."""
+
+    checkpoint: dict[str, str]
+    checked_on: str
+    size: Literal["any"] | Annotated[list[Count], Field(min_length=2, max_length=2)]
+    smallest: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    odd_size: OddAgreement | None = None
+    int8: Int8Agreement | None = None
+    benchmark: Benchmark | None = None
+
+
+class Facts(_Record):
+    """Facts of `per_image_SPLIT.npz`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    kind: Literal["segmentation", "classification"]
+    split: str
+    data: str
+    protocol: str
+
+
+RECORDS: dict[str, TypeAdapter[Any]] = {
+    "config.yaml": TypeAdapter(RunConfig),
+    "metrics.json": TypeAdapter(dict[str, FiniteFloat | None]),
+    "env.json": TypeAdapter(Environment),
+    "model.json": TypeAdapter(Cost),
+    "data.json": TypeAdapter(dict[str, SplitData]),
+    "git.json": TypeAdapter(GitState),
+    "calibration.json": TypeAdapter(Calibration),
+    "parity.json": TypeAdapter(dict[str, Exported]),
+}
+"""The form of each record of a run folder, by the name of its file."""
+
+RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Positive)
+
+
+def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:
+    """See that a content has a form.
+
+    Args:
+        form: The form.
+        content: Plain data, see `plain`.
+        file: The file that it is from, for the message.
+        key: Where in the file it is.
+
+    Raises:
+        UserError: If not; it names the file, the key, what is there and what should be.
+    """
+    try:
+        form.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # of a union, which branch failed is no part of the key
+        names = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
+        place = ".".join([key, *names] if key else names)
+        reason = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
+        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}{given}); bring it back") from None
+
+
+def plain(content: Any, file: Path | str) -> Any:
+    """A copy of plain data whose texts can be printed.
+
+    Args:
+        content: What a parser has made of a file.
+        file: The file, for the message.
+
+    Raises:
+        UserError: If it holds anything but mappings, lists, texts, numbers, truth values and null, or too much of it.
+    """
+    return _Copy(file).of(content, 0)
+
+
+def _sides(value: Any, *, within: bool) -> Iterator[float]:
+    """How large the options of transforms, at any depth, make an image; infinity for what is no number."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _sides(each, within=within or name in _SIDES)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _sides(each, within=within)
+    elif within and value is not None:
+        yield value if isinstance(value, int | float) else math.inf
+
+
+class _Copy:
+    def __init__(self, file: Path | str) -> None:
+        self.file, self.count = file, 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        self.count += 1
+        if depth > _DEPTH or self.count > _VALUES:
+            raise UserError(f"{self.file}: holds more than {_VALUES} values or {_DEPTH} levels; the file is damaged")
+        if isinstance(value, dict):
+            return {self._key(name): self.of(each, depth + 1) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(each, depth + 1) for each in value]
+        if isinstance(value, str):
+            return printable(value)
+        if isinstance(value, int) and abs(value) >= _WHOLE:
+            raise UserError(f"{self.file}: holds a number of {value.bit_length()} bits; the file is damaged")
+        if isinstance(value, int | float | None):
+            return value
+        raise UserError(f"{self.file}: holds a {type(value).__name__}, which is no plain data; the file is damaged")
+
+    def _key(self, name: Any) -> Any:
+        return self.of(name, 0) if isinstance(name, str | int | float | None) else self.of(None, _DEPTH + 1)

@@ -1,0 +1,42 @@
+"""What published datasets share: a guarded download, and splits that come as lists of stems."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lightseg.data.io.pairing import Pair
+from lightseg.data.splits import Pairs, fraction_split
+from lightseg.data.types import Split
+from lightseg.errors import DataError
+
+
+def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
+    """Download a dataset unless its folder is there.
+
+    Args:
+        folder: What the download unpacks to.
+        download: Fetches, checks and unpacks the archives.
+        hint: What to do by hand.
+
+    Raises:
+        DataError: If the network or the archive fails.
+    """
+    if folder.is_dir():
+        return
+    try:
+        download()
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{folder}: the download failed ({error})\n{hint}") from error
+
+
+def read_stems(path: Path) -> Iterator[str]:
+    """The first word of every line of a list file."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield line.split()[0]
+
+
+def split_off_val(train: list[Pair], test: list[Pair], val_fraction: float, seed: int) -> Pairs:
+    """Train, val and test where the publisher gives only two lists: a seeded part of the first one is `val`."""
+    fractions: dict[Split, float] = {"val": val_fraction}
+    splits = fraction_split(train, fractions, seed, [pair.name for pair in train])
+    return {**splits, "test": test}

@@ -1,0 +1,87 @@
+"""Oxford-IIIT Pet: cats and dogs with trimaps."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.datasets.download import fetch, read_stems, split_off_val
+from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.io.label_map import LabelMap
+from lightseg.data.io.pairing import Pair, require
+from lightseg.data.types import Split
+
+_FOLDER = "oxford-iiit-pet"  # where torchvision unpacks the archives
+_PET, _BACKGROUND, _BORDER = 1, 2, 3
+_HINT = (
+    "set data.download: true, or unpack images.tar.gz and annotations.tar.gz of "
+    f"https://www.robots.ox.ac.uk/~vgg/data/pets/ into {_FOLDER}/ below data.root"
+)
+
+
+class OxfordPet(ImageDataModule):
+    """Oxford-IIIT Pet, segmentation: 3,680 images to train and validate on, 3,669 to test on, of many sizes.
+
+    The official `trainval` list is split by a fixed seed; the official `test` list is `test`.
+
+    Source: Parkhi et al. 2012, "Cats and dogs".
+
+    Args:
+        root: Folder that holds `oxford-iiit-pet`.
+        border: What the trimap's border, where annotators could not tell, is: a `class` of its own, part of the `pet`,
+            or void (`ignore`).
+        val_fraction: Share of the official `trainval` list that is `val`.
+        split_seed: Draws another `val`; apart from `seed`, so that all runs share one split.
+        download: Download the archives (about 800 MB, checksums checked) if they are not there.
+        **kwargs: As in `ImageDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str = "data/oxford_pet",
+        border: Literal["class", "pet", "ignore"] = "class",
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
+        download: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, **kwargs)
+        self.border, self.val_fraction, self.split_seed, self.download = border, val_fraction, split_seed, download
+
+    @property
+    def classes(self) -> list[str]:
+        """`pet`, `background`, and `border` where it is a class: the order of the trimaps."""
+        return ["pet", "background", "border"] if self.border == "class" else ["pet", "background"]
+
+    def prepare_data(self) -> None:
+        """Download, if asked to.
+
+        Raises:
+            DataError: If the download fails.
+        """
+        if self.download:
+            from torchvision.datasets import OxfordIIITPet
+
+            fetch(Path(self.root) / _FOLDER, lambda: OxfordIIITPet(self.root, download=True), _HINT)
+
+    def make_dataset(self, split: Split) -> MaskFiles:
+        """The images of one split.
+
+        Raises:
+            DataError: If the files are not there.
+        """
+        root = Path(self.root) / _FOLDER
+        lists = [f"annotations/{name}.txt" for name in ("trainval", "test")]
+        require(root, ["images", "annotations/trimaps", *lists], _HINT)
+        train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
+        splits = split_off_val(train, test, self.val_fraction, self.split_seed)
+        return MaskFiles(root, splits[split], self._label_map())
+
+    def _label_map(self) -> LabelMap:
+        values = {_PET: "pet", _BACKGROUND: "background"}
+        if self.border == "ignore":
+            return LabelMap(self.classes, values, ignore=[_BORDER])
+        return LabelMap(self.classes, {**values, _BORDER: "border" if self.border == "class" else "pet"}, ignore=[])
+
+
+def _pair(stem: str) -> Pair:
+    return Pair(stem, f"images/{stem}.jpg", f"annotations/trimaps/{stem}.png")

@@ -1,0 +1,222 @@
+"""Procedural sets: textured shapes that are painted on the spot, for demonstrations, teaching and tests; no files."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.datasets.long_tail import long_tail
+from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, void_along_outlines
+from lightseg.data.folds import require_alike
+from lightseg.data.sample_index import mix
+from lightseg.data.types import SPLITS, Array, Split
+from lightseg.errors import ConfigError
+from lightseg.hardware.memory import require_memory
+from lightseg.labels import IGNORE
+
+_SHAPES = list(OUTLINES)
+_PICTURE, _LABEL = 1, 2
+
+
+class Shapes(ImageDataModule):
+    """Segmentation of shapes by their outline: colour and texture are drawn alike for every class and for the ground.
+
+    Circles are the most frequent and rings the rarest. Sample i of a split depends on `data_seed`, the split and i
+    alone, and no option changes what another one does: label noise, for example, leaves the pictures as they are.
+
+    Args:
+        image_size: Height and width of the pictures in pixels.
+        train_size: Number of training samples.
+        val_size: Number of validation samples.
+        test_size: Number of test samples.
+        objects: Least and greatest number of objects in a picture.
+        object_size: Least and greatest radius of an object, as a share of `image_size`.
+        imbalance: How many times more frequent the most frequent shape is than the rarest, in every split; 1: equal.
+        label_noise: Share of the training objects that are labelled as another shape; not with folds.
+        void_border: Pixels on either side of every visible outline that are void.
+        pixel_noise: Greatest change of a pixel by noise, of 255.
+        data_seed: Seed of the content; the run's seed does not touch it.
+        **kwargs: As in `ImageDataModule`.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 96,
+        train_size: int = 500,
+        val_size: int = 100,
+        test_size: int = 200,
+        objects: tuple[int, int] = (3, 6),
+        object_size: tuple[float, float] = (0.1, 0.24),
+        imbalance: float = 3.0,
+        label_noise: float = 0.0,
+        void_border: int = 1,
+        pixel_noise: int = 12,
+        data_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root="shapes", **kwargs)
+        _check("objects", 1 <= objects[0] <= objects[1] <= 100, objects, "the least and the greatest, within 1 and 100")
+        _check_common(image_size, object_size, label_noise, pixel_noise)
+        _check("void_border", void_border >= 0, void_border, "0 or more")
+        require_alike(self._fold, "label_noise", alike=label_noise == 0)
+        self.image_size, self.objects, self.object_size = image_size, objects, object_size
+        self.sizes = _sizes(train_size, val_size, test_size, image_size)
+        self._shares = long_tail(len(_SHAPES), imbalance)
+        self.label_noise, self.void_border = label_noise, void_border
+        self.pixel_noise, self.data_seed = pixel_noise, data_seed
+
+    @property
+    def classes(self) -> list[str]:
+        """`background` and the five shapes."""
+        return ["background", *_SHAPES]
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split, about a millisecond a sample; it stays in memory."""
+        return _Painted(split, [self._sample(split, index) for index in range(self.sizes[split])])
+
+    def _sample(self, split: Split, index: int) -> tuple[Bytes, Bytes]:
+        rng = _generator(self.data_seed, split, index, _PICTURE)
+        count = rng.integers(self.objects[0], self.objects[1], endpoint=True)
+        shapes = _pick(self._shares, rng.random(count))
+        names = [_SHAPES[shape] for shape in shapes]
+        painting = paint(rng, self.image_size, names, self.object_size, self.pixel_noise)
+        if split == "train":
+            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL))
+        mask = np.array([0, *(shapes + 1)], np.uint8)[painting.owner]
+        mask[void_along_outlines(painting.owner, self.void_border)] = IGNORE
+        return painting.image, mask
+
+
+class ShapesClassification(ImageDataModule):
+    """Classification of one shape per picture, painted as in `Shapes`; validation and test stay balanced.
+
+    Args:
+        image_size: Height and width of the pictures in pixels.
+        train_size: Number of training samples.
+        val_size: Number of validation samples.
+        test_size: Number of test samples.
+        object_size: Least and greatest radius of the object, as a share of `image_size`.
+        imbalance: How many times more training samples the most frequent shape has than the rarest; 1: equal; not with
+            folds.
+        label_noise: Share of the training samples that are labelled as another shape; not with folds.
+        pixel_noise: Greatest change of a pixel by noise, of 255.
+        data_seed: Seed of the content; the run's seed does not touch it.
+        **kwargs: As in `ImageDataModule`.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
+
+    def __init__(
+        self,
+        image_size: int = 32,
+        train_size: int = 2000,
+        val_size: int = 200,
+        test_size: int = 500,
+        object_size: tuple[float, float] = (0.25, 0.45),
+        imbalance: float = 1.0,
+        label_noise: float = 0.0,
+        pixel_noise: int = 12,
+        data_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root="shapes", **kwargs)
+        _check_common(image_size, object_size, label_noise, pixel_noise)
+        require_alike(self._fold, "label_noise", alike=label_noise == 0)
+        require_alike(self._fold, "imbalance", alike=imbalance == 1)
+        self.image_size, self.object_size = image_size, object_size
+        self.sizes = _sizes(train_size, val_size, test_size, image_size)
+        self._shares = {split: long_tail(len(_SHAPES), imbalance if split == "train" else 1) for split in SPLITS}
+        self.label_noise, self.pixel_noise, self.data_seed = label_noise, pixel_noise, data_seed
+
+    @property
+    def classes(self) -> list[str]:
+        """The five shapes."""
+        return list(_SHAPES)
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split, less than a millisecond a sample; it stays in memory."""
+        return _Painted(split, [self._sample(split, index) for index in range(self.sizes[split])])
+
+    def _sample(self, split: Split, index: int) -> tuple[Bytes, int]:
+        rng = _generator(self.data_seed, split, index, _PICTURE)
+        # multiples of the golden ratio: every stretch of samples has the classes in their shares
+        shapes = _pick(self._shares[split], np.array([index * 0.6180339887498949 % 1]))
+        painting = paint(rng, self.image_size, [_SHAPES[shapes[0]]], self.object_size, self.pixel_noise)
+        if split == "train":
+            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL))
+        return painting.image, int(shapes[0])
+
+
+class _Painted(ImageDataset):
+    """Samples held in memory as two arrays."""
+
+    def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]]) -> None:
+        self._split = split
+        self._images = np.stack([image for image, _ in samples]) if samples else np.zeros((0, 1, 1, 3), np.uint8)
+        self._targets = np.array([target for _, target in samples], np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
+        target = self._targets[index]
+        # a copy, so that no transform can change the set
+        return self._images[index].copy(), target.copy() if target.ndim else int(target)
+
+    def name(self, index: int) -> str:
+        return f"{self._split}-{index}"
+
+    def fingerprint(self) -> str:
+        content = hashlib.sha256(self._images.tobytes())
+        content.update(self._targets.tobytes())
+        return content.hexdigest()
+
+
+def _generator(data_seed: int, split: Split, index: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng(mix(data_seed, SPLITS.index(split), index, purpose))
+
+
+def _pick(shares: npt.NDArray[np.float64], draws: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Class ids by inverse transform of draws in 0..1: a draw that is kept keeps its class while the shares do."""
+    # without the last sum, which rounding may leave a little below 1
+    return np.searchsorted(np.cumsum(shares / shares.sum())[:-1], draws, side="right")
+
+
+def _mislabel(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Turn a share of the labels into another one, each other as likely; a greater share turns these and more."""
+    draws, steps = rng.random(len(labels)), rng.integers(1, len(_SHAPES), len(labels))
+    return np.where(draws < share, (labels + steps) % len(_SHAPES), labels)
+
+
+def _sizes(train: int, val: int, test: int, image_size: int) -> dict[Split, int]:
+    _check("train_size", train >= 1, train, "1 or more")
+    _check("val_size", val >= 1, val, "1 or more")
+    _check("test_size", test >= 0, test, "0 or more")
+    samples = train + val + test
+    # three channels and a mask, which stay in memory
+    require_memory(4 * samples * image_size**2, "data.train_size", f"{samples} pictures of {image_size} × {image_size}")
+    return {"train": train, "val": val, "test": test}
+
+
+def _check_common(image_size: int, object_size: tuple[float, float], label_noise: float, pixel_noise: int) -> None:
+    _check("image_size", image_size >= 16, image_size, "16 or more")
+    least, greatest = object_size
+    # an object smaller than a pixel may leave no trace
+    fine = 1 / image_size <= least <= greatest <= 0.5
+    _check("object_size", fine, object_size, f"the least and the greatest, within {1 / image_size:.3f} and 0.5")
+    _check("label_noise", 0 <= label_noise <= 1, label_noise, "a share within 0 and 1")
+    _check("pixel_noise", 0 <= pixel_noise <= 255, pixel_noise, "a value within 0 and 255")
+
+
+def _check(name: str, fine: bool, value: Any, wanted: str) -> None:
+    if not fine:
+        raise ConfigError(f"data.{name}: {value} will not do; give {wanted}")

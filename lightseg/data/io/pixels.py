@@ -1,0 +1,424 @@
+"""Pixels as files store them: bit depth, photometric interpretation, alpha, palette and orientation, in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFile, ImagePalette
+
+from lightseg.data.io.netpbm import read_netpbm
+from lightseg.data.types import Array
+from lightseg.errors import DataError
+from lightseg.files.atomic import require_regular
+
+if TYPE_CHECKING:
+    import tifffile
+
+# Pillow's limit guards servers against hostile uploads; a user's own aerial images may be larger
+Image.MAX_IMAGE_PIXELS = None
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
+"""The formats that Pillow may open: others run foreign programs, or mean something else than pixels."""
+
+_LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+_EXIF_ORIENTATION = 0x0112
+_STRETCHED = {"L;2": 3, "L;4": 15}
+"""The white of 2- and 4-bit grey, whose values Pillow multiplies to fill 0..255."""
+
+_FEW_BITS = {"1": 1, "P;1": 1, "L;2": 2, "P;2": 2, "L;4": 4, "P;4": 4}
+"""Bits of a pixel by how it lies in a PNG."""
+
+_LOSSY_TIFF = frozenset({6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34887, 34892, 34934, 50001, 50002})
+"""Compressions of a TIFF that may change its values: JPEG and its successors, WebP, LERC."""
+
+_EXPANSIONS = {1: 4, 5: 1500, 8: 1100, 32773: 128, 32946: 1100}
+"""Bytes, at most and with room to spare, that one byte of a TIFF becomes: stored as it is, LZW, deflate, PackBits."""
+
+_DEFLATE, _ANY_EXPANSION = 1100, 2**16
+"""The same of a PNG, by deflate's limit of 1032; and of what is left."""
+
+_EMPTY_SEGMENT = 2**24
+"""Bytes, at most, of a strip or tile that a sparse TIFF leaves out."""
+
+_JPEG_IN_TIFF = frozenset({6, 7, 33007})
+_REDUCED_OR_MASK = 0b101
+_ALPHA = (1, 2)
+
+_MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"\x93NUM": "NumPy"}
+
+
+class Pixels(NamedTuple):
+    """The stored values of an image or of some of its rows, the right way up.
+
+    Attributes:
+        array: `(H, W, C)` of any type; grey runs from black to white, and colour is RGB.
+        white: The value of white in unsigned files, such as 1, 15, 255 or 4095; 0 where none is defined.
+        has_alpha: Whether the last channel is the alpha.
+        palette: Colours `(N, 3)` or `(N, 4)` uint8 of the indices in `array`, where these are indices.
+        lossy: The name of a compression that may change values, or nothing.
+        inks: Whether the colours were converted from CMYK.
+    """
+
+    array: Array
+    white: int
+    has_alpha: bool = False
+    palette: Array | None = None
+    lossy: str = ""
+    inks: bool = False
+
+
+def decode(path: Path, channels: int | None = None, page: int | None = None) -> Pixels:
+    """Read a file.
+
+    Args:
+        path: The file; its content decides about the decoder, not its name.
+        channels: Number of channels wanted, which tells channel-first from channel-last; None: a mask.
+        page: Which page of a TIFF, from 0 on; left out, all of it is one image.
+
+    Raises:
+        DataError: If the file is of a kind whose values cannot be trusted.
+        Exception: Whatever a decoder raises for a broken file.
+    """
+    kind = file_kind(path)
+    if kind == "TIFF":
+        return _decode_tiff(path, channels, page)
+    if kind == "NumPy":
+        array = np.load(path, allow_pickle=False)
+        return from_array(channels_last(path, array, "", channels))
+    with Image.open(path, formats=FORMATS) as image:
+        if image.format == "PPM":
+            return Pixels(*read_netpbm(path.read_bytes()))
+        if image.format == "BMP":
+            _read_by_depth(path, image)
+        require_png_data(path, image)
+        pixels = _decode_deep(path, image) or from_pillow(image)
+        return pixels._replace(array=turn(pixels.array, orientation(image)))
+
+
+def file_kind(path: Path) -> str:
+    """`TIFF`, `NumPy`, or nothing for what Pillow reads, by the first bytes of a file.
+
+    Raises:
+        DataError: If it is no regular file, which might never end.
+    """
+    require_regular(path, DataError)
+    with path.open("rb") as file:
+        return _MAGIC.get(file.read(4), "")
+
+
+def header_size(path: Path, channels: int) -> tuple[int, int]:
+    """Height and width that `decode` gives, from the header only."""
+    kind = file_kind(path)
+    if kind == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            series = _only_series(path, file, channels)
+            require_tiff_data(path, series)
+            height, width = _plane(series.shape, series.axes, channels)
+            return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
+    if kind == "NumPy":
+        return _plane(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
+    with Image.open(path, formats=FORMATS) as image:
+        width, height = image.size
+        require_png_data(path, image)
+        return (width, height) if orientation(image) > 4 else (height, width)
+
+
+def header_turn(path: Path) -> int:
+    """EXIF's number of the way up, from the header only."""
+    kind = file_kind(path)
+    if kind == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            return tiff_orientation(file.pages.first)
+    if kind == "NumPy":
+        return 1
+    with Image.open(path, formats=FORMATS) as image:
+        return orientation(image)
+
+
+def from_array(array: Array) -> Pixels:
+    """Take an array `(H, W, C)` of a user: an unsigned integer's greatest value is white."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.bool_:
+        return Pixels(array.view(np.uint8), 1)
+    return Pixels(array, int(np.iinfo(array.dtype).max) if array.dtype in (np.uint8, np.uint16) else 0)
+
+
+def from_pillow(image: Image.Image) -> Pixels:
+    """Take the pixels of a Pillow image, which holds at most 8 bits of a colour, as they are stored."""
+    lossy = str(image.format) if image.format in _LOSSY else ""
+    mode = image.mode
+    if mode == "P":
+        # who writes a GIF puts its colours in any order
+        if image.format == "GIF":
+            colors = _palette(image)[:, :3]
+            return Pixels((colors[:, :1] if (colors == colors[:, :1]).all() else colors)[np.array(image)], 255)
+        return Pixels(np.array(image)[..., None], 255, palette=_palette(image), lossy=lossy)
+    if mode == "L":
+        white = _STRETCHED.get(raw_mode(image), 255)
+        array = np.array(image)[..., None]
+        return Pixels(array if white == 255 else array // (255 // white), white, lossy=lossy)
+    if mode == "1":
+        # what Pillow calls true is no 1 in memory
+        return Pixels((np.array(image) != 0).astype(np.uint8)[..., None], 1, lossy=lossy)
+    if mode.startswith("I;16"):
+        return Pixels(np.array(image).astype(np.uint16, copy=False)[..., None], 65535, lossy=lossy)
+    if mode in ("I", "F"):
+        return Pixels(np.array(image)[..., None], 0, lossy=lossy)
+    if mode == "CMYK":
+        return Pixels(_without_inks(np.array(image), 255), 255, lossy=lossy, inks=True)
+    if mode == "LAB":
+        raise DataError("it stores its colours as LAB; convert it to RGB")
+    has_alpha = mode in ("LA", "RGBA", "PA", "La", "RGBa")
+    plain = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(mode, mode if mode in ("LA", "RGBA") else "RGB")
+    return Pixels(np.array(image if mode == plain else image.convert(plain)), 255, has_alpha, lossy=lossy)
+
+
+def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels:
+    """Take stored values `(H, W, C)` of a TIFF page, or some rows of them, for what they stand for.
+
+    Raises:
+        DataError: If its colours are of a kind that is not read.
+    """
+    bits, kind = page.bitspersample, array.dtype.kind
+    white = (1 << bits) - 1 if kind in "ub" and bits <= 16 else 0
+    if kind == "b":
+        array = array.view(np.uint8)
+    is_jpeg = page.compression in _JPEG_IN_TIFF
+    lossy = (
+        f"{getattr(page.compression, 'name', page.compression)}-compressed TIFF"
+        if page.compression in _LOSSY_TIFF
+        else ""
+    )
+    photometric = int(page.photometric)
+    has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+    if photometric == 3 and page.colormap is not None:
+        # some writers fill in 8 of the 16 bits
+        shift = 8 if page.colormap.max() > 255 else 0
+        return Pixels(array, white, palette=(page.colormap >> shift).astype(np.uint8).T, lossy=lossy)
+    if photometric == 0 and white:
+        # an alpha beside it is not a grey
+        grey = array.shape[2] - len(page.extrasamples or ())
+        array = np.concatenate([white - array[..., :grey], array[..., grey:]], axis=2).astype(array.dtype)
+    elif photometric == 5 and white and not is_jpeg and array.shape[2] >= 4 and _tag(page, 332, 1) == 1:
+        inks = _without_inks(array[..., :4], white)
+        return Pixels(np.concatenate([inks, array[..., 4:]], axis=2), white, has_alpha, lossy=lossy, inks=True)
+    elif photometric not in (1, 2, 4, 34892) and not (photometric == 6 and is_jpeg):
+        colors = getattr(page.photometric, "name", str(photometric))
+        raise DataError(f"{name}: stores its colours as {colors} {array.dtype}; convert it to RGB or to grey")
+    return Pixels(array, white, has_alpha, lossy=lossy)
+
+
+def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> Array:
+    """A view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` are those of tifffile, if known.
+
+    Raises:
+        DataError: If it has another shape.
+    """
+    if array.ndim == 2:
+        return array[..., None]
+    if array.ndim != 3:
+        raise DataError(f"{path}: has the shape {array.shape}; an image is (H, W), (H, W, C) or (C, H, W)")
+    return np.moveaxis(array, 0, -1) if _is_channel_first(array.shape, axes, channels) else array
+
+
+def turn(array: Array, orientation: int) -> Array:
+    """A view of an image, turned as the EXIF number says."""
+    turns: dict[int, Callable[[Array], Array]] = {
+        2: lambda stored: stored[:, ::-1],
+        3: lambda stored: stored[::-1, ::-1],
+        4: lambda stored: stored[::-1],
+        5: lambda stored: stored.swapaxes(0, 1),
+        6: lambda stored: stored[::-1].swapaxes(0, 1),
+        7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+        8: lambda stored: stored[:, ::-1].swapaxes(0, 1),
+    }
+    return turns[orientation](array) if orientation in turns else array
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's number of the way up: 1 as it is stored, above 4 with a quarter of a turn."""
+    # asked for more than its header, Pillow would decode a PNG
+    if image.format in ("PNG", None) and "exif" not in image.info:
+        return 1
+    number = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return number if number in range(1, 9) else 1
+
+
+def tiff_orientation(page: Any) -> int:
+    """The same of a page of a TIFF."""
+    number = _tag(page, 274, 1)
+    return number if number in range(1, 9) else 1
+
+
+def require_png_data(path: Path, image: Image.Image) -> None:
+    """See that a PNG is long enough for its size, before memory is asked for.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if image.format == "PNG":
+        bits = _FEW_BITS.get(raw_mode(image), 8 * len(image.getbands()))
+        _require_data(path, image.width * image.height * bits / 8, path.stat().st_size * _DEFLATE, image.size)
+
+
+def require_tiff_data(path: Path, image: Any) -> None:
+    """See that the strips or tiles of a TIFF are long enough for its size, before memory is asked for.
+
+    Args:
+        path: The file.
+        image: A page or a series of it.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    page = image.keyframe
+    length, expansion = path.stat().st_size, _EXPANSIONS.get(int(page.compression), _ANY_EXPANSION)
+    # several segments may share their bytes
+    stored = max(length, sum(min(count, length) for count in page.databytecounts))
+    left_out = page.databytecounts.count(0) * (1 if image is page else len(image))
+    room = stored * expansion + left_out * _EMPTY_SEGMENT
+    _require_data(path, math.prod(image.shape) * page.bitspersample / 8, room, (page.imagewidth, page.imagelength))
+
+
+def _require_data(path: Path, wanted: float, room: float, size: tuple[int, int]) -> None:
+    if wanted > room:
+        raise ValueError(
+            f"its header says {size[0]}×{size[1]} pixels, more than its {path.stat().st_size:,} bytes can hold"
+        )
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    return str(tiles[0].args) if tiles else ""
+
+
+def _read_by_depth(path: Path, image: Image.Image) -> None:
+    """Have a BMP read by its bits: Pillow takes a palette of black and white for 1 bit, and a grey one for 8."""
+    assert isinstance(image, ImageFile.ImageFile)
+    with path.open("rb") as file:
+        bits = int.from_bytes(file.read(30)[28:], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or image.tile[0].codec_name != "raw":
+        return
+    arguments = tuple(image.tile[0].args or ())[1:]
+    colors = [0, 255] if image.mode == "1" else list(range(256))
+    # a raw palette, for others are dropped while the pixels are unpacked
+    image._mode, image.palette = "P", ImagePalette.raw("RGB", bytes(part for color in colors for part in (color,) * 3))
+    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *arguments))]
+
+
+def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
+    """The pixels of a format of which Pillow would change the depth."""
+    has_alpha = image.mode in ("LA", "RGBA")
+    if image.format == "PNG" and image.mode != "I;16" and "16" in raw_mode(image):
+        import imagecodecs
+
+        array = imagecodecs.png_decode(path.read_bytes())
+        # a single transparent colour may come as an alpha that Pillow leaves to `info`
+        return Pixels(array, 65535, array.shape[2] in (2, 4))
+    if image.format == "JPEG2000" and (bits := _jpeg2000_bits(data := path.read_bytes())) != 8:
+        import imagecodecs
+
+        array = imagecodecs.jpeg2k_decode(data)
+        return Pixels(array.reshape(*array.shape[:2], -1), (1 << bits) - 1, has_alpha, lossy="JPEG2000")
+    if image.format == "AVIF" and (bits := _avif_bits(data := path.read_bytes())) != 8:
+        import imagecodecs
+
+        array = imagecodecs.avif_decode(data)
+        return Pixels(array.reshape(*array.shape[:2], -1), (1 << bits) - 1, has_alpha, lossy="AVIF")
+    return None
+
+
+def _jpeg2000_bits(data: bytes) -> int:
+    """Bits of a colour, from the codestream's header.
+
+    Source: ISO/IEC 15444-1, "SIZ".
+    """
+    start = data.find(b"\xff\x4f\xff\x51")
+    count = int.from_bytes(data[start + 40 : start + 42], "big")
+    depths = set(data[start + 42 : start + 42 + 3 * count : 3])
+    if start < 0 or len(depths) != 1 or (depth := depths.pop()) >= 16:
+        raise DataError("its channels are signed, differ in depth, or hold more than 16 bits; save it as PNG or TIFF")
+    return depth + 1
+
+
+def _avif_bits(data: bytes) -> int:
+    """Bits of a colour, from the configuration of the codec.
+
+    Source: AOMedia, "AV1 Codec ISO Media File Format Binding", av1C.
+    """
+    start = data.find(b"av1C")
+    flags = data[start + 6] if start >= 0 else 0
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+def _palette(image: Image.Image) -> Array:
+    """Its colours `(256, 3)`, or `(256, 4)` where some are transparent; what it does not name is black."""
+    flat, transparent = image.getpalette("RGBA") or [], image.info.get("transparency")
+    colors = np.zeros((256, 4), np.uint8)
+    colors[:, 3] = 255
+    colors[: len(flat) // 4] = np.reshape(flat, (-1, 4))
+    if isinstance(transparent, bytes):
+        colors[: len(transparent), 3] = list(transparent)
+    elif isinstance(transparent, int):
+        colors[transparent, 3] = 0
+    return colors if (colors[:, 3] < 255).any() else colors[:, :3]
+
+
+def _without_inks(inks: Array, white: int) -> Array:
+    """RGB of cyan, magenta, yellow and black, as Pillow converts them."""
+    wide = inks.astype(np.uint32)
+    paper = white - wide[..., 3:]
+    return (paper - (wide[..., :3] * paper + white // 2) // white).astype(inks.dtype)
+
+
+def _decode_tiff(path: Path, channels: int | None, number: int | None) -> Pixels:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        image: Any = _only_series(path, file, channels) if number is None else file.pages[number].aspage()
+        page = image.keyframe if number is None else image
+        if page.photometric is not None and int(page.photometric) == 6 and page.compression not in _JPEG_IN_TIFF:
+            raise DataError(f"{path}: stores its colours as YCBCR; convert it to RGB")
+        require_tiff_data(path, image)
+        pixels = from_tiff(path, page, channels_last(path, image.asarray(), image.axes, channels))
+        return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
+
+
+def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
+    """The image of a TIFF that holds one, beside its overviews and masks.
+
+    Raises:
+        DataError: If there are several, or a mask has several pages.
+    """
+    shown = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
+    pages = len(shown[0].pages) if channels is None and shown else 1
+    if len(shown) > 1 or pages > 1:
+        raise DataError(f"{path}: holds {max(pages, len(shown))} pages; save each as a file of its own")
+    return (shown or list(file.series))[0]
+
+
+def _tag(page: Any, code: int, default: int) -> int:
+    value = page.tags.valueof(code, default)
+    return int(value) if isinstance(value, int) else default
+
+
+def _plane(shape: tuple[int, ...], axes: str, channels: int) -> tuple[int, int]:
+    first = len(shape) == 3 and _is_channel_first(shape, axes, channels)
+    return (shape[1], shape[2]) if first else (shape[0], shape[1])
+
+
+def _is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
+    if "S" in axes:  # the file says which axis holds the samples of a pixel
+        return axes.startswith("S")
+    if channels is None:
+        return False
+    return shape[0] == channels or (shape[-1] != channels and shape[0] < shape[-1])

@@ -1,0 +1,114 @@
+"""Albumentations pipelines made safe: seeded per sample, masks by nearest neighbour only, padding is void."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from lightseg.data.transforms.rare_crop import RareClassCrop
+from lightseg.data.types import Array, Transform
+from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
+
+_RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
+
+
+class TrainTransform:
+    """Augments image and mask together; every random choice comes from the seed that is given.
+
+    Args:
+        transforms: Albumentations transforms, applied in order.
+        option: The option that they were given to, for messages.
+
+    Attributes:
+        rare_crops: Those that have to be told which classes are rare.
+
+    Raises:
+        ConfigError: If a transform would interpolate or average masks.
+    """
+
+    def __init__(self, transforms: Sequence[Transform], option: str = "train_transforms") -> None:
+        for transform in _walk(transforms):
+            _check(transform)
+            if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
+                name = type(transform).__name__
+                raise ConfigError(f"{option}: {name} would interpolate class ids; leave out mask_interpolation")
+            if getattr(transform, "area_for_downscale", None) == "image_mask":
+                name = type(transform).__name__
+                raise ConfigError(f"{option}: {name} would average class ids; give area_for_downscale: image")
+            # albumentations pads masks with 0, which is a class; padding has no class
+            if getattr(transform, "fill_mask", None) == 0:
+                transform.fill_mask = IGNORE
+        self.rare_crops = [transform for transform in _walk(transforms) if isinstance(transform, RareClassCrop)]
+        self._compose = A.Compose(list(transforms))
+
+    def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
+        """Transform one sample.
+
+        Args:
+            image: `(H, W, C)` uint8 or float32.
+            target: `(H, W)` uint8 mask, or a class id, which passes through.
+            seed: Seed of every random choice.
+        """
+        seed_all(self._compose, seed)
+        if isinstance(target, np.ndarray):
+            result = self._compose(image=image, mask=target)
+            return result["image"], result["mask"]
+        return self._compose(image=image)["image"], target
+
+
+class EvalTransform:
+    """Prepares the image alone: the ground truth keeps its own size, and logits are brought to it.
+
+    Args:
+        transforms: Resizes and pixel-wise transforms; no crops, flips or pads, which would shift image against truth.
+
+    Attributes:
+        resizes: Whether one of them changes the size of the image.
+
+    Raises:
+        ConfigError: If a transform would move pixels against the ground truth.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        for transform in _walk(transforms):
+            _check(transform)
+            if not isinstance(transform, (*_RESIZES, A.ImageOnlyTransform)):
+                allowed = ", ".join(resize.__name__ for resize in _RESIZES)
+                raise ConfigError(
+                    f"eval_transforms: {type(transform).__name__} would shift the image against its ground truth; "
+                    f"use {allowed} or transforms that change pixel values only"
+                )
+        self.resizes = any(isinstance(transform, _RESIZES) for transform in _walk(transforms))
+        self._compose = A.Compose(list(transforms))
+
+    def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
+        """Transform the image of one sample; the target is returned untouched."""
+        seed_all(self._compose, seed)
+        return self._compose(image=image)["image"], target
+
+
+def _check(transform: A.BasicTransform) -> None:
+    name = type(transform).__name__
+    if name in ("Normalize", "ToTensorV2", "ToTensor3D", "ToFloat"):
+        raise ConfigError(f"{name} is not needed: normalisation is in the model (model.mean, model.std); leave it out")
+
+
+def seed_all(compose: A.Compose, seed: int) -> None:
+    """Give a pipeline one random stream that all of its transforms share.
+
+    `Compose.set_random_seed` would give each transform a stream of its own with the same seed: then an image is
+    mirrored if and only if its light changes.
+    """
+    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+
+
+def _walk(transforms: Iterable[Transform]) -> Iterator[A.BasicTransform]:
+    """Every single transform, those inside `OneOf` and other compositions included."""
+    for transform in transforms:
+        if isinstance(transform, A.BaseCompose):
+            yield from _walk(transform.transforms)
+        else:
+            yield transform

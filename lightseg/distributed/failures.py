@@ -1,0 +1,25 @@
+"""What errors of torch and Lightning mean to a user."""
+
+import lightning as L
+
+from lightseg.data import ImageDataModule
+from lightseg.data.loading.loaders import obituary
+from lightseg.distributed import launch
+from lightseg.errors import ConfigError, LightsegError, RunError
+
+
+def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
+    """What torch's words mean to a user."""
+    data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
+    if data is not None and isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
+        return RunError(said)
+    if trainer.world_size > 1 and launch.is_loss(error):
+        return RunError(launch.obituary(getattr(trainer.strategy.launcher, "procs", [])))
+    if "more than 1 value per channel" in str(error):
+        return ConfigError(
+            "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
+            "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
+        )
+    if "`val_check_interval`" in str(error):
+        return ConfigError(f"trainer.val_check_interval: {' '.join(str(error).split())}")
+    return None

@@ -1,0 +1,66 @@
+"""The views of an evaluation: what is counted beside the confusion matrix, and the numbers that follow."""
+
+from typing import Any
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from lightseg.metrics import boundary_iou, object_recall
+from lightseg.metrics.boundary_iou import BoundaryIoU
+from lightseg.metrics.calibration import Calibration, Reliability
+from lightseg.metrics.object_recall import ObjectRecall
+from lightseg.tasks import Task
+
+Results = dict[str, Any]
+"""What each view computes, by its name."""
+
+
+def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
+    """The views that apply to a task.
+
+    Args:
+        task: The task.
+        width: Width of the boundary band as a share of the image's diagonal.
+        temperature: What calibration is shown for, beside 1.
+    """
+    size = len(task.classes)
+    views: dict[str, Metric] = {"calibration": Calibration()}
+    if temperature != 1:
+        views["calibrated"] = Calibration(temperature)
+    if task.kind == "segmentation":
+        views |= {"boundary_iou": BoundaryIoU(size, width), "object_recall": ObjectRecall(size)}
+    return views
+
+
+def numbers(results: Results, classes: list[str]) -> dict[str, float]:
+    """Every number of the views by name, NaN where undefined."""
+    named: dict[str, float] = {}
+    for view, scores in (("boundary_iou", boundary_iou.scores), ("object_recall", object_recall.scores)):
+        if view in results:
+            named |= scores(results[view], classes)
+    for view, suffix in (("calibration", ""), ("calibrated", "_calibrated")):
+        if view in results:
+            table = Reliability.of(*results[view])
+            named |= {f"ece{suffix}": table.ece, f"nll{suffix}": table.nll, f"brier{suffix}": table.brier}
+    return named
+
+
+def details(results: Results, classes: list[str]) -> dict[str, Any]:
+    """What the numbers were computed from, as plain data: counts of pixels and objects, and reliability tables."""
+    found: dict[str, Any] = {}
+    if "boundary_iou" in results:
+        found["boundary_iou"] = _named(results["boundary_iou"].T, classes, ("both", "truth", "prediction"))
+    if "object_recall" in results:
+        parts = ("object_recall", "found", "pixels", "right")
+        found["object_recall"] = {
+            name: _named(counts, object_recall.SIZES, parts)
+            for name, counts in zip(classes, results["object_recall"], strict=True)
+        }
+    for view in ("calibration", "calibrated"):
+        if view in results:
+            found[view] = Reliability.of(*results[view]).table
+    return found
+
+
+def _named(counts: Tensor, rows: Any, columns: Any) -> dict[str, dict[str, int]]:
+    return {name: dict(zip(columns, values, strict=True)) for name, values in zip(rows, counts.tolist(), strict=True)}

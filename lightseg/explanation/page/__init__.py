@@ -1,5 +1,0 @@
-"""An explanation as one HTML file that holds all it shows."""
-
-from lightseg.explanation.page.document import write_page
-
-__all__ = ["write_page"]

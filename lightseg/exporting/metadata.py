@@ -1,0 +1,96 @@
+"""What every exported file says of itself."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightseg.files.atomic import sha256
+from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.records import read_record
+from lightseg.tasks import Task
+from lightseg.version import __version__
+
+
+def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
+    """Everything about a trained task that its user may ask for, as plain data.
+
+    Args:
+        task: The task.
+        folder: The run folder.
+        file: The checkpoint that the task was loaded from.
+        licence: Licence of the weights, if there is one.
+    """
+    stride = getattr(task.net, "stride", 1)
+    return {
+        "kind": task.kind,
+        "classes": task.classes,
+        "palette": task.recipe["palette"],
+        "licence": licence,
+        **_scores(folder),
+        "data": {
+            split: {**data, "sha256": data.get("sha256") or "unknown"}
+            for split, data in _recorded(folder / "data.json").items()
+        },
+        "input": f"image: uint8 (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)",
+        "eval_transforms": _eval_transforms(task.recipe["config"]),
+        "mean": task.resolved["mean"],
+        "std": task.resolved["std"],
+        "stride": stride if isinstance(stride, int) else 1,
+        "temperature": task.temperature,
+        "net": type(task.net).__name__,
+        "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
+        "checkpoint": {"file": file.name, "sha256": sha256(file)},
+        "recipe": {**task.recipe, "config": _portable(task.recipe["config"]), "resolved": task.resolved},
+        "lightseg": __version__,
+        "torch": torch.__version__,
+    }
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    """The final scores of a run, those of its test split where it has one; none where it is not finished."""
+    final = _recorded(folder / "metrics.json")
+    split = next((name for name in ("test", "val") if f"{name}/score" in final), None)
+    if split is None:
+        return {"split": None, "score": None, "scores": {}, "protocol": None, "images": None}
+    scores = {name.partition("/")[2]: value for name, value in final.items() if name.startswith(f"{split}/")}
+    evaluation = Evaluation.read(folder, split)
+    return {
+        "split": split,
+        "score": scores.pop("score"),
+        "scores": scores,
+        "protocol": evaluation.protocol if evaluation else None,
+        "images": len(evaluation.images) if evaluation else None,
+    }
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    return read_record(path) if path.is_file() else {}
+
+
+def _eval_transforms(config: dict[str, Any]) -> list[str]:
+    """What an evaluation does to an image first, as calls of albumentations; no part of a graph."""
+    stated = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
+    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in stated]
+    return [f"{name}({', '.join(f'{option}={value!r}' for option, value in options)})" for name, options in calls]
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """A config that tells nothing of this machine's folders: of an absolute path there is the last name.
+
+    What rebuilds the net stays, but for `encoder_weights`, since the trained weights take their place.
+    """
+    config = copy.deepcopy({name: part if name == "model" else _last_names(part) for name, part in config.items()})
+    options = config["model"]["init_args"]["net"].get("init_args") or {}
+    if "encoder_weights" in options:
+        options["encoder_weights"] = _last_names(options["encoder_weights"])
+    return config
+
+
+def _last_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _last_names(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_last_names(part) for part in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

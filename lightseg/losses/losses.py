@@ -1,0 +1,296 @@
+"""The losses, and the one table of them.
+
+A new loss is a `PixelLoss` or a `ClassLoss` (see `lightseg.losses.base` for what these take care of) and one line in
+`LOSSES`. A recipe names them with their coefficients, `{ce: 1.0, dice: 0.5}`, and with settings where they are not the
+default ones, `{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightseg.errors import ConfigError, did_you_mean, require
+from lightseg.losses.base import ClassLoss, MaskedLoss, PixelLoss, masked, one_hot, over_processes, ratio, weighted_mean
+
+LossSpec = Mapping[str, float | Mapping[str, float]]
+
+_LARGEST = 1e6
+
+
+class CrossEntropy(PixelLoss):
+    """Softmax cross-entropy, equal to `torch.nn.CrossEntropyLoss` with the same arguments and `ignore_index=IGNORE`.
+
+    Args:
+        weight: class weights; the sum is divided by the sum of the weights of the valid targets.
+        label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
+
+    Source: label smoothing is Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+
+    def __init__(self, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__(weight)
+        require(0 <= label_smoothing < 1, f"label_smoothing must be in [0, 1), not {label_smoothing}")
+        self.label_smoothing = label_smoothing
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
+        """See `MaskedLoss.compute`."""
+        # torch weighs the smoothing by the class it falls on, not by the target: so not `per_pixel` times weight
+        weight = None if self.weight is None else self.weight.to(logits.dtype)
+        loss = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
+        total = self.pixel_weight(target, valid).sum() if counts is None else self.step_weight(counts)
+        return ratio((loss * valid).sum(), total)
+
+    def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See `PixelLoss.per_pixel`; without weights."""
+        return F.cross_entropy(logits, target, reduction="none", label_smoothing=self.label_smoothing)
+
+
+class Focal(PixelLoss):
+    """Focal loss on the softmax, `(1 - p)^gamma * -log p` of the true class; `gamma` 0 is cross-entropy.
+
+    Source: Lin et al. 2017, arXiv:1708.02002, eq. 4.
+    """
+
+    def __init__(self, weight: Tensor | None = None, gamma: float = 2.0) -> None:
+        super().__init__(weight)
+        require(gamma >= 0, f"gamma must be at least 0, not {gamma}")
+        self.gamma = gamma
+
+    def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See `PixelLoss.per_pixel`."""
+        return _focus(F.cross_entropy(logits, target, reduction="none"), self.gamma)
+
+
+class SigmoidFocal(PixelLoss):
+    """Focal loss, one class against the rest: C independent sigmoids, summed over the classes of a pixel.
+
+    Every valid pixel has one positive, so the mean over pixels is the paper's division by the number of positives.
+
+    Args:
+        weight: class weights, of the pixel's target.
+        gamma: how much easy pixels are played down, >= 0.
+        alpha: weight of the true class, in [0, 1]; the other classes have `1 - alpha`.
+
+    Source: Lin et al. 2017, arXiv:1708.02002, eq. 5.
+    """
+
+    def __init__(self, weight: Tensor | None = None, gamma: float = 2.0, alpha: float = 0.25) -> None:
+        super().__init__(weight)
+        require(gamma >= 0, f"gamma must be at least 0, not {gamma}")
+        require(0 <= alpha <= 1, f"alpha must be in [0, 1], not {alpha}")
+        self.gamma, self.alpha = gamma, alpha
+
+    def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See `PixelLoss.per_pixel`."""
+        truth = one_hot(target, logits.shape[1]).to(logits.dtype)
+        loss = _focus(F.binary_cross_entropy_with_logits(logits, truth, reduction="none"), self.gamma)
+        return (loss * (truth * self.alpha + (1 - truth) * (1 - self.alpha))).sum(1)
+
+
+class MSE(PixelLoss):
+    """Squared distance of the probabilities from the one-hot target, summed over classes: the Brier score, in [0, 2].
+
+    Source: Brier 1950, "Verification of forecasts expressed in terms of probability", eq. 2.
+    """
+
+    def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See `PixelLoss.per_pixel`."""
+        return (logits.softmax(1) - one_hot(target, logits.shape[1]).float()).square().sum(1)
+
+
+class OHEMCrossEntropy(CrossEntropy):
+    """Cross-entropy over the hard pixels of the batch only (online hard example mining).
+
+    Hard is where the true class has a probability of at most `threshold`; when these are fewer than the share
+    `min_kept` of the valid pixels, the hardest `min_kept` are taken, and always at least one.
+
+    Args:
+        weight: class weights of the pixels that are kept; they do not change which are kept.
+        threshold: probability of the true class, in (0, 1].
+        min_kept: share of the valid pixels, in [0, 1].
+
+    Source: Shrivastava et al. 2016, arXiv:1604.03540; per pixel, with a threshold: Wu et al. 2016, arXiv:1604.04339.
+    """
+
+    def __init__(self, weight: Tensor | None = None, threshold: float = 0.7, min_kept: float = 0.1) -> None:
+        super().__init__(weight)
+        require(0 < threshold <= 1, f"threshold must be in (0, 1], not {threshold}")
+        require(0 <= min_kept <= 1, f"min_kept is a share of the pixels, in [0, 1], not {min_kept}")
+        self.threshold, self.min_kept = threshold, min_kept
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """See `MaskedLoss.compute`; which pixels are hard is decided among those of the batch."""
+        loss = self.per_pixel(logits, target)
+        ranked = loss.detach().masked_fill(~valid, -1.0).flatten().sort(descending=True).values
+        last = (valid.sum() * self.min_kept).ceil().long() - 1
+        # index_select, since the host would read an index that is a tensor
+        floor = ranked.index_select(0, last.clamp(min=0).reshape(1)).clamp(max=-math.log(self.threshold))
+        return weighted_mean(loss, self.pixel_weight(target, valid) * (loss >= floor))
+
+
+class Tversky(ClassLoss):
+    """One minus the Tversky index over the batch, `(TP + smooth) / (TP + alpha FP + beta FN + smooth)`, soft counts.
+
+    Args:
+        weight: class weights, of the mean over the present classes.
+        alpha: weight of the false positives, >= 0.
+        beta: weight of the false negatives, >= 0; above `alpha` it favours recall.
+        smooth: pixels added to both sides, >= 0; calms the gradient of a class of few pixels.
+
+    Source: Salehi et al. 2017, arXiv:1706.05721, the index T(alpha, beta).
+    """
+
+    def __init__(
+        self, weight: Tensor | None = None, alpha: float = 0.3, beta: float = 0.7, smooth: float = 1.0
+    ) -> None:
+        super().__init__(weight)
+        for name, value in (("alpha", alpha), ("beta", beta), ("smooth", smooth)):
+            require(value >= 0, f"{name} must be at least 0, not {value}")
+        self.alpha, self.beta, self.smooth = alpha, beta, smooth
+
+    def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:
+        """See `ClassLoss.per_class`."""
+        sums = torch.stack([part.sum((0, 2)) for part in (probability * truth, probability, truth)])
+        hit, predicted, size = over_processes(sums) if together else sums
+        false_positive, false_negative = predicted - hit, size - hit
+        union = hit + self.alpha * false_positive + self.beta * false_negative
+        # an absent class without smoothing may be 0/0, and NaN survives a weight of 0
+        return 1 - (hit + self.smooth) / (union + self.smooth).clamp(min=1e-12), size
+
+
+class Dice(Tversky):
+    """One minus the Dice coefficient over the batch, `(2 TP + smooth) / (2 TP + FP + FN + smooth)`, soft counts.
+
+    Source: Drozdzal et al. 2016, arXiv:1608.04117 (Milletari et al. 2016 square the terms of the denominator).
+    """
+
+    def __init__(self, weight: Tensor | None = None, smooth: float = 1.0) -> None:
+        super().__init__(weight, alpha=0.5, beta=0.5, smooth=smooth / 2)
+
+
+class Jaccard(Tversky):
+    """One minus the intersection over union of the batch, `(TP + smooth) / (TP + FP + FN + smooth)`, soft counts.
+
+    Source: Rahman & Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation".
+    """
+
+    def __init__(self, weight: Tensor | None = None, smooth: float = 1.0) -> None:
+        super().__init__(weight, alpha=1.0, beta=1.0, smooth=smooth)
+
+
+class Lovasz(ClassLoss):
+    """Lovász-softmax over the batch: the convex extension of one minus the intersection over union, per class.
+
+    Source: Berman et al. 2018, arXiv:1705.08790, definition 2 and algorithm 1; "present" classes only.
+    """
+
+    def per_class(self, probability: Tensor, truth: Tensor, together: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """See `ClassLoss.per_class`; every process ranks its own pixels."""
+        errors = (truth.float() - probability).abs().transpose(0, 1).flatten(1)
+        truths = truth.transpose(0, 1).flatten(1)
+        # one class at a time: sorting them together would hold C index tensors at once
+        loss = torch.stack([e @ _jaccard_gain(e.detach(), t) for e, t in zip(errors, truths, strict=True)])
+        return loss, truth.sum((0, 2)).float()
+
+
+LOSSES: dict[str, type[MaskedLoss]] = {
+    "ce": CrossEntropy,
+    "focal": Focal,
+    "sigmoid_focal": SigmoidFocal,
+    "dice": Dice,
+    "jaccard": Jaccard,
+    "tversky": Tversky,
+    "lovasz": Lovasz,
+    "mse": MSE,
+    "ohem": OHEMCrossEntropy,
+}
+
+
+class WeightedSum(nn.Module):
+    """A sum of losses; `terms` maps a name to its coefficient and its loss."""
+
+    def __init__(self, terms: Mapping[str, tuple[float, MaskedLoss]]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict({name: loss for name, (_, loss) in terms.items()})
+        self.coefficients = {name: coefficient for name, (coefficient, _) in terms.items()}
+
+    def forward(self, logits: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Return the scalar sum; logits and target as in `MaskedLoss.forward`, counts as in `MaskedLoss.compute`."""
+        with torch.autocast(logits.device.type, enabled=False):
+            # once for all terms
+            prepared = masked(logits, target)
+            values = {name: cast(MaskedLoss, loss).compute(*prepared, counts) for name, loss in self.terms.items()}
+            # each operation on a scalar costs what one on a small batch does, here and in the backward pass
+            first, *others = (
+                value if self.coefficients[name] == 1 else self.coefficients[name] * value
+                for name, value in values.items()
+            )
+            return sum(others, first)
+
+
+def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
+    """Build what a recipe asks for; with `weight=None` it costs nothing and so serves to check the recipe.
+
+    Args:
+        spec: loss name -> coefficient, or -> the loss's settings, among which `weight` is the coefficient (default 1).
+        weight: class weights for every term, float `(C,)`, or None.
+
+    Raises:
+        ConfigError: a name or a setting does not exist, a value is no number or out of its range, a coefficient is
+            negative, or none is positive.
+    """
+    terms = {name: _term(name, settings, weight) for name, settings in spec.items()}
+    if not any(coefficient > 0 for coefficient, _ in terms.values()):
+        raise ConfigError(
+            f"the loss needs a term with a positive coefficient, such as {{ce: 1.0}}; there are {', '.join(LOSSES)}"
+        )
+    return WeightedSum(terms)
+
+
+def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:
+    if name not in LOSSES:
+        raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), LOSSES, len(LOSSES))}")
+    settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
+    known = list(inspect.signature(LOSSES[name]).parameters)
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), known, len(known))}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
+    coefficient = settings.pop("weight", 1.0)
+    require(coefficient >= 0, f"loss {name}: its coefficient must be at least 0, not {coefficient}")
+    require(
+        coefficient == 0 or 1 / _LARGEST <= coefficient <= _LARGEST,
+        f"model.loss.{name}: the coefficient must be between {1 / _LARGEST:g} and {_LARGEST:g}, beyond which float32 "
+        f"has no room for the loss, got {coefficient:g}",
+    )
+    # each class has arguments of its own, which `type[MaskedLoss]` does not know
+    make = cast(Callable[..., MaskedLoss], LOSSES[name])
+    return float(coefficient), make(weight=weight, **settings)
+
+
+def _focus(cross_entropy: Tensor, gamma: float) -> Tensor:
+    # 1 - p from -log p; the floor keeps the slope of a power below 1 finite at p = 1
+    return (-torch.expm1(-cross_entropy)).clamp(min=1e-8) ** gamma * cross_entropy
+
+
+def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
+    """Return by how much each pixel raises one minus the intersection over union, worst error first; `(M,)` float.
+
+    The differences are in closed form, on whole numbers: neighbours subtracted, as in algorithm 1, keep few correct
+    digits in float32 from some 100,000 pixels on.
+    """
+    order = error.argsort(descending=True)
+    hit = truth[order]
+    positives = hit.sum()
+    intersection = positives - hit.cumsum(0)
+    union = positives + (~hit).cumsum(0)
+    gain = torch.empty_like(error)
+    more, less = 1 / union.to(error.dtype), intersection.to(error.dtype) / (union * (union - 1)).clamp(min=1)
+    gain[order] = torch.where(hit, more, less)
+    return gain

@@ -1,0 +1,147 @@
+"""The loss of a task, and with it the cures of class imbalance that act on the model: weights, logits, first bias."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lightseg.data.data_module import ImageDataModule
+from lightseg.errors import ConfigError, require
+from lightseg.losses.base import upcast
+from lightseg.losses.class_weights import Scheme, class_prior, class_weights, set_prior_bias
+from lightseg.losses.losses import LossSpec, build_loss
+
+_SIGMOID = {"sigmoid_focal"}
+"""The losses that look at every class alone: what is added to one logit is not taken from the others."""
+
+
+class TaskLoss(nn.Module):
+    """The loss as training sees it, which class imbalance may change, and as evaluation does.
+
+    In training, class weights count from `weights_from` on, and the logits are adjusted: the loss sees
+    `logits + tau * log(prior)`, the prior being each class's share of the training split. What the net learns suits
+    classes whose shares are prior^(1 - tau) instead: equal ones for a tau of 1. Weights of prior^(tau - 1) make up for
+    what a smaller tau leaves; theorem 1 of the source is about such pairs.
+
+    In evaluation the weights always count and the logits are never adjusted, so that one number means the same from the
+    first validation to the test.
+
+    Args:
+        spec: The losses; see `build_loss`.
+        classes: Number of classes, C.
+        weighting: Scheme of `class_weights`, C weights, or None.
+        weights_from: Share of the training, in [0, 1), before which all classes weigh alike.
+        logit_adjustment: tau, >= 0.
+        prior_bias: Whether training starts from a net that predicts the prior.
+
+    Raises:
+        ConfigError: An option is out of its range, has nothing to act on, or does not go with another.
+
+    Source: logit adjustment is Menon et al. 2021, arXiv:2007.07314, eq. 10; with cross-entropy and a tau of 1 it is the
+    balanced softmax, Ren et al. 2020, arXiv:2007.10740, eq. 4. Deferred weights are Cao et al. 2019, arXiv:1906.07413,
+    algorithm 1.
+    """
+
+    adjustment: Tensor | None
+
+    def __init__(
+        self,
+        spec: LossSpec,
+        classes: int,
+        weighting: Scheme | Sequence[float] | None = None,
+        weights_from: float = 0.0,
+        logit_adjustment: float = 0.0,
+        prior_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec, self.weighting, self.weights_from = spec, weighting, weights_from
+        self.tau, self.prior_bias = logit_adjustment, prior_bias
+        self.plain = self.weighted = build_loss(spec, None)
+        self._check()
+        if weighting is not None and not isinstance(weighting, str):
+            # given weights need no counts
+            self.weighted = build_loss(spec, class_weights(weighting, torch.ones(classes)))
+        self.register_buffer("adjustment", None, persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss in evaluation; logits and target as in `MaskedLoss.forward`."""
+        loss: Tensor = self.weighted(logits, target)
+        return loss
+
+    def in_training(self, logits: Tensor, target: Tensor, progress: float, counts: Tensor | None = None) -> Tensor:
+        """Return the loss in training.
+
+        Args:
+            logits: As in `MaskedLoss.forward`.
+            target: Likewise.
+            progress: Share of the training that is over, in [0, 1].
+            counts: What the whole step holds, as in `MaskedLoss.compute`.
+
+        Raises:
+            ConfigError: An option depends on the data, and there was none to follow.
+        """
+        if isinstance(self.weighting, str) or (self.tau and self.adjustment is None) or self.prior_bias:
+            raise ConfigError(
+                "model.class_weights, logit_adjustment and prior_bias need class counts: train with an ImageDataModule "
+                "(one of your own that has a setup must call super().setup(stage))"
+            )
+        if self.adjustment is not None:
+            logits = upcast(logits) + self.adjustment.reshape(-1, *[1] * (logits.ndim - 2))
+        loss: Tensor = (self.plain if progress < self.weights_from else self.weighted)(logits, target, counts)
+        return loss
+
+    def follow(
+        self, data: ImageDataModule, kind: Literal["segmentation", "classification"], net: nn.Module | None
+    ) -> None:
+        """Take from the class counts of the training split what is not known yet and will be needed.
+
+        Args:
+            data: Whose counts they are; read only if they are needed, since a trained task can be evaluated where its
+                training data is not.
+            kind: What is counted, pixels or images.
+            net: The net that is about to be trained, whose first bias may be set; None in evaluation.
+        """
+        if isinstance(self.weighting, str):
+            counts = torch.from_numpy(data.class_counts())
+            extents = torch.from_numpy(data.class_extents()) if kind == "segmentation" else None
+            weight = class_weights(self.weighting, counts, extents)
+            self.weighting, self.weighted = weight.tolist(), build_loss(self.spec, weight)
+        if net is not None and (self.tau or self.prior_bias):
+            prior = class_prior(torch.from_numpy(data.class_counts()))
+            self.adjustment = (self.tau * prior.log()).float() if self.tau else None
+            if self.prior_bias:
+                set_prior_bias(net, prior, sigmoid=self.spec.keys() <= _SIGMOID)
+                # once: a training that goes on keeps what was learnt
+                self.prior_bias = False
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The options of a task as they are once it has been trained."""
+        return {"class_weights": self.weighting, "prior_bias": False}
+
+    def _check(self) -> None:
+        require(
+            0 <= self.weights_from < 1,
+            f"model.class_weights_from: {self.weights_from} leaves class weights no part of the training; "
+            "give a share of it, 0 to below 1",
+        )
+        require(
+            self.weighting is not None or not self.weights_from,
+            "model.class_weights_from: there are no weights to wait for; give model.class_weights, or leave it out",
+        )
+        require(
+            math.isfinite(self.tau) and self.tau >= 0,
+            f"model.logit_adjustment: {self.tau} will not do; give 0 or more: 1 makes all classes equal",
+        )
+        deaf = ", ".join(name for name in self.spec if name in _SIGMOID)
+        require(
+            not self.tau or not deaf,
+            f"model.logit_adjustment: {deaf} has no softmax to adjust; take another loss, or model.prior_bias instead",
+        )
+        require(
+            not self.tau or not self.prior_bias,
+            "model.prior_bias: with model.logit_adjustment training starts at the classes' shares already, and a bias "
+            "that adds them again would undo it; leave one of the two out",
+        )

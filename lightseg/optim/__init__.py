@@ -1,0 +1,17 @@
+"""The optimizer, its parameter groups, and learning-rate schedules."""
+
+from lightseg.optim.optimizer import configure_optimizer
+from lightseg.optim.param_groups import param_groups
+from lightseg.optim.schedules import Constant, OneCycle, Poly, Schedule, Triangular, WarmupCosine, make_scheduler
+
+__all__ = [
+    "Constant",
+    "OneCycle",
+    "Poly",
+    "Schedule",
+    "Triangular",
+    "WarmupCosine",
+    "configure_optimizer",
+    "make_scheduler",
+    "param_groups",
+]

@@ -1,0 +1,175 @@
+"""Learning-rate schedules as functions of the fraction of training done."""
+
+import math
+from abc import ABC, abstractmethod
+from functools import partial
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lightseg.errors import require
+
+WARMUP_START = 0.01
+
+
+class Schedule(ABC):
+    """What the base learning rate is multiplied by, over training."""
+
+    @abstractmethod
+    def __call__(self, progress: float) -> float:
+        """Return the multiplier, >= 0, at a fraction of training in [0, 1]."""
+
+
+class WarmedUp(Schedule):
+    """A linear rise from `WARMUP_START` to 1, and then `after_warmup`.
+
+    It does not start at 0, for then the first batch would be thrown away.
+
+    Args:
+        warmup: fraction of training, in [0, 1).
+
+    Raises:
+        ConfigError: a fraction is out of its range.
+    """
+
+    def __init__(self, warmup: float = 0.0) -> None:
+        require(0 <= warmup < 1, f"warmup is a fraction of training, in [0, 1), not {warmup}")
+        self.warmup = warmup
+
+    def __call__(self, progress: float) -> float:
+        """See `Schedule`."""
+        if progress < self.warmup:
+            return WARMUP_START + (1 - WARMUP_START) * progress / self.warmup
+        return self.after_warmup((progress - self.warmup) / (1 - self.warmup))
+
+    @abstractmethod
+    def after_warmup(self, progress: float) -> float:
+        """Return the multiplier at a fraction, in [0, 1], of what remains after the warm-up; 1 at 0."""
+
+
+class Constant(WarmedUp):
+    """The base learning rate throughout, after an optional warm-up."""
+
+    def after_warmup(self, progress: float) -> float:  # noqa: ARG002
+        """See `WarmedUp`."""
+        return 1.0
+
+
+class WarmupCosine(WarmedUp):
+    """Half a cosine from 1 down to `final`.
+
+    Args:
+        warmup: fraction of training, in [0, 1).
+        final: multiplier at the end, in [0, 1].
+
+    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts.
+    """
+
+    def __init__(self, warmup: float = 0.05, final: float = 0.0) -> None:
+        super().__init__(warmup)
+        require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
+        self.final = final
+
+    def after_warmup(self, progress: float) -> float:
+        """See `WarmedUp`."""
+        return _cosine(1.0, self.final, progress)
+
+
+class Poly(WarmedUp):
+    """`(1 - progress)^power`, the schedule of DeepLab.
+
+    Args:
+        power: above 0; 1 is a straight line.
+        warmup: fraction of training, in [0, 1).
+
+    Source: Chen et al. 2017, arXiv:1606.00915, the "poly" policy.
+    """
+
+    def __init__(self, power: float = 0.9, warmup: float = 0.0) -> None:
+        super().__init__(warmup)
+        require(math.isfinite(power) and power > 0, f"power must be above 0, not {power}")
+        self.power = power
+
+    def after_warmup(self, progress: float) -> float:
+        """See `WarmedUp`."""
+        # rounding may take progress past 1, and a power of a negative number is complex
+        return float(max(0.0, 1 - progress) ** self.power)
+
+
+class OneCycle(Schedule):
+    """Half a cosine up to the base learning rate, which is the peak, and another down to almost nothing.
+
+    Args:
+        peak_at: fraction of training, in (0, 1).
+        start: multiplier at the start, in (0, 1].
+        final: multiplier at the end, in [0, 1].
+
+    Raises:
+        ConfigError: a fraction is out of its range.
+
+    Source: Smith & Topin 2018, arXiv:1708.07120: cosine instead of straight lines as in `OneCycleLR`.
+    """
+
+    def __init__(self, peak_at: float = 0.3, start: float = 0.04, final: float = 1e-4) -> None:
+        require(0 < peak_at < 1, f"peak_at is a fraction of training, in (0, 1), not {peak_at}")
+        require(0 < start <= 1, f"start is a multiplier of the learning rate, in (0, 1], not {start}")
+        require(0 <= final <= 1, f"final is a multiplier of the learning rate, in [0, 1], not {final}")
+        self.peak_at, self.start, self.final = peak_at, start, final
+
+    def __call__(self, progress: float) -> float:
+        """See `Schedule`."""
+        if progress < self.peak_at:
+            return self.between(self.start, 1.0, progress / self.peak_at)
+        return self.between(1.0, self.final, (progress - self.peak_at) / (1 - self.peak_at))
+
+    def between(self, start: float, end: float, progress: float) -> float:
+        """Return the multiplier on the way from one to another."""
+        return _cosine(start, end, progress)
+
+
+class Triangular(OneCycle):
+    """A straight line up to the base learning rate, which is the peak, and another down.
+
+    Args:
+        peak_at: fraction of training, in (0, 1).
+        start: multiplier at the start, in (0, 1].
+        final: multiplier at the end, in [0, 1].
+
+    Source: Smith 2017, arXiv:1506.01186, one cycle of the "triangular" policy; the defaults are those of Jordan 2024,
+    arXiv:2404.00498.
+    """
+
+    def __init__(self, peak_at: float = 0.23, start: float = 0.2, final: float = 0.07) -> None:
+        super().__init__(peak_at, start, final)
+
+    def between(self, start: float, end: float, progress: float) -> float:
+        """See `OneCycle`."""
+        return start + (end - start) * progress
+
+
+def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float) -> LambdaLR:
+    """Return a scheduler to be stepped once per optimiser step; step s has the learning rate of `s / total_steps`.
+
+    Args:
+        optimizer: its groups' learning rates are the base.
+        schedule: the multiplier.
+        total_steps: optimiser steps of the whole training, at least 1.
+
+    Raises:
+        ConfigError: training has no end or no step, so there are no fractions of it.
+    """
+    require(
+        math.isfinite(total_steps) and total_steps >= 1,
+        f"a schedule is a fraction of training, which here has {total_steps} steps; "
+        "set trainer.max_epochs or trainer.max_steps",
+    )
+    # a partial leaves nothing of itself in the scheduler's state, which so stays plain data
+    return LambdaLR(optimizer, partial(_multiplier, schedule=schedule, total_steps=total_steps))
+
+
+def _multiplier(step: int, schedule: Schedule, total_steps: float) -> float:
+    return schedule(min(step / total_steps, 1.0))
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,5 +1,0 @@
-"""The shell of pages that hold all they show, so that they can be kept, sent and read without a network."""
-
-from lightseg.page.document import Section, render
-
-__all__ = ["Section", "render"]

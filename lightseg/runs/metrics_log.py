@@ -1,0 +1,63 @@
+"""The numbers that a run has logged, as its folder keeps them: read without torch."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from lightseg.errors import UserError
+from lightseg.files.atomic import replacing, require_regular
+from lightseg.files.printable import printable
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
+
+    Raises:
+        UserError: If it is missing, or a line is none of numbers by name.
+    """
+    path = folder / "metrics.jsonl"
+    require_regular(path)
+    try:
+        *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); bring it back, or leave this run out") from None
+    return [_line(text, f"{path} line {number}") for number, text in enumerate(lines, 1)]
+
+
+def _line(text: str, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is damaged ({error}); bring it back, or leave this run out") from None
+    if not isinstance(line, dict) or "step" not in line:
+        raise UserError(f"{where}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
+    for name, value in line.items():
+        whole = name in ("step", "epoch")
+        if isinstance(value, bool) or not isinstance(value, int | None if whole else int | float | None):
+            wanted = "a whole number" if whole else "a number"
+            raise UserError(f"{where}: is damaged ({printable(name)}: is not {wanted}); bring it back")
+    return {printable(name): plain_number(value) if value is not None else None for name, value in line.items()}
+
+
+def write_csv(folder: Path) -> None:
+    """Write `metrics.csv`: one row per line of `metrics.jsonl`, one column per name."""
+    rows = read_log(folder)
+    names = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
+    with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plain_number(value: Any) -> float | int | None:
+    """A number as JSON has it: what is not finite is null."""
+    try:
+        number = float(value)
+    except OverflowError:
+        # a whole number beyond all of them
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number

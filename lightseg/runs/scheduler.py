@@ -1,0 +1,59 @@
+"""The job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
+
+import contextlib
+import math
+import os
+import platform
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+import torch
+from lightseg.hardware.cpu import processor_name, usable_cores
+from lightseg.errors import UserError
+from lightseg.files.atomic import write_atomically, write_json
+
+
+def job() -> str | None:
+    """The scheduler's name for this job, the same when it starts the job again; None where there is no scheduler."""
+    if "SLURM_JOB_ID" in os.environ:
+        return f"slurm-{os.environ['SLURM_JOB_ID']}"
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        name = os.environ["TORCHELASTIC_RUN_ID"]
+        # what torchrun is not told it calls none; then the address of the job tells it from others
+        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}" if name == "none" else ""
+        return f"torchrun-{name}{address}"
+    return None
+
+
+def restarted(made: float) -> bool:
+    """Whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
+    if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
+        return True
+    # torchrun counts only the failures of its own node; but it outlives the processes that it starts
+    return "TORCHELASTIC_RUN_ID" in os.environ and made > _started(os.getppid())
+
+
+def _started(process: int) -> float:
+    """When a process was started, in seconds since 1970; never, where that cannot be known."""
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError, IndexError):
+        return math.inf
+    return int(boot[1]) + ticks / os.sysconf("SC_CLK_TCK") if boot else math.inf
+
+
+def requeue() -> None:
+    """Ask SLURM, if it runs this job, to start it again; then the run goes on by itself."""
+    if "SLURM_JOB_ID" in os.environ:
+        try:
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        except OSError as error:
+            print(f"warning: scontrol: {error.strerror}; the job is not queued again", file=sys.stderr, flush=True)

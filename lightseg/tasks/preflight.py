@@ -1,0 +1,193 @@
+"""Checks of a recipe's optimizer, schedule and limits, by trying them, before the run folder exists."""
+
+import math
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
+from lightseg.data import ImageDataModule
+from lightseg.data.loading.collate import Batch
+from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.optim.optimizer import scale_groups
+from lightseg.optim.param_groups import param_groups
+from lightseg.optim.schedules import Schedule
+from lightseg.tasks import Task
+
+_KEY = "model.optimizer"
+
+
+def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
+    """Let the optimizer take one step on tensors of two values per dimension, one of each rank and group of the net.
+
+    Args:
+        task: The task whose optimizer it is.
+        kind: The optimizer's class.
+        options: The optimizer's arguments, for messages.
+
+    Raises:
+        ConfigError: If it refuses its arguments or the parameters, or a step does not end in finite numbers.
+    """
+    groups = param_groups(task.net, task.encoder, *task.lr_factors)
+    small = [{**group, "params": _shrink(group["params"])} for group in groups]
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        try:
+            optimizer = task.make_optimizer(small)
+            if not isinstance(optimizer, torch.optim.Optimizer):
+                raise ConfigError(
+                    f"{_KEY}: {type(optimizer).__name__} is not an optimizer; name a class of torch.optim"
+                )
+            scale_groups(optimizer)
+            _step(optimizer)
+        except Exception as error:
+            described = describe_failed_class(error, kind, options, _KEY)
+            if described is None:
+                raise
+            raise ConfigError(f"{described}{_advice(kind, groups)}") from error
+    values = [value for group in optimizer.param_groups for value in group["params"]]
+    if not all(value.isfinite().all() for value in values):
+        shown = ", ".join(f"{name}={value}" for name, value in options.items() if isinstance(value, int | float))
+        raise ConfigError(f"{_KEY}: one step with {shown} makes weights that are not finite; give smaller values")
+
+
+@contextmanager
+def fits(task: Task, batch: Batch) -> Iterator[None]:
+    """Say in one line what a net of a library does not take of a sample.
+
+    Raises:
+        ConfigError: If the net fails and no code of the user's is involved.
+    """
+    try:
+        yield
+    except Exception as error:
+        key = f"model.net: {type(task.net).__name__} cannot take images of {list(batch['image'].shape[1:])}"
+        if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
+            raise
+        raise ConfigError(f"{key}: {reason(error)}") from error
+
+
+def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
+    """Return an error as one line where it arose while a net of a library was running; None otherwise.
+
+    Args:
+        error: The exception with its traceback.
+        net: The net.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    ran = any(frame.f_locals.get("self") is net for frame in frames)
+    if isinstance(error, LightsegError) or not ran or passes_user_code(error.__traceback__):
+        return None
+    return ConfigError(f"model.net: {type(net).__name__} cannot take the images of this data: {reason(error)}")
+
+
+def try_schedule(schedule: Schedule) -> None:
+    """Evaluate a schedule at some fractions of the training.
+
+    Raises:
+        ConfigError: If one of its multipliers is negative or not finite, or all are 0.
+    """
+    factors = [float(schedule(step / 20)) for step in range(21)]
+    name = type(schedule).__name__
+    wrong = [factor for factor in factors if not 0 <= factor < math.inf]
+    require(not wrong, f"model.schedule: {name} multiplies the learning rate by {wrong[0] if wrong else 0}")
+    require(any(factors), f"model.schedule: {name} keeps the learning rate at 0 all the time")
+
+
+def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None:
+    """See that every limit of the trainer leaves a batch, and that the training comes to a validation.
+
+    Args:
+        trainer: The trainer of the run.
+        data: Its data.
+        epoch: Batches in an epoch of one process.
+
+    Raises:
+        ConfigError: If a share of the batches is none, or the stated interval never ends.
+    """
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    lengths = {"train": epoch}
+    for split in ("val", "test"):
+        if len(data.dataset(split)):
+            lengths[split] = math.ceil(len(data.eval_dataloader(split)) / trainer.world_size)
+    for split, length in lengths.items():
+        limit = getattr(trainer, f"limit_{split}_batches")
+        overfits = split != "test" and trainer.overfit_batches  # type: ignore[attr-defined]
+        option = "overfit_batches" if overfits else f"limit_{split}_batches"
+        require(
+            not isinstance(limit, float) or limit == 0 or int(length * limit) > 0,
+            f"trainer.{option}: {limit} of the {length} {split} batches is none; give a whole number of batches, "
+            f"or {math.ceil(100 / length) / 100:g} or more",
+        )
+    _check_validation(trainer, _limited(epoch, trainer.limit_train_batches))
+
+
+def _check_validation(trainer: L.Trainer, epoch: int) -> None:
+    """Refuse an interval that is longer than the training; say that a training by steps ends before a validation."""
+    # a time, too
+    interval: Any = trainer.val_check_interval
+    every = trainer.check_val_every_n_epoch
+    if not isinstance(interval, int | float):
+        return
+    steps = trainer.max_steps * trainer.accumulate_grad_batches if trainer.max_steps > 0 else math.inf
+    epochs = trainer.max_epochs * epoch if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
+    total = min(steps, epochs)
+    within = interval if isinstance(interval, int) else int(epoch * interval)
+    require(within > 0, f"trainer.val_check_interval: {interval} of an epoch of {epoch} batches is none; give more")
+    if every is None:
+        require(
+            within <= total,
+            f"trainer.val_check_interval: {within} batches, but the training has {total}, so it would never validate; "
+            f"give {total} or less",
+        )
+        return
+    require(
+        within <= epoch,
+        f"trainer.val_check_interval: {interval} batches, but an epoch has {epoch}; give {epoch} or less, or set "
+        "trainer.check_val_every_n_epoch to null to count batches across epochs",
+    )
+    if (every - 1) * epoch + within > total:
+        print(
+            f"warning: trainer.max_steps: {trainer.max_steps} ends before the first validation: the last checkpoint "
+            "will be scored, not the best",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _limited(length: int, limit: float) -> int:
+    return min(length, limit) if isinstance(limit, int) else int(length * limit)
+
+
+def _shrink(parameters: list[Tensor]) -> list[nn.Parameter]:
+    ranks = {parameter.ndim: parameter.dtype for parameter in parameters}
+    return [nn.Parameter(torch.zeros((2,) * rank, dtype=dtype)) for rank, dtype in sorted(ranks.items())]
+
+
+def _step(optimizer: torch.optim.Optimizer) -> None:
+    def closure() -> Tensor:
+        for group in optimizer.param_groups:
+            for value in group["params"]:
+                value.grad = torch.ones_like(value)
+        return torch.ones(())
+
+    closure()
+    optimizer.step(closure)  # type: ignore[arg-type]
+
+
+def _advice(kind: Any, groups: list[dict[str, Any]]) -> str:
+    """Name the parameters that an optimizer for matrices cannot take."""
+    if getattr(kind, "__name__", "") != "Muon":
+        return ""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    others = sum(parameter.ndim != 2 for parameter in parameters)
+    return (
+        f"; {others} of the {len(parameters)} weights of this net are no matrices (convolutions, norms, biases): "
+        "take another optimizer, such as AdamW"
+    )

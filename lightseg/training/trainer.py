@@ -1,0 +1,146 @@
+"""The trainer of a run: Lightning's, with what every run has, and without what would break a promise."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ProgressBar,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lightseg.callbacks.bar import Bar
+from lightseg.callbacks.lookahead import Lookahead
+from lightseg.checkpoint.io import AtomicCheckpointIO
+from lightseg.cli.lightning_cli import LightsegCLI
+from lightseg.cli.parser import as_list
+from lightseg.config.class_errors import is_user_class, reason
+from lightseg.distributed import environment as variables
+from lightseg.distributed.strategies import FSDP, exchange_in_place
+from lightseg.errors import ConfigError, did_you_mean
+from lightseg.tasks import Task
+from lightseg.tasks.compilation import check_graphs
+
+
+def make_trainer(
+    cli: LightsegCLI, first: list[L.Callback], callbacks: list[L.Callback], loggers: list[Any]
+) -> L.Trainer:
+    """Return the trainer of the recipe, with what every run has beside what the recipe asks for.
+
+    Args:
+        cli: The parsed recipe.
+        first: Callbacks before those of the recipe.
+        callbacks: Callbacks after them.
+        loggers: Loggers.
+
+    Raises:
+        ConfigError: If this machine cannot do what the recipe asks for.
+    """
+    config = cli.config_init.trainer
+    for callback in as_list(config.callbacks):
+        check_monitor(callback, cli.model, as_list(config.callbacks))
+        check_callback(callback, config.strategy)
+    check_graphs(cli.model.compiled, config.accumulate_grad_batches)
+    # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
+    bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
+    asked = config.logger if isinstance(config.logger, list) else [config.logger]
+    own = any(isinstance(callback, ProgressBar) for callback in as_list(config.callbacks))
+    callbacks = [*callbacks, Bar()] if bar and not own else callbacks
+    loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
+    try:
+        trainer: L.Trainer = cli.instantiate_trainer(
+            callbacks=[*first, *as_list(config.callbacks), *callbacks],
+            logger=loggers,
+            enable_progress_bar=bar,
+            plugins=[*as_list(config.plugins), AtomicCheckpointIO()],
+            default_root_dir=config.default_root_dir or str(Path(cli.config.runs_dir) / cli.config.name),
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise ConfigError(f"trainer: {reason(error)}") from error
+    except KeyError as error:
+        raise variables.missing(error) or error from None
+    check_launcher(trainer, config.strategy)
+    if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
+        raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
+    exchange_in_place(trainer.strategy)
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        # it would save and queue in its own way, and load what another program left
+        environment.auto_requeue = False
+    return trainer
+
+
+_TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
+"""Metrics of the training itself that a callback can watch."""
+
+
+def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
+    """Refuse strategies that train in children of this process, which do not give back what they have scored.
+
+    Args:
+        trainer: The trainer.
+        strategy: The strategy that the recipe states.
+    """
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ConfigError(
+            f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
+            "scores behind; take ddp, which starts whole processes, or trainer.devices: 1"
+        )
+
+
+def check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback]) -> None:
+    """Lightning would look for a misspelt metric after the first epoch, and takes a score for a loss.
+
+    Args:
+        callback: The callback that may watch a metric.
+        task: The task that logs metrics.
+        callbacks: All callbacks of the recipe; one of the user's may log more.
+    """
+    monitor = getattr(callback, "monitor", None)
+    if not isinstance(monitor, str):
+        return
+    size = len(task.classes)
+    known = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
+    kind = type(callback).__name__
+    if not monitor.startswith("val/"):
+        if monitor in _TRAINING_METRICS or any(is_user_class(type(each)) for each in (task, *callbacks)):
+            return
+        known += _TRAINING_METRICS
+    if monitor not in known:
+        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, known, len(known))}")
+    wanted = "min" if monitor == "val/loss" else "max"
+    if getattr(callback, "mode", wanted) != wanted:
+        raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
+
+
+_REFUSED = {
+    GradientAccumulationScheduler: "the batch stays the same; trainer.accumulate_grad_batches says how it is shared",
+    StochasticWeightAveraging: "take lightseg.callbacks.EMA",
+    LearningRateFinder: "the rate of a short trial is not the recipe's; try several by --model.optimizer.lr",
+    BatchSizeFinder: "the batch is the recipe's; trainer.accumulate_grad_batches makes it fit the memory",
+    BaseFinetuning: "take model.freeze_encoder and model.encoder_lr_factor",
+}
+"""Callbacks that change the training in ways that lightseg could not go on with, and what to take instead."""
+
+
+def check_callback(callback: L.Callback, strategy: Any) -> None:
+    """Refuse what would break a promise."""
+    name = type(callback).__name__
+    for refused, instead in _REFUSED.items():
+        if isinstance(callback, refused):
+            raise ConfigError(f"{name}: {instead}")
+    if isinstance(callback, ModelCheckpoint) and callback.save_last:
+        raise ConfigError(f"{name}: leave save_last out: last.ckpt is written anyway, and --resume goes on from it")
+    if isinstance(callback, WeightAveraging | Lookahead) and isinstance(strategy, FSDP):
+        raise ConfigError(f"{name} cannot average a net that is shared between devices: take strategy ddp")

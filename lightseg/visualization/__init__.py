@@ -1,0 +1,1 @@
+"""Figures, examples and HTML pages of runs."""

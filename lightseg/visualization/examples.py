@@ -1,0 +1,117 @@
+"""A few images with what was said about them, as files: small enough to keep, and enough to draw them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Picture
+
+from lightseg.files.atomic import replacing_folder, require_regular
+from lightseg.labels import color_table
+from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.scores import iou, recall
+
+if TYPE_CHECKING:
+    pass
+
+Image = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+LONGEST = 512
+"""Pixels of the longer side that an image is kept with at most."""
+
+WORST = 16
+"""How many of the images with the lowest scores are kept."""
+
+
+@dataclass
+class Example:
+    """One image with what it shows and what was said about it.
+
+    Attributes:
+        name: What the data calls it.
+        image: `(H, W, 3)` uint8.
+        target: `(H, W)` class ids with `IGNORE`, or one class id.
+        prediction: `(H, W)` class ids, or one class id.
+    """
+
+    name: str
+    image: Image
+    target: npt.NDArray[np.int64]
+    prediction: npt.NDArray[np.int64]
+
+
+def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color]) -> None:
+    """Write a folder of PNGs, all of them or none; one that is there is replaced.
+
+    Images are shrunk to `LONGEST`, masks with them to the nearest pixel; masks are palette PNGs whose values are the
+    class ids, 255 is void. Names, and the classes of whole images, are in `examples.json`.
+    """
+    with replacing_folder(folder) as temporary:
+        entries = []
+        for number, example in enumerate(examples):
+            picture = Picture.fromarray(example.image)
+            size = _shrunk(picture.size)
+            picture.resize(size, Picture.Resampling.BOX).save(temporary / f"{number:02d}_image.png")
+            entry: dict[str, Any] = {"name": example.name}
+            for kind, ids in (("truth", example.target), ("prediction", example.prediction)):
+                if ids.ndim:
+                    mask = Picture.fromarray(ids.astype(np.uint8), "P")
+                    mask.putpalette(color_table(palette).tobytes())
+                    mask.resize(size, Picture.Resampling.NEAREST).save(temporary / f"{number:02d}_{kind}.png")
+                else:
+                    entry[kind] = int(ids)
+            entries.append(entry)
+        content = {"classes": list(classes), "examples": entries}
+        (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
+    """The examples that `write_examples` wrote, and the class names; none where there is no such folder."""
+    if not (folder / "examples.json").is_file():
+        return [], []
+    examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    for number, entry in enumerate(content["examples"]):
+        image = _read_png(folder / f"{number:02d}_image.png")
+        truth, said = (
+            np.asarray(entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png"), np.int64)
+            for kind in ("truth", "prediction")
+        )
+        examples.append(Example(entry["name"], image, truth, said))
+    return examples, content["classes"]
+
+
+def image_scores(evaluation: Evaluation) -> npt.NDArray[np.float64]:
+    """IoU of each class in each image, `(N, C)`; NaN where a class is neither in truth nor prediction.
+
+    Of a classification, it is 1 or 0 for the image's true class: whether it was found.
+    """
+    return (recall if evaluation.kind == "classification" else iou)(evaluation.dense)
+
+
+def worst(evaluation: Evaluation) -> list[int]:
+    """The at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
+
+    Images that have no valid pixel are left out.
+    """
+    scores = image_scores(evaluation)
+    scored = np.flatnonzero(~np.isnan(scores).all(1))
+    order = np.argsort(np.nanmean(scores[scored], 1), kind="stable")
+    return [int(index) for index in scored[order][:WORST]]
+
+
+def _read_png(path: Path) -> Image:
+    require_regular(path)
+    with Picture.open(path, formats=("PNG",)) as picture:
+        return np.asarray(picture)
+
+
+def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, LONGEST / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

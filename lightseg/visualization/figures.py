@@ -1,0 +1,130 @@
+"""The pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from lightseg.labels import IGNORE, VOID, color_table
+from lightseg.runs.metrics_log import read_log
+from lightseg.visualization.examples import Color, Example, Image
+
+_RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
+
+
+def learning_curve(folder: Path, path: Path) -> None:
+    """Losses and validation score over optimiser steps, from the run's own log."""
+    rows = read_log(folder)
+    figure = new_figure(9, 3.2)
+    left, right = figure.subplots(1, 2)
+    for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
+        for name in names:
+            points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            axis.plot(steps, values, label=name, marker="." if len(points) < 40 else "")
+        axis.set_xlabel("optimiser step")
+        axis.legend()
+        axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """How the truth (rows) was predicted (columns), each row in shares of its class.
+
+    Args:
+        counts: `(C, C)` int64.
+        classes: Class names.
+        path: The PNG to write.
+    """
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    size = max(4.0, 0.55 * len(classes) + 2)
+    figure = new_figure(size, size)
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_title("% of each true class", fontsize=9)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("truth")
+    if len(classes) <= 30:
+        for (row, column), share in np.ndenumerate(shares):
+            color = "white" if share > 0.5 else "black"
+            axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
+    _save(figure, path)
+
+
+def segmentation_examples(
+    examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
+) -> None:
+    """One row per image: image, truth, prediction, and where they differ."""
+    figure = new_figure(11, 2.3 * len(examples) + 0.7)
+    grid = figure.subplots(len(examples), 4, squeeze=False)
+    for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
+        axis.set_title(title, fontsize=9)
+    for row, example in zip(grid, examples, strict=True):
+        shown = (
+            example.image,
+            colorize(example.target, palette),
+            colorize(example.prediction, palette),
+            errors(example.target, example.prediction),
+        )
+        for axis, picture in zip(row, shown, strict=True):
+            axis.imshow(picture)
+            axis.set_axis_off()
+    void = any((example.target == IGNORE).any() for example in examples)
+    legend(figure, classes, palette, void, fontsize=8)
+    _save(figure, path, bottom=0.55 / figure.get_figheight())
+
+
+def classification_examples(examples: Sequence[Example], classes: Sequence[str], path: Path) -> None:
+    """A grid of images, each under its predicted class, and the true one where that differs."""
+    columns = min(8, len(examples))
+    rows = -(-len(examples) // columns)
+    figure = new_figure(1.5 * columns, 1.7 * rows)
+    for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
+        right = int(example.target) == int(example.prediction)
+        said = classes[int(example.prediction)]
+        axis.imshow(example.image, interpolation="nearest")
+        title = said if right else f"{said}\n(is {classes[int(example.target)]})"
+        axis.set_title(title, fontsize=8, color="black" if right else "#c01e1e")
+    for axis in figure.axes:
+        axis.set_axis_off()
+    _save(figure, path)
+
+
+def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
+    """`(H, W)` class ids as an `(H, W, 3)` picture; void is white."""
+    picture: Image = color_table(palette)[mask]
+    return picture
+
+
+def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
+    """Where a prediction is right (grey) and wrong (red), `(H, W, 3)`; void is white."""
+    picture = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
+    picture[target == IGNORE] = VOID
+    return picture
+
+
+def legend(figure: Figure, classes: Sequence[str], palette: Sequence[Color], void: bool, fontsize: int) -> None:
+    """What the colours of masks mean, below all else; void is among them if there is any."""
+    colors, names = [*palette, *[VOID] * void], [*classes, *["void"] * void]
+    patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
+    figure.legend(patches, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=fontsize)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure that needs no display and leaves no global state."""
+    figure = Figure(figsize=(width, height), dpi=110)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout(rect=(0, bottom, 1, 1))
+    figure.savefig(path)
