@@ -38,7 +38,7 @@ from lightseg.files.atomic import require_writable
 def main(args: list[str]) -> None:
     """Set runs side by side."""
     parser = Arguments("compare")
-    parser.add_argument("read", metavar="RUN", nargs="+")
+    parser.add_argument("runs", metavar="RUN", nargs="+")
     for name in ("--baseline", "--by"):
         parser.add_argument(name)
     parser.add_argument("--metric", default="score")

@@ -33,14 +33,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightseg.checkpoint.hub import require_address
 from lightseg.checkpoint.locate import model_file, run_folder
 from lightseg.cli.argv import options_of
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, require
 
 if TYPE_CHECKING:
-    from lightseg.exporting import push
-from lightseg.exporting.options import Made
+    from lightseg.exporting.options import Made
 
 
 @verb(__doc__)
@@ -65,7 +65,7 @@ def main(args: list[str]) -> None:
     folder = run_folder(asked.run)
     model_file(folder)
     if asked.push:
-        push.require_address(asked.push)
+        require_address(asked.push)
 
     from lightseg.exporting.export import make
     from lightseg.exporting.options import Request
@@ -74,7 +74,9 @@ def main(args: list[str]) -> None:
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
     _print(make(Request(folder, out, **options, data=data)))
     if asked.push:
-        print(f"pushed: {push.upload(out, asked.push)}", flush=True)
+        from lightseg.exporting.push import upload
+
+        print(f"pushed: {upload(out, asked.push)}", flush=True)
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:

@@ -127,7 +127,7 @@ def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, 
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
     if task.device.type == "meta":
         raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
-    return task, {"loading": str(file), "sha256": sha256(file)}
+    return task, {"checkpoint": str(file), "sha256": sha256(file)}
 
 
 def _used(task: Task, protocol: Protocol) -> dict[str, Any]:

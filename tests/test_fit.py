@@ -416,12 +416,12 @@ def test_fit__fast_dev_run_keeps_nothing(fit, recipe):
 def test_fit__full_disk_is_one_message(fit, recipe, monkeypatch):
     import errno
 
-    from lightseg.runs import folder as run
+    from lightseg.runs import environment
 
     def full(path, text):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(run, "write_atomically", full)
+    monkeypatch.setattr(environment, "write_atomically", full)
     outcome = fit("--config", recipe())
     assert outcome.code == 2
     assert "config.yaml: the disk is full" in outcome.err

@@ -79,7 +79,7 @@ def test_resume__after_an_early_stop_is_not_trained_further(fit, crashing, monke
     options = ["--config", crashing, "--trainer.callbacks", stop.replace("[", "[{class_path: crash.Crash}, ")]
     reference = fit(*options)
     assert reference.metrics["train/steps"] < 20
-    monkeypatch.setattr("lightseg.training.report", lambda *_: (_ for _ in ()).throw(UserError("no report")))
+    monkeypatch.setattr("lightseg.training.run.report", lambda *_: (_ for _ in ()).throw(UserError("no report")))
     crashed = fit(*options)
     assert crashed.code == 2
     monkeypatch.undo()

@@ -93,3 +93,20 @@ def _failed(address: str, error: Exception, result: str) -> str:
 def _line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:160] if lines else type(error).__name__
+
+
+def require_address(repo: str, token: str | None = None) -> None:
+    """See, before any work is done, that there is a name and a token to push with.
+
+    Raises:
+        UserError: If not.
+    """
+    from huggingface_hub import get_token
+
+    if parse_address(f"{SCHEME}{repo}")[1]:
+        raise UserError(f"{repo}: give USER/REPO alone; a revision is made by the push")
+    if not (token or get_token()):
+        raise UserError(
+            f"{SCHEME}{repo}: there is no token to push with; run `hf auth login`, or set HF_TOKEN to one that may "
+            "write (https://huggingface.co/settings/tokens)"
+        )

@@ -28,14 +28,14 @@ def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
     if temperature != 1:
         views["calibrated"] = Calibration(temperature)
     if task.kind == "segmentation":
-        views |= {"boundary_iou": BoundaryIoU(size, width), "object_recall": ObjectRecall(size)}
+        views |= {"boundary": BoundaryIoU(size, width), "objects": ObjectRecall(size)}
     return views
 
 
 def numbers(results: Results, classes: list[str]) -> dict[str, float]:
     """Every number of the views by name, NaN where undefined."""
     named: dict[str, float] = {}
-    for view, scores in (("boundary_iou", boundary_iou.scores), ("object_recall", object_recall.scores)):
+    for view, scores in (("boundary", boundary_iou.scores), ("objects", object_recall.scores)):
         if view in results:
             named |= scores(results[view], classes)
     for view, suffix in (("calibration", ""), ("calibrated", "_calibrated")):
@@ -48,13 +48,13 @@ def numbers(results: Results, classes: list[str]) -> dict[str, float]:
 def details(results: Results, classes: list[str]) -> dict[str, Any]:
     """What the numbers were computed from, as plain data: counts of pixels and objects, and reliability tables."""
     found: dict[str, Any] = {}
-    if "boundary_iou" in results:
-        found["boundary_iou"] = _named(results["boundary_iou"].T, classes, ("both", "truth", "prediction"))
-    if "object_recall" in results:
-        parts = ("object_recall", "found", "pixels", "right")
-        found["object_recall"] = {
+    if "boundary" in results:
+        found["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
+    if "objects" in results:
+        parts = ("objects", "found", "pixels", "right")
+        found["objects"] = {
             name: _named(counts, object_recall.SIZES, parts)
-            for name, counts in zip(classes, results["object_recall"], strict=True)
+            for name, counts in zip(classes, results["objects"], strict=True)
         }
     for view in ("calibration", "calibrated"):
         if view in results:

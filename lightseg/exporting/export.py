@@ -203,8 +203,8 @@ def _describe(request: Request, facts: dict[str, Any], made: Made, place: Path) 
     """Write `parity.json` and the model card, which also tell of the other formats that are there."""
     before = read_record(request.out / PARITY) if (request.out / PARITY).is_file() else {}
     # of the same weights alone
-    records = {name: record for name, record in before.items() if record["loading"] == facts["loading"]}
-    records[made.files[0].name] = {"loading": facts["loading"], **made.record(request.tolerance)}
+    records = {name: record for name, record in before.items() if record["checkpoint"] == facts["checkpoint"]}
+    records[made.files[0].name] = {"checkpoint": facts["checkpoint"], **made.record(request.tolerance)}
     made.files.extend([place / PARITY, place / CARD])
     name = facts["recipe"]["config"].get("name") or request.run.parent.name
     (place / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

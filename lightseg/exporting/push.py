@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from lightseg.checkpoint.hub import SCHEME, explain_errors, parse_address
+from lightseg.checkpoint.hub import SCHEME, explain_errors, require_address
 from lightseg.checkpoint.locate import run_folder
-from lightseg.errors import UserError
 from lightseg.exporting.export import make
 from lightseg.exporting.options import Request, described
 
@@ -54,20 +53,3 @@ def upload(folder: Path, repo: str, token: str | None = None, private: bool | No
             repo_id=repo, folder_path=folder, allow_patterns=described(folder), commit_message="Export of lightseg"
         )
     return f"{SCHEME}{repo}"
-
-
-def require_address(repo: str, token: str | None = None) -> None:
-    """See, before any work is done, that there is a name and a token to push with.
-
-    Raises:
-        UserError: If not.
-    """
-    from huggingface_hub import get_token
-
-    if parse_address(f"{SCHEME}{repo}")[1]:
-        raise UserError(f"{repo}: give USER/REPO alone; a revision is made by the push")
-    if not (token or get_token()):
-        raise UserError(
-            f"{SCHEME}{repo}: there is no token to push with; run `hf auth login`, or set HF_TOKEN to one that may "
-            "write (https://huggingface.co/settings/tokens)"
-        )

@@ -152,13 +152,13 @@ def test_rare_classes__by_name():
 
 
 def test_augmentation__counts_nothing_where_no_option_needs_it():
-    class Unread(Own):
-        def class_table(self, split="train"):
-            raise AssertionError("was read")
+    def class_table():
+        raise AssertionError("was read")
 
-    Augmentation("segmentation", [A.D4()]).follow(Unread())
+    facts = (Own().dataset("train"), class_table, Own().classes)
+    Augmentation("segmentation", [A.D4()]).configure_from_data(*facts)
     with pytest.raises(AssertionError, match="was read"):
-        Augmentation("segmentation", [A.D4()], copy_paste=0.5).follow(Unread())
+        Augmentation("segmentation", [A.D4()], copy_paste=0.5).configure_from_data(*facts)
 
 
 def _epoch(workers):

@@ -22,7 +22,7 @@ import xxhash
 from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes
 from lightseg.data.datasets.mask_dataset import MaskFiles
 from lightseg.data.io.disk_cache import cache_dir
-from lightseg.data.loading.build import decoded_cache
+from lightseg.data.loading import decoded_cache
 from lightseg.data.loading.decoded_cache import Decoded, trains_twice
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import taking_turns
@@ -74,7 +74,7 @@ def cached(*datasets, gigabytes=1.0, workers=0, build=True):
 
 def entries():
     """What lies in the cache."""
-    return sorted(path.name for path in (cache_dir() / "decoded_cache").glob("*/"))
+    return sorted(path.name for path in (cache_dir() / "decoded").glob("*/"))
 
 
 def assert_equal(samples, others):
@@ -301,7 +301,7 @@ def large(key):
 
 def age(minutes):
     """Let all that is there have been used that much earlier."""
-    for entry in (cache_dir() / "decoded_cache").glob("*/"):
+    for entry in (cache_dir() / "decoded").glob("*/"):
         used = entry.stat().st_mtime - 60 * minutes
         os.utime(entry, (used, used))
 
@@ -339,7 +339,7 @@ def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
 
 
 def test_size__folders_of_others_are_left_alone():
-    place = cache_dir() / "decoded_cache"
+    place = cache_dir() / "decoded"
     others = [".git", "mine", f".{'a' * 64}", "A" * 64, "a" * 63]
     ours = [f".{'a' * 64}.1", f".{'a' * 64}.1.former", f".{'a' * 64}.1.damaged", "a" * 64]
     for name in (*others, *ours):
@@ -378,7 +378,7 @@ def test_size__is_kept_where_the_estimate_was_too_low(capsys):
 def test_damage__a_part_of_a_cache_is_made_anew(file, rest):
     plain = large("a")
     cached(plain)
-    path = cache_dir() / "decoded_cache" / entries()[0] / file
+    path = cache_dir() / "decoded" / entries()[0] / file
     os.truncate(path, rest)
     (quick,) = cached(plain)
     assert isinstance(quick, Decoded)
@@ -402,7 +402,7 @@ def test_damage__a_killed_build_leaves_nothing_that_is_used_and_is_cleaned_up(mo
     killed.start()
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
-    (left,) = (path for path in (cache_dir() / "decoded_cache").iterdir() if path.is_dir())
+    (left,) = (path for path in (cache_dir() / "decoded").iterdir() if path.is_dir())
     assert left.name.startswith(".")
     monkeypatch.setattr(Killing, "__getitem__", Own.__getitem__)
     (quick,) = cached(samples)
@@ -426,7 +426,7 @@ def test_turns__two_processes_decode_once(capfd):
     samples.log = FORK.SimpleQueue()
     both = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
     said = ""
-    with taking_turns(cache_dir() / "decoded_cache", "nobody else is here"):
+    with taking_turns(cache_dir() / "decoded", "nobody else is here"):
         for process in both:
             process.start()
         while said.count("another process decodes images; waiting for it") < 2:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightseg.data import Shapes
-from lightseg.data.loading.build import build
+from lightseg.data.loading import build
 from lightseg.data.loading.loaders import obituary, require_known_order
 from lightseg.errors import ConfigError
 

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightseg.data import ImageDataModule, Shapes, ShapesClassification
 from lightseg.data.device_transforms import AlternatingFlip, Cutout, DeviceTransform, RandomFlip, RandomTranslate
-from lightseg.data.loading.build import on_device as resident
+from lightseg.data.loading import on_device as resident
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from tests.crashing import RECIPE, assert_same
