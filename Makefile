@@ -64,6 +64,8 @@ requirements: $(UV)  ## resolve the newest versions anew and write their hashes
 	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
 	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
 	done
+	$(UV) pip compile --group docs --universal --python-version 3.11 --generate-hashes \
+	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/docs.txt
 	printf 'tensorflow-cpu\nkeras>=3\n' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/peers.txt
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \

@@ -15,7 +15,6 @@ from torchmetrics import Metric
 
 from lightseg.data.dataset import require_valid
 from lightseg.distributed import environment
-from lightseg.distributed.failures import translate_error
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import Results
@@ -24,6 +23,7 @@ from lightseg.hardware.cpu import usable_cores
 from lightseg.hardware.devices import AUTO, check_precision, choose_precision, training_device
 from lightseg.metrics.per_image import Evaluation
 from lightseg.tasks import Task
+from lightseg.tasks.failures import translate_error
 from lightseg.tasks.lightning_compat import replaced_internals
 from lightseg.tasks.preflight import refusal
 

@@ -36,7 +36,6 @@ from lightseg.data.io.images import AS_STORED
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import SPLITS
 from lightseg.distributed import environment, launch
-from lightseg.distributed.failures import translate_error
 from lightseg.errors import ConfigError, RunError, StoppedError
 from lightseg.evaluation.counts import TOLERANCE, score_split
 from lightseg.files.atomic import locked
@@ -50,6 +49,7 @@ from lightseg.runs import scheduler
 from lightseg.runs.environment import describe
 from lightseg.runs.records import read_precision
 from lightseg.tasks import Stage, Task
+from lightseg.tasks.failures import translate_error
 from lightseg.tasks.lightning_compat import replaced_internals, silence_lightning
 from lightseg.tasks.preflight import check_lengths, fits
 from lightseg.training import resume
