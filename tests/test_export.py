@@ -47,7 +47,7 @@ def export(call):
 
 
 def _agree(folder, file, shapes):
-    """That an ONNX file and the loaded run say the same of images of some shapes."""
+    """That an ONNX file and the loaded run say the same of images of some shapes, but where two classes are a tie."""
     graph = InferenceGraph(lightseg.load(folder))
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     for shape in shapes:
@@ -56,7 +56,10 @@ def _agree(folder, file, shapes):
             probabilities, classes = graph(image)
         found = session.run(["probabilities", "classes"], {"image": image.numpy()})
         assert np.abs(found[0] - probabilities.numpy()).max() < 1e-3
-        assert (found[1] == classes.numpy()).mean() >= 0.9999
+        best, second = probabilities.topk(2, dim=1).values.unbind(1)
+        differs = torch.from_numpy(found[1]) != classes
+        assert not (differs & (best - second > 2e-3)).any()
+        assert differs.float().mean() <= 0.01
 
 
 def test_onnx__is_checked_and_described(folder, export, monkeypatch):
