@@ -1,5 +1,6 @@
 """Streams, places and names that a machine or a person gives: a run works, or ends with one line and no folder."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lightseg import compare, diff, doctor, evaluate, explain, export, predict, run, sync
 from lightseg import fit as fit_verb
-from lightseg import run
 from lightseg.data import MaskFolder
 from lightseg.main import open_streams
-from tests.conftest import ROOT
+from tests.comparison.fabricate import wide, write_run
+from tests.conftest import ROOT, Outcome
 from tests.small_disk import on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
@@ -168,10 +170,50 @@ def test_runs_dir__with_a_link_that_leads_nowhere_is_refused(fit, recipe, tmp_pa
     refused(fit("--config", recipe()), "--runs_dir", f"{tmp_path / link}", "is a link that leads nowhere")
 
 
+@pytest.mark.parametrize("place", ["loop", "loop/below", "broken", "broken/below"])
+@pytest.mark.parametrize("verb", ["evaluate --out", "doctor --out", "doctor --json", "compare --html", "compare --csv"])
+def test_outputs__through_a_link_that_leads_nowhere_are_refused(call, recipe, tmp_path, verb, place):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("nowhere/at/all")
+    name, option = verb.split()
+    main = {"evaluate": evaluate.main, "doctor": doctor.main, "compare": compare.main}[name]
+    refused(Outcome(*call(main, recipe(), option, tmp_path / place)), option, "is a link that leads nowhere; remove it")
+
+
+def test_compare__a_pattern_ends_where_links_lead_back(call, tmp_path):
+    folders = [write_run(tmp_path / "runs" / name, wide(4)) for name in ("one", "two")]
+    # of 40 levels each
+    for name in "abc":
+        (tmp_path / "runs" / name).symlink_to(".")
+        (folders[0] / name).symlink_to("..")
+    code, out, err = call(compare.main, f"{tmp_path}/runs/**", "--json", tmp_path / "found.json")
+    assert (code, err) == (0, "")
+    assert out.count("given twice") == 0
+    assert len(json.loads((tmp_path / "found.json").read_text())["groups"]) == 2
+    refused(Outcome(*call(compare.main, f"{tmp_path}/runs/**/nothing")), "there is no such folder")
+
+
+def test_compare__a_baseline_that_is_a_link_to_itself(call, tmp_path):
+    for name in ("one", "two"):
+        write_run(tmp_path / "runs" / name, wide(len(name)))
+    (tmp_path / "loop").symlink_to("loop")
+    refused(Outcome(*call(compare.main, tmp_path / "runs", "--baseline", tmp_path / "loop")), "loop")
+
+
 @pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("SLURM_PROCID", ""), ("SLURM_RESTART_COUNT", "²")])
 def test_environment__a_rank_that_is_no_number_is_named(fit, recipe, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     refused(fit("--config", recipe()), f"{name}: the environment sets it to {value!r}")
+
+
+VERBS = {"compare": compare, "diff": diff, "doctor": doctor, "evaluate": evaluate, "explain": explain}
+VERBS |= {"export": export, "fit": fit_verb, "predict": predict, "sync": sync}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_environment__a_rank_that_is_no_number_is_named_by_every_verb(call, monkeypatch, verb):
+    monkeypatch.setenv("RANK", "x")
+    refused(Outcome(*call(VERBS[verb].main, "RUN", "--html", "page.html")), "RANK: the environment sets it to 'x'")
 
 
 def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
