@@ -154,6 +154,7 @@ class Cost(_Record):
     parameters: Count | None = None
     gflops: FiniteFloat | None = None
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
+    dtype: str | None = None
 
 
 class SplitData(_Record):
