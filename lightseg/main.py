@@ -56,11 +56,11 @@ def guarded(run: Callable[[], None], own_code: bool = True) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
-    except (OSError, RuntimeError, ImportError) as error:
-        reason = _reason(error)
+    except (OSError, RuntimeError, ImportError, ValueError) as error:
+        reason = _reason(error) or variables.describe_misread(error)
         if reason is None:
             raise
-        print(f"lightseg: error: {reason}", file=sys.stderr)
+        print(f"lightseg: error: {printable(reason)}", file=sys.stderr)
         return 2
     return 0
 

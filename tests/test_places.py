@@ -153,6 +153,20 @@ def test_streams__a_whole_training_with_each(recipe, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("files", "workers", "fewer"), [(40, 2, 0), (64, 8, 1), (128, 8, 4), (256, 8, None)])
+def test_files__of_which_few_may_be_open_are_enough_for_fewer_workers(recipe, tmp_path, files, workers, fewer):
+    fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir {tmp_path}/runs --trainer.max_epochs 1"
+    shell = f"ulimit -n {files}; exec {fit} --data.num_workers {workers}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    warned = f"warning: data.num_workers: {fewer} instead of {workers}, for {files} files may be open; raise it: ulimit"
+    assert (warned in done.stderr) == (fewer is not None)
+    assert done.stderr.count("instead of") == (fewer is not None)
+
+
+@pytest.mark.slow
 def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
     fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir disk"
     done = on_small_disk(tmp_path, "16k", f'{fit}; echo "exit code $?"; find disk -mindepth 1')
@@ -214,6 +228,14 @@ VERBS |= {"export": export, "fit": fit_verb, "predict": predict, "sync": sync}
 def test_environment__a_rank_that_is_no_number_is_named_by_every_verb(call, monkeypatch, verb):
     monkeypatch.setenv("RANK", "x")
     refused(Outcome(*call(VERBS[verb].main, "RUN", "--html", "page.html")), "RANK: the environment sets it to 'x'")
+
+
+@pytest.mark.parametrize("name", ["MPLBACKEND", "HF_HUB_DOWNLOAD_TIMEOUT", "TORCH_LOGS"])
+def test_environment__a_value_that_a_library_refuses_is_named(recipe, tmp_path, name):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), name: "x"}
+    command = [sys.executable, "-m", "lightseg.fit", "--config", str(recipe())]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    refused(Outcome(done.returncode, done.stdout, done.stderr), f"{name}: the environment sets it to 'x'", "; unset")
 
 
 def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
