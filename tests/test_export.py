@@ -378,10 +378,12 @@ def test_export__images_of_more_than_8_bits_are_not_taken_for_bytes(train_on, ex
 
 
 def test_export__a_value_range_is_told(train_on, export, tmp_path):
-    folder, out = train_on(np.uint16, "value_range: [0, 3000]"), tmp_path / "out"
+    folder, out = train_on(np.uint16, "value_range: [0, 3000], nodata: .nan"), tmp_path / "out"
     assert "data.value_range" in export(folder, "--images", "0")[2]
     assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
-    assert "(RGB), values of 0 to 3000 scaled to 0..1;" in (out / "README.md").read_text()
+    assert "(RGB), values of 0 to 3000 scaled to 0..1, nan set to 0;" in (out / "README.md").read_text()
+    for place in (folder, out):
+        assert str(lightseg.load(place).recipe["image_values"]) == "[0.0, 3000.0, nan]"
 
 
 def test_export__data_that_is_gone(train_on, export, tmp_path):
