@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from lightseg import hub, variables
+from lightseg import hub
 from lightseg.compose import chain, read, require_bounded, show
 from lightseg.errors import ConfigError, UserError
 from lightseg.file_names import BEST, LAST, WEIGHTS
@@ -66,27 +66,13 @@ def require_known_options(args: Sequence[str]) -> None:
 
     Raises:
         ConfigError: If one does not.
-        UserError: See `variables.require_numbers`.
     """
-    variables.require_numbers()
     for arg in args:
         # a value that begins like an option is written behind a =, as argparse has it
         option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
         require_bounded_value(arg)
         if arg.startswith("--") and option not in (*FIT_OPTIONS, *_PRINTING):
             raise ConfigError(f"no option '{option}'{meant(option)}")
-
-
-def require_no_broken_link(path: Path, option: str) -> None:
-    """See that no part of a path is a link that leads nowhere, or to itself: no folder can be made there.
-
-    Raises:
-        UserError: If one is.
-    """
-    for place in (path, *path.parents):
-        if place.is_symlink() and not place.exists():
-            shown = "" if place == path else f"{place} "
-            raise UserError(f"{option} {path}: {shown}is a link that leads nowhere; remove it, or give another folder")
 
 
 def positionals(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -147,7 +133,6 @@ def model_file(path: str | Path) -> Path:
     Raises:
         UserError: If there is none; the message has the run that may have been meant.
     """
-    variables.require_numbers()
     if str(path).startswith(hub.SCHEME):
         path = hub.fetch(str(path))
     place = Path(path)
@@ -168,7 +153,6 @@ def trained_run(path: str) -> tuple[Path, Path | None]:
     Raises:
         UserError: If it is neither.
     """
-    variables.require_numbers()
     if Path(path).is_file():
         above = Path(path).resolve().parent.parent
         return Path(path).resolve(), above if (above / "config.yaml").is_file() else None

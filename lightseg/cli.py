@@ -18,7 +18,6 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightseg import run, variables
-from lightseg.arguments import require_no_broken_link
 from lightseg.blame import describe_failed_class, find_key, is_user_code, reason
 from lightseg.callbacks.bar import Bar
 from lightseg.checkpoint import CheckpointFiles
@@ -38,7 +37,7 @@ from lightseg.devices import (
     training_device,
 )
 from lightseg.errors import ConfigError
-from lightseg.files import expand_home
+from lightseg.files import expand_home, require_no_broken_link
 from lightseg.nets.room import require_room
 from lightseg.preflight import try_optimizer, try_schedule
 from lightseg.resume import begun_precision

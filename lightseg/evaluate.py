@@ -45,7 +45,9 @@ from typing import TYPE_CHECKING, Any
 from lightseg.arguments import options_of, trained_run
 from lightseg.compose import chain
 from lightseg.errors import ConfigError, require
+from lightseg.files import require_in_place, require_no_broken_link
 from lightseg.main import Arguments, verb
+from lightseg.text import printable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -114,9 +116,11 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     require(asked.name is None or asked.out is None, "--name, --out: give one of the two")
     named = asked.name is None or (Path(asked.name).name == asked.name and asked.name not in ("", ".."))
     require(named, f"--name {asked.name}: is no name of a folder")
-    # it is replaced by renaming, which the root of a file system cannot be
-    mounted = asked.out is not None and asked.out.resolve().is_mount()
-    require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
+    if asked.out is not None:
+        require_no_broken_link(asked.out, "--out")
+        # it is replaced by renaming, which the root of a file system cannot be
+        mounted = asked.out.resolve().is_mount()
+        require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
     return asked, of_data
 
 
@@ -128,7 +132,7 @@ def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") ->
     subject.task.temperature = found["temperature"]
     if scorer.trainer.is_global_zero and subject.run:
         write_json(subject.run / FILE, found)
-        print(summary(found, subject.run), flush=True)
+        print(printable(summary(found, subject.run)), flush=True)
 
 
 def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked: argparse.Namespace) -> None:
@@ -156,7 +160,7 @@ def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked:
     table.show(record)
     if agrees:
         print(agrees)
-    print(f"evaluation: {folder}", flush=True)
+    print(printable(f"evaluation: {folder}"), flush=True)
 
 
 def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[str, Any]:
@@ -179,7 +183,6 @@ def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path
         UserError: If the place in the run folder is a link.
     """
     from lightseg.evaluation.record import folder_name
-    from lightseg.files import require_in_place
 
     if asked.out:
         return Path(asked.out).resolve()

@@ -29,6 +29,7 @@ from lightseg.errors import DataError, UserError, require
 from lightseg.files import require_in_place, require_writable
 from lightseg.main import Arguments, verb
 from lightseg.records import read_record
+from lightseg.text import printable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -74,7 +75,7 @@ def main(args: list[str]) -> None:
         print(f"{sentence(finding, found.seen)}{'' if finding.holds else ' (may be chance)'}")
     if isinstance(found.probes, str):
         print(f"what the net looks at is left out: {found.probes}")
-    print(f"written: {out}")
+    print(printable(f"written: {out}"))
 
 
 def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: "Stage | None") -> "Stage":

@@ -36,7 +36,9 @@ from typing import TYPE_CHECKING
 from lightseg import hub
 from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import ConfigError, require
+from lightseg.files import require_in_place
 from lightseg.main import Arguments, verb
+from lightseg.text import printable
 
 if TYPE_CHECKING:
     from lightseg.exporting.request import Made
@@ -70,6 +72,8 @@ def main(args: list[str]) -> None:
     from lightseg.exporting.request import Request
 
     out = asked.out or folder / "export"
+    if asked.out is None:
+        require_in_place(out, "remove it, or give another place by --out DIR")
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
     _print(make(Request(folder, out, **options, data=data)))
     if asked.push:
@@ -104,7 +108,7 @@ def _print(made: "Made") -> None:
         print(f"int8, on {made.source}: {made.int8}")
     if made.timings:
         print(table(made.timings))
-    print(*[f"wrote: {file}" for file in made.files], sep="\n", flush=True)
+    print(*[printable(f"wrote: {file}") for file in made.files], sep="\n", flush=True)
 
 
 if __name__ == "__main__":

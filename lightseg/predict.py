@@ -40,7 +40,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.arguments import model_file, require_no_broken_link
+from lightseg.arguments import model_file
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files import nearest_folder, sha256
 from lightseg.main import Arguments, verb
@@ -65,8 +65,6 @@ def main(args: list[str]) -> None:
     """Predict images."""
     asked = _arguments(args)
     file, out = model_file(asked.run), Path(asked.out)
-
-    require_no_broken_link(out, "--out")
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 

@@ -80,9 +80,10 @@ def evaluation_loader(data: "ImageDataModule", split: "Split", samples: Prepared
 def worker_options(data: "ImageDataModule") -> dict[str, Any]:
     """What a `DataLoader` is to know of the machine."""
     workers = data.num_workers if data.num_workers is not None else default_workers(Sharing.of(data).world_size)
+    options = process_options(workers)
     return {
-        **process_options(workers),
-        "persistent_workers": workers > 0,
+        **options,
+        "persistent_workers": options["num_workers"] > 0,
         "pin_memory": torch.cuda.is_available(),
     }
 

@@ -13,7 +13,7 @@ from lightseg.data.transforms import Array
 from lightseg.diagnosis.samples import components
 from lightseg.files import replacing
 from lightseg.labels import IGNORE
-from lightseg.pictures import colorize, legend, new_figure
+from lightseg.pictures import colorize, legend, new_figure, take_literally
 from lightseg.spread import spread
 
 PICTURES = 16
@@ -71,6 +71,7 @@ def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> No
     axes.set_axis_off()
     if pairs:
         legend(figure, data.classes, data.palette, void=True, fontsize=7)
+    take_literally(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -9,7 +9,7 @@ from lightseg.exporting.benchmark import Timing, conditions
 from lightseg.exporting.formats import INT8, ONNX, TORCH_EXPORT
 from lightseg.exporting.parity import AGREEMENT, ODD, SCORE, Parity
 from lightseg.file_names import WEIGHTS, WEIGHTS_CONFIG
-from lightseg.files import read_json
+from lightseg.records import read_record
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 FILES: dict[Format, tuple[str, ...]] = {
@@ -119,5 +119,5 @@ def described(folder: Path) -> list[str]:
     Raises:
         UserError: If `parity.json` is damaged.
     """
-    records = read_json(folder / PARITY)
+    records = read_record(folder / PARITY)
     return [CARD, PARITY, *(name for names in FILES.values() if names[0] in records for name in names)]
