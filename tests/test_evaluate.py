@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from functools import partial
 
@@ -189,7 +190,7 @@ def test_evaluate__another_folder(way, folder, tmp_path, evaluate):
     assert (code, err) == (0, "")
     assert "as in metrics.json" not in out
     (made,) = folder.glob("evaluations/*")
-    assert made.name == f"all-{metrics(made)['data'][:8]}"
+    assert re.fullmatch("all-[0-9a-f]{8}", made.name)
     assert metrics(made)["samples"] == 5
     assert str(tmp_path / "other") in metrics(made)["dataset"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from lightseg.comparison.groups import canonical, recipe
 from lightseg.comparison.runs import Run
 from lightseg.errors import UserError
+from lightseg.fingerprint import abbreviate, differ
 from lightseg.per_image import Counts, Evaluation
 
 _NAMED = 3
@@ -163,8 +164,9 @@ def _facts(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[
     found = []
     for name in names:
         a, b = getattr(first, name), getattr(second, name)
-        if a != b and name == "data":
-            found.append(f"data: the content of the split is another (hash {a[:12]} and {b[:12]})")
+        if name == "data":
+            if differ(a, b):
+                found.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
         elif a != b:
             found.append(f"{name}: {_listed(a)} and {_listed(b)}")
     return found

@@ -25,6 +25,7 @@ from lightseg.data.sampling import Scheme, check_options, draw_weights
 from lightseg.data.transforms import EvalTransform, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files import expand_home
+from lightseg.fingerprint import add_labels
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -256,11 +257,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
         hold(self)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the numbers of a run were measured on: size and content hash of every split."""
+        """What the numbers of a run were measured on: size and fingerprint of every split."""
         return {
-            split: {"samples": len(self.dataset(split)), "sha256": self.dataset(split).fingerprint()}
-            for split in SPLITS
+            split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
+
+    def split_fingerprint(self, split: Split) -> str:
+        """The fingerprint of a split's content and labels, of which `class_table` knows; see `lightseg.fingerprint`."""
+        dataset = self.dataset(split)
+        # the content goes first: it looks the files up anew, and the table is that of what is there
+        content = dataset.fingerprint()
+        table = self.class_table(split) if len(dataset) else np.zeros((0, self.num_classes), np.int64)
+        return add_labels(content, table)
 
     def setup(self, stage: str) -> None:
         """Tell the task the facts of the data, and let a training have its images decoded."""

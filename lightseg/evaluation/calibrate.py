@@ -43,7 +43,7 @@ def calibrate(subject: Subject, data: ImageDataModule, scorer: Scorer) -> dict[s
         "checkpoint": subject.file.name,
         "sha256": subject.sha256,
         "split": "val",
-        "data": part.dataset("test").fingerprint(),
+        "data": part.split_fingerprint("test"),
         "protocol": str(subject.task.protocol),
         "precision": scorer.precision,
         "pixels": pixels,
@@ -82,7 +82,7 @@ def _check(subject: Subject, data: ImageDataModule) -> None:
         require_in_place(subject.run / FILE, "remove it")
     if subject.task.protocol != Protocol():
         raise ConfigError("--calibrate: a temperature is for whole images; leave out --window and --tta")
-    if not subject.is_own({"val": data.dataset("val").fingerprint()}):
+    if not subject.is_own({"val": data.split_fingerprint("val")}):
         raise ConfigError(
             "--calibrate: this is not the validation split of the run; leave out the options of the data, "
             "or bring the data back"

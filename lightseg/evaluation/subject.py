@@ -18,6 +18,7 @@ from lightseg.data import ImageDataModule
 from lightseg.data.base import Split
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files import sha256
+from lightseg.fingerprint import differ
 from lightseg.records import read_record
 from lightseg.run_data import data_of
 from lightseg.tasks import Task
@@ -94,7 +95,7 @@ class Subject:
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
         """Whether these, of some splits, are those of the run."""
         recorded = self.recorded("data.json")
-        return all(recorded.get(split, {}).get("sha256") == sha256 for split, sha256 in fingerprints.items())
+        return not any(differ(recorded.get(split, {}).get("sha256"), now) for split, now in fingerprints.items())
 
     def images_per_pass(self, batch_size: int) -> int:
         """Images of a batch of the training that went through the net at once, in each process."""

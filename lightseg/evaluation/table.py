@@ -12,6 +12,7 @@ from lightseg.absence import RULE, absent, describe_absent
 from lightseg.comparison.words import percent
 from lightseg.evaluation.objects import SIZES
 from lightseg.evaluation.record import Record
+from lightseg.fingerprint import abbreviate
 
 _OVERALL = {
     "miou": "mIoU %",
@@ -52,7 +53,7 @@ def show(record: Record, console: Console | None = None) -> None:
     if "recall_small" in numbers:
         console.print("small, medium, large: recall in % of pixels of regions below 32², below 96², and larger")
     console.print(Text(f"protocol: {facts['protocol']}"))
-    data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {facts['data'][:12]}"
+    data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {abbreviate(facts['data'])}"
     console.print(Text(f"data: {data}"))
     console.print(Text(f"checkpoint: {facts['checkpoint']}, {facts['precision']} on {facts['device']}"))
 
