@@ -63,12 +63,14 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.page import write_page
     from lightseg.explanation.sentences import sentence
-    from lightseg.run_data import data_of
+    from lightseg.run_data import data_and_block, scoring_changes
 
     known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data = data_of(task.recipe["config"], options, asked.trust, model_file(folder))
+    data, *blocks = data_and_block(task.recipe["config"], options, asked.trust, model_file(folder))
     split = _split(folder, known, data, asked.split)
+    for key in scoring_changes(*blocks):
+        raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:

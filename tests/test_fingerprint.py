@@ -106,6 +106,14 @@ def test_relabelled__is_other_data_to_every_verb(folder, relabelled, call):
     assert "the test split is not any more what" in err
 
 
+def test_explain__options_that_change_what_was_scored(folder, call):
+    resized = [{"class_path": "albumentations.Resize", "init_args": {"height": 64, "width": 64}}]
+    code, _, err = call(explain, folder, f"--data.eval_transforms={json.dumps(resized)}")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--data.eval_transforms: changes what {folder} was scored on" in err
+    assert not (folder / "explain.html").exists()
+
+
 def test_diff__labels(folder, relabelled, fit, call):
     again = fit("--config", folder / "config.yaml", "--data.root", relabelled)
     assert again.code == 0, again.err
