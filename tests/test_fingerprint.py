@@ -53,18 +53,22 @@ def folder(trained, tmp_path):
 def relabelled(trained, tmp_path):
     """The data with a road in the middle of a test mask that is a car now; no size has changed."""
     root = shutil.copytree(trained.parents[2] / "data", tmp_path / "data")
-    path = root / "test/masks/4.tif"
+    relabel(root / "test/masks/4.tif")
+    return root
+
+
+def relabel(path):
     size, mask = path.stat().st_size, np.array(Image.open(path))
     middle = mask[60:68]
     middle[middle == 1] = 2
     fabricate.save(path, mask)
     assert path.stat().st_size == size
-    return root
 
 
 def older(folder):
     """Make a run one of a version that recorded no labels."""
     record = json.loads((folder / "data.json").read_text())
+    record.pop("pool", None)
     for split in record.values():
         split["sha256"], labels = parse(split["sha256"])
         assert labels
@@ -123,6 +127,28 @@ def test_diff__labels(folder, relabelled, fit, call):
     code, _, err = call(compare, folder, again.folder)
     assert code == 2
     assert "the content of the split is another" in err
+
+
+def test_compare__folds_of_data_that_was_relabelled_between_them(trained, tmp_path, recipe, fit, call):
+    root = shutil.copytree(trained.parents[2] / "data", tmp_path / "data")
+    config, folders = recipe(RECIPE.replace("ROOT", str(root)), "folds.yaml"), []
+    for fold in (0, 1):
+        done = fit("--config", config, "--data.folds", 2, "--data.fold", fold)
+        assert done.code == 0, done.err
+        folders.append(done.folder)
+        relabel(root / "train/masks/0.tif")
+    code, out, err = call(compare, *folders)
+    assert (code, err.count("\n")) == (2, 2)
+    assert "and 1 more folds: its folds were dealt from different data (other content, hash " in err
+    code, out, _ = call(compare, *folders, "--force")
+    assert code == 0
+    assert "forced: " in out
+    assert "its folds were dealt from different data" in " ".join(out.split())
+    for folder in folders:
+        older(folder)
+    code, out, _ = call(compare, *folders)
+    assert code == 0
+    assert "whether its folds are of the same data is unknown" in " ".join(out.split())
 
 
 def test_older__is_read_as_before_and_what_is_not_known_is_said(folder, trained, tmp_path, call):

@@ -33,7 +33,7 @@ class Run:
         metrics: The final numbers by name, such as `test/miou` and `train/seconds`; NaN where undefined.
         cost: `parameters`, `gflops` of one image, and `input`, its `[C, H, W]`.
         environment: Versions and hardware.
-        data: `samples` and `sha256` of each split.
+        data: `samples` and `sha256` of each split, and of the `pool` that folds were dealt from.
     """
 
     folder: Path

@@ -79,7 +79,7 @@ def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...
     Raises:
         UserError: If they do not compare; the message names two of them, what differs and how.
     """
-    first, notes = scored[0], []
+    first, notes = scored[0], [note for each in scored for note in _about_pools(each, force)]
     for other in scored[1:]:
         final, passable = _differences(first.evaluation, other.evaluation)
         if final or (passable and not force):
@@ -123,6 +123,36 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     indices = np.concatenate([part.indices for part in parts])
     whole = Evaluation(first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows))
     return Scored(tuple(runs), whole)
+
+
+def _about_pools(trial: Scored, force: bool) -> list[str]:
+    """See that the folds of a trial were dealt from the same data; what is to be told of it.
+
+    Raises:
+        UserError: If they were not, and it is not forced.
+    """
+    pools = [pool for run in trial.runs if (pool := _pool(run))]
+    for samples, fingerprint in pools[1:]:
+        then, before = pools[0]
+        if samples != then or (fingerprint and before and differ(fingerprint, before)):
+            what = f"{then} and {samples} samples"
+            if samples == then:
+                what = f"other content, hash {abbreviate(before)} and {abbreviate(fingerprint)}"
+            message = f"{trial.label}: its folds were dealt from different data ({what})"
+            if not force:
+                raise UserError(f"{message}\nleave those of the one or of the other out, or --force it")
+            return [f"forced: {message}"]
+    if len(pools) > 1 and not all(fingerprint for _, fingerprint in pools):
+        return [f"{trial.label}: whether its folds are of the same data is unknown; older versions did not record it"]
+    return []
+
+
+def _pool(run: Run) -> tuple[int, str] | None:
+    """Samples and fingerprint of what a fold was dealt from; an empty one, or None, where it is not known."""
+    if pool := run.data.get("pool"):
+        return pool["samples"], pool.get("sha256") or ""
+    parts = [run.data.get(split) for split in ("train", "val")]
+    return (sum(part["samples"] for part in parts if part), "") if all(parts) else None
 
 
 def _evaluation(run: Run, split: str) -> Evaluation:

@@ -14,7 +14,7 @@ from lightseg.data.batches import Batch, Prepared, check_repeatable, default_wor
 from lightseg.data.dataset import Counts, ImageDataset, cached_class_table, require_dataset, require_valid
 from lightseg.data.decoded import decoded, trains_twice
 from lightseg.data.device_transforms import DeviceTransform
-from lightseg.data.folds import as_fold, split_by_fold
+from lightseg.data.folds import as_fold, pooled, split_by_fold
 from lightseg.data.images import AS_STORED, ImageValues
 from lightseg.data.loader import Watched
 from lightseg.data.loading import evaluation_loader, hold, shared_evenly, training_loader
@@ -257,10 +257,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
         hold(self)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the numbers of a run were measured on: size and fingerprint of every split."""
-        return {
+        """What the numbers of a run were measured on: size and fingerprint of every split.
+
+        Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
+        """
+        found = {
             split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
+        if self._fold is None:
+            return found
+        pool = pooled([self._part("train"), self._part("val")], self.num_classes)
+        whole = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        return {**found, "pool": {"samples": len(pool), "sha256": whole}}
 
     def split_fingerprint(self, split: Split) -> str:
         """The fingerprint of a split's content and labels, of which `class_table` knows; see `lightseg.fingerprint`."""

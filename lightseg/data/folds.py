@@ -160,6 +160,11 @@ def _pool(parts: Sequence[ImageDataset], tables: Sequence[Counts], chosen: Seque
     return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
 
 
+def pooled(parts: Sequence[ImageDataset], num_classes: int) -> "Pooled":
+    """All samples of datasets as one."""
+    return Pooled(parts, np.concatenate([cached_class_table(part, num_classes) for part in parts]))
+
+
 class Pooled(ImageDataset):
     """Samples of several datasets as one.
 
