@@ -15,7 +15,7 @@ from typing import Any
 from lightseg.errors import UserError
 from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
-from lightseg.records import read_mapping, read_record
+from lightseg.records import read_mapping, require_record
 from lightseg.text import printable
 
 _FOLDERS = 100_000
@@ -167,4 +167,5 @@ def _read(path: Path, *keys: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
         )
-    return read_record(path)
+    require_record(path, content)
+    return content
