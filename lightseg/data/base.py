@@ -221,17 +221,20 @@ class ImageDataModule(L.LightningDataModule, ABC):
             return None
         return draw_weights(self.sampling, self.class_table(), self.repeat_threshold)
 
-    def check(self) -> None:
-        """Read every target of every split once, before anything is trained.
+    def check(self) -> dict[Split, Counts]:
+        """Read every target of every split once, before anything is trained; `class_counts` of each that is not empty.
 
         Raises:
             DataError: If a split is missing, is all void, or a target cannot be used.
         """
+        counts: dict[Split, Counts] = {}
         for split in SPLITS:
             if not len(self.dataset(split)) and split != "test":
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
-                require_valid(self.class_table(split), self.root, split)
+                counts[split] = self.class_counts(split)
+                require_valid(counts[split], self.root, split)
+        return counts
 
     def check_training(self) -> None:
         """See that there is enough to train on, and that a training sample is a function of its seed.

@@ -189,6 +189,11 @@ class Pooled(ImageDataset):
         part, local = self._at(index)
         return part.name(local)
 
+    def is_turned_alone(self, index: int) -> bool:
+        """As in its own dataset."""
+        part, local = self._at(index)
+        return part.is_turned_alone(local)
+
     def fingerprint(self) -> str:
         """A hash of the parts' fingerprints."""
         return _hash(part.fingerprint() for part in self._parts)
