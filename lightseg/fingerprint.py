@@ -19,7 +19,7 @@ def add_labels(content: str, class_table: npt.NDArray[np.int64]) -> str:
         content: `ImageDataset.fingerprint`, which may not see a label that has changed.
         class_table: `ImageDataset.class_table`.
     """
-    labels = hashlib.sha256(np.ascontiguousarray(class_table, "<i8")).hexdigest()
+    labels = hashlib.sha256(np.ascontiguousarray(class_table, "<i8").data).hexdigest()
     return f"{content}+{labels[:16]}"
 
 

@@ -23,7 +23,7 @@ _DARK = 0.125
 class FirstSample(NamedTuple):
     """A training sample before any transform, and where it is in its split."""
 
-    index: int
+    position: int
     image: Array
     target: Array | int
 
@@ -42,12 +42,12 @@ def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> No
     """
     if data.kind != "segmentation":
         return
-    for index, _, target in samples:
+    for position, _, target in samples:
         before = np.unique(target)
-        after = data.train_sample(index)["target"].unique().numpy()
+        after = data.train_sample(position)["target"].unique().numpy()
         invented = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
         if invented:
-            name = data.dataset("train").name(index)
+            name = data.dataset("train").name(position)
             raise ConfigError(
                 f"data.train_transforms: the mask of {name} has class {_listed(invented)} after them, "
                 f"and {_listed(before.tolist())} in its file: one of them averages or changes class ids; leave it out"
@@ -69,7 +69,7 @@ def remarks(
     yield from _about_range(images)
     yield from _about_scale(images, mean, std)
     dataset = data.dataset("train")
-    turned = [dataset.name(sample.index) for sample in samples if dataset.is_turned_alone(sample.index)]
+    turned = [dataset.name(sample.position) for sample in samples if dataset.is_turned_alone(sample.position)]
     if turned:
         yield (
             f"{turned[0]}: EXIF turns the image and not its mask, or the other way; see whether they fit each other: "

@@ -176,7 +176,7 @@ def test_first_samples__are_read_once(case, monkeypatch):
     monkeypatch.setattr(MaskFiles, "image", lambda self, index: files.append(index) or read(self, index))
     samples = first_samples(data)
     assert list(remarks(data, samples, [0.5] * 3, [0.25] * 3)) == []
-    assert files == [sample.index for sample in samples] == list(range(len(data.dataset("train"))))
+    assert files == [sample.position for sample in samples] == list(range(len(data.dataset("train"))))
 
 
 def test_doctor__sees_ids_that_a_transform_invents(case, call):

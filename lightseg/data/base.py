@@ -264,7 +264,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
         """
-        found = {
+        found: dict[str, Any] = {
             split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
         if self._fold is None:

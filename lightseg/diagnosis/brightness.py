@@ -43,7 +43,7 @@ def measure_brightness(
     return combine([sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None], used)
 
 
-def combine(images: Sequence[PixelSums], used: Normalization) -> Brightness | None:
+def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[float]]) -> Brightness | None:
     """Of all pixels of images; None where there is none, or their channels differ.
 
     Args:
