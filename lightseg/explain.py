@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from lightseg.arguments import model_file, options_of, run_folder
 from lightseg.errors import DataError, UserError, require
 from lightseg.files import require_in_place, require_writable
+from lightseg.fingerprint import differ
 from lightseg.main import Arguments, verb
 from lightseg.records import read_record
 from lightseg.text import printable
@@ -63,12 +64,14 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.page import write_page
     from lightseg.explanation.sentences import sentence
-    from lightseg.run_data import data_of
+    from lightseg.run_data import data_and_block, scoring_changes
 
     known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data = data_of(task.recipe["config"], options, asked.trust, model_file(folder))
+    data, *blocks = data_and_block(task.recipe["config"], options, asked.trust, model_file(folder))
     split = _split(folder, known, data, asked.split)
+    for key in scoring_changes(*blocks):
+        raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:
@@ -87,7 +90,7 @@ def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: 
     split: Stage = asked or ("test" if known["test"]["samples"] else "val")
     if not known[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
-    if data.dataset(split).fingerprint() != known[split]["sha256"]:
+    if differ(data.split_fingerprint(split), known[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {folder} was scored on; --data.root says where it is")
     return split
 

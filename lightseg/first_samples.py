@@ -1,13 +1,14 @@
 """What some training samples tell before anything is trained: ids that transforms invent, values that do not fit."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lightseg.data import ImageDataModule
-from lightseg.data.mask_files import MaskFiles
 from lightseg.data.transforms import Array
+from lightseg.diagnosis.brightness import combine, is_far, rounded
+from lightseg.diagnosis.samples import pixel_sums
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.spread import spread
@@ -18,11 +19,22 @@ NUMBER = 8
 _DARK = 0.125
 """Share of the values' range below which all pixels lie where images are of fewer bits than their files."""
 
-_OFF, _SCALE = 3.0, 4.0
-"""Deviations that the mean may be off, and the factor that the deviation may be off, before a net sees little."""
+
+class FirstSample(NamedTuple):
+    """A training sample before any transform, and where it is in its split."""
+
+    position: int
+    image: Array
+    target: Array | int
 
 
-def require_own_ids(data: ImageDataModule) -> None:
+def first_samples(data: ImageDataModule) -> list[FirstSample]:
+    """Read some training samples."""
+    dataset = data.dataset("train")
+    return [FirstSample(index, *dataset[index]) for index in spread(NUMBER, len(dataset))]
+
+
+def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> None:
     """See that masks hold no class after the transforms that they did not hold before.
 
     Raises:
@@ -30,47 +42,43 @@ def require_own_ids(data: ImageDataModule) -> None:
     """
     if data.kind != "segmentation":
         return
-    dataset = data.dataset("train")
-    for index in spread(NUMBER, len(dataset)):
-        before = np.unique(dataset[index][1])
-        after = data.train_sample(index)["target"].unique().numpy()
+    for position, _, target in samples:
+        before = np.unique(target)
+        after = data.train_sample(position)["target"].unique().numpy()
         invented = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
         if invented:
+            name = data.dataset("train").name(position)
             raise ConfigError(
-                f"data.train_transforms: the mask of {dataset.name(index)} has class {_listed(invented)} after them, "
+                f"data.train_transforms: the mask of {name} has class {_listed(invented)} after them, "
                 f"and {_listed(before.tolist())} in its file: one of them averages or changes class ids; leave it out"
             )
 
 
-def remarks(data: ImageDataModule, mean: Sequence[float], std: Sequence[float]) -> Iterator[str]:
+def remarks(
+    data: ImageDataModule, samples: Sequence[FirstSample], mean: Sequence[float], std: Sequence[float]
+) -> Iterator[str]:
     """Tell what the images have that a training suffers from.
 
     Args:
         data: Whose training images they are.
+        samples: Some of them.
         mean: What the net subtracts from each channel, on the 0..1 scale.
         std: What it divides by.
     """
-    dataset = data.dataset("train")
-    indices = spread(NUMBER, len(dataset))
-    images = [_on_unit_scale(dataset[index][0]) for index in indices]
+    images = [sample.image for sample in samples]
     yield from _about_range(images)
-    yield from _about_scale(images, np.array(mean), np.array(std))
-    if isinstance(dataset, MaskFiles):
-        masked = [index for index in indices if dataset.mask_name(index)]
-        turned = [dataset.name(index) for index in masked if dataset.is_turned_alone(index)]
-        if turned:
-            yield (
-                f"{turned[0]}: EXIF turns the image and not its mask, or the other way; see whether they fit each "
-                "other: python -m lightseg.doctor draws them"
-            )
+    yield from _about_scale(images, mean, std)
+    dataset = data.dataset("train")
+    turned = [dataset.name(sample.position) for sample in samples if dataset.is_turned_alone(sample.position)]
+    if turned:
+        yield (
+            f"{turned[0]}: EXIF turns the image and not its mask, or the other way; see whether they fit each other: "
+            "python -m lightseg.doctor draws them"
+        )
 
 
-def _on_unit_scale(image: Array) -> npt.NDArray[np.float32]:
-    return np.asarray(image / 255 if image.dtype == np.uint8 else image, np.float32)
-
-
-def _about_range(images: Sequence[npt.NDArray[np.float32]]) -> Iterator[str]:
-    highest = max(float(image.max(initial=0)) for image in images)
+def _about_range(images: Sequence[Array]) -> Iterator[str]:
+    highest = max(float(image.max(initial=0)) / (255 if image.dtype == np.uint8 else 1) for image in images)
     if 0 < highest < _DARK:
         yield (
             f"no pixel of {len(images)} training images is above {highest:.2g} on the scale from 0 (black) to 1 "
@@ -79,23 +87,15 @@ def _about_range(images: Sequence[npt.NDArray[np.float32]]) -> Iterator[str]:
         )
 
 
-def _about_scale(images: Sequence[npt.NDArray[np.float32]], mean: Array, std: Array) -> Iterator[str]:
-    if {image.shape[-1] for image in images} != {len(mean)}:
-        # it will be said by what needs them to be alike
-        return
-    pixels = np.concatenate([image.reshape(-1, image.shape[-1]) for image in images])
-    measured, deviation = pixels.mean(0), pixels.std(0)
-    ratio = deviation.max() / std[deviation.argmax()]
-    if (np.abs(measured - mean) / std).max() > _OFF or not 1 / _SCALE <= ratio <= _SCALE:
+def _about_scale(images: Sequence[Array], mean: Sequence[float], std: Sequence[float]) -> Iterator[str]:
+    found = combine([pixel_sums(image) for image in images], (mean, std))
+    if found is not None and is_far(found):
+        measured, deviation = rounded(found.mean), rounded(found.std)
         yield (
-            f"{len(images)} training images have mean {_rounded(measured)} and deviation {_rounded(deviation)}, and "
-            f"are normalised by mean {_rounded(mean)} and deviation {_rounded(std)}, so that they look nearly alike to "
-            f"the net; add to model.init_args:  mean: {_rounded(measured)}  std: {_rounded(deviation)}"
+            f"{len(images)} training images have mean {measured} and deviation {deviation}, and are normalised by mean "
+            f"{rounded(mean)} and deviation {rounded(std)}, so that they look nearly alike to the net; add to "
+            f"model.init_args:  mean: {measured}  std: {deviation}"
         )
-
-
-def _rounded(values: Array) -> list[float]:
-    return [float(f"{value:.3g}") for value in values]
 
 
 def _listed(ids: Sequence[int]) -> str:

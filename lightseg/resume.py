@@ -14,6 +14,7 @@ from lightseg.devices import AUTO, FLOAT32
 from lightseg.errors import ConfigError, UserError
 from lightseg.file_names import BEST, LAST, PREVIOUS
 from lightseg.files import write_atomically
+from lightseg.fingerprint import differ
 from lightseg.metrics_log import read_log
 from lightseg.recipe_schema import plain
 from lightseg.records import read_record
@@ -113,11 +114,11 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
     said = require_same_recipe(folder, config)
     known = read_record(folder / "data.json")
     for split in known:
-        if known[split] != data.get(split):
+        now = data.get(split) or {"samples": 0}
+        if known[split]["samples"] != now["samples"] or differ(known[split].get("sha256"), now.get("sha256")):
             raise ConfigError(
                 f"--resume {folder}: the {split} split is not what it was: {known[split]['samples']} samples then, "
-                f"{(data.get(split) or {'samples': 0})['samples']} now, or other content; bring the data back, or "
-                "start a new run"
+                f"{now['samples']} now, or other content; bring the data back, or start a new run"
             )
     packages = differences(read_record(folder / "env.json").get("packages", {}), run.environment()["packages"])
     said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]

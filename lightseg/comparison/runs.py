@@ -15,7 +15,7 @@ from lightseg.errors import UserError
 from lightseg.folder_walk import matches
 from lightseg.metrics_log import read_log
 from lightseg.per_image import Evaluation
-from lightseg.records import read_mapping, read_record
+from lightseg.records import read_mapping, require_record
 from lightseg.text import printable
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Run:
         metrics: The final numbers by name, such as `test/miou` and `train/seconds`; NaN where undefined.
         cost: `parameters`, `gflops` of one image, and `input`, its `[C, H, W]`.
         environment: Versions and hardware.
-        data: `samples` and `sha256` of each split.
+        data: `samples` and `sha256` of each split, and of the `pool` that folds were dealt from.
     """
 
     folder: Path
@@ -174,4 +174,5 @@ def _read(path: Path, *keys: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
         )
-    return read_record(path)
+    require_record(path, content)
+    return content

@@ -25,7 +25,7 @@ from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
 from lightseg.diagnosis.sheet import draw_samples, joined, objects_of
 from lightseg.errors import DataError, UserError
-from lightseg.first_samples import require_own_ids
+from lightseg.first_samples import first_samples, require_own_ids
 from lightseg.nets.base import Normalization
 
 _DRAWN = 64
@@ -132,7 +132,7 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     try:
         with _one_thread():
             data.check_training()
-            require_own_ids(data)
+            require_own_ids(data, first_samples(data))
             drawn = draw_samples(data, _DRAWN)
             joined(drawn[: data.batch_size])
         diagnosis.drawn = drawn

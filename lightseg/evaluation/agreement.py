@@ -10,6 +10,7 @@ from typing import Any
 from lightseg.errors import RunError
 from lightseg.evaluation.scoring import Scored
 from lightseg.evaluation.subject import Subject
+from lightseg.fingerprint import differ
 from lightseg.per_image import Evaluation
 from lightseg.training import TOLERANCE
 
@@ -54,7 +55,8 @@ def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None
 
 def _same(before: Evaluation, now: Evaluation) -> bool:
     """Whether two scorings are of the same images in the same way."""
-    return (before.data, before.protocol, list(before.images)) == (now.data, now.protocol, list(now.images))
+    is_alike = (before.protocol, list(before.images)) == (now.protocol, list(now.images))
+    return is_alike and not differ(before.data, now.data)
 
 
 def _difference(then: float | None, now: float) -> float:

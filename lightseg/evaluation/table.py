@@ -9,9 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.absence import RULE, absent, describe_absent
+from lightseg.comparison.differences import show as show_value
 from lightseg.comparison.words import percent
 from lightseg.evaluation.objects import SIZES
 from lightseg.evaluation.record import Record
+from lightseg.fingerprint import abbreviate
+from lightseg.text import printable
 
 _OVERALL = {
     "miou": "mIoU %",
@@ -52,8 +55,9 @@ def show(record: Record, console: Console | None = None) -> None:
     if "recall_small" in numbers:
         console.print("small, medium, large: recall in % of pixels of regions below 32², below 96², and larger")
     console.print(Text(f"protocol: {facts['protocol']}"))
-    data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {facts['data'][:12]}"
-    console.print(Text(f"data: {data}"))
+    data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {abbreviate(facts['data'])}"
+    options = "".join(f", {key}: {show_value(value)}" for key, value in facts["data_options"].items())
+    console.print(Text(f"data: {data}{printable(options)}"))
     console.print(Text(f"checkpoint: {facts['checkpoint']}, {facts['precision']} on {facts['device']}"))
 
 

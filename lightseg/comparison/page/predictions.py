@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightseg.comparison.results import Trial
 from lightseg.comparison.runs import Run
 from lightseg.errors import DataError
+from lightseg.fingerprint import differ
 
 if TYPE_CHECKING:
     from lightseg.examples import Color, Example
@@ -67,6 +68,6 @@ def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tup
     if trust:
         follow_imports(run.folder)
     data = data_of(run.config, trust=trust, file=run.folder / "config.yaml")
-    if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
+    if differ(data.split_fingerprint(split), run.data[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
     return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette
