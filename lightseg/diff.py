@@ -16,9 +16,10 @@ too; over many steps that can move a score in its third digit. It is no other ex
 BatchNorm is not synchronised, as on CPUs, each process normalises its own share of a batch: there another number of
 processes affects the metric.
 
-Data is compared by its fingerprint: paths and sizes of all files, and 4 kB at both ends of 64 images and 64 masks of
-each split. So one changed pixel shows in splits of up to 64 samples with files below 8 kB, in larger ones if the file's
-size changes or the change lies in what is read. Of untracked files only the names are known.
+Data is compared by its fingerprint: paths and sizes of all files, 4 kB at both ends of 64 images and 64 masks of each
+split, and the pixels of each class in every mask. So a mask that has more or less of a class shows always; one changed
+pixel of an image shows in splits of up to 64 samples with files below 8 kB, in larger ones if the file's size changes
+or the change lies in what is read. Of untracked files only the names are known.
 
 Example:
   python -m lightseg.diff runs/roads/20260102T030405-a1b2 runs/roads/20260102T040506-b2c3

@@ -29,7 +29,8 @@ Every valid pixel counts once, or it is an error. Beside the scores of the task 
                    at the temperature. Also for classification
 
 DIR has metrics.json (numbers, protocol, data, checkpoint), confusion_SPLIT.csv, per_image_SPLIT.npz, images.csv (a row
-for each image) and views.json (what the views were computed from). An evaluation replaces only the same one.
+for each image) and views.json (what the views were computed from). An evaluation replaces only the same one. Where the
+data is another, or an option of it that can change a score, the name and metrics.json tell.
 
 Example:
   python -m lightseg.evaluate runs/roads/20260102T030405-a1b2 --tta flip
@@ -47,6 +48,8 @@ from lightseg.cli.argv import options_of
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, require
+from lightseg.files.atomic import require_in_place, require_no_broken_link
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -75,7 +78,7 @@ def main(args: list[str]) -> None:
     protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
     subject = Subject.of(*trained, asked.trust)
     subject.task.protocol = protocol
-    data = subject.data(asked.config, data_args)
+    data, changed = subject.data(asked.config, data_args)
     data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
     trainer = subject.config["trainer"]
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
@@ -86,8 +89,8 @@ def main(args: list[str]) -> None:
     if scorer.trainer.is_global_zero:
         data.prepare_data()
     if asked.calibrate:
-        _calibrate(subject, data, scorer)
-    _score(subject, data, scorer, asked)
+        _calibrate(subject, data, changed, scorer)
+    _score(subject, data, changed, scorer, asked)
 
 
 def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -115,24 +118,28 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     require(asked.name is None or asked.out is None, "--name, --out: give one of the two")
     named = asked.name is None or (Path(asked.name).name == asked.name and asked.name not in ("", ".."))
     require(named, f"--name {asked.name}: is no name of a folder")
-    # it is replaced by renaming, which the root of a file system cannot be
-    mounted = asked.out is not None and asked.out.resolve().is_mount()
-    require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
+    if asked.out is not None:
+        require_no_broken_link(asked.out, "--out")
+        # it is replaced by renaming, which the root of a file system cannot be
+        mounted = asked.out.resolve().is_mount()
+        require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
     return asked, of_data
 
 
-def _calibrate(subject: "Subject", data: "ImageDataModule", scorer: "Scorer") -> None:
+def _calibrate(subject: "Subject", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
     from lightseg.files.atomic import write_json
 
-    found = calibrate(subject, data, scorer)
+    found = calibrate(subject, data, changed, scorer)
     subject.task.temperature = found["temperature"]
     if scorer.trainer.is_global_zero and subject.run:
         write_json(subject.run / FILE, found)
-        print(summary(found, subject.run), flush=True)
+        print(printable(summary(found, subject.run)), flush=True)
 
 
-def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked: argparse.Namespace) -> None:
+def _score(
+    subject: "Subject", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer", asked: argparse.Namespace
+) -> None:
     from lightseg.evaluation import agreement, extra_metrics, table
     from lightseg.evaluation.record import Record, require_same
     from lightseg.evaluation.split_data import Part
@@ -144,27 +151,28 @@ def _score(subject: "Subject", data: "ImageDataModule", scorer: "Scorer", asked:
         "device": scorer.device,
         "images_per_pass": max(1, data.batch_size // asked.devices),
     }
-    facts = _facts(subject, part, asked) | {"temperature": temperature, "boundary": asked.boundary, **how}
-    folder = _folder(subject, part, asked)
+    facts = _facts(subject, part, asked) | {"data_options": changed, "temperature": temperature}
+    facts |= {"boundary": asked.boundary, **how}
+    folder = _folder(subject, part, facts, asked)
     require_same(folder, facts)
     scored = scorer.score(part, asked.split, extra_metrics.make(task, asked.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
-    agrees = agreement.compare(subject, scored, how)
+    agrees = None if changed else agreement.compare(subject, scored, how)
     numbers = scored.scores | extra_metrics.numbers(scored.views, task.classes)
     record = Record(facts, numbers, scored, part.splits)
     record.write(folder)
     table.show(record)
     if agrees:
         print(agrees)
-    print(f"evaluation: {folder}", flush=True)
+    print(printable(f"evaluation: {folder}"), flush=True)
 
 
 def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "split": asked.split,
         "protocol": str(subject.task.protocol),
-        "data": part.dataset("test").fingerprint(),
+        "data": part.split_fingerprint("test"),
         "samples": len(part.dataset("test")),
         "dataset": part.label,
         "checkpoint": str(subject.file.relative_to(subject.run) if subject.run else subject.file),
@@ -172,22 +180,22 @@ def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[
     }
 
 
-def _folder(subject: "Subject", part: "Part", asked: argparse.Namespace) -> Path:
+def _folder(subject: "Subject", part: "Part", facts: dict[str, Any], asked: argparse.Namespace) -> Path:
     """Where the result goes.
 
     Raises:
         ConfigError: If the checkpoint is in no run folder, and nothing else is given.
         UserError: If the place in the run folder is a link.
     """
-    from lightseg.evaluation.record import folder_name
-    from lightseg.files.atomic import require_in_place
+    from lightseg.evaluation.record import data_hash, folder_name
 
     if asked.out:
         return Path(asked.out).resolve()
     if subject.run is None:
         raise ConfigError(f"{subject.file}: is in no run folder; say by --out DIR where the result is to go")
     stem = "" if subject.is_scored else subject.file.stem
-    other = None if subject.is_own(part.fingerprints) else part.dataset("test").fingerprint()
+    is_own = subject.is_own(part.fingerprints) and not facts["data_options"]
+    other = None if is_own else data_hash(facts)
     name = asked.name or folder_name(asked.split, stem, subject.task.protocol, other)
     folder = subject.run / "evaluations" / name
     for path in (folder.parent, folder):

@@ -29,6 +29,8 @@ from lightseg.cli.argv import options_of
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import DataError, UserError, require
 from lightseg.files.atomic import require_in_place, require_writable
+from lightseg.files.printable import printable
+from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
 
 if TYPE_CHECKING:
@@ -60,22 +62,24 @@ def main(args: list[str]) -> None:
     import torch
 
     import lightseg
-    from lightseg.checkpoint.rebuild import build_data
+    from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.html import write_page
     from lightseg.explanation.text import sentence
 
     known = _scored_on(folder)
     task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data = build_data(task.recipe["config"], options, asked.trust, model_file(folder))
+    data, *blocks = data_and_block(task.recipe["config"], options, asked.trust, model_file(folder))
     split = _split(folder, known, data, asked.split)
+    for key in scoring_changes(*blocks):
+        raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:
         print(f"{sentence(finding, found.seen)}{'' if finding.holds else ' (may be chance)'}")
     if isinstance(found.probes, str):
         print(f"what the net looks at is left out: {found.probes}")
-    print(f"written: {out}")
+    print(printable(f"written: {out}"))
 
 
 def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: "Stage | None") -> "Stage":
@@ -87,7 +91,7 @@ def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: 
     split: Stage = asked or ("test" if known["test"]["samples"] else "val")
     if not known[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
-    if data.dataset(split).fingerprint() != known[split]["sha256"]:
+    if differ(data.split_fingerprint(split), known[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {folder} was scored on; --data.root says where it is")
     return split
 

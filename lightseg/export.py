@@ -38,6 +38,8 @@ from lightseg.checkpoint.locate import model_file, run_folder
 from lightseg.cli.argv import options_of
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, require
+from lightseg.files.atomic import require_in_place
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from lightseg.exporting.options import Made
@@ -71,6 +73,8 @@ def main(args: list[str]) -> None:
     from lightseg.exporting.options import Request
 
     out = asked.out or folder / "export"
+    if asked.out is None:
+        require_in_place(out, "remove it, or give another place by --out DIR")
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
     _print(make(Request(folder, out, **options, data=data)))
     if asked.push:
@@ -107,7 +111,7 @@ def _print(made: "Made") -> None:
         print(f"int8, on {made.source}: {made.int8}")
     if made.timings:
         print(table(made.timings))
-    print(*[f"wrote: {file}" for file in made.files], sep="\n", flush=True)
+    print(*[printable(f"wrote: {file}") for file in made.files], sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.checkpoint.locate import model_file
-from lightseg.cli.argv import require_no_broken_link
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files.atomic import nearest_folder, sha256
@@ -66,8 +65,6 @@ def main(args: list[str]) -> None:
     """Predict images."""
     asked = _arguments(args)
     file, out = model_file(asked.run), Path(asked.out)
-
-    require_no_broken_link(out, "--out")
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 

@@ -11,7 +11,7 @@ def test_cost__of_one_convolution_by_hand():
     task = SegmentationTask(net, ["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
     found = cost(task, {"image": torch.zeros(1, 3, 8, 10, dtype=torch.uint8)})
     # 8 × 10 pixels, 2 outputs of 3 × 9 products each, which are also added up
-    assert found == {"parameters": 2 * 27 + 2, "gflops": 80 * 2 * 27 * 2 / 1e9, "input": [3, 8, 10]}
+    assert found == {"parameters": 2 * 27 + 2, "gflops": 80 * 2 * 27 * 2 / 1e9, "input": [3, 8, 10], "dtype": "uint8"}
     assert task.training
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from functools import partial
 
@@ -189,9 +190,50 @@ def test_evaluate__another_folder(way, folder, tmp_path, evaluate):
     assert (code, err) == (0, "")
     assert "as in metrics.json" not in out
     (made,) = folder.glob("evaluations/*")
-    assert made.name == f"all-{metrics(made)['data'][:8]}"
+    assert re.fullmatch("all-[0-9a-f]{8}", made.name)
     assert metrics(made)["samples"] == 5
     assert str(tmp_path / "other") in metrics(made)["dataset"]
+
+
+RESIZED = [{"class_path": "albumentations.Resize", "init_args": {"height": 16, "width": 16}}]
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("eval_transforms", RESIZED), ("values", {0: "ground", 1: "bright", 2: "dark"})],
+    ids=["pixels", "labels"],
+)
+def test_evaluate__options_that_change_what_is_scored_are_kept_apart(option, value, split, folder, evaluate):
+    assert evaluate(folder, "--split", split)[0] == 0
+    plain = folder / "evaluations" / split
+    before = (plain / "metrics.json").read_bytes()
+    changed = [f"--data.{option}={json.dumps(value)}", "--split", split]
+    code, out, err = evaluate(folder, *changed)
+    assert (code, err) == (0, "")
+    assert "as in metrics.json" not in out
+    assert f"data.{option}: " in out
+    (made,) = (path for path in folder.glob("evaluations/*") if path != plain)
+    assert re.fullmatch(f"{split}-[0-9a-f]{{8}}", made.name)
+    assert list(metrics(made)["data_options"]) == [f"data.{option}"]
+    assert metrics(made)[f"{split}/score"] != metrics(plain)[f"{split}/score"]
+    # no name makes them one, and no temperature is fitted on them
+    code, _, err = evaluate(folder, *changed, "--name", split)
+    assert code == 2
+    assert "options of the data" in err
+    assert evaluate(folder, *changed, "--calibrate")[0] == 2
+    assert (plain / "metrics.json").read_bytes() == before
+    assert not (folder / "calibration.json").exists()
+
+
+def test_evaluate__options_that_change_no_score_make_no_other_name(folder, tmp_path, evaluate):
+    block = yaml.safe_load((folder / "config.yaml").read_text())["data"]
+    restated = tmp_path / "same.yaml"
+    restated.write_text(yaml.safe_dump({"data": block}))
+    of_training = ["--data.batch_size", 2, "--data.cache_gb", 0, "--data.sampling", "class_balanced"]
+    for options in ([], ["--config", restated], [*of_training, "--data.train_transforms", "null"]):
+        assert evaluate(folder, "--split", "all", *options)[0] == 0
+    assert [path.name for path in folder.glob("evaluations/*")] == ["all"]
 
 
 @pytest.mark.parametrize("name", ["calibration.json", "metrics.json", "data.json", "env.json"])

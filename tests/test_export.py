@@ -21,6 +21,7 @@ from lightseg.export import main
 from lightseg.exporting import benchmark
 from lightseg.exporting import export as make
 from lightseg.exporting.graph import InferenceGraph
+from lightseg.exporting.options import described
 from lightseg.files.atomic import sha256
 from tests.conftest import TINY
 from tests.trained import train
@@ -49,7 +50,7 @@ def export(call):
 
 
 def _agree(folder, file, shapes):
-    """That an ONNX file and the loaded run say the same of images of some shapes."""
+    """That an ONNX file and the loaded run say the same of images of some shapes, but where two classes are a tie."""
     graph = InferenceGraph(lightseg.load(folder))
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     for shape in shapes:
@@ -58,7 +59,10 @@ def _agree(folder, file, shapes):
             probabilities, classes = graph(image)
         found = session.run(["probabilities", "classes"], {"image": image.numpy()})
         assert np.abs(found[0] - probabilities.numpy()).max() < 1e-3
-        assert (found[1] == classes.numpy()).mean() >= 0.9999
+        best, second = probabilities.topk(2, dim=1).values.unbind(1)
+        differs = torch.from_numpy(found[1]) != classes
+        assert not (differs & (best - second > 2e-3)).any()
+        assert differs.float().mean() <= 0.01
 
 
 def test_onnx__is_checked_and_described(folder, export, monkeypatch):
@@ -292,6 +296,37 @@ def test_load__config_json_of_another_model(rewrite):
         lightseg.load(file.parent)
 
 
+def test_load__config_json_without_end(rewrite):
+    file = rewrite()
+    file.with_name("config.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"config\.json: is damaged \("):
+        lightseg.load(file.parent)
+    file.with_name("config.json").write_text('{"recipe": ' + "[" * 100 + "]" * 100 + "}")
+    with pytest.raises(UserError, match=r"config\.json: holds more than 1000000 values or 64 levels"):
+        lightseg.load(file.parent)
+
+
+def test_described__parity_json_that_is_none(folder, export, tmp_path):
+    out = tmp_path / "out"
+    assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
+    assert described(out) == ["README.md", "parity.json", "model.safetensors", "config.json"]
+    for content in ("[" * 100_000, '{"model.onnx": 5}'):
+        (out / "parity.json").write_text(content)
+        with pytest.raises(UserError, match=r"parity\.json: is damaged \("):
+            described(out)
+
+
+def test_export__a_link_in_the_run_folder_is_not_followed(folder, export, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "export").symlink_to(tmp_path / "elsewhere")
+    code, _, err = export(folder, "--format", "safetensors", "--images", "0")
+    assert code == 2
+    assert f"{folder / 'export'}: is a link, a pipe or a device, and is not written through" in err
+    assert err.count("\n") == 1
+    assert export(folder, "--format", "safetensors", "--images", "0", "--out", folder / "export")[0] == 0
+    assert (tmp_path / "elsewhere/model.safetensors").is_file()
+
+
 @pytest.mark.slow
 def test_torch_export__round_trip(folder, export, tmp_path):
     code, _, err = export(folder, "--format", "torch_export", "--images", "2", "--out", tmp_path / "out")
@@ -305,21 +340,59 @@ def test_torch_export__round_trip(folder, export, tmp_path):
         torch.testing.assert_close(module(image)[0], expected[0], rtol=0, atol=1e-5)
 
 
-def test_export__data_that_is_gone(fit, recipe, export, tmp_path):
-    root = tmp_path / "data"
-    for index in range(10):
-        for kind in ("images", "masks"):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            pixels = np.full((32, 32, 3) if kind == "images" else (32, 32), index % 2, np.uint8)
-            Image.fromarray(pixels).save(root / kind / f"{index}.png")
-    text = f"""
+@pytest.fixture
+def train_on(fit, recipe, tmp_path):
+    """Train on a folder of images of some type, with more options of the data; the run folder."""
+
+    def train(dtype, options=""):
+        root = tmp_path / "data"
+        for index in range(10):
+            for kind in ("images", "masks"):
+                (root / kind).mkdir(parents=True, exist_ok=True)
+                shape = (32, 32, 3) if kind == "images" and dtype == np.uint8 else (32, 32)
+                pixels = np.full(shape, index % 2, dtype if kind == "images" else np.uint8)
+                Image.fromarray(pixels).save(root / kind / f"{index}.png")
+        text = f"""
 base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]
 model: {{init_args: {{net: {{init_args: {{width: 4, depth: 2}}}}}}}}
 data:
-  init_args: {{root: {root}, classes: [a, b], values: {{0: a, 1: b}}, batch_size: 2, num_workers: 0}}
+  init_args: {{root: {root}, classes: [a, b], values: {{0: a, 1: b}}, batch_size: 2, num_workers: 0, {options}}}
 trainer: {{accelerator: cpu, max_epochs: 1, log_every_n_steps: 1}}
 """
-    folder = fit("--config", recipe(text)).folder
+        done = fit("--config", recipe(text))
+        assert done.code == 0, done.err
+        return done.folder
+
+    return train
+
+
+def test_export__images_of_more_than_8_bits_are_not_taken_for_bytes(train_on, export, tmp_path):
+    folder = train_on(np.uint16)
+    assert json.loads((folder / "model.json").read_text())["dtype"] == "float32"
+    for form in ("onnx", "torch_export"):
+        code, _, err = export(folder, "--format", form, "--images", "0")
+        assert code == 2
+        assert "the images of this run are float32, not of 8 bits" in err
+        assert err.count("\n") == 1
+    assert not (folder / "export").exists()
+    out = tmp_path / "out"
+    assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
+    taken = "image: float32 (N, 3, height, width), channels as in the file (RGB), values of 0..1: whole numbers divided"
+    assert taken in json.loads((out / "config.json").read_text())["input"]
+    assert taken in (out / "README.md").read_text()
+
+
+def test_export__a_value_range_is_told(train_on, export, tmp_path):
+    folder, out = train_on(np.uint16, "value_range: [0, 3000], nodata: .nan"), tmp_path / "out"
+    assert "data.value_range" in export(folder, "--images", "0")[2]
+    assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
+    assert "(RGB), values of 0 to 3000 scaled to 0..1, nan set to 0;" in (out / "README.md").read_text()
+    for place in (folder, out):
+        assert str(lightseg.load(place).recipe["image_values"]) == "[0.0, 3000.0, nan]"
+
+
+def test_export__data_that_is_gone(train_on, export, tmp_path):
+    folder, root = train_on(np.uint8), tmp_path / "data"
     root.rename(tmp_path / "moved")
     arguments = [folder, "--format", "safetensors"]
     code, _, err = export(*arguments)

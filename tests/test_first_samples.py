@@ -9,6 +9,8 @@ import yaml
 from PIL import Image
 
 from lightseg.compare import main as compare
+from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.diagnosis.first_samples import first_samples, remarks
 from lightseg.doctor import main as doctor
 from lightseg.metrics.absent_classes import RULE
 from tests.data.test_cases import COUNT, Case, sample
@@ -131,11 +133,13 @@ def test_normalisation__that_makes_all_images_alike_is_told(case):
     assert "nearly alike" not in case.fit(channels=1).err
 
 
-def test_exif__on_one_side_is_told(case):
+@pytest.mark.parametrize("arguments", [(), ("--trainer.max_epochs", 2), ("--data.folds", 2, "--data.fold", 0)])
+def test_exif__on_one_side_is_told_of_whatever_the_samples_come_through(case, arguments):
     exif = Image.Exif()
     exif[0x0112] = 3
     case.images(".jpg", lambda path, image, _: Image.fromarray(image).save(path, exif=exif, quality=95))
-    outcome = case.fit()
+    # of two epochs, they come from the cache of decoded images
+    outcome = case._fit("--config", case.recipe(), "--data.batch_size", 2, *arguments)
     assert outcome.code == 0, outcome
     assert "EXIF turns the image and not its mask" in outcome.err
 
@@ -150,6 +154,29 @@ def test_doctor__compares_with_what_the_net_is_given(case, call):
     recipe.write_text(yaml.safe_dump(content))
     _, out, _ = call(doctor, recipe, "--out", case.root / "out")
     assert "far from the [0.5] and [0.25] they are normalised by" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(("deviations", "is_told"), [(2.9, False), (3.1, True)])
+def test_mean__that_is_off_is_told_by_fit_and_doctor_alike(case, call, deviations, is_told):
+    dataset = case.data().dataset("train")
+    pixels = np.concatenate([dataset[index][0].reshape(-1, 3) for index in range(len(dataset))]) / 255
+    recipe = case.recipe()
+    content = yaml.safe_load(recipe.read_text())
+    std = pixels.std(0) / 2
+    content["model"]["init_args"] |= {"mean": (pixels.mean(0) + deviations * std).tolist(), "std": std.tolist()}
+    recipe.write_text(yaml.safe_dump(content))
+    _, out, _ = call(doctor, recipe, "--out", case.root / "out")
+    assert ("they are normalised by" in out) == is_told
+    assert ("look nearly alike" in case._fit("--config", recipe).err) == is_told
+
+
+def test_first_samples__are_read_once(case, monkeypatch):
+    data, files = case.data(batch_size=4), []
+    read = MaskFiles.image
+    monkeypatch.setattr(MaskFiles, "image", lambda self, index: files.append(index) or read(self, index))
+    samples = first_samples(data)
+    assert list(remarks(data, samples, [0.5] * 3, [0.25] * 3)) == []
+    assert files == [sample.position for sample in samples] == list(range(len(data.dataset("train"))))
 
 
 def test_doctor__sees_ids_that_a_transform_invents(case, call):

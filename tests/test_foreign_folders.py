@@ -91,18 +91,22 @@ PROGRAMS = {
     "driver": '[diff "evil"]\n\tcommand = PROGRAM\n',
     "textconv": '[diff "evil"]\n\ttextconv = PROGRAM\n',
     "fsmonitor": "[core]\n\tfsmonitor = PROGRAM\n",
+    "clean": '[filter "evil"]\n\tclean = PROGRAM\n',
+    "required": '[filter "evil"]\n\tclean = PROGRAM\n\trequired = true\n',
+    "process": '[filter "evil"]\n\tprocess = PROGRAM\n',
+    "included": "[include]\n\tpath = more\n",
     "hooks": "",
 }
+
+
+def git(*arguments):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_git__programs_of_the_repository_are_not_run(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
-
     git("init")
     (tmp_path / "a.txt").write_text("old\n")
     (tmp_path / "b.txt").write_text("same\n")
@@ -111,7 +115,8 @@ def test_git__programs_of_the_repository_are_not_run(kind, tmp_path, monkeypatch
     (tmp_path / "a.txt").write_text("new\n")
     os.utime("b.txt", (0, 0))
     (tmp_path / ".git/info").mkdir(exist_ok=True)
-    (tmp_path / ".git/info/attributes").write_text("*.txt diff=evil\n")
+    (tmp_path / ".git/info/attributes").write_text("*.txt diff=evil filter=evil\n")
+    (tmp_path / ".git/more").write_text(f'[filter "evil"]\n\tclean = {tmp_path}/.git/program\n')
     program = tmp_path / ".git" / ("hooks/post-index-change" if kind == "hooks" else "program")
     program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/.git/RAN\n")
@@ -123,8 +128,45 @@ def test_git__programs_of_the_repository_are_not_run(kind, tmp_path, monkeypatch
     assert state["dirty"]
     assert "-old\n+new\n" in difference
     os.utime("b.txt", (1, 1))
-    git("diff", "HEAD")
+    # not every program says to git what it expects
+    subprocess.run(["git", "diff", "HEAD"], capture_output=True, check=False)
     assert (tmp_path / ".git/RAN").exists()
+
+
+def test_git__programs_of_a_submodule_are_not_run(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    git("init")
+    (tmp_path / "inner/a.txt").write_text("old\n")
+    (tmp_path / "inner/.gitattributes").write_text("* filter=evil\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    (tmp_path / "outer").mkdir()
+    monkeypatch.chdir(tmp_path / "outer")
+    git("init")
+    git("submodule", "add", tmp_path / "inner", "sub")
+    git("commit", "-m", "first")
+    git("-C", "sub", "config", "filter.evil.clean", f"touch {tmp_path}/RAN; cat")
+    git("config", "diff.submodule", "diff")
+    (tmp_path / "outer/sub/a.txt").write_text("new\n")
+    assert environment._git()[1] == ""
+    assert not (tmp_path / "RAN").exists()
+    git("diff", "HEAD")
+    assert (tmp_path / "RAN").exists()
+
+
+def test_git__without_the_names_of_its_filters_says_nothing_of_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    git("init")
+    (tmp_path / "a.txt").write_text("old\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    (tmp_path / "a.txt").write_text("new\n")
+    answer = environment._run_git
+    # as git before 2.26 does
+    monkeypatch.setattr(environment, "_run_git", lambda *words: None if "--show-scope" in words else answer(*words))
+    state, difference = environment._git()
+    assert (state["dirty"], difference) == (None, "")
 
 
 EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n"

@@ -1,5 +1,6 @@
 """Streams, places and names that a machine or a person gives: a run works, or ends with one line and no folder."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lightseg import compare, diff, doctor, evaluate, explain, export, predict, sync
 from lightseg import fit as fit_verb
 from lightseg.cli.entry import open_streams
 from lightseg.data import MaskFolder
 from lightseg.runs import scheduler
-from tests.conftest import ROOT
+from tests.comparison.fabricate import wide, write_run
+from tests.conftest import ROOT, Outcome
 from tests.small_disk import on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
@@ -151,6 +154,20 @@ def test_streams__a_whole_training_with_each(recipe, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("files", "workers", "fewer"), [(40, 2, 0), (64, 8, 1), (128, 8, 4), (256, 8, None)])
+def test_files__of_which_few_may_be_open_are_enough_for_fewer_workers(recipe, tmp_path, files, workers, fewer):
+    fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir {tmp_path}/runs --trainer.max_epochs 1"
+    shell = f"ulimit -n {files}; exec {fit} --data.num_workers {workers}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    warned = f"warning: data.num_workers: {fewer} instead of {workers}, for {files} files may be open; raise it: ulimit"
+    assert (warned in done.stderr) == (fewer is not None)
+    assert done.stderr.count("instead of") == (fewer is not None)
+
+
+@pytest.mark.slow
 def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
     fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir disk"
     done = on_small_disk(tmp_path, "16k", f'{fit}; echo "exit code $?"; find disk -mindepth 1')
@@ -168,10 +185,58 @@ def test_runs_dir__with_a_link_that_leads_nowhere_is_refused(fit, recipe, tmp_pa
     refused(fit("--config", recipe()), "--runs_dir", f"{tmp_path / link}", "is a link that leads nowhere")
 
 
+@pytest.mark.parametrize("place", ["loop", "loop/below", "broken", "broken/below"])
+@pytest.mark.parametrize("verb", ["evaluate --out", "doctor --out", "doctor --json", "compare --html", "compare --csv"])
+def test_outputs__through_a_link_that_leads_nowhere_are_refused(call, recipe, tmp_path, verb, place):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("nowhere/at/all")
+    name, option = verb.split()
+    main = {"evaluate": evaluate.main, "doctor": doctor.main, "compare": compare.main}[name]
+    refused(Outcome(*call(main, recipe(), option, tmp_path / place)), option, "is a link that leads nowhere; remove it")
+
+
+def test_compare__a_pattern_ends_where_links_lead_back(call, tmp_path):
+    folders = [write_run(tmp_path / "runs" / name, wide(4)) for name in ("one", "two")]
+    # of 40 levels each
+    for name in "abc":
+        (tmp_path / "runs" / name).symlink_to(".")
+        (folders[0] / name).symlink_to("..")
+    code, out, err = call(compare.main, f"{tmp_path}/runs/**", "--json", tmp_path / "found.json")
+    assert (code, err) == (0, "")
+    assert out.count("given twice") == 0
+    assert len(json.loads((tmp_path / "found.json").read_text())["groups"]) == 2
+    refused(Outcome(*call(compare.main, f"{tmp_path}/runs/**/nothing")), "there is no such folder")
+
+
+def test_compare__a_baseline_that_is_a_link_to_itself(call, tmp_path):
+    for name in ("one", "two"):
+        write_run(tmp_path / "runs" / name, wide(len(name)))
+    (tmp_path / "loop").symlink_to("loop")
+    refused(Outcome(*call(compare.main, tmp_path / "runs", "--baseline", tmp_path / "loop")), "loop")
+
+
 @pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("SLURM_PROCID", ""), ("SLURM_RESTART_COUNT", "²")])
 def test_environment__a_rank_that_is_no_number_is_named(fit, recipe, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     refused(fit("--config", recipe()), f"{name}: the environment sets it to {value!r}")
+
+
+VERBS = {"compare": compare, "diff": diff, "doctor": doctor, "evaluate": evaluate, "explain": explain}
+VERBS |= {"export": export, "fit": fit_verb, "predict": predict, "sync": sync}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_environment__a_rank_that_is_no_number_is_named_by_every_verb(call, monkeypatch, verb):
+    monkeypatch.setenv("RANK", "x")
+    refused(Outcome(*call(VERBS[verb].main, "RUN", "--html", "page.html")), "RANK: the environment sets it to 'x'")
+
+
+@pytest.mark.parametrize("name", ["MPLBACKEND", "HF_HUB_DOWNLOAD_TIMEOUT", "TORCH_LOGS"])
+def test_environment__a_value_that_a_library_refuses_is_named(recipe, tmp_path, name):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), name: "x"}
+    command = [sys.executable, "-m", "lightseg.fit", "--config", str(recipe())]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    refused(Outcome(done.returncode, done.stdout, done.stderr), f"{name}: the environment sets it to 'x'", "; unset")
 
 
 def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):

@@ -352,13 +352,18 @@ def test_predict__large_image_is_seen_in_windows_which_is_said(predict, tmp_path
     assert json.loads((out / "predictions.jsonl").read_text())["window"] == 512
 
 
+def _heed_sigint():
+    """What a shell starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_predict__interrupted_leaves_nothing_half_written_and_goes_on(images, out, checkpoint):
     for number in range(20):
         Image.fromarray(_image(300, 300)).save(images / f"more{number}.png")
     command = [sys.executable, "-m", "lightseg.predict", checkpoint, images, "--out", out, "--tta", "flip,scale"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed_sigint)
     done = out / "predictions.jsonl"
     while not (done.is_file() and done.read_text().count("\n") >= 2):
         assert process.poll() is None, process.stderr.read()

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from lightseg.checkpoint import hub
-from lightseg.distributed import environment
 from lightseg.errors import UserError
 from lightseg.files.names import BEST, LAST, WEIGHTS
 
@@ -37,7 +36,6 @@ def model_file(path: str | Path) -> Path:
     Raises:
         UserError: If there is none; the message has the run that may have been meant.
     """
-    environment.require_numbers()
     if str(path).startswith(hub.SCHEME):
         path = hub.fetch(str(path))
     place = Path(path)
@@ -58,7 +56,6 @@ def trained_run(path: str) -> tuple[Path, Path | None]:
     Raises:
         UserError: If it is neither.
     """
-    environment.require_numbers()
     if Path(path).is_file():
         above = Path(path).resolve().parent.parent
         return Path(path).resolve(), above if (above / "config.yaml").is_file() else None

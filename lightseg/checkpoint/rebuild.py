@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor
 
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, known_class, require_known
@@ -14,6 +15,7 @@ from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
+from lightseg.runs.diff import differences, effect_of
 from lightseg.tasks import Task
 
 FORMAT_VERSION, MAX_VERSION = 1, 2**16
@@ -101,6 +103,13 @@ def build_task(
     return task
 
 
+_OF_TRAINING = (
+    *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
+    *("train_transforms", "on_device", "device_transforms"),
+)
+"""Options of every data module that change how it is trained on, and no score of a trained net."""
+
+
 def build_data(
     config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
 ) -> ImageDataModule:
@@ -117,6 +126,13 @@ def build_data(
         UserError: If it has no data, a class is not trusted, an option is unknown or wrong, or the module cannot be
             made.
     """
+    return data_and_block(config, args, trust, file)[0]
+
+
+def data_and_block(
+    config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
+) -> tuple[ImageDataModule, dict[str, Any], dict[str, Any]]:
+    """The same, with the data block of the config as it would be resolved now, without and with the options."""
     if lacking := [name for name in ("data", "seed_everything") if config.get(name) is None]:
         raise UserError(f"{file or 'the recipe'}: has no {lacking[0]}, without which its data cannot be made again")
     # a copy, since the parser turns dicts into its own kind
@@ -132,6 +148,25 @@ def build_data(
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
     stated = parser.parse_object({"data": spec})
     parser.composed = stated
-    data: ImageDataModule = parser.build(parser.parse_args(list(args), namespace=stated)).data
+    before = _block(parser, stated)
+    chosen = parser.parse_args(list(args), namespace=stated)
+    after = _block(parser, chosen)
+    data: ImageDataModule = parser.build(chosen).data
     data.seed = config["seed_everything"]
-    return data
+    return data, before, after
+
+
+def scoring_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a data block that another has otherwise and that can change a score: their new values by key."""
+    changed = differences({"data": before}, {"data": after})
+    return {
+        key: new
+        for key, (_, new) in changed.items()
+        if effect_of(key) == "affects metric" and (*key.split("."), "")[1] not in _OF_TRAINING
+    }
+
+
+def _block(parser: Parser, config: Namespace) -> dict[str, Any]:
+    """The data block of a parsed config, as plain data."""
+    block: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["data"]
+    return block

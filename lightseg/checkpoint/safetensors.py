@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lightseg.config.schema import plain
 from lightseg.errors import UserError
-from lightseg.files.atomic import read_json
 from lightseg.files.names import WEIGHTS, WEIGHTS_CONFIG
+from lightseg.runs.records import read_mapping
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -33,7 +34,11 @@ def read(file: Path) -> dict[str, Any]:
 
 def _require_same(config: Path, recipe: dict[str, Any]) -> None:
     """See that nobody takes a `config.json` that has been changed, or is another model's, for this one's."""
-    if config.is_file() and read_json(config).get("recipe") != recipe:
+    if not config.is_file():
+        return
+    # as texts, in which what is no number is equal to itself
+    beside, own = (json.dumps(part) for part in (read_mapping(config).get("recipe"), plain(recipe, config)))
+    if beside != own:
         raise UserError(
             f"{config}: does not belong to {WEIGHTS} beside it, which has another recipe; bring back the one that was "
             "written with it, or remove it: the weights need none"

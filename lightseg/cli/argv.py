@@ -6,15 +6,13 @@ Imports nothing heavy, so that a slip is reported at once: importing torch and l
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lightseg.config.compose import chain, read, require_bounded, show
 from lightseg.config.option_names import FIT_OPTIONS, meant
-from lightseg.distributed import environment
-from lightseg.errors import ConfigError, UserError
+from lightseg.errors import ConfigError
 
 _PRINTING = ("help", "help_all", "print_shtab")
 """Further options, which print something and stop; the last is jsonargparse's, for completion in a shell."""
@@ -64,27 +62,13 @@ def require_known_options(args: Sequence[str]) -> None:
 
     Raises:
         ConfigError: If one does not.
-        UserError: See `variables.require_numbers`.
     """
-    environment.require_numbers()
     for arg in args:
         # a value that begins like an option is written behind a =, as argparse has it
         option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
         require_bounded_value(arg)
         if arg.startswith("--") and option not in (*FIT_OPTIONS, *_PRINTING):
             raise ConfigError(f"no option '{option}'{meant(option)}")
-
-
-def require_no_broken_link(path: Path, option: str) -> None:
-    """See that no part of a path is a link that leads nowhere, or to itself: no folder can be made there.
-
-    Raises:
-        UserError: If one is.
-    """
-    for place in (path, *path.parents):
-        if place.is_symlink() and not place.exists():
-            shown = "" if place == path else f"{place} "
-            raise UserError(f"{option} {path}: {shown}is a link that leads nowhere; remove it, or give another folder")
 
 
 def positionals(args: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from lightseg.distributed import environment
 from lightseg.errors import LightsegError, StoppedError, UserError
 from lightseg.files.atomic import expand_home
 from lightseg.files.printable import printable
@@ -40,6 +41,7 @@ def guarded(run: Callable[[], None], own_code: bool = True) -> int:
     try:
         with warnings.catch_warnings(), _import_path(own_code):
             _quiet()
+            environment.require_numbers()
             run()
     except StoppedError as error:
         print(f"lightseg: stopped by {signal.Signals(error.received).name}; {error}", file=sys.stderr)
@@ -55,11 +57,11 @@ def guarded(run: Callable[[], None], own_code: bool = True) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
-    except (OSError, RuntimeError, ImportError) as error:
-        reason = _reason(error)
+    except (OSError, RuntimeError, ImportError, ValueError) as error:
+        reason = _reason(error) or environment.describe_misread(error)
         if reason is None:
             raise
-        print(f"lightseg: error: {reason}", file=sys.stderr)
+        print(f"lightseg: error: {printable(reason)}", file=sys.stderr)
         return 2
     return 0
 
@@ -156,6 +158,9 @@ def _reason(error: Exception) -> str | None:
     """Return what to say about an error of the machine; None if it is of another kind."""
     if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
         return _TOO_MANY_FILES
+    if str(error).startswith("Symlink loop"):
+        # what Path.resolve raises before Python 3.13
+        return f"{printable(str(error))}: {_REASONS[errno.ELOOP]}"
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
     return f"cannot use {_short(error.filename)}: {_REASONS[error.errno]}"

@@ -11,7 +11,6 @@ from jsonargparse import Namespace
 from jsonargparse._util import import_object
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lightseg.cli.argv import require_no_broken_link
 from lightseg.cli.messages import require_known_sections
 from lightseg.cli.parser import Parser, _Config, warn_of_dropped_callbacks
 from lightseg.cli.trainer_options import Trainer, set_length
@@ -20,7 +19,7 @@ from lightseg.config.class_errors import is_user_code
 # the names of data modules, nets and tasks are choices: a class is found by its name once it has been imported
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
-from lightseg.files.atomic import expand_home
+from lightseg.files.atomic import expand_home, require_no_broken_link
 from lightseg.files.printable import printable, printable_line
 from lightseg.hardware.devices import (
     AUTO,

@@ -7,6 +7,7 @@ from typing import Any
 from lightseg.errors import UserError, did_you_mean
 from lightseg.files.printable import printable
 from lightseg.runs.diff import NULL_MEANS, apart, effect_of, is_class, show
+from lightseg.runs.fingerprint import parse
 from lightseg.runs.read import Run
 
 Recipe = dict[str, Any]
@@ -20,7 +21,7 @@ RUN = "run"
 
 _CHANCE = ("seed_everything", "data.fold")
 
-_CONTENT = "training data"
+_CONTENT, _LABELS = "training data", "training labels"
 _APART = "processes without SyncBatchNorm"
 """As keys: what determines a run's numbers and stands in no config."""
 
@@ -48,8 +49,8 @@ def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
 def recipe(run: Run) -> Recipe:
     """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
 
-    Beside the keys of the config stand the content of the training data, which its place does not tell, and the number
-    of processes that normalised batches each by itself, where these are several.
+    Beside the keys of the config stand the content and the labels of the training data, which its place does not tell,
+    and the number of processes that normalised batches each by itself, where these are several.
     """
     known = {
         key: value
@@ -60,7 +61,10 @@ def recipe(run: Run) -> Recipe:
         known[_APART] = processes
     # folds train on parts of what they are scored on, all of them together
     if run.fold is None and (train := run.data.get("train")):
-        known[_CONTENT] = f"{train['samples']} samples, hash {(train.get('sha256') or 'unknown')[:12]}"
+        content, label_hash = parse(train.get("sha256"))
+        known[_CONTENT] = f"{train['samples']} samples, hash {content[:12] or 'unknown'}"
+        # older versions have recorded none
+        known[_LABELS] = f"hash {label_hash[:12]}" if label_hash else "unknown"
     return known
 
 
@@ -137,7 +141,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     if len(set(names)) == len(names):
         return names
     keys = _telling(differs)
-    others = sum(key not in keys and key != _CONTENT for key in differs[0])
+    others = sum(key not in (*keys, _CONTENT, _LABELS) for key in differs[0])
     more = f" and {others} more" if others else ""
     told = [", ".join(f"{key} {_cut(each[key])}" for key in keys) + more for each in differs]
     same = len(set(names)) == 1
@@ -183,9 +187,10 @@ def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
     def told(names: list[str]) -> int:
         return len({tuple(each[name] for name in names) for each in differs})
 
-    # mostly follows from an option of the data, which says more
-    named = [key for key in keys if key != _CONTENT]
-    keys = named if told(named) == told(keys) else keys
+    # these mostly follow from an option of the data, which says more, and the labels from the content
+    for following in (_LABELS, _CONTENT):
+        named = [key for key in keys if key != following]
+        keys = named if told(named) == told(keys) else keys
     if len(keys) <= _IN_LABEL:
         return keys
     chosen: list[str] = []

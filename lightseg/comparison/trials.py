@@ -10,6 +10,7 @@ import numpy as np
 from lightseg.comparison.groups import canonical, recipe
 from lightseg.errors import UserError
 from lightseg.metrics.per_image import Counts, Evaluation
+from lightseg.runs.fingerprint import abbreviate, differ
 from lightseg.runs.read import Run
 
 _NAMED = 3
@@ -78,7 +79,7 @@ def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...
     Raises:
         UserError: If they do not compare; the message names two of them, what differs and how.
     """
-    first, notes = scored[0], []
+    first, notes = scored[0], [note for each in scored for note in _about_pools(each, force)]
     for other in scored[1:]:
         final, passable = _differences(first.evaluation, other.evaluation)
         if final or (passable and not force):
@@ -124,6 +125,36 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     return Scored(tuple(runs), whole)
 
 
+def _about_pools(trial: Scored, force: bool) -> list[str]:
+    """See that the folds of a trial were dealt from the same data; what is to be told of it.
+
+    Raises:
+        UserError: If they were not, and it is not forced.
+    """
+    pools = [pool for run in trial.runs if (pool := _pool(run))]
+    for samples, fingerprint in pools[1:]:
+        then, before = pools[0]
+        if samples != then or (fingerprint and before and differ(fingerprint, before)):
+            what = f"{then} and {samples} samples"
+            if samples == then:
+                what = f"other content, hash {abbreviate(before)} and {abbreviate(fingerprint)}"
+            message = f"{trial.label}: its folds were dealt from different data ({what})"
+            if not force:
+                raise UserError(f"{message}\nleave those of the one or of the other out, or --force it")
+            return [f"forced: {message}"]
+    if len(pools) > 1 and not all(fingerprint for _, fingerprint in pools):
+        return [f"{trial.label}: whether its folds are of the same data is unknown; older versions did not record it"]
+    return []
+
+
+def _pool(run: Run) -> tuple[int, str] | None:
+    """Samples and fingerprint of what a fold was dealt from; an empty one, or None, where it is not known."""
+    if pool := run.data.get("pool"):
+        return pool["samples"], pool.get("sha256") or ""
+    parts = [run.data.get(split) for split in ("train", "val")]
+    return (sum(part["samples"] for part in parts if part), "") if all(parts) else None
+
+
 def _evaluation(run: Run, split: str) -> Evaluation:
     evaluation = run.evaluation(split)
     if evaluation is None and f"{split}/score" in run.metrics:
@@ -163,8 +194,9 @@ def _facts(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[
     found = []
     for name in names:
         a, b = getattr(first, name), getattr(second, name)
-        if a != b and name == "data":
-            found.append(f"data: the content of the split is another (hash {a[:12]} and {b[:12]})")
+        if name == "data":
+            if differ(a, b):
+                found.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
         elif a != b:
             found.append(f"{name}: {_listed(a)} and {_listed(b)}")
     return found

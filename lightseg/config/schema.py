@@ -125,12 +125,15 @@ class Recipe(_Record):
     in_channels: Annotated[int, Field(ge=1, le=_CHANNELS)]
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
-    image_values: Annotated[list[FiniteFloat | None], Field(min_length=3, max_length=3)] | None = None
+    image_values: Annotated[list[float | None], Field(min_length=3, max_length=3)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
         if len(self.palette) != len(self.classes) or any(len(color) != 3 for color in self.palette):
             raise ValueError(f"palette: one RGB colour for each of {len(self.classes)} classes is expected")
+        # what means nothing may be what is no number
+        if not all(math.isfinite(value) for value in (self.image_values or [])[:2] if value is not None):
+            raise ValueError("image_values: the ends of the range are finite numbers")
         for name in ("mean", "std"):
             values = getattr(self.resolved, name)
             if values is not None and len(values) != self.in_channels:
@@ -154,6 +157,7 @@ class Cost(_Record):
     parameters: Count | None = None
     gflops: FiniteFloat | None = None
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
+    dtype: str | None = None
 
 
 class SplitData(_Record):

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.dataset import ImageDataset, cached_class_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
-from lightseg.data.folds import as_fold, split_by_fold
+from lightseg.data.folds import as_fold, pooled, split_by_fold
 from lightseg.data.io.images import AS_STORED, ImageValues
 from lightseg.data.loading.build import (
     DistributedInfo,
@@ -39,6 +39,7 @@ from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import SPLITS, ClassCounts, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.atomic import expand_home
+from lightseg.runs.fingerprint import add_labels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -231,17 +232,20 @@ class ImageDataModule(L.LightningDataModule, ABC):
             return None
         return draw_weights(self.sampling, self.class_table(), self.repeat_threshold)
 
-    def check(self) -> None:
-        """Read every target of every split once, before anything is trained.
+    def check(self) -> dict[Split, ClassCounts]:
+        """Read every target of every split once, before anything is trained; `class_counts` of each that is not empty.
 
         Raises:
             DataError: If a split is missing, is all void, or a target cannot be used.
         """
+        counts: dict[Split, ClassCounts] = {}
         for split in SPLITS:
             if not len(self.dataset(split)) and split != "test":
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
-                require_valid(self.class_table(split), self.root, split)
+                counts[split] = self.class_counts(split)
+                require_valid(counts[split], self.root, split)
+        return counts
 
     def check_training(self) -> None:
         """See that there is enough to train on, and that a training sample is a function of its seed.
@@ -267,11 +271,26 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self._preload_splits()
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the numbers of a run were measured on: size and content hash of every split."""
-        return {
-            split: {"samples": len(self.dataset(split)), "sha256": self.dataset(split).fingerprint()}
-            for split in SPLITS
+        """What the numbers of a run were measured on: size and fingerprint of every split.
+
+        Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
+        """
+        found: dict[str, Any] = {
+            split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
+        if self._fold is None:
+            return found
+        pool = pooled([self._part("train"), self._part("val")], self.num_classes)
+        whole = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        return {**found, "pool": {"samples": len(pool), "sha256": whole}}
+
+    def split_fingerprint(self, split: Split) -> str:
+        """The fingerprint of a split's content and labels, of which `class_table` knows; see `lightseg.runs.fingerprint`."""
+        dataset = self.dataset(split)
+        # the content goes first: it looks the files up anew, and the table is that of what is there
+        content = dataset.fingerprint()
+        table = self.class_table(split) if len(dataset) else np.zeros((0, self.num_classes), np.int64)
+        return add_labels(content, table)
 
     def setup(self, stage: str) -> None:
         """Tell the task the facts of the data, and let a training have its images decoded."""

@@ -40,6 +40,10 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
     def name(self, index: int) -> str:
         """What to call this sample in reports: its path within the dataset, or a number."""
 
+    def is_turned_alone(self, index: int) -> bool:  # noqa: ARG002
+        """Whether a file says that the image is to be turned and its mask is not, or the other way."""
+        return False
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash of the content, equal on every machine that holds the same data."""
@@ -80,13 +84,18 @@ def require_dataset(made: object, maker: str) -> ImageDataset:
     return made
 
 
-def require_valid(table: ClassCounts, root: str, split: str) -> None:
+def require_valid(counts: ClassCounts, root: str, split: str) -> None:
     """See that a split holds a class at all, so that there is something to learn from it, or to score.
+
+    Args:
+        counts: Pixels of each class, of all samples or of each.
+        root: The folder of the data.
+        split: Name of the split.
 
     Raises:
         DataError: If all of it is void.
     """
-    if not table.any():
+    if not counts.any():
         raise DataError(
             f"{root}: {split} has no valid pixel: all is void, and there is nothing to learn or to score "
             "(of a folder of masks, data.ignore and data.values say what is void)"
@@ -111,6 +120,9 @@ class _Subset(ImageDataset):
 
     def name(self, index: int) -> str:
         return self._whole.name(int(self._indices[index]))
+
+    def is_turned_alone(self, index: int) -> bool:
+        return self._whole.is_turned_alone(int(self._indices[index]))
 
     def fingerprint(self) -> str:
         return self._hash(self._whole.fingerprint())

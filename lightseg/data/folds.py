@@ -160,6 +160,11 @@ def _pool(parts: Sequence[ImageDataset], tables: Sequence[ClassCounts], chosen: 
     return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
 
 
+def pooled(parts: Sequence[ImageDataset], num_classes: int) -> "Pooled":
+    """All samples of datasets as one."""
+    return Pooled(parts, np.concatenate([cached_class_table(part, num_classes) for part in parts]))
+
+
 class Pooled(ImageDataset):
     """Samples of several datasets as one.
 
@@ -183,6 +188,11 @@ class Pooled(ImageDataset):
         """The name of the sample in its own dataset."""
         part, local = self._at(index)
         return part.name(local)
+
+    def is_turned_alone(self, index: int) -> bool:
+        """As in its own dataset."""
+        part, local = self._at(index)
+        return part.is_turned_alone(local)
 
     def fingerprint(self) -> str:
         """A hash of the parts' fingerprints."""

@@ -7,12 +7,12 @@ import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.diagnosis.findings import Finding
-from lightseg.diagnosis.samples import Sample
+from lightseg.diagnosis.samples import PixelSums, Sample
 from lightseg.errors import DataError
 from lightseg.nets.base import Normalization
 
-_OFF, _SCALE = 0.5, 1.6
-"""Deviations that a mean may be off, and the factor that a deviation may be off, before it is worth a remark."""
+_OFF, _SCALE = 3.0, 4.0
+"""Deviations that a mean may be off, and the factor that a deviation may be off, before a net sees little."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,45 @@ def measure_brightness(
         samples: What was seen of its samples.
         normalization: What the images are normalised by; the data's own if left out.
     """
-    all_pixels = [sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None]
-    if not all_pixels or len({len(total) for _, total, _ in all_pixels}) > 1:
-        return None
-    count = sum(number for number, _, _ in all_pixels)
-    mean = np.sum([total for _, total, _ in all_pixels], axis=0) / count
-    squares = np.sum([square for _, _, square in all_pixels], axis=0) / count
     try:
-        used_mean, used_std = normalization or data.pixel_stats()
+        used = normalization or data.pixel_stats()
     except DataError:
         # it reads images, of which one is broken; that is a finding already
         return None
+    return combine([sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None], used)
+
+
+def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[float]]) -> Brightness | None:
+    """Of all pixels of images; None where there is none, or their channels differ.
+
+    Args:
+        images: `pixel_sums` of each.
+        used: What they are normalised by.
+    """
+    if not images or len({len(total) for _, total, _ in images}) > 1:
+        return None
+    count = sum(number for number, _, _ in images)
+    mean = np.sum([total for _, total, _ in images], axis=0) / count
+    squares = np.sum([square for _, _, square in images], axis=0) / count
     std = np.sqrt(np.maximum(squares - mean**2, 0))
-    return Brightness(mean.tolist(), std.tolist(), list(used_mean), list(used_std))
+    return Brightness(mean.tolist(), std.tolist(), *map(list, used))
+
+
+def is_far(brightness: Brightness) -> bool:
+    """Return whether images are so far from what they are normalised by that they look nearly alike to a net."""
+    if len(brightness.mean) != len(brightness.used_mean):
+        # it will be said by what needs them to be alike
+        return False
+    std, used = np.array(brightness.std), np.array(brightness.used_std)
+    off = np.abs(np.array(brightness.mean) - brightness.used_mean) / used
+    # a channel may be empty, as long as another one is not
+    scale = std.max() / used[std.argmax()]
+    return bool(off.max() > _OFF or not 1 / _SCALE <= scale <= _SCALE)
 
 
 def brightness_findings(brightness: Brightness | None) -> list[Finding]:
     """The remark that the images are far from what they are normalised by."""
-    if brightness is None or len(brightness.mean) != len(brightness.used_mean):
-        return []
-    used = np.array(brightness.used_std)
-    off = np.abs(np.array(brightness.mean) - brightness.used_mean) / used
-    scale = np.array(brightness.std) / used
-    if off.max() <= _OFF and scale.max() <= _SCALE and scale.min() >= 1 / _SCALE:
+    if brightness is None or not is_far(brightness):
         return []
     what = f"the images have mean {rounded(brightness.mean)} and standard deviation {rounded(brightness.std)}, far "
     what += f"from the {rounded(brightness.used_mean)} and {rounded(brightness.used_std)} they are normalised by"
@@ -67,5 +83,5 @@ def brightness_findings(brightness: Brightness | None) -> list[Finding]:
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """Three digits behind the point."""
-    return [round(value, 3) for value in values]
+    """Three digits of each."""
+    return [float(f"{value:.3g}") for value in values]

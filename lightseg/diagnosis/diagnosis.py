@@ -22,12 +22,12 @@ from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of
 from lightseg.diagnosis.duplicates import duplicate_findings
 from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
+from lightseg.diagnosis.first_samples import first_samples, require_own_ids
 from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings, turn_findings
 from lightseg.diagnosis.samples import survey
 from lightseg.diagnosis.sequences import sequence_findings
 from lightseg.errors import DataError, UserError
 from lightseg.nets.base import Normalization
-from lightseg.training.first_samples import require_own_ids
 
 _DRAWN = 64
 """Augmented samples in which the size of objects is measured."""
@@ -133,7 +133,7 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
     try:
         with _one_thread():
             data.check_training()
-            require_own_ids(data)
+            require_own_ids(data, first_samples(data))
             drawn = draw_samples(data, _DRAWN)
             joined(drawn[: data.batch_size])
         diagnosis.drawn = drawn

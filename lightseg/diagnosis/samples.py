@@ -25,6 +25,7 @@ from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
 
 Thumbnail = npt.NDArray[np.uint8]
+PixelSums = tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 THUMBNAIL = 32
 """Side of a thumbnail in pixels."""
@@ -81,7 +82,7 @@ class Sample:
     objects: dict[int, ClassCounts] = field(default_factory=dict)
     border: int = 0
     between: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
-    pixels: tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+    pixels: PixelSums | None = None
     digest: bytes = b""
     bits: int = 0
     thumbnail: Thumbnail = field(default_factory=lambda: np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
@@ -138,7 +139,7 @@ class _Looks(Dataset[Sample]):
             sample.problems = _problems(part, index, sample, error)
             return sample
         look(sample, image, target, self._classes)
-        sample.is_turned = isinstance(part, MaskFiles) and bool(sample.mask) and part.is_turned_alone(index)
+        sample.is_turned = part.is_turned_alone(index)
         return sample
 
     def _require_usable(self, name: str, image: Any, target: Any) -> None:
@@ -201,9 +202,7 @@ def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
 def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
     """Fill in what a readable sample holds."""
     sample.size = image.shape[0], image.shape[1]
-    mean, deviation = _per_channel(image)
-    number = image.shape[0] * image.shape[1]
-    sample.pixels = number, number * mean, number * (deviation**2 + mean**2)
+    sample.pixels = pixel_sums(image)
     sample.digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
@@ -218,11 +217,15 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
         sample.shift = measure_shift(gray, mask)
 
 
-def _per_channel(image: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each channel on the 0..1 scale."""
+def pixel_sums(image: Array) -> PixelSums:
+    """The number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
+    if image.dtype not in (np.uint8, np.float32):
+        # of a dataset of one's own; OpenCV does not take all types
+        image = image.astype(np.float32)
     moments = [cv2.meanStdDev(image[..., channel]) for channel in range(image.shape[2])]
     mean, deviation = np.array(moments, np.float64).reshape(-1, 2).T / (255 if image.dtype == np.uint8 else 1)
-    return mean, deviation
+    number = image.shape[0] * image.shape[1]
+    return number, number * mean, number * (deviation**2 + mean**2)
 
 
 def _gray(image: Array) -> npt.NDArray[np.uint8]:

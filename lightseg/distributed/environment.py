@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import traceback
 from collections.abc import Iterator, Mapping
 
 from lightseg.errors import ConfigError, UserError
@@ -30,6 +32,18 @@ def require_numbers() -> None:
         value = os.environ.get(name, "0")
         if not (value.isascii() and value.isdecimal()):
             raise UserError(f"{name}: the environment sets it to {value[:40]!r}, which is no number; unset {name}")
+
+
+def describe_misread(error: Exception) -> str | None:
+    """Return what to say where a library was imported and refuses the value of a variable; None for another error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not any(frame.name == "<module>" and "site-packages" in frame.filename for frame in frames):
+        return None
+    words = set(re.findall(r"[A-Z][A-Z_]{4,}", " ".join([str(error), *(frame.line or "" for frame in frames)])))
+    for name in sorted(words & set(os.environ)):
+        reason = " ".join(str(error).split())[:100]
+        return f"{name}: the environment sets it to {os.environ[name][:40]!r}: {reason}; unset {name}"
+    return None
 
 
 def missing(error: KeyError) -> ConfigError | None:

@@ -12,6 +12,7 @@ from lightseg.evaluation.counts import TOLERANCE
 from lightseg.evaluation.scoring import Scored
 from lightseg.evaluation.trained_model import Subject
 from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.fingerprint import differ
 
 _LAST_BITS = 0.01
 """Difference of a score that other kernels and another precision may make."""
@@ -54,7 +55,8 @@ def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None
 
 def _same(before: Evaluation, now: Evaluation) -> bool:
     """Whether two scorings are of the same images in the same way."""
-    return (before.data, before.protocol, list(before.images)) == (now.data, now.protocol, list(now.images))
+    is_alike = (before.protocol, list(before.images)) == (now.protocol, list(now.images))
+    return is_alike and not differ(before.data, now.data)
 
 
 def _difference(then: float | None, now: float) -> float:

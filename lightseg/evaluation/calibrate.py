@@ -1,5 +1,6 @@
 """Fit a temperature on the validation split, and see what it does to all of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,23 @@ from lightseg.metrics.calibration import Calibration, Reliability
 FILE = "calibration.json"
 
 
-def calibrate(subject: Subject, data: ImageDataModule, scorer: Scorer) -> dict[str, Any]:
+def calibrate(subject: Subject, data: ImageDataModule, changed: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
     """The temperature of a run's checkpoint, with the calibration before and after it, as `calibration.json` holds it.
 
     It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
     Where it would not become smaller, the temperature stays 1.
 
+    Args:
+        subject: The run.
+        data: Its data.
+        changed: Options of the data that are not the run's.
+        scorer: What scores.
+
     Raises:
         ConfigError: If it is not the run's own checkpoint, validation split and protocol.
         UserError: If the place of the result is a link.
     """
-    _check(subject, data)
+    _check(subject, data, changed)
     part = Part(data, "val")
     pixels, classes = int(part.class_table("test").sum()), len(subject.task.classes)
     every = sampling(pixels, classes)
@@ -43,7 +50,7 @@ def calibrate(subject: Subject, data: ImageDataModule, scorer: Scorer) -> dict[s
         "checkpoint": subject.file.name,
         "sha256": subject.sha256,
         "split": "val",
-        "data": part.dataset("test").fingerprint(),
+        "data": part.split_fingerprint("test"),
         "protocol": str(subject.task.protocol),
         "precision": scorer.precision,
         "pixels": pixels,
@@ -75,14 +82,14 @@ def summary(found: dict[str, Any], folder: Path) -> str:
     )
 
 
-def _check(subject: Subject, data: ImageDataModule) -> None:
+def _check(subject: Subject, data: ImageDataModule, changed: Mapping[str, Any]) -> None:
     if not subject.is_scored:
         raise ConfigError(f"--calibrate: {subject.file} is not the best one of a run; give a run folder")
     if subject.run:
         require_in_place(subject.run / FILE, "remove it")
     if subject.task.protocol != Protocol():
         raise ConfigError("--calibrate: a temperature is for whole images; leave out --window and --tta")
-    if not subject.is_own({"val": data.dataset("val").fingerprint()}):
+    if changed or not subject.is_own({"val": data.split_fingerprint("val")}):
         raise ConfigError(
             "--calibrate: this is not the validation split of the run; leave out the options of the data, "
             "or bring the data back"

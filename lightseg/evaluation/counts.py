@@ -82,7 +82,7 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
     return Evaluation(
         task.kind,
         name,
-        data=dataset.fingerprint(),
+        data=data.split_fingerprint(split),
         protocol=str(task.protocol),
         classes=task.classes,
         images=[dataset.name(int(index)) for index in indices],

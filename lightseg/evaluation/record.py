@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from lightseg.evaluation.scoring import Scored
 from lightseg.files.atomic import nearest_folder, replacing_folder, write_json
 from lightseg.inference.inference_config import Protocol
 from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import plain_number
 from lightseg.visualization.examples import image_scores
 
-_IDENTITY = ("split", "protocol", "data", "sha256")
+_IDENTITY = ("split", "protocol", "data", "data_options", "sha256")
 """What makes an evaluation another one."""
+
+_NAMES = {"data_options": "options of the data", "sha256": "checkpoint"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Record:
     """An evaluation with all that a reader must know of it.
 
     Attributes:
-        facts: Split, protocol, data, checkpoint and how it was computed, as plain data.
+        facts: Split, protocol, data, options of the data that are not the run's, checkpoint and how it was computed, as
+            plain data.
         numbers: Every score and every number of the views, by name, without the split's.
         scored: What they were computed from.
         splits: The split of each sample of the data that was scored.
@@ -59,7 +64,7 @@ def folder_name(split: str, checkpoint: str, protocol: Protocol, other: str | No
         split: The split.
         checkpoint: Stem of the checkpoint's file; empty where it is the best one of a run.
         protocol: How it is scored.
-        other: Hash of the data; None where it is the run's own.
+        other: Hash of the data and its options; None where they are the run's own.
     """
     parts = [split, checkpoint]
     if protocol.window is not None:
@@ -67,6 +72,11 @@ def folder_name(split: str, checkpoint: str, protocol: Protocol, other: str | No
         if protocol.overlap != Protocol.overlap:
             parts.append(f"overlap{protocol.overlap:g}")
     return "-".join(part for part in [*parts, *protocol.tta, (other or "")[:8]] if part)
+
+
+def data_hash(facts: Mapping[str, Any]) -> str:
+    """Hash of the data of an evaluation and of its options that are not the run's."""
+    return hashlib.sha256(json.dumps([facts["data"], facts["data_options"]], sort_keys=True).encode()).hexdigest()
 
 
 def require_same(folder: Path, facts: dict[str, Any]) -> None:
@@ -80,12 +90,15 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
         return
     try:
         there = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        # options of the data are not in the records of older versions
+        there = {"data_options": {}, **there}
         differs = [name for name in _IDENTITY if there[name] != facts[name]]
+        if not differ(there["data"], facts["data"]):
+            differs = [name for name in differs if name != "data"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
     if differs:
-        names = {"sha256": "checkpoint"}
-        what = " and ".join(names.get(name, name) for name in differs)
+        what = " and ".join(_NAMES.get(name, name) for name in differs)
         raise UserError(f"{folder}: holds an evaluation of another {what}; give this one a --name, or remove that one")
 
 

@@ -34,7 +34,7 @@ class Part(ImageDataModule):
         if not parts:
             what = "every split" if name == "all" else f"the {name} split"
             raise DataError(f"{data.root}: {what} of {type(data).__name__} is empty: there is nothing to score")
-        self.fingerprints = {split: dataset.fingerprint() for split, dataset in parts.items()}
+        self.fingerprints = {split: data.split_fingerprint(split) for split in parts}
         """Of each split that is in it."""
         self.splits = [split for split, dataset in parts.items() for _ in range(len(dataset))]
         """The split of each sample."""

@@ -13,12 +13,13 @@ from jsonargparse import ArgumentParser
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import build_data
+from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
 from lightseg.config.compose import chain, read, show
 from lightseg.data import ImageDataModule
 from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files.atomic import sha256
+from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
@@ -94,7 +95,7 @@ class Subject:
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
         """Whether these, of some splits, are those of the run."""
         recorded = self.recorded("data.json")
-        return all(recorded.get(split, {}).get("sha256") == sha256 for split, sha256 in fingerprints.items())
+        return not any(differ(recorded.get(split, {}).get("sha256"), now) for split, now in fingerprints.items())
 
     def images_per_pass(self, batch_size: int) -> int:
         """Images of a batch of the training that went through the net at once, in each process."""
@@ -109,8 +110,11 @@ class Subject:
         parts = max(1, int(devices)) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
         return max(1, batch_size // parts)
 
-    def data(self, file: str | None, args: Sequence[str]) -> ImageDataModule:
-        """The data to score on: the run's own, changed by options, or that of a file.
+    def data(self, file: str | None, args: Sequence[str]) -> tuple[ImageDataModule, dict[str, Any]]:
+        """The data to score on: the run's own, changed by options, or that of a file; and what is other than the run's.
+
+        What is other are the options that can change a score, the new value by key; whether the content is the same,
+        its fingerprint tells.
 
         Args:
             file: A YAML file with a `data:` block, which takes the place of the run's. What it leaves open of
@@ -124,9 +128,11 @@ class Subject:
         """
         config = self.config if file is None else {**self.config, "data": self._block(file)}
         # the user's own file says what to run; what it leaves open has been looked at when the task was loaded
-        data = build_data(config, args, self.trust or file is not None, self.file if file is None else None)
+        trust, source = self.trust or file is not None, self.file if file is None else None
+        data, before, after = data_and_block(config, args, trust, source)
         self._require_fit(data)
-        return data
+        # an option that is younger than the run has its default in both
+        return data, scoring_changes(before if file is None else self.config["data"], after)
 
     def _block(self, file: str) -> dict[str, Any]:
         block: dict[str, Any] = {}

@@ -81,6 +81,8 @@ def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list
             "these hold; take --format safetensors, which knows it"
         )
     if not request.images:
+        if request.format != "safetensors":
+            parity.require_bytes(read_record(request.run / "model.json").get("dtype"))
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
     try:
         data = build_data(task.recipe["config"], request.data, request.trust, model_file(request.run))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lightseg.data.io.images import image_values
 from lightseg.files.atomic import sha256
 from lightseg.metrics.per_image import Evaluation
 from lightseg.runs.records import read_record
@@ -33,7 +34,7 @@ def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -
             split: {**data, "sha256": data.get("sha256") or "unknown"}
             for split, data in _recorded(folder / "data.json").items()
         },
-        "input": f"image: uint8 (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)",
+        "input": _input(task, _recorded(folder / "model.json").get("dtype") or "uint8"),
         "eval_transforms": _eval_transforms(task.recipe["config"]),
         "mean": task.resolved["mean"],
         "std": task.resolved["std"],
@@ -46,6 +47,17 @@ def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -
         "lightseg": __version__,
         "torch": torch.__version__,
     }
+
+
+def _input(task: Task, dtype: str) -> str:
+    """The images that a net takes, and the values that they have."""
+    values = image_values(task.recipe)
+    text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)"
+    if values.high is not None:
+        text += f", values of {values.low:g} to {values.high:g} scaled to 0..1"
+    elif dtype != "uint8":
+        text += ", values of 0..1: whole numbers divided by the greatest that the depth of the file allows"
+    return text if values.nodata is None else f"{text}, {values.nodata:g} set to 0"
 
 
 def _scores(folder: Path) -> dict[str, Any]:

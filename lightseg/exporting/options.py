@@ -8,8 +8,8 @@ from typing import Any, Literal
 from lightseg.exporting.benchmark import Timing, conditions
 from lightseg.exporting.formats import INT8, ONNX, TORCH_EXPORT
 from lightseg.exporting.parity import AGREEMENT, ODD, SCORE, Parity
-from lightseg.files.atomic import read_json
 from lightseg.files.names import WEIGHTS, WEIGHTS_CONFIG
+from lightseg.runs.records import read_record
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 FILES: dict[Format, tuple[str, ...]] = {
@@ -119,5 +119,5 @@ def described(folder: Path) -> list[str]:
     Raises:
         UserError: If `parity.json` is damaged.
     """
-    records = read_json(folder / PARITY)
+    records = read_record(folder / PARITY)
     return [CARD, PARITY, *(name for names in FILES.values() if names[0] in records for name in names)]

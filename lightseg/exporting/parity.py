@@ -42,15 +42,30 @@ def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: b
     samples: list[Sample] = []
     for index in spread(count, len(data.dataset(split))):
         batch = data.eval_batch(index, split)
-        if not every_dtype and batch["image"].dtype != torch.uint8:
-            raise ConfigError(
-                "the images of this run are not of 8 bits, with which an exported graph starts; "
-                "--format safetensors takes any"
-            )
+        if not every_dtype:
+            require_bytes(str(batch["image"].dtype).removeprefix("torch."))
         samples.append((batch["image"], batch["target"]))
     if not samples:
         raise DataError(f"{data.root}: the {split} split of {type(data).__name__} is empty")
     return samples
+
+
+def require_bytes(dtype: str | None) -> None:
+    """See that the images of a run are of 8 bits, as a graph takes them.
+
+    Args:
+        dtype: Their type; None where a run does not tell it.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    if dtype is None:
+        raise ConfigError("this run does not tell the type of its images; leave out --images 0 to look at some")
+    if dtype != "uint8":
+        raise ConfigError(
+            f"the images of this run are {dtype}, not of 8 bits, with which an exported graph starts; "
+            "--format safetensors takes any"
+        )
 
 
 def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sample]:

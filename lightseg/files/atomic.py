@@ -205,12 +205,25 @@ def expand_home(value: Any) -> Any:
     return value
 
 
+def require_no_broken_link(path: Path, option: str) -> None:
+    """See that no part of a path is a link that leads nowhere, or to itself: nothing can be made there.
+
+    Raises:
+        UserError: If one is.
+    """
+    for place in (path, *path.parents):
+        if place.is_symlink() and not place.exists():
+            shown = "" if place == path else f"{place} "
+            raise UserError(f"{option} {path}: {shown}is a link that leads nowhere; remove it, or give another place")
+
+
 def require_writable(path: Path, option: str) -> None:
     """See that a file can be written later, before any work is done for it.
 
     Raises:
         UserError: If not.
     """
+    require_no_broken_link(path, option)
     reason = None
     if path.is_dir():
         reason = "is a folder; give the name of a file"
@@ -228,31 +241,15 @@ def nearest_folder(path: Path, option: str) -> Path:
     """The folder that is there of a path and those above it, where a folder at that path can be made later.
 
     Raises:
-        UserError: If that is no folder, or nothing can be written to it.
+        UserError: If that is no folder, nothing can be written to it, or a link in the path leads nowhere.
     """
+    require_no_broken_link(path, option)
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise UserError(f"{option} {path}: {'is' if nearest == path else f'{nearest} is'} a file; give a folder")
     if refusal := _refusal(nearest):
         raise UserError(f"{option} {path}: cannot write to {nearest}: {refusal}")
     return nearest
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; an empty one where there is no file.
-
-    Raises:
-        UserError: If it is damaged.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: is damaged ({error}); bring it back, or remove it") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or remove it")
-    return content
 
 
 def sha256(path: Path) -> str:

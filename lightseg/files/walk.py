@@ -1,7 +1,9 @@
 """Walk over the files of a folder and all folders below it, which ends whatever the links in it lead to."""
 
+import glob
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, list[str]]]:
@@ -31,6 +33,27 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
         kept = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)
         above |= {identity}
         pending += [(f"{inside}{name}/", above) for name in kept]
+
+
+def matches(pattern: str) -> Iterator[str]:
+    """Yield the paths that `glob.iglob` finds, but of links in a circle each folder once, not 40 levels of them.
+
+    Args:
+        pattern: Such as `runs/**/unet*`; a `**` stands for any number of folders.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)  # noqa: PTH207 - of a Path it could not be absolute
+        return
+    first = parts.index("**")
+    for root in glob.iglob(str(Path(*parts[:first]))):  # noqa: PTH207
+        for inside, _ in walk(root) if Path(root).is_dir() else ():
+            folder = Path(glob.escape(root), glob.escape(inside))
+            for rest in [parts[first + 1 :]] if parts[first + 1 :] else [(), ("*",)]:
+                yield from matches(str(folder.joinpath(*rest)))
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:

@@ -126,10 +126,9 @@ def require_kept(precision: str, device: torch.device, folder: object) -> None:
         folder: The run folder, for messages.
 
     Raises:
-        ConfigError: If it has not.
+        ConfigError: If there is no such precision, or the device does not have it.
     """
-    if device.type == "cpu" and precision in _FLOAT16:
-        raise ConfigError(f"--resume {folder}: this run was begun in {precision}, which needs a GPU; resume it on one")
+    _require_available(precision, device, f"--resume {folder}", "this run was begun in it: resume it on one")
 
 
 def limit_threads(processes: int = 1) -> dict[str, str]:
@@ -201,12 +200,14 @@ def _seconds(step: Callable[[torch.dtype], None], dtype: torch.dtype, device: to
     return time.perf_counter() - start
 
 
-def _require_available(name: str, device: torch.device, key: str) -> None:
+def _require_available(
+    name: str, device: torch.device, key: str, advice: str = "on a CPU use auto, bf16-mixed or 32-true"
+) -> None:
     """Raise `ConfigError` if Lightning has no such precision, or takes another one for it on a CPU, with a warning."""
     if name not in _PRECISIONS:
         raise ConfigError(f"{key}: must be one of {', '.join(_PRECISIONS)}, got {name}")
     if device.type == "cpu" and name in _FLOAT16:
-        raise ConfigError(f"{key}: {name} needs a GPU; on a CPU use auto, bf16-mixed or 32-true")
+        raise ConfigError(f"{key}: {name} needs a GPU; {advice}")
 
 
 def _compare(half: torch.dtype, speedup: float, device: torch.device) -> str:

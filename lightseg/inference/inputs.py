@@ -10,7 +10,7 @@ import tifffile
 
 from lightseg.errors import UserError
 from lightseg.files.names import IMAGE_SUFFIXES
-from lightseg.files.walk import walk
+from lightseg.files.walk import matches, walk
 
 _REDUCED_OR_MASK = 0b101
 
@@ -103,25 +103,13 @@ def _files_of(given: str) -> Iterator[tuple[Path, Path]]:
         # the part of the path in front of the first part with a pattern
         parts = path.parts
         fixed = Path(*parts[: next(index for index, part in enumerate(parts) if glob.has_magic(part))])
-        matches = sorted(set(map(Path, _matches(given))))
-        yield from ((file, file.relative_to(fixed)) for file in matches if _is_image(file, fixed))
+        files = sorted(set(map(Path, matches(given))))
+        yield from ((file, file.relative_to(fixed)) for file in files if _is_image(file, fixed))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for inside, names in walk(str(folder)):
         yield from (folder / inside / name for name in names)
-
-
-def _matches(pattern: str) -> Iterator[str]:
-    """The paths that `glob.iglob` finds, but of links in a circle each folder once, not 40 levels of them."""
-    parts = Path(pattern).parts
-    if "**" not in parts:
-        yield from glob.iglob(pattern)  # noqa: PTH207 - of a Path it could not be absolute
-        return
-    first = parts.index("**")
-    for root in glob.iglob(str(Path(*parts[:first]))):  # noqa: PTH207
-        for inside, _ in walk(root) if Path(root).is_dir() else ():
-            yield from _matches(str(Path(glob.escape(root), glob.escape(inside), *(parts[first + 1 :] or ["*"]))))
 
 
 def _is_image(file: Path, above: Path) -> bool:

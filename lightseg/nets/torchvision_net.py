@@ -92,7 +92,7 @@ def _build(name: str, encoder_weights: str | None, kwargs: dict[str, Any]) -> nn
     try:
         with nullcontext() if named is None else fetching(message, _SAVE.format(name=name, weights=named)):
             model: nn.Module = models.get_model(name, weights=named, **kwargs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"torchvision cannot build {name} with {kwargs}: {first_line(error)}") from error
     return model
 

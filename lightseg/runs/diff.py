@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lightseg.errors import UserError
+from lightseg.files.printable import printable
+from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.records import read_record
 from lightseg.files.printable import printable
 
@@ -90,6 +92,7 @@ def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
             missing.append(f"the code of {old} and {new} is not under git: not compared")
         else:
             found += compare(a, b)
+            missing += _unknown_labels(old, new, a, b) if name == "data.json" else []
     return sorted(found, key=lambda each: get_args(Effect).index(each.effect)), missing
 
 
@@ -219,10 +222,18 @@ def _listed(names: Collection[str]) -> str:
 
 def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for split in dict.fromkeys([*old, *new]):
-        if old.get(split) != new.get(split):
-            a, b = ((each.get(split) or {}).get("samples", 0) for each in (old, new))
-            text = f"other content ({a} samples)" if a == b else f"{a} -> {b} samples"
-            yield Difference("affects metric", "data", f"{split}: {text}")
+        a, b = (each.get(split) or {"samples": 0} for each in (old, new))
+        if a["samples"] != b["samples"]:
+            yield Difference("affects metric", "data", f"{split}: {a['samples']} -> {b['samples']} samples")
+        elif differ(a.get("sha256"), b.get("sha256")):
+            yield Difference("affects metric", "data", f"{split}: other content ({a['samples']} samples)")
+
+
+def _unknown_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
+    """Which run of an older version has no record of its labels, where the other one has."""
+    known = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
+    lacking = [folder for folder, is_known in zip((old, new), known, strict=True) if not is_known]
+    return [f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(known)]
 
 
 def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

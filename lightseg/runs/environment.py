@@ -39,7 +39,14 @@ _PACKAGES = (
 
 
 _GIT_OPTIONS = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
-"""The working directory may be somebody else's, whose monitors and hooks are not run; filters are, which LFS needs."""
+"""The working directory may be somebody else's, whose monitors and hooks are not run."""
+
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--submodule=short", "HEAD")
+"""Nor are its programs that show a difference; and a submodule is not looked into, by a git without these options."""
+
+_EMPTY = "LIGHTSEG_EMPTY"
+_GIT_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", _EMPTY: ""}
+"""Nothing is fetched, which may run a program, either; and a variable for options that are to be empty."""
 
 
 def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost: dict[str, Any]) -> None:
@@ -96,14 +103,33 @@ def _git() -> tuple[dict[str, Any], str]:
     commit = _run_git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None}, ""
-    difference = _run_git("diff", "--no-ext-diff", "--no-textconv", "HEAD") or ""
+    options = _without_filters()
+    difference = None if options is None else _run_git(*options, *_DIFF)
     untracked = (_run_git("ls-files", "--others", "--exclude-standard") or "").splitlines()
-    return {"commit": commit.strip(), "dirty": bool(difference), "untracked": untracked[:100]}, difference
+    dirty = None if difference is None else bool(difference)
+    return {"commit": commit.strip(), "dirty": dirty, "untracked": untracked[:100]}, difference or ""
+
+
+def _without_filters() -> list[str] | None:
+    """Options of git that turn off the filters of the repository's own configuration; the user's stay, such as LFS.
+
+    Returns:
+        None if git cannot tell which there are.
+    """
+    listed = _run_git("config", "--list", "--show-scope", "--name-only", "-z")
+    if listed is None:
+        return None
+    words = listed.split("\0")
+    keys = [key for scope, key in zip(words[::2], words[1::2], strict=False) if scope in ("local", "worktree")]
+    names = sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys if key.startswith("filter.")})
+    # an empty process keeps git from the filter's other programs, too
+    return [f"--config-env=filter.{name}.{key}={_EMPTY}" for name in names for key in ("process", "required")]
 
 
 def _run_git(*arguments: str) -> str | None:
+    command, environment = ["git", *_GIT_OPTIONS, *arguments], {**os.environ, **_GIT_ENVIRONMENT}
     try:
-        done = subprocess.run(["git", *_GIT_OPTIONS, *arguments], capture_output=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightseg.errors import UserError
 from lightseg.runs.metrics_log import read_log
 from lightseg.metrics.per_image import Evaluation
 from lightseg.runs.records import read_mapping, read_record
 from lightseg.files.printable import printable
+from lightseg.files.printable import printable
+from lightseg.files.walk import matches
+from lightseg.metrics.per_image import Evaluation
+from lightseg.runs.metrics_log import read_log
+from lightseg.runs.records import read_mapping, require_record
+
+T = TypeVar("T")
 
 _FOLDERS = 100_000
 """So many folders are looked into for runs."""
@@ -33,7 +39,7 @@ class Run:
         metrics: The final numbers by name, such as `test/miou` and `train/seconds`; NaN where undefined.
         cost: `parameters`, `gflops` of one image, and `input`, its `[C, H, W]`.
         environment: Versions and hardware.
-        data: `samples` and `sha256` of each split.
+        data: `samples` and `sha256` of each split, and of the `pool` that folds were dealt from.
     """
 
     folder: Path
@@ -137,9 +143,8 @@ def _below(place: str) -> list[Path]:
     Raises:
         UserError: If there are none.
     """
-    # Path.glob takes no absolute patterns
-    matches = [place] if Path(place).is_dir() else glob.glob(place, recursive=True)  # noqa: PTH207
-    roots = [Path(path) for path in matches]
+    paths = map(Path, [place] if Path(place).is_dir() else matches(place))
+    roots = list(_few(place, (path for path in paths if path.is_dir())))
     folders = sorted({folder.resolve() for root in roots for folder in _run_folders(root)})
     if not folders:
         what = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
@@ -153,11 +158,17 @@ def _run_folders(root: Path) -> Iterator[Path]:
     Raises:
         UserError: If there are too many folders to look into.
     """
-    for number, (place, _, files) in enumerate(os.walk(root)):
-        if number >= _FOLDERS:
-            raise UserError(f"{root}: holds more than {_FOLDERS:,} folders; name the folder that your runs are in")
+    for folder, _, files in _few(root, os.walk(root)):
         if "config.yaml" in files:
-            yield Path(place)
+            yield Path(folder)
+
+
+def _few(place: object, folders: Iterable[T]) -> Iterator[T]:
+    """Yield folders, of which there may not be too many to look into."""
+    for number, folder in enumerate(folders):
+        if number >= _FOLDERS:
+            raise UserError(f"{place}: holds more than {_FOLDERS:,} folders; name the folder that your runs are in")
+        yield folder
 
 
 def _read(path: Path, *keys: str) -> dict[str, Any]:
@@ -167,4 +178,5 @@ def _read(path: Path, *keys: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
         )
-    return read_record(path)
+    require_record(path, content)
+    return content

@@ -22,9 +22,18 @@ def read_record(path: Path) -> dict[str, Any]:
         UserError: If it is missing, cannot be read, holds something else, or its values are of other types.
     """
     content = read_mapping(path)
+    require_record(path, content)
+    return content
+
+
+def require_record(path: Path, content: dict[str, Any]) -> None:
+    """See that what `read_mapping` has read is of the form of the record that has this name.
+
+    Raises:
+        UserError: If its values are of other types.
+    """
     if path.name in RECORDS:
         require_form(RECORDS[path.name], content, path)
-    return content
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def cost(task: Task, batch: Batch) -> dict[str, Any]:
 
     Returns:
         `parameters`; `gflops` of one forward pass, a multiplication and an addition being two operations; `input`, the
-        image's `[C, H, W]`.
+        image's `[C, H, W]`; `dtype`, its type, `uint8` or `float32`.
 
     Raises:
         ConfigError: If the net is of the other kind, or takes another image size or number of channels.
@@ -38,4 +38,5 @@ def cost(task: Task, batch: Batch) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in task.parameters()),
         "gflops": counter.get_total_flops() / 1e9,
         "input": list(batch["image"].shape[1:]),
+        "dtype": str(batch["image"].dtype).removeprefix("torch."),
     }

@@ -15,6 +15,7 @@ from lightseg.files.names import BEST, LAST, PREVIOUS
 from lightseg.hardware.devices import AUTO
 from lightseg.runs import environment, scheduler
 from lightseg.runs.diff import arrow, differences
+from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
 
@@ -107,11 +108,11 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
     said = require_same_recipe(folder, config)
     known = read_record(folder / "data.json")
     for split in known:
-        if known[split] != data.get(split):
+        now = data.get(split) or {"samples": 0}
+        if known[split]["samples"] != now["samples"] or differ(known[split].get("sha256"), now.get("sha256")):
             raise ConfigError(
                 f"--resume {folder}: the {split} split is not what it was: {known[split]['samples']} samples then, "
-                f"{(data.get(split) or {'samples': 0})['samples']} now, or other content; bring the data back, or "
-                "start a new run"
+                f"{now['samples']} now, or other content; bring the data back, or start a new run"
             )
     packages = differences(read_record(folder / "env.json").get("packages", {}), environment.environment()["packages"])
     said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]

@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ from lightseg.config.class_errors import Objects, describe_failure, explained
 from lightseg.data import ImageDataModule
 from lightseg.data.io.images import AS_STORED
 from lightseg.data.loading.loaders import require_known_order
-from lightseg.data.types import SPLITS
+from lightseg.data.types import ClassCounts, Split
+from lightseg.diagnosis.first_samples import first_samples, remarks, require_own_ids
 from lightseg.distributed import environment, launch
 from lightseg.errors import ConfigError, RunError, StoppedError
 from lightseg.evaluation.counts import TOLERANCE, score_split
@@ -53,7 +54,6 @@ from lightseg.tasks.failures import translate_error
 from lightseg.tasks.lightning_compat import replaced_internals, silence_lightning
 from lightseg.tasks.preflight import check_lengths, fits
 from lightseg.training import resume
-from lightseg.training.first_samples import remarks, require_own_ids
 from lightseg.training.flops import cost
 from lightseg.training.report import report
 from lightseg.training.trainer import make_trainer
@@ -206,16 +206,16 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     """See that data and net fit each other and can be loaded again; returns the resolved config and the net's cost."""
     data, task = cli.datamodule, cli.model
     data.prepare_data()
-    data.check()
-    _warn_of_absences(data)
+    _warn_of_absences(data, data.check())
     data.decode(trainer)
     data.check_training()
     loader = data.train_dataloader()
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
-    require_own_ids(data)
+    samples = first_samples(data)
+    require_own_ids(data, samples)
     task.follow(data)
-    for remark in remarks(data, task.resolved["mean"], task.resolved["std"]):
+    for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
         _warn(remark)
     sample = data.train_sample()
     with fits(task, sample):
@@ -228,11 +228,11 @@ def _check(cli: LightsegCLI, trainer: L.Trainer) -> tuple[dict[str, Any], dict[s
     return config, spent
 
 
-def _warn_of_absences(data: ImageDataModule) -> None:
+def _warn_of_absences(data: ImageDataModule, class_counts: Mapping[Split, ClassCounts]) -> None:
     """Name the classes that a split does not have: what cannot be learned, and what a score does not tell."""
     thing = "pixel" if data.kind == "segmentation" else "sample"
-    for split in SPLITS:
-        if len(data.dataset(split)) and (names := absent(data.class_counts(split), data.classes)):
+    for split, counts in class_counts.items():
+        if names := absent(counts, data.classes):
             consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
             _warn(f"no {thing} of {split} is {' or '.join(names)}: {consequence}")
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 
 from lightseg.labels import IGNORE, VOID, color_table
 from lightseg.runs.metrics_log import read_log
@@ -124,7 +125,15 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def take_literally(figure: Figure) -> None:
+    """Let no text of a figure be read as mathematics, which a name between dollar signs would be."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+
+
 def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    take_literally(figure)
     figure.tight_layout(rect=(0, bottom, 1, 1))
     figure.savefig(path)

@@ -56,6 +56,16 @@ def test_group__other_training_data_are_another_recipe():
     assert list(told(one, other)) == [f"training data 40 samples, hash {12 * letter}" for letter in "ab"]
 
 
+def test_group__other_labels_of_the_same_files_are_another_recipe():
+    labels = [16 * "1", 16 * "2", None]
+    runs = [run((40, f"{12 * 'a'}+{each}" if each else 12 * "a"), seed=seed) for seed, each in enumerate(labels)]
+    assert len(group(runs)) == 3
+    assert sorted(told(*runs)) == [
+        *(f"training labels hash {12 * digit}" for digit in "12"),
+        "training labels unknown",
+    ]
+
+
 def test_group__the_training_data_of_a_fold_are_its_own():
     runs = [run((40, letter), folds=2, fold=fold) for fold, letter in enumerate("ab")]
     assert group(runs) == [runs]

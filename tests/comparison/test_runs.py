@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import yaml
 
 from lightseg.errors import UserError
 from lightseg.runs.read import find
@@ -90,6 +91,13 @@ def test_read__what_another_program_has_left(name, content, lacks, tmp_path):
     (folder / name).write_text(content)
     with pytest.raises(UserError, match=rf"{folder / name}: is no file of a run, or is damaged \(it has no {lacks}\)"):
         find([str(tmp_path)])
+
+
+def test_read__parses_a_record_once(tmp_path, monkeypatch):
+    folder, files, load = write_run(tmp_path / "a"), [], yaml.safe_load
+    monkeypatch.setattr(yaml, "safe_load", lambda text: files.append(text) or load(text))
+    find([str(folder)])
+    assert len(files) == 1
 
 
 def test_run__what_it_knows(tmp_path):

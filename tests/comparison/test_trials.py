@@ -3,6 +3,7 @@ import json
 import pytest
 
 from lightseg.comparison.text import reading
+from lightseg.errors import UserError
 from tests.comparison.fabricate import skilled, wide
 
 
@@ -18,6 +19,20 @@ def test_trials__folds_of_equal_recipes_are_one(runs):
     found = runs(*[fold(index, model__optimizer__lr=lr) for index, lr in enumerate((1, 1.0, 1))])
     assert [len(trial.runs) for trial in found.groups[0].trials] == [3]
     assert "The score of a cross-validation is that of all its folds' counts together" in reading(found)[-1]
+
+
+@pytest.mark.parametrize(
+    ("samples", "what"),
+    [((40, 40), "other content, hash a[+]11111111 and a[+]22222222"), ((40, 41), "40 and 41 samples")],
+)
+def test_align__folds_of_different_data(runs, tmp_path, samples, what):
+    runs(fold(0, 2), fold(1, 2))
+    for index, (number, label) in enumerate(zip(samples, "12", strict=True)):
+        pool = {"samples": number, "sha256": f"a+{16 * label}"}
+        (tmp_path / f"run{index:02}" / "data.json").write_text(json.dumps({"pool": pool}))
+    with pytest.raises(UserError, match=rf"run00 and 1 more folds: its folds were dealt .* \({what}\)\nleave"):
+        runs()
+    assert [note.partition(" ")[0] for note in runs(force=True).notes][:1] == ["forced:"]
 
 
 def test_missing_folds__of_one_that_is_left(runs):

@@ -5,6 +5,7 @@ import torch
 from lightseg.data import ImageDataModule, ImageDataset, Shapes, ShapesClassification
 from lightseg.data.io.disk_cache import cache_dir
 from lightseg.data.loading.collate import stack
+from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 
@@ -50,6 +51,12 @@ def test_class_table__by_hand():
     assert data.class_counts().tolist() == [5, 3, 0]
     # the first mask has 5 valid pixels, the second 3
     assert data.class_extents().tolist() == [8, 5, 0]
+
+
+def test_check__gives_the_counts_that_it_has_read():
+    data = Own()
+    assert {split: counts.tolist() for split, counts in data.check().items()} == {split: [5, 3, 0] for split in SPLITS}
+    assert [data.dataset(split).reads for split in SPLITS] == [2, 0, 0]  # one content, in the cache then
 
 
 def test_class_table__of_labels_is_one_hot():

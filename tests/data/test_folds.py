@@ -187,7 +187,9 @@ def test_folds__a_changed_mask_changes_its_own_split_alone(tmp_path):
     changed = tmp_path / "data/masks" / before.dataset("val").name(0).rpartition("/")[2]
     fabricate.save(changed, 1 - fabricate.ids(99))
     after = make(folds=3, fold=1).fingerprint()
-    assert [split for split in shas if shas[split] != after[split]] == ["val"]
+    assert [split for split in shas if shas[split] != after[split]] == ["val", "pool"]
+    other = make(folds=3, fold=2).fingerprint()
+    assert other["pool"] == after["pool"] == {"samples": 17, "sha256": after["pool"]["sha256"]}
 
 
 def test_folds__mask_folder_keeps_its_groups_together(tmp_path):

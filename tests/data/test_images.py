@@ -147,6 +147,28 @@ def test_read_image__exif_orientation_is_honoured(tmp_path):
     assert image_size(path) == (32, 16)
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "palette"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_read_image__pages_of_a_tiff_are_neither_mixed_nor_left_out(tmp_path, photometric, at_once):
+    pages = np.arange(3 * 6 * 9, dtype=np.uint8).reshape(3, 6, 9)
+    options = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in [pages] if at_once else pages:
+            # without a word about the shape of all, as other programs write pages
+            file.write(page, photometric=photometric, metadata=None, **options)
+    with pytest.raises(
+        DataError, match=r"a\.tif: (has 3 channels, .* or save each page as|holds 3 pages with a palette)"
+    ):
+        read_image(tmp_path / "a.tif", 1)
+
+
+def test_read_image__bands_are_not_taken_for_colours(tmp_path, rgb):
+    tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="minisblack", planarconfig="contig")
+    assert np.array_equal(read_image(tmp_path / "a.tif", 3), rgb)
+    with pytest.raises(DataError, match="has 3 channels, but data.channels is 1; set data.channels: 3"):
+        read_image(tmp_path / "a.tif", 1)
+
+
 def test_image_size__equals_the_image(tmp_path, rgb):
     for suffix in ("png", "jpg", "tif", "bmp"):
         assert image_size(save(tmp_path / f"a.{suffix}", rgb)) == (6, 9)

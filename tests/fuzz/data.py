@@ -13,7 +13,7 @@ from PIL import Image
 from lightseg.fit import main as fit
 from tests.conftest import ROOT
 from tests.fuzz.case import Case
-from tests.fuzz.odd import damage, odd
+from tests.fuzz.odd import damage, odd, take_away
 
 _SIZE, _COUNT = 24, 8
 
@@ -124,11 +124,8 @@ def _write_otherwise(file: Path, random: Random) -> None:
 
 def _move(file: Path, root: Path, random: Random) -> None:
     way = random.randrange(6)
-    if way == 0:
-        file.unlink()
-    elif way == 1:
-        file.unlink()
-        file.mkdir()
+    if way in (0, 1):
+        take_away(file, leave_folder=way == 1)
     elif way == 2:
         file.unlink()
         file.symlink_to(random.choice([file.name, "nowhere", "/dev/zero", "/dev/null", "/proc/self/mem"]))

@@ -11,7 +11,7 @@ import yaml
 from lightseg.fit import main as fit
 from tests.conftest import ROOT, TINY
 from tests.fuzz.case import Case
-from tests.fuzz.odd import CODE, damage, odd, places, put
+from tests.fuzz.odd import CODE, damage, odd, places, put, take_away
 
 VERBS = {
     "predict": ["RUN", "image.png", "--out", "out"],
@@ -66,11 +66,8 @@ def _spoil(run: Path, random: Random) -> None:
         return
     file = random.choice(files)
     way = random.randrange(5)
-    if way == 0:
-        file.unlink()
-    elif way == 1:
-        file.unlink()
-        file.mkdir()
+    if way in (0, 1):
+        take_away(file, leave_folder=way == 1)
     elif way == 2 or file.suffix not in (".json", ".yaml", ".jsonl"):
         file.write_bytes(damage(file.read_bytes(), random))
     else:

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -106,3 +107,10 @@ def damage(content: bytes, random: Random) -> bytes:
         return content + random.choice([b"\0" * 1000, content, b"\n<html>", b"\xff\xfe"])
     place = random.randrange(len(content) + 1)
     return content[:place] + bytes(random.choice([16, 512])) + content[place + 512 :]
+
+
+def take_away(file: Path, *, leave_folder: bool) -> None:
+    """Remove a file, and leave nothing or a folder in its place."""
+    file.unlink()
+    if leave_folder:
+        file.mkdir()

@@ -51,6 +51,10 @@ def test_arguments_reach_torchvision():
         ({"encoder": "fcn_resnet50"}, "no classifier"),
         ({"encoder_weights": "imagnet"}, "did you mean imagenet"),
         ({"kwargs": {"nope": 1}}, "torchvision cannot build alexnet.*nope"),
+        (
+            {"encoder": "vit_b_16", "kwargs": {"image_size": 225}},
+            "vit_b_16 with {'image_size': 225}: Input",
+        ),
     ],
 )
 def test_refusals(kwargs, match):

@@ -9,7 +9,6 @@ from lightseg.comparison.html.markup import name
 from lightseg.comparison.results import Comparison, Group
 from lightseg.comparison.text import percent
 from lightseg.errors import UserError
-from lightseg.files.printable import printable
 from lightseg.metrics.scores import METRICS
 from lightseg.runs.read import Run
 from lightseg.runs.records import read_record
@@ -57,7 +56,7 @@ def _rows(comparison: Comparison, index: int, group: Group) -> list[list[str]]:
             f'<td class="number">{trial.seed}{"" if run.fold is None else f", fold {run.fold}"}</td>',
             f'<td class="number">{percent(trial.score if len(trial.runs) == 1 else _of_fold(comparison, run))}</td>',
             f"<td>{_commit(run.folder / 'git.json')}</td>",
-            f"<td>{_shown(run.folder)}<br><code>{_shown(_read(run.folder / 'command.txt'))}</code></td>",
+            f"<td>{escape(run.folder)}<br><code>{escape(_read(run.folder / 'command.txt'))}</code></td>",
         ]
         for trial in group.trials
         for run in trial.runs
@@ -83,11 +82,6 @@ def _commit(path: Path) -> str:
 def _read(path: Path) -> str:
     """The text of a file; none where it is gone."""
     return path.read_text(errors="replace").strip() if path.is_file() else ""
-
-
-def _shown(text: object) -> str:
-    """A text of unknown origin as HTML."""
-    return escape(printable(str(text)))
 
 
 def _method(comparison: Comparison) -> str:

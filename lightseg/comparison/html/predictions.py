@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lightseg.comparison.results import Trial
 from lightseg.errors import DataError
+from lightseg.runs.fingerprint import differ
 from lightseg.runs.read import Run
 
 if TYPE_CHECKING:
@@ -67,6 +68,6 @@ def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tup
     if trust:
         follow_imports(run.folder)
     data = build_data(run.config, trust=trust, file=run.folder / "config.yaml")
-    if data.dataset(split).fingerprint() != run.data[split]["sha256"]:
+    if differ(data.split_fingerprint(split), run.data[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
     return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette

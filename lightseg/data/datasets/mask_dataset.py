@@ -94,6 +94,8 @@ class MaskFiles(ImageDataset):
 
     def is_turned_alone(self, index: int) -> bool:
         """Whether EXIF turns the image and not its mask, or the other way, where their sizes do not tell."""
+        if not self.mask_name(index):
+            return False
         files = [self.root / self.name(index), self.root / self.mask_name(index)]
         (height, width), turns = image_size(files[0], self.channels), [exif_turn(file) for file in files]
         return turns[0] != turns[1] and (height == width or max(turns) < 5)

@@ -19,6 +19,9 @@ _Value = TypeVar("_Value")
 
 _DIGEST_BYTES = 8
 
+_UNWRITTEN: dict[Path, Any] = {}
+"""Values whose files cannot be written, so that this process need not compute them again."""
+
 
 def cache_dir() -> Path:
     """Return `$LIGHTSEG_CACHE`, else `lightseg` in the user's cache folder."""
@@ -165,10 +168,13 @@ def _read_or_compute(
         warn(f"{describe(error)}; it is made again")
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+    if path in _UNWRITTEN:
+        return _UNWRITTEN[path]  # type: ignore[no-any-return]
     value = compute()
     try:
         with replacing(path) as temporary:
             write(temporary, value)
         return read(path)
     except OSError:
+        _UNWRITTEN[path] = value
         return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,11 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise BrokenFileError(f"{path}: this {kind} does not exist") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, their own types, …
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            # of the machine: the file is as it should be
+            raise
+        # decoders raise OSError, SyntaxError, struct.error, zlib.error, their own types, …
         if Path(path).is_file() and not Path(path).stat().st_size:
             raise BrokenFileError(f"{path}: this {kind} is an empty file (0 bytes)") from None
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -143,7 +148,7 @@ def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValue
                 "nearly black; give files of one depth"
             )
         array, white = values.apply(array), white if values.high is None else 0
-    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels), white))
+    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels, pixels.bands), white))
 
 
 def in_colors(pixels: Pixels) -> Pixels:
@@ -159,15 +164,16 @@ def to_bytes(array: Array, white: int) -> Array:
     return scale[array]
 
 
-def _to_channels(path: Path | str, array: Array, channels: int) -> Array:
+def _to_channels(path: Path | str, array: Array, channels: int, are_bands: bool) -> Array:
     have = array.shape[2]
     if have == channels:
         return array
     if have == 1 and channels == 3:
         return np.repeat(array, 3, axis=2)
-    if have == 3 and channels == 1 and array.dtype in (np.uint8, np.uint16, np.float32):
+    if have == 3 and channels == 1 and not are_bands and array.dtype in (np.uint8, np.uint16, np.float32):
         return cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)[..., None]
-    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}")
+    other = ", or save each page as a file of its own" if are_bands and have > 1 else ""
+    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{other}")
 
 
 def _to_unit(path: Path | str, array: Array, white: int) -> Array:

@@ -47,6 +47,8 @@ _EMPTY_SEGMENT = 2**24
 _JPEG_IN_TIFF = frozenset({6, 7, 33007})
 _REDUCED_OR_MASK = 0b101
 _ALPHA = (1, 2)
+_GREY = (0, 1, 4)
+"""Photometric interpretations of a TIFF in which a sample is a grey: of either direction, or of a mask."""
 
 _MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"\x93NUM": "NumPy"}
 
@@ -61,6 +63,7 @@ class Pixels(NamedTuple):
         palette: Colours `(N, 3)` or `(N, 4)` uint8 of the indices in `array`, where these are indices.
         lossy: The name of a compression that may change values, or nothing.
         inks: Whether the colours were converted from CMYK.
+        bands: Whether the channels are greys beside each other, such as the pages of a stack, and no colours.
     """
 
     array: Array
@@ -69,6 +72,7 @@ class Pixels(NamedTuple):
     palette: Array | None = None
     lossy: str = ""
     inks: bool = False
+    bands: bool = False
 
 
 def decode(path: Path, channels: int | None = None, page: int | None = None) -> Pixels:
@@ -200,6 +204,8 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
     photometric = int(page.photometric)
     has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
     if photometric == 3 and page.colormap is not None:
+        if (pages := array.shape[2] - len(page.extrasamples or ())) > 1:
+            raise DataError(f"{name}: holds {pages} pages with a palette; save each as a file of its own")
         # some writers fill in 8 of the 16 bits
         shift = 8 if page.colormap.max() > 255 else 0
         return Pixels(array, white, palette=(page.colormap >> shift).astype(np.uint8).T, lossy=lossy)
@@ -213,7 +219,7 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
     elif photometric not in (1, 2, 4, 34892) and not (photometric == 6 and is_jpeg):
         colors = getattr(page.photometric, "name", str(photometric))
         raise DataError(f"{name}: stores its colours as {colors} {array.dtype}; convert it to RGB or to grey")
-    return Pixels(array, white, has_alpha, lossy=lossy)
+    return Pixels(array, white, has_alpha, lossy=lossy, bands=photometric in _GREY)
 
 
 def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> Array:

@@ -10,7 +10,6 @@ import torch
 from lightseg.data.loading.collate import (
     Prepared,
     default_workers,
-    process_options,
     stack_by_size,
     stack_training,
 )
@@ -105,9 +104,9 @@ def evaluation_loader(
 
 def worker_options(num_workers: int | None, world_size: int) -> dict[str, Any]:
     """Return the options of a `DataLoader` that depend on the machine."""
-    workers = num_workers if num_workers is not None else default_workers(world_size)
+    options = process_options(num_workers if num_workers is not None else default_workers(world_size))
     return {
-        **process_options(workers),
-        "persistent_workers": workers > 0,
+        **options,
+        "persistent_workers": options["num_workers"] > 0,
         "pin_memory": torch.cuda.is_available(),
     }

@@ -3,10 +3,12 @@
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import cv2
@@ -15,6 +17,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from lightseg.data.dataset import ImageDataset
+from lightseg.data.io.disk_cache import warn
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
@@ -30,6 +33,9 @@ In training also `"counts": (256,)`, the pixels (or samples) of each class, void
 """
 
 _GLOBAL, _TRIALS, _ALIGNED = 6, 8, 64
+
+_FILES, _FILES_PER_WORKER = 32, 20
+"""Descriptors that a run needs, and those of a loading process: pipes of three loaders, and batches on their way."""
 
 # before it has any: a worker that is forked from a process with OpenCV's threads can wait for them without end
 cv2.setNumThreads(0)
@@ -190,12 +196,34 @@ def default_workers(processes: int) -> int:
     return min(8, max(0, usable_cores() // processes - 1))
 
 
+@cache
+def affordable_workers(workers: int) -> int:
+    """Return so many loading processes, or as many as the limit of open files allows, which is raised if it can be.
+
+    Without a free descriptor a loading process drops its batch, which would be waited for without end.
+
+    Args:
+        workers: Their number.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES + _FILES_PER_WORKER * workers
+    if not workers or soft == resource.RLIM_INFINITY or wanted <= soft:
+        return workers
+    if hard == resource.RLIM_INFINITY or wanted <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return workers
+    fewer = max(0, hard - _FILES) // _FILES_PER_WORKER
+    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {wanted}")
+    return fewer
+
+
 def process_options(workers: int) -> dict[str, Any]:
     """Return the options of a `DataLoader` with so many loading processes.
 
     Args:
         workers: Their number; with 0, this process loads.
     """
+    workers = affordable_workers(workers)
     # since Python 3.14 the default is a fork server: every worker imports torch anew and gets a pickled copy of the
     # dataset, so it starts seconds later and shares no memory; beside Linux, a fork is not safe
     context = "fork" if workers and sys.platform == "linux" else None

@@ -103,6 +103,10 @@ class Decoded(ImageDataset):
         """As in the dataset."""
         return self._dataset.name(index)
 
+    def is_turned_alone(self, index: int) -> bool:
+        """As in the dataset."""
+        return self._dataset.is_turned_alone(index)
+
     def fingerprint(self) -> str:
         """As in the dataset."""
         return self._dataset.fingerprint()

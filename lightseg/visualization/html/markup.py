@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from lightseg.files.printable import printable
+
 
 def escape(value: object) -> str:
-    """Any text as HTML that shows it."""
-    return html.escape(str(value))
+    """Any text as HTML that shows it, its control characters spelt out."""
+    return html.escape(printable(str(value)))
 
 
 def scroller(what: str, content: str) -> str:
