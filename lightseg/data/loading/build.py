@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightseg.data.loading.collate import (
+from lightseg.data.loading.collate import Prepared, default_workers, process_options, stack_by_size, stack_training
     Prepared,
     default_workers,
     stack_by_size,
