@@ -8,11 +8,6 @@ import numpy.typing as npt
 import torch
 
 from lightseg.data.loading.collate import Prepared, default_workers, process_options, stack_by_size, stack_training
-    Prepared,
-    default_workers,
-    stack_by_size,
-    stack_training,
-)
 from lightseg.data.loading.loaders import Loader, StepLoader, Watched
 from lightseg.data.loading.on_device import Resident, ResidentEvaluation, ResidentLoader
 from lightseg.data.loading.samplers import EpochSampler, ShardSampler
