@@ -39,7 +39,7 @@ def test_load__nets_of_smp_need_no_trust(encoder, tmp_path):
         (_timm(SWIN, img_size=4096, window_size=128), "it needs more memory than the weights in the file"),
         (_timm(SWIN), "does not fit the net of its recipe"),
         ({"class_path": "lightseg.nets.SmpNet", "init_args": {"arch": 5}}, "SmpNet cannot be built with its options"),
-        (_torchvision("vit_b_16", image_size=225), "TorchvisionNet cannot be built with its options"),
+        (_torchvision("vit_b_16", image_size=225), "torchvision cannot build vit_b_16"),
     ],
 )
 def test_load__a_net_out_of_proportion(net, message, tmp_path):
