@@ -39,9 +39,10 @@ test-gpu: $(READY)  ## run the tests that need a CUDA device
 fuzz: $(READY)  ## give every verb 1,350 inputs that are wrong: ARGS="--share 0.1", ARGS=configs:137
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-lint: $(READY)  ## check style and format
+lint: $(READY)  ## check style, format and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 type: $(READY)  ## check types
 	$(BIN)/mypy

@@ -54,8 +54,8 @@ from lightseg.files.printable import printable
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.evaluation.scoring import Scorer
-    from lightseg.evaluation.split_data import Part
-    from lightseg.evaluation.trained_model import Subject
+    from lightseg.evaluation.split_data import SplitData
+    from lightseg.evaluation.trained_model import TrainedModel
 
 
 @verb(__doc__)
@@ -69,14 +69,16 @@ def main(args: list[str]) -> None:
 
     from lightseg.distributed import launch
     from lightseg.evaluation.scoring import Scorer
-    from lightseg.evaluation.trained_model import Subject
-    from lightseg.inference.inference_config import Protocol
+    from lightseg.evaluation.trained_model import TrainedModel
+    from lightseg.inference.inference_config import InferenceConfig
     from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
     launch.end_with_parent()
-    protocol = Protocol.of(asked.window, Protocol.overlap if asked.overlap is None else asked.overlap, asked.tta)
-    subject = Subject.of(*trained, asked.trust)
+    protocol = InferenceConfig.of(
+        asked.window, InferenceConfig.overlap if asked.overlap is None else asked.overlap, asked.tta
+    )
+    subject = TrainedModel.of(*trained, asked.trust)
     subject.task.protocol = protocol
     data, changed = subject.data(asked.config, data_args)
     data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
@@ -126,7 +128,7 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return asked, of_data
 
 
-def _calibrate(subject: "Subject", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
+def _calibrate(subject: "TrainedModel", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
     from lightseg.files.atomic import write_json
 
@@ -138,13 +140,17 @@ def _calibrate(subject: "Subject", data: "ImageDataModule", changed: dict[str, A
 
 
 def _score(
-    subject: "Subject", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer", asked: argparse.Namespace
+    subject: "TrainedModel",
+    data: "ImageDataModule",
+    changed: dict[str, Any],
+    scorer: "Scorer",
+    asked: argparse.Namespace,
 ) -> None:
     from lightseg.evaluation import agreement, extra_metrics, table
     from lightseg.evaluation.record import Record, require_same
-    from lightseg.evaluation.split_data import Part
+    from lightseg.evaluation.split_data import SplitData
 
-    task, part = subject.task, Part(data, asked.split)
+    task, part = subject.task, SplitData(data, asked.split)
     temperature = task.temperature_under(task.protocol)
     how = {
         "precision": scorer.precision,
@@ -168,7 +174,7 @@ def _score(
     print(printable(f"evaluation: {folder}"), flush=True)
 
 
-def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[str, Any]:
+def _facts(subject: "TrainedModel", part: "SplitData", asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "split": asked.split,
         "protocol": str(subject.task.protocol),
@@ -180,7 +186,7 @@ def _facts(subject: "Subject", part: "Part", asked: argparse.Namespace) -> dict[
     }
 
 
-def _folder(subject: "Subject", part: "Part", facts: dict[str, Any], asked: argparse.Namespace) -> Path:
+def _folder(subject: "TrainedModel", part: "SplitData", facts: dict[str, Any], asked: argparse.Namespace) -> Path:
     """Where the result goes.
 
     Raises:

@@ -42,7 +42,7 @@ from lightseg.files.atomic import require_in_place
 from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
-    from lightseg.exporting.options import Made
+    from lightseg.exporting.options import ExportResult
 
 
 @verb(__doc__)
@@ -69,14 +69,14 @@ def main(args: list[str]) -> None:
     if asked.push:
         require_address(asked.push)
 
-    from lightseg.exporting.export import make
-    from lightseg.exporting.options import Request
+    from lightseg.exporting.export import export_model
+    from lightseg.exporting.options import ExportOptions
 
     out = asked.out or folder / "export"
     if asked.out is None:
         require_in_place(out, "remove it, or give another place by --out DIR")
     options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
-    _print(make(Request(folder, out, **options, data=data)))
+    _print(export_model(ExportOptions(folder, out, **options, data=data)))
     if asked.push:
         from lightseg.exporting.push import upload
 
@@ -97,7 +97,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _print(made: "Made") -> None:
+def _print(made: "ExportResult") -> None:
     from lightseg.exporting.benchmark import table
     from lightseg.exporting.options import taken
 

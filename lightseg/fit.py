@@ -76,14 +76,26 @@ def _fit(args: list[str]) -> None:
         # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
         sys.path.append(str(chain(name)[-1].parent))
     if is_series:
-        from lightseg.training.multirun import repeat
-
-        repeat(args)
+        _run_series(args)
         return
     _announce(args)
     from lightseg.training.run import fit
 
     fit(["--help" if arg == "--help_all" else arg for arg in args])
+
+
+def _run_series(args: list[str]) -> None:
+    """Run every seed and fold, then print the table that compares them.
+
+    Raises:
+        RepeatError: If a run fails or is stopped, or the runs cannot be compared.
+    """
+    from lightseg import compare
+    from lightseg.training.multirun import RepeatError, repeat
+
+    finished = repeat(args)
+    if finished and (code := compare.main(finished)):
+        raise RepeatError(f"the runs are finished, but could not be compared: {' '.join(finished)}", code)
 
 
 def _require_options(args: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ from lightseg.files.printable import printable
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from lightseg.inference.inference_config import Protocol
+    from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.inputs import Item
     from lightseg.inference.readers import Source
     from lightseg.inference.results import Results
@@ -73,10 +73,10 @@ def main(args: list[str]) -> None:
     if skipped := skipped_files(asked.inputs, out):
         print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
-    from lightseg.inference.inference_config import Protocol
+    from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.results import Results, open_results
 
-    protocol = Protocol.of(asked.window, asked.overlap, asked.tta)
+    protocol = InferenceConfig.of(asked.window, asked.overlap, asked.tta)
     task, facts = _load(file, asked.device, asked.trust)
     if task.kind == "classification" and (asked.window or asked.overlays):
         raise UserError("--window and --overlays are for segmentation; this model says one class per image")
@@ -127,7 +127,7 @@ def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, 
     return task, {"checkpoint": str(file), "sha256": sha256(file)}
 
 
-def _used(task: Task, protocol: Protocol) -> dict[str, Any]:
+def _used(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
     """What the predictions are made with, and the legend, for `classes.json`."""
     from lightseg.inference.readers import LARGE
 
@@ -143,7 +143,7 @@ def _used(task: Task, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
+def _segment(task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, asked: Any) -> int:
     """Write the masks of all images that are not done; returns how many could not be predicted."""
     from lightseg.inference.mask_writer import Outputs, write_masks
 
@@ -164,7 +164,7 @@ def _segment(task: Task, items: Sequence[Item], protocol: Protocol, results: Res
     return _work_off(left, len(items), task.recipe, results.folder, work)
 
 
-def _classify(task: Task, items: Sequence[Item], protocol: Protocol, results: Results, asked: Any) -> int:
+def _classify(task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, asked: Any) -> int:
     """Record the class of all images that are not done; returns how many could not be predicted."""
 
     def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:

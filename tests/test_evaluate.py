@@ -14,7 +14,7 @@ import yaml
 from lightseg.evaluate import main
 from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from tests import forked
 from tests.data.fabricate import save
 from tests.trained import train
@@ -104,7 +104,7 @@ def test_evaluate__gives_the_numbers_of_the_run(folder, evaluate):
     recorded = {name: value for name, value in theirs.items() if name.startswith("test/")}
     assert {name: ours[name] for name in recorded} == pytest.approx(recorded, abs=1e-12)
     assert (made / "confusion_test.csv").read_text() == (folder / "confusion_test.csv").read_text()
-    ours, theirs = Evaluation.read(made, "test"), Evaluation.read(folder, "test")
+    ours, theirs = PerImageResults.read(made, "test"), PerImageResults.read(folder, "test")
     assert (ours.data, ours.protocol, ours.images) == (theirs.data, theirs.protocol, theirs.images)
     np.testing.assert_array_equal(ours.rows, theirs.rows)
 
@@ -160,7 +160,7 @@ def test_evaluate__protocol_is_in_the_name_and_beside_the_number(folder, evaluat
     protocol = metrics(made)["protocol"]
     assert "windows of 32" in protocol
     assert "mirrored" in protocol
-    assert Evaluation.read(made, "test").protocol == protocol
+    assert PerImageResults.read(made, "test").protocol == protocol
     assert matrix(made).sum() == matrix(folder).sum()
 
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from lightseg.data.io.images import visible
 from lightseg.files.evenly_spaced import spread
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.visualization.examples import Example, image_scores, read_examples, worst, write_examples
 
 PALETTE = [(0, 0, 0), (10, 20, 30)]
@@ -13,7 +13,7 @@ PALETTE = [(0, 0, 0), (10, 20, 30)]
 def _evaluation(kind, rows, images, classes=("a", "b")):
     names = [f"image-{index}" for index in range(images)]
     rows = np.array(rows, np.int64).reshape(-1, 5)
-    return Evaluation(kind, "test", "data", "protocol", classes, names, np.arange(images), rows)
+    return PerImageResults(kind, "test", "data", "protocol", classes, names, np.arange(images), rows)
 
 
 def test_examples__come_back_as_they_were_written(tmp_path):

@@ -21,7 +21,7 @@ from lightseg.export import main
 from lightseg.exporting import benchmark
 from lightseg.exporting import export as make
 from lightseg.exporting.graph import InferenceGraph
-from lightseg.exporting.options import described
+from lightseg.exporting.options import described_files
 from lightseg.files.atomic import sha256
 from tests.conftest import TINY
 from tests.trained import train
@@ -309,11 +309,11 @@ def test_load__config_json_without_end(rewrite):
 def test_described__parity_json_that_is_none(folder, export, tmp_path):
     out = tmp_path / "out"
     assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
-    assert described(out) == ["README.md", "parity.json", "model.safetensors", "config.json"]
+    assert described_files(out) == ["README.md", "parity.json", "model.safetensors", "config.json"]
     for content in ("[" * 100_000, '{"model.onnx": 5}'):
         (out / "parity.json").write_text(content)
         with pytest.raises(UserError, match=r"parity\.json: is damaged \("):
-            described(out)
+            described_files(out)
 
 
 def test_export__a_link_in_the_run_folder_is_not_followed(folder, export, tmp_path):

@@ -4,14 +4,14 @@ import subprocess
 import pytest
 
 from lightseg.errors import UserError
-from lightseg.files.atomic import replacing, replacing_folder, require_writable, write_atomically
+from lightseg.files.atomic import atomic_folder, atomic_write, require_writable, write_atomically
 
 
 def test_replacing__what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     write_atomically(tmp_path / "a", "old")
 
     def fail():
-        with replacing(tmp_path / "a") as temporary:
+        with atomic_write(tmp_path / "a") as temporary:
             temporary.write_text("ne")
             raise OSError
 
@@ -72,7 +72,7 @@ def test_replacing_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp
         return rename(path, target)
 
     def fail():
-        with replacing_folder(tmp_path / "a") as temporary:
+        with atomic_folder(tmp_path / "a") as temporary:
             (temporary / "new").touch()
             if fails == "while it is filled":
                 raise OSError
@@ -86,6 +86,6 @@ def test_replacing_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp
 def test_replacing_folder__takes_the_place_of_the_old_one(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/old").touch()
-    with replacing_folder(tmp_path / "a") as temporary:
+    with atomic_folder(tmp_path / "a") as temporary:
         (temporary / "new").touch()
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/new"]

@@ -15,7 +15,7 @@ from lightseg.compare import main as compare
 from lightseg.diff import main as diff
 from lightseg.evaluate import main as evaluate
 from lightseg.explain import main as explain
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import abbreviate, add_labels, differ, parse
 from tests.data import fabricate
 from tests.trained import train
@@ -74,7 +74,7 @@ def older(folder):
         assert labels
     (folder / "data.json").write_text(json.dumps(record))
     for split in ("val", "test"):
-        evaluation = Evaluation.read(folder, split)
+        evaluation = PerImageResults.read(folder, split)
         replace(evaluation, data=parse(evaluation.data)[0]).write(folder)
     return folder
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from lightseg.compare import main as compare
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.diagnosis.first_samples import first_samples, remarks
 from lightseg.doctor import main as doctor
 from lightseg.metrics.absent_classes import RULE
@@ -172,8 +172,8 @@ def test_mean__that_is_off_is_told_by_fit_and_doctor_alike(case, call, deviation
 
 def test_first_samples__are_read_once(case, monkeypatch):
     data, files = case.data(batch_size=4), []
-    read = MaskFiles.image
-    monkeypatch.setattr(MaskFiles, "image", lambda self, index: files.append(index) or read(self, index))
+    read = MaskDataset.image
+    monkeypatch.setattr(MaskDataset, "image", lambda self, index: files.append(index) or read(self, index))
     samples = first_samples(data)
     assert list(remarks(data, samples, [0.5] * 3, [0.25] * 3)) == []
     assert files == [sample.position for sample in samples] == list(range(len(data.dataset("train"))))

@@ -15,7 +15,7 @@ from PIL import Image
 import lightseg
 from lightseg import evaluate
 from lightseg.data import Shapes
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from tests.conftest import ROOT
 from tests.data import fabricate
 
@@ -440,9 +440,9 @@ def test_fit__a_limited_test_keeps_only_the_images_that_were_scored(fit, recipe)
     outcome = fit(
         "--config", recipe(), "--data.batch_size", "1", "--trainer.max_epochs", "1", "--trainer.limit_test_batches", "3"
     )
-    found = Evaluation.read(outcome.folder, "test")
+    found = PerImageResults.read(outcome.folder, "test")
     assert len(found.images) == 3
     assert found.indices.tolist() == [0, 1, 2]
     truth = Shapes(image_size=32, test_size=5).class_table("test")
     assert (found.dense[:, 1] == truth[:3]).all()
-    assert len(Evaluation.read(outcome.folder, "val").images) == 5
+    assert len(PerImageResults.read(outcome.folder, "val").images) == 5

@@ -13,7 +13,7 @@ from lightseg import compare, evaluate, explain, sync
 from lightseg.data.datasets import cifar10_files
 from lightseg.data.io.images import read_image
 from lightseg.errors import DataError, UserError
-from lightseg.files.atomic import locked, taking_turns
+from lightseg.files.atomic import file_lock, locked
 from lightseg.runs import environment
 from lightseg.tracking import wandb_run
 from lightseg.visualization.examples import Example, read_examples, write_examples
@@ -209,7 +209,7 @@ def _write_example(folder):
 # ---- links ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lock", [locked, lambda folder: taking_turns(folder, "waits")])
+@pytest.mark.parametrize("lock", [locked, lambda folder: file_lock(folder, "waits")])
 def test_lock__is_neither_emptied_nor_followed(lock, tmp_path, victim, in_time):
     path = tmp_path / "run" / ".lock"
     path.parent.mkdir()

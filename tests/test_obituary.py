@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from lightseg.distributed.launch import is_loss, obituary
+from lightseg.distributed.launch import describe_dead_worker, is_loss
 
 
 def child(code):
@@ -14,14 +14,14 @@ def test_obituary__names_the_rank_that_died_and_how():
     children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
     for dead in children[1:]:
         dead.wait()
-    said = obituary(children)
+    said = describe_dead_worker(children)
     children[0].kill()
     children[0].wait()
     assert said.startswith("rank 2 was killed by SIGKILL and rank 3 failed with exit code 2;")
 
 
 def test_obituary__of_a_process_that_others_started():
-    assert "another process of this run has died" in obituary([], patience=0.01)
+    assert "another process of this run has died" in describe_dead_worker([], patience=0.01)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from lightseg.errors import UserError
 from lightseg.labels import IGNORE
 from lightseg.metrics import confusion_matrix
 from lightseg.metrics.confusion_matrix import PerImageCounts
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 
 
 def test_per_image_counts__of_two_small_images_by_hand():
@@ -40,7 +40,7 @@ def evaluation(rng):
     matrix.update(prediction, target)
     images = [f"a/{index}.png" for index in range(5)]
     rows = counts.compute().numpy()
-    found = Evaluation("segmentation", "test", "abc", "whole", list("abcd"), images, np.arange(5), rows)
+    found = PerImageResults("segmentation", "test", "abc", "whole", list("abcd"), images, np.arange(5), rows)
     return found, matrix.compute()
 
 
@@ -55,13 +55,13 @@ def test_evaluation__adds_up_to_the_confusion_matrix():
 def test_evaluation__comes_back_from_its_file(tmp_path):
     found, _ = evaluation(np.random.default_rng(1))
     assert found.write(tmp_path).name == "per_image_test.npz"
-    again = Evaluation.read(tmp_path, "test")
+    again = PerImageResults.read(tmp_path, "test")
     assert (again.rows == found.rows).all()
     assert again.rows.dtype == again.indices.dtype == np.int64
     assert again.indices.tolist() == found.indices.tolist()
     for name in ("kind", "split", "data", "protocol", "classes", "images"):
         assert getattr(again, name) == getattr(found, name)
-    assert Evaluation.read(tmp_path, "val") is None
+    assert PerImageResults.read(tmp_path, "val") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04nonsense"])
@@ -69,4 +69,4 @@ def test_evaluation__that_is_damaged_is_named(tmp_path, content):
     path = tmp_path / "per_image_test.npz"
     path.write_bytes(content)
     with pytest.raises(UserError, match="per_image_test.npz: is damaged"):
-        Evaluation.read(tmp_path, "test")
+        PerImageResults.read(tmp_path, "test")

@@ -12,7 +12,7 @@ import yaml
 
 from lightseg.errors import ConfigError
 from lightseg.fit import main
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.training.multirun import RepeatError, repeat
 
 PYTHON = sys.executable
@@ -259,7 +259,7 @@ def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
     told = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
     assert told == [(3, 0), (3, 1)]
     assert len({config["group"] for config in configs}) == 1
-    first, second = (Evaluation.read(folder, "val").images for folder in folders)
+    first, second = (PerImageResults.read(folder, "val").images for folder in folders)
     assert len(set(first + second)) == len(first) + len(second) == 12 + 5
     # the table comes last, behind the last line of the last run
     assert "mIoU" in out.partition(f"run: {folders[-1]}\n")[2]

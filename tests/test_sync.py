@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from lightseg.files.atomic import locked
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.sync import main
 from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
@@ -195,7 +195,7 @@ def _finish(folder):
     write_examples(folder / "images/worst", [example], ["a", "b"], palette)
     write_examples(folder / "images/samples/00000001", [example], ["a", "b"], palette)
     rows = np.array([[0, 0, 0, 1, 0], [0, 1, 2, 2, 3]], np.int64)
-    Evaluation("segmentation", "test", "data", "protocol", ["a", "b"], ["one"], np.arange(1), rows).write(folder)
+    PerImageResults("segmentation", "test", "data", "protocol", ["a", "b"], ["one"], np.arange(1), rows).write(folder)
     (folder / "confusion_test.csv").write_text("a,b\n0,1\n0,2\n")
     scores = {"test/score": 1 / 3, "test/iou/a": 0.0, "test/iou/b": 2 / 3}
     (folder / "metrics.json").write_text(json.dumps(scores))

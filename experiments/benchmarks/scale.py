@@ -27,7 +27,7 @@ from table import Row, in_turn
 from turns import Side, step_rates
 
 from lightseg.data import MaskFolder
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.hardware.devices import choose_precision
 
 PIXELS = 16
@@ -101,7 +101,7 @@ def start(root: Path) -> float:
 
 def growth(root: Path) -> float:
     """Return the MB that a loading process has more for itself after the last epoch than after the first."""
-    with mock.patch.object(MaskFiles, "__getitem__", _without_reading):
+    with mock.patch.object(MaskDataset, "__getitem__", _without_reading):
         loader = module(root, 1).train_dataloader()
         sizes = []
         for _ in range(EPOCHS):
@@ -112,7 +112,7 @@ def growth(root: Path) -> float:
     return sizes[-1] - sizes[0]
 
 
-def _without_reading(self: MaskFiles, index: int) -> tuple[Any, Any]:
+def _without_reading(self: MaskDataset, index: int) -> tuple[Any, Any]:
     # the names are read as ever; to decode a million images would take an hour
     assert self.name(index) != self.mask_name(index)
     return np.zeros((PIXELS, PIXELS, 3), np.uint8), np.zeros((PIXELS, PIXELS), np.uint8)
@@ -130,7 +130,7 @@ def million_files(options: argparse.Namespace) -> Iterator[Row]:
         root = Path(folder)
         many_files(root, count)
         table = lambda self, classes: np.full((len(self), classes), PIXELS**2 // 2, np.int64)  # noqa: E731
-        with mock.patch.object(MaskFiles, "class_table", table):
+        with mock.patch.object(MaskDataset, "class_table", table):
             start(root)
         # first: a loading process also gains what its parent has freed before, and it fills
         grown = growth(root) if Path("/proc/self/smaps_rollup").exists() else None

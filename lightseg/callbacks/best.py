@@ -4,7 +4,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
-class Best(ModelCheckpoint):
+class BestCheckpoint(ModelCheckpoint):
     """Keeps `best.ckpt`, the weights of the validation with the highest score."""
 
     # nothing is saved between validations

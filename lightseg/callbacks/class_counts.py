@@ -9,7 +9,7 @@ from lightseg.data.data_module import Batch
 from lightseg.tasks import Task
 
 
-class DrawnClasses(L.Callback):
+class ClassCounter(L.Callback):
     """Counts the pixels (or samples) of each class in all optimiser steps, over all processes; void does not count.
 
     What is counted is what the loss saw: drawn, pasted and cropped as the recipe says. The counts are exact as long as
@@ -39,6 +39,11 @@ class DrawnClasses(L.Callback):
         """The share of each class among all that was drawn, by name; nothing where nothing was counted."""
         total = int(self.counts.sum())
         return {name: count / total for name, count in zip(classes, self.counts.tolist(), strict=True)} if total else {}
+
+    @property
+    def state_key(self) -> str:
+        """Return the name of this state in checkpoints."""
+        return "DrawnClasses"
 
     def state_dict(self) -> dict[str, Any]:
         """The counts so far."""

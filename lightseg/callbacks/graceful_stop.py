@@ -15,7 +15,7 @@ class Stop(KeyboardInterrupt):
     """Raised between two steps, where the state of the training is whole."""
 
 
-class Interrupt(L.Callback):
+class GracefulStop(L.Callback):
     """Turns Ctrl-C, SIGTERM and SIGUSR1 (what schedulers send before they take a machine away) into an orderly stop.
 
     A validation that is running is finished first; where there is no next step, as in the final scoring, it stops at

@@ -88,7 +88,7 @@ class NonFiniteGuard(L.Callback):
 
     def _send(self) -> Callable[[], float]:
         # one rank's bad batch spoils the gradients of all: every rank must decide alike
-        return on_its_way(over_processes(torch.stack(self._losses).sum()))
+        return copy_to_host_async(over_processes(torch.stack(self._losses).sum()))
 
     def _report(self, trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> str:
         rate = max(group["lr"] for group in optimizer.param_groups)
@@ -102,7 +102,7 @@ class NonFiniteGuard(L.Callback):
         )
 
 
-def on_its_way(value: Tensor) -> Callable[[], float]:
+def copy_to_host_async(value: Tensor) -> Callable[[], float]:
     """Send a number from the device to the host; the function that is returned waits for it, and for nothing later."""
     # in memory that the device can write to by itself, which torch takes for a copy that does not block
     copy = value.to("cpu", non_blocking=True)

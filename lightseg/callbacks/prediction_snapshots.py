@@ -14,7 +14,7 @@ from lightseg.visualization.examples import write_examples
 IMAGES, SNAPSHOTS = 4, 10
 
 
-class Samples(L.Callback):
+class PredictionSnapshots(L.Callback):
     """Predicts four validation images, at most ten times a run, into `images/samples/STEP` for a W&B logger to show.
 
     A snapshot is taken at the first validation after each tenth of the training, the end included. The numbers of the

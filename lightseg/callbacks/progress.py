@@ -13,7 +13,7 @@ _WAIT, _SHARE = 8.0, 1 / 15
 """Seconds without a line before the next one, or this share of the time since the start, if that is more."""
 
 
-class EpochLines(L.Callback):
+class EpochPrinter(L.Callback):
     """Prints one line per validation: mean training loss since the last one, validation loss and score, speed.
 
     Where there is no progress bar, a line tells how far the training is after 8 seconds without one; in a training
@@ -55,6 +55,11 @@ class EpochLines(L.Callback):
             self._print(trainer, f"val loss {metrics['val/loss']:.4f}  val score {metrics['val/score']:.4f}")
         self._total, self._steps = 0.0, 0
         self._restart()
+
+    @property
+    def state_key(self) -> str:
+        """Return the name of this state in checkpoints."""
+        return "EpochLines"
 
     def state_dict(self) -> dict[str, Any]:
         """The mean so far."""

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightseg.errors import RunError
-from lightseg.files.atomic import replacing
+from lightseg.files.atomic import atomic_write
 from lightseg.files.names import PREVIOUS
 
 
@@ -40,7 +40,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._require_plain(content)
         rotate = path.name in PREVIOUS and path.exists()
         try:
-            with replacing(path.with_name(f"next-{path.name}") if rotate else path) as temporary:
+            with atomic_write(path.with_name(f"next-{path.name}") if rotate else path) as temporary:
                 temporary.write_bytes(content.getbuffer())
             if rotate:
                 path.replace(path.with_name(PREVIOUS[path.name]))

@@ -35,7 +35,7 @@ def make_recipe(
         classes: Class names.
         in_channels: Channels of an image.
         palette: One RGB colour per class.
-        image_values: The meaning of an image's values (`lightseg.data.io.images.ImageValues`), where files do not say it.
+        image_values: The meaning of an image's values (`ImageValues`), where files do not say it.
     """
     stated = {} if image_values is None else {"image_values": list(image_values)}
     return {

@@ -20,7 +20,7 @@ class Trainer(L.Trainer):
     """Lightning's trainer, with the options of `fit`.
 
     Args:
-        precision: Lightning's choices, or `auto`: what `lightseg.hardware.devices.choose_precision` finds fast on the device.
+        precision: Lightning's choices, or `auto`: what `choose_precision` finds fast on the device.
     """
 
     def __init__(self, *args: Any, precision: str | int | None = AUTO, **kwargs: Any) -> None:

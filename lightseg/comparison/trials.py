@@ -9,7 +9,7 @@ import numpy as np
 
 from lightseg.comparison.groups import canonical, recipe
 from lightseg.errors import UserError
-from lightseg.metrics.per_image import Counts, Evaluation
+from lightseg.metrics.per_image import Counts, PerImageResults
 from lightseg.runs.fingerprint import abbreviate, differ
 from lightseg.runs.read import Run
 
@@ -26,7 +26,7 @@ class Scored(NamedTuple):
     """
 
     runs: tuple[Run, ...]
-    evaluation: Evaluation
+    evaluation: PerImageResults
 
     @property
     def label(self) -> str:
@@ -121,7 +121,9 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
     data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
     indices = np.concatenate([part.indices for part in parts])
-    whole = Evaluation(first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows))
+    whole = PerImageResults(
+        first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows)
+    )
     return Scored(tuple(runs), whole)
 
 
@@ -155,7 +157,7 @@ def _pool(run: Run) -> tuple[int, str] | None:
     return (sum(part["samples"] for part in parts if part), "") if all(parts) else None
 
 
-def _evaluation(run: Run, split: str) -> Evaluation:
+def _evaluation(run: Run, split: str) -> PerImageResults:
     evaluation = run.evaluation(split)
     if evaluation is None and f"{split}/score" in run.metrics:
         raise UserError(
@@ -170,7 +172,7 @@ def _evaluation(run: Run, split: str) -> Evaluation:
     return evaluation
 
 
-def _differences(first: Evaluation, second: Evaluation) -> tuple[list[str], list[str]]:
+def _differences(first: PerImageResults, second: PerImageResults) -> tuple[list[str], list[str]]:
     """What keeps two evaluations from being compared: for good, and unless it is forced."""
     final = _facts(first, second, ("kind", "classes"))
     if final:
@@ -190,7 +192,7 @@ def _differences(first: Evaluation, second: Evaluation) -> tuple[list[str], list
     return final, passable
 
 
-def _facts(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[str]:
+def _facts(first: PerImageResults, second: PerImageResults, names: Sequence[str]) -> list[str]:
     found = []
     for name in names:
         a, b = getattr(first, name), getattr(second, name)
@@ -202,7 +204,7 @@ def _facts(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[
     return found
 
 
-def _places(evaluation: Evaluation) -> dict[tuple[str, int], int]:
+def _places(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
     """Where each image is; the number tells images of the same name apart."""
     seen = Counter[str]()
     places = {}

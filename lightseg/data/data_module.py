@@ -22,15 +22,15 @@ from lightseg.data.loading.build import (
 )
 from lightseg.data.loading.collate import (
     Batch,
-    Prepared,
+    TransformedDataset,
     check_repeatable,
     default_workers,
     stack,
     stack_training,
 )
-from lightseg.data.loading.decoded_cache import decoded, trains_twice
-from lightseg.data.loading.loaders import Loader, Watched
-from lightseg.data.loading.on_device import Resident, check_residence
+from lightseg.data.loading.decoded_cache import is_multi_epoch, map_decoded
+from lightseg.data.loading.loaders import Loader, TrackedDataset
+from lightseg.data.loading.on_device import DeviceDataset, check_on_device_options
 from lightseg.data.loading.sample_weights import Scheme, check_options, draw_weights
 from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
@@ -115,13 +115,13 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.root, self.batch_size, self.num_workers = expand_home(root), batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = 0
-        self.watched: list[Watched] = []
+        self.watched: list[TrackedDataset] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
         self._eval_transform = EvalTransform(eval_transforms or [])
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
-        check_residence(on_device, on_samples, self.device_transforms)
-        self._residents: dict[Split, Resident] = {}
+        check_on_device_options(on_device, on_samples, self.device_transforms)
+        self._residents: dict[Split, DeviceDataset] = {}
         self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
         require(
             isinstance(cache_gb, int | float) and cache_gb >= 0,
@@ -201,9 +201,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         splits: tuple[Split, ...] = ("train", "val")
         parts, build = [self._part(split) for split in splits], True
         if trainer is not None:
-            build = trains_twice(trainer, len(parts[0]), self.batch_size)
+            build = is_multi_epoch(trainer, len(parts[0]), self.batch_size)
         workers = self.num_workers if self.num_workers is not None else default_workers(1) + 1
-        self._parts |= zip(splits, decoded(parts, self.cache_gb, workers, build), strict=True)
+        self._parts |= zip(splits, map_decoded(parts, self.cache_gb, workers, build), strict=True)
         for split in splits:
             self._datasets.pop(split, None)
 
@@ -285,7 +285,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return {**found, "pool": {"samples": len(pool), "sha256": whole}}
 
     def split_fingerprint(self, split: Split) -> str:
-        """The fingerprint of a split's content and labels, of which `class_table` knows; see `lightseg.runs.fingerprint`."""
+        """Return the fingerprint of a split's content and labels; see `lightseg.runs.fingerprint`."""
         dataset = self.dataset(split)
         # the content goes first: it looks the files up anew, and the table is that of what is there
         content = dataset.fingerprint()
@@ -335,17 +335,17 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """One sample as training sees it, its index being the seed too, as a batch of one."""
         return stack_training([self._training_samples()[SampleIndex(index, index)]])
 
-    def _training_samples(self) -> Prepared:
+    def _training_samples(self) -> TransformedDataset:
         """The training split, augmented; the augmentation has learned which classes are rare."""
         self._augmentation.configure_from_data(self.dataset("train"), self.class_table, self.classes)
-        return Prepared(self.dataset("train"), self._augmentation)
+        return TransformedDataset(self.dataset("train"), self._augmentation)
 
-    def _evaluated_samples(self, split: Split) -> Prepared:
-        return Prepared(self.dataset(split), self._eval_transform)
+    def _evaluated_samples(self, split: Split) -> TransformedDataset:
+        return TransformedDataset(self.dataset(split), self._eval_transform)
 
     def _track(self, loader: Loader) -> Loader:
         """Remember a loader's samples, so that the file can be named at which one of its processes dies."""
-        if isinstance(loader.dataset, Watched):
+        if isinstance(loader.dataset, TrackedDataset):
             self.watched.append(loader.dataset)
         return loader
 
@@ -360,11 +360,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
             if len(self.dataset(split)):
                 self._resident(split).check()
 
-    def _resident(self, split: Split) -> Resident:
+    def _resident(self, split: Split) -> DeviceDataset:
         """Return a split in memory, read once, where the trainer trains."""
         if split not in self._residents:
             transform, augment = (None, self.device_transforms) if split == "train" else (self._eval_transform, [])
-            self._residents[split] = Resident(self.dataset(split), split, transform, augment)
+            self._residents[split] = DeviceDataset(self.dataset(split), split, transform, augment)
         trainer = self.trainer
         return self._residents[split].to(trainer.strategy.root_device if trainer else torch.device("cpu"))
 

@@ -10,7 +10,7 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.loading.collate import Batch, stack_training
 from lightseg.data.types import Array, ClassCounts
 from lightseg.diagnosis.samples import components
-from lightseg.files.atomic import replacing
+from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
 from lightseg.visualization.figures import colorize, legend, new_figure, take_literally
@@ -71,7 +71,7 @@ def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> No
     if pairs:
         legend(figure, data.classes, data.palette, void=True, fontsize=7)
     take_literally(figure)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.datasets.mask_dataset import MaskFiles, SizeError
+from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import UndeclaredError
@@ -98,7 +98,7 @@ def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]
     """One message for all masks, whose config line declares what any of them holds."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     found: Counter[Key] = sum((error.found for error in errors), Counter())
-    label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskFiles))
+    label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
     return str(label_map.undeclared(errors[0].where, found, f" and {counted(more, 'more file')}" if more else ""))
 
@@ -107,7 +107,7 @@ def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDatas
     """Masks of nothing but 0 and 255, of which nobody said whether 255 is a class."""
     for split, part in parts.items():
         counts = [sample.counts for sample in samples if sample.split == split and sample.readable]
-        if isinstance(part, MaskFiles) and counts:
+        if isinstance(part, MaskDataset) and counts:
             own = np.sum(counts, axis=0)
             totals = np.zeros(IGNORE + 1, np.int64)
             totals[: len(own) - 1], totals[IGNORE] = own[:-1], own[-1]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.loading.collate import process_options
@@ -131,7 +131,7 @@ class _Looks(Dataset[Sample]):
         split, index = self._all[number]
         part = self._parts[split]
         name = part.name(index)
-        sample = Sample(split, name, part.mask_name(index) if isinstance(part, MaskFiles) else name)
+        sample = Sample(split, name, part.mask_name(index) if isinstance(part, MaskDataset) else name)
         try:
             image, target = part[index]
             self._require_usable(name, image, target)
@@ -161,7 +161,7 @@ class _Looks(Dataset[Sample]):
 
 def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
     """All that is wrong with a sample that cannot be read: with its image, with its mask, or with the two together."""
-    if not isinstance(part, MaskFiles):
+    if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
     found = []
     for file, read in ((sample.name, part.image), (sample.mask, part.mask)):

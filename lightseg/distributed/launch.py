@@ -28,7 +28,7 @@ _LOST = re.compile(
 )
 
 
-def meet(trainer: L.Trainer, task: L.LightningModule) -> bool:
+def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> bool:
     """Let processes that torchrun or SLURM has started find each other now, and not only when training begins.
 
     Returns:
@@ -43,7 +43,7 @@ def meet(trainer: L.Trainer, task: L.LightningModule) -> bool:
 
 
 @contextlib.contextmanager
-def one_for_all(trainer: L.Trainer, met: bool) -> Iterator[None]:
+def raise_on_all_ranks(trainer: L.Trainer, met: bool) -> Iterator[None]:
     """What the first process does for all; where it fails, the others, which wait here, end too.
 
     Raises:
@@ -67,7 +67,7 @@ def is_loss(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
-def obituary(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
+def describe_dead_worker(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
     """Which of the processes that this one started has died, and how.
 
     Args:
@@ -98,7 +98,7 @@ def watch_over(children: Sequence[Popen[bytes]]) -> None:
             time.sleep(1)
         if ENDING.wait(_GRACE):
             return
-        print(f"lightseg: error: {obituary(children)}", file=sys.stderr, flush=True)
+        print(f"lightseg: error: {describe_dead_worker(children)}", file=sys.stderr, flush=True)
         for child in children:
             child.kill()
         os._exit(1)

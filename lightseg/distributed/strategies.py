@@ -45,7 +45,7 @@ class FSDP(ModelParallelStrategy):
             distributed.broadcast(buffer, 0)
 
 
-def exchange_in_place(strategy: Strategy) -> None:
+def enable_bucket_view(strategy: Strategy) -> None:
     """Let DDP's gradients lie in the buffers that it exchanges: no copy of them back, and half the memory for them."""
     if isinstance(strategy, DDPStrategy):
         strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
@@ -64,7 +64,7 @@ def shard(net: nn.Module, mesh: DeviceMesh) -> None:
     fully_shard(net, mesh=mesh)
 
 
-def pass_as_often_as_others(task: LightningModule, own: int) -> None:
+def pad_forward_passes(task: LightningModule, own: int) -> None:
     """Run the net on nothing where another process has more to evaluate: a shared net runs only where all run it.
 
     Args:

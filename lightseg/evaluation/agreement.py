@@ -10,15 +10,15 @@ from typing import Any
 from lightseg.errors import RunError
 from lightseg.evaluation.counts import TOLERANCE
 from lightseg.evaluation.scoring import Scored
-from lightseg.evaluation.trained_model import Subject
-from lightseg.metrics.per_image import Evaluation
+from lightseg.evaluation.trained_model import TrainedModel
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import differ
 
 _LAST_BITS = 0.01
 """Difference of a score that other kernels and another precision may make."""
 
 
-def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None:
+def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str | None:
     """How the scores agree with those in `metrics.json` of the run, in a sentence; None where it has none of the kind.
 
     Args:
@@ -31,7 +31,7 @@ def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None
             machines and precisions explain.
     """
     recorded, now = subject.recorded("metrics.json"), scored.evaluation
-    before = Evaluation.read(subject.run, now.split) if subject.run and subject.is_scored and recorded else None
+    before = PerImageResults.read(subject.run, now.split) if subject.run and subject.is_scored and recorded else None
     if before is None or not _same(before, now):
         return None
     differences = {
@@ -53,7 +53,7 @@ def compare(subject: Subject, scored: Scored, how: dict[str, Any]) -> str | None
     )
 
 
-def _same(before: Evaluation, now: Evaluation) -> bool:
+def _same(before: PerImageResults, now: PerImageResults) -> bool:
     """Whether two scorings are of the same images in the same way."""
     is_alike = (before.protocol, list(before.images)) == (now.protocol, list(now.images))
     return is_alike and not differ(before.data, now.data)
@@ -70,7 +70,7 @@ def _machine() -> dict[str, Any]:
     return {"machine": platform.platform(), "torch": metadata.version("torch")}
 
 
-def _conditions(subject: Subject) -> dict[str, Any]:
+def _conditions(subject: TrainedModel) -> dict[str, Any]:
     """What the last bits of the run's own numbers depended on; None where that is not known."""
     environment, trainer = subject.recorded("env.json"), subject.config["trainer"]
     batch_size = (subject.config["data"].get("init_args") or {}).get("batch_size")

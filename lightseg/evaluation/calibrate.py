@@ -7,17 +7,19 @@ from typing import Any
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.evaluation.scoring import Scorer
-from lightseg.evaluation.split_data import Part
+from lightseg.evaluation.split_data import SplitData
 from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling
-from lightseg.evaluation.trained_model import Subject
+from lightseg.evaluation.trained_model import TrainedModel
 from lightseg.files.atomic import require_in_place
-from lightseg.inference.inference_config import Protocol
+from lightseg.inference.inference_config import InferenceConfig
 from lightseg.metrics.calibration import Calibration, Reliability
 
 FILE = "calibration.json"
 
 
-def calibrate(subject: Subject, data: ImageDataModule, changed: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
+def calibrate(
+    subject: TrainedModel, data: ImageDataModule, changed: Mapping[str, Any], scorer: Scorer
+) -> dict[str, Any]:
     """The temperature of a run's checkpoint, with the calibration before and after it, as `calibration.json` holds it.
 
     It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
@@ -34,7 +36,7 @@ def calibrate(subject: Subject, data: ImageDataModule, changed: Mapping[str, Any
         UserError: If the place of the result is a link.
     """
     _check(subject, data, changed)
-    part = Part(data, "val")
+    part = SplitData(data, "val")
     pixels, classes = int(part.class_table("test").sum()), len(subject.task.classes)
     every = sampling(pixels, classes)
     sample = scorer.score(part, "val", {"sample": LogitSample(every, classes)})
@@ -82,12 +84,12 @@ def summary(found: dict[str, Any], folder: Path) -> str:
     )
 
 
-def _check(subject: Subject, data: ImageDataModule, changed: Mapping[str, Any]) -> None:
+def _check(subject: TrainedModel, data: ImageDataModule, changed: Mapping[str, Any]) -> None:
     if not subject.is_scored:
         raise ConfigError(f"--calibrate: {subject.file} is not the best one of a run; give a run folder")
     if subject.run:
         require_in_place(subject.run / FILE, "remove it")
-    if subject.task.protocol != Protocol():
+    if subject.task.protocol != InferenceConfig():
         raise ConfigError("--calibrate: a temperature is for whole images; leave out --window and --tta")
     if changed or not subject.is_own({"val": data.split_fingerprint("val")}):
         raise ConfigError(

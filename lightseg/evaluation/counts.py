@@ -11,7 +11,7 @@ from torch import Tensor
 from lightseg.data import ImageDataModule
 from lightseg.data.types import ClassCounts
 from lightseg.errors import RunError
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Stage, Task
 
 TOLERANCE = 1e-4
@@ -68,7 +68,7 @@ def require_all(counts: Tensor, images: Tensor, table: ClassCounts, split: str) 
         raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
-def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> Evaluation:
+def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> PerImageResults:
     """What each image adds to a split that was just scored.
 
     Args:
@@ -79,7 +79,7 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
     """
     dataset, rows = data.dataset(split), task.image_counts[split].numpy()
     indices, places = np.unique(rows[:, 0], return_inverse=True)
-    return Evaluation(
+    return PerImageResults(
         task.kind,
         name,
         data=data.split_fingerprint(split),
@@ -91,7 +91,7 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
     )
 
 
-def write_counts(folder: Path, counts: Tensor, evaluation: Evaluation) -> None:
+def write_counts(folder: Path, counts: Tensor, evaluation: PerImageResults) -> None:
     """Write `confusion_SPLIT.csv` and `per_image_SPLIT.npz`.
 
     Args:

@@ -16,9 +16,9 @@ from lightseg.errors import UserError
 from lightseg.evaluation import extra_metrics
 from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
-from lightseg.files.atomic import nearest_folder, replacing_folder, write_json
-from lightseg.inference.inference_config import Protocol
-from lightseg.metrics.per_image import Evaluation
+from lightseg.files.atomic import atomic_folder, nearest_folder, write_json
+from lightseg.inference.inference_config import InferenceConfig
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import plain_number
 from lightseg.visualization.examples import image_scores
@@ -50,14 +50,14 @@ class Record:
         """Write the folder, whole or not at all; one that is there is replaced."""
         split, classes = self.facts["split"], list(self.scored.evaluation.classes)
         named = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
-        with replacing_folder(folder) as temporary:
+        with atomic_folder(folder) as temporary:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
             write_json(temporary / "views.json", extra_metrics.details(self.scored.views, classes))
             write_json(temporary / "metrics.json", {**self.facts, **named})
 
 
-def folder_name(split: str, checkpoint: str, protocol: Protocol, other: str | None) -> str:
+def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, other: str | None) -> str:
     """What an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
 
     Args:
@@ -69,7 +69,7 @@ def folder_name(split: str, checkpoint: str, protocol: Protocol, other: str | No
     parts = [split, checkpoint]
     if protocol.window is not None:
         parts.append(f"window{protocol.window}")
-        if protocol.overlap != Protocol.overlap:
+        if protocol.overlap != InferenceConfig.overlap:
             parts.append(f"overlap{protocol.overlap:g}")
     return "-".join(part for part in [*parts, *protocol.tta, (other or "")[:8]] if part)
 
@@ -102,7 +102,7 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
         raise UserError(f"{folder}: holds an evaluation of another {what}; give this one a --name, or remove that one")
 
 
-def _write_images(path: Path, evaluation: Evaluation, splits: Sequence[str]) -> None:
+def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
     """A row for each image that has a valid pixel: score, pixels, IoU of each class; of a classification, the classes.
 
     The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.

@@ -18,10 +18,10 @@ from lightseg.distributed import environment
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import Results
-from lightseg.evaluation.split_data import Name, Part
+from lightseg.evaluation.split_data import Name, SplitData
 from lightseg.hardware.cpu import usable_cores
 from lightseg.hardware.devices import AUTO, check_precision, choose_precision, training_device
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Task
 from lightseg.tasks.failures import translate_error
 from lightseg.tasks.lightning_compat import replaced_internals
@@ -41,7 +41,7 @@ class Scored:
 
     scores: dict[str, float]
     counts: Tensor
-    evaluation: Evaluation
+    evaluation: PerImageResults
     views: Results
 
 
@@ -109,7 +109,7 @@ class Scorer:
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def score(self, part: Part, name: Name, views: Mapping[str, Metric]) -> Scored:
+    def score(self, part: SplitData, name: Name, views: Mapping[str, Metric]) -> Scored:
         """Score a part of some data.
 
         Args:

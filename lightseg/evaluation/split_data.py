@@ -14,7 +14,7 @@ from lightseg.errors import DataError
 Name = Literal["train", "val", "test", "all"]
 
 
-class Part(ImageDataModule):
+class SplitData(ImageDataModule):
     """One split of a data module, or all of them as one, as `test`; nothing is drawn or augmented.
 
     Args:

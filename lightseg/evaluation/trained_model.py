@@ -33,7 +33,7 @@ _TRAINER = ("accelerator", "devices", "num_nodes", "accumulate_grad_batches")
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrainedModel:
     """A trained task and where it comes from.
 
     Attributes:
@@ -49,7 +49,7 @@ class Subject:
     trust: bool = False
 
     @classmethod
-    def of(cls, file: Path, run: Path | None, trust: bool = False) -> Subject:
+    def of(cls, file: Path, run: Path | None, trust: bool = False) -> TrainedModel:
         """The subject of a checkpoint, see `lightseg.cli.argv.trained_run`.
 
         Args:

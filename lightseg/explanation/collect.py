@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightseg.data.loading.collate import to_device
 from lightseg.errors import DataError
-from lightseg.explanation.error_types import PARTS, divide
+from lightseg.explanation.error_types import PARTS, divide_errors
 from lightseg.explanation.slices import places, thirds
 from lightseg.explanation.table import Floats, Ints, Table
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
@@ -73,7 +73,7 @@ class Observations:
 
 
 @torch.inference_mode()
-def observe(task: Task, data: ImageDataModule, split: Stage) -> Observations:
+def collect(task: Task, data: ImageDataModule, split: Stage) -> Observations:
     """Ask a task about every image of a split, one at a time, so that the memory is that of one.
 
     Raises:
@@ -141,7 +141,7 @@ def _classified(target: Tensor, prediction: Tensor) -> Table:
 
 def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: int) -> tuple[Table, Table]:
     """The pixels of an image, and its objects."""
-    valid, parts, size = target != IGNORE, divide(target, prediction), (target.shape[0], target.shape[1])
+    valid, parts, size = target != IGNORE, divide_errors(target, prediction), (target.shape[0], target.shape[1])
     rows, columns = np.nonzero(valid)
     known = {"truth": target[valid], "prediction": prediction[valid], **places(rows + 0.5, columns + 0.5, size)}
     known |= {"size": parts.size[valid].astype(np.int64), "part": parts.part[valid].astype(np.int64)}

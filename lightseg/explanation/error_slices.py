@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import MISSED
 from lightseg.explanation.significance import difference
-from lightseg.explanation.slices import FACETS, Facet
+from lightseg.explanation.slices import FACETS, Slice
 from lightseg.explanation.table import Floats, Ints, Table
 
 _FAIR = 0.1
@@ -20,7 +20,7 @@ _FAIR = 0.1
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ErrorSlice:
     """A concentration of errors of one class, as far as there is one.
 
     Attributes:
@@ -48,7 +48,7 @@ class Candidate:
     rest: float
     images: Ints
     parts: Floats
-    facet: Facet | None = None
+    facet: Slice | None = None
     lowest: float = 1.0
 
     @property
@@ -82,14 +82,14 @@ class Candidate:
         return np.asarray(chosen & (table["truth"] == self.label))
 
 
-def candidates(seen: Observations, cells: Table) -> list[Candidate]:
+def error_slices(seen: Observations, cells: Table) -> list[ErrorSlice]:
     """All that there are.
 
     Args:
         seen: What was said about a split.
         cells: Those of its cells that are not explained yet.
     """
-    found: list[Candidate] = []
+    found: list[ErrorSlice] = []
     for label in range(len(seen.classes)):
         own = cells.where(cells["truth"] == label)
         if len(own):
@@ -99,7 +99,7 @@ def candidates(seen: Observations, cells: Table) -> list[Candidate]:
     return found
 
 
-def _of_facets(own: Table, label: int, facets: tuple[Facet, ...]) -> Iterator[Candidate]:
+def _of_facets(own: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
     images, own = _compact(own.with_column("wrong", (own["prediction"] != label).astype(np.int64)))
     for facet in facets:
         counts = own.sums(image=len(images), wrong=2, **{facet.name: len(facet.levels)})
@@ -108,7 +108,7 @@ def _of_facets(own: Table, label: int, facets: tuple[Facet, ...]) -> Iterator[Ca
             yield from _between("facet", label, level, images, inside, counts.sum(2) - inside, facet)
 
 
-def _of_missed(cells: Table, label: int, facets: tuple[Facet, ...]) -> Iterator[Candidate]:
+def _of_missed(cells: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
     """The class against all others."""
     missed, own = _is_missed(cells), cells["truth"] == label
     images, cells = _compact(cells.with_column("wrong", missed.astype(np.int64)))
@@ -125,17 +125,17 @@ def _between(
     images: Ints,
     inside: Ints,
     outside: Ints,
-    facet: Facet | None = None,
-) -> Iterator[Candidate]:
+    facet: Slice | None = None,
+) -> Iterator[ErrorSlice]:
     """The candidate of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
     size, wrong = inside.sum(), inside[:, 1].sum()
     if size and outside.sum():
         parts = difference(np.stack([inside[:, 1], outside[:, 1]], 1), np.stack([inside.sum(1), outside.sum(1)], 1))
         rest = outside[:, 1].sum() / outside.sum()
-        yield Candidate(kind, label, level, int(size), int(wrong), float(rest), images, parts, facet)
+        yield ErrorSlice(kind, label, level, int(size), int(wrong), float(rest), images, parts, facet)
 
 
-def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Facet, ...]) -> Iterator[Candidate]:
+def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
     """The class against each other one that it is taken for, where there are more than one."""
     images, own = _compact(own)
     others = own["prediction"] != label
@@ -147,7 +147,7 @@ def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Facet,
             said = own.where(taken).sums(image=len(images))
             parts, rest = (said - expected * missed) / size, float(expected * missed.sum() / size)
             lowest = _lowest(own, taken, facets)
-            yield Candidate("confusion", label, other, size, int(said.sum()), rest, images, parts, None, lowest)
+            yield ErrorSlice("confusion", label, other, size, int(said.sum()), rest, images, parts, None, lowest)
 
 
 def _is_missed(table: Table) -> npt.NDArray[np.bool_]:
@@ -157,7 +157,7 @@ def _is_missed(table: Table) -> npt.NDArray[np.bool_]:
     return np.asarray(table["truth"] != table["prediction"])
 
 
-def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Facet, ...]) -> float:
+def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]) -> float:
     """The lowest share of rows that are chosen, of all levels that a fair part of a class is at."""
     rates = [1.0]
     table = own.with_column("chosen", chosen.astype(np.int64))

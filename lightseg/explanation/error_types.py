@@ -45,7 +45,7 @@ class Components:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ErrorTypes:
     """What is said about each pixel of an image, and about each object.
 
     Attributes:
@@ -63,7 +63,7 @@ class Parts:
     missed: npt.NDArray[np.bool_]
 
 
-def divide(target: Mask, prediction: Mask) -> Parts:
+def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
     """Say of each wrong pixel which part of the errors it is in.
 
     The first of these that holds: it is in an object of the truth of which nearly nothing was found; in a predicted
@@ -86,7 +86,7 @@ def divide(target: Mask, prediction: Mask) -> Parts:
     part[_paint(missed, truth)] = MISSED
     part[hit] = RIGHT
     sizes = np.searchsorted(LIMITS, areas, side="right")
-    return Parts(part, _paint(sizes.astype(np.uint8), truth), truth, sizes, missed)
+    return ErrorTypes(part, _paint(sizes.astype(np.uint8), truth), truth, sizes, missed)
 
 
 def components(ids: Mask) -> Components:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightseg.explanation import attribution, examples
-from lightseg.explanation.collect import Observations, observe
+from lightseg.explanation.collect import Observations, collect
 from lightseg.explanation.findings import Finding, find
 from lightseg.explanation.gallery import Exhibit, Gallery
-from lightseg.explanation.saliency import Probes, probe
+from lightseg.explanation.saliency import Saliency, compute_saliency
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -44,7 +44,7 @@ class Explanation:
     worst: list[Exhibit]
     crops: list[tuple[int, int, int, list[Exhibit]]]
     uncertain: list[Exhibit]
-    probes: Probes | str
+    probes: Saliency | str
 
 
 def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Explanation:
@@ -61,7 +61,7 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
     """
     import torch
 
-    seen, gallery = observe(task, data, split), Gallery(task, data, split)
+    seen, gallery = collect(task, data, split), Gallery(task, data, split)
     return Explanation(
         split,
         str(task.protocol),
@@ -76,11 +76,11 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
     )
 
 
-def _probes(seen: Observations, gallery: Gallery, number: int) -> Probes | str:
+def _probes(seen: Observations, gallery: Gallery, number: int) -> Saliency | str:
     if not attribution.is_installed():
         return "This takes captum: pip install 'lightseg[explain]'"
     try:
-        return probe(seen, gallery, number) or "No class is said to be in any image."
+        return compute_saliency(seen, gallery, number) or "No class is said to be in any image."
     # a net of any make; the rest of the page does not need it
     except Exception as error:
         return f"The maps cannot be made: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

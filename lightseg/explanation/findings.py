@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lightseg.explanation.collect import Observations
-from lightseg.explanation.error_slices import Candidate, candidates
+from lightseg.explanation.error_slices import ErrorSlice, error_slices
 from lightseg.explanation.significance import p_values
 from lightseg.explanation.table import Table
 
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
         cells: Those of the split that the findings before it leave, which it is about.
     """
 
-    what: Candidate
+    what: ErrorSlice
     alone: float
     p: float
     cells: Table
@@ -43,12 +43,12 @@ class Finding(NamedTuple):
 def find(seen: Observations) -> list[Finding]:
     """The findings, the most important first; each in what those before it leave of the split.
 
-    They are ranked by `Candidate.weight`: first those that hold, then those that would if nothing else had been looked
+    They are ranked by `ErrorSlice.weight`: first those that hold, then those that would if nothing else had been looked
     at.
     """
     cells, found = seen.cells, list[Finding]()
     while len(found) < _MOST and len(cells):
-        possible = candidates(seen, cells)
+        possible = error_slices(seen, cells)
         if not possible:
             break
         alone, together = p_values([(each.images, each.parts) for each in possible], len(seen.names))

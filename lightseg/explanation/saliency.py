@@ -27,7 +27,7 @@ _TOLD = 1
 
 
 @dataclass(frozen=True)
-class Probes:
+class Saliency:
     """Attributions with the test of each.
 
     Attributes:
@@ -41,7 +41,7 @@ class Probes:
     deletions: list[Deletion]
 
 
-def probe(seen: Observations, gallery: Gallery, number: int) -> Probes | None:
+def compute_saliency(seen: Observations, gallery: Gallery, number: int) -> Saliency | None:
     """Ask about classes that the task says are there; None where there are none.
 
     Args:
@@ -65,7 +65,7 @@ def probe(seen: Observations, gallery: Gallery, number: int) -> Probes | None:
             pictures = [gallery.photo(image, seen.names[index])]
             pictures.append(gallery.heat(where, f"what speaks for {seen.classes[label]}", image))
             exhibits.append(Exhibit(seen.classes[label], _told(deletions[-1]), pictures))
-    return Probes(name, exhibits, deletions)
+    return Saliency(name, exhibits, deletions)
 
 
 def choose(seen: Observations) -> list[tuple[int, int]]:

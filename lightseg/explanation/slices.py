@@ -13,7 +13,7 @@ _MIDDLE = 2**-0.5
 """Side of the centre relative to the image's: it has half of the area."""
 
 
-class Facet(NamedTuple):
+class Slice(NamedTuple):
     """One way to divide all pixels, or all images.
 
     Attributes:
@@ -28,20 +28,20 @@ class Facet(NamedTuple):
 
 
 PLACES = (
-    Facet("across", ("in the left half", "in the right half"), ("in the right half", "in the left half")),
-    Facet("down", ("in the top half", "in the bottom half"), ("in the bottom half", "in the top half")),
-    Facet("middle", ("in the centre", "at the border"), ("at the border", "in the centre")),
+    Slice("across", ("in the left half", "in the right half"), ("in the right half", "in the left half")),
+    Slice("down", ("in the top half", "in the bottom half"), ("in the bottom half", "in the top half")),
+    Slice("middle", ("in the centre", "at the border"), ("at the border", "in the centre")),
 )
-SIZE = Facet(
+SIZE = Slice(
     "size",
     ("in small objects", "in medium-sized objects", "in large objects"),
     ("in larger objects", "in other objects", "in smaller objects"),
 )
 LIGHT = (
-    Facet(
+    Slice(
         "brightness", ("in dark images", "in images of medium brightness", "in bright images"), ("in other images",) * 3
     ),
-    Facet(
+    Slice(
         "contrast",
         ("in images of low contrast", "in images of medium contrast", "in images of high contrast"),
         ("in other images",) * 3,

@@ -20,8 +20,8 @@ from lightseg.exporting import formats, model_card, parity, safetensors
 from lightseg.exporting.benchmark import benchmark
 from lightseg.exporting.formats import INT8, Predict
 from lightseg.exporting.graph import InferenceGraph, takes_any_size, trace
-from lightseg.exporting.metadata import describe
-from lightseg.exporting.options import CALIBRATION, CARD, FILES, PARITY, SIZES, Made, Request, taken
+from lightseg.exporting.metadata import collect_metadata
+from lightseg.exporting.options import CALIBRATION, CARD, FILES, PARITY, SIZES, ExportOptions, ExportResult, taken
 from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.files.atomic import nearest_folder
@@ -29,7 +29,7 @@ from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
 
-def make(request: Request) -> Made:
+def export_model(request: ExportOptions) -> ExportResult:
     """Export a run.
 
     Raises:
@@ -46,14 +46,14 @@ def make(request: Request) -> Made:
         # onnxruntime has no convolutions in float64
         task.float()
     data, samples = _samples(request, task)
-    facts = describe(task, request.run, model_file(request.run), request.licence)
+    facts = collect_metadata(task, request.run, model_file(request.run), request.licence)
     with tempfile.TemporaryDirectory(dir=near, prefix=".export-") as place:
         made = _write(request, task, data, samples, facts, Path(place))
         _describe(request, facts, made, Path(place))
         return _put_in_place(request, made)
 
 
-def _check(request: Request) -> None:
+def _check(request: ExportOptions) -> None:
     for name in (*FILES[request.format], PARITY, CARD):
         if (request.out / name).is_dir():
             raise UserError(f"--out {request.out}: {name} is a folder there; give another place")
@@ -69,7 +69,7 @@ def _check(request: Request) -> None:
         raise ConfigError(f"{request.data[0]}: changes images that --images 0 does not look at; leave out one of them")
 
 
-def _samples(request: Request, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
+def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
     """What to check on: images of the validation split, or noise where that is asked for.
 
     Raises:
@@ -104,13 +104,13 @@ def _image_size(run: Path) -> tuple[int, int]:
 
 
 def _write(
-    request: Request,
+    request: ExportOptions,
     task: Task,
     data: ImageDataModule | None,
     samples: list[Sample],
     facts: dict[str, Any],
     place: Path,
-) -> Made:
+) -> ExportResult:
     """Write the files of a format, check and time them."""
     if request.format == "safetensors":
         size = None if takes_any_size(task) else _image_size(request.run)
@@ -143,10 +143,12 @@ def _write(
     odd = parities[1] if parities[1:] else None
     # with safetensors lightseg does it by itself
     before = [] if request.format == "safetensors" else facts["eval_transforms"]
-    return Made(files, size, smallest, before, source, parities[0], odd, int8, len(images), timings)
+    return ExportResult(files, size, smallest, before, source, parities[0], odd, int8, len(images), timings)
 
 
-def _sizes(request: Request, size: tuple[int, int] | None, smallest: tuple[int, int]) -> Sequence[tuple[int, int]]:
+def _sizes(
+    request: ExportOptions, size: tuple[int, int] | None, smallest: tuple[int, int]
+) -> Sequence[tuple[int, int]]:
     """The heights and widths to time a file at.
 
     Raises:
@@ -183,7 +185,7 @@ def _inference(task: Task) -> Predict:
     return predict
 
 
-def _compare(request: Request, file: Path, task: Task, predict: Predict, samples: list[Sample]) -> Parity:
+def _compare(request: ExportOptions, file: Path, task: Task, predict: Predict, samples: list[Sample]) -> Parity:
     """Compare an exported file with torch.
 
     Raises:
@@ -201,7 +203,7 @@ def _compare(request: Request, file: Path, task: Task, predict: Predict, samples
     return found
 
 
-def _describe(request: Request, facts: dict[str, Any], made: Made, place: Path) -> None:
+def _describe(request: ExportOptions, facts: dict[str, Any], made: ExportResult, place: Path) -> None:
     """Write `parity.json` and the model card, which also tell of the other formats that are there."""
     before = read_record(request.out / PARITY) if (request.out / PARITY).is_file() else {}
     # of the same weights alone
@@ -213,7 +215,7 @@ def _describe(request: Request, facts: dict[str, Any], made: Made, place: Path) 
     (place / CARD).write_text(model_card.write(name, facts, records), encoding="utf-8")
 
 
-def _put_in_place(request: Request, made: Made) -> Made:
+def _put_in_place(request: ExportOptions, made: ExportResult) -> ExportResult:
     """Move the files to where they belong, and remove what an earlier export of the format has left."""
     request.out.mkdir(parents=True, exist_ok=True)
     files = [file.replace(request.out / file.name) for file in made.files]

@@ -8,13 +8,13 @@ import torch
 
 from lightseg.data.io.images import image_values
 from lightseg.files.atomic import sha256
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 from lightseg.version import __version__
 
 
-def describe(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
+def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
     """Everything about a trained task that its user may ask for, as plain data.
 
     Args:
@@ -67,7 +67,7 @@ def _scores(folder: Path) -> dict[str, Any]:
     if split is None:
         return {"split": None, "score": None, "scores": {}, "protocol": None, "images": None}
     scores = {name.partition("/")[2]: value for name, value in final.items() if name.startswith(f"{split}/")}
-    evaluation = Evaluation.read(folder, split)
+    evaluation = PerImageResults.read(folder, split)
     return {
         "split": split,
         "score": scores.pop("score"),

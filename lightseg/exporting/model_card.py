@@ -21,7 +21,7 @@ def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
 
     Args:
         name: What to call the model.
-        facts: What `describe` found.
+        facts: What `collect_metadata` found.
         records: What `parity.json` holds: a record for each exported file.
     """
     parts = [

@@ -29,7 +29,7 @@ SIZES = ((256, 256), (512, 512))
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportOptions:
     """What to export.
 
     Attributes:
@@ -60,7 +60,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Made:
+class ExportResult:
     """What has been exported.
 
     Attributes:
@@ -113,7 +113,7 @@ def taken(size: Sequence[int] | Literal["any"], smallest: Sequence[int]) -> str:
     return "images of any size" + (f" from {smallest[0]} × {smallest[1]} pixels on" if max(smallest) > 1 else "")
 
 
-def described(folder: Path) -> list[str]:
+def described_files(folder: Path) -> list[str]:
     """The names of the files that the model card in a folder is about; others there are of other weights.
 
     Raises:

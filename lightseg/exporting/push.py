@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lightseg.checkpoint.hub import SCHEME, explain_errors, require_address
 from lightseg.checkpoint.locate import run_folder
-from lightseg.exporting.export import make
-from lightseg.exporting.options import Request, described
+from lightseg.exporting.export import export_model
+from lightseg.exporting.options import ExportOptions, described_files
 
 
 def push(
@@ -37,7 +37,7 @@ def push(
     require_address(repo, token)
     folder = run_folder(str(run))
     with tempfile.TemporaryDirectory() as place:
-        make(Request(folder, Path(place), "safetensors", images=0, licence=licence, trust=trust))
+        export_model(ExportOptions(folder, Path(place), "safetensors", images=0, licence=licence, trust=trust))
         return upload(Path(place), repo, token, private)
 
 
@@ -50,6 +50,9 @@ def upload(folder: Path, repo: str, token: str | None = None, private: bool | No
         api = HfApi(token=token, library_name="lightseg")
         api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=described(folder), commit_message="Export of lightseg"
+            repo_id=repo,
+            folder_path=folder,
+            allow_patterns=described_files(folder),
+            commit_message="Export of lightseg",
         )
     return f"{SCHEME}{repo}"

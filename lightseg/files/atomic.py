@@ -22,7 +22,7 @@ _HOME = re.compile(r"^(--[\w.+]+=)?~(?=/|$)")
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -32,7 +32,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file to write instead of `path`, which it becomes when all of it is on the disk; the folder is made if need be.
 
     Where the writing fails, nothing of it stays. What is no file, such as a pipe, is written to as it is; a link stays.
@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill instead of `folder`, whose place it takes when it is full; where that fails, nothing stays."""
     temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
     for stale in (temporary, former):
@@ -114,7 +114,7 @@ def locked(
 
 
 @contextlib.contextmanager
-def taking_turns(folder: Path, said: str) -> Iterator[None]:
+def file_lock(folder: Path, said: str) -> Iterator[None]:
     """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
 
     Args:

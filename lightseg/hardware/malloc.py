@@ -11,7 +11,7 @@ _LARGEST = (2**30, 2**25)
 """Bytes of what is to be kept; the second is all that an older glibc allows."""
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Keep what a training step frees for the next one, rather than give it back to the system.
 
     Every step asks for the same tensors. glibc returns the large ones as soon as they are free, and the next step waits

@@ -16,7 +16,7 @@ Net = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Protocol:
+class InferenceConfig:
     """How a net is asked about an image; scores of different protocols do not compare, so it is recorded beside them.
 
     The logits of an image are equal, on one device and in one precision,
@@ -53,7 +53,7 @@ class Protocol:
                 raise ConfigError(f"tta: no augmentation '{name}'{did_you_mean(name, AUGMENTATIONS, 9)}")
 
     @classmethod
-    def of(cls, window: int | None = None, overlap: float = 0.25, tta: str | Sequence[str] = ()) -> Protocol:
+    def of(cls, window: int | None = None, overlap: float = 0.25, tta: str | Sequence[str] = ()) -> InferenceConfig:
         """The protocol of some options as users give them: `tta` may be one text, `flip,scale`.
 
         Raises:

@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from lightseg.data.io.images import visible
-from lightseg.files.atomic import replacing
+from lightseg.files.atomic import atomic_write
 from lightseg.inference.png_writer import PalettePng
 from lightseg.inference.windows import most_likely
 
 if TYPE_CHECKING:
-    from lightseg.inference.inference_config import Protocol
+    from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predictor import Predictor
     from lightseg.inference.readers import Source
 
@@ -52,7 +52,7 @@ class Outputs:
 def write_masks(
     task: Predictor,
     source: Source,
-    protocol: Protocol,
+    protocol: InferenceConfig,
     outputs: Outputs,
     palette: Sequence[Sequence[int]],
     batch: int | None = None,
@@ -73,7 +73,7 @@ def write_masks(
     step = math.ceil(max(height, width) / LONGEST)
     shrunk: list[npt.NDArray[np.uint8]] = []
     with ExitStack() as files:
-        temporary = [files.enter_context(replacing(path)) for path in outputs.paths]
+        temporary = [files.enter_context(atomic_write(path)) for path in outputs.paths]
         mask = files.enter_context(PalettePng(temporary[0], source.size, palette))
         rows: npt.NDArray[np.uint8] | None = None
         for top, left, block in task.predict_blocks(source, protocol, batch):

@@ -20,7 +20,7 @@ from lightseg.data.io.images import image_values
 from lightseg.data.loading.collate import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
-from lightseg.inference.inference_config import Protocol
+from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.readers import LARGE, Rows, Source, of_array
 from lightseg.inference.resizing import resized
 from lightseg.inference.windows import Block, most_likely
@@ -68,7 +68,7 @@ class Predictor(L.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.protocol = Protocol()
+        self.protocol = InferenceConfig()
         """How an evaluation asks the net."""
         self.temperature = 1.0
         """Probabilities are the softmax of the logits over this; measured by `evaluate --calibrate`."""
@@ -104,7 +104,7 @@ class Predictor(L.LightningModule):
                 on the 0..1 scale.
             window: Side of the square windows in pixels that larger images are seen in; None: all of it at once.
             overlap: Share of a window that the next one sees again.
-            tta: Test-time augmentations, `flip` and `scale`; see `Protocol`.
+            tta: Test-time augmentations, `flip` and `scale`; see `InferenceConfig`.
             details: Give the logits, too.
 
         Returns:
@@ -114,7 +114,7 @@ class Predictor(L.LightningModule):
             DataError: If the image cannot be read or has other channels than the net.
             ConfigError: If an option has no meaning.
         """
-        protocol = Protocol.of(window, overlap, tta)
+        protocol = InferenceConfig.of(window, overlap, tta)
         source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
         classes: ClassMap = np.empty(source.size, np.uint8)
         logits: npt.NDArray[np.float32] | None = None
@@ -130,11 +130,11 @@ class Predictor(L.LightningModule):
                 logits[:, *place] = block.cpu().numpy()
         return classes if logits is None else Prediction(classes, logits, temperature)
 
-    def temperature_under(self, protocol: Protocol) -> float:
+    def temperature_under(self, protocol: InferenceConfig) -> float:
         """What logits are divided by before they become probabilities; measured without test-time augmentation."""
         return 1.0 if protocol.tta else self.temperature
 
-    def protocol_for(self, size: tuple[int, int], protocol: Protocol) -> Protocol:
+    def protocol_for(self, size: tuple[int, int], protocol: InferenceConfig) -> InferenceConfig:
         """A protocol that the memory is sure to suffice for: windows of 512 pixels for an image of more than `LARGE`.
 
         Not if windows are asked for already, nor where the recipe resizes every image, nor for a classification.
@@ -144,7 +144,7 @@ class Predictor(L.LightningModule):
         seen_whole = protocol.window is None and not (transform and transform.resizes) and self.kind == "segmentation"
         return replace(protocol, window=WINDOW) if seen_whole and height * width > LARGE else protocol
 
-    def predict_blocks(self, source: Source, protocol: Protocol, batch: int | None = None) -> Iterator[Block]:
+    def predict_blocks(self, source: Source, protocol: InferenceConfig, batch: int | None = None) -> Iterator[Block]:
         """The logits of an image at its own size, block by block; under windows, in bounded memory.
 
         Args:
@@ -165,7 +165,7 @@ class Predictor(L.LightningModule):
                 return
             yield block
 
-    def _blocks(self, source: Source, protocol: Protocol, batch: int | None) -> Iterator[Block]:
+    def _blocks(self, source: Source, protocol: InferenceConfig, batch: int | None) -> Iterator[Block]:
         size, transform = source.size, eval_transform_of(self.recipe)
         if transform is not None:
             source = of_array(transform(source.whole(), 0, 0)[0], source.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
-from lightseg.files.atomic import locked, replacing, write_atomically
+from lightseg.files.atomic import atomic_write, locked, write_atomically
 from lightseg.inference.inputs import Item
 
 FACTS, DONE, LABELS = "classes.json", "predictions.jsonl", "labels.csv"
@@ -106,7 +106,7 @@ class Results:
         """
         failed = {item.name for item in items if not self.has(item, [])}
         records = [self._done[name] for name in sorted(self._done.keys() - failed)]
-        with replacing(self.folder / LABELS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(self.folder / LABELS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
             for record in records:

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from lightseg.config.schema import FACTS, plain, require_form
 from lightseg.errors import UserError
-from lightseg.files.atomic import replacing, require_regular
+from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.printable import printable
 
 Counts = npt.NDArray[np.int64]
 
 _COLUMNS, _PIXELS, _BYTES, _CELLS = 5, 2**40, 2**32, 2**26
-"""Columns of `Evaluation.rows`; and the most that there can be: pixels of an image, bytes, images times classes."""
+"""Columns of `PerImageResults.rows`; and the limits of an image's pixels, of bytes, of images times classes."""
 
 _DAMAGE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, RecursionError, NotImplementedError),
@@ -30,7 +30,7 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PerImageResults:
     """One scoring of one split, image by image, and what a fair comparison must know of it.
 
     Attributes:
@@ -66,7 +66,7 @@ class Evaluation:
         """Write `per_image_SPLIT.npz` into a run folder, whole or not at all; returns the file."""
         facts = {name: getattr(self, name) for name in ("kind", "split", "data", "protocol")}
         path = folder / f"per_image_{self.split}.npz"
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 facts=np.array(json.dumps(facts)),
@@ -78,7 +78,7 @@ class Evaluation:
         return path
 
     @classmethod
-    def read(cls, folder: Path, split: str) -> Evaluation | None:
+    def read(cls, folder: Path, split: str) -> PerImageResults | None:
         """What `write` wrote into a run folder; None if nothing.
 
         Raises:

@@ -65,7 +65,7 @@ def _fuse(optimizer: Optimizer) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if type(optimizer) not in _FUSED:
         return
-    optimizer.register_load_state_dict_pre_hook(_as_it_is_here)
+    optimizer.register_load_state_dict_pre_hook(_keep_local_fused)
     devices = {parameter.device.type for parameter in parameters}
     if devices not in ({"cuda"}, {"cpu"}) or not all(parameter.is_floating_point() for parameter in parameters):
         return
@@ -78,7 +78,7 @@ def _fuse(optimizer: Optimizer) -> None:
             group["fused"] = True
 
 
-def _as_it_is_here(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+def _keep_local_fused(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint says how the update was done where it was made; a run that goes on elsewhere does it as it can."""
     saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
     return {**state, "param_groups": [{**group, "fused": own["fused"]} for group, own in saved]}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
-from lightseg.files.atomic import replacing, require_regular
+from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.printable import printable
 
 
@@ -45,7 +45,7 @@ def write_csv(folder: Path) -> None:
     """Write `metrics.csv`: one row per line of `metrics.jsonl`, one column per name."""
     rows = read_log(folder)
     names = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
-    with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(folder / "metrics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from lightseg.errors import UserError
 from lightseg.runs.metrics_log import read_log
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_mapping, read_record
 from lightseg.files.printable import printable
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_mapping, require_record
 
@@ -77,13 +77,13 @@ class Run:
         logged = [row["train/images_per_s"] for row in self.log if row.get("train/images_per_s") is not None]
         return statistics.median(logged) if logged else math.nan
 
-    def evaluation(self, split: str) -> Evaluation | None:
+    def evaluation(self, split: str) -> PerImageResults | None:
         """The per-image counts of a split; None if it was not scored.
 
         Raises:
             UserError: If the file is damaged.
         """
-        return Evaluation.read(self.folder, split)
+        return PerImageResults.read(self.folder, split)
 
 
 def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:

@@ -11,7 +11,7 @@ from torch.distributed.fsdp import FSDPModule
 from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import Batch, ImageDataModule
-from lightseg.distributed.strategies import pass_as_often_as_others, shard
+from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
@@ -194,7 +194,7 @@ class Task(Predictor, ABC):
     def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)
         if self.device_mesh is not None:
-            pass_as_often_as_others(self, len(batches))
+            pad_forward_passes(self, len(batches))
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)

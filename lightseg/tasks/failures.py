@@ -3,7 +3,7 @@
 import lightning as L
 
 from lightseg.data import ImageDataModule
-from lightseg.data.loading.loaders import obituary
+from lightseg.data.loading.loaders import describe_dead_worker
 from lightseg.distributed import launch
 from lightseg.errors import ConfigError, LightsegError, RunError
 
@@ -11,10 +11,10 @@ from lightseg.errors import ConfigError, LightsegError, RunError
 def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
     """What torch's words mean to a user."""
     data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
-    if data is not None and isinstance(error, RuntimeError) and (said := obituary(error, data.watched)):
+    if data is not None and isinstance(error, RuntimeError) and (said := describe_dead_worker(error, data.watched)):
         return RunError(said)
     if trainer.world_size > 1 and launch.is_loss(error):
-        return RunError(launch.obituary(getattr(trainer.strategy.launcher, "procs", [])))
+        return RunError(launch.describe_dead_worker(getattr(trainer.strategy.launcher, "procs", [])))
     if "more than 1 value per channel" in str(error):
         return ConfigError(
             "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "

@@ -37,7 +37,7 @@ def replaced_internals() -> Iterator[None]:
     replacements: list[tuple[Any, str, Any]] = [
         # Lightning's own kills this process at once, even while it is saying what has happened
         (subprocess_script, "_launch_process_observer", watch_over),
-        # Lightning asks in every batch whether a process was told to end, and waits for the device; `Interrupt` knows
+        # Lightning asks in every batch whether a signal came, and waits for the device; `GracefulStop` handles it
         (_TrainingEpochLoop, "_broadcast_sigterm_tensor", _do_nothing),
         (call, "_call_callback_hooks", call_callbacks),
         (call, "_call_lightning_module_hook", call_module),

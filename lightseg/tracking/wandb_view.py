@@ -1,7 +1,7 @@
 """What W&B shows of a run, as a function of the run folder alone: so it can be shown again, later and elsewhere.
 
 Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
-pixels (see `lightseg.callbacks.Samples` and `lightseg.visualization.examples`); the panels have C bars and C × C cells, of which only
+pixels (see `lightseg.callbacks.PredictionSnapshots`); the panels have C bars and C × C cells, of which only
 those with a count are sent where W&B would cut them, and none where it would cut these (`confusion_*.csv` has all).
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lightseg.files.names import BEST as BEST_FILE
 from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
 from lightseg.tracking.wandb_rows import STEP, Rows, summary_of
@@ -137,7 +137,7 @@ class View:
         import wandb
 
         split = "test" if "test/score" in final else "val"
-        evaluation = Evaluation.read(self.folder, split)
+        evaluation = PerImageResults.read(self.folder, split)
         if evaluation is None:
             return {}
         classes = evaluation.classes
@@ -153,7 +153,7 @@ class View:
             f"{split}/worst": self._worst(evaluation),
         }
 
-    def _worst(self, evaluation: Evaluation) -> Any:
+    def _worst(self, evaluation: PerImageResults) -> Any:
         import wandb
 
         chosen, scores = worst(evaluation), image_scores(evaluation)

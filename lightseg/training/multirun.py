@@ -39,11 +39,14 @@ class RepeatError(LightsegError):
         self.exit_code = exit_code
 
 
-def repeat(args: list[str]) -> None:
-    """Run `lightseg.fit` for every seed and fold, each in a process of its own, and compare what came out.
+def repeat(args: list[str]) -> list[str]:
+    """Run `lightseg.fit` for every seed and fold, each in a process of its own.
 
     Args:
         args: The command line, with `--seeds`, `--folds` or both.
+
+    Returns:
+        The finished run folders; none where the command was only to print or to try something.
 
     Raises:
         ConfigError: If the options contradict each other.
@@ -71,13 +74,7 @@ def repeat(args: list[str]) -> None:
                 finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
                 again = ["-m", "lightseg.fit", *args, *([] if "--group" in args else ["--group", group])]
                 raise RepeatError(_how_to_go_on(code, again, finished, bool(_in_group(runs, group))), code)
-    finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
-    # none, where the command was only to print or to try something
-    if finished:
-        from lightseg import compare
-
-        if code := compare.main(finished):
-            raise RepeatError(f"the runs are finished, but could not be compared: {' '.join(finished)}", code)
+    return [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
 
 
 def _read(args: list[str]) -> tuple[list[list[str]], list[str]]:

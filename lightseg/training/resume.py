@@ -149,7 +149,7 @@ def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]
     return forbidden, allowed
 
 
-def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str) -> Path | None:
+def prepare_resume(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str) -> Path | None:
     """Make a run folder ready for the steps after its newest checkpoint's, and note in `resumes.jsonl` that it went on.
 
     Returns:
@@ -162,7 +162,7 @@ def go_on(folder: Path, config: dict[str, Any], data: dict[str, Any], command: s
     require_same(folder, config, data)
     checkpoint, state = newest_checkpoint(folder)
     step = state.get("global_step", 0)
-    cut_log(folder, step)
+    truncate_log(folder, step)
     restore_best(folder, best_score(state))
     line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "after_step": step, "command": command}
     with (folder / "resumes.jsonl").open("a") as file:
@@ -189,7 +189,7 @@ def best_score(state: dict[str, Any]) -> float | None:
     return None if score is None else float(score)
 
 
-def cut_log(folder: Path, step: int) -> None:
+def truncate_log(folder: Path, step: int) -> None:
     """Drop the lines of the steps after a checkpoint's, which will be logged again, and unfinished files."""
     path = folder / "metrics.jsonl"
     if step and not path.exists():
@@ -199,6 +199,6 @@ def cut_log(folder: Path, step: int) -> None:
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
     for place in (folder, folder / "checkpoints"):
         for unfinished in place.glob(".*"):
-            # what `replacing` leaves when the process is killed
+            # what `atomic_write` leaves when the process is killed
             if re.fullmatch(r"\.[\w-]+\.\w+\.\d+", unfinished.name):
                 unfinished.unlink()

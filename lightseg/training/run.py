@@ -16,15 +16,15 @@ import lightning as L
 import yaml
 
 from lightseg.callbacks import (
-    Best,
+    BestCheckpoint,
+    ClassCounter,
     CollapseWarning,
-    DrawnClasses,
-    EpochLines,
-    Interrupt,
+    EpochPrinter,
+    GracefulStop,
     LastCheckpoint,
     LearningRate,
     NonFiniteGuard,
-    Samples,
+    PredictionSnapshots,
     StepSeed,
     Throughput,
 )
@@ -42,7 +42,7 @@ from lightseg.evaluation.counts import TOLERANCE, score_split
 from lightseg.files.atomic import locked
 from lightseg.files.names import LAST
 from lightseg.hardware.devices import AUTO, KEPT, limit_threads, require_kept
-from lightseg.hardware.malloc import keep_freed_memory
+from lightseg.hardware.malloc import disable_malloc_trim
 from lightseg.loggers import RunLog, Wandb
 from lightseg.metrics.absent_classes import absent
 from lightseg.runs import folder as run
@@ -76,23 +76,23 @@ def fit(args: list[str]) -> None:
 
 def _run(cli: LightsegCLI, args: list[str]) -> None:
     last = LastCheckpoint(Path(), cli.config.save_every_n_steps, cli.config.save_every_minutes)
-    best, drawn, interrupt, log = Best(), DrawnClasses(), Interrupt(), RunLog(None)
+    best, drawn, interrupt, log = BestCheckpoint(), ClassCounter(), GracefulStop(), RunLog(None)
     callbacks = (
-        [last, interrupt, StepSeed(cli.config.seed_everything), Samples()],
-        [drawn, EpochLines(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
+        [last, interrupt, StepSeed(cli.config.seed_everything), PredictionSnapshots()],
+        [drawn, EpochPrinter(), Throughput(), NonFiniteGuard(), CollapseWarning(), LearningRate(), best],
     )
     trainer = make_trainer(cli, *callbacks, [log])
     data, task = cli.datamodule, cli.model
     data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    met = launch.meet(trainer, task)
+    met = launch.init_process_group_early(trainer, task)
     threads: dict[str, str] = {}
     if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
+        disable_malloc_trim()
         threads = limit_threads(trainer.num_devices)
     resumed = _resumed(cli, trainer, met)
     if _agree_on_precision(cli, trainer, resumed, met):
         trainer = make_trainer(cli, *callbacks, [log])
-        launch.meet(trainer, task)
+        launch.init_process_group_early(trainer, task)
     if resumed and resume.is_finished(resumed):
         resume.require_same_recipe(resumed, yaml.safe_load(cli.resolved_config()))
         print(f"this run is finished; its numbers are in {resumed / 'metrics.json'}\nrun: {resumed}")
@@ -102,7 +102,7 @@ def _run(cli: LightsegCLI, args: list[str]) -> None:
         stack.enter_context(environment.inherited(threads))
         stack.enter_context(replaced_internals())
         folder = file = None
-        with launch.one_for_all(trainer, met):
+        with launch.raise_on_all_ranks(trainer, met):
             if trainer.is_global_zero:
                 folder, file = _open(cli, trainer, args, resumed, stack)
                 log.folder, last.path, best.dirpath = folder, folder / "checkpoints" / LAST, str(folder / "checkpoints")
@@ -173,7 +173,7 @@ def _open(
         logger.prepare()
     command = shlex.join(["python", "-m", "lightseg.fit", *args])
     if resumed:
-        folder, file = resumed, resume.go_on(resumed, config, data.fingerprint(), command)
+        folder, file = resumed, resume.prepare_resume(resumed, config, data.fingerprint(), command)
     else:
         folder, file = run.create(cli.config.runs_dir, cli.config.name), None
         # the lock goes first, then the folder of a start that failed
@@ -255,7 +255,7 @@ def _summary(cli: LightsegCLI, spent: dict[str, Any], folder: Path) -> str:
 
 
 @contextmanager
-def _ended(trainer: L.Trainer, folder: Path | None, interrupt: Interrupt, objects: Objects) -> Iterator[None]:
+def _ended(trainer: L.Trainer, folder: Path | None, interrupt: GracefulStop, objects: Objects) -> Iterator[None]:
     """End what the run began, however it ends; the last line says where it is.
 
     Raises:

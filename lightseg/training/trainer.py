@@ -27,7 +27,7 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
-from lightseg.distributed.strategies import FSDP, exchange_in_place
+from lightseg.distributed.strategies import FSDP, enable_bucket_view
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
@@ -73,7 +73,7 @@ def make_trainer(
     check_launcher(trainer, config.strategy)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
-    exchange_in_place(trainer.strategy)
+    enable_bucket_view(trainer.strategy)
     environment = trainer._accelerator_connector.cluster_environment
     if isinstance(environment, SLURMEnvironment):
         # it would save and queue in its own way, and load what another program left

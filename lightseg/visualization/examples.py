@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
-from lightseg.files.atomic import replacing_folder, require_regular
+from lightseg.files.atomic import atomic_folder, require_regular
 from lightseg.labels import color_table
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import iou, recall
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
     Images are shrunk to `LONGEST`, masks with them to the nearest pixel; masks are palette PNGs whose values are the
     class ids, 255 is void. Names, and the classes of whole images, are in `examples.json`.
     """
-    with replacing_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         entries = []
         for number, example in enumerate(examples):
             picture = Picture.fromarray(example.image)
@@ -87,7 +87,7 @@ def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     return examples, content["classes"]
 
 
-def image_scores(evaluation: Evaluation) -> npt.NDArray[np.float64]:
+def image_scores(evaluation: PerImageResults) -> npt.NDArray[np.float64]:
     """IoU of each class in each image, `(N, C)`; NaN where a class is neither in truth nor prediction.
 
     Of a classification, it is 1 or 0 for the image's true class: whether it was found.
@@ -95,7 +95,7 @@ def image_scores(evaluation: Evaluation) -> npt.NDArray[np.float64]:
     return (recall if evaluation.kind == "classification" else iou)(evaluation.dense)
 
 
-def worst(evaluation: Evaluation) -> list[int]:
+def worst(evaluation: PerImageResults) -> list[int]:
     """The at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
 
     Images that have no valid pixel are left out.

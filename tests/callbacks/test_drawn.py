@@ -6,7 +6,7 @@ import lightning as L
 import pytest
 import torch
 
-from lightseg.callbacks import DrawnClasses
+from lightseg.callbacks import ClassCounter
 from lightseg.data import Shapes, ShapesClassification
 from lightseg.nets import SimpleCNN, UNet
 from lightseg.tasks import ClassificationTask, SegmentationTask
@@ -35,7 +35,7 @@ def _shapes(**options):
 
 
 def test_counts__are_whole_numbers_of_the_whole_step():
-    callback = DrawnClasses()
+    callback = ClassCounter()
     # 10, 0 and 5 over three batches; 7, 0 and 1 over three batches of each of two processes
     _step(callback, torch.tensor([10, 0, 5]).float() / 3, accumulated=3)
     _step(callback, torch.tensor([7, 0, 1]).float() / 6, accumulated=3, processes=2)
@@ -44,14 +44,14 @@ def test_counts__are_whole_numbers_of_the_whole_step():
 
 
 def test_counts__stay_exact_where_float32_does_not():
-    callback = DrawnClasses()
+    callback = ClassCounter()
     callback.load_state_dict({"counts": [2**53 + 1, 2**24]})
     _step(callback, torch.tensor([1.0, 1.0]))
     assert callback.state_dict() == {"counts": [2**53 + 2, 2**24 + 1]}
 
 
 def test_shares__of_nothing():
-    callback = DrawnClasses()
+    callback = ClassCounter()
     assert callback.shares(["a"]) == {}
     _step(callback, None)
     assert callback.shares(["a"]) == {}
@@ -61,7 +61,7 @@ def test_shares__of_nothing():
 
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_training__draws_every_sample_once(accumulated):
-    data, callback = _shapes(), DrawnClasses()
+    data, callback = _shapes(), ClassCounter()
     _fit(data, callback, max_epochs=2, accumulate_grad_batches=accumulated)
     assert callback.counts.tolist() == (2 * data.class_counts()).tolist()
 
@@ -69,14 +69,14 @@ def test_training__draws_every_sample_once(accumulated):
 def test_training__draws_what_sampling_says():
     data = ShapesClassification(train_size=60, val_size=5, batch_size=20, imbalance=9, num_workers=0)
     assert data.class_counts().max() >= 25
-    data.sampling, callback = "class_balanced", DrawnClasses()
+    data.sampling, callback = "class_balanced", ClassCounter()
     _fit(data, callback)
     assert callback.counts.sum() == 60
     assert (callback.counts - 12).abs().max() <= 3
 
 
 def test_training__that_is_resumed_has_drawn_the_same(tmp_path):
-    whole, first, second = DrawnClasses(), DrawnClasses(), DrawnClasses()
+    whole, first, second = ClassCounter(), ClassCounter(), ClassCounter()
     options = {"sampling": "class_balanced", "imbalance": 9}
     _fit(_shapes(**options), whole, max_epochs=2)
     _fit(_shapes(**options), first).save_checkpoint(tmp_path / "last.ckpt")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import distributed
 
-from lightseg.callbacks import Interrupt
+from lightseg.callbacks import GracefulStop
 from lightseg.callbacks.graceful_stop import Stop
 
 
@@ -26,7 +26,7 @@ def a_step(monkeypatch):
 
 
 def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost(a_step):
-    interrupt = Interrupt()
+    interrupt = GracefulStop()
 
     def signalled():
         interrupt.received = signal.SIGUSR1
@@ -37,7 +37,7 @@ def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost(a_step
 
 
 def test_interrupt__of_another_process_stops_this_one(a_step):
-    interrupt = Interrupt()
+    interrupt = GracefulStop()
     with pytest.raises(Stop):
         a_step(interrupt, others=int(signal.SIGTERM))
     assert interrupt.received == signal.SIGTERM
@@ -45,7 +45,7 @@ def test_interrupt__of_another_process_stops_this_one(a_step):
 
 def test_interrupt__waits_for_others_as_long_as_the_strategy_does(monkeypatch):
     monkeypatch.setattr(distributed, "new_group", lambda **options: options)
-    interrupt, strategy = Interrupt(), SimpleNamespace(_timeout=timedelta(minutes=5))
+    interrupt, strategy = GracefulStop(), SimpleNamespace(_timeout=timedelta(minutes=5))
     interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)
     interrupt.restore()
     assert interrupt._hosts == {"backend": "gloo", "timeout": timedelta(minutes=5)}

@@ -44,7 +44,7 @@ def test_lines__are_those_of_validations_where_they_follow_each_other_closely(li
 def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    waits = progress.EpochLines()
+    waits = progress.EpochPrinter()
     waits.on_train_start(None, None)
     for lasted, wait in ((0, 8), (60, 8), (120, 8), (600, 40), (3600, 240)):
         now[0] = 1000 + lasted

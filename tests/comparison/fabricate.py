@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 
 CLASSES = ("sky", "road", "car")
 PROTOCOL = "whole images"
@@ -83,7 +83,7 @@ def write_run(folder: Path, made=None, logged=None, split="test", images=None, d
     names = [f"image-{index:04}" for index in range(len(logged))] if images is None else images
     facts = {"kind": "segmentation", "classes": CLASSES, **facts}
     told = {"images": names, "indices": np.arange(len(names)), "rows": rows, **facts}
-    Evaluation(split=split, data=data, protocol=protocol, **told).write(folder)
+    PerImageResults(split=split, data=data, protocol=protocol, **told).write(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(made or config(), sort_keys=False))
     log = [{"step": step, "epoch": 0, "train/images_per_s": speed} for step, speed in enumerate((20, 30, 90))]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))

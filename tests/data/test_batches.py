@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightseg.data import Shapes
-from lightseg.data.loading.collate import Prepared, check_repeatable, stack_by_size, stack_training
+from lightseg.data.loading.collate import TransformedDataset, check_repeatable, stack_by_size, stack_training
 from lightseg.data.sample_index import SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
@@ -32,7 +32,7 @@ OWN = {"random": random.Random(0).random, "numpy": np.random.default_rng(0).rand
 
 
 def _prepared(*transforms):
-    return Prepared(DATASET, Augmentation("segmentation", transforms))
+    return TransformedDataset(DATASET, Augmentation("segmentation", transforms))
 
 
 @pytest.mark.parametrize("source", GLOBAL)
@@ -80,7 +80,7 @@ def test_prepared__evaluation_leaves_the_generators_alone():
     random.seed(0)
     expected = [random.random(), random.random()]
     random.seed(0)
-    prepared = Prepared(DATASET, EvalTransform([Add(random.random)]))
+    prepared = TransformedDataset(DATASET, EvalTransform([Add(random.random)]))
     same = prepared[SampleIndex(0, 0)]["image"], prepared[SampleIndex(0, 0)]["image"]
     assert not torch.equal(*same)
     random.seed(0)
@@ -111,7 +111,7 @@ def test_check_repeatable__masks_are_looked_at_too():
 
 def test_check_repeatable__a_dataset_of_one():
     one = Shapes(image_size=32, train_size=1).dataset("train")
-    check_repeatable(Prepared(one, Augmentation("segmentation", [A.D4(), A.GaussNoise()])))
+    check_repeatable(TransformedDataset(one, Augmentation("segmentation", [A.D4(), A.GaussNoise()])))
 
 
 def _sample(target):

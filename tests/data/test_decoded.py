@@ -20,12 +20,12 @@ import torch
 import xxhash
 
 from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.disk_cache import cache_dir
 from lightseg.data.loading import decoded_cache
-from lightseg.data.loading.decoded_cache import Decoded, trains_twice
+from lightseg.data.loading.decoded_cache import DecodedDataset, is_multi_epoch
 from lightseg.errors import ConfigError, DataError
-from lightseg.files.atomic import taking_turns
+from lightseg.files.atomic import file_lock
 from tests.crashing import RECIPE, assert_same, numbers, weights
 from tests.data import fabricate
 from tests.deadly import DEADLY_RECIPE, deadly
@@ -69,7 +69,7 @@ def mask(index, height=6, width=7):
 
 
 def cached(*datasets, gigabytes=1.0, workers=0, build=True):
-    return decoded_cache.decoded(datasets, gigabytes, workers, build)
+    return decoded_cache.map_decoded(datasets, gigabytes, workers, build)
 
 
 def entries():
@@ -109,7 +109,7 @@ def test_decoded__gives_what_was_read_whatever_it_is(workers):
     ]
     plain = Own(kinds * 3)
     (quick,) = cached(plain, workers=workers)
-    assert isinstance(quick, Decoded)
+    assert isinstance(quick, DecodedDataset)
     assert len(quick) == 15
     assert_equal([quick[i] for i in range(15)], plain.samples)
 
@@ -126,7 +126,7 @@ def test_decoded__is_the_dataset_in_all_else(folders):
     (quick,) = cached(plain)
     rows = np.array([7, 0, 3])
     for some, other in ((quick, plain), (quick.subset(rows), plain.subset(rows))):
-        assert isinstance(some, Decoded)
+        assert isinstance(some, DecodedDataset)
         assert some.fingerprint() == other.fingerprint()
         assert some.cache_key() == other.cache_key()
         assert [some.name(i) for i in range(len(some))] == [other.name(i) for i in range(len(other))]
@@ -181,7 +181,7 @@ def test_stream__is_the_same_with_the_cache_and_without(folders, kind):
             state = torch.get_rng_state()
             data.decode()
             assert torch.equal(torch.get_rng_state(), state)
-            held = [part for part in data._parts.values() if isinstance(part, Decoded)]
+            held = [part for part in data._parts.values() if isinstance(part, DecodedDataset)]
             assert len(held) == (0 if kind == "painted" else 2)
         hashes.add(stream(data))
     assert len(hashes) == 1
@@ -206,7 +206,7 @@ def test_decoded__is_read_once():
 
 
 def test_decoded__only_what_says_that_it_may_be():
-    class Derived(MaskFiles):
+    class Derived(MaskDataset):
         """Reads what it likes."""
 
     derived = Derived(".", [], None)
@@ -239,7 +239,7 @@ def test_decoded__of_a_changed_file_is_the_new_one(folders):
     fabricate.save(folders / "train/images" / Path(data.dataset("train").name(3)).name, 255 - old)
     changed = MaskFolder(CLASSES, root=str(folders), num_workers=0)
     changed.decode()
-    assert isinstance(changed.dataset("train"), Decoded)
+    assert isinstance(changed.dataset("train"), DecodedDataset)
     assert np.array_equal(changed.dataset("train")[3][0], 255 - old)
 
 
@@ -257,7 +257,7 @@ def test_decoded__of_a_changed_file_of_the_old_size_and_time_is_the_new_one(tmp_
         assert file.stat().st_size == before.st_size
     changed = MaskFolder(CLASSES, **options)
     changed.decode()
-    assert isinstance(changed.dataset("train"), Decoded)
+    assert isinstance(changed.dataset("train"), DecodedDataset)
     assert not changed.dataset("train")[0][0].any()
 
 
@@ -278,7 +278,7 @@ def test_decoded__of_a_changed_file_of_the_old_size_and_time_is_the_new_one(tmp_
 )
 def test_trains_twice__else_nothing_is_gained(options, expected):
     defaults = {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0, "limit_train_batches": 1.0}
-    assert trains_twice(SimpleNamespace(**defaults | options), 100, 4) is expected
+    assert is_multi_epoch(SimpleNamespace(**defaults | options), 100, 4) is expected
 
 
 def test_decoded__what_is_there_is_used_even_where_nothing_is_built():
@@ -286,7 +286,7 @@ def test_decoded__what_is_there_is_used_even_where_nothing_is_built():
     assert cached(plain, build=False) == [plain]
     assert not cache_dir().exists()
     cached(plain)
-    assert isinstance(cached(plain, build=False)[0], Decoded)
+    assert isinstance(cached(plain, build=False)[0], DecodedDataset)
 
 
 # ---- its size -------------------------------------------------------------------------------------------------------
@@ -318,20 +318,20 @@ def test_size__what_was_used_longest_ago_makes_room():
     age(1)
     cached(large("a"), gigabytes=room)
     cached(large("c"), gigabytes=room)
-    assert [isinstance(*cached(large(key), build=False), Decoded) for key in "abc"] == [True, False, True]
+    assert [isinstance(*cached(large(key), build=False), DecodedDataset) for key in "abc"] == [True, False, True]
     # what a training still reads is there for it
     assert_equal([kept[7]], [large("b").samples[7]])
 
 
 def test_size__the_splits_of_one_training_do_not_push_each_other_out(capsys):
     found = cached(large("a"), large("b"), gigabytes=1.5 * SIZE / GIB)
-    assert [isinstance(part, Decoded) for part in found] == [True, False]
+    assert [isinstance(part, DecodedDataset) for part in found] == [True, False]
     assert re.search(r"^warning: .*20 decoded samples take 0.0\d+ GiB, and there is room for", capsys.readouterr().err)
 
 
 def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
     cached(large("a"))
-    assert not isinstance(*cached(large("b"), gigabytes=0.5 * SIZE / GIB), Decoded)
+    assert not isinstance(*cached(large("b"), gigabytes=0.5 * SIZE / GIB), DecodedDataset)
     assert len(entries()) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -358,7 +358,7 @@ def test_size__leaves_half_of_the_machine(monkeypatch, what):
         monkeypatch.setattr(decoded_cache, "_memory", lambda: free)
     else:
         monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda _path: SimpleNamespace(free=int(free)))
-    assert not isinstance(*cached(large("a")), Decoded)
+    assert not isinstance(*cached(large("a")), DecodedDataset)
 
 
 def test_size__is_kept_where_the_estimate_was_too_low(capsys):
@@ -381,7 +381,7 @@ def test_damage__a_part_of_a_cache_is_made_anew(file, rest):
     path = cache_dir() / "decoded" / entries()[0] / file
     os.truncate(path, rest)
     (quick,) = cached(plain)
-    assert isinstance(quick, Decoded)
+    assert isinstance(quick, DecodedDataset)
     assert_equal([quick[19]], [plain.samples[19]])
 
 
@@ -406,7 +406,7 @@ def test_damage__a_killed_build_leaves_nothing_that_is_used_and_is_cleaned_up(mo
     assert left.name.startswith(".")
     monkeypatch.setattr(Killing, "__getitem__", Own.__getitem__)
     (quick,) = cached(samples)
-    assert isinstance(quick, Decoded)
+    assert isinstance(quick, DecodedDataset)
     assert not left.exists()
     assert len(entries()) == 1
 
@@ -426,7 +426,7 @@ def test_turns__two_processes_decode_once(capfd):
     samples.log = FORK.SimpleQueue()
     both = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
     said = ""
-    with taking_turns(cache_dir() / "decoded", "nobody else is here"):
+    with file_lock(cache_dir() / "decoded", "nobody else is here"):
         for process in both:
             process.start()
         while said.count("another process decodes images; waiting for it") < 2:
@@ -598,8 +598,8 @@ def test_fit__the_numbers_are_the_same_and_files_are_read_once(fit_folder, monke
     assert first.code == 0, first.err
     assert len(entries()) == 2
     read = []
-    image = MaskFiles.image
-    monkeypatch.setattr(MaskFiles, "image", lambda self, index: read.append(self.name(index)) or image(self, index))
+    image = MaskDataset.image
+    monkeypatch.setattr(MaskDataset, "image", lambda self, index: read.append(self.name(index)) or image(self, index))
     second = fit_folder()
     for run in (first, second):
         assert numbers(run.folder) == numbers(without.folder)

@@ -7,7 +7,7 @@ import torch
 
 from lightseg.data import Shapes
 from lightseg.data.loading import build
-from lightseg.data.loading.loaders import obituary, require_known_order
+from lightseg.data.loading.loaders import describe_dead_worker, require_known_order
 from lightseg.errors import ConfigError
 
 
@@ -97,8 +97,8 @@ def test_obituary__names_the_file(error, said):
     data = Shapes(train_size=8, num_workers=2)
     data.train_dataloader()
     data.watched[0].at[1, 0], data.watched[0].at[1, 1] = 7, 3
-    assert said in obituary(RuntimeError(error), data.watched)
+    assert said in describe_dead_worker(RuntimeError(error), data.watched)
 
 
 def test_obituary__of_another_error_is_none():
-    assert obituary(RuntimeError("out of memory"), []) is None
+    assert describe_dead_worker(RuntimeError("out of memory"), []) is None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.transforms.rare_classes import held, rare_classes
+from lightseg.data.transforms.rare_classes import classes_present, rare_classes
 from lightseg.errors import ConfigError
 
 NAMES = ["road", "tree", "sign", "ghost"]
@@ -20,6 +20,6 @@ def test_rare_classes__given_by_name():
 
 
 def test_held__of_a_mask_and_of_a_class_id():
-    assert held(np.array([[0, 3], [255, 3]], np.uint8), (1, 3, 2)) == [3]
-    assert held(2, (1, 2)) == [2]
-    assert held(0, (1, 2)) == []
+    assert classes_present(np.array([[0, 3], [255, 3]], np.uint8), (1, 3, 2)) == [3]
+    assert classes_present(2, (1, 2)) == [2]
+    assert classes_present(0, (1, 2)) == []

@@ -6,8 +6,8 @@ import yaml
 
 from lightseg.checkpoint.rebuild import build_data
 from lightseg.errors import ConfigError, DataError, UserError
-from lightseg.evaluation.trained_model import Subject
-from lightseg.exporting.metadata import describe
+from lightseg.evaluation.trained_model import TrainedModel
+from lightseg.exporting.metadata import collect_metadata
 from tests.inference.models import write_checkpoint
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "precision": None}
@@ -39,11 +39,11 @@ def checkpoint(tmp_path):
 )
 def test_of__a_recipe_that_cannot_be_scored(changes, key, checkpoint):
     with pytest.raises(UserError, match=rf"x\.ckpt: its recipe has no {key}, without which"):
-        Subject.of(checkpoint(**changes), None)
+        TrainedModel.of(checkpoint(**changes), None)
 
 
 def test_of__one_that_can(checkpoint):
-    assert Subject.of(checkpoint(), None).images_per_pass(8) == 8
+    assert TrainedModel.of(checkpoint(), None).images_per_pass(8) == 8
 
 
 @pytest.mark.parametrize("trust", [False, True])
@@ -58,13 +58,13 @@ def test_data_of__a_config_without(key, trust):
 def test_data__a_block_that_is_none(block, checkpoint, tmp_path):
     (tmp_path / "d.yaml").write_text(yaml.safe_dump({"data": block}))
     with pytest.raises(ConfigError, match=r"d\.yaml: data: "):
-        Subject.of(checkpoint(), None).data(str(tmp_path / "d.yaml"), [])
+        TrainedModel.of(checkpoint(), None).data(str(tmp_path / "d.yaml"), [])
 
 
 @pytest.mark.parametrize("block", ["Shapes", {"class_path": "lightseg.data.Shapes"}])
 def test_data__options_that_the_class_has_not_stay_behind(block, checkpoint, tmp_path):
     kept = {"batch_size": 2, "value_range": [0, 4095], "nodata": -1.0}
-    subject = Subject.of(checkpoint(data={"class_path": "lightseg.data.MaskFolder", "init_args": kept}), None)
+    subject = TrainedModel.of(checkpoint(data={"class_path": "lightseg.data.MaskFolder", "init_args": kept}), None)
     (tmp_path / "d.yaml").write_text(yaml.safe_dump({"data": block}))
     # of other classes than the checkpoint's, which are looked at when all else is right
     with pytest.raises(DataError, match=r"data\.classes: they must be those of the checkpoint"):
@@ -76,5 +76,5 @@ def test_data__options_that_the_class_has_not_stay_behind(block, checkpoint, tmp
 def test_describe__a_transform_without_options(checkpoint, tmp_path):
     transforms = [{"class_path": "albumentations.ToGray", "init_args": None}]
     file = checkpoint(data={"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": transforms}})
-    task = Subject.of(file, None).task
-    assert describe(task, tmp_path, file)["eval_transforms"] == ["albumentations.ToGray()"]
+    task = TrainedModel.of(file, None).task
+    assert collect_metadata(task, tmp_path, file)["eval_transforms"] == ["albumentations.ToGray()"]

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from lightseg.data.data_module import ImageDataModule, ImageDataset
-from lightseg.inference.inference_config import Protocol
+from lightseg.inference.inference_config import InferenceConfig
 from lightseg.labels import IGNORE
 from lightseg.tasks import ClassificationTask, SegmentationTask
 
@@ -49,7 +49,7 @@ class Oracle:
 
     device = torch.device("cpu")
     temperature = 1.0
-    protocol = Protocol()
+    protocol = InferenceConfig()
 
     def __init__(self, kind, classes, spoil=lambda truth: truth, sure=8.0):
         self.kind, self.classes, self.spoil, self.sure = kind, list(classes), spoil, sure

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.explanation.collect import observe
+from lightseg.explanation.collect import collect
 from lightseg.explanation.error_types import PARTS
 from lightseg.explanation.findings import find
 from lightseg.explanation.text import evidence, sentence
@@ -19,7 +19,7 @@ CLASSES = ("ground", "disc", "square")
 def seen(spoil, images=None, masks=None, classes=CLASSES, kind="segmentation"):
     if images is None:
         images, masks = discs()
-    return observe(Oracle(kind, classes, spoil), Data(images, masks, classes), "test")
+    return collect(Oracle(kind, classes, spoil), Data(images, masks, classes), "test")
 
 
 def noisy(said, share=0.05):

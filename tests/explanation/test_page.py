@@ -12,7 +12,7 @@ from lightseg.explanation.deletion import Deletion
 from lightseg.explanation.explanation import explain
 from lightseg.explanation.gallery import Exhibit, Picture
 from lightseg.explanation.html import document, write_page
-from lightseg.explanation.saliency import Probes, choose
+from lightseg.explanation.saliency import Saliency, choose
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
 from tests.comparison.page.test_document import Reader
 from tests.explanation.fabricate import Data, Oracle, discs
@@ -132,7 +132,7 @@ def test_page__tells_whether_maps_are_faithful(explained, read):
     good = Deletion(0.9, np.array([0.1, 0.1, 0.0, 0.0]), np.ones(4), np.array([0.9, 0.8, 0.7, 0.5]))
     bad = Deletion(0.9, good.random, np.ones(4), good.random)
     for done, said in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
-        object.__setattr__(found, "probes", Probes("Grad-CAM at net.down.3", [], [done] * 12))
+        object.__setattr__(found, "probes", Saliency("Grad-CAM at net.down.3", [], [done] * 12))
         assert said in read(found).text
 
 

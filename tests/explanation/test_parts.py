@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from lightseg.explanation.error_types import BOUNDARY, INTERIOR, INVENTED, MISSED, RIGHT, band_width, components, divide
+from lightseg.explanation.error_types import (
+    BOUNDARY,
+    INTERIOR,
+    INVENTED,
+    MISSED,
+    RIGHT,
+    band_width,
+    components,
+    divide_errors,
+)
 from lightseg.labels import IGNORE
 
 
@@ -16,7 +25,7 @@ def test_divide__boundary_and_interior():
     target[:, 20:] = 1
     prediction = target.copy()
     prediction[:, 14:20] = 1
-    parts = divide(target, prediction)
+    parts = divide_errors(target, prediction)
 
     # 2 % of a diagonal of 57 pixels is one pixel: the boundary is column 19 on this side
     assert band_width(target.shape) == 1
@@ -35,7 +44,7 @@ def test_divide__missed_and_invented_objects():
     # less than a tenth of it is found
     prediction[5:8, 5:8] = 1
     prediction[25:30, 25:33] = 2
-    parts = divide(target, prediction)
+    parts = divide_errors(target, prediction)
 
     assert (count(parts, MISSED), count(parts, INVENTED), count(parts, RIGHT)) == (91, 40, 1600 - 131)
     assert parts.missed.tolist() == [False, True]
@@ -49,7 +58,7 @@ def test_divide__a_tenth_that_is_found_is_something():
     target[5:15, 5:15] = 1
     prediction[5:6, 5:15] = 1
 
-    assert not divide(target, prediction).missed.any()
+    assert not divide_errors(target, prediction).missed.any()
 
 
 def test_divide__a_seam_is_no_object():
@@ -57,7 +66,7 @@ def test_divide__a_seam_is_no_object():
     target[:, 20:] = 1
     prediction[:, 20:] = 1
     prediction[:, 19:21] = 2
-    parts = divide(target, prediction)
+    parts = divide_errors(target, prediction)
 
     assert (count(parts, INVENTED), count(parts, BOUNDARY)) == (0, 80)
 
@@ -67,7 +76,7 @@ def test_divide__void_is_in_no_part_but_has_a_boundary():
     target[:, :5] = IGNORE
     prediction[:20, 5] = 1
     prediction[:, :5] = 1
-    parts = divide(target, prediction)
+    parts = divide_errors(target, prediction)
 
     # what is said in the void makes it one object of 20 valid pixels, none of them right, all along a boundary
     assert (
@@ -81,7 +90,7 @@ def test_divide__whatever_is_said_the_parts_are_all_that_is_wrong(seed):
     rng = np.random.default_rng(seed)
     target, prediction = rng.integers(0, 3, (2, 8, 8)).repeat(5, 1).repeat(5, 2)
     target[rng.random(target.shape) < 0.1] = IGNORE
-    parts, valid = divide(target, prediction), target != IGNORE
+    parts, valid = divide_errors(target, prediction), target != IGNORE
 
     assert ((parts.part != RIGHT) == (target != prediction))[valid].all()
 

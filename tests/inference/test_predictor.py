@@ -12,7 +12,7 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
 from lightseg.errors import ConfigError, DataError
 from lightseg.inference import resizing
-from lightseg.inference.inference_config import Protocol
+from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.predictor import Prediction
 from tests.inference.models import write_checkpoint
 
@@ -108,7 +108,7 @@ def test_predict__gives_what_an_evaluation_counts(tmp_path, stated, options):
 
     task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt", eval_transforms=stated))
     data = GivenImages(eval_transforms=[Resize(24, 48)] if stated else None)
-    task.protocol = Protocol.of(**options)
+    task.protocol = InferenceConfig.of(**options)
     with torch.inference_mode():
         expected = task.logits_at_target(data.eval_batch(0, "val"))[0]
     assert np.array_equal(task.predict(IMAGE, **options, details=True).logits, expected.numpy())
@@ -117,7 +117,7 @@ def test_predict__gives_what_an_evaluation_counts(tmp_path, stated, options):
 
 @pytest.mark.parametrize("options", [{}, {"window": 80}, {"window": 16}, {"window": 16, "tta": "flip"}], ids=str)
 def test_predict__gives_what_an_evaluation_of_mixed_sizes_counts(task, options):
-    task.protocol = Protocol.of(**options)
+    task.protocol = InferenceConfig.of(**options)
     predicted = [task.predict(image, **options, details=True).logits for image in MixedSizes.images]
     for together in (1, 4):
         counted = {}
@@ -193,11 +193,11 @@ def test_load__temperature_of_this_checkpoint_alone(tmp_path, fits):
 def test_protocol_for__large_images_that_are_not_resized(tmp_path):
     large, small = (4097, 4096), (4096, 4096)
     task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt"))
-    assert task.protocol_for(small, Protocol()) == Protocol()
-    assert task.protocol_for(large, Protocol(tta=("flip",))) == Protocol(512, tta=("flip",))
-    assert task.protocol_for(large, Protocol(64)) == Protocol(64)
+    assert task.protocol_for(small, InferenceConfig()) == InferenceConfig()
+    assert task.protocol_for(large, InferenceConfig(tta=("flip",))) == InferenceConfig(512, tta=("flip",))
+    assert task.protocol_for(large, InferenceConfig(64)) == InferenceConfig(64)
     resizing_task = lightseg.load(write_checkpoint(tmp_path / "y.ckpt", eval_transforms=RESIZE))
-    assert resizing_task.protocol_for(large, Protocol()) == Protocol()
+    assert resizing_task.protocol_for(large, InferenceConfig()) == InferenceConfig()
 
 
 def test_resized__in_blocks_of_rows_as_at_once(monkeypatch):

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
-from lightseg.inference.inference_config import Protocol
+from lightseg.inference.inference_config import InferenceConfig
 from lightseg.nets import UNet
 from lightseg.tasks import SegmentationTask
 
@@ -15,11 +15,11 @@ def _net(images):
 
 
 def test_str__of_the_default_is_what_older_runs_recorded():
-    assert str(Protocol()) == "whole images, scored at the size of their ground truth"
+    assert str(InferenceConfig()) == "whole images, scored at the size of their ground truth"
 
 
 def test_str__names_every_option():
-    assert str(Protocol.of(512, 0.5, "scale,flip")) == (
+    assert str(InferenceConfig.of(512, 0.5, "scale,flip")) == (
         "windows of 512 pixels that overlap by 0.5, mirrored, at the scales 0.75, 1, 1.25, averaged, "
         "scored at the size of their ground truth"
     )
@@ -36,22 +36,22 @@ def test_str__names_every_option():
 )
 def test_of__options_without_a_meaning(options, message):
     with pytest.raises(ConfigError, match=message):
-        Protocol.of(**options)
+        InferenceConfig.of(**options)
 
 
 def test_of__order_and_repetition_of_augmentations_do_not_matter():
-    assert Protocol.of(tta="scale, flip,scale") == Protocol.of(tta=["flip", "scale"])
+    assert InferenceConfig.of(tta="scale, flip,scale") == InferenceConfig.of(tta=["flip", "scale"])
 
 
 def test_logits__an_image_within_the_window_goes_through_whole():
     images = torch.rand(2, 3, 40, 50)
-    assert torch.equal(Protocol(50).logits(_net, images), _net(images))
+    assert torch.equal(InferenceConfig(50).logits(_net, images), _net(images))
 
 
 def test_logits__of_a_mirrored_image_are_mirrored_back():
     images = torch.rand(1, 3, 8, 10)
     expected = (_net(images).softmax(1) + _net(images.flip(-1)).softmax(1).flip(-1)) / 2
-    logits = Protocol(tta=("flip",)).logits(_net, images)
+    logits = InferenceConfig(tta=("flip",)).logits(_net, images)
     assert torch.allclose(logits.exp(), expected, atol=1e-6)
     assert torch.allclose(logits.exp().sum(1), torch.ones(1, 8, 10))
 
@@ -66,7 +66,7 @@ def test_logits__of_scaled_images_are_brought_back():
     def net(views):
         return _net(views.float() / 255 if views.dtype == torch.uint8 else views)
 
-    assert torch.allclose(Protocol(tta=("scale",)).logits(net, images).exp(), expected / 3, atol=1e-6)
+    assert torch.allclose(InferenceConfig(tta=("scale",)).logits(net, images).exp(), expected / 3, atol=1e-6)
 
 
 def test_logits__of_a_classifier_are_averaged_and_windows_are_refused():
@@ -75,9 +75,9 @@ def test_logits__of_a_classifier_are_averaged_and_windows_are_refused():
 
     images = torch.rand(3, 3, 8, 10)
     expected = (net(images).softmax(1) + net(images.flip(-1)).softmax(1)) / 2
-    assert torch.allclose(Protocol(tta=("flip",)).logits(net, images).exp(), expected, atol=1e-6)
+    assert torch.allclose(InferenceConfig(tta=("flip",)).logits(net, images).exp(), expected, atol=1e-6)
     with pytest.raises(ConfigError, match="window: a classifier"):
-        Protocol(8).logits(net, images)
+        InferenceConfig(8).logits(net, images)
 
 
 def test_logits__of_a_net_with_pooling_are_those_of_the_whole_image_where_no_border_is_near():
@@ -85,7 +85,7 @@ def test_logits__of_a_net_with_pooling_are_those_of_the_whole_image_where_no_bor
     task = SegmentationTask(UNet(3, width=4, depth=2), ["a", "b", "c"], mean=[0.5] * 3, std=[0.25] * 3).eval()
     image = torch.randint(0, 256, (1, 3, 64, 224), dtype=torch.uint8)
     with torch.inference_mode():
-        whole, slid = task(image), Protocol(128, 0.25).logits(task, image)
+        whole, slid = task(image), InferenceConfig(128, 0.25).logits(task, image)
     # windows begin at 0 and 96; the net sees 22 pixels to each side
     for inside in (slice(0, 128 - 40 - 1), slice(96 + 40 + 1, 224)):
         assert (whole - slid)[..., inside].abs().max() < 1e-5
@@ -104,17 +104,17 @@ def test_logits__of_shifted_images_are_weighed():
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
     up, down = padded[:, :, 2:, 2:], padded[:, :, :-2, :-2]
     each = [_sums(seen).softmax(1) for seen in (images, up, down)]
-    logits = Protocol.of(tta="shift").logits(_sums, images)
+    logits = InferenceConfig.of(tta="shift").logits(_sums, images)
     assert torch.allclose(logits.exp(), each[0] / 2 + each[1] / 4 + each[2] / 4, atol=1e-6)
     both = [(_sums(seen).softmax(1) + _sums(seen.flip(-1)).softmax(1)) / 2 for seen in (images, up, down)]
-    logits = Protocol.of(tta="flip,shift").logits(_sums, images)
+    logits = InferenceConfig.of(tta="flip,shift").logits(_sums, images)
     assert torch.allclose(logits.exp(), both[0] / 2 + both[1] / 4 + both[2] / 4, atol=1e-6)
 
 
 def test_logits__the_class_of_every_pixel_of_shifted_images_is_refused():
     with pytest.raises(ConfigError, match="tta: shift is for classification"):
-        Protocol.of(tta="shift").logits(_net, torch.rand(1, 3, 8, 8))
+        InferenceConfig.of(tta="shift").logits(_net, torch.rand(1, 3, 8, 8))
 
 
 def test_str__says_that_images_are_shifted():
-    assert Protocol.of(tta="flip,shift").view == "whole images, mirrored, shifted by a pixel, averaged"
+    assert InferenceConfig.of(tta="flip,shift").view == "whole images, mirrored, shifted by a pixel, averaged"

@@ -60,7 +60,7 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
-    import lightseg
+    from lightseg.checkpoint.loading import load
     from lightseg.checkpoint.locate import follow_imports
     from lightseg.checkpoint.rebuild import build_data
     from lightseg.tasks.examples import predict
@@ -70,4 +70,4 @@ def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tup
     data = build_data(run.config, trust=trust, file=run.folder / "config.yaml")
     if differ(data.split_fingerprint(split), run.data[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
-    return predict(lightseg.load(run.folder, trust), data, split, indices), data.palette
+    return predict(load(run.folder, trust), data, split, indices), data.palette

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
 from lightseg.data.io.pairing import find_pairs, require
 from lightseg.data.types import Split
@@ -59,7 +59,7 @@ class CamVid(ImageDataModule):
         """The drive that each frame is of: `0016E5` of `0016E5_07959.png`; there are three in `train` and `val`."""
         return [PurePosixPath(name).stem.partition("_")[0] for name in names]
 
-    def make_dataset(self, split: Split) -> MaskFiles:
+    def make_dataset(self, split: Split) -> MaskDataset:
         """The frames of one split.
 
         Raises:
@@ -67,4 +67,4 @@ class CamVid(ImageDataModule):
         """
         root, images, masks = Path(self.root), split, f"{split}annot"
         require(root, [images, masks], _HINT)
-        return MaskFiles(root, find_pairs(root, images, masks), LabelMap(self.classes, ignore=[_VOID]))
+        return MaskDataset(root, find_pairs(root, images, masks), LabelMap(self.classes, ignore=[_VOID]))

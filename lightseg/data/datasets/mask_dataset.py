@@ -43,7 +43,7 @@ class SizeError(DataError):
     """A mask that is not of its image's size."""
 
 
-class MaskFiles(ImageDataset):
+class MaskDataset(ImageDataset):
     """Images and masks as files of one folder.
 
     Args:
@@ -151,7 +151,7 @@ class MaskFiles(ImageDataset):
         self.label_map.check_totals(str(self.root), totals)
         return table
 
-    def subset(self, indices: npt.NDArray[np.intp]) -> "MaskFiles":
+    def subset(self, indices: npt.NDArray[np.intp]) -> "MaskDataset":
         """Some of the samples."""
         some = copy.copy(self)
         some._images, some._masks = self._images[indices], self._masks[indices]

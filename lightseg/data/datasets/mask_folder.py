@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.disk_cache import cached
 from lightseg.data.io.images import ImageValues
 from lightseg.data.io.label_map import LabelMap, rgb
@@ -121,7 +121,7 @@ class MaskFolder(ImageDataModule):
         self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
         self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
-        self._found: dict[Split, MaskFiles] = {}
+        self._found: dict[Split, MaskDataset] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -134,7 +134,7 @@ class MaskFolder(ImageDataModule):
         defaults = default_palette(self.num_classes)
         return [self._colors.get(name, default) for name, default in zip(self.classes, defaults, strict=True)]
 
-    def make_dataset(self, split: Split) -> MaskFiles:
+    def make_dataset(self, split: Split) -> MaskDataset:
         """The samples of one split; `test` may be empty.
 
         Raises:
@@ -144,7 +144,9 @@ class MaskFolder(ImageDataModule):
             # the pairs are gone then: loading processes would not share the memory of a million of them
             with _no_collection():
                 for part, pairs in self._find().items():
-                    self._found[part] = MaskFiles(self.root, pairs, self.label_map, self.in_channels, self.image_values)
+                    self._found[part] = MaskDataset(
+                        self.root, pairs, self.label_map, self.in_channels, self.image_values
+                    )
         return self._found[split]
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:

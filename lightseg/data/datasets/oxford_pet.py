@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.download import fetch, read_stems, split_off_val
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
 from lightseg.data.io.pairing import Pair, require
 from lightseg.data.types import Split
@@ -63,7 +63,7 @@ class OxfordPet(ImageDataModule):
 
             fetch(Path(self.root) / _FOLDER, lambda: OxfordIIITPet(self.root, download=True), _HINT)
 
-    def make_dataset(self, split: Split) -> MaskFiles:
+    def make_dataset(self, split: Split) -> MaskDataset:
         """The images of one split.
 
         Raises:
@@ -74,7 +74,7 @@ class OxfordPet(ImageDataModule):
         require(root, ["images", "annotations/trimaps", *lists], _HINT)
         train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
-        return MaskFiles(root, splits[split], self._label_map())
+        return MaskDataset(root, splits[split], self._label_map())
 
     def _label_map(self) -> LabelMap:
         values = {_PET: "pet", _BACKGROUND: "background"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.download import fetch, read_stems, split_off_val
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
 from lightseg.data.io.pairing import Pair, require
 from lightseg.data.types import Split
@@ -65,7 +65,7 @@ class PascalVOC(ImageDataModule):
 
             fetch(Path(self.root) / _FOLDER, lambda: VOCSegmentation(self.root, "2012", download=True), _HINT)
 
-    def make_dataset(self, split: Split) -> MaskFiles:
+    def make_dataset(self, split: Split) -> MaskDataset:
         """The images of one split.
 
         Raises:
@@ -76,7 +76,7 @@ class PascalVOC(ImageDataModule):
         require(root, ["JPEGImages", "SegmentationClass", *lists], _HINT)
         train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
-        return MaskFiles(root, splits[split], LabelMap(self.classes))
+        return MaskDataset(root, splits[split], LabelMap(self.classes))
 
 
 def _pair(stem: str) -> Pair:

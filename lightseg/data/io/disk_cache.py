@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xxhash
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.files.atomic import replacing
+from lightseg.files.atomic import atomic_write
 
 _Value = TypeVar("_Value")
 
@@ -172,7 +172,7 @@ def _read_or_compute(
         return _UNWRITTEN[path]  # type: ignore[no-any-return]
     value = compute()
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             write(temporary, value)
         return read(path)
     except OSError:

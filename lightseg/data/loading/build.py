@@ -7,9 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightseg.data.loading.collate import Prepared, default_workers, process_options, stack_by_size, stack_training
-from lightseg.data.loading.loaders import Loader, StepLoader, Watched
-from lightseg.data.loading.on_device import Resident, ResidentEvaluation, ResidentLoader
+from lightseg.data.loading.collate import (
+    TransformedDataset,
+    default_workers,
+    process_options,
+    stack_by_size,
+    stack_training,
+)
+from lightseg.data.loading.loaders import Loader, StepLoader, TrackedDataset
+from lightseg.data.loading.on_device import DeviceDataset, DeviceEvaluationLoader, DeviceLoader
 from lightseg.data.loading.samplers import EpochSampler, ShardSampler
 from lightseg.errors import ConfigError
 
@@ -44,7 +50,7 @@ def per_process_batch_size(batch_size: int, parts: int) -> int:
 
 
 def training_loader(
-    samples: Prepared | Resident,
+    samples: TransformedDataset | DeviceDataset,
     batch_size: int,
     seed: int,
     weights: npt.NDArray[np.float64] | None,
@@ -67,18 +73,18 @@ def training_loader(
     size = per_process_batch_size(batch_size, info.world_size * info.accumulate)
     sampler = EpochSampler(len(samples), batch_size, seed, info.rank, info.world_size, weights)
     loader: StepLoader
-    if isinstance(samples, Resident):
-        loader = ResidentLoader(samples, size, sampler=sampler, drop_last=True)
+    if isinstance(samples, DeviceDataset):
+        loader = DeviceLoader(samples, size, sampler=sampler, drop_last=True)
     else:
         options = worker_options(num_workers, info.world_size)
-        watched = Watched(samples, options["num_workers"])
+        watched = TrackedDataset(samples, options["num_workers"])
         loader = StepLoader(watched, size, sampler=sampler, drop_last=True, collate_fn=stack_training, **options)
     loader.batches_per_step = info.accumulate
     return loader
 
 
 def evaluation_loader(
-    samples: Prepared | Resident, batch_size: int, info: DistributedInfo, num_workers: int | None
+    samples: TransformedDataset | DeviceDataset, batch_size: int, info: DistributedInfo, num_workers: int | None
 ) -> Loader:
     """Return a loader of every sample once, at its own size: each item is a list of batches, one per image size.
 
@@ -90,10 +96,10 @@ def evaluation_loader(
     """
     size = max(1, batch_size // (info.world_size * info.accumulate))
     sampler = ShardSampler(len(samples), size, info.rank, info.world_size)
-    if isinstance(samples, Resident):
-        return ResidentEvaluation(samples, size, sampler=sampler)
+    if isinstance(samples, DeviceDataset):
+        return DeviceEvaluationLoader(samples, size, sampler=sampler)
     options = worker_options(num_workers, info.world_size)
-    watched = Watched(samples, options["num_workers"])
+    watched = TrackedDataset(samples, options["num_workers"])
     return Loader(watched, size, sampler=sampler, collate_fn=stack_by_size, **options)
 
 

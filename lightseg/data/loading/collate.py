@@ -41,7 +41,7 @@ _FILES, _FILES_PER_WORKER = 32, 20
 cv2.setNumThreads(0)
 
 
-class Prepared(Dataset[dict[str, Any]]):
+class TransformedDataset(Dataset[dict[str, Any]]):
     """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index.
 
     In training, the global generators of Python, NumPy and torch follow the seed too: a user's transform may draw from
@@ -70,7 +70,7 @@ class Prepared(Dataset[dict[str, Any]]):
 
 
 def _compact(target: Array | int) -> torch.Tensor:
-    """A mask in bytes, which are faster to stack, to count and to pass to another process; see `widen`."""
+    """A mask in bytes, which are faster to stack, to count and to pass to another process; see `to_int64`."""
     if isinstance(target, np.ndarray) and target.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(target))
     return torch.as_tensor(np.asarray(target, np.int64))
@@ -96,7 +96,7 @@ def _global_generators(seed: int) -> Iterator[None]:
             torch.set_rng_state(states[2])
 
 
-def check_repeatable(prepared: Prepared) -> None:
+def check_repeatable(prepared: TransformedDataset) -> None:
     """See that a few samples, spread over all, come out the same when they are drawn again with the same seeds.
 
     Raises:
@@ -114,7 +114,7 @@ def check_repeatable(prepared: Prepared) -> None:
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:
-    """One batch of equally sized samples; of a loading process, it is one for `widen`."""
+    """One batch of equally sized samples; of a loading process, it is one for `to_int64`."""
     return _passed_on(_stack(samples))
 
 
@@ -139,7 +139,7 @@ def _stack(samples: list[dict[str, Any]]) -> Batch:
 
 def _passed_on(batch: Batch) -> Batch:
     """The batch for its user, or for the process that will widen it."""
-    return _in_one_block(batch) if get_worker_info() else widen(batch)
+    return _in_one_block(batch) if get_worker_info() else to_int64(batch)
 
 
 def _in_one_block(batch: Batch) -> Batch:
@@ -153,7 +153,7 @@ def _in_one_block(batch: Batch) -> Batch:
     return placed
 
 
-def widen(batch: Batch) -> Batch:
+def to_int64(batch: Batch) -> Batch:
     """The batch with its targets as int64, which come from a loading process as bytes."""
     target = batch["target"]
     if target.dtype == torch.uint8:

@@ -23,13 +23,13 @@ from torch.utils.data import DataLoader
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.io import images, label_map, masks, netpbm, pixels
 from lightseg.data.io.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
-from lightseg.data.loading.collate import Prepared, process_options
-from lightseg.data.loading.loaders import Watched, obituary
+from lightseg.data.loading.collate import TransformedDataset, process_options
+from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import RunError
-from lightseg.files.atomic import flushed, replacing_folder, taking_turns
+from lightseg.files.atomic import atomic_folder, file_lock, flushed
 from lightseg.files.evenly_spaced import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
@@ -55,7 +55,7 @@ _TRIED = 8
 """Samples that the size of all is estimated from."""
 
 
-class Decoded(ImageDataset):
+class DecodedDataset(ImageDataset):
     """A dataset whose samples are copied out of a mapped file; names and hashes are its own.
 
     Args:
@@ -125,7 +125,7 @@ class Decoded(ImageDataset):
         return _map(self._dataset.subset(indices), self._folder, rows)
 
 
-def decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, build: bool) -> list[ImageDataset]:
+def map_decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, build: bool) -> list[ImageDataset]:
     """Datasets that read their samples from the cache; one whose samples are not and cannot be there stays as it is.
 
     What has not been used for longest makes room. A cache takes no more than half of the memory, since it is slow where
@@ -150,7 +150,7 @@ def decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, build
     ]
 
 
-def trains_twice(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
+def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
     """Whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
 
     Args:
@@ -184,7 +184,7 @@ def _map_or_build(
     if found is not dataset or not build:
         return found
     try:
-        with taking_turns(folder.parent, "another process decodes images; waiting for it"):
+        with file_lock(folder.parent, "another process decodes images; waiting for it"):
             # which the process that was waited for may have made
             found = _map(dataset, folder)
             if found is dataset:
@@ -199,7 +199,7 @@ def _map_or_build(
 def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> ImageDataset:
     """The dataset out of the cache, or itself where that has been removed meanwhile."""
     try:
-        found = Decoded(dataset, folder, rows)
+        found = DecodedDataset(dataset, folder, rows)
     except (FileNotFoundError, NotADirectoryError):
         return dataset
     except (OSError, ValueError) as error:
@@ -290,7 +290,7 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
     """
     # the last record only says where the one before it ends
     index, end = np.zeros(len(dataset) + 1, _RECORD), 0
-    with replacing_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         # written, not mapped: a disk that is full is then an error and not a signal
         with flushed(temporary / _PIXELS) as file:
             for number, (image, target) in enumerate(_read(dataset, workers)):
@@ -309,7 +309,7 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
             write_table(file, index)
 
 
-class _AsRead(Prepared):
+class _AsRead(TransformedDataset):
     """A dataset's samples as they are."""
 
     def __getitem__(self, position: SampleIndex | int) -> Any:
@@ -319,7 +319,7 @@ class _AsRead(Prepared):
 def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | int]]:
     """All samples in order, read in parallel, with a bar on a terminal."""
     workers = workers if len(dataset) > 4 * workers else 0
-    samples = Watched(_AsRead(dataset, EvalTransform([])), workers)
+    samples = TrackedDataset(_AsRead(dataset, EvalTransform([])), workers)
     loader = DataLoader(
         samples,
         batch_size=None,
@@ -331,7 +331,7 @@ def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | 
     try:
         yield from track(loader, "decoding images", len(samples), transient=True, disable=not sys.stdout.isatty())
     except RuntimeError as error:
-        said = obituary(error, [samples])
+        said = describe_dead_worker(error, [samples])
         if said is None:
             raise
         raise RunError(said) from None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lightseg.data.loading.collate import Prepared, widen
+from lightseg.data.loading.collate import TransformedDataset, to_int64
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.sample_index import SampleIndex
 from lightseg.errors import ConfigError
@@ -17,7 +17,7 @@ from lightseg.errors import ConfigError
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by (.*?)\.? *$)?", re.MULTILINE)
 
 
-class Watched(Dataset[dict[str, Any]]):
+class TrackedDataset(Dataset[dict[str, Any]]):
     """Samples of which it is known, in shared memory, which one each loading process is at.
 
     Args:
@@ -25,7 +25,7 @@ class Watched(Dataset[dict[str, Any]]):
         workers: Number of loading processes.
     """
 
-    def __init__(self, prepared: Prepared, workers: int) -> None:
+    def __init__(self, prepared: TransformedDataset, workers: int) -> None:
         self.prepared = prepared
         # process id and sample
         self.at = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
@@ -46,7 +46,7 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for item in super().__iter__():
-            yield widen(item) if isinstance(item, dict) else [widen(batch) for batch in item]
+            yield to_int64(item) if isinstance(item, dict) else [to_int64(batch) for batch in item]
 
 
 class StepLoader(Loader):
@@ -84,7 +84,7 @@ def require_known_order(loader: object, data: str) -> None:
         )
 
 
-def obituary(error: RuntimeError, watched: Sequence[Watched]) -> str | None:
+def describe_dead_worker(error: RuntimeError, watched: Sequence[TrackedDataset]) -> str | None:
     """What to say about a loading process that died, and the file that it was at; None if that is not the error.
 
     Args:

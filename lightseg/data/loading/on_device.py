@@ -27,7 +27,7 @@ _TRIED = 64
 """Samples that the transforms are tried on before anything is trained."""
 
 
-class Resident(Dataset[Any]):
+class DeviceDataset(Dataset[Any]):
     """A split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
 
     Args:
@@ -59,7 +59,7 @@ class Resident(Dataset[Any]):
         """Where it lies."""
         return self.images.device
 
-    def to(self, device: torch.device) -> "Resident":
+    def to(self, device: torch.device) -> "DeviceDataset":
         """Move it to a device.
 
         Raises:
@@ -134,13 +134,13 @@ class Resident(Dataset[Any]):
         )
 
 
-class ResidentLoader(StepLoader):
-    """Training batches of a `Resident`: what a `StepLoader` gives of the same sampler, to the bit, at no cost a sample.
+class DeviceLoader(StepLoader):
+    """Training batches of a `DeviceDataset`: those of a `StepLoader` with the same sampler, to the bit.
 
     Nothing waits for the device.
     """
 
-    dataset: Resident
+    dataset: DeviceDataset
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         seed, epoch, chosen, places = _share(self.sampler)
@@ -157,10 +157,10 @@ class ResidentLoader(StepLoader):
                 yield {**batch, "counts": counts[first // step]}
 
 
-class ResidentEvaluation(Loader):
-    """Evaluation batches of a `Resident`: what a `Loader` with `stack_by_size` gives of the same sampler."""
+class DeviceEvaluationLoader(Loader):
+    """Evaluation batches of a `DeviceDataset`: what a `Loader` with `stack_by_size` gives of the same sampler."""
 
-    dataset: Resident
+    dataset: DeviceDataset
 
     def __iter__(self) -> Iterator[list[Batch]]:  # type: ignore[override]
         size = self.batch_size or 1
@@ -173,7 +173,7 @@ class ResidentEvaluation(Loader):
             yield [self.dataset.batch(some)] if len(some) else []
 
 
-def check_residence(on_device: bool, on_samples: bool, on_batches: Sequence[DeviceTransform]) -> None:
+def check_on_device_options(on_device: bool, on_samples: bool, on_batches: Sequence[DeviceTransform]) -> None:
     """See that what is asked for happens where the data lies.
 
     Args:

@@ -8,7 +8,7 @@ from lightseg.data.dataset import ImageDataset
 from lightseg.data.sample_index import mix
 from lightseg.data.transforms.copy_paste import CopyPaste
 from lightseg.data.transforms.pipeline import TrainTransform
-from lightseg.data.transforms.rare_classes import held, rare_classes
+from lightseg.data.transforms.rare_classes import classes_present, rare_classes
 from lightseg.data.types import Array, ClassCounts, Transform
 from lightseg.errors import require
 
@@ -118,6 +118,6 @@ class Augmentation:
         """
         if self._paste is not None and isinstance(target, np.ndarray):
             image, target = self._paste(image, target, seed)
-        if self._stronger is not None and held(target, self._rare):
+        if self._stronger is not None and classes_present(target, self._rare):
             image, target = self._stronger(image, target, mix(seed, _STRONGER))
         return self._every(image, target, seed)

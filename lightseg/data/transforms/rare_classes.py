@@ -36,6 +36,6 @@ def rare_classes(
     return tuple(index for index, name in enumerate(classes) if name in names)
 
 
-def held(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
+def classes_present(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
     """Those of some classes that a target holds: a mask of class ids, or the class id of a sample."""
     return [label for label in classes if np.any(np.equal(target, label))]

@@ -6,7 +6,7 @@ import albumentations as A
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.transforms.rare_classes import held
+from lightseg.data.transforms.rare_classes import classes_present
 from lightseg.errors import ConfigError, require
 from lightseg.labels import IGNORE
 
@@ -56,7 +56,7 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
             raise ConfigError("RareClassCrop: needs masks, and a class id has none; use albumentations.RandomCrop")
         if self.rare is None:
             raise ConfigError("RareClassCrop: nothing tells it which classes are rare; use it in data.train_transforms")
-        labels = held(mask, self.rare)
+        labels = classes_present(mask, self.rare)
         if not labels:
             return None
         pixels = np.flatnonzero(mask == self.py_random.choice(labels))

@@ -9,11 +9,11 @@ import numpy as np
 from lightseg.comparison.text import chance, percent
 from lightseg.explanation.deletion import SHARES, Deletion, faithfulness, is_faithful
 from lightseg.explanation.html.figures import figures
-from lightseg.explanation.saliency import Probes
+from lightseg.explanation.saliency import Saliency
 from lightseg.visualization.html.markup import escape, table
 
 
-def looks(probes: Probes | str, longest: int) -> str:
+def looks(probes: Saliency | str, longest: int) -> str:
     """The maps with their test; or why there are none.
 
     Args:
@@ -25,7 +25,7 @@ def looks(probes: Probes | str, longest: int) -> str:
     return f"{_verdict(probes)}{_curves(probes.deletions)}{figures(probes.exhibits, longest)}"
 
 
-def _verdict(probes: Probes) -> str:
+def _verdict(probes: Saliency) -> str:
     gain, p = faithfulness(probes.deletions)
     number = len(probes.deletions)
     images = f"{number} image{'s' * (number != 1)}"

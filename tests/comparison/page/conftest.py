@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
-from lightseg.metrics.per_image import Evaluation
+from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.read import Run
 
 IMAGES = ("a.png", "b.png", "c.png", "d.png")
@@ -30,7 +30,7 @@ def make_run(tmp_path):
         (folder / "command.txt").write_text("python -m lightseg.fit --name <b>\n")
         rows = np.array([[index, 0, 1, 1, 1] for index in range(len(images))])
         names, indices = [f"class {c}" for c in range(classes)], np.arange(len(images))
-        Evaluation("segmentation", "test", "0", "whole", names, images, indices, rows).write(folder)
+        PerImageResults("segmentation", "test", "0", "whole", names, images, indices, rows).write(folder)
         data = {"class_path": "lightseg.data.Shapes", "init_args": {"image_size": 32, "test_size": len(images)}}
         config = {"seed_everything": seed, "data": data}
         cost = {"parameters": 1_234_567, "gflops": 1.5, "input": [3, 8, 8]}
