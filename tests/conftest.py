@@ -57,7 +57,7 @@ def _kernels(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _freed_memory_is_given_back(monkeypatch):
     # the largest test would set the size of this process for all that follow; those in processes of their own keep it
-    monkeypatch.setattr("lightseg.training.run.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("lightseg.training.run.disable_malloc_trim", lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ FAULTS = """
 import ctypes, resource, torch
 # a page of 2 MB is one fault: PR_SET_THP_DISABLE leaves those of 4 kB
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
-from lightseg.hardware.malloc import keep_freed_memory
+from lightseg.hardware.malloc import disable_malloc_trim
 {call}
 def fault():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -35,8 +35,8 @@ def faults(call: str, **variables: str) -> int:
 
 def test_allocation__a_step_is_given_the_memory_of_the_last() -> None:
     # none, but for a heap that grows once more
-    assert 5 * faults("keep_freed_memory()") < faults("") > 10_000
+    assert 5 * faults("disable_malloc_trim()") < faults("") > 10_000
 
 
 def test_allocation__a_users_own_setting_is_left() -> None:
-    assert faults("keep_freed_memory()", MALLOC_TRIM_THRESHOLD_="131072") > 10_000
+    assert faults("disable_malloc_trim()", MALLOC_TRIM_THRESHOLD_="131072") > 10_000

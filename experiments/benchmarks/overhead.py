@@ -7,8 +7,8 @@ Each training has a process of its own, as a user would start it, and all take t
 repetition has new processes. Compared is training images per second after the first steps, validation and start-up
 apart. On a CPU, part of what `lightseg.fit` does for its speed is to have the C library keep freed memory
 (`lightseg/hardware/malloc.py`); so the loop is measured a second time with the same settings, which leaves what the
-steps alone cost, and a third time with AdamW in one kernel (`fused`) besides, as lightseg has it. Without CIFAR-10, pictures
-of its size are made.
+steps alone cost, and a third time with AdamW in one kernel (`fused`) besides, as lightseg has it. Without CIFAR-10,
+pictures of its size are made.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def make_trainer(
         check_monitor(callback, cli.model, as_list(config.callbacks))
         check_callback(callback, config.strategy)
     check_graphs(cli.model.compiled, config.accumulate_grad_batches)
-    # a bar on a terminal; where the output goes to a file, the lines of EpochLines do
+    # a bar on a terminal; where the output goes to a file, the lines of EpochPrinter do
     bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
     asked = config.logger if isinstance(config.logger, list) else [config.logger]
     own = any(isinstance(callback, ProgressBar) for callback in as_list(config.callbacks))

@@ -678,9 +678,9 @@ def ended(process):
 FILLING = """
 import contextlib
 from lightseg.data import MaskFolder
-from lightseg.data.datasets.mask_dataset import MaskFiles
+from lightseg.data.datasets.mask_dataset import MaskDataset
 
-class Filling(MaskFiles):
+class Filling(MaskDataset):
     decodes = True
     def image(self, index):
         with open("{path}", "ab", buffering=0) as rest, contextlib.suppress(OSError):
