@@ -19,7 +19,7 @@ from lightseg.comparison.groups import RUN, differing, group, labels, resolve
 from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
 from lightseg.comparison.trials import Scored, align, default_split, missing_folds, trials
 from lightseg.errors import UserError, did_you_mean
-from lightseg.metrics.per_image import Counts
+from lightseg.metrics.scores import Integers
 from lightseg.metrics.scores import Metric, metric
 from lightseg.runs.diff import unlike
 from lightseg.runs.read import Run

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.comparison.results import LEVEL, Estimate, Floats
-from lightseg.metrics.per_image import Counts
+from lightseg.metrics.scores import Integers
 from lightseg.metrics.scores import Metric, mean
 
 RESAMPLES = 10_000
