@@ -76,7 +76,7 @@ def _fit(args: list[str]) -> None:
         # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
         sys.path.append(str(chain(name)[-1].parent))
     if is_series:
-        _run_series(args)
+        run_series(args)
         return
     _announce(args)
     from lightseg.training.run import fit
@@ -84,7 +84,7 @@ def _fit(args: list[str]) -> None:
     fit(["--help" if arg == "--help_all" else arg for arg in args])
 
 
-def _run_series(args: list[str]) -> None:
+def run_series(args: list[str]) -> None:
     """Run every seed and fold, then print the table that compares them.
 
     Raises:
