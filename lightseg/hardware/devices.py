@@ -76,15 +76,16 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
     """Return the precision in which a device trains fast, by a short measurement on it.
 
     bf16-mixed where the device computes in bfloat16, 16-mixed (with a gradient scaler) on CUDA devices before Ampere,
-    32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set.
+    32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set: a precision, and
+    behind a colon the reason for it.
 
     Args:
         device: A CUDA, MPS or CPU device.
     """
-    stated = os.environ.get(environment.PRECISION, AUTO)
-    if stated != AUTO:
-        _require_available(stated, device, environment.PRECISION)
-        return PrecisionChoice(stated, f"set by {environment.PRECISION}")
+    precision, _, reason = os.environ.get(environment.PRECISION, AUTO).partition(":")
+    if precision != AUTO:
+        _require_available(precision, device, environment.PRECISION)
+        return PrecisionChoice(precision, reason or f"set by {environment.PRECISION}")
     if device.type not in ("cpu", "cuda"):
         return PrecisionChoice(FLOAT32, f"the choice on {device.type}")
     is_cuda = device.type == "cuda"

@@ -9,7 +9,6 @@ from lightseg.errors import UserError
 from lightseg.files.printable import printable
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.records import read_record
-from lightseg.files.printable import printable
 
 Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]

@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightseg.errors import UserError
-from lightseg.runs.metrics_log import read_log
-from lightseg.metrics.per_image import PerImageResults
-from lightseg.runs.records import read_mapping, read_record
-from lightseg.files.printable import printable
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults

@@ -137,7 +137,7 @@ def _same_precision(begun: Sequence[Path]) -> dict[str, str]:
     """Return the variable that lets `auto` stand for the same in every run of a series, as in its first."""
     trainer = read(begun[0] / "config.yaml").get("trainer") if begun else None
     precision = trainer.get("precision") if isinstance(trainer, dict) else None
-    return {variables.PRECISION: str(precision)} if precision else {}
+    return {variables.PRECISION: f"{precision}:as in the first run of the series"} if precision else {}
 
 
 def _group(config: Path) -> Any:
