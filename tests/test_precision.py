@@ -172,7 +172,7 @@ def test_precision__is_named_by_diff(fit, recipe, speedup, call):
 UNDECIDED = """
 import os
 import lightning as L
-from lightseg import devices
+from lightseg.hardware import devices
 
 # two processes that measure differently
 devices.measure_speedup = lambda device, half: 0.15 if int(os.environ.get("LOCAL_RANK", 0)) else 2.0

@@ -1,4 +1,4 @@
-"""A progress bar that does not hold the training up."""
+"""Progress bar that does not hold the training up."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A signal ends a run between two optimiser steps, on every process at the same one."""
+"""Graceful stop by a signal: between two optimizer steps, on every process at the same one."""
 
 import signal
 import sys
@@ -94,7 +94,7 @@ class GracefulStop(L.Callback):
 
 
 def largest(own: int, group: Any) -> int:
-    """The largest of the numbers that the processes of a group have."""
+    """Return the largest of the numbers that the processes of a group have."""
     number = torch.tensor(own)
     distributed.all_reduce(number, distributed.ReduceOp.MAX, group)
     return int(number)

@@ -1,4 +1,4 @@
-"""What happens when the loss is not a number: nothing, and after the third time in a row, the end."""
+"""Guard against losses that are not finite: the step is skipped; after three in a row, training stops."""
 
 import math
 from collections.abc import Callable
@@ -79,7 +79,7 @@ class NonFiniteGuard(L.Callback):
             raise RunError(self._report(trainer, optimizer))
 
     def state_dict(self) -> dict[str, Any]:
-        """How many steps were skipped, and what was seen in the last ones."""
+        """Return how many steps were skipped, and what was seen in the last ones."""
         return {"skipped": self.skipped, "in_a_row": self._in_a_row, "seen": self._seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 
 def fetch(address: str) -> Path:
-    """The folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, from the cache if they are there.
+    """Return the folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, downloaded or cached.
 
     `HF_HUB_OFFLINE`, `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to `huggingface_hub`.
 

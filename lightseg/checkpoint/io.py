@@ -68,6 +68,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _foreign(error: pickle.UnpicklingError) -> str:
-    """The class that has no place in a checkpoint, in parentheses, if torch says which."""
+    """Return the class that has no place in a checkpoint, in parentheses, if torch says which."""
     found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
     return f" ({found[1]})" if found else ""

@@ -35,7 +35,7 @@ _DAMAGE = (
 
 
 def load(path: str | Path, trust: bool = False) -> Task:
-    """The trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
+    """Return the trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
 
     It builds nothing but nets and transforms of lightseg and albumentations, whoever made the file.
 
@@ -65,7 +65,7 @@ def load(path: str | Path, trust: bool = False) -> Task:
 
 
 def reload(file: Path) -> Task:
-    """The trained task of a checkpoint that this process has written itself, with the classes that it was given."""
+    """Return the trained task of a checkpoint that this process has written, with the classes that it was given."""
     return _filled(read(file), file, trust=True)
 
 
@@ -83,7 +83,7 @@ def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
 
 
 def _calibrated(file: Path) -> float:
-    """The temperature that was measured of just this checkpoint of a run; 1 if none was."""
+    """Return the temperature that was measured of just this checkpoint of a run; 1 if none was."""
     record = file.parent.parent / "calibration.json"
     if file.parent.name != "checkpoints" or not record.is_file():
         return 1.0
@@ -92,7 +92,7 @@ def _calibrated(file: Path) -> float:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint; runs nothing of what it may hold.
+    """Return the content of a checkpoint; runs nothing of what it may hold.
 
     Raises:
         UserError: If it cannot be read or was not written by lightseg.
@@ -120,7 +120,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
-    """The content of a file, if it is what lightseg writes."""
+    """Return the content of a file, if it is what lightseg writes."""
     content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     recipe = content.get("lightseg")
     if not isinstance(recipe, dict):

@@ -11,7 +11,7 @@ from lightseg.runs.records import read_mapping
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a weights file, in the form of a checkpoint.
+    """Return the content of a weights file, in the form of a checkpoint.
 
     Raises:
         UserError: If it is damaged, or the `config.json` beside it is another's.
@@ -46,5 +46,5 @@ def _require_same(config: Path, recipe: dict[str, Any]) -> None:
 
 
 def as_texts(facts: dict[str, Any]) -> dict[str, str]:
-    """The facts for a format whose metadata are texts: JSON, but for what is a text already."""
+    """Return the facts for a format whose metadata are texts: JSON, but for what is a text already."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}

@@ -1,4 +1,4 @@
-"""The classes that a file may name: those of lightseg and of albumentations; others run only where they are trusted.
+"""Classes that a file may name: those of lightseg and of albumentations; others run only where they are trusted.
 
 A checkpoint, an export or a run folder may come from anyone, and whoever builds what it names runs the code that it
 names. So it is looked at first, and nothing is imported by a path that stands in it.
@@ -74,7 +74,7 @@ def require_known(spec: Any, key: str, file: object) -> None:
 
 
 def known_class(path: str) -> type | None:
-    """The class that a path names, if it may be built without trust; looked up, never imported."""
+    """Return the class that a path names, if it may be built without trust; looked up, never imported."""
     _, _, name = path.rpartition(".")
     for home in _HOMES:
         found = vars(home).get(name)
@@ -85,7 +85,7 @@ def known_class(path: str) -> type | None:
 
 
 def foreign_classes(content: Any) -> list[str]:
-    """The classes that a recipe names and lightseg does not know, each once; torch's and Lightning's are none."""
+    """Return the classes that a recipe names and lightseg, torch and Lightning do not have, each once."""
     named = dict.fromkeys(each for each in _class_paths(content) if known_class(each) is None)
     return [each for each in named if each.partition(".")[0] not in ("lightseg", "lightning", "torch")]
 
@@ -112,7 +112,7 @@ def _class_paths(content: Any) -> Iterator[str]:
 
 
 def _origin(path: str) -> str:
-    """The file of the package that a class is in; to look further would run it."""
+    """Return the file of the package that a class is in; to look further would run it."""
     try:
         spec = importlib.util.find_spec(path.partition(".")[0])
     except (ImportError, ValueError):
@@ -137,7 +137,7 @@ def _hints(found: type) -> dict[str, Any]:
 
 
 def _hint(parameter: inspect.Parameter, owner: type) -> Any:
-    """The type of a parameter; where it is not known, a function, which no text may stand for."""
+    """Return the type of a parameter; where it is not known, a function, which no text may stand for."""
     stated = parameter.annotation
     if stated is parameter.empty:
         return Callable
@@ -165,7 +165,7 @@ def _require_harmless(value: Any, hint: Any, key: str, file: object) -> None:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """The types that a hint is made of; what no rule below knows may be a function."""
+    """Return the types that a hint is made of; what no rule below knows may be a function."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         yield str

@@ -151,7 +151,7 @@ def _require_same(own: Mapping[str, Tensor], state: Mapping[str, Tensor], file: 
 
 
 def _shapes(kind: Any, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
-    """A net that is there for the shapes of its weights."""
+    """Return a net that is there for the shapes of its weights."""
     try:
         with without_memory():
             net: nn.Module = kind(**options)
@@ -181,7 +181,7 @@ def _require_small(value: Any, key: str, file: Path | str) -> None:
 
 
 class _Late(BaseException):
-    """The time to build a net is over; no `except Exception` of a library stops it."""
+    """Time to build a net is over; no `except Exception` of a library stops it."""
 
 
 @contextmanager

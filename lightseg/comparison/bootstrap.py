@@ -1,4 +1,4 @@
-"""How far chance moves a difference of scores: which images were met, and which seeds were trained.
+"""Intervals of score differences: over the images that were drawn, and over the seeds that were trained.
 
 The images are drawn anew, with replacement, the same ones for all runs: what makes an image hard for all of them
 cancels. Drawing two to five seeds anew as well would give intervals that are far too narrow, since so few hardly ever
@@ -105,7 +105,7 @@ def arms(groups: Sequence[Sequence[Counts]], metric: Metric) -> list[Arm]:
 
 
 def alone(arm: Arm) -> list[Estimate]:
-    """The scores of one arm, with intervals of Wilson 1927, J. Am. Stat. Assoc. 22: they keep their width at 0 and 1.
+    """Return the scores of one arm with Wilson intervals, which keep their width at 0 and 1 (Wilson 1927, JASA 22).
 
     Its number of samples is that of which a share would have the variance of the score (Dean and Pagano 2015, Journal
     of Survey Statistics and Methodology 3). What is right or wrong as a whole comes in steps, half of one being added
@@ -130,7 +130,7 @@ def alone(arm: Arm) -> list[Estimate]:
 
 
 def between(first: Arm, second: Arm, random: np.random.Generator) -> Differences:
-    """How far chance moves the differences of two arms, by training too where both have several trials."""
+    """Return how far chance moves the differences of two arms, by training too where both have several trials."""
     value, draws = mean(first.scores, 0) - mean(second.scores, 0), first.draws - second.draws
     shown = (first.seen | second.seen).sum(0)
     both = min(len(first.scores), len(second.scores)) > 1
@@ -152,7 +152,7 @@ def between(first: Arm, second: Arm, random: np.random.Generator) -> Differences
 
 
 def estimates(differences: Differences, maxima: Floats | None = None, family: int = 1) -> list[Estimate]:
-    """The intervals, and how often chance gives as much.
+    """Return the intervals, and how often chance gives as much.
 
     Args:
         differences: K values.
@@ -183,7 +183,7 @@ def _estimate(
 
 
 def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
-    """The scores of each trial on resamples of the N images, which are the same for all, float64 `(T, B, K)`."""
+    """Return the scores of each trial on resamples of the N images, which are the same for all, float64 `(T, B, K)`."""
     images, _, classes = trials[0].shape
     drawn = np.empty((len(trials), RESAMPLES, 1 + classes))
     # sums of whole numbers are exact in float64, so their order does not matter
@@ -215,13 +215,13 @@ def _arm(group: Sequence[Counts], drawn: Sequence[Floats], metric: Metric, rando
 
 
 def _influence(arm: Arm) -> Floats:
-    """What each image adds to the scores, `(N, K)`."""
+    """Return what each image adds to the scores, `(N, K)`."""
     without = [arm.metric(counts.sum(0) - counts) for counts in arm.counts]
     return mean(arm.scores, 0) - mean(np.stack(without), 0)
 
 
 def _exchange(first: Arm, second: Arm) -> tuple[Floats, bool]:
-    """How far it moves the scores to give one image's counts of either arm to the other, `(N, K)`; if all are equal."""
+    """Return the change of the scores when one image's counts are exchanged between the arms, `(N, K)`."""
     # whole numbers, so that what is equal is exactly so
     ours, theirs = first.counts.sum(0) * len(second.counts), second.counts.sum(0) * len(first.counts)
     moved = [
@@ -232,7 +232,7 @@ def _exchange(first: Arm, second: Arm) -> tuple[Floats, bool]:
 
 
 def _participants(influence: Floats) -> Floats:
-    """How many images decide on a value: N if all alike, 1 if one does; the participation ratio, `(K,)`."""
+    """Return how many images decide on a value: N if all alike, 1 if one does; the participation ratio, `(K,)`."""
     # large enough that their fourth powers are numbers, too
     shares = np.nan_to_num(influence)
     shares = shares / np.maximum(np.abs(shares).max(0), np.finfo(float).tiny)
@@ -241,7 +241,7 @@ def _participants(influence: Floats) -> Floats:
 
 
 def _spread(draws: Floats, value: Floats, images: npt.NDArray[np.int64]) -> Floats:
-    """The variance of values by which images were met, `(K,)`, from their resamples `(B, K)`."""
+    """Return the variance of values by which images were met, `(K,)`, from their resamples `(B, K)`."""
     return mean((draws - value) ** 2, 0) * _widening(images)
 
 
@@ -253,7 +253,7 @@ def _satterthwaite(variance: Floats, known: Floats, training: Floats, doubt: Flo
 
 
 def _student(normal: Any, freedom: Any) -> Any:
-    """The number that Student's t exceeds as rarely as a normal variable does the given one; numbers or arrays of them.
+    """Return the value that Student's t exceeds as rarely as a normal variable exceeds the given one.
 
     Source: Wallace 1959, Annals of Mathematical Statistics 30, whose bound has a closed inverse.
     """
@@ -262,12 +262,12 @@ def _student(normal: Any, freedom: Any) -> Any:
 
 
 def _normal(student: Any, freedom: Any) -> Any:
-    """The inverse of `_student`."""
+    """Return the inverse of `_student`."""
     return np.sqrt(freedom * np.log1p(student**2 / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
 
 
 def _critical(values: Floats) -> Floats:
-    """What more than 95 % of the draws `(B, K)` do not exceed, without those that are NaN, `(K,)`."""
+    """Return what more than 95 % of the draws `(B, K)` do not exceed, without those that are NaN, `(K,)`."""
     valid = (~np.isnan(values)).sum(0)
     # so many draws may be as large, and the share of draws that are is still below the level
     allowed = np.ceil(LEVEL * (valid + 1)).astype(int) - 2
@@ -277,7 +277,7 @@ def _critical(values: Floats) -> Floats:
 
 
 def _variance(values: Floats) -> Floats:
-    """The sample variance over the first axis, without what is NaN."""
+    """Return the sample variance over the first axis, without what is NaN."""
     return mean((values - mean(values, 0)) ** 2, 0) * _widening(np.array(len(values)))
 
 

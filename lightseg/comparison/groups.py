@@ -1,4 +1,4 @@
-"""Which runs are one recipe with other seeds, what differs between the recipes, and what to call them."""
+"""Groups of runs (one recipe with other seeds), the differences between groups, and their labels."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
 
 
 def recipe(run: Run) -> Recipe:
-    """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
+    """Return what determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
 
     Beside the keys of the config stand the content and the labels of the training data, which its place does not tell,
     and the number of processes that normalised batches each by itself, where these are several.
@@ -69,7 +69,7 @@ def recipe(run: Run) -> Recipe:
 
 
 def canonical(value: Any) -> str:
-    """A value so that what is equal is the same text: 1 is 1.0."""
+    """Return a value so that what is equal is the same text: 1 is 1.0."""
     if isinstance(value, Mapping):
         return json.dumps({str(key): canonical(value[key]) for key in sorted(value, key=str)})
     if isinstance(value, list):
@@ -78,7 +78,7 @@ def canonical(value: Any) -> str:
 
 
 def flat(config: Mapping[str, Any]) -> Recipe:
-    """A resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
+    """Return a resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
     found: Recipe = {}
     for key, value in config.items():
         plain = isinstance(value, Mapping) and not is_class(value)
@@ -90,7 +90,7 @@ def flat(config: Mapping[str, Any]) -> Recipe:
 
 
 def resolve(by: str, runs: Sequence[Run]) -> str:
-    """The key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
+    """Return the key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
 
     Raises:
         UserError: If no config has such a key, or several have.
@@ -107,7 +107,7 @@ def resolve(by: str, runs: Sequence[Run]) -> str:
 
 
 def differing(groups: Sequence[Sequence[Run]]) -> list[dict[str, str]]:
-    """What differs between groups: for each of them the value by short key; of several values all, as `0.1 | 0.01`.
+    """Return the differences between groups: for each its value by short key; several values as `0.1 | 0.01`.
 
     An option that is missing because the class is another is no difference of its own.
     """
@@ -158,18 +158,18 @@ def _options(value: Any, key: str) -> Recipe:
 
 
 def _distinct(values: Iterable[Any]) -> dict[str, str]:
-    """The different ones of some values: exactly, and as they are shown; sorted."""
+    """Return the different ones of some values: exactly, and as they are shown; sorted."""
     return dict(sorted({canonical(value): NONE if value is None else show(value) for value in values}.items()))
 
 
 def _follows(key: str, changed: Sequence[str], values: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a key differs only because the class whose option it is differs, which not all groups have."""
+    """Return whether a key differs only because the class whose option it is differs, which not all groups have."""
     known = {text for texts in values for text in texts}
     return len(known - {canonical(None)}) == 1 and any(key.startswith(f"{other}.") for other in changed)
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of keys that are all different."""
+    """Return the shortest ends of keys that are all different."""
     names = {}
     for key in keys:
         parts = key.split(".")
@@ -181,7 +181,7 @@ def _short(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
-    """The keys for a label: all if they are few, else one by one those that tell most groups apart."""
+    """Return the keys for a label: all if they are few, else one by one those that tell most groups apart."""
     keys = list(differs[0])
 
     def told(names: list[str]) -> int:

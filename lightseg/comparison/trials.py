@@ -1,4 +1,4 @@
-"""What was scored once: a run, or the folds of a cross-validation together; and whether all were scored on the same."""
+"""Trials (runs, or the folds of one cross-validation together), and whether all were scored on the same data."""
 
 import hashlib
 from collections import Counter
@@ -36,13 +36,13 @@ class Scored(NamedTuple):
 
 
 def default_split(runs: Sequence[Run]) -> str:
-    """The split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
+    """Return the split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
     folds = any(run.fold is not None for run in runs)
     return "test" if not folds and all("test/score" in run.metrics for run in runs) else "val"
 
 
 def trials(runs: Sequence[Run], split: str) -> list[Scored]:
-    """The trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
+    """Return the trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
 
     Raises:
         UserError: If a run has no counts of the split, or folds overlap.
@@ -101,7 +101,7 @@ def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...
 
 
 def _joined(runs: Sequence[Run], split: str) -> Scored:
-    """One evaluation of all parts."""
+    """Return one evaluation of all parts."""
     parts = [_evaluation(run, split) for run in runs]
     if len(parts) == 1:
         return Scored((runs[0],), parts[0])
@@ -173,7 +173,7 @@ def _evaluation(run: Run, split: str) -> PerImageResults:
 
 
 def _differences(first: PerImageResults, second: PerImageResults) -> tuple[list[str], list[str]]:
-    """What keeps two evaluations from being compared: for good, and unless it is forced."""
+    """Return what keeps two evaluations from being compared: for good, and unless it is forced."""
     final = _facts(first, second, ("kind", "classes"))
     if final:
         return final, []
@@ -205,7 +205,7 @@ def _facts(first: PerImageResults, second: PerImageResults, names: Sequence[str]
 
 
 def _places(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
-    """Where each image is; the number tells images of the same name apart."""
+    """Return where each image is; the number tells images of the same name apart."""
     seen = Counter[str]()
     places = {}
     for index, name in enumerate(evaluation.images):

@@ -1,4 +1,4 @@
-"""What every dataset gives: samples as they are on disk, their names, and what they hold."""
+"""Base of all datasets: samples as they are on disk, their names and their classes."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from lightseg.errors import ConfigError, DataError
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
-    """One split: images with their masks or class ids, as they are on disk and before any augmentation.
+    """Split of images with their masks or class ids, as they are on disk and before any augmentation.
 
     Holds its file names in arrays rather than in lists, so that worker processes share the memory.
 
@@ -38,18 +38,18 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What to call this sample in reports: its path within the dataset, or a number."""
+        """Return what to call this sample in reports: its path within the dataset, or a number."""
 
     def is_turned_alone(self, index: int) -> bool:  # noqa: ARG002
-        """Whether a file says that the image is to be turned and its mask is not, or the other way."""
+        """Return whether a file says that the image is to be turned and its mask is not, or the other way."""
         return False
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A hash of the content, equal on every machine that holds the same data."""
+        """Return a hash of the content, equal on every machine that holds the same data."""
 
     def cache_key(self) -> str:
-        """A hash that changes whenever the content may have changed on this machine."""
+        """Return a hash that changes whenever the content may have changed on this machine."""
         return self.fingerprint()
 
     def class_table(self, num_classes: int) -> ClassCounts:

@@ -19,14 +19,14 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of a cross-validation: which one, counted from 0, of how many."""
+    """Fold of a cross-validation: its number, counted from 0, and the number of folds."""
 
     index: int
     count: int
 
 
 def as_fold(folds: int | None, fold: int | None) -> Fold | None:
-    """The options `folds` and `fold`, checked; None if neither is given.
+    """Return the options `folds` and `fold`, checked; None if neither is given.
 
     Raises:
         ConfigError: If they do not fit each other.
@@ -129,7 +129,7 @@ def stratified_folds(table: ClassCounts, groups: Sequence[str], folds: int, seed
 
 
 def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Sequence[str]) -> Sequence[str]:
-    """The group of each sample, from what may be a user's own code."""
+    """Return the group of each sample, from what may be a user's own code."""
     made = groups(names)
     own = list(made) if isinstance(made, Iterable) else []
     # of a method, this is CLASS.groups
@@ -139,7 +139,7 @@ def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Seq
 
 
 def _deal(holds: ClassCounts, folds: int) -> Indices:
-    """The fold of each group, given in the order of chance, with the samples that hold a class and all samples."""
+    """Return the fold of each group, given in random order, with the samples that hold a class and all samples."""
     # times the number of folds, so that they are whole numbers
     lacking = np.tile(holds.sum(0), (folds, 1))
     fold_of = np.full(len(holds), -1)
@@ -185,7 +185,7 @@ class Pooled(ImageDataset):
         return part[local]
 
     def name(self, index: int) -> str:
-        """The name of the sample in its own dataset."""
+        """Return the name of the sample in its own dataset."""
         part, local = self._at(index)
         return part.name(local)
 
@@ -195,15 +195,15 @@ class Pooled(ImageDataset):
         return part.is_turned_alone(local)
 
     def fingerprint(self) -> str:
-        """A hash of the parts' fingerprints."""
+        """Return a hash of the parts' fingerprints."""
         return _hash(part.fingerprint() for part in self._parts)
 
     def cache_key(self) -> str:
-        """A hash of the parts' keys."""
+        """Return a hash of the parts' keys."""
         return _hash(part.cache_key() for part in self._parts)
 
     def class_table(self, num_classes: int) -> ClassCounts:  # noqa: ARG002
-        """The table that was given."""
+        """Return the table that was given."""
         return self._table
 
     def _at(self, index: int) -> tuple[ImageDataset, int]:

@@ -19,7 +19,7 @@ Pairs = dict[Split, list[Pair]]
 
 
 class LeakError(DataError):
-    """A sample, or samples of one group, in two splits.
+    """Error for a sample, or samples of one group, in two splits.
 
     Args:
         message: The message.
@@ -74,7 +74,7 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
 
 
 def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]:
-    """The entries of list files, one per line, without comments.
+    """Return the entries of list files, one per line, without comments.
 
     Args:
         root: Folder that the list files' paths start from.
@@ -108,7 +108,7 @@ def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]
 
 
 def listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs | None:
-    """The samples of lists whose lines are the paths of an image and its mask; None if these are none.
+    """Return the samples of lists whose lines are the paths of an image and its mask; None if these are none.
 
     Args:
         root: Folder that relative paths start from.
@@ -136,7 +136,7 @@ def list_split(
     entries: Mapping[Split, Sequence[str]],
     missing_mask: MissingMask = "error",
 ) -> Pairs:
-    """The samples that list files name: a stem, or a path with or without folder and extension.
+    """Return the samples that list files name: a stem, or a path with or without folder and extension.
 
     Args:
         root: Folder that the list files' paths start from.
@@ -230,7 +230,7 @@ def _without_extension(path: str) -> str:
 
 
 def _two_files(root: Path, line: str) -> tuple[str, str] | None:
-    """The paths of an image and a mask in a line, relative to the root if they lie in it."""
+    """Return the paths of an image and a mask in a line, relative to the root if they lie in it."""
     for parts in (line.split("\t"), line.split(","), line.split()):
         if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
             image, mask = (_below(root, part.strip()) for part in parts)
@@ -239,7 +239,7 @@ def _two_files(root: Path, line: str) -> tuple[str, str] | None:
 
 
 def _below(root: Path, path: str) -> str:
-    """A path relative to the root, if it lies in it."""
+    """Return a path relative to the root, if it lies in it."""
     pure, base = PurePosixPath(path.replace("\\", "/").removeprefix("./")), PurePosixPath(root.absolute().as_posix())
     return pure.relative_to(base).as_posix() if pure.is_relative_to(base) else pure.as_posix()
 

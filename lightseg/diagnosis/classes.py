@@ -1,4 +1,4 @@
-"""The table of classes, and findings about what there is too little of."""
+"""Table of the classes, and findings about those with too little data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FEW = 5
 
 @dataclass(frozen=True)
 class ClassRow:
-    """What there is of a class in training.
+    """Training data of one class.
 
     Attributes:
         name: Its name.
@@ -40,7 +40,7 @@ class ClassRow:
 
 
 def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRow]:
-    """One row for each class; pixels and objects are those of the training split."""
+    """Return one row for each class; pixels and objects are those of the training split."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
     pixels = tables["train"].sum(0)
     rows = []

@@ -83,14 +83,14 @@ def _draw(axes: Axes, picture: Array, left: float, top: float) -> None:
 
 
 def _picture(batch: Batch) -> Array:
-    """The image as `(H, W, 3)` uint8; of many channels the first three, of few the first."""
+    """Return the image as `(H, W, 3)` uint8; of many channels the first three, of few the first."""
     image = batch["image"][0].permute(1, 2, 0).numpy()
     image = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
     return image if image.dtype == np.uint8 else (image * 255).clip(0, 255).astype(np.uint8)
 
 
 def _overlay(image: Array, mask: Array, palette: Sequence[tuple[int, int, int]]) -> Array:
-    """The image under the colours of the mask; what is void is white."""
+    """Return the image under the colours of the mask; what is void is white."""
     colors = colorize(mask, palette)
     mixed = (image * (1 - _OPACITY) + colors * _OPACITY).astype(np.uint8)
     mixed[mask == IGNORE] = 255

@@ -77,7 +77,7 @@ def _near(samples: Sequence[Sample]) -> Iterator[Pair]:
 
 
 def are_alike(one: Sample, two: Sample) -> bool:
-    """Whether two images show the same picture, saved, scaled or lit a little differently."""
+    """Return whether two images show the same picture, saved, scaled or lit a little differently."""
     first, second = _centred(one), _centred(two)
     contrast = float(first.std()), float(second.std())
     if min(contrast) < _CONTRAST or thumbnail_distance(one, two) > _LEVELS:

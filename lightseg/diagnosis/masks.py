@@ -61,7 +61,7 @@ def shift_findings(samples: Sequence[Sample]) -> list[Finding]:
 
 
 def is_shifted(shift: Shift) -> bool:
-    """Whether there is strong evidence that a mask lies elsewhere than it should."""
+    """Return whether there is strong evidence that a mask lies elsewhere than it should."""
     return (
         shift.length >= _FAR
         and shift.peak >= _PEAK

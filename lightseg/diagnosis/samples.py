@@ -53,7 +53,7 @@ class Problem:
 
 @dataclass
 class Sample:
-    """What is kept of one sample; everything behind `problems` is empty where the sample cannot be read.
+    """Summary of one sample; everything behind `problems` is empty where the sample cannot be read.
 
     Attributes:
         split: Its split.
@@ -91,7 +91,7 @@ class Sample:
 
     @property
     def readable(self) -> bool:
-        """Whether image and target can be used."""
+        """Return whether image and target can be used."""
         return not self.problems
 
 
@@ -186,7 +186,7 @@ def _as_data_error(name: str, error: Exception) -> DataError:
 
 
 def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
-    """Whether undeclared values come from a resize: there are many, or they lie between others, at borders only."""
+    """Return whether undeclared values come from a resize: there are many, or they lie between others at borders."""
     if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
         return error.is_interpolated
     planes = mask.reshape(*mask.shape[:2], -1)
@@ -218,7 +218,7 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
 
 
 def pixel_sums(image: Array) -> PixelSums:
-    """The number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
+    """Return the number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
     if image.dtype not in (np.uint8, np.float32):
         # of a dataset of one's own; OpenCV does not take all types
         image = image.astype(np.float32)
@@ -229,7 +229,7 @@ def pixel_sums(image: Array) -> PixelSums:
 
 
 def _gray(image: Array) -> npt.NDArray[np.uint8]:
-    """The mean of the channels, `(H, W)`."""
+    """Return the mean of the channels, `(H, W)`."""
     scale = (1 if image.dtype == np.uint8 else 255) / image.shape[2]
     weights = np.full(image.shape[2], scale, np.float32)
     return np.asarray(image.astype(np.float32) @ weights + 0.5).clip(0, 255).astype(np.uint8)

@@ -56,7 +56,7 @@ def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[
 
 
 def _pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
-    """The first pattern that makes groups of the names, of which some are in two splits."""
+    """Return the first pattern that makes groups of the names, of which some are in two splits."""
     names = [sample.name for sample in samples]
     for pattern in PATTERNS:
         if not names or not all(re.search(pattern, name) for name in names):
@@ -78,7 +78,7 @@ def _by(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
-    """Whether neighbours of a group look much more alike than any two images do."""
+    """Return whether neighbours of a group look much more alike than any two images do."""
     order = sorted(
         (group, _number(sample.name), index) for index, (sample, group) in enumerate(zip(samples, groups, strict=True))
     )
@@ -93,7 +93,7 @@ def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
 
 
 def _number(name: str) -> int:
-    """The last number of a name, by which frames are in order."""
+    """Return the last number of a name, by which frames are in order."""
     numbers = re.findall(r"[0-9]+", name.rpartition(".")[0] or name)
     return int(numbers[-1]) if numbers else 0
 

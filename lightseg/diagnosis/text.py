@@ -1,4 +1,4 @@
-"""A diagnosis for people and for programs."""
+"""Diagnosis for people and for programs."""
 
 import json
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """The findings counted, in a line."""
+    """Return the findings counted, in a line."""
     numbers = {severity: sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES}
     listed = ", ".join(counted(number, severity) for severity, number in numbers.items() if number)
     return f"{'clean' if diagnosis.clean else 'not clean'}{': ' * bool(listed)}{listed}"
@@ -63,7 +63,7 @@ def write_json(diagnosis: Diagnosis, path: Path) -> None:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    """A row for each class; what is not said otherwise is of the training split."""
+    """Return a row for each class; what is not said otherwise is of the training split."""
     objects = any(row.side is not None for row in diagnosis.rows)
     caption = "of train: pixels of the smallest object, side in pixels of a typical one" if objects else None
     table = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")

@@ -1,4 +1,4 @@
-"""How a training is shared by devices, beyond the strategies that Lightning knows by name."""
+"""Strategies of distributed training beyond those that Lightning knows by name."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Whether a scoring gives back the numbers that the run itself has recorded."""
+"""Agreement of a scoring with the numbers that the run itself has recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_BITS = 0.01
 
 
 def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str | None:
-    """How the scores agree with those in `metrics.json` of the run, in a sentence; None where it has none of the kind.
+    """Return a sentence on how the scores agree with `metrics.json` of the run; None where it has none of the kind.
 
     Args:
         subject: What was scored.
@@ -54,7 +54,7 @@ def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str |
 
 
 def _same(before: PerImageResults, now: PerImageResults) -> bool:
-    """Whether two scorings are of the same images in the same way."""
+    """Return whether two scorings are of the same images in the same way."""
     is_alike = (before.protocol, list(before.images)) == (now.protocol, list(now.images))
     return is_alike and not differ(before.data, now.data)
 
@@ -71,7 +71,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _conditions(subject: TrainedModel) -> dict[str, Any]:
-    """What the last bits of the run's own numbers depended on; None where that is not known."""
+    """Return what the last bits of the run's own numbers depended on; None where that is not known."""
     environment, trainer = subject.recorded("env.json"), subject.config["trainer"]
     batch_size = (subject.config["data"].get("init_args") or {}).get("batch_size")
     gpus = environment.get("gpus") if trainer["accelerator"] != "cpu" else None

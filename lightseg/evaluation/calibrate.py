@@ -20,7 +20,7 @@ FILE = "calibration.json"
 def calibrate(
     subject: TrainedModel, data: ImageDataModule, changed: Mapping[str, Any], scorer: Scorer
 ) -> dict[str, Any]:
-    """The temperature of a run's checkpoint, with the calibration before and after it, as `calibration.json` holds it.
+    """Return the temperature of a run's checkpoint, with the calibration before and after, as in `calibration.json`.
 
     It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
     Where it would not become smaller, the temperature stays 1.
@@ -67,7 +67,7 @@ def calibrate(
 
 
 def summary(found: dict[str, Any], folder: Path) -> str:
-    """What `calibrate` has found, for a reader.
+    """Return what `calibrate` has found, for a reader.
 
     Args:
         found: What it returned.

@@ -1,4 +1,4 @@
-"""The counts of a scored split: complete, exact, and as files."""
+"""Counts of a scored split: complete, exact, and as files."""
 
 import csv
 from pathlib import Path
@@ -69,7 +69,7 @@ def require_all(counts: Tensor, images: Tensor, table: ClassCounts, split: str) 
 
 
 def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> PerImageResults:
-    """What each image adds to a split that was just scored.
+    """Return what each image adds to a split that was just scored.
 
     Args:
         task: The task that it was scored with.

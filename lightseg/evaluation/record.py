@@ -1,4 +1,4 @@
-"""The folder of an evaluation: its name, what may take its place, and its files."""
+"""Folder of an evaluation: its name, what may take its place, and its files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAMES = {"data_options": "options of the data", "sha256": "checkpoint"}
 
 @dataclass(frozen=True)
 class Record:
-    """An evaluation with all that a reader must know of it.
+    """Evaluation with all that a reader must know of it.
 
     Attributes:
         facts: Split, protocol, data, options of the data that are not the run's, checkpoint and how it was computed, as
@@ -58,7 +58,7 @@ class Record:
 
 
 def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, other: str | None) -> str:
-    """What an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
+    """Return what an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
 
     Args:
         split: The split.
@@ -103,7 +103,7 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
-    """A row for each image that has a valid pixel: score, pixels, IoU of each class; of a classification, the classes.
+    """Return a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
 
     The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.
     """

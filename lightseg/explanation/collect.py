@@ -1,4 +1,4 @@
-"""One pass over a split: all that the page counts, image by image."""
+"""Statistics of one pass over a split, image by image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Observations:
-    """What was said about a split.
+    """Statistics of a split.
 
     Attributes:
         kind: What was asked.
@@ -63,12 +63,12 @@ class Observations:
 
     @property
     def wrong(self) -> int:
-        """How many pixels (or images) are wrong: what is off the diagonal of the confusion matrix."""
+        """Return how many pixels (or images) are wrong: what is off the diagonal of the confusion matrix."""
         return int(self.confusion.sum() - np.trace(self.confusion))
 
     @property
     def unit(self) -> str:
-        """What is right or wrong."""
+        """Return what is right or wrong."""
         return "pixels" if self.kind == "segmentation" else "images"
 
 
@@ -134,13 +134,13 @@ def _sure(by_uncertainty: ByUncertainty, logits: Tensor, target: Tensor) -> tupl
 
 
 def _classified(target: Tensor, prediction: Tensor) -> Table:
-    """The image, unless it is void."""
+    """Return the image, unless it is void."""
     known = {"truth": int(target), "prediction": int(prediction), "count": 1}
     return Table({name: np.full(int(target != IGNORE), value, np.int64) for name, value in known.items()})
 
 
 def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: int) -> tuple[Table, Table]:
-    """The pixels of an image, and its objects."""
+    """Return the pixels of an image, and its objects."""
     valid, parts, size = target != IGNORE, divide_errors(target, prediction), (target.shape[0], target.shape[1])
     rows, columns = np.nonzero(valid)
     known = {"truth": target[valid], "prediction": prediction[valid], **places(rows + 0.5, columns + 0.5, size)}

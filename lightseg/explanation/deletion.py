@@ -31,7 +31,7 @@ _BLUR = 1 / 8
 
 @dataclass(frozen=True)
 class Deletion:
-    """What is left of the probability of a class when shares of the image are blurred, as a share of what there was.
+    """Remaining probability of a class when shares of the image are blurred, relative to that of the image itself.
 
     Attributes:
         probability: Of the class in the whole image.
@@ -47,7 +47,7 @@ class Deletion:
 
     @property
     def gain(self) -> float:
-        """How much less is left than by chance: the area between the two curves over the shares."""
+        """Return how much less is left than by chance: the area between the two curves over the shares."""
         return float(np.mean(self.random - self.most))
 
 
@@ -75,20 +75,20 @@ def delete(question: Question, attribution: Tensor, seed: int) -> Deletion:
 
 
 def faithfulness(deletions: Sequence[Deletion]) -> tuple[float, float]:
-    """The mean gain over images, and how often chance alone gives as much, by random signs of each."""
+    """Return the mean gain over images, and how often chance alone gives as much, by random signs of each."""
     gains = np.array([each.gain for each in deletions])
     alone, _ = p_values([(np.arange(len(gains)), gains)], len(gains))
     return float(gains.mean()), float(alone[0])
 
 
 def is_faithful(deletions: Sequence[Deletion]) -> bool:
-    """Whether attributions point at what the net goes by, better than chance, over these images."""
+    """Return whether attributions point at what the net goes by, better than chance, over these images."""
     gain, p = faithfulness(deletions)
     return gain > 0 and p <= LEVEL
 
 
 def _left(question: Question, order: np.ndarray[tuple[int, ...], np.dtype[np.int64]], cells: tuple[int, int]) -> Floats:
-    """The probability when the first cells of an order are blurred, `(S,)`."""
+    """Return the probability when the first cells of an order are blurred, `(S,)`."""
     image, blurred = question.image, _blur(question.image)
     rank = torch.empty(len(order), device=image.device)
     rank[torch.from_numpy(order.copy()).to(image.device)] = torch.arange(len(order), device=image.device).float()
@@ -100,7 +100,7 @@ def _left(question: Question, order: np.ndarray[tuple[int, ...], np.dtype[np.int
 
 
 def _blur(image: Tensor) -> Tensor:
-    """An image, `(1, C, H, W)`, without what can be told from it at a place."""
+    """Return an image, `(1, C, H, W)`, without what can be told from it at a place."""
     pixels = image[0].permute(1, 2, 0).cpu().numpy()
     sigma = _BLUR * min(pixels.shape[:2])
     channels = [cv2.GaussianBlur(np.ascontiguousarray(pixels[..., c]), (0, 0), sigma) for c in range(pixels.shape[2])]

@@ -21,7 +21,7 @@ _FAIR = 0.1
 
 @dataclass(frozen=True)
 class ErrorSlice:
-    """A concentration of errors of one class, as far as there is one.
+    """Concentration of errors of one class, as far as there is one.
 
     Attributes:
         kind: `facet`: it is missed more often at one level of a facet than at the others. `confusion`: it is said to be
@@ -53,17 +53,17 @@ class ErrorSlice:
 
     @property
     def rate(self) -> float:
-        """The share that is wrong."""
+        """Return the share that is wrong."""
         return self.wrong / self.size
 
     @property
     def excess(self) -> float:
-        """How many more are wrong than if the rate was that of the rest."""
+        """Return how many more are wrong than if the rate was that of the rest."""
         return self.size * (self.rate - self.rest)
 
     @property
     def weight(self) -> float:
-        """What findings are ranked by: the excess times the difference of the rates, the lowest one for a whole class.
+        """Return the rank of a finding: its excess times the difference of the rates, the lowest one for a whole class.
 
         So the sharper of two descriptions of the same errors comes before the wider one. It is n (p - p0)², the square
         of a quality function of subgroup discovery.
@@ -74,7 +74,7 @@ class ErrorSlice:
         return self.size * max(0.0, min(self.rate, self.lowest) - self.rest) ** 2
 
     def rows(self, table: Table) -> npt.NDArray[np.bool_]:
-        """The rows of cells that it is about; of a confusion, and of missed objects, the wrong ones."""
+        """Return the rows of cells that it is about; of a confusion, and of missed objects, the wrong ones."""
         if self.facet:
             chosen = table[self.facet.name] == self.level
         else:
@@ -109,7 +109,7 @@ def _of_facets(own: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[Er
 
 
 def _of_missed(cells: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """The class against all others."""
+    """Return the class against all others."""
     missed, own = _is_missed(cells), cells["truth"] == label
     images, cells = _compact(cells.with_column("wrong", missed.astype(np.int64)))
     counts = cells.with_column("own", own.astype(np.int64)).sums(image=len(images), wrong=2, own=2)
@@ -127,7 +127,7 @@ def _between(
     outside: Ints,
     facet: Slice | None = None,
 ) -> Iterator[ErrorSlice]:
-    """The candidate of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
+    """Return the slice of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
     size, wrong = inside.sum(), inside[:, 1].sum()
     if size and outside.sum():
         parts = difference(np.stack([inside[:, 1], outside[:, 1]], 1), np.stack([inside.sum(1), outside.sum(1)], 1))
@@ -136,7 +136,7 @@ def _between(
 
 
 def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """The class against each other one that it is taken for, where there are more than one."""
+    """Return the class against each other one that it is taken for, where there are more than one."""
     images, own = _compact(own)
     others = own["prediction"] != label
     missed, size = own.where(others).sums(image=len(images)), int(own["count"].sum())
@@ -151,14 +151,14 @@ def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Slice,
 
 
 def _is_missed(table: Table) -> npt.NDArray[np.bool_]:
-    """The rows in objects of which nearly nothing is found; of a classification, those that are wrong."""
+    """Return the rows in objects of which nearly nothing is found; of a classification, those that are wrong."""
     if "part" in table.columns:
         return np.asarray(table["part"] == MISSED)
     return np.asarray(table["truth"] != table["prediction"])
 
 
 def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]) -> float:
-    """The lowest share of rows that are chosen, of all levels that a fair part of a class is at."""
+    """Return the lowest share of rows that are chosen, of all levels that a fair part of a class is at."""
     rates = [1.0]
     table = own.with_column("chosen", chosen.astype(np.int64))
     for facet in facets:
@@ -169,6 +169,6 @@ def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]
 
 
 def _compact(table: Table) -> tuple[Ints, Table]:
-    """The images that have rows, and the table with their places among these."""
+    """Return the images that have rows, and the table with their places among these."""
     images, places = np.unique(table["image"], return_inverse=True)
     return images, table.with_column("image", places)

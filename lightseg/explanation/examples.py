@@ -1,4 +1,4 @@
-"""Which images are shown: the worst of each class, those with the largest confusions, the most uncertain ones."""
+"""Selection of the images to show: the worst of each class, the largest confusions, the most uncertain."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def per_image(seen: Observations) -> npt.NDArray[np.int64]:
 
 
 def worst(seen: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
-    """The images with the lowest IoU of each class that they show, classes with the lowest IoU first.
+    """Return the images with the lowest IoU of each class that they show, classes with the lowest IoU first.
 
     Of a classification, those whose true class was given the lowest probability, if another one was said.
     """
@@ -59,7 +59,7 @@ def worst(seen: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
 
 
 def _least_likely(seen: Observations, number: int) -> list[int]:
-    """The wrong images of each class, those with the lowest probability of the truth first."""
+    """Return the wrong images of each class, those with the lowest probability of the truth first."""
     wrong = seen.cells.where(seen.cells["truth"] != seen.cells["prediction"])
     chosen: list[int] = []
     recalls = np.diag(seen.confusion) / seen.confusion.sum(1).clip(1)
@@ -78,7 +78,7 @@ def confusions(seen: Observations) -> list[tuple[int, int, int]]:
 
 
 def crops(seen: Observations, gallery: Gallery, pair: tuple[int, int], number: int) -> list[Exhibit]:
-    """The images with most of a confusion, and of each its largest region with what is around it."""
+    """Return the images with most of a confusion, and of each its largest region with what is around it."""
     truth, said = pair
     cells = seen.cells.where((seen.cells["truth"] == truth) & (seen.cells["prediction"] == said))
     if seen.kind == "classification":
@@ -90,7 +90,7 @@ def crops(seen: Observations, gallery: Gallery, pair: tuple[int, int], number: i
 
 
 def uncertain(seen: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
-    """The images with the highest mean entropy, with their uncertainty beside their errors."""
+    """Return the images with the highest mean entropy, with their uncertainty beside their errors."""
     order = np.argsort(-np.nan_to_num(seen.entropy, nan=-1), kind="stable")[:number]
     shown = []
     for index in order.tolist():
@@ -112,7 +112,7 @@ def _segmented(gallery: Gallery, index: int, title: str) -> Exhibit:
 
 
 def _missed_image(gallery: Gallery, index: int, remark: str = "") -> Exhibit:
-    """A whole image, with what was said about it and how surely."""
+    """Return a whole image, with what was said about it and how surely."""
     look, names = gallery.look(index), gallery.task.classes
     sure = percent(float(look.probabilities.max()), 0)
     said = f"predicted as {names[int(look.prediction)]}, {sure} % sure"
@@ -142,7 +142,7 @@ def _crop(seen: Observations, gallery: Gallery, index: int, truth: int, said: in
 
 
 def _window(places: Ints, side: int) -> slice:
-    """What is shown of an axis around some places on it."""
+    """Return what is shown of an axis around some places on it."""
     low, high = int(places.min()), int(places.max()) + 1
     length = min(side, max(_LEAST, round((1 + 2 * _MARGIN) * (high - low))))
     start = min(max(0, (low + high - length) // 2), side - length)

@@ -1,4 +1,4 @@
-"""Where errors are concentrated, the most important first."""
+"""Findings: concentrations of errors, the most important first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLIGHT = 0.01
 
 
 class Finding(NamedTuple):
-    """A concentration of errors.
+    """Concentration of errors.
 
     Attributes:
         what: Which one.
@@ -36,12 +36,12 @@ class Finding(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is more than chance, considering how many were looked at."""
+        """Return whether it is more than chance, considering how many were looked at."""
         return self.p <= LEVEL
 
 
 def find(seen: Observations) -> list[Finding]:
-    """The findings, the most important first; each in what those before it leave of the split.
+    """Return the findings, the most important first; each in what those before it leave of the split.
 
     They are ranked by `ErrorSlice.weight`: first those that hold, then those that would if nothing else had been looked
     at.

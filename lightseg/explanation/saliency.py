@@ -1,4 +1,4 @@
-"""What the net looks at in a few images, and whether that is so."""
+"""Saliency of a few images, and a test of its faithfulness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a difference of rates is more than the chance of which images were drawn."""
+"""Significance of a difference of rates, by the images that were drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_ONCE = 500
 
 
 def difference(wrong: Ints, size: Ints) -> Floats:
-    """What each image adds to the difference of two rates, as if there was none.
+    """Return what each image adds to the difference of two rates, as if there was none.
 
     Args:
         wrong: Wrong pixels of each image, inside and outside, `(N, 2)`.
@@ -32,7 +32,7 @@ def difference(wrong: Ints, size: Ints) -> Floats:
 
 
 def p_values(parts: Sequence[tuple[Ints, Floats]], images: int) -> tuple[Floats, Floats]:
-    """How often chance alone gives at least as large a sum, for each of many sums over images.
+    """Return how often chance alone gives at least as large a sum, for each of many sums over images.
 
     The parts of each image get a random sign, the same in all sums, so that sums of the same images go together; sums
     are compared as multiples of the root of their squared parts. n images cannot give less than about 2**-n.

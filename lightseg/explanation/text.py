@@ -1,4 +1,4 @@
-"""What was found, in words."""
+"""Sentences on the findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _APART = ", apart from the above"
 
 
 def sentence(found: Finding, seen: Observations) -> str:
-    """What a finding is: `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
+    """Return what a finding is: `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
     what = found.what
     name = seen.classes[what.label] + (_APART if _is_remainder(found, seen) else "")
     others = "of other classes" + (_APART if _is_remainder(found, seen, of_others=True) else "")
@@ -37,7 +37,7 @@ def sentence(found: Finding, seen: Observations) -> str:
 
 
 def evidence(found: Finding, seen: Observations) -> str:
-    """How much it is, and how sure."""
+    """Return how much it is, and how sure."""
     what = found.what
     excess, share = round(what.excess), percent(what.excess / seen.wrong)
     images = len(np.unique(seen.cells["image"][seen.cells["truth"] == what.label]))
@@ -52,7 +52,7 @@ def evidence(found: Finding, seen: Observations) -> str:
 
 
 def _is_remainder(found: Finding, seen: Observations, of_others: bool = False) -> bool:
-    """Whether the findings before it are about a part of its class, or of the others."""
+    """Return whether the findings before it are about a part of its class, or of the others."""
     left, whole = (
         cells["count"][(cells["truth"] != found.what.label) == of_others].sum() for cells in (found.cells, seen.cells)
     )
@@ -60,7 +60,7 @@ def _is_remainder(found: Finding, seen: Observations, of_others: bool = False) -
 
 
 def _taken_for(found: Finding, seen: Observations) -> str:
-    """What most of its errors are."""
+    """Return what most of its errors are."""
     what = found.what
     cells = found.cells.where(what.rows(found.cells) & (found.cells["prediction"] != what.label))
     if not len(cells):
@@ -71,7 +71,7 @@ def _taken_for(found: Finding, seen: Observations) -> str:
 
 
 def _objects(found: Finding, seen: Observations) -> str:
-    """How many of the objects are not found; of a part of them, that is not known."""
+    """Return how many of the objects are not found; of a part of them, that is not known."""
     what = found.what
     if seen.objects is None or _is_remainder(found, seen):
         return ""

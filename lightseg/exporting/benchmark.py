@@ -1,4 +1,4 @@
-"""How long one image takes: is it fast enough for real time?"""
+"""Benchmark of exported models: the time of one image."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ WARM_UP, LEAST, SECONDS, BATCH = 2, 10, 2.0, 4
 
 @dataclass(frozen=True)
 class Timing:
-    """One runtime at one size.
+    """Timing of one runtime at one size.
 
     Attributes:
         runtime: Such as `onnx int8`.
@@ -60,7 +60,7 @@ def benchmark(runtimes: Mapping[str, Predict], sizes: Sequence[tuple[int, int]],
 
 
 def conditions() -> dict[str, object]:
-    """What the times hold for."""
+    """Return what the times hold for."""
     return {
         "device": f"CPU, {processor_name()}",
         "threads": torch.get_num_threads(),
@@ -71,7 +71,7 @@ def conditions() -> dict[str, object]:
 
 
 def table(timings: Sequence[Timing]) -> str:
-    """The times as text, with what they hold for."""
+    """Return the times as text, with what they hold for."""
     held = conditions()
     lines = [f"{'runtime':<14}{'height × width':>16}{'latency':>12}{'frames/s':>10}{'images/s':>10}"]
     for timing in timings:

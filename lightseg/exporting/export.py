@@ -1,4 +1,4 @@
-"""An export from beginning to end: trace, write, check against torch, describe; only then does it take its place."""
+"""Export from beginning to end: trace, write, check against torch, describe, then put in place."""
 
 import json
 import tempfile
@@ -70,7 +70,7 @@ def _check(request: ExportOptions) -> None:
 
 
 def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
-    """What to check on: images of the validation split, or noise where that is asked for.
+    """Return what to check on: images of the validation split, or noise where that is asked for.
 
     Raises:
         ConfigError: If the format takes 8 bits as they are in the file, and the images have a meaning of their own.
@@ -149,7 +149,7 @@ def _write(
 def _sizes(
     request: ExportOptions, size: tuple[int, int] | None, smallest: tuple[int, int]
 ) -> Sequence[tuple[int, int]]:
-    """The heights and widths to time a file at.
+    """Return the heights and widths to time a file at.
 
     Raises:
         ConfigError: If it does not take them.
@@ -174,7 +174,7 @@ def _in_a_line(what: str) -> Iterator[None]:
 
 
 def _inference(task: Task) -> Predict:
-    """A task as the runtimes are called."""
+    """Return a task as the runtimes are called."""
     graph = InferenceGraph(task)
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The formats of a graph: how each is written, and run."""
+"""Formats of a graph: each is written and run here."""
 
 import importlib
 import io

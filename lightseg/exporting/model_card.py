@@ -1,4 +1,4 @@
-"""The model card: what a person should know before using a model, and the front matter that the Hub reads."""
+"""Model card: what a person should know before using a model, and the front matter that the Hub reads."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _ENTITIES = {ord(character): f"&#{ord(character)};" for character in "&<|`["}
 
 
 def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
-    """The text of `README.md`.
+    """Return the text of `README.md`.
 
     Args:
         name: What to call the model.
@@ -199,12 +199,12 @@ def _data(facts: dict[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    """A text of the run as Markdown that shows it, in one line, also in the cell of a table."""
+    """Return a text of the run as Markdown that shows it, in one line, also in the cell of a table."""
     return printable_line(str(value)).translate(_ENTITIES)
 
 
 def _code(value: object) -> str:
-    """The same as code, in which nothing can be escaped."""
+    """Return the same as code, in which nothing can be escaped."""
     shown = printable_line(str(value)).replace("`", "'")
     return f"`{shown}`"
 

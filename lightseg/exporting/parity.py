@@ -1,4 +1,4 @@
-"""Whether an exported file says what torch says, on images of the run."""
+"""Parity of an exported file with torch, on images of the run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -77,7 +77,7 @@ def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sampl
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported file is from torch.
+    """Difference of an exported file from torch.
 
     Attributes:
         images: How many were compared.
@@ -99,11 +99,11 @@ class Parity:
 
     @property
     def loss(self) -> float:
-        """How much of the score was lost; 0 without truth."""
+        """Return how much of the score was lost; 0 without truth."""
         return 0.0 if self.score is None or self.exported_score is None else self.score - self.exported_score
 
     def holds(self, tolerance: float) -> bool:
-        """Whether probabilities are within the tolerance, and classes and score within what is fixed."""
+        """Return whether probabilities are within the tolerance, and classes and score within what is fixed."""
         # written so that what is not a number fails
         return self.max_difference <= tolerance and self.agreement >= AGREEMENT and abs(self.loss) <= SCORE
 
@@ -151,7 +151,7 @@ def odd_samples(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _score(task: Task, matrix: ConfusionMatrix) -> float | None:
-    """The score of what was counted; None where there was no truth, or all of it was void."""
+    """Return the score of what was counted; None where there was no truth, or all of it was void."""
     if not matrix.update_called or not (counts := matrix.compute()).any():
         return None
     return task.scores(counts)["score"]

@@ -57,7 +57,7 @@ def matches(pattern: str) -> Iterator[str]:
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder."""
+    """Return the names of the folders and of the files in a folder."""
     folders: list[str] = []
     files: list[str] = []
     with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""The device that trains: its kind, the precision in which it is fast, and the threads that it may use."""
+"""Device that trains: its kind, the precision in which it is fast, and the threads that it may use."""
 
 import os
 import time
@@ -44,7 +44,7 @@ _PRECISIONS = (
 
 
 class PrecisionChoice(NamedTuple):
-    """A precision and the reason for it.
+    """Precision and the reason for it.
 
     Attributes:
         precision: Lightning's name of it.

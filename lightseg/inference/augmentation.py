@@ -21,7 +21,7 @@ Source: Jordan 2024, arXiv:2404.00498, section 3.5; there the logits are average
 
 
 def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str]) -> Tensor:
-    """The mean of the net's probabilities over all combinations of the augmentations.
+    """Return the mean of the net's probabilities over all combinations of the augmentations.
 
     Args:
         net: Turns `(N, C, H, W)` images into logits `(N, K, H, W)`, or `(N, K)` of a classifier.

@@ -1,4 +1,4 @@
-"""The `eval_transforms` of a recipe, made again for images that come from no data module."""
+"""`eval_transforms` of a recipe, made again for images that come from no data module."""
 
 import json
 from functools import lru_cache
@@ -12,7 +12,7 @@ from lightseg.errors import UserError
 
 
 def eval_transform_of(recipe: dict[str, Any]) -> EvalTransform | None:
-    """What an evaluation does to an image first; None if nothing.
+    """Return what an evaluation does to an image first; None if nothing.
 
     Raises:
         UserError: If a transform cannot be imported any more.

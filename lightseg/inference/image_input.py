@@ -19,7 +19,7 @@ _NAME = "the image"
 def as_source(
     image: str | Path | Image.Image | npt.NDArray[Any] | Tensor, channels: int, values: ImageValues = AS_STORED
 ) -> Source:
-    """An image in whatever form, with the channels of a net.
+    """Return an image in whatever form, with the channels of a net.
 
     As in a file, grey is repeated for three channels, and colour becomes grey for one.
 

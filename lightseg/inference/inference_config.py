@@ -1,4 +1,4 @@
-"""How predictions are made: from whole images or from windows, with test-time augmentation or without."""
+"""Inference configuration: whole images or windows, with test-time augmentation or without."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Net = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """How a net is asked about an image; scores of different protocols do not compare, so it is recorded beside them.
+    """Way of applying a net to an image; recorded beside scores, since those of other ways do not compare.
 
     The logits of an image are equal, on one device and in one precision,
 
@@ -54,7 +54,7 @@ class InferenceConfig:
 
     @classmethod
     def of(cls, window: int | None = None, overlap: float = 0.25, tta: str | Sequence[str] = ()) -> InferenceConfig:
-        """The protocol of some options as users give them: `tta` may be one text, `flip,scale`.
+        """Return the protocol of some options as users give them: `tta` may be one text, `flip,scale`.
 
         Raises:
             ConfigError: If an option has no meaning; the message names it.
@@ -64,7 +64,7 @@ class InferenceConfig:
 
     @property
     def view(self) -> str:
-        """How images are seen, in words."""
+        """Return how images are seen, in words."""
         seen = "whole images"
         if self.window is not None:
             seen = f"windows of {self.window} pixels that overlap by {self.overlap:g}"
@@ -74,7 +74,7 @@ class InferenceConfig:
         return f"{seen}{also}{', averaged' if also else ''}"
 
     def __str__(self) -> str:
-        """What is recorded beside a score."""
+        """Return what is recorded beside a score."""
         return f"{self.view}, scored at the size of their ground truth"
 
     def logits(self, net: Net, images: Tensor) -> Tensor:
@@ -98,11 +98,11 @@ class InferenceConfig:
         return torch.stack([self._assemble(net, image, size) for image in images])
 
     def is_whole(self, size: tuple[int, int]) -> bool:
-        """Whether an image of a height and width is seen at once."""
+        """Return whether an image of a height and width is seen at once."""
         return self.window is None or max(size) <= self.window
 
     def blocks(self, net: Net, read: Read, size: tuple[int, int], batch: int | None = None) -> Iterator[Block]:
-        """The logits of one image of any size, block by block, in bounded memory under windows; see `windows.slide`."""
+        """Yield the logits of an image of any size, block by block, in bounded memory; see `windows.slide`."""
         if self.window is None or self.is_whole(size):
             yield 0, 0, self.logits(net, read(0, size[0])[None])[0]
             return

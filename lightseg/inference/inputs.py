@@ -1,4 +1,4 @@
-"""The images that a command line names: files, folders, patterns, the pages of a TIFF."""
+"""Images that a command line names: files, folders, patterns, the pages of a TIFF."""
 
 import glob
 from collections import Counter
@@ -17,7 +17,7 @@ _REDUCED_OR_MASK = 0b101
 
 @dataclass(frozen=True)
 class Item:
-    """An image to predict.
+    """Image to predict.
 
     Attributes:
         file: The file that it is in.
@@ -31,12 +31,12 @@ class Item:
 
     @property
     def label(self) -> str:
-        """How messages and tables call it."""
+        """Return how messages and tables call it."""
         return str(self.file) if self.page is None else f"{self.file} page {self.page + 1}"
 
 
 def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
-    """The image files that are meant, in order, each with its path below what was named.
+    """Return the image files that are meant, in order, each with its path below what was named.
 
     Args:
         inputs: Files, folders, which are searched with all that is in them, and patterns such as `data/**/*.jpg`.
@@ -69,7 +69,7 @@ def skipped_files(inputs: Sequence[str], out: Path) -> str:
 
 
 def items_of(files: dict[Path, Path], channels: int) -> list[Item]:
-    """The images of all files.
+    """Return the images of all files.
 
     Args:
         files: What `find_files` found.
@@ -125,7 +125,7 @@ def _why_nothing(given: str) -> str:
 
 
 def _pages(file: Path, channels: int) -> list[int] | list[None]:
-    """The pages of a TIFF that are images of their own; where there is one image, nothing but None."""
+    """Return the pages of a TIFF that are images of their own; where there is one image, nothing but None."""
     if file.suffix.lower() not in (".tif", ".tiff"):
         return [None]
     try:

@@ -1,4 +1,4 @@
-"""The files that a segmentation leaves of an image, written while it is predicted, row by row of windows."""
+"""Files that a segmentation leaves of an image, written while it is predicted, row by row of windows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONGEST = 2048
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one image.
+    """Files of one image.
 
     Attributes:
         mask: Palette PNG whose values are class ids.

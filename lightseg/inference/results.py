@@ -1,4 +1,4 @@
-"""The folder of predictions: what made them, which images are done, and the labels of a classification."""
+"""Folder of predictions: what made them, which images are done, and the labels of a classification."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ _IDENTITY = {
 
 
 class Results:
-    """A folder that predictions go to, and that a later call goes on with.
+    """Folder that predictions go to, and that a later call goes on with.
 
     Args:
         folder: It is there; see `open_results`.
@@ -71,7 +71,7 @@ class Results:
         return records
 
     def has(self, item: Item, outputs: Sequence[Path]) -> bool:
-        """Whether an image is done: the same file as it is now, and all of its outputs are there."""
+        """Return whether an image is done: the same file as it is now, and all of its outputs are there."""
         record = self._done.get(item.name)
         return record is not None and record["input"] == _state(item) and all(path.is_file() for path in outputs)
 
@@ -138,6 +138,6 @@ def open_results(folder: Path) -> Iterator[None]:
 
 
 def _state(item: Item) -> dict[str, Any]:
-    """What tells that a file is still the same."""
+    """Return what tells that a file is still the same."""
     stat = item.file.stat()
     return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

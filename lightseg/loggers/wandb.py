@@ -59,7 +59,7 @@ class Wandb(FolderLogger):
 
     @property
     def experiment(self) -> Any:
-        """The wandb run, for callbacks; one that does nothing offline, where there is none before the run has ended.
+        """Return the wandb run for callbacks; offline, one that does nothing until the run has ended.
 
         Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, into
         the next row of the run folder's log whatever step it is given, and is not repeated when the run is resumed or
@@ -151,7 +151,7 @@ class Wandb(FolderLogger):
 
 
 class _Beside:
-    """A wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
+    """Wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -164,7 +164,7 @@ class _Beside:
 
 
 class _Nothing:
-    """A run that takes everything and does nothing; without wandb, which may complain about its settings."""
+    """Run that takes everything and does nothing; without wandb, which may complain about its settings."""
 
     def __getattr__(self, name: str) -> "_Nothing":
         if name.startswith("__"):
@@ -182,7 +182,7 @@ class _Nothing:
 
 
 def _said_by_sweep() -> dict[str, str]:
-    """What a sweep's agent decides; without one, an id that is left in the environment would make many runs one."""
+    """Return the settings of a sweep's agent; without one, an id left in the environment would join many runs."""
     names = {"id": "WANDB_RUN_ID", "project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
     if "WANDB_SWEEP_ID" not in os.environ:
         return {}

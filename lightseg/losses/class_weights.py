@@ -1,4 +1,4 @@
-"""What follows from how often each class occurs in the training split: class weights, and where a net starts."""
+"""Class weights and initial biases that follow from the class frequencies of the training split."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args

@@ -64,7 +64,7 @@ class BoundaryIoU(Metric):
 
 
 def band(labels: Labels, distance: int) -> Labels:
-    """The labels at pixels that are not further than `distance` from another label or the border, `IGNORE` elsewhere.
+    """Return the labels at pixels within `distance` of another label or the border, `IGNORE` elsewhere.
 
     Distances are those of a chessboard. These are the pixels that eroding each label's mask by a square takes away, as
     the paper's code does.
@@ -81,7 +81,7 @@ def band(labels: Labels, distance: int) -> Labels:
 
 
 def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """The mean boundary IoU over the classes that are in a band, and that of every class; NaN where undefined.
+    """Return the mean boundary IoU over the classes that are in a band, and that of every class; NaN where undefined.
 
     Args:
         counts: `BoundaryIoU.compute`.

@@ -1,4 +1,4 @@
-"""One confusion matrix, every score as a function of it, and the counts of each image.
+"""Confusion matrix, the scores as functions of it, and the counts of each image.
 
 Rows are the truth, columns the prediction. A score that is undefined (0/0) is NaN, and means leave NaN out: a class
 that is in neither truth nor prediction is absent, not wrong. TP, FP and FN below are those of one class.

@@ -1,4 +1,4 @@
-"""What each image adds to a split's score, so that a difference of two runs can be weighed image by image."""
+"""Per-image true-positive, target and prediction counts, for paired comparisons."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class PerImageResults:
-    """One scoring of one split, image by image, and what a fair comparison must know of it.
+    """Scoring of one split, image by image, and what a fair comparison must know of it.
 
     Attributes:
         kind: What was scored.
@@ -79,7 +79,7 @@ class PerImageResults:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> PerImageResults | None:
-        """What `write` wrote into a run folder; None if nothing.
+        """Return what `write` wrote into a run folder; None if nothing.
 
         Raises:
             UserError: If the file is damaged.

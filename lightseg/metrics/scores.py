@@ -1,4 +1,4 @@
-"""The scores of `lightseg.metrics` from what is right, true and predicted, for many sets of images at once."""
+"""Scores from true-positive, target and prediction counts, for many sets of images at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def mean(values: Floats, axis: int) -> Floats:
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of all classes together, and the one of each class that explains it.
+    """Score of all classes together, and the one of each class that explains it.
 
     Attributes:
         name: What readers call it.
@@ -61,7 +61,7 @@ class Metric:
     overall: Callable[[Sums], Floats] | None = None
 
     def __call__(self, sums: Sums) -> Floats:
-        """The score and then that of each class, float64 `(..., 1 + C)`."""
+        """Return the score and then that of each class, float64 `(..., 1 + C)`."""
         classes = self.of_classes(sums)
         overall = mean(classes, -1) if self.overall is None else self.overall(sums)
         return np.concatenate([overall[..., None], classes], axis=-1)
@@ -84,7 +84,7 @@ METRICS = {
 
 
 def metric(kind: str, name: str) -> Metric:
-    """The metric that is asked for; `score` is what checkpoints are chosen by.
+    """Return the metric that is asked for; `score` is what checkpoints are chosen by.
 
     Raises:
         UserError: If that kind of task has no such metric.

@@ -1,4 +1,4 @@
-"""The fully convolutional network."""
+"""Fully convolutional network."""
 
 from typing import Any, Literal
 

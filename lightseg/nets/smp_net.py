@@ -27,7 +27,7 @@ _SAVE = (
 
 
 class SmpNet(Net):
-    """A segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
+    """Segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
 
     Source: Iakubovskii, "Segmentation Models PyTorch", 2019, github.com/qubvel-org/segmentation_models.pytorch, whose
     documentation names each architecture's paper. Changed: DPT takes images of any size and ignores prefix tokens if

@@ -17,7 +17,7 @@ _SAVE = (
 
 
 class TorchvisionNet(Net):
-    """A classifier: any classification model of torchvision, its last layer replaced by a fresh linear one.
+    """Classifier: any classification model of torchvision, its last layer replaced by a fresh linear one.
 
     Source: torchvision's model zoo, whose documentation names each model's paper; the default is Krizhevsky, "One weird
     trick for parallelizing convolutional neural networks", 2014, arXiv:1404.5997. Changed: the last layer; GoogLeNet

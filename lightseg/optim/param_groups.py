@@ -1,4 +1,4 @@
-"""Which parameters share a learning rate and a weight decay."""
+"""Parameter groups that share a learning rate and a weight decay."""
 
 import math
 from typing import Any
@@ -64,7 +64,7 @@ def param_groups(
 
 
 def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
-    """The biases of normalisation layers that have a factor; none for a factor of 1."""
+    """Return the biases of normalisation layers that have a factor; none for a factor of 1."""
     require(
         math.isfinite(lr_factor) and lr_factor > 0,
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",

@@ -1,4 +1,4 @@
-"""What differs between two runs, and what that can change: the numbers, the speed, or neither."""
+"""Differences between two runs, and their effect: on the numbers, on the speed, or none."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ _LISTED = 5
 
 
 class Difference(NamedTuple):
-    """One thing in which two runs differ.
+    """Difference between two runs.
 
     Attributes:
         effect: What it can change.
@@ -66,7 +66,7 @@ class Difference(NamedTuple):
 
 
 def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
-    """The effective differences of two runs, finished or not.
+    """Return the effective differences of two runs, finished or not.
 
     Args:
         old: A run folder.
@@ -96,7 +96,7 @@ def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
 
 
 def unlike(folders: Sequence[Path]) -> str:
-    """What code and packages differ by, between the first of some runs and each other: `torch: 2.8.0 -> 2.9.0`."""
+    """Return the differences of code and packages between the first run and each other: `torch: 2.8.0 -> 2.9.0`."""
     found = []
     for name, compare in (("git.json", _code), ("env.json", _environment)):
         first, *others = (_record(folder / name) for folder in folders)
@@ -131,7 +131,7 @@ def apart(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
-    """The values that differ between two nested mappings, by the key that the command line has for them.
+    """Return the values that differ between two nested mappings, by the key that the command line has for them.
 
     Another class (`class_path`) is one difference, beside those of the options that both classes have. What is absent
     is null, and 1 is 1.0.
@@ -166,7 +166,7 @@ def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator
 
 
 def is_class(value: Any) -> bool:
-    """Whether a value of a config is a class with its options, rather than any other mapping."""
+    """Return whether a value of a config is a class with its options, rather than any other mapping."""
     if not isinstance(value, Mapping) or not isinstance(value.get("class_path"), str):
         return False
     return all(isinstance(value.get(name), Mapping | None) for name in ("init_args", "dict_kwargs"))
@@ -177,7 +177,7 @@ def _options(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _class_paths(value: Any) -> list[str] | None:
-    """The classes of a list of nothing else, such as transforms and callbacks."""
+    """Return the classes of a list of nothing else, such as transforms and callbacks."""
     return [each["class_path"] for each in value] if isinstance(value, list) and all(map(is_class, value)) else None
 
 
@@ -189,7 +189,7 @@ def _recipe(old: Mapping[str, Any], new: Mapping[str, Any], *, shared_alike: boo
 
 
 def effect_of(key: str) -> Effect | None:
-    """What another value of an option can change; None where it says where the run is, not what it is."""
+    """Return what another value of an option can change; None where it says where the run is, not what it is."""
     if _within(key, _UNSHOWN):
         return None
     if _within(key, _COSMETIC):
@@ -202,7 +202,7 @@ def _within(key: str, options: tuple[str, ...]) -> bool:
 
 
 def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-    """The commit and the Python files that were not committed; recipes and data are compared by their content."""
+    """Return the commit and the uncommitted Python files; recipes and data are compared by their content."""
     if old.get("commit") != new.get("commit"):
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")
@@ -229,7 +229,7 @@ def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference
 
 
 def _unknown_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
-    """Which run of an older version has no record of its labels, where the other one has."""
+    """Return which run of an older version has no record of its labels, where the other one has."""
     known = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
     lacking = [folder for folder, is_known in zip((old, new), known, strict=True) if not is_known]
     return [f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(known)]
@@ -253,7 +253,7 @@ def arrow(old: Any, new: Any) -> str:
 
 
 def show(value: Any, whole: bool = False) -> str:
-    """A value as YAML has it, and a class as the call that makes it."""
+    """Return a value as YAML has it, and a class as the call that makes it."""
     if is_class(value):
         name = value["class_path"] if whole else value["class_path"].rpartition(".")[2]
         options = [f"{name}={show(each, whole)}" for name, each in _options(value).items()]
@@ -266,7 +266,7 @@ def show(value: Any, whole: bool = False) -> str:
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    """What a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
+    """Return what a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
     if not path.is_file():
         return None
     record = read_record(path)
@@ -280,7 +280,7 @@ def _record(path: Path) -> dict[str, Any] | None:
 
 
 def _changed(diff: str) -> dict[str, str]:
-    """The changes of each Python file in what `git diff` has said."""
+    """Return the changes of each Python file in what `git diff` has said."""
     changes: dict[str, list[str]] = {}
     name = ""
     for line in diff.split("\n"):

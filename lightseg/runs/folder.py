@@ -1,4 +1,4 @@
-"""The run folder: made once, never reused, and enough to repeat and to explain the run."""
+"""Run folder: made once, never reused, and enough to repeat and to explain the run."""
 
 import contextlib
 import secrets

@@ -1,4 +1,4 @@
-"""The numbers that a run has logged, as its folder keeps them: read without torch."""
+"""Numbers that a run has logged, as its folder keeps them: read without torch."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from lightseg.files.printable import printable
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
+    """Return the lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
 
     Raises:
         UserError: If it is missing, or a line is none of numbers by name.
@@ -52,7 +52,7 @@ def write_csv(folder: Path) -> None:
 
 
 def plain_number(value: Any) -> float | int | None:
-    """A number as JSON has it: what is not finite is null."""
+    """Return a number as JSON has it: what is not finite is null."""
     try:
         number = float(value)
     except OverflowError:

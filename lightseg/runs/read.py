@@ -26,7 +26,7 @@ _FOLDERS = 100_000
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run.
+    """Finished run.
 
     Attributes:
         folder: The run folder, absolute.
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run folder as it is named to a reader: `EXPERIMENT/RUN`."""
+        """Return the run folder as it is named to a reader: `EXPERIMENT/RUN`."""
         return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
@@ -58,13 +58,13 @@ class Run:
 
     @property
     def fold(self) -> int | None:
-        """Which fold of a cross-validation is its `val` split; None where there are no folds."""
+        """Return which fold of a cross-validation is its `val` split; None where there are no folds."""
         fold = (self.config["data"].get("init_args") or {}).get("fold")
         return None if fold is None else int(fold)
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`: `step`, `epoch` and whatever was logged then."""
+        """Return the lines of `metrics.jsonl`: `step`, `epoch` and whatever was logged then."""
         return read_log(self.folder)
 
     @property
@@ -74,7 +74,7 @@ class Run:
         return statistics.median(logged) if logged else math.nan
 
     def evaluation(self, split: str) -> PerImageResults | None:
-        """The per-image counts of a split; None if it was not scored.
+        """Return the per-image counts of a split; None if it was not scored.
 
         Raises:
             UserError: If the file is damaged.
@@ -134,7 +134,7 @@ def read(folder: Path) -> Run:
 
 
 def _below(place: str) -> list[Path]:
-    """The run folders at or below what a path or a pattern names.
+    """Return the run folders at or below what a path or a pattern names.
 
     Raises:
         UserError: If there are none.
@@ -149,7 +149,7 @@ def _below(place: str) -> list[Path]:
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
-    """The folders at or below a folder that have a config.yaml; those that may not be read are passed over.
+    """Return the folders at or below a folder that have a config.yaml; those that may not be read are passed over.
 
     Raises:
         UserError: If there are too many folders to look into.
@@ -168,7 +168,7 @@ def _few(place: object, folders: Iterable[T]) -> Iterator[T]:
 
 
 def _read(path: Path, *keys: str) -> dict[str, Any]:
-    """The mapping in a file of a run; what another program has left under that name has not the keys."""
+    """Return the mapping in a file of a run; what another program has left under that name has not the keys."""
     content = read_mapping(path)
     if missing := [key for key in keys if content.get(key) is None]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
+"""Job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
 
 import math
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def job() -> str | None:
-    """The scheduler's name for this job, the same when it starts the job again; None where there is no scheduler."""
+    """Return the scheduler's name for this job, the same after a restart; None where there is no scheduler."""
     if "SLURM_JOB_ID" in os.environ:
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -21,7 +21,7 @@ def job() -> str | None:
 
 
 def restarted(made: float) -> bool:
-    """Whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
+    """Return whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
     if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
         return True
     # torchrun counts only the failures of its own node; but it outlives the processes that it starts

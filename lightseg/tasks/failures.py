@@ -1,4 +1,4 @@
-"""What errors of torch and Lightning mean to a user."""
+"""Explanations of errors of torch and Lightning."""
 
 import lightning as L
 
@@ -9,7 +9,7 @@ from lightseg.errors import ConfigError, LightsegError, RunError
 
 
 def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
-    """What torch's words mean to a user."""
+    """Return what torch's words mean to a user."""
     data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
     if data is not None and isinstance(error, RuntimeError) and (said := describe_dead_worker(error, data.watched)):
         return RunError(said)

@@ -1,4 +1,4 @@
-"""One W&B run for one run folder: what it is called, whether W&B can be reached, and how it is opened and ended.
+"""W&B run of a run folder: its name, whether W&B can be reached, and how it is opened and ended.
 
 Nothing in here asks a question or waits without end, and all that wandb writes is in the run folder.
 """
@@ -32,7 +32,7 @@ _IDENTITY = ("id", "project", "entity", "name", "group")
 
 
 def choose(mode: Mode) -> tuple[Mode, str]:
-    """The mode to run in, and why, as far as this machine alone can know.
+    """Return the mode to run in, and why, as far as this machine alone can know.
 
     A recipe that says `disabled` or `offline` is obeyed; else WANDB_MODE decides, then whether a sweep waits for it.
 
@@ -71,7 +71,7 @@ def choose(mode: Mode) -> tuple[Mode, str]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What is known of a folder's W&B run: id, project and so on, and what W&B has of it; empty if there is none.
+    """Return the record of a folder's W&B run: id, project and so on, and what W&B has of it; empty without one.
 
     Raises:
         DataError: If the file is damaged.
@@ -96,7 +96,7 @@ def write(folder: Path, known: dict[str, Any]) -> None:
 
 
 def identity(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the folder's W&B run is called: as it was at first, so that a resumed run is the same one.
+    """Return what the folder's W&B run is called: as it was at first, so that a resumed run is the same one.
 
     Args:
         folder: The run folder.

@@ -1,4 +1,4 @@
-"""The W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
+"""W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ CONNECT, ASK = 3.0, 20.0
 
 
 def said(error: Exception) -> str:
-    """What an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
+    """Return what an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
@@ -51,7 +51,7 @@ def within(seconds: float, action: Callable[[], object]) -> bool:
 
 
 def unreachable() -> str | None:
-    """What keeps W&B, or the proxy on the way to it, from being reached, if it does not even take a connection."""
+    """Return the reason why W&B, or the proxy before it, does not take a connection; None if it does."""
     import wandb
 
     settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
@@ -81,7 +81,7 @@ def _own_proxies(settings: Any) -> dict[str, str]:
 
 
 def unconfirmed(named: dict[str, Any], there: dict[str, Any], model: str | None) -> str | None:
-    """What W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
+    """Return what W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
 
     Args:
         named: The run's `identity`.
@@ -102,7 +102,7 @@ def unconfirmed(named: dict[str, Any], there: dict[str, Any], model: str | None)
 
 
 def missing(named: dict[str, Any], model: str | None) -> list[str]:
-    """What has not come to W&B of the pictures, tables and panels that a run has shown last, and of its artifacts.
+    """Return the pictures, tables, panels and artifacts of a run that W&B does not have yet.
 
     Args:
         named: The run's `identity`.
@@ -130,7 +130,7 @@ def _ask(named: dict[str, Any]) -> Any:
 
 
 def _files(shown: Any) -> Iterator[str]:
-    """The files that a summary speaks of."""
+    """Return the files that a summary speaks of."""
     if isinstance(shown, str):
         if shown.startswith("media/"):
             yield shown

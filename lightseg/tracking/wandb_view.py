@@ -1,4 +1,4 @@
-"""What W&B shows of a run, as a function of the run folder alone: so it can be shown again, later and elsewhere.
+"""View of a run in W&B as a function of the run folder alone, so that it can be made again later and elsewhere.
 
 Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
 pixels (see `lightseg.callbacks.PredictionSnapshots`); the panels have C bars and C × C cells, of which only
@@ -48,7 +48,7 @@ class View:
 
     @property
     def model(self) -> str | None:
-        """The artifact of the best checkpoint, if the run is to have one and is finished."""
+        """Return the artifact of the best checkpoint, if the run is to have one and is finished."""
         there = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
         return f"model-{self.run.id}" if self.log_checkpoint and there else None
 
@@ -133,7 +133,7 @@ class View:
         return self._samples(there[-1]) if there else {}
 
     def _panels(self, final: dict[str, Any]) -> dict[str, Any]:
-        """The confusion matrix, the bars of the classes and the table of the worst images, of test or else val."""
+        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val."""
         import wandb
 
         split = "test" if "test/score" in final else "val"
@@ -198,7 +198,7 @@ def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]
 
 
 def extent(folder: Path) -> dict[str, Any]:
-    """How much of a run there is to show: how many whole rows, up to which step (-1: none), whether it is finished."""
+    """Return the extent of a run: its whole rows, the last step (-1: none), and whether it is finished."""
     rows = Rows()
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     steps = [row[STEP] for line in lines if (row := rows.add(line))]
@@ -209,7 +209,7 @@ def extent(folder: Path) -> dict[str, Any]:
 
 
 def picture(example: Example, classes: Sequence[str]) -> Any:
-    """An image with prediction and truth as overlays that can be switched on and off, or named in its caption."""
+    """Return an image with prediction and truth as overlays to switch on and off, or named in its caption."""
     import wandb
 
     if not example.target.ndim:
@@ -222,7 +222,7 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
 
 
 def config(folder: Path) -> dict[str, Any]:
-    """What W&B knows of a run before it starts: the recipe as it is in `config.yaml`, and under `run` its facts."""
+    """Return the config of a run for W&B: the recipe as in `config.yaml`, and its facts under `run`."""
     return {**read_record(folder / "config.yaml"), "run": facts(folder)}
 
 

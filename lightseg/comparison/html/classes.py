@@ -1,4 +1,4 @@
-"""The score of each class, groups side by side, and where a difference is shown."""
+"""Score of each class, groups side by side, and where a difference is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAIRS = 3
 
 
 def classes(comparison: Comparison) -> str:
-    """One row for each class: bars with intervals, the numbers, and the differences that are shown."""
+    """Return one row for each class: bars with intervals, the numbers, and the differences that are shown."""
     groups = range(len(comparison.groups))
     head = [
         '<th scope="col">Class</th>',
@@ -44,7 +44,7 @@ def _row(comparison: Comparison, index: int) -> list[str]:
 
 
 def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
-    """A bar for each group and a line over its interval, from 0 to 100 %."""
+    """Return a bar for each group and a line over its interval, from 0 to 100 %."""
     drawn = []
     for group, score in enumerate(scores):
         if math.isnan(score.value) or comparison.classes[index] in comparison.absent:
@@ -68,7 +68,7 @@ def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
 
 
 def _differences(comparison: Comparison, index: int) -> str:
-    """Which group is better on a class, where that is shown; over which other, where there are more than two."""
+    """Return which group is better on a class, where that is shown; over which other, where there are more than two."""
     said = []
     for pair in comparison.pairs:
         found = pair.classes[index]

@@ -1,4 +1,4 @@
-"""The images whose scores differ most between the best group and another, with what each of the two said."""
+"""Images whose scores differ most between the best group and another, with what each of the two said."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ IMAGES = 8
 
 
 class Said(NamedTuple):
-    """What a run said about an image, and the score that it gets for it."""
+    """Prediction of a run for an image, and its score."""
 
     example: Example
     score: float
 
 
 def disagreements(comparison: Comparison, trust: bool = False) -> str:
-    """The images side by side; a sentence where they cannot be shown.
+    """Return the images side by side; a sentence where they cannot be shown.
 
     Args:
         comparison: What to show.
@@ -58,18 +58,18 @@ def disagreements(comparison: Comparison, trust: bool = False) -> str:
 
 
 def opponent(comparison: Comparison) -> int:
-    """The group that the best one is compared with here: the baseline, or else the next best."""
+    """Return the group that the best one is compared with here: the baseline, or else the next best."""
     return comparison.baseline or 1
 
 
 def image_scores(comparison: Comparison, group: int) -> Floats:
-    """The score of each image by itself from the first trial of a group, float64 `(N,)`; NaN where undefined."""
+    """Return the score of each image by itself from the first trial of a group, float64 `(N,)`; NaN where undefined."""
     metric = next(each for each in METRICS[comparison.kind].values() if each.name == comparison.metric)
     return metric(comparison.groups[group].trials[0].counts)[:, 0]
 
 
 def largest(difference: Floats, number: int = IMAGES) -> list[int]:
-    """The images with the largest differences, alternately to the good of the one and of the other.
+    """Return the images with the largest differences, alternately to the good of the one and of the other.
 
     Args:
         difference: Score of each image less what it has elsewhere, float64 `(N,)`; NaN where undefined.
@@ -87,7 +87,7 @@ def largest(difference: Floats, number: int = IMAGES) -> list[int]:
 def _predictions(
     comparison: Comparison, groups: tuple[int, int], images: Sequence[int], trust: bool
 ) -> tuple[list[tuple[Said, ...]], list[Color]]:
-    """What the first trial of each group says about each image, and the colours of the classes."""
+    """Return what the first trial of each group says about each image, and the colours of the classes."""
     columns: list[list[Said]] = []
     palette: list[Color] = []
     for group in groups:
@@ -138,7 +138,7 @@ def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said
 
 
 def _words(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said]) -> str:
-    """What a whole image shows and what each group said."""
+    """Return what a whole image shows and what each group said."""
     truth = int(said[0].example.target)
     rows = [("truth", escape(comparison.classes[truth]))]
     for group, each in zip(groups, said, strict=True):

@@ -1,4 +1,4 @@
-"""The whole page: its sections in the order in which a reader wants them."""
+"""Whole page: its sections in the order in which a reader wants them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _colors(groups: int) -> str:
-    """The colour of each group, and the rule that a switch of the legend hides it by."""
+    """Return the colour of each group, and the rule that a switch of the legend hides it by."""
     light, dark = (
         "".join(f"--g{index}:{colors[look(index)[0]]};" for index in range(groups)) for colors in (COLORS, DARK_COLORS)
     )

@@ -1,4 +1,4 @@
-"""How each class was predicted: a confusion matrix of each group, row by row in shares of the true class."""
+"""Confusion matrices of the groups, side by side, row by row in shares of the true class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightseg.visualization.html.matrix import matrix
 
 
 def matrices(comparison: Comparison) -> str:
-    """The matrices side by side."""
+    """Return the matrices side by side."""
     drawn = []
     for index, group in enumerate(comparison.groups):
         counts = _counts(group, comparison.split, len(comparison.classes))
@@ -32,7 +32,7 @@ def matrices(comparison: Comparison) -> str:
 
 
 def _counts(group: Group, split: str, classes: int) -> Counts | str:
-    """The sum over the runs of a group, int64 `(C, C)`; or what is wrong with a file."""
+    """Return the sum over the runs of a group, int64 `(C, C)`; or what is wrong with a file."""
     total: Counts = np.zeros((classes, classes), np.int64)
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"

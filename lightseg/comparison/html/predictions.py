@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def predict_again(
     trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int], trust: bool = False
 ) -> tuple[dict[int, Example], list[Color]]:
-    """What the best checkpoints of a trial say about some images.
+    """Return what the best checkpoints of a trial say about some images.
 
     Args:
         trial: A run, or those of all folds, each of which is asked about the images that it was scored on.
@@ -50,7 +50,7 @@ def predict_again(
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    """The names, with a number that tells images of the same name apart."""
+    """Return the names, with a number that tells images of the same name apart."""
     seen = Counter[str]()
     numbered = []
     for each in names:

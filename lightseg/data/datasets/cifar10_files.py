@@ -81,7 +81,7 @@ def load(root: Path) -> Table:
 
 
 def locate(root: Path) -> Source | None:
-    """What `root` holds, or is.
+    """Return what `root` holds, or is.
 
     Raises:
         DataError: If there are several, or it cannot be read.
@@ -192,7 +192,7 @@ def _unpickle(data: bytes, origin: str) -> dict[bytes, Any]:
 
 
 class _Entry(NamedTuple):
-    """A picture: what its path says, how to read it, and what changes with it."""
+    """Picture: what its path says, how to read it, and what changes with it."""
 
     split: str
     label: str

@@ -1,4 +1,4 @@
-"""A user's own folder of images and masks."""
+"""User's own folder of images and masks."""
 
 import contextlib
 import gc
@@ -125,17 +125,17 @@ class MaskFolder(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The class names of the config."""
+        """Return the class names of the config."""
         return self.label_map.classes
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """The colours of the config, with defaults for classes that have none."""
+        """Return the colours of the config, with defaults for classes that have none."""
         defaults = default_palette(self.num_classes)
         return [self._colors.get(name, default) for name, default in zip(self.classes, defaults, strict=True)]
 
     def make_dataset(self, split: Split) -> MaskDataset:
-        """The samples of one split; `test` may be empty.
+        """Return the samples of one split; `test` may be empty.
 
         Raises:
             DataError: If folders are missing, or images and masks do not pair up.
@@ -150,7 +150,7 @@ class MaskFolder(ImageDataModule):
         return self._found[split]
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
-        """What `group` finds in the names, which are the images' paths; without it every sample is alone."""
+        """Return what `group` finds in the names, which are the images' paths; without it every sample is alone."""
         return names if self._group is None else groups_of(names, self._group)
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:

@@ -139,7 +139,7 @@ class ShapesClassification(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The five shapes."""
+        """Return the five shapes."""
         return list(_SHAPES)
 
     def make_dataset(self, split: Split) -> ImageDataset:

@@ -18,11 +18,11 @@ from lightseg.errors import ConfigError, DataError
 
 
 class BrokenFileError(DataError):
-    """An image or a mask that no decoder can read."""
+    """Error for an image or a mask that no decoder can read."""
 
 
 class ImageValues(NamedTuple):
-    """The meaning of an image's values, where the depth of the file does not say it.
+    """Meaning of an image's values, where the depth of the file does not say it.
 
     Attributes:
         low: Value that becomes 0.
@@ -61,7 +61,7 @@ AS_STORED = ImageValues()
 
 
 def image_values(recipe: Mapping[str, Any]) -> ImageValues:
-    """The meaning of values that a checkpoint's recipe has kept."""
+    """Return the meaning of values that a checkpoint's recipe has kept."""
     return ImageValues(*recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 

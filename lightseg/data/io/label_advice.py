@@ -1,4 +1,4 @@
-"""What to tell a user whose masks do not match the declared labels: what is there and the config line that fixes it."""
+"""Advice for masks that do not match the declared labels: what is there, and the config line that fixes it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _THRESHOLD = ", or, as one class is dark and the other bright, add to data.init_
 
 
 class Declared(NamedTuple):
-    """The labels that a config declares."""
+    """Labels that a config declares."""
 
     classes: Sequence[str]
     values: Mapping[int, int]
@@ -33,7 +33,7 @@ class Declared(NamedTuple):
 def advise(
     where: str, also: str, found: Counter[Key], declared: Declared, palette: Sequence[Color] | None = None
 ) -> str:
-    """The message for masks that hold undeclared values or colours.
+    """Return the message for masks that hold undeclared values or colours.
 
     Args:
         where: Path of the (first) mask.
@@ -51,7 +51,7 @@ def advise(
 
 
 def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> str:
-    """The message for two-class masks that hold nothing but 0 and 255."""
+    """Return the message for two-class masks that hold nothing but 0 and 255."""
     return (
         f"{where}: the masks hold only 0 ({zeros} pixels) and 255 ({voids} pixels), and 255 is void unless declared; "
         f"add to data.init_args:\n  values: {{0: {classes[0]}, 255: {classes[1]}}}\n"
@@ -60,7 +60,7 @@ def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> 
 
 
 def looks_interpolated(found: Counter[Key], declared: Declared) -> bool:
-    """Whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
+    """Return whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
     colors = {key for key in found if isinstance(key, tuple)}
     if colors:
         new = colors - declared.colors.keys()

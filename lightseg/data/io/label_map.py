@@ -1,4 +1,4 @@
-"""How the values or colours of mask files become train ids; what is not declared is an error, never a guess."""
+"""Map from the values or colors of mask files to train ids; what is not declared is an error, never a guess."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ _VALUES, _COLORS = 1 << 16, 1 << 24
 
 
 class UndeclaredError(DataError):
-    """A mask holds values or colours that its label map does not name."""
+    """Error for a mask with values or colors that its label map does not name."""
 
     where: str
     """Path of the mask."""
@@ -43,12 +43,12 @@ class UndeclaredError(DataError):
 
     @property
     def is_colored(self) -> bool:
-        """Whether colours were found, not values."""
+        """Return whether colours were found, not values."""
         return any(isinstance(key, tuple) for key in self.found)
 
 
 class LabelMap:
-    """A lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
+    """Lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
 
     Args:
         classes: Class names; a class's train id is its place in this list.
@@ -135,7 +135,7 @@ class LabelMap:
         return (found - 1).astype(np.uint8)
 
     def file_values(self, path: Path | str) -> Array:
-        """What a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
+        """Return what a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
 
         Raises:
             DataError: If the file is broken.
@@ -176,7 +176,7 @@ class LabelMap:
         return found.astype(np.uint16)
 
     def undeclared(self, where: str, found: Counter[Key], also: str = "") -> UndeclaredError:
-        """The error for what was found in a mask, or in several.
+        """Return the error for what was found in a mask, or in several.
 
         Args:
             where: Path of the (first) mask.
@@ -191,7 +191,7 @@ class LabelMap:
 
     @property
     def is_by_index(self) -> bool:
-        """Whether the indices of a palette are class ids because nobody said otherwise."""
+        """Return whether the indices of a palette are class ids because nobody said otherwise."""
         return not self._is_stated and self._threshold is None and self._channel is None
 
     def consistency(self) -> MaskConsistency:
@@ -221,7 +221,7 @@ class LabelMap:
 
 
 def rgb(some: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
-    """One colour, or a list of colours, as a list of tuples.
+    """Return one colour, or a list of colours, as a list of tuples.
 
     Raises:
         ConfigError: If it is not made of RGB triples of bytes.

@@ -1,4 +1,4 @@
-"""Whether the masks of a split mean the same by the same values: palettes in one order, 255 void in all or in none."""
+"""Consistency of the masks of a split: palettes in one order, 255 void in all or in none."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path

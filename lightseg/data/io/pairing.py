@@ -24,7 +24,7 @@ _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Pair(NamedTuple):
-    """An image and its mask, as paths relative to the root, and the name they share."""
+    """Image and its mask, as paths relative to the root, and the name they share."""
 
     name: str
     image: str
@@ -62,7 +62,7 @@ def require(root: Path, wanted: Sequence[str], hint: str) -> None:
 
 
 def describe(root: Path, wanted: Iterable[str]) -> str:
-    """What is in a folder instead of what was looked for there, with a did-you-mean."""
+    """Return what is in a folder instead of what was looked for there, with a did-you-mean."""
     if not root.is_dir():
         beside = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         near = difflib.get_close_matches(root.name, beside, 1)
@@ -192,7 +192,7 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
 
 
 def _checked_name(root: Path, file: str, name: str) -> str:
-    """A name in normal form C.
+    """Return a name in normal form C.
 
     Raises:
         DataError: If it cannot be written as text.
@@ -207,7 +207,7 @@ def _and_more(names: Sequence[str]) -> str:
 
 
 def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
-    """The likeliest reason why this image has no mask."""
+    """Return the likeliest reason why this image has no mask."""
     longer = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
     if longer and not mask_suffix:
         return f'there is {masks[name + longer[0]]}: set mask_suffix: "{longer[0]}"'

@@ -54,7 +54,7 @@ _MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF"
 
 
 class Pixels(NamedTuple):
-    """The stored values of an image or of some of its rows, the right way up.
+    """Stored values of an image or of some of its rows, the right way up.
 
     Attributes:
         array: `(H, W, C)` of any type; grey runs from black to white, and colour is RGB.
@@ -223,7 +223,7 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
 
 
 def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> Array:
-    """A view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` are those of tifffile, if known.
+    """Return a view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` as tifffile names them.
 
     Raises:
         DataError: If it has another shape.
@@ -236,7 +236,7 @@ def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> 
 
 
 def turn(array: Array, orientation: int) -> Array:
-    """A view of an image, turned as the EXIF number says."""
+    """Return a view of an image, turned as the EXIF number says."""
     turns: dict[int, Callable[[Array], Array]] = {
         2: lambda stored: stored[:, ::-1],
         3: lambda stored: stored[::-1, ::-1],
@@ -259,7 +259,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def tiff_orientation(page: Any) -> int:
-    """The same of a page of a TIFF."""
+    """Return the same of a page of a TIFF."""
     number = _tag(page, 274, 1)
     return number if number in range(1, 9) else 1
 
@@ -302,7 +302,7 @@ def _require_data(path: Path, wanted: float, room: float, size: tuple[int, int])
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
+    """Return how the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     return str(tiles[0].args) if tiles else ""
 
@@ -322,7 +322,7 @@ def _read_by_depth(path: Path, image: Image.Image) -> None:
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
-    """The pixels of a format of which Pillow would change the depth."""
+    """Return the pixels of a format of which Pillow would change the depth."""
     has_alpha = image.mode in ("LA", "RGBA")
     if image.format == "PNG" and image.mode != "I;16" and "16" in raw_mode(image):
         import imagecodecs
@@ -400,7 +400,7 @@ def _decode_tiff(path: Path, channels: int | None, number: int | None) -> Pixels
 
 
 def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
-    """The image of a TIFF that holds one, beside its overviews and masks.
+    """Return the image of a TIFF that holds one, beside its overviews and masks.
 
     Raises:
         DataError: If there are several, or a mask has several pages.

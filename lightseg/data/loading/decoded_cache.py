@@ -56,7 +56,7 @@ _TRIED = 8
 
 
 class DecodedDataset(ImageDataset):
-    """A dataset whose samples are copied out of a mapped file; names and hashes are its own.
+    """Dataset whose samples are copied out of a mapped file; names and hashes are its own.
 
     Args:
         dataset: The dataset.
@@ -93,7 +93,7 @@ class DecodedDataset(ImageDataset):
         return image, mask if mask_type else label
 
     def _copy(self, start: int, kind: bytes, shape: Sequence[int]) -> tuple[Array, int]:
-        """An array of its own, which may be written to, and where it ends in the file."""
+        """Return an array of its own, which may be written to, and where it ends in the file."""
         array = np.empty(shape, kind.decode())
         end = start + array.nbytes
         array.reshape(-1).view(np.uint8)[:] = self._pixels[start:end]
@@ -151,7 +151,7 @@ def map_decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, b
 
 
 def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
-    """Whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
+    """Return whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
 
     Args:
         trainer: Of the training.
@@ -166,7 +166,7 @@ def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
 
 
 def _folder(dataset: ImageDataset) -> Path:
-    """Where its samples lie: by what they are, and by what decodes them."""
+    """Return where its samples lie: by what they are, and by what decodes them."""
     kind = type(dataset)
     facts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # not the package's version, which stays while its files are worked on
@@ -197,7 +197,7 @@ def _map_or_build(
 
 
 def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> ImageDataset:
-    """The dataset out of the cache, or itself where that has been removed meanwhile."""
+    """Return the dataset out of the cache, or itself where that has been removed meanwhile."""
     try:
         found = DecodedDataset(dataset, folder, rows)
     except (FileNotFoundError, NotADirectoryError):
@@ -226,7 +226,7 @@ def _discard(folder: Path, reason: str) -> None:
 
 
 def _read_index(folder: Path) -> npt.NDArray[Any]:
-    """What lies where, a record for each sample.
+    """Return what lies where, a record for each sample.
 
     Raises:
         OSError: If the folder is not there, or cannot be read.
@@ -310,7 +310,7 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
 
 
 class _AsRead(TransformedDataset):
-    """A dataset's samples as they are."""
+    """Dataset's samples as they are."""
 
     def __getitem__(self, position: SampleIndex | int) -> Any:
         return self.dataset[int(position)]  # type: ignore[arg-type]

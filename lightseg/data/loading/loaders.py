@@ -42,7 +42,7 @@ class TrackedDataset(Dataset[dict[str, Any]]):
 
 
 class Loader(DataLoader[Any]):
-    """A `DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
+    """`DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for item in super().__iter__():
@@ -85,7 +85,7 @@ def require_known_order(loader: object, data: str) -> None:
 
 
 def describe_dead_worker(error: RuntimeError, watched: Sequence[TrackedDataset]) -> str | None:
-    """What to say about a loading process that died, and the file that it was at; None if that is not the error.
+    """Return what to say about a loading process that died, and the file that it was at; None if that is not the error.
 
     Args:
         error: What torch raises, in whatever the main process is doing at that moment.

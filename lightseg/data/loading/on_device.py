@@ -28,7 +28,7 @@ _TRIED = 64
 
 
 class DeviceDataset(Dataset[Any]):
-    """A split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
+    """Split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
 
     Args:
         dataset: The split.
@@ -56,7 +56,7 @@ class DeviceDataset(Dataset[Any]):
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Return where it lies."""
         return self.images.device
 
     def to(self, device: torch.device) -> "DeviceDataset":
@@ -207,7 +207,7 @@ def _share(sampler: Any) -> tuple[int, int, Any, Any]:
 
 
 def _counts(targets: Tensor, step: int) -> Tensor:
-    """What each step holds of every class, void last, int64 `(steps, 256)`; `bincount` would wait for the device."""
+    """Return the class counts of each step, void last, int64 `(steps, 256)`; `bincount` would wait for the device."""
     steps = torch.arange(len(targets), device=targets.device) // step
     slots = (
         (steps[:, None] * (IGNORE + 1) + targets.flatten(1)).flatten()

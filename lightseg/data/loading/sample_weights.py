@@ -1,4 +1,4 @@
-"""How often each training sample is drawn, so that rare classes are seen more often.
+"""Draw weights of the training samples, so that rare classes are seen more often.
 
 A sample holds a class if its label, or any of its pixels, is of that class: one definition for classification and
 segmentation. What a scheme can do for segmentation is limited by what its images show: where a road is in every image,

@@ -19,7 +19,7 @@ _PASTE = 4
 
 
 class Cutout(NamedTuple):
-    """One object.
+    """Object that was cut out of an image.
 
     Attributes:
         image: `(h, w, C)`, the box around it.

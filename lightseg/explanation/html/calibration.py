@@ -1,4 +1,4 @@
-"""How sure the net is against how often it is right."""
+"""Section on calibration: confidence against accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken for what, with examples."""
+"""Section on confusions, with examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightseg.visualization.html.matrix import matrix
 
 
 def confusions(found: Explanation, longest: int) -> str:
-    """The matrix, the largest confusions, and where they are.
+    """Return the matrix, the largest confusions, and where they are.
 
     Args:
         found: What is explained.

@@ -1,4 +1,4 @@
-"""The whole page: its sections in the order in which a reader wants them."""
+"""Whole page: its sections in the order in which a reader wants them."""
 
 from __future__ import annotations
 

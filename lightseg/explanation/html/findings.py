@@ -1,4 +1,4 @@
-"""The first section: the most important failures, in words."""
+"""First section of the page: the most important failures, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOUBT = "No concentration of errors is shown to be more than chance; the largest
 
 
 def findings(found: Explanation) -> str:
-    """A list of sentences, each with its evidence."""
+    """Return a list of sentences, each with its evidence."""
     seen = found.seen
     if not found.findings:
         nothing = "Errors are not concentrated anywhere" if seen.wrong else f"None of the {seen.unit} is wrong"
@@ -27,7 +27,7 @@ def findings(found: Explanation) -> str:
 
 
 def _bars(found: Finding) -> str:
-    """The rate of the finding over that of the rest."""
+    """Return the rate of the finding over that of the rest."""
     rates = (("here", found.what.rate), ("else", found.what.rest))
     bars = "".join(f'<span class="{kind}" style="width:{percent(rate)}%"></span>' for kind, rate in rates)
     return f'<div class="rates" aria-hidden="true">{bars}</div>'

@@ -1,4 +1,4 @@
-"""Where the net looks, and whether that can be believed."""
+"""Section on saliency: the pixels that the net depends on, and whether the maps are faithful."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightseg.visualization.html.markup import escape, table
 
 
 def looks(probes: Saliency | str, longest: int) -> str:
-    """The maps with their test; or why there are none.
+    """Return the maps with their test; or why there are none.
 
     Args:
         probes: What was asked.
