@@ -55,11 +55,11 @@ class GracefulStop(L.Callback):
         if batch_idx % trainer.accumulate_grad_batches:
             return
         # a signal may come while the processes agree, and is then answered at the next step
-        asked = self.received
+        signal_number = self.received
         if self._hosts is not None:
-            asked = largest(asked, self._hosts)
-        if asked:
-            self.received = asked
+            signal_number = largest(signal_number, self._hosts)
+        if signal_number:
+            self.received = signal_number
             raise Stop
 
     def restore(self) -> None:
@@ -93,8 +93,8 @@ class GracefulStop(L.Callback):
                 self._before.setdefault(number, before)
 
 
-def largest(own: int, group: Any) -> int:
+def largest(value: int, group: Any) -> int:
     """Return the largest of the numbers that the processes of a group have."""
-    number = torch.tensor(own)
+    number = torch.tensor(value)
     distributed.all_reduce(number, distributed.ReduceOp.MAX, group)
     return int(number)

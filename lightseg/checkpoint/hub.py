@@ -38,10 +38,10 @@ def parse_address(address: str) -> tuple[str, str | None]:
     Raises:
         UserError: If it is none.
     """
-    found = _ADDRESS.fullmatch(address)
-    if not found:
+    match = _ADDRESS.fullmatch(address)
+    if not match:
         raise UserError(f"{address}: no address on the Hub; give hf://USER/REPO or hf://USER/REPO@REVISION")
-    return found["repo"], found["revision"]
+    return match["repo"], match["revision"]
 
 
 @contextmanager

@@ -87,8 +87,8 @@ def _calibrated(file: Path) -> float:
     record = file.parent.parent / "calibration.json"
     if file.parent.name != "checkpoints" or not record.is_file():
         return 1.0
-    found = read_record(record)
-    return float(found["temperature"]) if found["sha256"] == sha256(file) else 1.0
+    calibration = read_record(record)
+    return float(calibration["temperature"]) if calibration["sha256"] == sha256(file) else 1.0
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -127,8 +127,12 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = recipe.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
-        stated = version if type(version) is int and 0 <= version < MAX_VERSION else f"of type {type(version).__name__}"
-        raise UserError(f"{file}: has format {stated}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
+        shown_version = (
+            version if type(version) is int and 0 <= version < MAX_VERSION else f"of type {type(version).__name__}"
+        )
+        raise UserError(
+            f"{file}: has format {shown_version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
+        )
     if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
         raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
     recipe = plain(recipe, file)

@@ -37,9 +37,9 @@ def make_recipe(
         palette: One RGB colour per class.
         image_values: The meaning of an image's values (`ImageValues`), where files do not say it.
     """
-    stated = {} if image_values is None else {"image_values": list(image_values)}
+    values = {} if image_values is None else {"image_values": list(image_values)}
     return {
-        **stated,
+        **values,
         "format_version": FORMAT_VERSION,
         "config": config,
         "classes": list(classes),
@@ -146,10 +146,10 @@ def data_and_block(
     parser = Parser()
     # as in training, where a class of one's own may leave out its types
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    stated = parser.parse_object({"data": spec})
-    parser.composed = stated
-    before = _block(parser, stated)
-    chosen = parser.parse_args(list(args), namespace=stated)
+    parsed = parser.parse_object({"data": spec})
+    parser.composed = parsed
+    before = _block(parser, parsed)
+    chosen = parser.parse_args(list(args), namespace=parsed)
     after = _block(parser, chosen)
     data: ImageDataModule = parser.build(chosen).data
     data.seed = config["seed_everything"]

@@ -37,8 +37,8 @@ def _require_same(config: Path, recipe: dict[str, Any]) -> None:
     if not config.is_file():
         return
     # as texts, in which what is no number is equal to itself
-    beside, own = (json.dumps(part) for part in (read_mapping(config).get("recipe"), plain(recipe, config)))
-    if beside != own:
+    beside, recipe_text = (json.dumps(part) for part in (read_mapping(config).get("recipe"), plain(recipe, config)))
+    if beside != recipe_text:
         raise UserError(
             f"{config}: does not belong to {WEIGHTS} beside it, which has another recipe; bring back the one that was "
             "written with it, or remove it: the weights need none"

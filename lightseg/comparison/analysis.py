@@ -145,18 +145,18 @@ def _pairs(arms: Sequence[Arm], baseline: int | None) -> Iterator[Pair]:
     indices = range(len(arms))
     family = list(combinations(indices, 2)) if baseline is None else [(i, baseline) for i in indices if i != baseline]
     random = np.random.default_rng(2)
-    told: dict[tuple[int, int], Differences] = {}
+    results: dict[tuple[int, int], Differences] = {}
     most, differ = np.zeros((2, bootstrap.RESAMPLES)), np.zeros(2, int)
     for first, second in family:
-        found = bootstrap.between(arms[first], arms[second], random)
-        sizes = np.nan_to_num(found.sizes)
+        difference = bootstrap.between(arms[first], arms[second], random)
+        sizes = np.nan_to_num(difference.sizes)
         most = np.maximum(most, [sizes[:, 0], sizes[:, 1:].max(1)])
-        differ += [found.images[0] > 0, np.count_nonzero(found.images[1:])]
+        differ += [difference.images[0] > 0, np.count_nonzero(difference.images[1:])]
         if baseline is not None or len(arms) <= ALL_PAIRS or first == 0:
-            told[first, second] = found
-    for (first, second), found in told.items():
-        overall = _within(bootstrap.estimates(found, most[0], int(differ[0]))[0])
-        classes = [_within(estimate) for estimate in bootstrap.estimates(found, most[1], int(differ[1]))[1:]]
+            results[first, second] = difference
+    for (first, second), difference in results.items():
+        overall = _within(bootstrap.estimates(difference, most[0], int(differ[0]))[0])
+        classes = [_within(estimate) for estimate in bootstrap.estimates(difference, most[1], int(differ[1]))[1:]]
         seeds = min(len(arms[first].scores), len(arms[second].scores)) > 1
         yield Pair(first, second, overall, tuple(classes), seeds)
 

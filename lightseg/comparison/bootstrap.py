@@ -97,10 +97,11 @@ def arms(groups: Sequence[Sequence[Counts]], metric: Metric) -> list[Arm]:
         groups: Counts of the trials of each group, int64 `(N, 3, C)` each, of the same images.
         metric: What to score.
     """
-    drawn = iter(_resampled([counts for group in groups for counts in group], metric))
+    resamples = iter(_resampled([counts for group in groups for counts in group], metric))
     streams = np.random.default_rng(1).spawn(len(groups))
     return [
-        _arm(group, [next(drawn) for _ in group], metric, stream) for group, stream in zip(groups, streams, strict=True)
+        _arm(group, [next(resamples) for _ in group], metric, stream)
+        for group, stream in zip(groups, streams, strict=True)
     ]
 
 
@@ -114,12 +115,12 @@ def alone(arm: Arm) -> list[Estimate]:
     value, images = mean(arm.scores, 0), arm.seen.sum(0)
     variance = _spread(arm.draws, value, images)
     samples = arm.counts[:, :, 1].sum(-1).max() <= 1
-    known = np.where(variance > 0, _participants(_influence(arm)), images) - 1
+    freedom = np.where(variance > 0, _participants(_influence(arm)), images) - 1
     # the variance of a share of samples is not estimated: it follows from the share
-    known = np.where(samples, 1e9, np.maximum(known, 1))
+    freedom = np.where(samples, 1e9, np.maximum(freedom, 1))
     spread, total = value * (1 - value), variance + arm.training
     number = np.divide(spread, total, out=np.maximum(images, 1.0), where=(total > 0) & (spread > 0))
-    weight = _student(_NORMAL, _satterthwaite(variance, known, arm.training, arm.doubt)) ** 2 / number
+    weight = _student(_NORMAL, _satterthwaite(variance, freedom, arm.training, arm.doubt)) ** 2 / number
     unknown = (images < 2) | ((total <= 0) & (spread > 0))
     ends = []
     for side in (-1, 1):
@@ -185,7 +186,7 @@ def _estimate(
 def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
     """Return the scores of each trial on resamples of the N images, which are the same for all, float64 `(T, B, K)`."""
     images, _, classes = trials[0].shape
-    drawn = np.empty((len(trials), RESAMPLES, 1 + classes))
+    resamples = np.empty((len(trials), RESAMPLES, 1 + classes))
     # sums of whole numbers are exact in float64, so their order does not matter
     summands = np.stack(trials, axis=1).reshape(images, -1).astype(float)
     random = np.random.default_rng(0)
@@ -195,23 +196,23 @@ def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
         chosen = random.integers(images, size=(size, images)) + np.arange(size)[:, None] * images
         times = np.bincount(chosen.ravel(), minlength=size * images).reshape(size, images).astype(float)
         sums = (times @ summands).reshape(size, len(trials), 3, classes)
-        drawn[:, start : start + size] = metric(sums.swapaxes(0, 1))
-    return drawn
+        resamples[:, start : start + size] = metric(sums.swapaxes(0, 1))
+    return resamples
 
 
-def _arm(group: Sequence[Counts], drawn: Sequence[Floats], metric: Metric, random: np.random.Generator) -> Arm:
-    draws = np.stack(drawn)
+def _arm(group: Sequence[Counts], resamples: Sequence[Floats], metric: Metric, random: np.random.Generator) -> Arm:
+    draws = np.stack(resamples)
     scores = np.stack([metric(counts.sum(0)) for counts in group])
-    seen = np.any([~np.isnan(metric(counts)) for counts in group], axis=0)
+    is_defined = np.any([~np.isnan(metric(counts)) for counts in group], axis=0)
     training = doubt = np.zeros(scores.shape[1])
     if len(group) > 1:
         # trials also differ by what each makes of these very images, which resampling them shows already
-        explained = mean(_variance(draws - scores[:, None]), 0) * _widening(seen.sum(0))
+        explained = mean(_variance(draws - scores[:, None]), 0) * _widening(is_defined.sum(0))
         apart = _variance(scores)
         training = np.nan_to_num(np.maximum(apart - explained, 0) / len(group))
         doubt = np.nan_to_num((apart / len(group)) ** 2 / (len(group) - 1))
     noise = random.standard_normal(draws.shape[1:]) * np.sqrt(training)
-    return Arm(metric, np.stack(group), scores, mean(draws, 0), training, doubt, noise, seen)
+    return Arm(metric, np.stack(group), scores, mean(draws, 0), training, doubt, noise, is_defined)
 
 
 def _influence(arm: Arm) -> Floats:

@@ -95,8 +95,8 @@ def _classes(comparison: Comparison, columns: range) -> Table:
         table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
         scores = [group.classes[index].value for group in comparison.groups]
-        known = [score for score in scores if not math.isnan(score) and name not in absences]
-        best = max(known, default=math.nan)
+        defined = [score for score in scores if not math.isnan(score) and name not in absences]
+        best = max(defined, default=math.nan)
         row = [Text(name)]
         for column in columns:
             differs = column in marked and marked[column].classes[index].shown

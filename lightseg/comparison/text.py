@@ -101,12 +101,14 @@ def _verdict(comparison: Comparison, pair: Pair) -> str:
 
 
 def _of_classes(comparison: Comparison, pair: Pair) -> str:
-    told = sorted(
+    differences = sorted(
         (each.p, name, each) for name, each in zip(comparison.classes, pair.classes, strict=True) if each.shown
     )
-    if not told:
+    if not differences:
         return "no class shows a difference"
-    return ", ".join(f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in told)
+    return ", ".join(
+        f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in differences
+    )
 
 
 def _folds(comparison: Comparison) -> list[str]:
@@ -114,14 +116,14 @@ def _folds(comparison: Comparison) -> list[str]:
     groups = [group for group in comparison.groups if len(group.folds) > 1]
     if not groups:
         return []
-    told = ", ".join(
+    fold_scores = ", ".join(
         f"{group.label} {percent(statistics.fmean(group.folds))} ± {percent(statistics.stdev(group.folds))} "
         f"({len(group.folds)} folds)"
         for group in groups
     )
     return [
         "The score of a cross-validation is that of all its folds' counts together; mean ± standard deviation of the "
-        f"folds' own scores: {told}."
+        f"folds' own scores: {fold_scores}."
     ]
 
 

@@ -275,14 +275,14 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
         """
-        found: dict[str, Any] = {
+        fingerprints: dict[str, Any] = {
             split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
         if self._fold is None:
-            return found
+            return fingerprints
         pool = pooled([self._part("train"), self._part("val")], self.num_classes)
-        whole = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
-        return {**found, "pool": {"samples": len(pool), "sha256": whole}}
+        pool_fingerprint = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        return {**fingerprints, "pool": {"samples": len(pool), "sha256": pool_fingerprint}}
 
     def split_fingerprint(self, split: Split) -> str:
         """Return the fingerprint of a split's content and labels; see `lightseg.runs.fingerprint`."""

@@ -88,7 +88,7 @@ def split_by_fold(
     fold_of = stratified_folds(np.concatenate(tables), _require_groups(groups, names), fold.count, seed)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     train, val = (
-        [np.flatnonzero(own) for own in np.split(chosen, ends)]
+        [np.flatnonzero(indices) for indices in np.split(chosen, ends)]
         for chosen in (fold_of != fold.index, fold_of == fold.index)
     )
     return _pool(parts, tables, train), _pool(parts, tables, val)
@@ -130,12 +130,15 @@ def stratified_folds(table: ClassCounts, groups: Sequence[str], folds: int, seed
 
 def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Sequence[str]) -> Sequence[str]:
     """Return the group of each sample, from what may be a user's own code."""
-    made = groups(names)
-    own = list(made) if isinstance(made, Iterable) else []
+    groups_of_names = groups(names)
+    group_names = list(groups_of_names) if isinstance(groups_of_names, Iterable) else []
     # of a method, this is CLASS.groups
     maker = getattr(groups, "__qualname__", "groups")
-    require(len(own) == len(names), f"{maker} gave {len(own)} groups of {len(names)} samples; it must give one of each")
-    return own
+    require(
+        len(group_names) == len(names),
+        f"{maker} gave {len(group_names)} groups of {len(names)} samples; it must give one of each",
+    )
+    return group_names
 
 
 def _deal(holds: ClassCounts, folds: int) -> Indices:
@@ -144,9 +147,9 @@ def _deal(holds: ClassCounts, folds: int) -> Indices:
     lacking = np.tile(holds.sum(0), (folds, 1))
     fold_of = np.full(len(holds), -1)
     while (fold_of < 0).any():
-        left = holds[fold_of < 0].sum(0)
+        remaining = holds[fold_of < 0].sum(0)
         # the last column is the rarest only when no class is left, and its samples are void
-        label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        label = int(np.argmin(np.where(remaining > 0, remaining, np.iinfo(np.int64).max)))
         waiting = np.flatnonzero((fold_of < 0) & (holds[:, label] > 0))
         for group in waiting[np.argsort(-holds[waiting, label], kind="stable")]:
             fold = max(range(folds), key=lambda k: (lacking[k, label], lacking[k, -1], -k))
@@ -156,8 +159,8 @@ def _deal(holds: ClassCounts, folds: int) -> Indices:
 
 
 def _pool(parts: Sequence[ImageDataset], tables: Sequence[ClassCounts], chosen: Sequence[Indices]) -> ImageDataset:
-    table = np.concatenate([table[own] for table, own in zip(tables, chosen, strict=True)])
-    return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
+    table = np.concatenate([table[indices] for table, indices in zip(tables, chosen, strict=True)])
+    return Pooled([part.subset(indices) for part, indices in zip(parts, chosen, strict=True)], table)
 
 
 def pooled(parts: Sequence[ImageDataset], num_classes: int) -> "Pooled":

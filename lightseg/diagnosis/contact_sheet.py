@@ -47,18 +47,18 @@ def objects_of(batch: Batch, classes: int) -> dict[int, ClassCounts]:
     return {label: components(mask, label) for label in np.unique(mask).tolist() if label < classes}
 
 
-def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> None:
+def write_sheet(batches: Sequence[Batch], data: ImageDataModule, path: Path) -> None:
     """Write a PNG: images, those with masks followed by the same with the mask over it."""
-    shown = [drawn[index] for index in spread(PICTURES, len(drawn))]
+    selection = [batches[index] for index in spread(PICTURES, len(batches))]
     pairs = data.kind == "segmentation"
     columns = _COLUMNS * (2 if pairs else 1)
-    rows = -(-len(shown) // _COLUMNS)
+    rows = -(-len(selection) // _COLUMNS)
     below = _LEGEND if pairs else 0
     figure = new_figure(_WIDTH * columns, _HEIGHT * rows + below)
     bottom = below / figure.get_figheight()
     # one for all pictures: with axes for each it would take longer than all checks of a small data set
     axes = figure.add_axes((0, bottom, 1, 1 - bottom))
-    for number, batch in enumerate(shown):
+    for number, batch in enumerate(selection):
         image, target = _picture(batch), batch["target"][0].numpy()
         name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(target)]
         pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]

@@ -134,9 +134,9 @@ def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
         with _one_thread():
             data.check_training()
             require_own_ids(data, first_samples(data))
-            drawn = draw_samples(data, _DRAWN)
-            joined(drawn[: data.batch_size])
-        diagnosis.drawn = drawn
+            batches = draw_samples(data, _DRAWN)
+            joined(batches[: data.batch_size])
+        diagnosis.drawn = batches
     except UserError as error:
         diagnosis.add([from_message("training", "error", str(error))])
     except Exception as error:  # a transform raises anything

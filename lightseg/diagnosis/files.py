@@ -35,13 +35,15 @@ def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
     for error in {str(error): error for error in problems}.values():
         check = error.kind if isinstance(error, UnpairedError) else _CHECKS.get(type(error), "layout")
         groups.setdefault(check, []).append(error)
-    found = []
+    findings = []
     for check, errors in groups.items():
         files = dict.fromkeys(file for error in errors for file in getattr(error, "files", ()))
         # what has no counterpart is reported once for each folder
         by_folder = check in ("image without mask", "mask without image")
-        found.append(from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files)))
-    return found
+        findings.append(
+            from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files))
+        )
+    return findings
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
@@ -97,10 +99,10 @@ def _interpolated(problems: Sequence[Problem]) -> str:
 def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> str:
     """Return one message for all masks, whose config line declares what any of them holds."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
-    found: Counter[Key] = sum((error.found for error in errors), Counter())
+    values: Counter[Key] = sum((error.found for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
-    return str(label_map.undeclared(errors[0].where, found, f" and {counted(more, 'more file')}" if more else ""))
+    return str(label_map.undeclared(errors[0].where, values, f" and {counted(more, 'more file')}" if more else ""))
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
@@ -108,9 +110,9 @@ def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDatas
     for split, part in parts.items():
         counts = [sample.counts for sample in samples if sample.split == split and sample.readable]
         if isinstance(part, MaskDataset) and counts:
-            own = np.sum(counts, axis=0)
+            total = np.sum(counts, axis=0)
             totals = np.zeros(IGNORE + 1, np.int64)
-            totals[: len(own) - 1], totals[IGNORE] = own[:-1], own[-1]
+            totals[: len(total) - 1], totals[IGNORE] = total[:-1], total[-1]
             try:
                 part.label_map.check_totals(str(Path(part.root)), totals)
             except DataError as error:

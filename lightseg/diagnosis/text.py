@@ -31,9 +31,10 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
     sizes = ", ".join(f"{split} {size:,}" for split, size in diagnosis.sizes.items())
     console.print(f"samples: {sizes or 'none'}")
     if diagnosis.brightness:
-        found = diagnosis.brightness
+        brightness = diagnosis.brightness
         console.print(
-            f"training images: mean {rounded(found.mean)}, standard deviation {rounded(found.std)}", soft_wrap=True
+            f"training images: mean {rounded(brightness.mean)}, standard deviation {rounded(brightness.std)}",
+            soft_wrap=True,
         )
     if any(row.pixels for row in diagnosis.rows):
         console.print(_table(diagnosis))
@@ -80,8 +81,8 @@ def _table(diagnosis: Diagnosis) -> Table:
     for row in diagnosis.rows:
         sizes = [f"{row.smallest:,}", f"{row.side:.0f}"] if row.side is not None else ["–", "–"]
         counts = [f"{number:,}" for number in row.images]
-        shown = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
-        table.add_row(Text(printable(row.name)), *shown)
+        cells = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
+        table.add_row(Text(printable(row.name)), *cells)
     return table
 
 

@@ -42,13 +42,13 @@ def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str |
     if differences[worst] <= TOLERANCE:
         return "as in metrics.json"
     then, value = recorded.get(worst), scored.scores[worst.partition("/")[2]]
-    said = f"{worst} is {value:.6f}, but {'undefined' if then is None else f'{then:.6f}'} in metrics.json"
+    message = f"{worst} is {value:.6f}, but {'undefined' if then is None else f'{then:.6f}'} in metrics.json"
     here = {**_machine(), **how}
     others = [name for name, was in _conditions(subject).items() if was not in (None, here[name])]
     if others and differences[worst] <= _LAST_BITS:
-        return f"{said}; {', '.join(others)} differ, and with them the last bits"
+        return f"{message}; {', '.join(others)} differ, and with them the last bits"
     raise RunError(
-        f"{said} of the run, with the same checkpoint, data and protocol: its numbers cannot be trusted. "
+        f"{message} of the run, with the same checkpoint, data and protocol: its numbers cannot be trusted. "
         "Has its code or its data changed since, or the checkpoint?"
     )
 

@@ -47,19 +47,19 @@ def numbers(results: Results, classes: list[str]) -> dict[str, float]:
 
 def details(results: Results, classes: list[str]) -> dict[str, Any]:
     """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables."""
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     if "boundary" in results:
-        found["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
+        content["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
     if "objects" in results:
         parts = ("objects", "found", "pixels", "right")
-        found["objects"] = {
+        content["objects"] = {
             name: _named(counts, object_recall.SIZES, parts)
             for name, counts in zip(classes, results["objects"], strict=True)
         }
     for view in ("calibration", "calibrated"):
         if view in results:
-            found[view] = Reliability.of(*results[view]).table
-    return found
+            content[view] = Reliability.of(*results[view]).table
+    return content
 
 
 def _named(counts: Tensor, rows: Any, columns: Any) -> dict[str, dict[str, int]]:

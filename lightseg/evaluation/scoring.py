@@ -133,11 +133,11 @@ class Scorer:
             # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
         except Exception as error:
-            said = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
-            said = said or refusal(error, task.net)
-            if said is None:
+            message = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
+            message = message or refusal(error, task.net)
+            if message is None:
                 raise
-            raise said from None
+            raise message from None
         finally:
             task.views = nn.ModuleDict()
         return Scored(scores, task.counts["test"], evaluation_of(task, part, "test", name), self._collect.results)

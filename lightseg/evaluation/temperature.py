@@ -45,8 +45,8 @@ class LogitSample(Metric):
 
     def update(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Keep a sample of some images; the arguments are those of `Calibration.update`."""
-        for one, truth, number in zip(logits, target, index.tolist(), strict=True):
-            scores, ids = valid_pixels(one, truth)
+        for image_logits, truth, number in zip(logits, target, index.tolist(), strict=True):
+            scores, ids = valid_pixels(image_logits, truth)
             first = number % self.every
             self.logits.append(scores[first :: self.every].clone())
             self.target.append(ids[first :: self.every])

@@ -147,10 +147,10 @@ class TrainedModel:
             block.setdefault("init_args", {}).update(found.get("init_args") or {})
         if "class_path" not in block:
             raise ConfigError(f"--config {file}: it has no data block; {_EXAMPLE}")
-        own = self.config["data"].get("init_args") or {}
+        recorded = self.config["data"].get("init_args") or {}
         options = _options(block["class_path"])
-        kept = {name: own[name] for name in _KEPT if name in own and name in options}
-        return {**block, "init_args": {**kept, **block["init_args"]}}
+        inherited = {name: recorded[name] for name in _KEPT if name in recorded and name in options}
+        return {**block, "init_args": {**inherited, **block["init_args"]}}
 
     def _require_fit(self, data: ImageDataModule) -> None:
         task, name = self.task, type(data).__name__
@@ -160,10 +160,10 @@ class TrainedModel:
         if ours != theirs:
             lacking = ", ".join(each for each in ours if each not in theirs)
             beyond = ", ".join(each for each in theirs if each not in ours)
-            said = [f"lacks {lacking}"] * bool(lacking) + [f"has {beyond} beside them"] * bool(beyond)
+            problems = [f"lacks {lacking}"] * bool(lacking) + [f"has {beyond} beside them"] * bool(beyond)
             order = f"has them in another order: {', '.join(theirs)}; the checkpoint's is {', '.join(ours)}"
             raise DataError(
-                f"data.classes: they must be those of the checkpoint, but {name} {' and '.join(said) or order}"
+                f"data.classes: they must be those of the checkpoint, but {name} {' and '.join(problems) or order}"
             )
         channels = self.task.recipe["in_channels"]
         if data.in_channels != channels:
@@ -173,8 +173,8 @@ class TrainedModel:
 def _options(class_path: str) -> Container[str]:
     """Return the options of a data module in a user's own file; none where it names no class, which the parser says."""
     try:
-        found = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
-        options: list[str] = ArgumentParser().add_class_arguments(found, fail_untyped=False)
+        kind = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
+        options: list[str] = ArgumentParser().add_class_arguments(kind, fail_untyped=False)
     except (ImportError, AttributeError, ValueError, TypeError):
         return ()
     return options

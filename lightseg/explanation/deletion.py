@@ -69,9 +69,9 @@ def delete(question: Question, attribution: Tensor, seed: int) -> Deletion:
     # a map that says nothing of some cells, or of none, points at none of these before the others
     falling = np.lexsort((rng.permutation(len(values)), -values))
     orders = [falling, falling[::-1], *[rng.permutation(len(values)) for _ in range(_DRAWS)]]
-    whole = float(question.probability(question.image))
-    left = np.array([_left(question, order, cells) for order in orders]) / max(whole, 1e-12)
-    return Deletion(whole, left[0], left[1], left[2:].mean(0))
+    initial = float(question.probability(question.image))
+    remaining = np.array([_left(question, order, cells) for order in orders]) / max(initial, 1e-12)
+    return Deletion(initial, remaining[0], remaining[1], remaining[2:].mean(0))
 
 
 def faithfulness(deletions: Sequence[Deletion]) -> tuple[float, float]:

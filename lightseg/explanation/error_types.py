@@ -75,14 +75,16 @@ def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
         prediction: Class ids, `(H, W)`.
     """
     valid, hit = target != IGNORE, target == prediction
-    truth, said = components(target), components(prediction)
+    truth, predicted_regions = components(target), components(prediction)
     areas = truth.count(valid)
     missed = truth.count(hit) < NOTHING * areas
     near = _near_boundary(target)
-    invented = (said.count(hit) < NOTHING * said.count(valid)) & (said.count(valid & ~near) > 0)
+    invented = (predicted_regions.count(hit) < NOTHING * predicted_regions.count(valid)) & (
+        predicted_regions.count(valid & ~near) > 0
+    )
     part = np.full(target.shape, INTERIOR, np.uint8)
     part[near] = BOUNDARY
-    part[_paint(invented, said)] = INVENTED
+    part[_paint(invented, predicted_regions)] = INVENTED
     part[_paint(missed, truth)] = MISSED
     part[hit] = RIGHT
     sizes = np.searchsorted(LIMITS, areas, side="right")
@@ -96,8 +98,8 @@ def components(ids: Mask) -> Components:
     centres = [np.zeros((0, 2))]
     for label in np.unique(ids[ids != IGNORE]).tolist():
         inside = ids == label
-        number, found, _, middle = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
-        labels[inside] = found[inside] - 1 + len(classes)
+        number, regions, _, middle = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+        labels[inside] = regions[inside] - 1 + len(classes)
         classes += [label] * (number - 1)
         centres.append(middle[1:, ::-1])
     return Components(labels, np.array(classes, np.int64), np.concatenate(centres))

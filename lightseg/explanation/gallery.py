@@ -121,11 +121,11 @@ class Gallery:
 
     def heat(self, values: Floats, caption: str, image: Image | None = None) -> Picture:
         """Numbers in 0..1 as a picture, over an image if there is one."""
-        shown = 255 * matplotlib.colormaps["inferno"](np.clip(values, 0, 1))[..., :3]
+        colors = 255 * matplotlib.colormaps["inferno"](np.clip(values, 0, 1))[..., :3]
         if image is not None:
             # in grey, so that all colour is that of the numbers
-            shown = _OPAQUE * shown + (1 - _OPAQUE) * image.mean(2, keepdims=True)
-        return Picture(_shrunk(shown.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
+            colors = _OPAQUE * colors + (1 - _OPAQUE) * image.mean(2, keepdims=True)
+        return Picture(_shrunk(colors.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
 
 
 def _shrunk(image: Image, interpolation: int) -> Image:

@@ -51,12 +51,12 @@ def p_values(parts: Sequence[tuple[Ints, Floats]], images: int) -> tuple[Floats,
     rng = np.random.default_rng(0)
     scaled = [(chosen, values / max(float(np.linalg.norm(values)), 1e-300)) for chosen, values in parts]
     # what is as large but for rounding counts
-    seen = np.array([values.sum() - 1e-9 for _, values in scaled])
+    observed = np.array([values.sum() - 1e-9 for _, values in scaled])
     alone, together = np.zeros((2, len(parts)), np.int64)
     for start in range(0, FLIPS, _AT_ONCE):
         signs = rng.choice(np.array([-1.0, 1.0]), (min(_AT_ONCE, FLIPS - start), images))
         sums = np.stack([signs[:, chosen] @ values for chosen, values in scaled])
-        alone += (seen <= sums.T).sum(0)
-        together += (seen <= np.abs(sums).max(0)[:, None]).sum(0)
+        alone += (observed <= sums.T).sum(0)
+        together += (observed <= np.abs(sums).max(0)[:, None]).sum(0)
     # what was seen is one of all that is possible
     return (alone + 1) / (FLIPS + 1), (together + 1) / (FLIPS + 1)

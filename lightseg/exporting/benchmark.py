@@ -72,7 +72,7 @@ def conditions() -> dict[str, object]:
 
 def table(timings: Sequence[Timing]) -> str:
     """Return the times as text, with what they hold for."""
-    held = conditions()
+    machine = conditions()
     lines = [f"{'runtime':<14}{'height × width':>16}{'latency':>12}{'frames/s':>10}{'images/s':>10}"]
     for timing in timings:
         size = f"{timing.height} × {timing.width}"
@@ -81,8 +81,8 @@ def table(timings: Sequence[Timing]) -> str:
             f"{timing.runtime:<14}{size:>16}{latency:>12}{timing.frames_per_second:>10.1f}{timing.throughput:>10.1f}"
         )
     calls = min(timing.calls for timing in timings)
-    lines.append(f"{held['device']}, {held['threads']} of {held['cores']} cores")
-    lines.append(f"latency: median of {calls} calls or more with one image; images/s: {held['throughput']}")
+    lines.append(f"{machine['device']}, {machine['threads']} of {machine['cores']} cores")
+    lines.append(f"latency: median of {calls} calls or more with one image; images/s: {machine['throughput']}")
     return "\n".join(lines)
 
 

@@ -83,8 +83,8 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 def _eval_transforms(config: dict[str, Any]) -> list[str]:
     """Return what an evaluation does to an image first, as calls of albumentations; no part of a graph."""
-    stated = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
-    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in stated]
+    transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
+    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in transforms]
     return [f"{name}({', '.join(f'{option}={value!r}' for option, value in options)})" for name, options in calls]
 
 

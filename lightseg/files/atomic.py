@@ -114,12 +114,12 @@ def locked(
 
 
 @contextlib.contextmanager
-def file_lock(folder: Path, said: str) -> Iterator[None]:
+def file_lock(folder: Path, message: str) -> Iterator[None]:
     """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
 
     Args:
         folder: The folder.
-        said: What to say where there is one to wait for.
+        message: What to say where there is one to wait for.
 
     Raises:
         UserError: If its lock is no file that lightseg has made.
@@ -131,7 +131,7 @@ def file_lock(folder: Path, said: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            print(said, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 
@@ -213,8 +213,10 @@ def require_no_broken_link(path: Path, option: str) -> None:
     """
     for place in (path, *path.parents):
         if place.is_symlink() and not place.exists():
-            shown = "" if place == path else f"{place} "
-            raise UserError(f"{option} {path}: {shown}is a link that leads nowhere; remove it, or give another place")
+            place_text = "" if place == path else f"{place} "
+            raise UserError(
+                f"{option} {path}: {place_text}is a link that leads nowhere; remove it, or give another place"
+            )
 
 
 def require_writable(path: Path, option: str) -> None:

@@ -18,16 +18,16 @@ def eval_transform_of(recipe: dict[str, Any]) -> EvalTransform | None:
         UserError: If a transform cannot be imported any more.
     """
     data = recipe.get("config", {}).get("data") or {}
-    stated = (data.get("init_args") or {}).get("eval_transforms")
-    return _made(json.dumps(stated)) if stated else None
+    transforms = (data.get("init_args") or {}).get("eval_transforms")
+    return _made(json.dumps(transforms)) if transforms else None
 
 
 @lru_cache(maxsize=8)
-def _made(stated: str) -> EvalTransform:
+def _made(text: str) -> EvalTransform:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--eval_transforms", type=list[Transform])
     try:
-        parsed = parser.parse_object({"eval_transforms": json.loads(stated)})
+        parsed = parser.parse_object({"eval_transforms": json.loads(text)})
         return EvalTransform(parser.instantiate(parsed).eval_transforms)
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -100,8 +100,8 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, left: int,
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     # mapped anew for each block, or all that was written would stay in memory
-    whole = np.lib.format.open_memmap(path, "r+")
-    whole[:, top : top + height, left : left + width] = block.half().cpu().numpy()
+    array = np.lib.format.open_memmap(path, "r+")
+    array[:, top : top + height, left : left + width] = block.half().cpu().numpy()
 
 
 def _overlay(

@@ -169,11 +169,11 @@ class Predictor(L.LightningModule):
         size, transform = source.size, eval_transform_of(self.recipe)
         if transform is not None:
             source = of_array(transform(source.whole(), 0, 0)[0], source.name)
-        read = Rows(source, self.device)
+        rows = Rows(source, self.device)
         if self.kind == "classification" or source.size == size:
-            yield from protocol.blocks(self, read, source.size, batch)
+            yield from protocol.blocks(self, rows, source.size, batch)
         else:
-            yield from resized(protocol.logits(self, read(0, source.size[0])[None])[0], size)
+            yield from resized(protocol.logits(self, rows(0, source.size[0])[None])[0], size)
 
 
 @contextmanager

@@ -127,10 +127,10 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
     import tifffile
 
     with naming_the_file(path, "image"), tifffile.TiffFile(path) as file:
-        shown = file.pages[page].aspage()
-        require_tiff_data(path, shown)
-        size = shown.imagelength, shown.imagewidth
-        return size if tiff_orientation(shown) < 5 else (size[1], size[0])
+        shown_page = file.pages[page].aspage()
+        require_tiff_data(path, shown_page)
+        size = shown_page.imagelength, shown_page.imagewidth
+        return size if tiff_orientation(shown_page) < 5 else (size[1], size[0])
 
 
 def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:

@@ -111,9 +111,9 @@ class Results:
             writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
             for record in records:
                 probabilities, page = record["probabilities"], record["input"]["page"]
-                shown = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
+                cells = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
                 writer.writerow(
-                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *shown]
+                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *cells]
                 )
 
 

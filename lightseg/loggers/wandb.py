@@ -84,14 +84,14 @@ class Wandb(FolderLogger):
         if self.mode == "disabled":
             return
         self.folder = folder
-        named = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
-        wandb_run.write(folder, named)
+        identity = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
+        wandb_run.write(folder, identity)
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
             print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
         if self.mode == "online":
-            self._safely("at the start", lambda: self._open(folder, named))
+            self._safely("at the start", lambda: self._open(folder, identity))
             if self._broken:
                 self.mode, self._view, self._broken = "offline", None, False
                 wandb_run.let_go()
@@ -123,8 +123,8 @@ class Wandb(FolderLogger):
             self._places.close()
         wandb_run.clear_delivered(folder)
 
-    def _open(self, folder: Path, named: dict[str, Any]) -> None:
-        self._view = wandb_run.open_view(folder, named, "online", live=True)
+    def _open(self, folder: Path, identity: dict[str, Any]) -> None:
+        self._view = wandb_run.open_view(folder, identity, "online", live=True)
         self._view.follow()
 
     def _finish(self, folder: Path, exit_code: int) -> None:

@@ -256,10 +256,10 @@ def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -
     if name not in LOSSES:
         raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
-    known = list(inspect.signature(LOSSES[name]).parameters)
+    options = list(inspect.signature(LOSSES[name]).parameters)
     for key, value in settings.items():
-        if key not in known:
-            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), known, len(known))}")
+        if key not in options:
+            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
     coefficient = settings.pop("weight", 1.0)

@@ -89,5 +89,5 @@ def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
     """
     each = iou(counts.numpy())
     mean = float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
-    named = {f"boundary_iou/{name}": float(value) for name, value in zip(classes, each, strict=True)}
-    return {"boundary_iou": mean, **named}
+    per_class = {f"boundary_iou/{name}": float(value) for name, value in zip(classes, each, strict=True)}
+    return {"boundary_iou": mean, **per_class}

@@ -51,8 +51,8 @@ class Calibration(Metric):
             index: Which images they are.
         """
         # image by image: the probabilities of a batch of large ones take much memory
-        for one, truth in zip(logits, target, strict=True):
-            self._update(*valid_pixels(one, truth))
+        for image_logits, truth in zip(logits, target, strict=True):
+            self._update(*valid_pixels(image_logits, truth))
 
     def _update(self, logits: Tensor, target: Tensor) -> None:
         log_shares = (logits / self.temperature).log_softmax(1)

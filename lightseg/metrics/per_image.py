@@ -96,8 +96,8 @@ class PerImageResults:
                 indices, rows = file["indices"], file["rows"]
             require_form(FACTS, facts, path, "facts")
             _require_consistent(names["images"], names["classes"], indices, rows)
-            known: dict[str, Any] = {**plain(facts, path), **names}
-            return cls(**known, indices=indices, rows=rows)
+            fields: dict[str, Any] = {**plain(facts, path), **names}
+            return cls(**fields, indices=indices, rows=rows)
         except _DAMAGE as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: is damaged ({reason}); bring the file back, or leave this run out") from None

@@ -40,8 +40,8 @@ def accuracy(sums: Sums) -> Floats:
 
 def mean(values: Floats, axis: int) -> Floats:
     """Return the mean over an axis of what is not NaN; NaN where there is nothing else."""
-    there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0).sum(axis), there.sum(axis))
+    is_defined = ~np.isnan(values)
+    return _ratio(np.where(is_defined, values, 0).sum(axis), is_defined.sum(axis))
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,6 @@ def _parts(sums: Sums) -> tuple[Sums, Sums, Sums]:
     return sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
 
 
-def _ratio(part: Sums, whole: Sums) -> Floats:
-    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+def _ratio(part: Sums, total: Sums) -> Floats:
+    ratio: Floats = np.divide(part, total, out=np.full(np.shape(total), np.nan), where=np.asarray(total) > 0)
     return ratio

@@ -192,8 +192,8 @@ def _any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_state(name: str, path: str, config: Any) -> dict[str, torch.Tensor]:
-    named = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
-    classifiers = tuple(f"{name}." for name in named)
+    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
+    classifiers = tuple(f"{name}." for name in names)
     state = without(read_file(path), classifiers)
     # the whole architecture is the yardstick: a features-only model drops layers of it without a word
     check_keys(state, without(reference(name).state_dict(), classifiers), of=f"timm's {name} ({path})")

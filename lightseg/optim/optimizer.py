@@ -81,4 +81,4 @@ def _fuse(optimizer: Optimizer) -> None:
 def _keep_local_fused(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
     """Keep the way of the update that is fused on this machine, whatever a checkpoint of another one says."""
     saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
-    return {**state, "param_groups": [{**group, "fused": own["fused"]} for group, own in saved]}
+    return {**state, "param_groups": [{**group, "fused": current["fused"]} for group, current in saved]}

@@ -100,8 +100,8 @@ def unlike(folders: Sequence[Path]) -> str:
     found = []
     for name, compare in (("git.json", _code), ("env.json", _environment)):
         first, *others = (_record(folder / name) for folder in folders)
-        for other in others:
-            differ = compare(first, other) if first and other else ()
+        for run in others:
+            differ = compare(first, run) if first and run else ()
             found += [each.text for each in differ if each.effect == "affects metric"]
     return _listed(set(found))
 
@@ -230,9 +230,11 @@ def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference
 
 def _unknown_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
     """Return which run of an older version has no record of its labels, where the other one has."""
-    known = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
-    lacking = [folder for folder, is_known in zip((old, new), known, strict=True) if not is_known]
-    return [f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(known)]
+    has_labels = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
+    lacking = [folder for folder, is_known in zip((old, new), has_labels, strict=True) if not is_known]
+    return [
+        f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(has_labels)
+    ]
 
 
 def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
@@ -249,19 +251,19 @@ def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
 def arrow(old: Any, new: Any) -> str:
     """`old -> new`, in one line; classes by their last name, unless that is the same."""
     a, b = show(old), show(new)
-    return f"{a} -> {b}" if a != b else f"{show(old, whole=True)} -> {show(new, whole=True)}"
+    return f"{a} -> {b}" if a != b else f"{show(old, in_full=True)} -> {show(new, in_full=True)}"
 
 
-def show(value: Any, whole: bool = False) -> str:
+def show(value: Any, in_full: bool = False) -> str:
     """Return a value as YAML has it, and a class as the call that makes it."""
     if is_class(value):
-        name = value["class_path"] if whole else value["class_path"].rpartition(".")[2]
-        options = [f"{name}={show(each, whole)}" for name, each in _options(value).items()]
+        name = value["class_path"] if in_full else value["class_path"].rpartition(".")[2]
+        options = [f"{name}={show(each, in_full)}" for name, each in _options(value).items()]
         return f"{name}({', '.join(options)})" if options else name
     if isinstance(value, list):
-        return f"[{', '.join(show(each, whole) for each in value)}]"
+        return f"[{', '.join(show(each, in_full) for each in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name}: {show(each, whole)}' for name, each in value.items())}}}"
+        return f"{{{', '.join(f'{name}: {show(each, in_full)}' for name, each in value.items())}}}"
     return " ".join(value.split()) if isinstance(value, str) else json.dumps(value, default=str)
 
 

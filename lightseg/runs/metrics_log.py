@@ -34,10 +34,10 @@ def _line(text: str, where: str) -> dict[str, Any]:
     if not isinstance(line, dict) or "step" not in line:
         raise UserError(f"{where}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
     for name, value in line.items():
-        whole = name in ("step", "epoch")
-        if isinstance(value, bool) or not isinstance(value, int | None if whole else int | float | None):
-            wanted = "a whole number" if whole else "a number"
-            raise UserError(f"{where}: is damaged ({printable(name)}: is not {wanted}); bring it back")
+        is_integer = name in ("step", "epoch")
+        if isinstance(value, bool) or not isinstance(value, int | None if is_integer else int | float | None):
+            expected = "a whole number" if is_integer else "a number"
+            raise UserError(f"{where}: is damaged ({printable(name)}: is not {expected}); bring it back")
     return {printable(name): plain_number(value) if value is not None else None for name, value in line.items()}
 
 

@@ -95,20 +95,20 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     Raises:
         UserError: If a place holds no run, a run that is named is not finished, or a file of a run is damaged.
     """
-    found: dict[Path, Run] = {}
+    runs_by_folder: dict[Path, Run] = {}
     notes: list[str] = []
     for place in places:
-        named = (Path(place) / "config.yaml").is_file()
-        for folder in [Path(place).resolve()] if named else _below(place):
-            if folder in found:
+        is_run = (Path(place) / "config.yaml").is_file()
+        for folder in [Path(place).resolve()] if is_run else _below(place):
+            if folder in runs_by_folder:
                 notes.append(f"{printable(str(folder))} was given twice; it counts once")
-            elif named or (folder / "metrics.json").is_file():
-                found[folder] = read(folder)
+            elif is_run or (folder / "metrics.json").is_file():
+                runs_by_folder[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
-    if not found:
+    if not runs_by_folder:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
-    return [found[folder] for folder in sorted(found)], list(dict.fromkeys(notes))
+    return [runs_by_folder[folder] for folder in sorted(runs_by_folder)], list(dict.fromkeys(notes))
 
 
 def read(folder: Path) -> Run:

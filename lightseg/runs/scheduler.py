@@ -20,12 +20,12 @@ def job() -> str | None:
     return None
 
 
-def restarted(made: float) -> bool:
-    """Return whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
+def restarted(created: float) -> bool:
+    """Return whether this job has been started again since it made a run folder, `created` seconds after 1970 began."""
     if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
         return True
     # torchrun counts only the failures of its own node; but it outlives the processes that it starts
-    return "TORCHELASTIC_RUN_ID" in os.environ and made > _started(os.getppid())
+    return "TORCHELASTIC_RUN_ID" in os.environ and created > _started(os.getppid())
 
 
 def _started(process: int) -> float:

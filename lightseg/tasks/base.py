@@ -204,9 +204,9 @@ class Task(Predictor, ABC):
             for view in self.views.values():
                 assert isinstance(view, Metric)
                 view.update(logits, target, batch["index"])
-            for one, truth in zip(logits, target, strict=True):
+            for image_logits, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
-                mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
+                mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def _log_scores(self, stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)

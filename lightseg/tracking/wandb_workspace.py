@@ -47,10 +47,10 @@ def workspace(
     )
 
 
-def spec(made: ws.Workspace) -> dict[str, Any]:
+def spec(workspace_model: ws.Workspace) -> dict[str, Any]:
     """Return what W&B is sent, as plain data; the same workspace gives the same."""
     # the package has no public way to see it
-    content: dict[str, Any] = made._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+    content: dict[str, Any] = workspace_model._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
     return content
 
 

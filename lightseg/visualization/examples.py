@@ -79,11 +79,11 @@ def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     for number, entry in enumerate(content["examples"]):
         image = _read_png(folder / f"{number:02d}_image.png")
-        truth, said = (
+        truth, predicted = (
             np.asarray(entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png"), np.int64)
             for kind in ("truth", "prediction")
         )
-        examples.append(Example(entry["name"], image, truth, said))
+        examples.append(Example(entry["name"], image, truth, predicted))
     return examples, content["classes"]
 
 

@@ -68,13 +68,13 @@ def segmentation_examples(
     for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
         axis.set_title(title, fontsize=9)
     for row, example in zip(grid, examples, strict=True):
-        shown = (
+        panels = (
             example.image,
             colorize(example.target, palette),
             colorize(example.prediction, palette),
             errors(example.target, example.prediction),
         )
-        for axis, picture in zip(row, shown, strict=True):
+        for axis, picture in zip(row, panels, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
     void = any((example.target == IGNORE).any() for example in examples)
@@ -89,9 +89,9 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
     figure = new_figure(1.5 * columns, 1.7 * rows)
     for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
         right = int(example.target) == int(example.prediction)
-        said = classes[int(example.prediction)]
+        predicted = classes[int(example.prediction)]
         axis.imshow(example.image, interpolation="nearest")
-        title = said if right else f"{said}\n(is {classes[int(example.target)]})"
+        title = predicted if right else f"{predicted}\n(is {classes[int(example.target)]})"
         axis.set_title(title, fontsize=8, color="black" if right else "#c01e1e")
     for axis in figure.axes:
         axis.set_axis_off()

@@ -106,12 +106,12 @@ def _chart(comparison: Comparison, title: str, lines: Sequence[Line], may_be_log
     log = may_be_log and values.min() > 0 and values.max() > _LOGARITHMIC * values.min()
     across = Axis.over(np.append(steps, 0.0), _LEFT, _RIGHT)
     up = Axis.over(values, _BOTTOM, _TOP, bool(log))
-    drawn = "".join(_path(line, across, up) for line in lines)
+    paths = "".join(_path(line, across, up) for line in lines)
     words = f"{title}{' (logarithmic)' if log else ''} over optimiser steps; the arrow keys tell the values"
     return (
         f"<figure><figcaption>{escape(title)}{' <small>logarithmic</small>' if log else ''}</figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart" role="img" data-row="1" aria-label="{escape(words)}">'
-        f"{_scales(across, up)}{drawn}{_spots(comparison, lines, across)}</svg></figure>"
+        f"{_scales(across, up)}{paths}{_spots(comparison, lines, across)}</svg></figure>"
     )
 
 

@@ -46,12 +46,12 @@ def disagreements(comparison: Comparison, trust: bool = False) -> str:
     if not chosen:
         return '<p class="missing">No image has another score.</p>'
     try:
-        said, palette = _predictions(comparison, groups, chosen, trust)
+        predictions, palette = _predictions(comparison, groups, chosen, trust)
     # whatever went: a file, a package, a class of the user's own; the rest of the page does not need it
     except Exception as error:
         return f'<p class="missing">The images cannot be shown: {escape(_reason(error))}</p>'
-    masks = [mask for each in said for example, _ in each for mask in (example.target, example.prediction)]
-    figures = "".join(_figure(comparison, groups, each, palette) for each in said)
+    masks = [mask for each in predictions for example, _ in each for mask in (example.target, example.prediction)]
+    figures = "".join(_figure(comparison, groups, each, palette) for each in predictions)
     # what a whole image shows has no colour
     legend = colors(comparison.classes, palette, masks) if masks[0].ndim else ""
     return f'{_hint(comparison, groups)}{legend}<div class="examples">{figures}</div>'
@@ -111,8 +111,10 @@ def _hint(comparison: Comparison, groups: tuple[int, int]) -> str:
     )
 
 
-def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said], palette: Sequence[Color]) -> str:
-    example, difference = said[0].example, said[0].score - said[1].score
+def _figure(
+    comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said], palette: Sequence[Color]
+) -> str:
+    example, difference = predictions[0].example, predictions[0].score - predictions[1].score
     better = groups[0 if difference > 0 else 1]
     image = escape(example.name)
     parts = [picture(example.image, "image", f"image {image}", photo=True)]
@@ -126,10 +128,10 @@ def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said
                 f"{name(comparison, group)} <b>{percent(each.score)}</b>",
                 f"prediction of {escape(comparison.groups[group].label)} for {image}",
             )
-            for group, each in zip(groups, said, strict=True)
+            for group, each in zip(groups, predictions, strict=True)
         ]
     else:
-        parts.append(_words(comparison, groups, said))
+        parts.append(_words(comparison, groups, predictions))
     ahead = f"{name(comparison, better)} is better by <b>{percent(abs(difference))}</b>"
     return (
         f'<figure class="example"><figcaption><h3>{image}</h3> <span>{ahead}</span></figcaption>'
@@ -137,11 +139,11 @@ def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said
     )
 
 
-def _words(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said]) -> str:
+def _words(comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said]) -> str:
     """Return what a whole image shows and what each group said."""
-    truth = int(said[0].example.target)
+    truth = int(predictions[0].example.target)
     rows = [("truth", escape(comparison.classes[truth]))]
-    for group, each in zip(groups, said, strict=True):
+    for group, each in zip(groups, predictions, strict=True):
         answer = int(each.example.prediction)
         mark = "✓" if answer == truth else "✗"
         rows.append((name(comparison, group), f"{escape(comparison.classes[answer])} {mark}"))

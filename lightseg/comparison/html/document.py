@@ -52,8 +52,8 @@ def _page(comparison: Comparison, trust: bool) -> str:
 def _summary(comparison: Comparison) -> str:
     runs = sum(len(group.runs) for group in comparison.groups)
     counts = ((len(comparison.groups), "group"), (runs, "run"), (len(comparison.images), "image"))
-    said = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
-    return f"{' · '.join(said)} of the {comparison.split} split"
+    parts = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
+    return f"{' · '.join(parts)} of the {comparison.split} split"
 
 
 def _colors(groups: int) -> str:

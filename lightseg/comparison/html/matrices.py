@@ -16,18 +16,18 @@ from lightseg.visualization.html.matrix import matrix
 
 def matrices(comparison: Comparison) -> str:
     """Return the matrices side by side."""
-    drawn = []
+    blocks = []
     for index, group in enumerate(comparison.groups):
         counts = _counts(group, comparison.split, len(comparison.classes))
         if isinstance(counts, str):
             content = f'<p class="missing">{escape(printable(counts))}</p>'
         else:
             content = matrix(comparison.classes, counts, group.label)
-        drawn.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
+        blocks.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
     unit = "pixels" if comparison.kind == "segmentation" else "images"
     return (
         f'<p class="hint">Rows are the truth, columns the prediction, in % of the {unit} of the true class, over all '
-        f'runs of a group.</p><div class="matrices">{"".join(drawn)}</div>'
+        f'runs of a group.</p><div class="matrices">{"".join(blocks)}</div>'
     )
 
 

@@ -44,18 +44,18 @@ def predict_again(
             continue
         place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
         if places := {image: place[keys[image]] for image in images if keys[image] in place}:
-            found, palette = _predict(run, split, list(places.values()), trust)
-            examples |= zip(places, found, strict=True)
+            predictions, palette = _predict(run, split, list(places.values()), trust)
+            examples |= zip(places, predictions, strict=True)
     return examples, palette
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
     """Return the names, with a number that tells images of the same name apart."""
-    seen = Counter[str]()
+    counts = Counter[str]()
     numbered = []
     for each in names:
-        numbered.append((each, seen[each]))
-        seen[each] += 1
+        numbered.append((each, counts[each]))
+        counts[each] += 1
     return numbered
 
 

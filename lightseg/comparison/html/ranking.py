@@ -26,9 +26,9 @@ def _verdicts(comparison: Comparison) -> str:
     sentences = [f"<p>{escape(sentence)}</p>" for sentence in verdicts(comparison)]
     if not sentences:
         return ""
-    shown, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
+    first, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
     folded = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
-    return f'<div class="verdicts">{shown}{folded}</div>'
+    return f'<div class="verdicts">{first}{folded}</div>'
 
 
 def _table(comparison: Comparison) -> str:
@@ -72,8 +72,8 @@ def _head(title: str, kind: str = "", order: str = "") -> str:
     return f'<th scope="col" class="{kind}"{order}><button type="button">{escape(title)}</button></th>'
 
 
-def _number(value: float, shown: str) -> str:
-    return f'<td class="number" data-value="{value}">{shown}</td>'
+def _number(value: float, text: str) -> str:
+    return f'<td class="number" data-value="{value}">{text}</td>'
 
 
 def _deviation(group: Group) -> str:
@@ -91,10 +91,10 @@ def _against(comparison: Comparison, index: int, reference: int) -> str:
     """Return the difference to the group of reference, if the two were compared."""
     for pair in comparison.pairs:
         if {pair.first, pair.second} == {index, reference}:
-            sign, found = 1 if pair.first == index else -1, pair.difference
-            value = percent(sign * found.value, sign=True)
-            shown = f"<b>{value}</b>" if found.shown else f"{value}, not shown"
-            return _number(sign * found.value, f"{shown}<br><small>{interval(found, sign)}</small>")
+            sign, difference = 1 if pair.first == index else -1, pair.difference
+            value = percent(sign * difference.value, sign=True)
+            text = f"<b>{value}</b>" if difference.shown else f"{value}, not shown"
+            return _number(sign * difference.value, f"{text}<br><small>{interval(difference, sign)}</small>")
     return _number(math.nan, "")
 
 

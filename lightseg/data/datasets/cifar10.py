@@ -110,12 +110,12 @@ class CIFAR10(ImageDataModule):
         available = np.bincount(labels, minlength=self.num_classes)
         set_aside = _apportion(self.val_size, available)
         remain = available - set_aside
-        kept = np.minimum(remain, long_tail_counts(int(remain.max()), self.num_classes, self.imbalance_ratio))
+        sizes = np.minimum(remain, long_tail_counts(int(remain.max()), self.num_classes, self.imbalance_ratio))
         train, val = [], []
         for label in range(self.num_classes):
             shuffled = np.random.default_rng(mix(self.split_seed, label)).permutation(candidates[labels == label])
             val.append(shuffled[: set_aside[label]])
-            train.append(shuffled[set_aside[label] :][: kept[label]])
+            train.append(shuffled[set_aside[label] :][: sizes[label]])
         return np.sort(np.concatenate(train)), np.sort(np.concatenate(val))
 
 

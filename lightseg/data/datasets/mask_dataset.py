@@ -184,10 +184,10 @@ class MaskDataset(ImageDataset):
             # what a few blurred files hold is not to be declared
             blurred = [error for error in same if error.is_interpolated]
             sharp = [error for error in same if not error.is_interpolated] or same
-            found: Counter[Key] = sum((error.found for error in sharp), Counter())
+            values: Counter[Key] = sum((error.found for error in sharp), Counter())
             more = len(broken) - 1
             error = self.label_map.undeclared(
-                sharp[0].where, found, f" and {more} more file{'s' * (more > 1)} of this split" if more else ""
+                sharp[0].where, values, f" and {more} more file{'s' * (more > 1)} of this split" if more else ""
             )
             if len(sharp) == len(same):
                 return error
@@ -221,12 +221,12 @@ class MaskDataset(ImageDataset):
     def _look_up(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """Size, and times of the last change of content and of anything in ns, of each file, `(N, 3)`."""
         parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-        since, found = time.perf_counter(), [np.empty((0, 3), np.int64), *map(self._look_up_some, parts[:1])]
+        since, stats = time.perf_counter(), [np.empty((0, 3), np.int64), *map(self._look_up_some, parts[:1])]
         if time.perf_counter() - since < _FAR * len(files[:_CHUNK]):
-            return np.concatenate([*found, *map(self._look_up_some, parts[1:])])
+            return np.concatenate([*stats, *map(self._look_up_some, parts[1:])])
         # a server far away answers many questions in the time of one; a disk of this machine does not
         with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-            return np.concatenate([*found, *pool.map(self._look_up_some, parts[1:])])
+            return np.concatenate([*stats, *pool.map(self._look_up_some, parts[1:])])
 
     def _look_up_some(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         root = str(self.root)
@@ -234,7 +234,7 @@ class MaskDataset(ImageDataset):
             folder = os.open(root, os.O_RDONLY)
             try:
                 # a path for each would take five times as long
-                found = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
+                stats = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
             finally:
                 os.close(folder)
         except OSError as error:
@@ -242,8 +242,8 @@ class MaskDataset(ImageDataset):
             path = root if error.filename == root else self.root / error.filename
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         # a copy, or an archive, may give another content the time of the old one, but not the time of this change
-        facts = (number for stat in found for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-        return np.fromiter(facts, np.int64, 3 * len(found)).reshape(-1, 3)
+        facts = (number for stat in stats for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        return np.fromiter(facts, np.int64, 3 * len(stats)).reshape(-1, 3)
 
 
 def _ends(path: Path) -> bytes:

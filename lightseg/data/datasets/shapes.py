@@ -217,6 +217,6 @@ def _check_common(image_size: int, object_size: tuple[float, float], label_noise
     _check("pixel_noise", 0 <= pixel_noise <= 255, pixel_noise, "a value within 0 and 255")
 
 
-def _check(name: str, fine: bool, value: Any, wanted: str) -> None:
+def _check(name: str, fine: bool, value: Any, expected: str) -> None:
     if not fine:
-        raise ConfigError(f"data.{name}: {value} will not do; give {wanted}")
+        raise ConfigError(f"data.{name}: {value} will not do; give {expected}")

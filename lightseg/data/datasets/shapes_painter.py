@@ -63,14 +63,14 @@ def void_along_outlines(owner: Bytes, width: int) -> npt.NDArray[np.bool_]:
     return np.asarray(cv2.dilate(owner, reach) != cv2.erode(owner, reach))
 
 
-def _free_place(rng: np.random.Generator, size: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def _free_place(rng: np.random.Generator, size: float, occupied: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the candidate farthest from all others: objects overlap now and then, and seldom hide each other.
 
     Source: Mitchell, "Spectrally optimal sampling for distribution ray tracing", SIGGRAPH 1991: best candidate.
     """
     margin = size * 0.7
     places = [(rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)) for _ in range(_CANDIDATES)]
-    return max(places, key=lambda place: min((math.dist(place, other) for other in taken), default=0.0))
+    return max(places, key=lambda place: min((math.dist(place, center) for center in occupied), default=0.0))
 
 
 def _cover(
@@ -91,7 +91,9 @@ def _color(rng: np.random.Generator, avoid: Sequence[Color]) -> Color:
         colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.85), rng.uniform(0.35, 0.95)) for _ in range(_CANDIDATES)
     ]
     scaled = [(255 * red, 255 * green, 255 * blue) for red, green, blue in candidates]
-    return max(scaled, key=lambda color: min((math.dist(color, other) for other in avoid), default=0.0))
+    return max(
+        scaled, key=lambda color: min((math.dist(color, color_to_avoid) for color_to_avoid in avoid), default=0.0)
+    )
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, color: Color) -> Floats:

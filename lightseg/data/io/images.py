@@ -172,8 +172,8 @@ def _to_channels(path: Path | str, array: Array, channels: int, are_bands: bool)
         return np.repeat(array, 3, axis=2)
     if have == 3 and channels == 1 and not are_bands and array.dtype in (np.uint8, np.uint16, np.float32):
         return cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)[..., None]
-    other = ", or save each page as a file of its own" if are_bands and have > 1 else ""
-    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{other}")
+    advice = ", or save each page as a file of its own" if are_bands and have > 1 else ""
+    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{advice}")
 
 
 def _to_unit(path: Path | str, array: Array, white: int) -> Array:

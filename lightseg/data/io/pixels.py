@@ -294,8 +294,8 @@ def require_tiff_data(path: Path, image: Any) -> None:
     _require_data(path, math.prod(image.shape) * page.bitspersample / 8, room, (page.imagewidth, page.imagelength))
 
 
-def _require_data(path: Path, wanted: float, room: float, size: tuple[int, int]) -> None:
-    if wanted > room:
+def _require_data(path: Path, needed: float, room: float, size: tuple[int, int]) -> None:
+    if needed > room:
         raise ValueError(
             f"its header says {size[0]}×{size[1]} pixels, more than its {path.stat().st_size:,} bytes can hold"
         )
@@ -405,11 +405,11 @@ def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> t
     Raises:
         DataError: If there are several, or a mask has several pages.
     """
-    shown = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
-    pages = len(shown[0].pages) if channels is None and shown else 1
-    if len(shown) > 1 or pages > 1:
-        raise DataError(f"{path}: holds {max(pages, len(shown))} pages; save each as a file of its own")
-    return (shown or list(file.series))[0]
+    series_list = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
+    pages = len(series_list[0].pages) if channels is None and series_list else 1
+    if len(series_list) > 1 or pages > 1:
+        raise DataError(f"{path}: holds {max(pages, len(series_list))} pages; save each as a file of its own")
+    return (series_list or list(file.series))[0]
 
 
 def _tag(page: Any, code: int, default: int) -> int:

@@ -82,11 +82,11 @@ def _global_generators(seed: int) -> Iterator[None]:
     # a worker has no other use for them
     states = None if get_worker_info() else (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
     # not the seed itself: albumentations' own `random.Random` would give the same numbers
-    own = mix(seed, _GLOBAL)
-    random.seed(own)
-    np.random.seed(own & 0xFFFFFFFF)  # noqa: NPY002
+    mixed_seed = mix(seed, _GLOBAL)
+    random.seed(mixed_seed)
+    np.random.seed(mixed_seed & 0xFFFFFFFF)  # noqa: NPY002
     # `torch.manual_seed` visits every backend there is, which costs 0.2 ms
-    torch.default_generator.manual_seed(own)
+    torch.default_generator.manual_seed(mixed_seed)
     try:
         yield
     finally:
@@ -206,14 +206,14 @@ def affordable_workers(workers: int) -> int:
         workers: Their number.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES + _FILES_PER_WORKER * workers
-    if not workers or soft == resource.RLIM_INFINITY or wanted <= soft:
+    needed = _FILES + _FILES_PER_WORKER * workers
+    if not workers or soft == resource.RLIM_INFINITY or needed <= soft:
         return workers
-    if hard == resource.RLIM_INFINITY or wanted <= hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard == resource.RLIM_INFINITY or needed <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         return workers
     fewer = max(0, hard - _FILES) // _FILES_PER_WORKER
-    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {wanted}")
+    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {needed}")
     return fewer
 
 

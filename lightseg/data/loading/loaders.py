@@ -91,12 +91,12 @@ def describe_dead_worker(error: RuntimeError, watched: Sequence[TrackedDataset])
         error: What torch raises, in whatever the main process is doing at that moment.
         watched: The samples of all loaders.
     """
-    found = _DEATH.search(str(error))
-    if not found:
+    match = _DEATH.search(str(error))
+    if not match:
         return None
-    dead = {int(process) for process in found[1].split(",")}
+    dead = {int(process) for process in match[1].split(",")}
     # torch knows the signal where its handler is faster than its look at the processes
-    signal = f" ({found[2]})" if found[2] else ""
+    signal = f" ({match[2]})" if match[2] else ""
     names = ", ".join(
         samples.prepared.dataset.name(sample)
         for samples in watched

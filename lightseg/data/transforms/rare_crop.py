@@ -63,6 +63,6 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         row, column = divmod(int(pixels[self.py_random.randrange(len(pixels))]), mask.shape[1])
         return row, column
 
-    def _start(self, pixel: int, size: int, whole: int) -> int:
-        """Return the range of starts of a stretch of `size` within `whole` that holds a pixel; 0 where padded."""
-        return int(self.py_random.randint(max(0, pixel - size + 1), max(0, min(pixel, whole - size))))
+    def _start(self, pixel: int, size: int, length: int) -> int:
+        """Return the range of starts of a stretch of `size` within `length` that holds a pixel; 0 where padded."""
+        return int(self.py_random.randint(max(0, pixel - size + 1), max(0, min(pixel, length - size))))
