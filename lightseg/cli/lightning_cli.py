@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -48,6 +49,7 @@ class LightsegCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str]) -> None:
+        self._resolved: tuple[str, dict[str, Any]] | None = None
         super().__init__(
             Task,
             ImageDataModule,
@@ -163,14 +165,26 @@ class LightsegCLI(LightningCLI):
         """Train in another precision than the one that `auto` stood for here; the trainer is made anew afterwards."""
         self.precision = PrecisionChoice(precision, reason)
         self.config.trainer.precision = self.config_init.trainer.precision = precision
+        self._resolved = None
 
     def resolved_config(self) -> str:
-        """The whole config as YAML, defaults included; it runs again as it is."""
-        config = self.config.clone()
-        # has been followed
-        config.pop("base", None)
-        # a null that the recipe states is not what a class takes by default
-        return str(self.parser.dump(config, skip_unset=False))
+        """Return the resolved config as YAML, defaults included; it can be run again as it is."""
+        return self._resolve()[0]
+
+    def resolved_values(self) -> dict[str, Any]:
+        """Return the resolved config as plain data, as its YAML has it."""
+        return self._resolve()[1]
+
+    def _resolve(self) -> tuple[str, dict[str, Any]]:
+        """Return the resolved config as YAML and as plain data; it is resolved once."""
+        if self._resolved is None:
+            config = self.config.clone()
+            # the bases have been applied
+            config.pop("base", None)
+            # a null that the recipe states differs from the default of a class
+            text = str(self.parser.dump(config, skip_unset=False))
+            self._resolved = text, yaml.safe_load(text)
+        return self._resolved
 
     def _set_precision(self) -> None:
         """Put what `auto` stands for into the config: a run that goes on keeps what it was begun with."""
@@ -187,6 +201,7 @@ class LightsegCLI(LightningCLI):
         if self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
             self.precision = PrecisionChoice(FLOAT32, "FSDP has no 16-mixed")
         trainer.precision = self.precision.precision
+        self._resolved = None
 
     def _check_facts(self) -> None:
         """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""

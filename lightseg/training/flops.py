@@ -10,7 +10,7 @@ from lightseg.tasks import Task
 
 
 @torch.no_grad()
-def cost(task: Task, batch: Batch) -> dict[str, Any]:
+def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
     """Run a batch of one image through a task once and count; a net that does not fit the data is found so, too.
 
     Args:

@@ -36,7 +36,7 @@ _FREE = (
 _UNSAID = ("resume", "config", "base", "runs_dir")
 
 
-def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
+def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
     """The run that this job was training when its scheduler started it again, if it has; see `run.restarted`.
 
     Args:
