@@ -1,4 +1,4 @@
-"""A run from start to end: parse, check, train, re-load the best checkpoint, score, report."""
+"""Run from start to end: parse, check, train, re-load the best checkpoint, score, report."""
 
 from contextlib import ExitStack
 from pathlib import Path
