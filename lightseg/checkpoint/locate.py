@@ -78,9 +78,14 @@ def follow_imports(folder: Path) -> None:
     sys.path += [path for path in read_record(folder / "env.json").get("import_path", []) if path not in sys.path]
 
 
+def _name(folder: Path) -> str:
+    return folder.name
+
+
 def _nearby(path: Path) -> str:
     """Return the run folder that may have been meant: the newest one below, or the one that a file is in."""
-    below = sorted(config.parent for config in path.glob("*/config.yaml"))
+    # a folder of runs, or of experiments; names of runs begin with their time
+    below = sorted((file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.yaml")), key=_name)
     above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
     near = [*below[-1:], *above[:1]]
     return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such file or folder"
