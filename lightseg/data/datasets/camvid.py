@@ -52,7 +52,7 @@ class CamVid(ImageDataModule):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """SegNet's colours."""
+        """SegNet's colors."""
         return list(_COLORS.values())
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:

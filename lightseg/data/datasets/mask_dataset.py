@@ -205,7 +205,7 @@ class MaskDataset(ImageDataset):
             + (
                 "the image's EXIF orientation may turn it: save image and mask the same way up"
                 if turned
-                else "export the mask at the image's size, resized by nearest neighbour only"
+                else "export the mask at the image's size, resized by nearest neighbor only"
             )
         )
 

@@ -47,7 +47,7 @@ _STATS_IMAGES = 200
 class MaskFolder(ImageDataModule):
     """Images and masks in folders, paired by name; no code needed.
 
-    Three layouts are recognised: `images/` and `masks/` (split by fractions or list files), `train/images/` and
+    Three layouts are recognized: `images/` and `masks/` (split by fractions or list files), `train/images/` and
     `train/masks/` (and so on for `val` and `test`), and `images/train/` and `masks/train/`. Where there are folders for
     the splits but none for `val`, it is a fraction of `train`; where there is none for `test`, it is empty.
 
@@ -55,12 +55,12 @@ class MaskFolder(ImageDataModule):
         classes: Class names in the order of their ids, the background included.
         values: Mask value → class name, such as `{0: background, 255: road}`; several values of one class merge.
             Left out, values are class ids 0, 1, 2, … already.
-        colors: Class name → its RGB colour in the masks, or a list of colours, such as
+        colors: Class name → its RGB color in the masks, or a list of colors, such as
             `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
-            colour too; beside `values`, they serve RGB masks and pictures.
-        ignore: Mask values and RGB colours that are void, such as `[11]` or `[[0, 0, 0]]`. Left out, value 255 is,
+            color too; beside `values`, they serve RGB masks and pictures.
+        ignore: Mask values and RGB colors that are void, such as `[11]` or `[[0, 0, 0]]`. Left out, value 255 is,
             unless `values` names it. Negative values, such as `[-1]`, are those of signed TIFF files.
-        threshold: Grey value from which on a mask shows the brighter of two classes, such as 128; for masks with smooth
+        threshold: Gray value from which on a mask shows the brighter of two classes, such as 128; for masks with smooth
             edges, and for those in a lossy format, such as JPEG.
         mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.
         missing_mask: For an image without a mask: `error`, `skip` it, or `background`, a mask of the first class alone.
@@ -130,7 +130,7 @@ class MaskFolder(ImageDataModule):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """The colours of the config, with defaults for classes that have none."""
+        """The colors of the config, with defaults for classes that have none."""
         defaults = default_palette(self.num_classes)
         return [self._colors.get(name, default) for name, default in zip(self.classes, defaults, strict=True)]
 
@@ -154,7 +154,7 @@ class MaskFolder(ImageDataModule):
         return names if self._group is None else groups_of(names, self._group)
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
-        """ImageNet's mean and deviation for 8-bit colour, else measured over up to 200 training images.
+        """ImageNet's mean and deviation for 8-bit color, else measured over up to 200 training images.
 
         Raises:
             DataError: If an image cannot be read.

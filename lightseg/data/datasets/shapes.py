@@ -22,7 +22,7 @@ _PICTURE, _LABEL = 1, 2
 
 
 class Shapes(ImageDataModule):
-    """Segmentation of shapes by their outline: colour and texture are drawn alike for every class and for the ground.
+    """Segmentation of shapes by their outline: color and texture are drawn alike for every class and for the ground.
 
     Circles are the most frequent and rings the rarest. Sample i of a split depends on `data_seed`, the split and i
     alone, and no option changes what another one does: label noise, for example, leaves the pictures as they are.

@@ -1,4 +1,4 @@
-"""Paints the pictures of `Shapes`: colour and texture are drawn alike for every class, only the outline tells it."""
+"""Paints the pictures of `Shapes`: color and texture are drawn alike for every class, only the outline tells it."""
 
 import colorsys
 import math
@@ -38,16 +38,16 @@ def paint(
         rng: Source of every random choice.
         side: Height and width of the picture.
         shapes: What to paint, names of `OUTLINES`.
-        radius: Least and greatest distance of an outline from its centre, as a share of the side.
+        radius: Least and greatest distance of an outline from its center, as a share of the side.
         noise: Greatest change of a pixel by noise, of 255.
     """
     ground = _color(rng, ())
     image, owner = _texture(rng, side, side, ground), np.zeros((side, side), np.uint8)
-    centres: list[tuple[float, float]] = []
+    centers: list[tuple[float, float]] = []
     for number, shape in enumerate(shapes, start=1):
         size = rng.uniform(*radius)
-        centres.append(_free_place(rng, size, centres))
-        cover = _cover(OUTLINES[shape], centres[-1], size, rng.uniform(0, 2 * math.pi), side)
+        centers.append(_free_place(rng, size, centers))
+        cover = _cover(OUTLINES[shape], centers[-1], size, rng.uniform(0, 2 * math.pi), side)
         x, y, width, height = cv2.boundingRect(cover)
         box = slice(y, y + height), slice(x, x + width)
         share = cover[box][..., None] * np.float32(1 / 255)
@@ -74,19 +74,19 @@ def _free_place(rng: np.random.Generator, size: float, taken: Sequence[tuple[flo
 
 
 def _cover(
-    outline: Sequence[npt.NDArray[np.float64]], centre: tuple[float, float], size: float, angle: float, side: int
+    outline: Sequence[npt.NDArray[np.float64]], center: tuple[float, float], size: float, angle: float, side: int
 ) -> Bytes:
     """How much of each pixel a shape covers, `(side, side)`, 0..255."""
     rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     # OpenCV's coordinate 0 is the middle of the first pixel
-    polygons = [((size * points @ rotation + centre) * side - 0.5) * (1 << _SUBPIXEL_BITS) for points in outline]
+    polygons = [((size * points @ rotation + center) * side - 0.5) * (1 << _SUBPIXEL_BITS) for points in outline]
     cover = np.zeros((side, side), np.uint8)
     cv2.fillPoly(cover, [np.rint(points).astype(np.int32) for points in polygons], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
     return cover
 
 
 def _color(rng: np.random.Generator, avoid: Sequence[Color]) -> Color:
-    """A colour on the 0..255 scale, of a few the farthest from those to avoid."""
+    """A color on the 0..255 scale, of a few the farthest from those to avoid."""
     candidates = [
         colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.85), rng.uniform(0.35, 0.95)) for _ in range(_CANDIDATES)
     ]
@@ -95,7 +95,7 @@ def _color(rng: np.random.Generator, avoid: Sequence[Color]) -> Color:
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, color: Color) -> Floats:
-    """Shades of one colour, `(height, width, 3)`: noise at several scales, with a gradient or stripes."""
+    """Shades of one color, `(height, width, 3)`: noise at several scales, with a gradient or stripes."""
     pattern = np.zeros((height, width), np.float32)
     for cells, weight in ((3, 0.5), (8, 0.3), (20, 0.2)):
         grid = rng.integers(0, 256, (cells, cells), np.uint8)
