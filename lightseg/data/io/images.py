@@ -104,7 +104,7 @@ def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
         return header_size(Path(path), channels)
 
 
-def exif_turn(path: Path | str) -> int:
+def exif_orientation(path: Path | str) -> int:
     """Read the EXIF orientation of an image or a mask, 1..8; 1: as it is stored.
 
     Raises:

@@ -14,8 +14,8 @@ from lightseg.files.walk import walk
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-_HIDDEN = (".", "__")
-"""First characters of the names of files and folders that editors and systems create."""
+_SKIPPED_FOLDERS = (".", "__")
+"""First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
 """Treatment of an image without a mask; a `background` pair has an empty mask path."""
@@ -195,7 +195,7 @@ def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     files: dict[str, str] = {}
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder}: {describe_folder(root / folder, [])}")
-    for subfolder, names in walk(f"{root / folder}", _HIDDEN):
+    for subfolder, names in walk(f"{root / folder}", _SKIPPED_FOLDERS):
         for file in names:
             # strings: a million files take a second, and half a minute as `Path`
             path = subfolder + file
