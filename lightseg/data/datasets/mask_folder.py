@@ -58,8 +58,8 @@ class MaskFolder(ImageDataModule):
         colors: Class name → its RGB color in the masks, or a list of colors, such as
             `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
             color too; beside `values`, they serve RGB masks and figures.
-        ignore: Mask values and RGB colors that are void, such as `[11]` or `[[0, 0, 0]]`. By default 255 is void, unless
-            `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files.
+        ignore: Mask values and RGB colors that are void, such as `[11]` or `[[0, 0, 0]]`. By default, 255 is void
+            unless `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files.
         threshold: Least gray value of the brighter of two classes, such as 128; for masks with smooth edges or in a
             lossy format, such as JPEG.
         mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.
@@ -179,8 +179,8 @@ class MaskFolder(ImageDataModule):
         root, (images, masks) = Path(self.root), self._folders
         if images == masks and self._suffixes[0] == self._suffixes[1]:
             raise ConfigError(
-                f"data.masks: {masks} is the folder of the images, too; distinguish masks by the ends of their names, such "
-                "as mask_suffix: _mask"
+                f"data.masks: {masks} is the folder of the images, too; distinguish masks by the ends of their names, "
+                "such as mask_suffix: _mask"
             )
         entries = read_lists(root, self._lists) if self._lists and root.is_dir() else {}
         if entries and (listed := listed_pairs(root, entries)):

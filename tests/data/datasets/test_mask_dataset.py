@@ -1,11 +1,9 @@
-"""Data sets of very many files: what is kept of them, and how often they are asked about."""
+"""Memory and `stat` calls of `MaskDataset` with very many files."""
 
 import gc
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,9 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lightseg.data import EpochSampler, MaskFolder
+from lightseg.data import MaskFolder
 from lightseg.data.datasets import mask_dataset
-from lightseg.data.sample_index import SampleIndex
 from lightseg.errors import DataError
 from tests.data import fabricate
 
@@ -24,7 +21,7 @@ COUNT = 20_000
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Images and masks, all of them two files under many names."""
+    """Return a folder of images and masks that are hard links to two files."""
     root = tmp_path_factory.mktemp("many")
     for kind, pixels in (("images", np.zeros((8, 8, 3), np.uint8)), ("masks", np.eye(8, dtype=np.uint8))):
         for index in range(COUNT):
@@ -43,48 +40,48 @@ def data(folder):
     return MaskFolder(["a", "b"], root=str(folder), batch_size=8, num_workers=0)
 
 
-def test_datasets__hold_names_in_arrays_alone(data):
+def test_mask_dataset__holds_names_in_arrays_only(data):
     train = data.dataset("train")
     assert len(train) + len(data.dataset("val")) + len(data.dataset("test")) == COUNT
     gc.collect()
-    long = [held for held in gc.get_objects() if type(held) in (list, dict, tuple) and len(held) > COUNT // 10]
-    of_names = [
-        held for held in long if any(isinstance(name, str) and name.endswith(".png") for name in list(held)[:3])
+    collections = [item for item in gc.get_objects() if type(item) in (list, dict, tuple) and len(item) > COUNT // 10]
+    name_collections = [
+        item for item in collections if any(isinstance(name, str) and name.endswith(".png") for name in list(item)[:3])
     ]
-    assert of_names == []
-    pairs = [held for held in gc.get_objects() if type(held).__name__ == "Pair"]
+    assert name_collections == []
+    pairs = [item for item in gc.get_objects() if type(item).__name__ == "Pair"]
     assert len(pairs) < COUNT // 10
 
 
-def test_datasets__look_up_every_file_once(data, monkeypatch):
-    asked, stat, train = [], os.stat, data.dataset("train")
+def test_mask_dataset__stats_every_file_once(data, monkeypatch):
+    paths, stat, train = [], os.stat, data.dataset("train")
 
-    def noting(path, **options):
+    def recording_stat(path, **options):
         if "masks" in str(path) or "images" in str(path):
-            asked.append(str(path))
+            paths.append(str(path))
         return stat(path, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "stat", noting)
+        patched.setattr(os, "stat", recording_stat)
         for _ in range(2):
             train.cache_key()
             train.subset(np.arange(len(train) // 2)).cache_key()
-    assert len(asked) == len(set(asked)) == 2 * len(train)
+    assert len(paths) == len(set(paths)) == 2 * len(train)
 
 
-def test_datasets__are_looked_up_alike_on_a_disk_nearby_and_far_away(data, monkeypatch):
+def test_mask_dataset__uses_threads_on_slow_storage_only(data, monkeypatch):
     near, far = data.dataset("train"), MaskFolder(["a", "b"], root=data.root).dataset("train")
     threads, start = [], threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: (threads.append(thread), start(thread)))
-    monkeypatch.setattr(mask_dataset, "_FAR", 1.0)
+    monkeypatch.setattr(mask_dataset, "_SLOW_STAT", 1.0)
     key = near.cache_key()
     assert not threads
-    monkeypatch.setattr(mask_dataset, "_FAR", 0.0)
+    monkeypatch.setattr(mask_dataset, "_SLOW_STAT", 0.0)
     assert far.cache_key() == key
     assert threads
 
 
-def test_datasets__name_a_file_that_has_gone_once(tmp_path, monkeypatch):
+def test_mask_dataset__missing_file_is_named_once(tmp_path, monkeypatch):
     fabricate.folder(tmp_path / "mine", 20)
     monkeypatch.chdir(tmp_path)
     train = MaskFolder(["ground", "road"], root="mine").dataset("train")
@@ -96,43 +93,22 @@ def test_datasets__name_a_file_that_has_gone_once(tmp_path, monkeypatch):
         train.cache_key()
 
 
-def test_datasets__subset_has_the_key_of_a_dataset_of_its_own(data, folder):
+def test_mask_dataset__subset_reuses_stats_and_keeps_its_key(data, folder):
     train = data.dataset("train")
     indices = np.array([5, 3, 8])
     fresh = train.subset(indices)
     train.cache_key()
-    known = train.subset(indices)
-    assert known._looked_up is not None
-    assert fresh._looked_up is None
-    assert (known.cache_key(), known.fingerprint()) == (fresh.cache_key(), fresh.fingerprint())
+    cached = train.subset(indices)
+    assert cached._file_stats is not None
+    assert fresh._file_stats is None
+    assert (cached.cache_key(), cached.fingerprint()) == (fresh.cache_key(), fresh.fingerprint())
 
 
-def test_datasets__tell_of_a_change_when_they_are_asked_again(tmp_path):
+def test_mask_dataset__second_fingerprint_follows_a_changed_file(tmp_path):
     fabricate.folder(tmp_path, 200)
     train = MaskFolder(["ground", "road"], root=str(tmp_path)).dataset("train")
     first = train.fingerprint()
-    # one whose content is not sampled
+    # a file whose content is not sampled
     with (tmp_path / train.name(1)).open("ab") as file:
         file.write(b"\0")
     assert train.fingerprint() != first
-
-
-def test_order__is_an_array_and_gives_plain_numbers():
-    sampler = EpochSampler(COUNT, 8)
-    assert isinstance(sampler._order(), np.ndarray)
-    position = next(iter(sampler))
-    assert type(position) is SampleIndex
-    assert type(position.sample) is int
-
-
-WORKER = """
-import gc, sys
-from lightseg.data.loading.collate import start_worker
-
-start_worker(0)
-sys.exit(0 if gc.get_freeze_count() > 1000 else 3)
-"""
-
-
-def test_worker__does_not_search_what_it_shares_for_garbage():
-    assert subprocess.run([sys.executable, "-c", WORKER], check=False).returncode == 0
