@@ -121,11 +121,7 @@ def find_pairs(
     if missing_mask == "background":
         _require_same_case(root, unpaired_images, unpaired_masks, image_files, mask_files)
     if unpaired_masks and not is_listed:
-        message = (
-            f"{root / mask_files[unpaired_masks[0]]}: no image for this mask{_and_more(unpaired_masks)}; "
-            f"looked for {root / images / unpaired_masks[0]}{image_suffix}.*; add the image or remove the mask"
-        )
-        report(UnpairedError("mask without image", message, [mask_files[name] for name in unpaired_masks]))
+        report(_missing_image_error(root, unpaired_masks, mask_files, root / images, image_suffix))
     keeps_all_images = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_all_images else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
@@ -166,6 +162,16 @@ def _missing_mask_error(
         + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
     )
     return UnpairedError("image without mask", message, [image_files[name] for name in unpaired])
+
+
+def _missing_image_error(
+    root: Path, unpaired: Sequence[str], mask_files: Mapping[str, str], image_folder: Path, image_suffix: str
+) -> UnpairedError:
+    message = (
+        f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
+        f"looked for {image_folder / unpaired[0]}{image_suffix}.*; add the image or remove the mask"
+    )
+    return UnpairedError("mask without image", message, [mask_files[name] for name in unpaired])
 
 
 def _require_same_case(

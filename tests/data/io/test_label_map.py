@@ -191,6 +191,11 @@ def test_label_map__error_has_the_pixel_counts(tmp_path):
     assert caught.value.pixel_counts == {0: 1, 9: 2}
 
 
+def test_undeclared_error__is_rebuilt_from_its_message():
+    # as torch does with an error of a loading process
+    assert str(UndeclaredError("a.png: value 9 is not declared")) == "a.png: value 9 is not declared"
+
+
 # ---- what options may have wrong -----------------------------------------------------------------------------------
 
 
