@@ -1,81 +1,74 @@
-"""The score of each class, groups side by side, and where a difference is shown."""
+"""Scores of each class, groups side by side, and the differences that are shown."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from lightseg.comparison.html.markup import legend, name, scale
-from lightseg.comparison.results import Comparison, Estimate
+from markupsafe import Markup
+
+from lightseg.comparison.html.groups import clip_percent, group_names
+from lightseg.comparison.results import Comparison
 from lightseg.comparison.text import chance, class_percent, interval, percent
-from lightseg.visualization.html.markup import escape, table
+from lightseg.visualization.html import render
 
-_BAR = 9
-_PAIRS = 3
-"""So many differences of a class are told; of more, how many there are."""
-
-
-def classes(comparison: Comparison) -> str:
-    """One row for each class: bars with intervals, the numbers, and the differences that are shown."""
-    groups = range(len(comparison.groups))
-    head = [
-        '<th scope="col">Class</th>',
-        scale(f"{comparison.class_metric}, %", "0", "100"),
-        *[f'<th scope="col" class="number of{index}">{name(comparison, index)}</th>' for index in groups],
-        *['<th scope="col">Better, as far as shown</th>'] * bool(comparison.pairs),
-    ]
-    rows = [_row(comparison, index) for index in range(len(comparison.classes))]
-    what = f"{comparison.class_metric} of each class with 95 % intervals"
-    return legend(comparison) + table(what, head, rows, "classes")
+_MAX_DIFFERENCES = 3
+"""Of further differences of a class only the number is given."""
 
 
-def _row(comparison: Comparison, index: int) -> list[str]:
-    scores = [group.classes[index] for group in comparison.groups]
-    values = [class_percent(comparison, index, score.value) for score in scores]
-    cells = [
-        f'<td class="number of{group}">{values[group]}<br><small>{interval(score)}</small></td>'
-        for group, score in enumerate(scores)
-    ]
-    return [
-        f'<th scope="row">{escape(comparison.classes[index])}</th>',
-        f"<td>{_bars(comparison, index, scores)}</td>",
-        *cells,
-        *[f"<td>{_differences(comparison, index)}</td>"] * bool(comparison.pairs),
-    ]
-
-
-def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
-    """A bar for each group and a line over its interval, from 0 to 100 %."""
-    drawn = []
-    for group, score in enumerate(scores):
-        if math.isnan(score.value) or comparison.classes[index] in comparison.absent:
-            continue
-        top, middle = group * _BAR + 1, (group + 0.5) * _BAR
-        tip = f"{comparison.classes[index]}, {comparison.groups[group].label}: {percent(score.value)}"
-        tip += f"\n95 % interval {interval(score)}"
-        low, high = (100 * min(1.0, max(0.0, end)) for end in (score.low, score.high))
-        whisker = "" if math.isnan(score.low) else f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}"/>'
-        drawn.append(
-            f'<g class="spot g{group} of{group}"><title>{escape(tip)}</title>'
-            f'<rect class="hit" width="100" y="{group * _BAR}" height="{_BAR}"/>'
-            f'<rect class="bar" width="{100 * score.value:.1f}" y="{top}" height="{_BAR - 2}"/>{whisker}</g>'
-        )
-    height = _BAR * len(scores)
-    words = f"{comparison.classes[index]}: bars of all groups; the arrow keys tell the values"
-    return (
-        f'<svg class="bars" viewBox="0 0 100 {height}" style="height:{height * 1.4:.0f}px" preserveAspectRatio="none" '
-        f'role="img" data-row="1" aria-label="{escape(words)}">{"".join(drawn)}</svg>'
+def classes(comparison: Comparison) -> Markup:
+    """Render one row for each class: bars with intervals, the numbers, and the differences that are shown."""
+    return render(
+        "comparison/html/classes.html",
+        metric=comparison.class_metric,
+        groups=group_names(comparison),
+        has_pairs=bool(comparison.pairs),
+        max_differences=_MAX_DIFFERENCES,
+        rows=[_row(comparison, index) for index in range(len(comparison.classes))],
     )
 
 
-def _differences(comparison: Comparison, index: int) -> str:
-    """Which group is better on a class, where that is shown; over which other, where there are more than two."""
-    said = []
+def _row(comparison: Comparison, index: int) -> dict[str, Any]:
+    scores = [group.classes[index] for group in comparison.groups]
+    return {
+        "class_name": comparison.classes[index],
+        "bars": _bars(comparison, index),
+        "scores": [(class_percent(comparison, index, score.value), interval(score)) for score in scores],
+        "differences": _differences(comparison, index),
+    }
+
+
+def _bars(comparison: Comparison, index: int) -> list[dict[str, Any]]:
+    """Return the bars of a class and the whiskers over their intervals, in percent; none for an absent class."""
+    if comparison.classes[index] in comparison.absent:
+        return []
+    bars = []
+    for position, group in enumerate(comparison.groups):
+        score = group.classes[index]
+        if not math.isnan(score.value):
+            tip = f"{comparison.classes[index]}, {group.label}: {percent(score.value)}\n95 % interval {interval(score)}"
+            whisker = None if math.isnan(score.low) else [clip_percent(end) for end in (score.low, score.high)]
+            bars.append({"group": position, "tip": tip, "width": 100 * score.value, "whisker": whisker})
+    return bars
+
+
+def _differences(comparison: Comparison, index: int) -> list[dict[str, Any]]:
+    """Return the differences of a class that are shown, as the advantage of the better group."""
+    names = group_names(comparison)
+    differences = []
     for pair in comparison.pairs:
-        found = pair.classes[index]
-        if found.shown:
-            better, worse, sign = (pair.first, pair.second, 1) if found.value > 0 else (pair.second, pair.first, -1)
-            over = f" over {name(comparison, worse)}" if len(comparison.groups) > 2 else ""
-            size = f"<b>{percent(abs(found.value))}</b> <small>({interval(found, sign)}; {chance(found.p)})</small>"
-            said.append(f"<li>{name(comparison, better)}{over} by {size}</li>")
-    more = f"<li>{len(said) - _PAIRS} more</li>" if len(said) > _PAIRS else ""
-    return f'<ul class="shown">{"".join(said[:_PAIRS])}{more}</ul>' if said else "<small>none shown</small>"
+        difference = pair.classes[index]
+        if difference.shown:
+            is_first = difference.value > 0
+            better, worse = (pair.first, pair.second) if is_first else (pair.second, pair.first)
+            differences.append(
+                {
+                    "better": names[better],
+                    # with two groups it is clear which one is worse
+                    "worse": names[worse] if len(names) > 2 else None,
+                    "size": percent(abs(difference.value)),
+                    "interval": interval(difference, 1 if is_first else -1),
+                    "chance": chance(difference.p),
+                }
+            )
+    return differences

@@ -1,122 +1,106 @@
-"""The first section: what was found, in words, and the groups in the order of their scores."""
+"""First section: the verdicts in words, and the groups by score."""
 
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
-from lightseg.comparison.html.markup import name, number, scale
-from lightseg.comparison.results import Comparison, Estimate, Group
+from markupsafe import Markup
+
+from lightseg.comparison.html.groups import clip_percent, format_number, group_names
+from lightseg.comparison.results import Comparison, Estimate
 from lightseg.comparison.text import interval, percent, reading, verdicts
-from lightseg.visualization.html.markup import escape, table
+from lightseg.visualization.html import render
 
-_SENTENCES = 4
-_KEYS = 4
-"""So many are shown at once; the rest is folded, or among the details."""
+_MAX_VERDICTS = 4
+"""Further verdicts are folded."""
+
+_MAX_KEYS = 4
+"""Further keys of the config are only among the details."""
 
 
-def ranking(comparison: Comparison) -> str:
-    """The verdicts, the ranking table, and what to know when reading it."""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
-    return f'{_verdicts(comparison)}{_table(comparison)}<p class="hint">{escape(" ".join(reading(comparison)))}</p>' + (
-        f'<ul class="notes">{notes}</ul>' if notes else ""
+class _Number(NamedTuple):
+    """Cell that is sorted by its value.
+
+    Attributes:
+        value: NaN sorts last.
+        text: Formatted value; empty where there is none.
+    """
+
+    value: float
+    text: str
+
+
+def ranking(comparison: Comparison) -> Markup:
+    """Render the verdicts, the ranking table, and notes on reading it."""
+    reference = comparison.best if comparison.baseline is None else comparison.baseline
+    ends = _score_range(comparison)
+    return render(
+        "comparison/html/ranking.html",
+        verdicts=verdicts(comparison),
+        max_verdicts=_MAX_VERDICTS,
+        metric=comparison.metric,
+        ends=[percent(end) for end in ends],
+        reference=comparison.groups[reference].label,
+        keys=list(comparison.groups[0].differs)[:_MAX_KEYS],
+        inputs_differ=comparison.inputs_differ,
+        rows=[_row(comparison, index, reference, ends) for index in range(len(comparison.groups))],
+        reading=" ".join(reading(comparison)),
+        notes=comparison.notes,
     )
 
 
-def _verdicts(comparison: Comparison) -> str:
-    sentences = [f"<p>{escape(sentence)}</p>" for sentence in verdicts(comparison)]
-    if not sentences:
-        return ""
-    shown, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
-    folded = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
-    return f'<div class="verdicts">{shown}{folded}</div>'
-
-
-def _table(comparison: Comparison) -> str:
-    reference = comparison.best if comparison.baseline is None else comparison.baseline
-    low, high = _range(comparison)
-    head = [
-        _head("Group"),
-        _head("n", "number"),
-        _head(f"{comparison.metric}, % ± sd", "number", ' aria-sort="descending"'),
-        scale("95 % interval", percent(low), percent(high)),
-        _head(f"Against {comparison.groups[reference].label}", "number"),
-        *[_head(key) for key in list(comparison.groups[0].differs)[:_KEYS]],
-        *[_head(title, "number") for title in ("Parameters", "GFLOPs")],
-        *[_head("Input")] * comparison.inputs_differ,
-        *[_head(title, "number") for title in ("Images/s", "Minutes")],
-    ]
-    rows = [_row(comparison, index, reference, low, high) for index in range(len(comparison.groups))]
-    return table("Groups by score; a press on the name of a column sorts by it", head, rows, "ranking")
-
-
-def _row(comparison: Comparison, index: int, reference: int, low: float, high: float) -> list[str]:
+def _row(comparison: Comparison, index: int, reference: int, ends: tuple[float, float]) -> dict[str, Any]:
     group = comparison.groups[index]
-    best = ' <span class="badge">best</span>' if index == comparison.best and len(comparison.groups) > 1 else ""
     parameters, gflops = (math.nan if (cost := group.cost[kind]) is None else cost for kind in ("parameters", "gflops"))
-    return [
-        f'<th scope="row">{name(comparison, index)}{best}</th>',
-        _number(len(group.trials), str(len(group.trials))),
-        _number(group.score.value, f"<b>{percent(group.score.value)}</b>{_deviation(group)}"),
-        f"<td>{_drawn(group.score, index, low, high)}</td>",
-        _against(comparison, index, reference),
-        *[f"<td>{escape(value)}</td>" for value in list(group.differs.values())[:_KEYS]],
-        _number(parameters, _short(parameters)),
-        _number(gflops, number(gflops)),
-        *[f"<td>{group.input_size or '–'}</td>"] * comparison.inputs_differ,
-        _number(group.images_per_s, number(group.images_per_s)),
-        _number(group.seconds / 60, number(group.seconds / 60)),
-    ]
+    return {
+        "group": group_names(comparison)[index],
+        "is_best": index == comparison.best and len(comparison.groups) > 1,
+        "trials": len(group.trials),
+        "score": _Number(group.score.value, percent(group.score.value)),
+        "deviation": "" if math.isnan(group.deviation) else percent(group.deviation),
+        "interval": _interval(group.score, *ends),
+        "difference": _difference(comparison, index, reference),
+        "differs": list(group.differs.values())[:_MAX_KEYS],
+        "costs": [_Number(parameters, _format_count(parameters)), _Number(gflops, format_number(gflops))],
+        "input_size": group.input_size or "–",
+        "speeds": [_Number(value, format_number(value)) for value in (group.images_per_s, group.seconds / 60)],
+    }
 
 
-def _head(title: str, kind: str = "", order: str = "") -> str:
-    return f'<th scope="col" class="{kind}"{order}><button type="button">{escape(title)}</button></th>'
-
-
-def _number(value: float, shown: str) -> str:
-    return f'<td class="number" data-value="{value}">{shown}</td>'
-
-
-def _deviation(group: Group) -> str:
-    return "" if math.isnan(group.deviation) else f" <small>± {percent(group.deviation)}</small>"
-
-
-def _short(count: float) -> str:
-    """A count of parameters as papers have it: `1.9 M`."""
+def _format_count(count: float) -> str:
+    """Format a number of parameters as in papers: `1.9 M`."""
     if count >= 1_000_000:
-        return f"{number(count / 1_000_000)} M"
-    return f"{number(count / 1000)} k" if count >= 1000 else number(count, 1)
+        return f"{format_number(count / 1_000_000)} M"
+    return f"{format_number(count / 1000)} k" if count >= 1000 else format_number(count, 1)
 
 
-def _against(comparison: Comparison, index: int, reference: int) -> str:
-    """The difference to the group of reference, if the two were compared."""
+def _difference(comparison: Comparison, index: int, reference: int) -> dict[str, Any]:
+    """Return the difference to the reference group; an empty cell if the two were not compared."""
     for pair in comparison.pairs:
         if {pair.first, pair.second} == {index, reference}:
-            sign, found = 1 if pair.first == index else -1, pair.difference
-            value = percent(sign * found.value, sign=True)
-            shown = f"<b>{value}</b>" if found.shown else f"{value}, not shown"
-            return _number(sign * found.value, f"{shown}<br><small>{interval(found, sign)}</small>")
-    return _number(math.nan, "")
+            sign, difference = 1 if pair.first == index else -1, pair.difference
+            value = sign * difference.value
+            text = percent(value, sign=True)
+            cell = _Number(value, text)
+            return {"cell": cell, "is_shown": difference.shown, "interval": interval(difference, sign)}
+    return {"cell": _Number(math.nan, ""), "is_shown": False, "interval": ""}
 
 
-def _range(comparison: Comparison) -> tuple[float, float]:
-    """The scores that all intervals lie between, with a little room."""
-    estimates = [group.score for group in comparison.groups]
-    ends = [end for each in estimates for end in (each.low, each.value, each.high) if not math.isnan(end)]
-    room = 0.05 * (max(ends) - min(ends)) if ends else 0.0
-    return (max(0.0, min(ends) - room), min(1.0, max(ends) + room)) if ends else (0.0, 1.0)
+def _score_range(comparison: Comparison) -> tuple[float, float]:
+    """Return a range of scores that contains all intervals, with a margin."""
+    scores = [group.score for group in comparison.groups]
+    ends = [end for score in scores for end in (score.low, score.value, score.high) if not math.isnan(end)]
+    if not ends:
+        return 0.0, 1.0
+    margin = 0.05 * (max(ends) - min(ends))
+    return max(0.0, min(ends) - margin), min(1.0, max(ends) + margin)
 
 
-def _drawn(score: Estimate, index: int, low: float, high: float) -> str:
-    """A score and its interval on the axis that the column shares."""
+def _interval(score: Estimate, low: float, high: float) -> dict[str, Any] | None:
+    """Return the positions of a score and its interval between two scores, in percent; None where undefined."""
     if math.isnan(score.value):
-        return ""
-
-    def at(value: float) -> float:
-        return 100 * min(1.0, max(0.0, (value - low) / ((high - low) or 1)))
-
-    line = "" if math.isnan(score.low) else f'<path class="line" d="M{at(score.low):.1f} 8H{at(score.high):.1f}"/>'
-    words = f"{percent(score.value)}; 95 % interval {interval(score)}"
-    return (
-        f'<svg class="interval g{index}" viewBox="0 0 100 16" preserveAspectRatio="none" role="img" '
-        f'aria-label="{words}">{line}<path class="dot" d="M{at(score.value):.1f} 8h.01"/></svg>'
-    )
+        return None
+    keys = ("value",) if math.isnan(score.low) else ("value", "low", "high")
+    positions = {key: clip_percent((getattr(score, key) - low) / ((high - low) or 1)) for key in keys}
+    return {"label": f"{percent(score.value)}; 95 % interval {interval(score)}", **positions}

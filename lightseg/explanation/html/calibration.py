@@ -1,101 +1,79 @@
-"""How sure the net is against how often it is right."""
+"""Confidence against accuracy, and uncertainty against errors."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
 
 from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
-from lightseg.metrics.calibration import Reliability
-from lightseg.visualization.html.markup import escape
+from lightseg.visualization.html import render
+from lightseg.visualization.html.charts import Axis, Frame
 
 _SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
-_WIDTH, _HEIGHT = 420, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 404, 8, 266
+_FRAME = Frame(height=300)
+_PERCENT = np.array([0.0, 25.0, 50.0, 75.0, 100.0])
+_X = Axis(_PERCENT, _FRAME.left, _FRAME.right)
+_Y = Axis(_PERCENT, _FRAME.bottom, _FRAME.top)
 
 
-def calibration(seen: Observations) -> str:
-    """Two charts with what they say."""
-    return (
-        f'<p class="hint">{_said(seen)}</p><div class="charts">'
-        f"{_reliability(seen.reliability, seen.unit)}{_by_uncertainty(seen)}</div>"
+def calibration(observations: Observations) -> Markup:
+    """Render the calibration error and two charts."""
+    uncalibrated = observations.uncalibrated
+    return render(
+        "explanation/html/calibration.html",
+        error=percent(observations.reliability.ece, 2),
+        error_without=None if uncalibrated is None else percent(uncalibrated.ece, 2),
+        temperature=f"{observations.temperature:g}",
+        frame=_FRAME,
+        x=_X,
+        y=_Y,
+        unit=observations.unit,
+        bins=_bins(observations),
+        uncertainty=_uncertainty(observations) if observations.wrong else None,
     )
 
 
-def _said(seen: Observations) -> str:
-    error = f"The expected calibration error is {percent(seen.reliability.ece, 2)} %"
-    if seen.uncalibrated is None:
-        return f"{error}: by so much confidence and accuracy differ on average, over bins of confidence."
-    without = percent(seen.uncalibrated.ece, 2)
-    return (
-        f"{error} with the temperature {seen.temperature:g} that was fitted on validation images, {without} % without."
-    )
+def _bins(observations: Observations) -> list[dict[str, Any]]:
+    """Return the bars of the reliability diagram in pixels."""
+    total = float(observations.reliability.pixels.sum())
+    return [
+        {
+            "left": _x(row["above"]),
+            "right": _x(row["to"]),
+            "top": _y(row["accuracy"]),
+            "mean": _x(row["confidence"]),
+            "tip": f"confidence {percent(row['confidence'])} %: {percent(row['accuracy'])} % right\n"
+            f"{row['pixels']:,} {observations.unit}, {percent(row['pixels'] / total)} %",
+        }
+        for row in observations.reliability.table
+    ]
 
 
-def _reliability(reliability: Reliability, unit: str) -> str:
-    total = float(reliability.pixels.sum())
-    bars = []
-    for row in reliability.table:
-        left, right, top = _x(row["above"]), _x(row["to"]), _y(row["accuracy"])
-        tip = (
-            f"confidence {percent(row['confidence'])} %: {percent(row['accuracy'])} % right\n"
-            f"{row['pixels']:,} {unit}, {percent(row['pixels'] / total)} %"
-        )
-        bars.append(
-            f'<g class="spot"><title>{escape(tip)}</title>'
-            f'<rect class="hit" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}"/>'
-            f'<rect class="share" x="{left + 1:.1f}" y="{top:.1f}" width="{right - left - 2:.1f}" '
-            f'height="{_BOTTOM - top:.1f}"/>'
-            f'<path class="mean" d="M{_x(row["confidence"]):.1f} {top:.1f}h.01"/></g>'
-        )
-    diagonal = f'<path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>'
-    return _chart(
-        "Share that is right, by confidence; dashed: as often right as sure", "confidence, %", "".join(bars) + diagonal
-    )
+def _uncertainty(observations: Observations) -> dict[str, Any]:
+    """Return the curve of the errors among the most uncertain, in pixels, and its marked points."""
+    errors_among = observations.by_uncertainty.errors_among
+    points = [(_x(share), _y(errors_among(share))) for share in np.arange(101) / 100]
+    spots = [
+        {"x": _x(share), "y": _y(errors), "share": percent(share, 0), "errors": percent(errors)}
+        for share in _SHARES
+        if not math.isnan(errors := errors_among(share))
+    ]
+    return {
+        "points": points,
+        "spots": spots,
+        "share": percent(_SHARES[1], 0),
+        "errors": percent(errors_among(_SHARES[1])),
+    }
 
 
-def _by_uncertainty(seen: Observations) -> str:
-    if not seen.wrong:
-        return ""
-    found = {share: seen.by_uncertainty.errors_among(share) for share in _SHARES}
-    points = [(at / 100, seen.by_uncertainty.errors_among(at / 100)) for at in range(101)]
-    line = " ".join(f"{_x(share):.1f},{_y(errors):.1f}" for share, errors in points)
-    spots = "".join(
-        f'<g class="spot"><title>the {percent(share, 0)} % most uncertain {seen.unit}: {percent(errors)} % of the '
-        f'errors</title><path class="dot" d="M{_x(share):.1f} {_y(errors):.1f}h.01"/></g>'
-        for share, errors in found.items()
-        if not math.isnan(errors)
-    )
-    drawn = f'<polyline class="line" points="{line}"/><path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>{spots}'
-    told = (
-        f"the {percent(_SHARES[1], 0)} % most uncertain {seen.unit} hold {percent(found[_SHARES[1]])} % of the errors"
-    )
-    return _chart(
-        f"Errors among the most uncertain: {told}; dashed: by chance", f"most uncertain {seen.unit}, %", drawn
-    )
+def _x(share: float) -> float:
+    return float(_X.at(100 * share))
 
 
-def _chart(title: str, across: str, drawn: str) -> str:
-    words = f"{title}; the arrow keys tell the values"
-    ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
-    grid = "".join(
-        f'<path class="grid" d="M{_LEFT} {_y(tick):.1f}H{_RIGHT}"/>'
-        f'<text x="{_LEFT - 6}" y="{_y(tick) + 4:.1f}" text-anchor="end">{100 * tick:g}</text>'
-        f'<text x="{_x(tick):.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{100 * tick:g}</text>'
-        for tick in ticks
-    )
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart" role="img" data-row="1" aria-label="{escape(words)}">'
-        f'{grid}{drawn}<text x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 2}" text-anchor="middle">{escape(across)}</text>'
-        "</svg></figure>"
-    )
-
-
-def _x(value: float) -> float:
-    return _LEFT + (_RIGHT - _LEFT) * value
-
-
-def _y(value: float) -> float:
-    return _BOTTOM - (_BOTTOM - _TOP) * value
+def _y(share: float) -> float:
+    return float(_Y.at(100 * share))

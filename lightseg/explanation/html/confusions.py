@@ -1,37 +1,38 @@
-"""What is taken for what, with examples."""
+"""Confusion matrix, and the largest confusions with examples."""
 
 from __future__ import annotations
+
+from markupsafe import Markup
 
 from lightseg.comparison.text import percent
 from lightseg.explanation.explanation import Explanation
 from lightseg.explanation.html.figures import figures
-from lightseg.visualization.html.markup import escape, table
-from lightseg.visualization.html.matrix import matrix
+from lightseg.visualization.html import render
+from lightseg.visualization.html.matrix import Matrix
 
 
-def confusions(found: Explanation, longest: int) -> str:
-    """The matrix, the largest confusions, and where they are.
+def confusions(explanation: Explanation, longest: int) -> Markup:
+    """Render the matrix, the largest confusions, and their places in images.
 
     Args:
-        found: What is explained.
+        explanation: Explanation of a run.
         longest: Pixels of the longer side of a picture.
     """
-    seen = found.seen
-    head = ['<th scope="col">Truth</th>', '<th scope="col">Predicted as</th>']
-    titles = (seen.unit.capitalize(), "% of the class", "% of all errors")
-    head += [f'<th scope="col" class="number">{title}</th>' for title in titles]
-    truth = seen.confusion.sum(1)
-    rows = [
-        [
-            f'<th scope="row">{escape(seen.classes[true])}</th>',
-            f"<td>{escape(seen.classes[said])}</td>",
-            f'<td class="number">{count:,}</td>',
-            f'<td class="number">{percent(count / truth[true])}</td>',
-            f'<td class="number">{percent(count / seen.wrong)}</td>',
-        ]
-        for true, said, count, _ in found.crops
-    ]
-    hint = f'<p class="hint">Rows are the truth, columns the prediction, in % of the {seen.unit} of the true class.</p>'
-    pairs = table("The largest confusions", head, rows) if rows else '<p class="missing">There is none.</p>'
-    shown = figures((each for *_, exhibits in found.crops for each in exhibits), longest)
-    return f"{hint}{matrix(seen.classes, seen.confusion, found.split)}<h3>The largest</h3>{pairs}{shown}"
+    observations = explanation.seen
+    class_counts = observations.confusion.sum(1)
+    return render(
+        "explanation/html/confusions.html",
+        unit=observations.unit,
+        matrix=Matrix.from_counts(observations.classes, observations.confusion, explanation.split),
+        confusions=[
+            {
+                "truth": observations.classes[truth],
+                "prediction": observations.classes[prediction],
+                "count": f"{count:,}",
+                "share_of_class": percent(count / class_counts[truth]),
+                "share_of_errors": percent(count / observations.wrong),
+            }
+            for truth, prediction, count, _ in explanation.crops
+        ],
+        figures=figures((exhibit for *_, exhibits in explanation.crops for exhibit in exhibits), longest),
+    )

@@ -1,9 +1,11 @@
-"""The whole page: its sections in the order in which a reader wants them."""
+"""Page of an explanation: its sections in order."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+
+from markupsafe import Markup
 
 from lightseg.comparison.text import percent
 from lightseg.errors import UserError
@@ -13,79 +15,76 @@ from lightseg.explanation.html.confusions import confusions
 from lightseg.explanation.html.errors import errors
 from lightseg.explanation.html.figures import figures
 from lightseg.explanation.html.findings import findings
-from lightseg.explanation.html.saliency import looks
+from lightseg.explanation.html.saliency import saliency_maps
 from lightseg.files.atomic import write_atomically
-from lightseg.visualization.html import Section, render
-from lightseg.visualization.html.document import resource
-from lightseg.visualization.html.images import LONGEST, colors
-from lightseg.visualization.html.markup import escape
+from lightseg.visualization.html import Section, read_source, render, render_page
+from lightseg.visualization.html.images import LONGEST, mask_colors
 
-MOST_BYTES = 5_000_000
-"""A page is smaller than this, by smaller pictures if need be."""
+MAX_BYTES = 5_000_000
+"""Upper limit of the size of a page; its pictures are shrunk until it fits."""
 
 _SIDES = (LONGEST, 224, 160, 112, 80, 56)
 
 
-def write_page(found: Explanation, run: str, path: Path) -> None:
-    """Write an explanation as one HTML file that needs no other file and no network, whole or not at all.
+def write_page(explanation: Explanation, run: str, path: Path) -> None:
+    """Write an explanation as one HTML file that needs no other file and no network, atomically.
 
     Args:
-        found: What is explained.
-        run: What the run is called.
-        path: The file.
+        explanation: Explanation of a run.
+        run: Name of the run.
+        path: File to write.
 
     Raises:
         UserError: If so many images do not fit.
     """
     for longest in _SIDES:
-        page = _page(found, run, longest)
-        if len(page.encode()) < MOST_BYTES:
+        page = _page(explanation, run, longest)
+        if len(page.encode()) < MAX_BYTES:
             write_atomically(path, page)
             return
-    raise UserError(f"--images: so many do not fit into a page of {MOST_BYTES // 1_000_000} MB; give a smaller number")
+    raise UserError(f"--images: so many do not fit into a page of {MAX_BYTES // 1_000_000} MB; give a smaller number")
 
 
-def _page(found: Explanation, run: str, longest: int) -> str:
-    seen = found.seen
-    uncertain = "Uncertainty beside errors" if seen.kind == "segmentation" else "The most uncertain images"
-    return render(
+def _page(explanation: Explanation, run: str, longest: int) -> str:
+    observations = explanation.seen
+    uncertain = "Uncertainty beside errors" if observations.kind == "segmentation" else "The most uncertain images"
+    return render_page(
         title=f"Where {run} fails",
-        summary=_summary(found),
+        summary=_summary(explanation),
         sections=[
-            Section("findings", "Findings", findings(found)),
-            Section("parts", "Errors in parts", errors(seen)),
-            Section("worst", "Worst images of each class", _worst(found, longest)),
-            Section("confusions", "Confusions", confusions(found, longest)),
-            Section("calibration", "Calibration", calibration(seen)),
-            Section("looks", "Where the net looks", looks(found.probes, longest)),
-            Section("uncertain", uncertain, figures(found.uncertain, longest)),
-            Section("details", "Details", _details(found)),
+            Section("findings", "Findings", findings(explanation)),
+            Section("parts", "Errors in parts", errors(observations)),
+            Section("worst", "Worst images of each class", _worst(explanation, longest)),
+            Section("confusions", "Confusions", confusions(explanation, longest)),
+            Section("calibration", "Calibration", calibration(observations)),
+            Section("looks", "Where the net looks", saliency_maps(explanation.probes, longest)),
+            Section("uncertain", uncertain, figures(explanation.uncertain, longest)),
+            Section("details", "Details", _details(explanation)),
         ],
-        style=resource(__package__, "explanation.css"),
+        style=read_source("explanation/html/explanation.css"),
     )
 
 
-def _summary(found: Explanation) -> str:
-    seen = found.seen
-    total = int(seen.confusion.sum())
-    score = "mIoU" if seen.kind == "segmentation" else "accuracy"
+def _summary(explanation: Explanation) -> str:
+    observations = explanation.seen
+    total, wrong = int(observations.confusion.sum()), observations.wrong
+    score, unit = ("mIoU", "valid pixels") if observations.kind == "segmentation" else ("accuracy", "images")
     return (
-        f"{score} {percent(found.score)} on {found.split} · {len(seen.names):,} images · {seen.wrong:,} of {total:,} "
-        f"{'valid pixels' if seen.kind == 'segmentation' else 'images'} are wrong ({percent(seen.wrong / total, 2)} %)"
+        f"{score} {percent(explanation.score)} on {explanation.split} · {len(observations.names):,} images · "
+        f"{wrong:,} of {total:,} {unit} are wrong ({percent(wrong / total, 2)} %)"
     )
 
 
-def _worst(found: Explanation, longest: int) -> str:
-    if not found.worst:
-        return '<p class="missing">There is none: every class is found in every image.</p>'
-    if found.seen.kind == "classification":
-        return figures(found.worst, longest)
-    legend = colors(found.seen.classes, found.palette, [found.seen.cells["truth"], found.seen.cells["prediction"]])
-    return f'{legend}<p class="hint">Errors are red, void is white.</p>{figures(found.worst, longest)}'
+def _worst(explanation: Explanation, longest: int) -> Markup:
+    cells, colors = explanation.seen.cells, []
+    if explanation.seen.kind == "segmentation":
+        masks = [cells["truth"], cells["prediction"]]
+        colors = mask_colors(explanation.seen.classes, explanation.palette, masks)
+    return render("explanation/html/worst.html", colors=colors, figures=figures(explanation.worst, longest))
 
 
-def _details(found: Explanation) -> str:
+def _details(explanation: Explanation) -> Markup:
+    temperature = f"{explanation.seen.temperature:g}" if explanation.seen.temperature != 1 else "none"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    temperature = f"{found.seen.temperature:g}" if found.seen.temperature != 1 else "none"
-    facts = (("Predicted from", found.protocol), ("Temperature", temperature), ("Written", now))
-    return f'<dl class="facts">{"".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)}</dl>'
+    details = [("Predicted from", explanation.protocol), ("Temperature", temperature), ("Written", now)]
+    return render("explanation/html/details.html", details=details)

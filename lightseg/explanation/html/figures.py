@@ -1,34 +1,30 @@
-"""Exhibits as figures of a page."""
+"""Exhibits of a page; the macro `exhibits` draws them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+from markupsafe import Markup
 
 from lightseg.explanation.gallery import Exhibit
-from lightseg.visualization.html.images import picture
-from lightseg.visualization.html.markup import escape
+from lightseg.visualization.html import render
+from lightseg.visualization.html.images import embed_image
 
 
-def figures(exhibits: Iterable[Exhibit], longest: int) -> str:
-    """Exhibits side by side; those of one picture as tiles.
+def figures(exhibits: Iterable[Exhibit], longest: int) -> Markup:
+    """Render exhibits side by side, those of a single picture as tiles; empty without any.
 
     Args:
-        exhibits: What is shown.
+        exhibits: Exhibits in order.
         longest: Pixels of the longer side of a picture.
     """
-    shown = list(exhibits)
-    kind = "tiles" if all(len(each.pictures) == 1 for each in shown) else "examples"
-    return f'<div class="{kind}">{"".join(_figure(each, longest) for each in shown)}</div>' if shown else ""
+    return render("explanation/html/figures.html", exhibits=[_figure(exhibit, longest) for exhibit in exhibits])
 
 
-def _figure(exhibit: Exhibit, longest: int) -> str:
-    title = escape(exhibit.title)
-    parts = [
-        picture(each.pixels, escape(each.caption), f"{escape(each.caption)}: {title}", each.photo, longest)
-        for each in exhibit.pictures
+def _figure(exhibit: Exhibit, longest: int) -> dict[str, Any]:
+    pictures = [
+        (embed_image(picture.pixels, f"{picture.caption}: {exhibit.title}", picture.photo, longest), picture.caption)
+        for picture in exhibit.pictures
     ]
-    remark = f" <span>{escape(exhibit.remark)}</span>" if exhibit.remark else ""
-    return (
-        f'<figure class="example"><figcaption><h3>{title}</h3>{remark}</figcaption>'
-        f'<div class="pictures of{len(parts)}">{"".join(parts)}</div></figure>'
-    )
+    return {"title": exhibit.title, "remark": exhibit.remark, "pictures": pictures}

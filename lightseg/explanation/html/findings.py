@@ -1,46 +1,33 @@
-"""The first section: the most important failures, in words."""
+"""First section: the most important failures, in words."""
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from lightseg.comparison.text import percent
-from lightseg.explanation.collect import Observations
 from lightseg.explanation.explanation import Explanation
-from lightseg.explanation.findings import Finding
 from lightseg.explanation.text import evidence, sentence
-from lightseg.visualization.html.markup import escape
+from lightseg.visualization.html import render
 
 DOUBT = "No concentration of errors is shown to be more than chance; the largest are:"
 
 
-def findings(found: Explanation) -> str:
-    """A list of sentences, each with its evidence."""
-    seen = found.seen
-    if not found.findings:
-        nothing = "Errors are not concentrated anywhere" if seen.wrong else f"None of the {seen.unit} is wrong"
-        return f'<p class="missing">{nothing}.</p>'
-    items = "".join(
-        f"<li><p>{escape(sentence(each, seen))}</p>{_bars(each)}<small>{escape(evidence(each, seen))}</small></li>"
-        for each in found.findings
-    )
-    doubt = "" if found.findings[0].holds else f'<p class="missing">{DOUBT}</p>'
-    return f'{doubt}<ol class="findings">{items}</ol>{_hint(seen)}'
-
-
-def _bars(found: Finding) -> str:
-    """The rate of the finding over that of the rest."""
-    rates = (("here", found.what.rate), ("else", found.what.rest))
-    bars = "".join(f'<span class="{kind}" style="width:{percent(rate)}%"></span>' for kind, rate in rates)
-    return f'<div class="rates" aria-hidden="true">{bars}</div>'
-
-
-def _hint(seen: Observations) -> str:
-    looked = "light and what it is taken for"
-    if seen.kind == "segmentation":
-        looked = "place, size of the object, light, what it is taken for, and objects that are not found"
-    return (
-        f'<p class="hint">Each class is looked at by {looked}. Findings are ranked by the {seen.unit} that are wrong '
-        "beyond the rate elsewhere (the grey bar), times the difference of the two rates, those that may be chance "
-        "last; each is about what those above it leave. p is how often chance alone gives anything as clear: what each "
-        "image adds to a difference is "
-        "given a random sign.</p>"
+def findings(explanation: Explanation) -> Markup:
+    """Render a list of sentences, each with its evidence and with a bar of its rate over that of the rest."""
+    observations, results = explanation.seen, explanation.findings
+    return render(
+        "explanation/html/findings.html",
+        unit=observations.unit,
+        has_errors=observations.wrong > 0,
+        is_significant=bool(results) and results[0].holds,
+        doubt=DOUBT,
+        findings=[
+            {
+                "sentence": sentence(finding, observations),
+                "evidence": evidence(finding, observations),
+                "rate": percent(finding.what.rate),
+                "rest": percent(finding.what.rest),
+            }
+            for finding in results
+        ],
     )

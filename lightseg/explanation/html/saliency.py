@@ -1,57 +1,50 @@
-"""Where the net looks, and whether that can be believed."""
+"""Attribution maps, and the test of their faithfulness."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from markupsafe import Markup
 
 from lightseg.comparison.text import chance, percent
-from lightseg.explanation.deletion import SHARES, Deletion, faithfulness, is_faithful
+from lightseg.explanation.deletion import SHARES, faithfulness, is_faithful
 from lightseg.explanation.html.figures import figures
+from lightseg.explanation.html.tables import NumberTable, Row
 from lightseg.explanation.saliency import Saliency
-from lightseg.visualization.html.markup import escape, table
+from lightseg.visualization.html import render
+
+_ORDERS = (("what speaks most for the class", "most"), ("at random", "random"), ("what speaks least", "least"))
 
 
-def looks(probes: Saliency | str, longest: int) -> str:
-    """The maps with their test; or why there are none.
+def saliency_maps(saliency: Saliency | str, longest: int) -> Markup:
+    """Render the maps with their test, or the reason why there are none.
 
     Args:
-        probes: What was asked.
+        saliency: Maps with their test, or the reason as text.
         longest: Pixels of the longer side of a picture.
     """
-    if isinstance(probes, str):
-        return f'<p class="missing">{escape(probes)}</p>'
-    return f"{_verdict(probes)}{_curves(probes.deletions)}{figures(probes.exhibits, longest)}"
-
-
-def _verdict(probes: Saliency) -> str:
-    gain, p = faithfulness(probes.deletions)
-    number = len(probes.deletions)
-    images = f"{number} image{'s' * (number != 1)}"
-    said, what = "The maps are not shown to be faithful", "is not shown to take the class away sooner than by chance"
-    if is_faithful(probes.deletions):
-        said, what = "The maps are faithful", "takes the class away sooner than by chance"
-    return (
-        f"<p>{said}: over {images}, blurring what they point at {what} "
-        f'(area between the curves {percent(gain, sign=True)} points, {chance(p)}).</p><p class="hint">'
-        f"{escape(probes.method)}; the brighter, the more a place speaks for the class, in the mean over all that is "
-        "predicted as it. Below: what is left of its probability, in %, when more and more of the image is blurred.</p>"
+    if isinstance(saliency, str):
+        return render("explanation/html/saliency.html", reason=saliency)
+    gain, p = faithfulness(saliency.deletions)
+    return render(
+        "explanation/html/saliency.html",
+        reason="",
+        is_faithful=is_faithful(saliency.deletions),
+        number=len(saliency.deletions),
+        gain=percent(gain, sign=True),
+        chance=chance(p),
+        method=saliency.method,
+        curves=_curves(saliency),
+        figures=figures(saliency.exhibits, longest),
     )
 
 
-def _curves(deletions: Sequence[Deletion]) -> str:
-    head = ['<th scope="col">Blurred first</th>']
-    head += [f'<th scope="col" class="number">{percent(share, 0)} % of the image</th>' for share in SHARES]
+def _curves(saliency: Saliency) -> NumberTable:
     rows = []
-    for name, order in (
-        ("what speaks most for the class", "most"),
-        ("at random", "random"),
-        ("what speaks least", "least"),
-    ):
-        left = np.mean([getattr(each, order) for each in deletions], axis=0)
-        cells = [f'<td class="number">{percent(float(value), 0)}</td>' for value in left]
-        rows.append([f'<th scope="row">{name}</th>', *cells])
-    return table(
-        "What is left of the probability of the class when a share of the image is blurred", head, rows, "sums"
+    for name, order in _ORDERS:
+        remaining = np.mean([getattr(deletion, order) for deletion in saliency.deletions], axis=0)
+        rows.append(Row(name, [percent(float(share), 0) for share in remaining]))
+    return NumberTable(
+        "What is left of the probability of the class when a share of the image is blurred",
+        ["Blurred first", *[f"{percent(share, 0)} % of the image" for share in SHARES]],
+        rows,
     )

@@ -1,55 +1,46 @@
-"""A confusion matrix as a table whose cells are the darker, the larger they are."""
+"""Confusion matrices of a page; the macro `confusion_matrix` draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.visualization.html.markup import escape, scroller
+_MAX_PRINTED = 12
+"""Largest number of classes whose numbers are written into the cells."""
 
-_PRINTED = 12
-"""Up to so many classes the numbers are written into the cells."""
-
-_LABELLED = 40
-"""Beyond so many classes the cells are too small for names beside them, and empty ones say nothing."""
-
-_VISIBLE = 0.005
-"""A smaller share is rounded to 0 %."""
-
-_DEEP = 0.8
-"""On a larger share the number is white."""
+_MAX_LABELLED = 40
+"""Largest number of classes whose names are beside the cells; smaller cells are empty where the share is 0."""
 
 
-def matrix(classes: Sequence[str], counts: npt.NDArray[np.int64], label: str) -> str:
-    """The matrix in a box of its own, each row in shares of its class.
+@dataclass(frozen=True)
+class Matrix:
+    """Confusion matrix, each row in shares of its true class.
 
-    Args:
+    Attributes:
         classes: The C class names.
-        counts: Truth × prediction, `(C, C)`.
-        label: What it is the matrix of.
+        shares: Share of each true class by prediction, C rows of C values in 0..1.
+        label: Name of what is evaluated, for screen readers.
+        visible: A smaller share is rounded to 0 %.
+        deep: On a larger share the number is white.
     """
-    shares = counts / counts.sum(1, keepdims=True).clip(1)
-    size = "printed" if len(classes) <= _PRINTED else "labelled" if len(classes) <= _LABELLED else "dense"
-    head = "".join(f'<th scope="col"><span>{escape(each)}</span></th>' for each in classes)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(each)}</th>{"".join(_cells(classes, row, shares[row], size))}</tr>'
-        for row, each in enumerate(classes)
-    )
-    return scroller(
-        f"Confusion matrix of {label}",
-        f'<table class="matrix {size}" data-row="{len(classes)}" aria-label="Confusion matrix of {escape(label)}; '
-        f'the arrow keys go through it"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>',
-    )
 
+    classes: Sequence[str]
+    shares: list[list[float]]
+    label: str
+    visible: ClassVar[float] = 0.005
+    deep: ClassVar[float] = 0.8
 
-def _cells(classes: Sequence[str], row: int, shares: npt.NDArray[np.float64], size: str) -> Iterator[str]:
-    for column, share in enumerate(shares):
-        if size == "dense" and share < _VISIBLE:
-            yield "<td></td>"
-            continue
-        tip = escape(f"{classes[row]} predicted as {classes[column]}: {100 * share:.1f} %")
-        deep = ' class="deep"' if share > _DEEP else ""
-        text = f"{100 * share:.0f}" if size == "printed" else ""
-        yield f'<td{deep} style="--share:{100 * share:.0f}%" title="{tip}">{text}</td>'
+    @classmethod
+    def from_counts(cls, classes: Sequence[str], counts: npt.NDArray[np.int64], label: str) -> Matrix:
+        """Divide the counts, truth × prediction, int64 `(C, C)`, by those of their true class."""
+        return cls(classes, (counts / counts.sum(1, keepdims=True).clip(1)).tolist(), label)
+
+    @property
+    def size(self) -> str:
+        """CSS class for the number of classes."""
+        number = len(self.classes)
+        return "printed" if number <= _MAX_PRINTED else "labelled" if number <= _MAX_LABELLED else "dense"

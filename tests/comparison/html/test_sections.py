@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lightseg.comparison.html.classes import classes
-from lightseg.comparison.html.curves import Axis, curves
+from lightseg.comparison.html.curves import curves
 from lightseg.comparison.html.details import details
-from lightseg.comparison.html.markup import look, number
+from lightseg.comparison.html.groups import format_number, line_style
 from lightseg.comparison.html.matrices import matrices
 from lightseg.comparison.html.ranking import ranking
 from lightseg.comparison.results import Estimate
@@ -50,29 +50,11 @@ def test_ranking__many_verdicts_are_folded(make_comparison):
     ("value", "text"), [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("nan"), "–")]
 )
 def test_number__has_three_digits(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_look__of_35_groups_no_two_are_alike():
-    assert len({look(group) for group in range(35)}) == 35
-
-
-def test_axis__goes_from_round_number_to_round_number():
-    axis = Axis.over(np.array([12.0, 88.0]), 200, 0)
-
-    assert list(axis.ticks) == [0, 20, 40, 60, 80, 100]
-    assert list(axis.at([0, 25, 100])) == [200, 150, 0]
-
-
-def test_axis__of_a_single_value():
-    assert Axis.over(np.array([3.0, 3.0]), 0, 100).at([3.0])[0] == pytest.approx(50)
-
-
-def test_axis__of_equal_ratios():
-    axis = Axis.over(np.array([0.1, 10.0]), 0, 100, log=True)
-
-    assert axis.ticks[0] == pytest.approx(0.1)
-    assert axis.at([1.0])[0] == pytest.approx(50)
+    assert len({line_style(group) for group in range(35)}) == 35
 
 
 def test_curves__a_line_for_each_run_in_each_chart(make_comparison):

@@ -14,7 +14,7 @@ from lightseg.explanation.gallery import Exhibit, Picture
 from lightseg.explanation.html import document, write_page
 from lightseg.explanation.saliency import Saliency, choose
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
-from tests.comparison.page.test_document import Reader
+from tests.comparison.html.test_document import Reader
 from tests.explanation.fabricate import Data, Oracle, discs
 
 EVIL = "<script>alert(1)</script>"
@@ -66,7 +66,7 @@ def test_page__is_one_file_that_runs_nothing_it_was_told(explained, read, tmp_pa
     assert len([source for source in sources if source.startswith("data:image")]) >= 4
     assert {each["href"].removeprefix("#") for each in page.all("a")} <= set(ids)
     assert len(ids) == len(set(ids))
-    assert (tmp_path / "page.html").stat().st_size < document.MOST_BYTES
+    assert (tmp_path / "page.html").stat().st_size < document.MAX_BYTES
     order = ["findings", "parts", "worst", "confusions", "calibration", "looks", "uncertain", "details"]
     assert [each["id"] for each in page.all("section")] == order
 
@@ -75,8 +75,8 @@ def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(ex
     found = explained()
     page = read(found)
     html = (tmp_path / "page.html").read_text()
-    first = re.search(r'<ol class="findings"><li><p>(.*?)</p>', html)[1]
-    tables = re.findall(r'<table class="sums">.*?</table>', html)
+    first = re.search(r'<ol class="findings">\s*<li><p>(.*?)</p>', html)[1]
+    tables = re.findall(r'<table class="sums">.*?</table>', html, re.DOTALL)
     columns = [
         [int(row.replace(",", "")) for row in re.findall(r'</th><td class="number">([\d,]+)</td>', each)]
         for each in tables
@@ -117,12 +117,12 @@ def test_page__too_many_pictures_are_smaller(explained, read, tmp_path, monkeypa
     found.worst[:] = [Exhibit("noise", "", [Picture(noise, "image", photo=True)])] * 20
     read(found)
     whole = (tmp_path / "page.html").stat().st_size
-    monkeypatch.setattr(document, "MOST_BYTES", whole // 2)
+    monkeypatch.setattr(document, "MAX_BYTES", whole // 2)
     page = read(found)
 
     assert (tmp_path / "page.html").stat().st_size < whole // 2
     assert max(int(each["width"]) for each in page.all("img")) < 320
-    monkeypatch.setattr(document, "MOST_BYTES", 1000)
+    monkeypatch.setattr(document, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="--images"):
         read(found)
 

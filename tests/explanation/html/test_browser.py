@@ -6,8 +6,8 @@ import pytest
 from lightseg.explanation import attribution
 from lightseg.explanation.explanation import explain
 from lightseg.explanation.html import write_page
-from tests.comparison.page import test_browser
-from tests.comparison.page.test_browser import browse  # noqa: F401
+from tests.comparison.html import test_browser
+from tests.comparison.html.test_browser import browse  # noqa: F401
 from tests.explanation.fabricate import Data, Oracle, discs
 
 pytestmark = test_browser.pytestmark

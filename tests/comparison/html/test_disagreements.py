@@ -55,12 +55,12 @@ def test_disagreements__of_whole_images_the_answers_are_words(make_comparison, m
     monkeypatch.setattr(disagreements, "predict_again", say)
     comparison = make_comparison(kind="classification", metric="accuracy")
     html = disagreements.disagreements(comparison)
-    said = [re.sub("<[^>]+>", " ", each).split() for each in re.findall(r"<dl>.*?</dl>", html)]
+    answers = [re.sub("<[^>]+>", " ", answer).split() for answer in re.findall(r"<dl>.*?</dl>", html, re.DOTALL)]
 
     assert re.findall(r"<h3>(.*?)</h3>", html) == list(comparison.images)
     # 100 % against 90 %
     assert html.count("is better by <b>10.0</b>") == 4
-    assert said == [["truth", "road", "big", "road", "✓", "small", "sky", "✗"]] * 4
+    assert answers == [["truth", "road", "big", "road", "✓", "small", "sky", "✗"]] * 4
 
 
 def test_predict_again__each_fold_is_asked_what_it_was_scored_on(make_run, monkeypatch):
@@ -84,7 +84,7 @@ def test_compare__the_page_shows_what_each_run_said(fit, recipe, tmp_path, capsy
     runs = [fit("--config", recipe(), "--model.net.width", width).folder for width in (2, 4)]
     assert main([*map(str, runs), "--html", str(tmp_path / "page.html")]) == 0
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
-    examples = re.findall(r'<figure class="example">.*?</figure></div></figure>', html)
+    examples = re.findall(r'<figure class="example">.*?</figure>\s*</div></figure>', html, re.DOTALL)
 
     assert 1 <= len(examples) <= 5
     for example in examples:
