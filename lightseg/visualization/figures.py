@@ -42,7 +42,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
         classes: Class names.
         path: The PNG to write.
     """
-    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    shares = row_shares(counts)
     size = max(4.0, 0.55 * len(classes) + 2)
     figure = new_figure(size, size)
     axis = figure.subplots()
@@ -57,6 +57,12 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
             color = "white" if share > 0.5 else "black"
             axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
     _save(figure, path)
+
+
+def row_shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Divide the counts of each row of a confusion matrix, `(C, C)`, by their sum; a row of zeros stays 0."""
+    shares: npt.NDArray[np.float64] = counts / counts.sum(1, keepdims=True).clip(1)
+    return shares
 
 
 def segmentation_examples(

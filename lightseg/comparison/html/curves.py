@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from lightseg.comparison.html.groups import format_number, group_names
+from lightseg.comparison.html.sections import format_number, render_section
 from lightseg.comparison.results import Comparison, Floats
 from lightseg.metrics.scores import metric
 from lightseg.runs.read import Run
-from lightseg.visualization.html import render
 from lightseg.visualization.html.charts import Axis, Frame
 
 _MAX_POINTS = 200
@@ -50,9 +49,7 @@ def curves(comparison: Comparison) -> Markup:
         )
         if (lines := list(_lines(comparison, key, factor)))
     ]
-    if not charts:
-        return Markup()
-    return render("comparison/html/curves.html", groups=group_names(comparison), frame=_FRAME, charts=charts)
+    return render_section("curves", comparison, frame=_FRAME, charts=charts) if charts else Markup()
 
 
 def _lines(comparison: Comparison, key: str, factor: float) -> Iterator[Line]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from markupsafe import Markup
 
-from lightseg.comparison.html.groups import group_names
 from lightseg.comparison.html.predictions import predict_again
+from lightseg.comparison.html.sections import render_section
 from lightseg.comparison.results import Comparison, Floats
-from lightseg.comparison.text import percent
 from lightseg.errors import LightsegError
 from lightseg.metrics.scores import METRICS
-from lightseg.visualization.html import render
-from lightseg.visualization.html.images import embed_image, mask_colors
+from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
     from lightseg.tasks import Stage
@@ -44,20 +42,21 @@ def disagreements(comparison: Comparison, trust: bool = False) -> Markup:
     groups = (comparison.best, opponent(comparison))
     images = largest(image_scores(comparison, groups[0]) - image_scores(comparison, groups[1]))
     if not images:
-        return _render(reason="No image has another score.")
+        return render_section("disagreements", comparison, reason="No image has another score.")
     try:
         pairs, palette = _predictions(comparison, groups, images, trust)
     # a file, a package or a class of the user may be missing; the rest of the page does not need it
     except Exception as error:
-        return _render(reason=f"The images cannot be shown: {_describe(error)}")
-    masks = [mask for pair in pairs for example, _ in pair for mask in (example.target, example.prediction)]
-    return _render(
+        return render_section("disagreements", comparison, reason=f"The images cannot be shown: {_describe(error)}")
+    return render_section(
+        "disagreements",
+        comparison,
         reason="",
-        metric=comparison.metric,
-        groups=[group_names(comparison)[group] for group in groups],
-        # classes of whole images have no color
-        colors=mask_colors(comparison.classes, palette, masks) if masks[0].ndim else [],
-        examples=[_example(comparison, groups, pair, palette) for pair in pairs],
+        groups=groups,
+        pairs=pairs,
+        palette=palette,
+        masks=[mask for pair in pairs for example, _ in pair for mask in (example.target, example.prediction)],
+        colorize=colorize,
     )
 
 
@@ -88,10 +87,6 @@ def largest(difference: Floats, number: int = MAX_IMAGES) -> list[int]:
     return [image for pair in zip_longest(*sides) for image in pair if image is not None][:number]
 
 
-def _render(**values: Any) -> Markup:
-    return render("comparison/html/disagreements.html", **values)
-
-
 def _predictions(
     comparison: Comparison, groups: tuple[int, int], images: Sequence[int], trust: bool
 ) -> tuple[list[tuple[ScoredExample, ...]], list[Color]]:
@@ -108,56 +103,3 @@ def _predictions(
 def _describe(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, LightsegError) else f"{type(error).__name__}: {text}"
-
-
-def _example(
-    comparison: Comparison, groups: tuple[int, int], pair: Sequence[ScoredExample], palette: Sequence[Color]
-) -> dict[str, Any]:
-    example, difference = pair[0].example, pair[0].score - pair[1].score
-    is_segmentation = bool(example.target.ndim)
-    return {
-        "name": example.name,
-        "better": group_names(comparison)[groups[0 if difference > 0 else 1]],
-        "difference": percent(abs(difference)),
-        "image": embed_image(example.image, f"image {example.name}", is_photo=True),
-        "masks": _masks(comparison, groups, pair, palette) if is_segmentation else None,
-        "labels": None if is_segmentation else _labels(comparison, groups, pair),
-    }
-
-
-def _masks(
-    comparison: Comparison, groups: tuple[int, int], pair: Sequence[ScoredExample], palette: Sequence[Color]
-) -> dict[str, Any]:
-    """Return the truth and the prediction of each group as images."""
-    from lightseg.visualization.figures import colorize
-
-    name, names = pair[0].example.name, group_names(comparison)
-    predictions = [
-        {
-            "group": names[group],
-            "score": percent(score),
-            "image": embed_image(
-                colorize(example.prediction, palette), f"prediction of {names[group].label} for {name}"
-            ),
-        }
-        for group, (example, score) in zip(groups, pair, strict=True)
-    ]
-    truth = embed_image(colorize(pair[0].example.target, palette), f"truth of {name}")
-    return {"truth": truth, "predictions": predictions}
-
-
-def _labels(comparison: Comparison, groups: tuple[int, int], pair: Sequence[ScoredExample]) -> dict[str, Any]:
-    """Return the true class of a whole image and the prediction of each group."""
-    truth = int(pair[0].example.target)
-    predictions = [int(example.prediction) for example, _ in pair]
-    return {
-        "truth": comparison.classes[truth],
-        "predictions": [
-            {
-                "group": group_names(comparison)[group],
-                "class_name": comparison.classes[label],
-                "is_right": label == truth,
-            }
-            for group, label in zip(groups, predictions, strict=True)
-        ],
-    }

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightseg.comparison.html.classes import classes
 from lightseg.comparison.html.curves import curves
-from lightseg.comparison.html.details import details
 from lightseg.comparison.html.disagreements import disagreements
 from lightseg.comparison.html.groups import group_css
-from lightseg.comparison.html.matrices import matrices
-from lightseg.comparison.html.ranking import ranking
+from lightseg.comparison.html.sections import classes, details, matrices, ranking
 from lightseg.comparison.results import Comparison
 from lightseg.files.atomic import write_atomically
 from lightseg.visualization.html import Section, read_source, render_page

@@ -1,13 +1,9 @@
-"""Names, colors and line styles of the groups, and the format of numbers."""
+"""Colors and line styles of the groups."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 from markupsafe import Markup
 
-from lightseg.comparison.results import Comparison
 from lightseg.visualization.html import render
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3b3f45")
@@ -20,24 +16,6 @@ Source: Okabe and Ito 2008, *Color Universal Design*, without its yellow, which 
 _DASHES = ("none", "7 3", "2 3", "9 3 2 3", "14 4")
 
 
-@dataclass(frozen=True)
-class GroupName:
-    """Group as the macros of the page name it.
-
-    Attributes:
-        index: Index in `Comparison.groups`, which selects its color and line style.
-        label: Short name, as text.
-    """
-
-    index: int
-    label: str
-
-
-def group_names(comparison: Comparison) -> list[GroupName]:
-    """Return the names of all groups, in the order of their scores."""
-    return [GroupName(index, group.label) for index, group in enumerate(comparison.groups)]
-
-
 def line_style(group: int) -> tuple[int, str]:
     """Return the index of a group's color and the dashes of its lines, which are unique among 35 groups."""
     return group % len(COLORS), _DASHES[group % len(_DASHES)]
@@ -47,16 +25,3 @@ def group_css(number: int) -> Markup:
     """Return the CSS of so many groups: colors, dashes, and the rule by which a switch of the legend hides a group."""
     styles = [(COLORS[color], DARK_COLORS[color], dashes) for color, dashes in map(line_style, range(number))]
     return render("comparison/html/groups.css", styles=styles)
-
-
-def format_number(value: float, digits: int = 3) -> str:
-    """Format a number with some significant digits and a thousands separator; `–` where undefined."""
-    if math.isnan(value):
-        return "–"
-    size = math.floor(math.log10(abs(value))) if value else 0
-    return f"{value:,.{max(0, digits - 1 - size)}f}"
-
-
-def clip_percent(share: float) -> float:
-    """Return a share in percent, clipped to 0..100."""
-    return 100 * min(1.0, max(0.0, share))

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
-from lightseg.comparison.text import percent
+from lightseg.comparison.text import chance, percent
 from lightseg.errors import UserError
+from lightseg.explanation.deletion import SHARES, Deletion, faithfulness, is_faithful
 from lightseg.explanation.explanation import Explanation
-from lightseg.explanation.html.calibration import calibration
-from lightseg.explanation.html.confusions import confusions
-from lightseg.explanation.html.errors import errors
-from lightseg.explanation.html.figures import figures
-from lightseg.explanation.html.findings import findings
-from lightseg.explanation.html.saliency import saliency_maps
+from lightseg.explanation.html.errors import Row, errors
+from lightseg.explanation.text import evidence, sentence
 from lightseg.files.atomic import write_atomically
 from lightseg.visualization.html import Section, read_source, render, render_page
-from lightseg.visualization.html.images import LONGEST, mask_colors
+from lightseg.visualization.html.charts import Axis, Frame
+from lightseg.visualization.html.images import LONGEST
 
 MAX_BYTES = 5_000_000
 """Upper limit of the size of a page; its pictures are shrunk until it fits."""
 
 _SIDES = (LONGEST, 224, 160, 112, 80, 56)
+
+_FRAME = Frame(height=300)
+_PERCENT = np.array([0.0, 25.0, 50.0, 75.0, 100.0])
 
 
 def write_page(explanation: Explanation, run: str, path: Path) -> None:
@@ -46,20 +50,35 @@ def write_page(explanation: Explanation, run: str, path: Path) -> None:
 
 
 def _page(explanation: Explanation, run: str, longest: int) -> str:
-    observations = explanation.seen
-    uncertain = "Uncertainty beside errors" if observations.kind == "segmentation" else "The most uncertain images"
+    def section(name: str, **values: Any) -> Markup:
+        values |= {"explanation": explanation, "longest": longest, "percent": percent, "chance": chance}
+        return render(f"explanation/html/{name}.html", **values)
+
+    uncertain = "Uncertainty beside errors" if explanation.seen.kind == "segmentation" else "The most uncertain images"
+    axes = {
+        "x": Axis(_PERCENT, _FRAME.left, _FRAME.right),
+        "y": Axis(_PERCENT, _FRAME.bottom, _FRAME.top),
+    }
+    deletion_columns = ["Blurred first", *[f"{percent(share, 0)} % of the image" for share in SHARES]]
+    saliency = section(
+        "saliency",
+        is_faithful=is_faithful,
+        faithfulness=faithfulness,
+        deletion_columns=deletion_columns,
+        deletion_rows=_deletion_rows,
+    )
     return render_page(
         title=f"Where {run} fails",
         summary=_summary(explanation),
         sections=[
-            Section("findings", "Findings", findings(explanation)),
-            Section("parts", "Errors in parts", errors(observations)),
-            Section("worst", "Worst images of each class", _worst(explanation, longest)),
-            Section("confusions", "Confusions", confusions(explanation, longest)),
-            Section("calibration", "Calibration", calibration(observations)),
-            Section("looks", "Where the net looks", saliency_maps(explanation.probes, longest)),
-            Section("uncertain", uncertain, figures(explanation.uncertain, longest)),
-            Section("details", "Details", _details(explanation)),
+            Section("findings", "Findings", section("findings", sentence=sentence, evidence=evidence)),
+            Section("parts", "Errors in parts", errors(explanation.seen)),
+            Section("worst", "Worst images of each class", section("worst")),
+            Section("confusions", "Confusions", section("confusions")),
+            Section("calibration", "Calibration", section("calibration", frame=_FRAME, **axes)),
+            Section("looks", "Where the net looks", saliency),
+            Section("uncertain", uncertain, section("uncertain")),
+            Section("details", "Details", section("details", now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))),
         ],
         style=read_source("explanation/html/explanation.css"),
     )
@@ -75,16 +94,14 @@ def _summary(explanation: Explanation) -> str:
     )
 
 
-def _worst(explanation: Explanation, longest: int) -> Markup:
-    cells, colors = explanation.seen.cells, []
-    if explanation.seen.kind == "segmentation":
-        masks = [cells["truth"], cells["prediction"]]
-        colors = mask_colors(explanation.seen.classes, explanation.palette, masks)
-    return render("explanation/html/worst.html", colors=colors, figures=figures(explanation.worst, longest))
-
-
-def _details(explanation: Explanation) -> Markup:
-    temperature = f"{explanation.seen.temperature:g}" if explanation.seen.temperature != 1 else "none"
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    details = [("Predicted from", explanation.protocol), ("Temperature", temperature), ("Written", now)]
-    return render("explanation/html/details.html", details=details)
+def _deletion_rows(deletions: Sequence[Deletion]) -> list[Row]:
+    """Return the mean remaining probability in percent, by the order in which the image is blurred."""
+    orders = {
+        "what speaks most for the class": [deletion.most for deletion in deletions],
+        "at random": [deletion.random for deletion in deletions],
+        "what speaks least": [deletion.least for deletion in deletions],
+    }
+    return [
+        Row(name, [percent(float(share), 0) for share in np.mean(remaining, axis=0)])
+        for name, remaining in orders.items()
+    ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from markupsafe import Markup
 
+from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import NOTHING, PARTS, RIGHT
-from lightseg.explanation.html.tables import NumberTable, Row, format_share
 from lightseg.explanation.slices import LIGHT
 from lightseg.explanation.table import Ints
 from lightseg.metrics.boundary_iou import WIDTH
@@ -22,6 +25,23 @@ _MEANINGS = {
     "invented object": f"in a predicted object of which less than {100 * NOTHING:g} % is right, beyond a boundary",
     "interior": "the rest",
 }
+
+
+class Row(NamedTuple):
+    """Row of a table of numbers: its name, formatted numbers, and small text below the name."""
+
+    name: str
+    cells: Sequence[str]
+    remark: str = ""
+
+
+class NumberTable(NamedTuple):
+    """Table of numbers: a description for screen readers, titles of all columns, rows, and a heading."""
+
+    label: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    title: str = ""
 
 
 def errors(observations: Observations) -> Markup:
@@ -50,7 +70,7 @@ def _by_class(observations: Observations) -> NumberTable:
     rows = []
     for name, row in zip(observations.classes, counts, strict=True):
         wrong = row[_WRONG_PARTS]
-        rows.append(Row(name, [*[f"{count:,}" for count in wrong], format_share(wrong.sum(), row.sum())]))
+        rows.append(Row(name, [*[f"{count:,}" for count in wrong], _share(wrong.sum(), row.sum())]))
     return NumberTable(
         "Wrong pixels of each true class",
         ["Class", *[PARTS[part].capitalize() for part in _WRONG_PARTS], "Wrong of the class"],
@@ -98,15 +118,19 @@ def _by_light(observations: Observations, facet: str, levels: int) -> NumberTabl
 
 def _error_cells(observations: Observations, wrong: int) -> list[str]:
     """Format a number of errors, and its share of all errors."""
-    return [f"{wrong:,}", format_share(wrong, observations.wrong)]
+    return [f"{wrong:,}", _share(wrong, observations.wrong)]
 
 
 def _rate_cells(observations: Observations, counts: Ints) -> list[str]:
     """Format the right and wrong ones, int64 `(2,)`: the errors, their share of all errors, and their rate."""
-    return [*_error_cells(observations, counts[1]), format_share(counts[1], counts.sum())]
+    return [*_error_cells(observations, counts[1]), _share(counts[1], counts.sum())]
 
 
 def _counts_by(observations: Observations, facet: str, levels: int) -> Ints:
     """Count right and wrong pixels (or images) at each level of a facet, int64 `(L, 2)`."""
     wrong = (observations.cells["truth"] != observations.cells["prediction"]).astype(np.int64)
     return observations.cells.with_column("wrong", wrong).sums(**{facet: levels, "wrong": 2})
+
+
+def _share(part: int, total: int) -> str:
+    return f"{percent(part / total)} %" if total else "–"

@@ -1,4 +1,4 @@
-"""Images and color legends of a page; the macros `figure` and `color_legend` draw them."""
+"""Images and color legends of a page, for the macros `figure` and `color_legend`."""
 
 from __future__ import annotations
 
@@ -27,23 +27,18 @@ class EmbeddedImage(NamedTuple):
         source: Data URL.
         width: In pixels.
         height: In pixels.
-        alt: Description for screen readers, as text.
     """
 
     source: str
     width: int
     height: int
-    alt: str
 
 
-def embed_image(
-    image: npt.NDArray[np.uint8], alt: str, is_photo: bool = False, longest: int = LONGEST
-) -> EmbeddedImage:
+def embed_image(image: npt.NDArray[np.uint8], is_photo: bool = False, longest: int = LONGEST) -> EmbeddedImage:
     """Encode an image for a page.
 
     Args:
         image: `(H, W, 3)` uint8.
-        alt: Description for screen readers, as text.
         is_photo: Whether to save it as JPEG; masks keep their colors, as PNG.
         longest: Pixels of the longer side that it is shrunk to.
     """
@@ -52,7 +47,7 @@ def embed_image(
     options: dict[str, Any] = {"format": "JPEG", "quality": 88} if is_photo else {"format": "PNG", "optimize": True}
     thumbnail.save(content, **options)
     source = f"data:image/{options['format'].lower()};base64,{base64.b64encode(content.getvalue()).decode()}"
-    return EmbeddedImage(source, *thumbnail.size, alt)
+    return EmbeddedImage(source, *thumbnail.size)
 
 
 def mask_colors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,8 @@ from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lightseg.files.printable import printable
+from lightseg.visualization.figures import row_shares
+from lightseg.visualization.html.images import embed_image, mask_colors
 
 
 def render(template: str, **values: Any) -> Markup:
@@ -46,4 +49,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["pixel"] = "{:.1f}".format
+    environment.globals |= {"embed_image": embed_image, "mask_colors": mask_colors, "row_shares": row_shares}
+    environment.globals |= {"isnan": math.isnan}
     return environment

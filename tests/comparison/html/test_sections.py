@@ -7,12 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from lightseg.comparison.html.classes import classes
 from lightseg.comparison.html.curves import curves
-from lightseg.comparison.html.details import details
-from lightseg.comparison.html.groups import format_number, line_style
-from lightseg.comparison.html.matrices import matrices
-from lightseg.comparison.html.ranking import ranking
+from lightseg.comparison.html.groups import line_style
+from lightseg.comparison.html.sections import classes, details, format_number, matrices, ranking
 from lightseg.comparison.results import Estimate
 
 
