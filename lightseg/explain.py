@@ -76,9 +76,9 @@ def main(args: list[str]) -> None:
     found = explain(task, data, split, asked.images)
     write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in found.findings[:2]:
-        print(f"{sentence(finding, found.seen)}{'' if finding.holds else ' (may be chance)'}")
-    if isinstance(found.probes, str):
-        print(f"what the net looks at is left out: {found.probes}")
+        print(f"{sentence(finding, found.observations)}{'' if finding.is_significant else ' (may be chance)'}")
+    if isinstance(found.saliency, str):
+        print(f"what the net looks at is left out: {found.saliency}")
     print(printable(f"written: {out}"))
 
 

@@ -133,8 +133,7 @@ class Scorer:
             # Lightning turns Ctrl-C into SystemExit
             raise KeyboardInterrupt from None
         except Exception as error:
-            is_translatable = isinstance(error, RuntimeError | ValueError)
-            failure = translate_error(error, self.trainer) if is_translatable else None
+            failure = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
             failure = failure or refusal(error, task.net)
             if failure is None:
                 raise

@@ -16,7 +16,7 @@ def confusions(found: Explanation, longest: int) -> str:
         found: What is explained.
         longest: Pixels of the longer side of a picture.
     """
-    seen = found.seen
+    seen = found.observations
     head = ['<th scope="col">Truth</th>', '<th scope="col">Predicted as</th>']
     titles = (seen.unit.capitalize(), "% of the class", "% of all errors")
     head += [f'<th scope="col" class="number">{title}</th>' for title in titles]

@@ -46,7 +46,7 @@ def write_page(found: Explanation, run: str, path: Path) -> None:
 
 
 def _page(found: Explanation, run: str, longest: int) -> str:
-    seen = found.seen
+    seen = found.observations
     uncertain = "Uncertainty beside errors" if seen.kind == "segmentation" else "The most uncertain images"
     return render(
         title=f"Where {run} fails",
@@ -57,7 +57,7 @@ def _page(found: Explanation, run: str, longest: int) -> str:
             Section("worst", "Worst images of each class", _worst(found, longest)),
             Section("confusions", "Confusions", confusions(found, longest)),
             Section("calibration", "Calibration", calibration(seen)),
-            Section("looks", "Where the net looks", looks(found.probes, longest)),
+            Section("looks", "Where the net looks", looks(found.saliency, longest)),
             Section("uncertain", uncertain, figures(found.uncertain, longest)),
             Section("details", "Details", _details(found)),
         ],
@@ -66,7 +66,7 @@ def _page(found: Explanation, run: str, longest: int) -> str:
 
 
 def _summary(found: Explanation) -> str:
-    seen = found.seen
+    seen = found.observations
     total = int(seen.confusion.sum())
     score = "mIoU" if seen.kind == "segmentation" else "accuracy"
     return (
@@ -78,14 +78,18 @@ def _summary(found: Explanation) -> str:
 def _worst(found: Explanation, longest: int) -> str:
     if not found.worst:
         return '<p class="missing">There is none: every class is found in every image.</p>'
-    if found.seen.kind == "classification":
+    if found.observations.kind == "classification":
         return figures(found.worst, longest)
-    legend = colors(found.seen.classes, found.palette, [found.seen.cells["truth"], found.seen.cells["prediction"]])
+    legend = colors(
+        found.observations.classes,
+        found.palette,
+        [found.observations.cells["truth"], found.observations.cells["prediction"]],
+    )
     return f'{legend}<p class="hint">Errors are red, void is white.</p>{figures(found.worst, longest)}'
 
 
 def _details(found: Explanation) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    temperature = f"{found.seen.temperature:g}" if found.seen.temperature != 1 else "none"
+    temperature = f"{found.observations.temperature:g}" if found.observations.temperature != 1 else "none"
     facts = (("Predicted from", found.protocol), ("Temperature", temperature), ("Written", now))
     return f'<dl class="facts">{"".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)}</dl>'

@@ -14,7 +14,7 @@ DOUBT = "No concentration of errors is shown to be more than chance; the largest
 
 def findings(found: Explanation) -> str:
     """Return a list of sentences, each with its evidence."""
-    seen = found.seen
+    seen = found.observations
     if not found.findings:
         nothing = "Errors are not concentrated anywhere" if seen.wrong else f"None of the {seen.unit} is wrong"
         return f'<p class="missing">{nothing}.</p>'
@@ -22,13 +22,13 @@ def findings(found: Explanation) -> str:
         f"<li><p>{escape(sentence(each, seen))}</p>{_bars(each)}<small>{escape(evidence(each, seen))}</small></li>"
         for each in found.findings
     )
-    doubt = "" if found.findings[0].holds else f'<p class="missing">{DOUBT}</p>'
+    doubt = "" if found.findings[0].is_significant else f'<p class="missing">{DOUBT}</p>'
     return f'{doubt}<ol class="findings">{items}</ol>{_hint(seen)}'
 
 
 def _bars(found: Finding) -> str:
     """Return the rate of the finding over that of the rest."""
-    rates = (("here", found.what.rate), ("else", found.what.rest))
+    rates = (("here", found.error_slice.rate), ("else", found.error_slice.rest))
     bars = "".join(f'<span class="{kind}" style="width:{percent(rate)}%"></span>' for kind, rate in rates)
     return f'<div class="rates" aria-hidden="true">{bars}</div>'
 
