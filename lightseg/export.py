@@ -99,9 +99,9 @@ def _count(text: str) -> int:
 
 def _print(made: "ExportResult") -> None:
     from lightseg.exporting.benchmark import table
-    from lightseg.exporting.options import taken
+    from lightseg.exporting.options import describe_sizes
 
-    print(f"{made.files[0].name}: any batch size; {taken(made.size or 'any', made.smallest)}")
+    print(f"{made.files[0].name}: any batch size; {describe_sizes(made.size or 'any', made.smallest)}")
     if made.before:
         print(f"not in the graph, do this to images first: {', '.join(made.before)}")
     print(f"checked on {made.source}: {made.parity}")

@@ -93,7 +93,7 @@ def build_task(
 def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the model block of a recipe as inference needs it: resolved, without pretrained weights and optimizer."""
     # a copy, since the parser replaces dicts by its own type
-    model = copy.deepcopy(recipe["config"]["model"])
+    model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
     for name in ("optimizer", "schedule"):
         options.pop(name, None)
