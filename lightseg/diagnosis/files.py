@@ -39,7 +39,7 @@ def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
     for check, errors in groups.items():
         files = dict.fromkeys(file for error in errors for file in getattr(error, "files", ()))
         # unpaired files are reported once for each folder
-        by_folder = check in ("image without mask", "mask without image")
+        by_folder = check in ("image without mask", "mask without image", "misnamed file")
         findings.append(
             from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files))
         )
@@ -93,7 +93,8 @@ def _interpolated(problems: Sequence[Problem]) -> str:
     listed = ", ".join(str(list(key) if isinstance(key, tuple) else key) for key in new[:6])
     return (
         f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that are not declared, in between "
-        f"declared ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges made them"
+        f"declared ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges "
+        "made them"
     )
 
 

@@ -204,7 +204,7 @@ def _as_data_error(name: str, error: Exception) -> DataError:
 
 
 def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
-    """Return whether undeclared values are many, or lie at borders between other values, as interpolation makes them."""
+    """Return whether undeclared values look interpolated: they are many, or lie at borders between other values."""
     if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
         return error.is_interpolated
     planes = mask.reshape(*mask.shape[:2], -1)

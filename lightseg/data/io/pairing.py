@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightseg.data.io.error_collector import report
+from lightseg.data.io.name_matching import find_misnamed, find_suffix
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.files.walk import walk
@@ -119,16 +120,28 @@ def find_pairs(
         # as it mostly is: a million names need not be looked for
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     lonely_images = sorted(image_files.keys() - mask_files.keys())
+    lonely_masks = sorted(mask_files.keys() - image_files.keys())
+    suffix = ""
+    if lonely_images and missing_mask == "error" and not is_listed:
+        suffix = "" if mask_suffix else find_suffix(image_files.keys(), mask_files.keys())
+        # a file with a wrong name is one finding, not an image without a mask and a mask without an image
+        misnamed = [] if suffix else find_misnamed(lonely_images, lonely_masks)
+        if misnamed:
+            report(_misnamed_error(root, misnamed, image_files, mask_files, mask_suffix))
+            lonely_images = sorted(set(lonely_images) - {image for image, _ in misnamed})
+            lonely_masks = sorted(set(lonely_masks) - {mask for _, mask in misnamed})
     if lonely_images and missing_mask == "error" and not is_listed:
         first = image_files[lonely_images[0]]
-        hint = _suffix_hint(lonely_images[0], mask_files, mask_suffix)
+        hint = _suffix_hint(lonely_images, mask_files, suffix)
+        if suffix:
+            # the others are paired by the suffix, or ignored with it
+            lonely_masks = [n for n in lonely_masks if n.endswith(suffix) and n.removesuffix(suffix) not in image_files]
         message = (
             f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
             f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
             + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
         )
         report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
-    lonely_masks = sorted(mask_files.keys() - image_files.keys())
     if missing_mask == "background":
         _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
     if lonely_masks and not is_listed:
@@ -206,10 +219,36 @@ def _and_more(names: Sequence[str]) -> str:
     return f", nor for {len(names) - 1} more" if len(names) > 1 else ""
 
 
-def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
-    """The likeliest reason why this image has no mask."""
-    longer = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
-    if longer and not mask_suffix:
-        return f'there is {masks[name + longer[0]]}: set mask_suffix: "{longer[0]}"'
-    near = difflib.get_close_matches(name, list(masks)[:10_000], 1)
+def _suffix_hint(names: Sequence[str], masks: Mapping[str, str], suffix: str) -> str:
+    """Return the likeliest fix for images without a mask.
+
+    Args:
+        names: Names of the images.
+        masks: Mask files by name.
+        suffix: The suffix that pairs them; empty if there is none.
+    """
+    if suffix:
+        example = next(masks[name + suffix] for name in names if name + suffix in masks)
+        return f'there is {example}: set mask_suffix: "{suffix}"'
+    near = difflib.get_close_matches(names[0], list(masks)[:10_000], 1)
     return f"the nearest name is {masks[near[0]]}" if near else "add the mask or remove the image"
+
+
+def _misnamed_error(
+    root: Path,
+    misnamed: Sequence[tuple[str, str]],
+    image_files: Mapping[str, str],
+    mask_files: Mapping[str, str],
+    mask_suffix: str,
+) -> UnpairedError:
+    """Return the error for pairs whose names differ by a slip, with the names that the masks should have."""
+    name, mask_name = misnamed[0]
+    image, mask = image_files[name], mask_files[mask_name]
+    new_name = Path(mask).with_name(f"{Path(name).name}{mask_suffix}{Path(mask).suffix}")
+    more = f" (and {len(misnamed) - 1} more like it)" if len(misnamed) > 1 else ""
+    message = (
+        f"{root / image}: no mask for this image{more}, but {mask} is nearly of its name; rename {mask} to {new_name}"
+    )
+    return UnpairedError(
+        "misnamed file", message, [file for i, m in misnamed for file in (image_files[i], mask_files[m])]
+    )
