@@ -323,3 +323,23 @@ def test_doctor__out_that_cannot_be_a_folder_is_refused_before_any_work(capsys, 
     out, err = capsys.readouterr()
     assert out == ""
     assert "file is a file; give a folder" in err
+
+
+def test_doctor__mask_of_another_size_is_reported_even_if_interpolated(doctor, tmp_path):
+    root = sound(tmp_path / "data", {"train": 12, "val": 4})
+    path = root / "train/masks/02.png"
+    ids = Image.fromarray((read(path) * 40).astype(np.uint8))
+    write(path, np.array(ids.resize((64, 64), Image.Resampling.BILINEAR)))
+    _, found = doctor(*FOLDER, "--data.root", root)
+    errors = {finding["check"]: finding for finding in serious(found)}
+    assert errors.keys() == {"size", "interpolated mask"}
+    assert "is 64×64, but its image train/images/02.png is 96×96" in errors["size"]["what"]
+
+
+def test_doctor__crop_larger_than_the_images_is_a_note(doctor, tmp_path):
+    root = sound(tmp_path / "data", {"train": 12, "val": 4})
+    crop = "{class_path: albumentations.PadIfNeeded, init_args: {min_height: 256, min_width: 256}}"
+    outcome, found = doctor(*FOLDER, "--data.root", root, "--data.train_transforms", f"[{crop}]")
+    (finding,) = [finding for finding in found if finding["check"] == "padding"]
+    assert (outcome.code, finding["severity"]) == (0, "note")
+    assert finding["mend"] == "in data.train_transforms, set height and width to 96"

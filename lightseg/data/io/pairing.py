@@ -121,27 +121,10 @@ def find_pairs(
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     lonely_images = sorted(image_files.keys() - mask_files.keys())
     lonely_masks = sorted(mask_files.keys() - image_files.keys())
-    suffix = ""
     if lonely_images and missing_mask == "error" and not is_listed:
-        suffix = "" if mask_suffix else find_suffix(image_files.keys(), mask_files.keys())
-        # a file with a wrong name is one finding, not an image without a mask and a mask without an image
-        misnamed = [] if suffix else find_misnamed(lonely_images, lonely_masks)
-        if misnamed:
-            report(_misnamed_error(root, misnamed, image_files, mask_files, mask_suffix))
-            lonely_images = sorted(set(lonely_images) - {image for image, _ in misnamed})
-            lonely_masks = sorted(set(lonely_masks) - {mask for _, mask in misnamed})
-    if lonely_images and missing_mask == "error" and not is_listed:
-        first = image_files[lonely_images[0]]
-        hint = _suffix_hint(lonely_images, mask_files, suffix)
-        if suffix:
-            # the others are paired by the suffix, or ignored with it
-            lonely_masks = [n for n in lonely_masks if n.endswith(suffix) and n.removesuffix(suffix) not in image_files]
-        message = (
-            f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
-            f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
-            + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
+        lonely_masks = _report_lonely_images(
+            root, lonely_images, lonely_masks, image_files, mask_files, root / masks, mask_suffix
         )
-        report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
     if missing_mask == "background":
         _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
     if lonely_masks and not is_listed:
@@ -154,6 +137,37 @@ def find_pairs(
     keeps_lonely = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_lonely else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
+
+
+def _report_lonely_images(
+    root: Path,
+    lonely_images: Sequence[str],
+    lonely_masks: Sequence[str],
+    image_files: Mapping[str, str],
+    mask_files: Mapping[str, str],
+    mask_folder: Path,
+    mask_suffix: str,
+) -> list[str]:
+    """Report the images without a mask, and return the masks without an image that are not part of these reports.
+
+    A file with a wrong name is one error, not an image without a mask and a mask without an image.
+    """
+    suffix = "" if mask_suffix else find_suffix(image_files.keys(), mask_files.keys())
+    misnamed = [] if suffix else find_misnamed(lonely_images, lonely_masks)
+    if misnamed:
+        report(_misnamed_error(root, misnamed, image_files, mask_files, mask_suffix))
+    names = sorted(set(lonely_images) - {image for image, _ in misnamed})
+    if names:
+        message = (
+            f"{root / image_files[names[0]]}: no mask for this image{_and_more(names)}; "
+            f"looked for {mask_folder / names[0]}{mask_suffix}.*; {_suffix_hint(names, mask_files, suffix)}"
+            + ("" if suffix else "; or set missing_mask: skip, or background")
+        )
+        report(UnpairedError("image without mask", message, [image_files[name] for name in names]))
+    if suffix:
+        # the others are paired by the suffix, or ignored with it
+        return [name for name in lonely_masks if name.endswith(suffix) and name.removesuffix(suffix) not in image_files]
+    return sorted(set(lonely_masks) - {mask for _, mask in misnamed})
 
 
 def _require_no_other_spelling(
@@ -249,6 +263,5 @@ def _misnamed_error(
     message = (
         f"{root / image}: no mask for this image{more}, but {mask} is nearly of its name; rename {mask} to {new_name}"
     )
-    return UnpairedError(
-        "misnamed file", message, [file for i, m in misnamed for file in (image_files[i], mask_files[m])]
-    )
+    files = [file for image, mask in misnamed for file in (image_files[image], mask_files[mask])]
+    return UnpairedError("misnamed file", message, files)
