@@ -25,7 +25,7 @@ The graph takes `image`, uint8 (N, C, H, W) as in the files, and gives `probabil
 batch, height and width are free, where the net takes any size. Not inside are data.eval_transforms of the recipe, if
 there are any; they are named. Class names, colours, licence, score, protocol and recipe are in the metadata, without
 this machine's folders. `parity.json` has what the check found, and `README.md` is the model card.
-Exit codes: 0 done, 1 what was exported is not what torch says (nothing is written), 2 bad input.
+Exit codes: 0 done, 1 the exported file differs from torch (nothing is written), 2 bad input.
 """
 
 import re

@@ -261,7 +261,7 @@ def _misnamed_error(
     new_name = Path(mask).with_name(f"{Path(name).name}{mask_suffix}{Path(mask).suffix}")
     more = f" (and {len(misnamed) - 1} more like it)" if len(misnamed) > 1 else ""
     message = (
-        f"{root / image}: no mask for this image{more}, but {mask} is nearly of its name; rename {mask} to {new_name}"
+        f"{root / image}: no mask for this image{more}, but {mask} has a similar name; rename {mask} to {new_name}"
     )
     files = [file for image, mask in misnamed for file in (image_files[image], mask_files[mask])]
     return UnpairedError("misnamed file", message, files)
