@@ -1,4 +1,4 @@
-"""The verb as a user calls it."""
+"""Export through the verb `export`."""
 
 import json
 import shutil
