@@ -1,4 +1,4 @@
-"""What every data module does: splits, loaders, a global batch size, counts of the classes."""
+"""Base of all data modules: splits, loaders, a global batch size, class counts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -140,7 +140,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     @abstractmethod
     def make_dataset(self, split: Split) -> ImageDataset:
-        """The samples of one split; may be empty for `test`.
+        """Return the samples of one split; may be empty for `test`.
 
         Raises:
             DataError: If the files are not there; the message says what was looked for.
@@ -148,7 +148,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """One RGB colour per class, for pictures."""
+        """Return one RGB colour per class, for pictures."""
         return default_palette(len(self.classes))
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
@@ -169,7 +169,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return len(self.classes)
 
     def dataset(self, split: Split) -> ImageDataset:
-        """The samples of one split, made once."""
+        """Return the samples of one split, made once."""
         if split not in self._datasets:
             if self._fold is None or split == "test":
                 self._datasets[split] = self._part(split)
@@ -180,7 +180,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self._datasets[split]
 
     def _part(self, split: Split) -> ImageDataset:
-        """The samples of one split before folds are dealt."""
+        """Return the samples of one split before folds are dealt."""
         if split not in self._parts:
             self._parts[split] = require_dataset(self.make_dataset(split), f"{type(self).__name__}.make_dataset")
         return self._parts[split]
@@ -271,18 +271,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self._preload_splits()
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the numbers of a run were measured on: size and fingerprint of every split.
+        """Return what the numbers of a run were measured on: size and fingerprint of every split.
 
         Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
         """
-        found: dict[str, Any] = {
+        fingerprints: dict[str, Any] = {
             split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
         if self._fold is None:
-            return found
+            return fingerprints
         pool = pooled([self._part("train"), self._part("val")], self.num_classes)
-        whole = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
-        return {**found, "pool": {"samples": len(pool), "sha256": whole}}
+        pool_fingerprint = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        return {**fingerprints, "pool": {"samples": len(pool), "sha256": pool_fingerprint}}
 
     def split_fingerprint(self, split: Split) -> str:
         """Return the fingerprint of a split's content and labels; see `lightseg.runs.fingerprint`."""
@@ -308,11 +308,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self._track(training_loader(samples, self.batch_size, self.seed, weights, info, self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation split, every sample once; see `eval_dataloader`."""
+        """Return the validation split, every sample once; see `eval_dataloader`."""
         return self.eval_dataloader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """The test split, every sample once; see `eval_dataloader`."""
+        """Return the test split, every sample once; see `eval_dataloader`."""
         return self.eval_dataloader("test")
 
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
@@ -324,19 +324,19 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     @property
     def pasted_classes(self) -> tuple[int, ...]:
-        """The ids that training samples may be given of others (`copy_paste`), once one has been asked for."""
+        """Return the ids that training samples may be given of others (`copy_paste`), once one has been asked for."""
         return self._augmentation.pasted
 
     def eval_batch(self, index: int, split: Split) -> Batch:
-        """One sample of a split as evaluation sees it, as a batch of one."""
+        """Return one sample of a split as evaluation sees it, as a batch of one."""
         return stack([self._evaluated_samples(split)[SampleIndex(index, 0)]])
 
     def train_sample(self, index: int = 0) -> Batch:
-        """One sample as training sees it, its index being the seed too, as a batch of one."""
+        """Return one sample as training sees it, its index being the seed too, as a batch of one."""
         return stack_training([self._training_samples()[SampleIndex(index, index)]])
 
     def _training_samples(self) -> TransformedDataset:
-        """The training split, augmented; the augmentation has learned which classes are rare."""
+        """Return the training split, augmented; the augmentation has learned which classes are rare."""
         self._augmentation.configure_from_data(self.dataset("train"), self.class_table, self.classes)
         return TransformedDataset(self.dataset("train"), self._augmentation)
 

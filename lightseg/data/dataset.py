@@ -1,4 +1,4 @@
-"""What every dataset gives: samples as they are on disk, their names, and what they hold."""
+"""Base of all datasets: samples as they are on disk, their names and their classes."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from lightseg.errors import ConfigError, DataError
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
-    """One split: images with their masks or class ids, as they are on disk and before any augmentation.
+    """Split of images with their masks or class ids, as they are on disk and before any augmentation.
 
     Holds its file names in arrays rather than in lists, so that worker processes share the memory.
 
@@ -38,18 +38,18 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What to call this sample in reports: its path within the dataset, or a number."""
+        """Return what to call this sample in reports: its path within the dataset, or a number."""
 
     def is_turned_alone(self, index: int) -> bool:  # noqa: ARG002
-        """Whether a file says that the image is to be turned and its mask is not, or the other way."""
+        """Return whether a file says that the image is to be turned and its mask is not, or the other way."""
         return False
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A hash of the content, equal on every machine that holds the same data."""
+        """Return a hash of the content, equal on every machine that holds the same data."""
 
     def cache_key(self) -> str:
-        """A hash that changes whenever the content may have changed on this machine."""
+        """Return a hash that changes whenever the content may have changed on this machine."""
         return self.fingerprint()
 
     def class_table(self, num_classes: int) -> ClassCounts:
@@ -70,18 +70,18 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         return _Subset(self, indices)
 
 
-def require_dataset(made: object, maker: str) -> ImageDataset:
+def require_dataset(value: object, maker: str) -> ImageDataset:
     """See that what a user's code has made is a dataset; `maker` names that code.
 
     Raises:
         ConfigError: If not.
     """
-    if not isinstance(made, ImageDataset):
+    if not isinstance(value, ImageDataset):
         raise ConfigError(
-            f"{maker} gave a {type(made).__name__}; it must give a "
+            f"{maker} gave a {type(value).__name__}; it must give a "
             "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
         )
-    return made
+    return value
 
 
 def require_valid(counts: ClassCounts, root: str, split: str) -> None:
@@ -109,8 +109,8 @@ def cached_class_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
 
 
 class _Subset(ImageDataset):
-    def __init__(self, whole: ImageDataset, indices: npt.NDArray[np.intp]) -> None:
-        self._whole, self._indices = whole, indices
+    def __init__(self, dataset: ImageDataset, indices: npt.NDArray[np.intp]) -> None:
+        self._whole, self._indices = dataset, indices
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -130,6 +130,6 @@ class _Subset(ImageDataset):
     def cache_key(self) -> str:
         return self._hash(self._whole.cache_key())
 
-    def _hash(self, whole: str) -> str:
+    def _hash(self, dataset_hash: str) -> str:
         names = (self.name(index) for index in range(len(self)))
-        return hashlib.sha256("\0".join([whole, *names]).encode()).hexdigest()
+        return hashlib.sha256("\0".join([dataset_hash, *names]).encode()).hexdigest()

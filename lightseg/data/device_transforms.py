@@ -151,7 +151,7 @@ class Cutout(DeviceTransform):
         return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], grey), targets
 
     def _covered(self, side: int, centre: Tensor) -> Tensor:
-        """Which pixels of a side are in the square, `(N, side)`."""
+        """Return which pixels of a side are in the square, `(N, side)`."""
         distance = torch.arange(side, device=centre.device) - (centre - self.size // 2)[:, None]
         return (distance >= 0) & (distance < self.size)
 
@@ -162,7 +162,7 @@ def _flipped(images: Tensor, targets: Tensor, mirrored: Tensor) -> tuple[Tensor,
 
 
 def _moved(side: int, by: Tensor) -> Tensor:
-    """Where each pixel of a side comes from, `(N, side)`; may be outside."""
+    """Return where each pixel of a side comes from, `(N, side)`; may be outside."""
     return torch.arange(side, device=by.device) - by[:, None]
 
 
@@ -172,5 +172,5 @@ def reflected(place: Tensor, side: int) -> Tensor:
 
 
 def _taken(images: Tensor, place: Tensor) -> Tensor:
-    """The pixels `(N, H * W)` of each image `(N, C, H, W)`, in its shape."""
+    """Return the pixels `(N, H * W)` of each image `(N, C, H, W)`, in its shape."""
     return images.flatten(2).gather(2, place[:, None].expand(-1, images.shape[1], -1)).view(images.shape)

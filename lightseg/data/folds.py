@@ -19,14 +19,14 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of a cross-validation: which one, counted from 0, of how many."""
+    """Fold of a cross-validation: its number, counted from 0, and the number of folds."""
 
     index: int
     count: int
 
 
 def as_fold(folds: int | None, fold: int | None) -> Fold | None:
-    """The options `folds` and `fold`, checked; None if neither is given.
+    """Return the options `folds` and `fold`, checked; None if neither is given.
 
     Raises:
         ConfigError: If they do not fit each other.
@@ -88,7 +88,7 @@ def split_by_fold(
     fold_of = stratified_folds(np.concatenate(tables), _require_groups(groups, names), fold.count, seed)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     train, val = (
-        [np.flatnonzero(own) for own in np.split(chosen, ends)]
+        [np.flatnonzero(indices) for indices in np.split(chosen, ends)]
         for chosen in (fold_of != fold.index, fold_of == fold.index)
     )
     return _pool(parts, tables, train), _pool(parts, tables, val)
@@ -129,24 +129,27 @@ def stratified_folds(table: ClassCounts, groups: Sequence[str], folds: int, seed
 
 
 def _require_groups(groups: Callable[[Sequence[str]], Sequence[str]], names: Sequence[str]) -> Sequence[str]:
-    """The group of each sample, from what may be a user's own code."""
-    made = groups(names)
-    own = list(made) if isinstance(made, Iterable) else []
+    """Return the group of each sample, from what may be a user's own code."""
+    groups_of_names = groups(names)
+    group_names = list(groups_of_names) if isinstance(groups_of_names, Iterable) else []
     # of a method, this is CLASS.groups
     maker = getattr(groups, "__qualname__", "groups")
-    require(len(own) == len(names), f"{maker} gave {len(own)} groups of {len(names)} samples; it must give one of each")
-    return own
+    require(
+        len(group_names) == len(names),
+        f"{maker} gave {len(group_names)} groups of {len(names)} samples; it must give one of each",
+    )
+    return group_names
 
 
 def _deal(holds: ClassCounts, folds: int) -> Indices:
-    """The fold of each group, given in the order of chance, with the samples that hold a class and all samples."""
+    """Return the fold of each group, given in random order, with the samples that hold a class and all samples."""
     # times the number of folds, so that they are whole numbers
     lacking = np.tile(holds.sum(0), (folds, 1))
     fold_of = np.full(len(holds), -1)
     while (fold_of < 0).any():
-        left = holds[fold_of < 0].sum(0)
+        remaining = holds[fold_of < 0].sum(0)
         # the last column is the rarest only when no class is left, and its samples are void
-        label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        label = int(np.argmin(np.where(remaining > 0, remaining, np.iinfo(np.int64).max)))
         waiting = np.flatnonzero((fold_of < 0) & (holds[:, label] > 0))
         for group in waiting[np.argsort(-holds[waiting, label], kind="stable")]:
             fold = max(range(folds), key=lambda k: (lacking[k, label], lacking[k, -1], -k))
@@ -156,8 +159,8 @@ def _deal(holds: ClassCounts, folds: int) -> Indices:
 
 
 def _pool(parts: Sequence[ImageDataset], tables: Sequence[ClassCounts], chosen: Sequence[Indices]) -> ImageDataset:
-    table = np.concatenate([table[own] for table, own in zip(tables, chosen, strict=True)])
-    return Pooled([part.subset(own) for part, own in zip(parts, chosen, strict=True)], table)
+    table = np.concatenate([table[indices] for table, indices in zip(tables, chosen, strict=True)])
+    return Pooled([part.subset(indices) for part, indices in zip(parts, chosen, strict=True)], table)
 
 
 def pooled(parts: Sequence[ImageDataset], num_classes: int) -> "Pooled":
@@ -185,7 +188,7 @@ class Pooled(ImageDataset):
         return part[local]
 
     def name(self, index: int) -> str:
-        """The name of the sample in its own dataset."""
+        """Return the name of the sample in its own dataset."""
         part, local = self._at(index)
         return part.name(local)
 
@@ -195,15 +198,15 @@ class Pooled(ImageDataset):
         return part.is_turned_alone(local)
 
     def fingerprint(self) -> str:
-        """A hash of the parts' fingerprints."""
+        """Return a hash of the parts' fingerprints."""
         return _hash(part.fingerprint() for part in self._parts)
 
     def cache_key(self) -> str:
-        """A hash of the parts' keys."""
+        """Return a hash of the parts' keys."""
         return _hash(part.cache_key() for part in self._parts)
 
     def class_table(self, num_classes: int) -> ClassCounts:  # noqa: ARG002
-        """The table that was given."""
+        """Return the table that was given."""
         return self._table
 
     def _at(self, index: int) -> tuple[ImageDataset, int]:

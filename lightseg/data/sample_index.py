@@ -1,4 +1,4 @@
-"""Which sample is asked for, and with which seed: what samplers hand to datasets, and how seeds are made."""
+"""Sample indices with their seeds, as samplers hand them to datasets, and the hash that makes seeds."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ PADDING = -1
 
 
 class SampleIndex(NamedTuple):
-    """A sample's index together with the seed of its augmentation."""
+    """Sample's index together with the seed of its augmentation."""
 
     sample: int
     seed: int

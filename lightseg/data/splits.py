@@ -19,7 +19,7 @@ Pairs = dict[Split, list[Pair]]
 
 
 class LeakError(DataError):
-    """A sample, or samples of one group, in two splits.
+    """Error for a sample, or samples of one group, in two splits.
 
     Args:
         message: The message.
@@ -47,24 +47,24 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
         ConfigError: If the fractions leave nothing for training.
         DataError: If there are too few groups to give every split its share.
     """
-    wanted = {split: share for split, share in fractions.items() if share}
-    if any(share < 0 for share in wanted.values()) or sum(wanted.values()) >= 1:
+    shares = {split: share for split, share in fractions.items() if share}
+    if any(share < 0 for share in shares.values()) or sum(shares.values()) >= 1:
         raise ConfigError(
             f"data.val_fraction, data.test_fraction: {list(fractions.values())} must be positive and sum below 1"
         )
     ordered = sorted(zip(pairs, groups, strict=True))
     sizes = Counter(groups)
-    if len(sizes) <= len(wanted):
+    if len(sizes) <= len(shares):
         what = "sample" if len(sizes) == len(pairs) else "group"
         what += "s" * (len(sizes) != 1)
-        raise DataError(f"{len(sizes)} {what} cannot fill {len(wanted) + 1} splits; add data or set a fraction to 0")
+        raise DataError(f"{len(sizes)} {what} cannot fill {len(shares) + 1} splits; add data or set a fraction to 0")
     drawn = deque(sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest()))
     home: dict[str, Split] = {}
     # test is drawn first, so that another val_fraction leaves it as it is
-    for filled, split in enumerate(sorted(wanted)):
-        goal, kept = round(wanted[split] * len(pairs)), len(wanted) - filled  # a group for each split still empty
+    for filled, split in enumerate(sorted(shares)):
+        goal, reserve = round(shares[split] * len(pairs)), len(shares) - filled  # a group for each split still empty
         size = 0
-        while not size or (len(drawn) > kept and size + sizes[drawn[0]] / 2 <= goal):
+        while not size or (len(drawn) > reserve and size + sizes[drawn[0]] / 2 <= goal):
             size += sizes[drawn[0]]
             home[drawn.popleft()] = split
     result: Pairs = {split: [] for split in SPLITS}
@@ -74,7 +74,7 @@ def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed
 
 
 def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]:
-    """The entries of list files, one per line, without comments.
+    """Return the entries of list files, one per line, without comments.
 
     Args:
         root: Folder that the list files' paths start from.
@@ -108,7 +108,7 @@ def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]
 
 
 def listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs | None:
-    """The samples of lists whose lines are the paths of an image and its mask; None if these are none.
+    """Return the samples of lists whose lines are the paths of an image and its mask; None if these are none.
 
     Args:
         root: Folder that relative paths start from.
@@ -136,7 +136,7 @@ def list_split(
     entries: Mapping[Split, Sequence[str]],
     missing_mask: MissingMask = "error",
 ) -> Pairs:
-    """The samples that list files name: a stem, or a path with or without folder and extension.
+    """Return the samples that list files name: a stem, or a path with or without folder and extension.
 
     Args:
         root: Folder that the list files' paths start from.
@@ -148,19 +148,19 @@ def list_split(
     Raises:
         DataError: If a list names an unknown sample, or shares one with another list.
     """
-    known = _names(pairs)
+    pairs_by_name = _names(pairs)
     result: Pairs = {split: [] for split in SPLITS}
     for split, lines in entries.items():
-        found = (_known(root, root / lists[split], line, known) for line in lines)
-        named = list(dict.fromkeys(pair for pair in found if pair))
-        lonely = [pair.image for pair in named if not pair.mask]
+        matches = (_known(root, root / lists[split], line, pairs_by_name) for line in lines)
+        listed = list(dict.fromkeys(pair for pair in matches if pair))
+        lonely = [pair.image for pair in listed if not pair.mask]
         if lonely and missing_mask == "error":
             more = f" ({len(lonely) - 1} more like it)" if len(lonely) > 1 else ""
             message = (
                 f"{root / lists[split]}: {lonely[0]} has no mask{more}; add it, or set missing_mask: skip or background"
             )
             report(UnpairedError("image without mask", message, lonely))
-        result[split] = [pair for pair in named if pair.mask or missing_mask == "background"]
+        result[split] = [pair for pair in listed if pair.mask or missing_mask == "background"]
     require_disjoint(root, result, [pair.name for pair in pairs], pairs)
     return result
 
@@ -180,13 +180,13 @@ def groups_of(images: Sequence[str], pattern: str) -> list[str]:
         raise ConfigError(
             f"data.group: {pattern!r} needs parentheses around the name of the group, such as '([^/]+)_[0-9]+'"
         )
-    found = [expression.search(image) for image in images]
-    unmatched = [image for image, match in zip(images, found, strict=True) if match is None]
+    matches = [expression.search(image) for image in images]
+    unmatched = [image for image, match in zip(images, matches, strict=True) if match is None]
     if unmatched:
         raise DataError(
             f"data.group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(images)} images)"
         )
-    return [str(match.group(1)) for match in found if match]
+    return [str(match.group(1)) for match in matches if match]
 
 
 def require_disjoint(root: Path, splits: Pairs, groups: Sequence[str], pairs: Sequence[Pair]) -> None:
@@ -230,7 +230,7 @@ def _without_extension(path: str) -> str:
 
 
 def _two_files(root: Path, line: str) -> tuple[str, str] | None:
-    """The paths of an image and a mask in a line, relative to the root if they lie in it."""
+    """Return the paths of an image and a mask in a line, relative to the root if they lie in it."""
     for parts in (line.split("\t"), line.split(","), line.split()):
         if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
             image, mask = (_below(root, part.strip()) for part in parts)
@@ -239,18 +239,18 @@ def _two_files(root: Path, line: str) -> tuple[str, str] | None:
 
 
 def _below(root: Path, path: str) -> str:
-    """A path relative to the root, if it lies in it."""
+    """Return a path relative to the root, if it lies in it."""
     pure, base = PurePosixPath(path.replace("\\", "/").removeprefix("./")), PurePosixPath(root.absolute().as_posix())
     return pure.relative_to(base).as_posix() if pure.is_relative_to(base) else pure.as_posix()
 
 
-def _known(root: Path, path: Path, entry: str, known: Mapping[str, Pair | None]) -> Pair | None:
+def _known(root: Path, path: Path, entry: str, pairs_by_name: Mapping[str, Pair | None]) -> Pair | None:
     name = _without_extension(_below(root, entry))
-    if pair := known.get(name):
+    if pair := pairs_by_name.get(name):
         return pair
-    if name in known:
+    if name in pairs_by_name:
         report(DataError(f"{path}: {entry!r} names several images; give the path below the image folder"))
     else:
-        hint = did_you_mean(name, list(known)[:10_000])
+        hint = did_you_mean(name, list(pairs_by_name)[:10_000])
         report(DataError(f"{path}: {entry!r} is not an image here{hint}"))
     return None

@@ -1,4 +1,4 @@
-"""The nets: plain modules that turn normalised images into logits.
+"""Nets: plain modules that turn normalised images into logits.
 
 Each takes `(num_classes, in_channels=3, ...)` with plain values, so that a recipe can name it by `class_path`. timm,
 torchvision and segmentation_models_pytorch are imported only when a net that needs them is built.

@@ -1,4 +1,4 @@
-"""What the nets share: what a task reads and calls, and the wording of an error about a name."""
+"""Base class of nets, and the wording of an error about a name."""
 
 from collections.abc import Iterable
 

@@ -33,5 +33,5 @@ class ByteDropout(nn.Dropout):
         draws = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         # in the order of the memory, which for images is not that of the dimensions
         noise = draws.view(torch.uint8).as_strided(input.shape, torch.empty_like(input).stride())
-        kept = noise >= round(self.p * _VALUES)
-        return input * (kept * torch.tensor(1 / (1 - self.p), dtype=input.dtype))
+        keep = noise >= round(self.p * _VALUES)
+        return input * (keep * torch.tensor(1 / (1 - self.p), dtype=input.dtype))

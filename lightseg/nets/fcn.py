@@ -1,4 +1,4 @@
-"""The fully convolutional network."""
+"""Fully convolutional network."""
 
 from typing import Any, Literal
 
@@ -125,8 +125,10 @@ def _levels(request: TimmEncoder, variant: str) -> list[int]:
         raise ConfigError(f"timm's {request.name} gives no feature maps: choose another encoder.") from error
     last = {stride: index for index, stride in enumerate(strides)}
     if _FINEST[variant] not in last:
-        known = ", ".join(map(str, sorted(last)))
-        raise ConfigError(f"FCN-{variant} needs features at stride {variant[:-1]}; {request.name} has strides {known}.")
+        levels = ", ".join(map(str, sorted(last)))
+        raise ConfigError(
+            f"FCN-{variant} needs features at stride {variant[:-1]}; {request.name} has strides {levels}."
+        )
     return [last[stride] for stride in sorted(last) if stride >= _FINEST[variant]]
 
 

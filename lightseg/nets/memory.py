@@ -1,4 +1,4 @@
-"""The memory of a net, known before it is built."""
+"""Memory of a net, known before it is built."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def without_memory() -> Iterator[None]:
 
 
 def needs_values(error: BaseException | None) -> bool:
-    """Whether a net could not be built without memory because it computes with values, whoever wrapped the error."""
+    """Return whether a net cannot be built without memory because it computes with values, whoever wraps the error."""
     while error is not None:
         if isinstance(error, NotImplementedError) or "meta tensor" in str(error):
             return True

@@ -1,4 +1,4 @@
-"""The small convolutional network that most people meet first, for CIFAR-10."""
+"""Small convolutional network that most people meet first, for CIFAR-10."""
 
 import torch
 from torch import Tensor, nn

@@ -27,7 +27,7 @@ _SAVE = (
 
 
 class SmpNet(Net):
-    """A segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
+    """Segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
 
     Source: Iakubovskii, "Segmentation Models PyTorch", 2019, github.com/qubvel-org/segmentation_models.pytorch, whose
     documentation names each architecture's paper. Changed: DPT takes images of any size and ignores prefix tokens if
@@ -102,10 +102,10 @@ class SmpNet(Net):
 def _arch(arch: str) -> str:
     import segmentation_models_pytorch as smp
 
-    known = smp.MODEL_ARCHITECTURES_MAPPING
+    architectures = smp.MODEL_ARCHITECTURES_MAPPING
     key = arch.lower().replace("+", "plus").replace("-", "").replace("_", "")
-    if key not in known:
-        raise ConfigError(f"SMP has no architecture {arch!r}{did_you_mean(key, known, otherwise=12)}")
+    if key not in architectures:
+        raise ConfigError(f"SMP has no architecture {arch!r}{did_you_mean(key, architectures, otherwise=12)}")
     return key
 
 
@@ -114,14 +114,14 @@ def _encoder(encoder: str) -> str:
     import segmentation_models_pytorch as smp
     import timm
 
-    own = smp.encoders.encoders
+    encoders = smp.encoders.encoders
     bare = encoder.removeprefix("tu-")
-    if encoder in own:
+    if encoder in encoders:
         return encoder
     if timm.is_model(bare.partition(".")[0]):
         return f"tu-{bare}"
     raise ConfigError(
-        f"neither SMP nor timm has an encoder {encoder!r}{did_you_mean(bare, [*own, *timm.list_models()], 12)}"
+        f"neither SMP nor timm has an encoder {encoder!r}{did_you_mean(bare, [*encoders, *timm.list_models()], 12)}"
     )
 
 
@@ -129,10 +129,10 @@ def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
     """Refuse the arguments that lightseg sets itself or could not honour, and those that SMP would ignore."""
     import segmentation_models_pytorch as smp
 
-    own = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
-    if clash := own & options.keys():
+    fixed_options = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+    if clash := fixed_options & options.keys():
         raise ConfigError(f"--model.net.kwargs: {', '.join(sorted(clash))} cannot be set: SmpNet returns logits only.")
-    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - own - {"kwargs"}
+    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - fixed_options - {"kwargs"}
     for key in options:
         # arguments for a timm encoder reach timm, which checks them; SMP's own encoders take none
         if key not in known and not name.startswith("tu-"):
@@ -178,10 +178,10 @@ def _with_smp(
         )
         mean, std = next((value for key, value in _MEAN_STD.items() if name.startswith(key)), IMAGENET)
         return model, spread(mean, std, in_channels)
-    known = smp.encoders.encoders[name]["pretrained_settings"]
-    if encoder_weights not in known:
+    settings = smp.encoders.encoders[name]["pretrained_settings"]
+    if encoder_weights not in settings:
         raise ConfigError(
-            f"SMP has no weights {encoder_weights!r} for {name}{did_you_mean(encoder_weights, known, otherwise=12)}"
+            f"SMP has no weights {encoder_weights!r} for {name}{did_you_mean(encoder_weights, settings, otherwise=12)}"
         )
     with fetching(f"the weights {encoder_weights} of SMP's {name}", _SAVE.format(name=name, weights=encoder_weights)):
         model = _create(arch, name, encoder_weights, options)

@@ -1,4 +1,4 @@
-"""How to ask timm for an encoder: the checked name, the arguments, and the mean and std that its weights expect."""
+"""Encoders of timm: the checked name, the arguments, and the mean and std that their weights expect."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from lightseg.nets.weights import check_keys, fetching, is_file, read_file, spre
 
 @dataclass(frozen=True)
 class TimmEncoder:
-    """A checked request for an encoder of timm: `timm.create_model(request.name, **request.kwargs)`.
+    """Checked request for an encoder of timm: `timm.create_model(request.name, **request.kwargs)`.
 
     Attributes:
         name: timm's name, with the tag of the weights if there is one.
@@ -192,8 +192,8 @@ def _any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_state(name: str, path: str, config: Any) -> dict[str, torch.Tensor]:
-    named = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
-    classifiers = tuple(f"{name}." for name in named)
+    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
+    classifiers = tuple(f"{name}." for name in names)
     state = without(read_file(path), classifiers)
     # the whole architecture is the yardstick: a features-only model drops layers of it without a word
     check_keys(state, without(reference(name).state_dict(), classifiers), of=f"timm's {name} ({path})")

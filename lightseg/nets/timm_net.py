@@ -10,7 +10,7 @@ from lightseg.nets.timm_encoder import TimmEncoder
 
 
 class TimmNet(Net):
-    """A classifier: any encoder of timm, and one linear layer.
+    """Classifier: any encoder of timm, and one linear layer.
 
     Source: Wightman, "PyTorch Image Models", 2019, doi:10.5281/zenodo.4414861; each encoder's paper is in timm's
     documentation. Changed: the classifier is a fresh linear layer. With `small_images`, the stem is the CIFAR one of He

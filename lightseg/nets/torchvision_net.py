@@ -17,7 +17,7 @@ _SAVE = (
 
 
 class TorchvisionNet(Net):
-    """A classifier: any classification model of torchvision, its last layer replaced by a fresh linear one.
+    """Classifier: any classification model of torchvision, its last layer replaced by a fresh linear one.
 
     Source: torchvision's model zoo, whose documentation names each model's paper; the default is Krizhevsky, "One weird
     trick for parallelizing convolutional neural networks", 2014, arXiv:1404.5997. Changed: the last layer; GoogLeNet
@@ -79,19 +79,19 @@ def _build(name: str, encoder_weights: str | None, kwargs: dict[str, Any]) -> nn
     """Build the whole model, classifier and all, so that its weights fit; ConfigError for an unknown name."""
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ConfigError(f"torchvision has no classifier {name!r}{did_you_mean(name, known, otherwise=12)}")
-    named = None
+    model_names = models.list_models(module=models)
+    if name not in model_names:
+        raise ConfigError(f"torchvision has no classifier {name!r}{did_you_mean(name, model_names, otherwise=12)}")
+    weights = None
     if encoder_weights is not None and not is_file(encoder_weights):
-        named = _named(name, encoder_weights)
+        weights = _named(name, encoder_weights)
     elif name in ("googlenet", "inception_v3"):
         # torchvision warns when this is not said
         kwargs = {"init_weights": True, **kwargs}
-    message = f"the weights {named} of torchvision's {name}"
+    message = f"the weights {weights} of torchvision's {name}"
     try:
-        with nullcontext() if named is None else fetching(message, _SAVE.format(name=name, weights=named)):
-            model: nn.Module = models.get_model(name, weights=named, **kwargs)
+        with nullcontext() if weights is None else fetching(message, _SAVE.format(name=name, weights=weights)):
+            model: nn.Module = models.get_model(name, weights=weights, **kwargs)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"torchvision cannot build {name} with {kwargs}: {first_line(error)}") from error
     return model
@@ -101,12 +101,12 @@ def _named(name: str, encoder_weights: str) -> str:
     from torchvision import models
 
     members: list[str] = list(models.get_model_weights(name).__members__)
-    wanted: str = "DEFAULT" if encoder_weights == "imagenet" else encoder_weights
-    if wanted not in members:
+    weights: str = "DEFAULT" if encoder_weights == "imagenet" else encoder_weights
+    if weights not in members:
         raise ConfigError(
-            f"torchvision has no weights {wanted!r} for {name}{did_you_mean(wanted, ['imagenet', *members], 12)}"
+            f"torchvision has no weights {weights!r} for {name}{did_you_mean(weights, ['imagenet', *members], 12)}"
         )
-    return wanted
+    return weights
 
 
 def _mean_std(name: str, encoder_weights: str) -> Normalization:

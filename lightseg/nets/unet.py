@@ -1,4 +1,4 @@
-"""The U-Net, written out plainly."""
+"""U-Net, written out plainly."""
 
 import math
 from collections.abc import Callable

@@ -80,8 +80,8 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], of: 
         ],
     }
     if any(faults.values()):
-        told = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
-        raise ConfigError(f"these are not the weights of {of}: {told}.")
+        problems = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        raise ConfigError(f"these are not the weights of {of}: {problems}.")
 
 
 def load_encoder_weights(

@@ -1,4 +1,4 @@
-"""A small network that learns CIFAR-10 in seconds: its first layer is computed instead of learnt."""
+"""Small network that learns CIFAR-10 in seconds: its first layer is computed instead of learnt."""
 
 from collections.abc import Iterable
 from itertools import islice, pairwise
@@ -16,7 +16,7 @@ _SMALLEST = 9
 
 
 class WhitenedCNN(Net):
-    """A whitening layer, six convolutions in three groups, and one dense layer: 1,972,792 parameters on CIFAR-10.
+    """Whitening layer, six convolutions in three groups, and one dense layer: 1,972,792 parameters on CIFAR-10.
 
     The first layer turns 2×2 patches into uncorrelated numbers of equal variance, and their negatives, since a GELU
     follows; it is computed from training images when a training starts, and only its bias is learnt.
@@ -121,14 +121,14 @@ class _Group(nn.Sequential):
 
 
 def _convolution(before: int, after: int) -> nn.Conv2d:
-    """One that passes its input on, in its first channels, until it has learnt something else."""
+    """Return one that passes its input on, in its first channels, until it has learnt something else."""
     convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight.data[:before])
     return convolution
 
 
 def _norm(width: int, momentum: float) -> nn.BatchNorm2d:
-    """One without a scale."""
+    """Return one without a scale."""
     norm = nn.BatchNorm2d(width, eps=1e-12, momentum=momentum)
     norm.weight.requires_grad_(False)
     return norm

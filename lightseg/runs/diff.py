@@ -9,7 +9,6 @@ from lightseg.errors import UserError
 from lightseg.files.printable import printable
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.records import read_record
-from lightseg.files.printable import printable
 
 Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
@@ -84,7 +83,7 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     configs = [read_record(folder / "config.yaml") for folder in (old, new)]
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
-    differences, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
+    results, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
     for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", _diff_environments)):
         a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
@@ -92,9 +91,9 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
         elif name == "git.json" and a.get("commit") is b.get("commit") is None:
             missing.append(f"the code of {old} and {new} is not under git: not compared")
         else:
-            differences += compare(a, b)
+            results += compare(a, b)
             missing += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
-    return sorted(differences, key=lambda difference: get_args(Effect).index(difference.effect)), missing
+    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), missing
 
 
 def describe_code_changes(folders: Sequence[Path]) -> str:
@@ -103,8 +102,8 @@ def describe_code_changes(folders: Sequence[Path]) -> str:
     for name, compare in (("git.json", _diff_code), ("env.json", _diff_environments)):
         first, *others = (_record(folder / name) for folder in folders)
         for record in others:
-            differences = compare(first, record) if first and record else ()
-            texts |= {difference.text for difference in differences if difference.effect == "affects metric"}
+            results = compare(first, record) if first and record else ()
+            texts |= {difference.text for difference in results if difference.effect == "affects metric"}
     return _join(texts)
 
 
@@ -183,7 +182,9 @@ def _class_paths(value: Any) -> list[str] | None:
     return [item["class_path"] for item in value] if isinstance(value, list) and all(map(is_class, value)) else None
 
 
-def _diff_recipes(old: Mapping[str, Any], new: Mapping[str, Any], *, is_distribution_equal: bool) -> Iterator[Difference]:
+def _diff_recipes(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, is_distribution_equal: bool
+) -> Iterator[Difference]:
     for key, (a, b) in differences(old, new).items():
         effect = "affects metric" if _within(key, _DISTRIBUTION) and not is_distribution_equal else effect_of(key)
         if effect:
@@ -241,12 +242,16 @@ def _describe_missing_labels(old: Path, new: Path, *records: Mapping[str, Any]) 
 def _diff_environments(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for package, (a, b) in differences(old.get("packages") or {}, new.get("packages") or {}).items():
         area: Area = "code" if package == "lightseg" else "environment"
-        yield Difference("cosmetic" if package == "wandb" else "affects metric", area, f"{package}: {format_change(a, b)}")
+        yield Difference(
+            "cosmetic" if package == "wandb" else "affects metric", area, f"{package}: {format_change(a, b)}"
+        )
     for name in ("cuda", *_SPEED_ENVIRONMENT, *_HARDWARE):
         a, b = old.get(name), new.get(name)
         if a != b:
             effect: Effect = "affects metric" if name == "cuda" else "affects speed"
-            yield Difference(effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {format_change(a, b)}")
+            yield Difference(
+                effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {format_change(a, b)}"
+            )
 
 
 def format_change(old: Any, new: Any) -> str:

@@ -1,27 +1,12 @@
 """Run folder: created once, never reused."""
 
 import contextlib
-import math
-import os
-import platform
-import re
 import secrets
 import shutil
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from lightseg.hardware.cpu import processor_name, usable_cores
 from lightseg.errors import UserError
-from lightseg.files.atomic import write_atomically, write_json
-
-
 
 _NAME_BYTES = 200
 """Limit of the name of an experiment in bytes; file systems allow 255."""
@@ -65,21 +50,3 @@ def discard(folder: Path) -> None:
     for parent in (folder.parent, folder.parent.parent):
         with contextlib.suppress(OSError):
             parent.rmdir()
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

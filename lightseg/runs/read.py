@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightseg.errors import UserError
-from lightseg.runs.metrics_log import read_log
-from lightseg.metrics.per_image import PerImageResults
-from lightseg.runs.records import read_mapping, read_record
-from lightseg.files.printable import printable
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
@@ -86,7 +82,7 @@ class Run:
         return PerImageResults.read(self.folder, split)
 
 
-def find_runs(places: Sequence[str]) -> tuple[list[Run], list[str]]:
+def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
@@ -106,7 +102,7 @@ def find_runs(places: Sequence[str]) -> tuple[list[Run], list[str]]:
             if folder in runs:
                 notes.append(f"{printable(str(folder))} was given twice; it counts once")
             elif is_run_folder or (folder / "metrics.json").is_file():
-                runs[folder] = read_run(folder)
+                runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
     if not runs:
@@ -114,7 +110,7 @@ def find_runs(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))
 
 
-def read_run(folder: Path) -> Run:
+def read(folder: Path) -> Run:
     """Read a finished run.
 
     Raises:

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from lightseg.config.compose import require_bounded
+from lightseg.config.schema import RECORDS, plain, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
-from lightseg.config.schema import RECORDS, plain, require_form
 
 _BYTES, _YAML_BYTES = 2**26, 2**20
 """Limits of the size of a record in bytes."""

@@ -1,23 +1,11 @@
 """Job of a scheduler (SLURM or torchrun): name, restarts, and requeueing."""
 
-import contextlib
 import math
 import os
-import platform
 import re
-import secrets
-import shutil
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
-import torch
-from lightseg.hardware.cpu import processor_name, usable_cores
-from lightseg.errors import UserError
-from lightseg.files.atomic import write_atomically, write_json
 
 
 def job() -> str | None:

@@ -42,7 +42,7 @@ cv2.setNumThreads(0)
 
 
 class TransformedDataset(Dataset[dict[str, Any]]):
-    """A dataset with its transform applied, addressed by `Position` so that the seed travels with the index.
+    """Dataset with its transform applied, addressed by `SampleIndex` so that the seed travels with the index.
 
     In training, the global generators of Python, NumPy and torch follow the seed too: a user's transform may draw from
     them.
@@ -70,7 +70,7 @@ class TransformedDataset(Dataset[dict[str, Any]]):
 
 
 def _compact(target: Array | int) -> torch.Tensor:
-    """A mask in bytes, which are faster to stack, to count and to pass to another process; see `to_int64`."""
+    """Return a mask in bytes, which are faster to stack, to count and to pass to another process; see `to_int64`."""
     if isinstance(target, np.ndarray) and target.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(target))
     return torch.as_tensor(np.asarray(target, np.int64))
@@ -82,11 +82,11 @@ def _global_generators(seed: int) -> Iterator[None]:
     # a worker has no other use for them
     states = None if get_worker_info() else (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
     # not the seed itself: albumentations' own `random.Random` would give the same numbers
-    own = mix(seed, _GLOBAL)
-    random.seed(own)
-    np.random.seed(own & 0xFFFFFFFF)  # noqa: NPY002
+    mixed_seed = mix(seed, _GLOBAL)
+    random.seed(mixed_seed)
+    np.random.seed(mixed_seed & 0xFFFFFFFF)  # noqa: NPY002
     # `torch.manual_seed` visits every backend there is, which costs 0.2 ms
-    torch.default_generator.manual_seed(own)
+    torch.default_generator.manual_seed(mixed_seed)
     try:
         yield
     finally:
@@ -114,7 +114,7 @@ def check_repeatable(prepared: TransformedDataset) -> None:
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:
-    """One batch of equally sized samples; of a loading process, it is one for `to_int64`."""
+    """Return one batch of equally sized samples; of a loading process, it is one for `to_int64`."""
     return _passed_on(_stack(samples))
 
 
@@ -138,12 +138,12 @@ def _stack(samples: list[dict[str, Any]]) -> Batch:
 
 
 def _passed_on(batch: Batch) -> Batch:
-    """The batch for its user, or for the process that will widen it."""
+    """Return the batch for its user, or for the process that will widen it."""
     return _in_one_block(batch) if get_worker_info() else to_int64(batch)
 
 
 def _in_one_block(batch: Batch) -> Batch:
-    """The batch in one block of shared memory: each block costs a handshake between the processes, and a file."""
+    """Return the batch in one block of shared memory: each block costs a file and a message between processes."""
     ends = np.cumsum([-(-part.nbytes // _ALIGNED) * _ALIGNED for part in batch.values()]).tolist()
     # as torch's own collate function has it
     block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
@@ -154,7 +154,7 @@ def _in_one_block(batch: Batch) -> Batch:
 
 
 def to_int64(batch: Batch) -> Batch:
-    """The batch with its targets as int64, which come from a loading process as bytes."""
+    """Return the batch with its targets as int64, which come from a loading process as bytes."""
     target = batch["target"]
     if target.dtype == torch.uint8:
         # what has been pinned for a device stays so
@@ -167,12 +167,12 @@ def to_int64(batch: Batch) -> Batch:
 
 
 def _own(part: torch.Tensor) -> torch.Tensor:
-    """A tensor that does not keep the block which it came in."""
+    """Return a tensor that does not keep the block which it came in."""
     return part.clone() if part.untyped_storage().nbytes() > part.nbytes else part
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
+    """Return the batch on a device."""
     return {name: value.to(device) for name, value in batch.items()}
 
 
@@ -192,7 +192,7 @@ def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
 
 
 def default_workers(processes: int) -> int:
-    """The cores that are left for loading when each training process has one, 8 at most."""
+    """Return the cores that are left for loading when each training process has one, 8 at most."""
     return min(8, max(0, usable_cores() // processes - 1))
 
 
@@ -206,14 +206,14 @@ def affordable_workers(workers: int) -> int:
         workers: Their number.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES + _FILES_PER_WORKER * workers
-    if not workers or soft == resource.RLIM_INFINITY or wanted <= soft:
+    needed = _FILES + _FILES_PER_WORKER * workers
+    if not workers or soft == resource.RLIM_INFINITY or needed <= soft:
         return workers
-    if hard == resource.RLIM_INFINITY or wanted <= hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard == resource.RLIM_INFINITY or needed <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         return workers
     fewer = max(0, hard - _FILES) // _FILES_PER_WORKER
-    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {wanted}")
+    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {needed}")
     return fewer
 
 

@@ -56,7 +56,7 @@ _TRIED = 8
 
 
 class DecodedDataset(ImageDataset):
-    """A dataset whose samples are copied out of a mapped file; names and hashes are its own.
+    """Dataset whose samples are copied out of a mapped file; names and hashes are its own.
 
     Args:
         dataset: The dataset.
@@ -93,7 +93,7 @@ class DecodedDataset(ImageDataset):
         return image, mask if mask_type else label
 
     def _copy(self, start: int, kind: bytes, shape: Sequence[int]) -> tuple[Array, int]:
-        """An array of its own, which may be written to, and where it ends in the file."""
+        """Return an array of its own, which may be written to, and where it ends in the file."""
         array = np.empty(shape, kind.decode())
         end = start + array.nbytes
         array.reshape(-1).view(np.uint8)[:] = self._pixels[start:end]
@@ -143,15 +143,15 @@ def map_decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, b
     """
     # of the class itself: one derived from it may read something else
     folders = [_folder(part) if vars(type(part)).get("decodes") and len(part) else None for part in parts]
-    own = {folder for folder in folders if folder}
+    used_folders = {folder for folder in folders if folder}
     return [
-        part if folder is None else _map_or_build(part, folder, own, gigabytes, workers, build)
+        part if folder is None else _map_or_build(part, folder, used_folders, gigabytes, workers, build)
         for part, folder in zip(parts, folders, strict=True)
     ]
 
 
 def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
-    """Whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
+    """Return whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
 
     Args:
         trainer: Of the training.
@@ -166,7 +166,7 @@ def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
 
 
 def _folder(dataset: ImageDataset) -> Path:
-    """Where its samples lie: by what they are, and by what decodes them."""
+    """Return where its samples lie: by what they are, and by what decodes them."""
     kind = type(dataset)
     facts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # not the package's version, which stays while its files are worked on
@@ -178,28 +178,28 @@ def _folder(dataset: ImageDataset) -> Path:
 
 
 def _map_or_build(
-    dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: float, workers: int, build: bool
+    dataset: ImageDataset, folder: Path, used_folders: set[Path], gigabytes: float, workers: int, build: bool
 ) -> ImageDataset:
-    found = _map(dataset, folder)
-    if found is not dataset or not build:
-        return found
+    mapped = _map(dataset, folder)
+    if mapped is not dataset or not build:
+        return mapped
     try:
         with file_lock(folder.parent, "another process decodes images; waiting for it"):
             # which the process that was waited for may have made
-            found = _map(dataset, folder)
-            if found is dataset:
-                room = _make_room(dataset, folder, own, gigabytes)
+            mapped = _map(dataset, folder)
+            if mapped is dataset:
+                room = _make_room(dataset, folder, used_folders, gigabytes)
                 _build(dataset, folder, workers, room)
-                found = _map(dataset, folder)
+                mapped = _map(dataset, folder)
     except OSError as error:
         warn(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
-    return found
+    return mapped
 
 
 def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> ImageDataset:
-    """The dataset out of the cache, or itself where that has been removed meanwhile."""
+    """Return the dataset out of the cache, or itself where that has been removed meanwhile."""
     try:
-        found = DecodedDataset(dataset, folder, rows)
+        mapped = DecodedDataset(dataset, folder, rows)
     except (FileNotFoundError, NotADirectoryError):
         return dataset
     except (OSError, ValueError) as error:
@@ -208,7 +208,7 @@ def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None 
     # a cache that others have made may be read-only
     with contextlib.suppress(OSError):
         os.utime(folder)
-    return found
+    return mapped
 
 
 def _discard(folder: Path, reason: str) -> None:
@@ -226,7 +226,7 @@ def _discard(folder: Path, reason: str) -> None:
 
 
 def _read_index(folder: Path) -> npt.NDArray[Any]:
-    """What lies where, a record for each sample.
+    """Return what lies where, a record for each sample.
 
     Raises:
         OSError: If the folder is not there, or cannot be read.
@@ -241,7 +241,7 @@ def _read_index(folder: Path) -> npt.NDArray[Any]:
     return index[:-1]
 
 
-def _make_room(dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: float) -> int:
+def _make_room(dataset: ImageDataset, folder: Path, used_folders: set[Path], gigabytes: float) -> int:
     """Bytes that the samples may take; what is left of interrupted runs, and the caches used longest ago, are removed.
 
     Raises:
@@ -253,9 +253,9 @@ def _make_room(dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: f
     entries = sorted(_folders(folder.parent, _ENTRY), key=lambda entry: entry.stat().st_mtime)
     sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
     limit, needed = int(min(gigabytes * _GIB, _memory() / 2)), _estimate(dataset)
-    if needed + sum(sizes[entry] for entry in sizes if entry in own) <= limit:
+    if needed + sum(sizes[entry] for entry in sizes if entry in used_folders) <= limit:
         for entry in entries:
-            if entry not in own and needed > _room(folder.parent, limit, sizes.values()):
+            if entry not in used_folders and needed > _room(folder.parent, limit, sizes.values()):
                 shutil.rmtree(entry)
                 del sizes[entry]
     room = _room(folder.parent, limit, sizes.values())
@@ -268,8 +268,8 @@ def _make_room(dataset: ImageDataset, folder: Path, own: set[Path], gigabytes: f
     return room
 
 
-def _folders(place: Path, named: re.Pattern[str]) -> list[Path]:
-    return [entry for entry in place.iterdir() if named.fullmatch(entry.name) and entry.is_dir()]
+def _folders(place: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return [entry for entry in place.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir()]
 
 
 def _room(folder: Path, limit: int, sizes: Iterable[int]) -> int:
@@ -310,7 +310,7 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
 
 
 class _AsRead(TransformedDataset):
-    """A dataset's samples as they are."""
+    """Dataset's samples as they are."""
 
     def __getitem__(self, position: SampleIndex | int) -> Any:
         return self.dataset[int(position)]  # type: ignore[arg-type]
@@ -331,10 +331,10 @@ def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | 
     try:
         yield from track(loader, "decoding images", len(samples), transient=True, disable=not sys.stdout.isatty())
     except RuntimeError as error:
-        said = describe_dead_worker(error, [samples])
-        if said is None:
+        message = describe_dead_worker(error, [samples])
+        if message is None:
             raise
-        raise RunError(said) from None
+        raise RunError(message) from None
 
 
 def _memory() -> float:

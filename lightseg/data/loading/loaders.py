@@ -42,7 +42,7 @@ class TrackedDataset(Dataset[dict[str, Any]]):
 
 
 class Loader(DataLoader[Any]):
-    """A `DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
+    """`DataLoader` whose workers start with its first batch: Lightning asks for an iterator, then sets the epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for item in super().__iter__():
@@ -85,18 +85,18 @@ def require_known_order(loader: object, data: str) -> None:
 
 
 def describe_dead_worker(error: RuntimeError, watched: Sequence[TrackedDataset]) -> str | None:
-    """What to say about a loading process that died, and the file that it was at; None if that is not the error.
+    """Return what to say about a loading process that died, and the file that it was at; None if that is not the error.
 
     Args:
         error: What torch raises, in whatever the main process is doing at that moment.
         watched: The samples of all loaders.
     """
-    found = _DEATH.search(str(error))
-    if not found:
+    match = _DEATH.search(str(error))
+    if not match:
         return None
-    dead = {int(process) for process in found[1].split(",")}
+    dead = {int(process) for process in match[1].split(",")}
     # torch knows the signal where its handler is faster than its look at the processes
-    signal = f" ({found[2]})" if found[2] else ""
+    signal = f" ({match[2]})" if match[2] else ""
     names = ", ".join(
         samples.prepared.dataset.name(sample)
         for samples in watched

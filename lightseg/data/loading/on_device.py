@@ -28,7 +28,7 @@ _TRIED = 64
 
 
 class DeviceDataset(Dataset[Any]):
-    """A split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
+    """Split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
 
     Args:
         dataset: The split.
@@ -56,7 +56,7 @@ class DeviceDataset(Dataset[Any]):
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Return where it lies."""
         return self.images.device
 
     def to(self, device: torch.device) -> "DeviceDataset":
@@ -91,15 +91,15 @@ class DeviceDataset(Dataset[Any]):
             ConfigError: If not.
         """
         some = torch.arange(min(len(self), _TRIED), device=self.device)
-        given, made, again = self.batch(some), *(self.augmented(some, some, 0, 0) for _ in range(2))
+        before, after, again = self.batch(some), *(self.augmented(some, some, 0, 0) for _ in range(2))
         for part in ("image", "target"):
             require(
-                made[part].shape == given[part].shape and made[part].dtype == given[part].dtype,
-                f"data.device_transforms: each {part} is {_said(given[part][0])} and becomes {_said(made[part][0])}; a "
-                "transform must keep shapes and types, since a task takes floating-point images to be 0 to 1",
+                after[part].shape == before[part].shape and after[part].dtype == before[part].dtype,
+                f"data.device_transforms: each {part} is {_said(before[part][0])} and becomes {_said(after[part][0])}; "
+                "a transform must keep shapes and types, since a task takes floating-point images to be 0 to 1",
             )
             require(
-                torch.equal(made[part], again[part]),
+                torch.equal(after[part], again[part]),
                 f"data.device_transforms: some {part} comes out differently when it is drawn again with the same "
                 "chance: some transform has random numbers of its own; take them from `draws` alone",
             )
@@ -115,11 +115,11 @@ class DeviceDataset(Dataset[Any]):
         targets = np.empty((len(dataset), *target.shape), target.dtype)
         for index in range(len(dataset)):
             image, target = read(index)
-            for there, one, what in ((images, image, "image"), (targets, target, "mask")):
+            for array, part, what in ((images, image, "image"), (targets, target, "mask")):
                 require(
-                    one.shape == there.shape[1:] and one.dtype == there.dtype,
+                    part.shape == array.shape[1:] and part.dtype == array.dtype,
                     f"data.on_device: the {what}s of the {self._name} split are not all alike and form no "
-                    f"tensor: {dataset.name(0)} is {_said(there[0])}, {dataset.name(index)} is {_said(one)}; leave "
+                    f"tensor: {dataset.name(0)} is {_said(array[0])}, {dataset.name(index)} is {_said(part)}; leave "
                     "data.on_device and data.device_transforms out",
                 )
             images[index], targets[index] = image, target
@@ -147,9 +147,9 @@ class DeviceLoader(StepLoader):
         size, step = self.batch_size or 1, (self.batch_size or 1) * self.batches_per_step
         samples, positions = (torch.from_numpy(part).to(self.dataset.device) for part in (chosen, places))
         block = max(1, _BLOCK // (step * self.dataset.images[0].nbytes)) * step
-        whole = len(samples) // size * size
-        for start in range(0, whole, block):
-            now = slice(start, min(start + block, whole))
+        end = len(samples) // size * size
+        for start in range(0, end, block):
+            now = slice(start, min(start + block, end))
             images = self.dataset.augmented(samples[now], positions[now], seed, epoch)
             counts = _counts(images["target"], step)
             for first in range(0, len(images["index"]), size):
@@ -164,10 +164,10 @@ class DeviceEvaluationLoader(Loader):
 
     def __iter__(self) -> Iterator[list[Batch]]:  # type: ignore[override]
         size = self.batch_size or 1
-        order = [one.sample if isinstance(one, SampleIndex) else int(one) for one in self.sampler]
+        order = [item.sample if isinstance(item, SampleIndex) else int(item) for item in self.sampler]
         # padding is at the end, so that what is there keeps its place
-        there = torch.tensor([sample for sample in order if sample != PADDING], dtype=torch.int64)
-        samples = there.to(self.dataset.device)
+        present = torch.tensor([sample for sample in order if sample != PADDING], dtype=torch.int64)
+        samples = present.to(self.dataset.device)
         for first in range(0, len(order), size):
             some = samples[first : first + size]
             yield [self.dataset.batch(some)] if len(some) else []
@@ -207,7 +207,7 @@ def _share(sampler: Any) -> tuple[int, int, Any, Any]:
 
 
 def _counts(targets: Tensor, step: int) -> Tensor:
-    """What each step holds of every class, void last, int64 `(steps, 256)`; `bincount` would wait for the device."""
+    """Return the class counts of each step, void last, int64 `(steps, 256)`; `bincount` would wait for the device."""
     steps = torch.arange(len(targets), device=targets.device) // step
     slots = (
         (steps[:, None] * (IGNORE + 1) + targets.flatten(1)).flatten()

@@ -1,4 +1,4 @@
-"""How often each training sample is drawn, so that rare classes are seen more often.
+"""Draw weights of the training samples, so that rare classes are seen more often.
 
 A sample holds a class if its label, or any of its pixels, is of that class: one definition for classification and
 segmentation. What a scheme can do for segmentation is limited by what its images show: where a road is in every image,
@@ -71,10 +71,10 @@ def check_options(scheme: str | None, repeat_threshold: float | None) -> None:
     Raises:
         ConfigError: If they do not.
     """
-    known = get_args(Scheme)
+    schemes = get_args(Scheme)
     require(
-        scheme is None or scheme in known,
-        f"data.sampling: there is no {scheme!r}{did_you_mean(str(scheme), known, len(known))}",
+        scheme is None or scheme in schemes,
+        f"data.sampling: there is no {scheme!r}{did_you_mean(str(scheme), schemes, len(schemes))}",
     )
     if repeat_threshold is not None:
         require(

@@ -1,4 +1,4 @@
-"""The order of samples: a pure function of (seed, epoch, position), the same on every machine.
+"""Order of samples: a pure function of (seed, epoch, position), the same on every machine.
 
 Each rank draws the whole global order and takes its share, so N processes see the stream that one would see, and every
 position carries the seed of its augmentation, so the pixels do not depend on workers or ranks either.
@@ -59,7 +59,7 @@ class EpochSampler(DistributedSampler[SampleIndex]):
             yield SampleIndex(sample, mix(self.seed, self.epoch, _SAMPLE, position))
 
     def share(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """What the next iteration gives, at once: this process's samples of the epoch, and their positions in it."""
+        """Return this process's samples of the next iteration at once, and their positions in the epoch."""
         start, self.start = self.start, 0
         if start % self.num_replicas:
             raise ValueError(f"start: {start} samples are not whole global batches of {self.num_replicas} processes")

@@ -1,1 +1,1 @@
-"""What is done to samples and batches before they are trained on."""
+"""Transforms of samples: augmentation, rare classes, copy-paste."""

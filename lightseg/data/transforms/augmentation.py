@@ -1,4 +1,4 @@
-"""What training does to a sample before it becomes part of a batch."""
+"""Augmentation of a training sample."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ _STRONGER = 5
 
 
 class Augmentation:
-    """An object of a rare class pasted in, stronger transforms where a rare class is, then what every sample gets.
+    """Augmentation: an object of a rare class pasted in, stronger transforms for rare classes, then the common ones.
 
     Which classes are rare, and which samples hold them, has to be learned by `configure_from_data` first.
 
@@ -92,7 +92,7 @@ class Augmentation:
 
     @property
     def pasted(self) -> tuple[int, ...]:
-        """The classes that a sample may be given of another one, once `configure_from_data` has been called."""
+        """Return the classes that a sample may be given of another one, once `configure_from_data` has been called."""
         return self._rare if self._probability else ()
 
     def check(self) -> None:

@@ -19,7 +19,7 @@ _PASTE = 4
 
 
 class Cutout(NamedTuple):
-    """One object.
+    """Object that was cut out of an image.
 
     Attributes:
         image: `(h, w, C)`, the box around it.
@@ -71,19 +71,19 @@ class CopyPaste:
             return image, mask
         label = list(self._donors)[rng.integers(len(self._donors))]
         donor, truth = self._dataset[int(rng.choice(self._donors[label]))]
-        found = cut(donor, np.asarray(truth), label, rng)
-        room = np.subtract(mask.shape, found.cover.shape)
-        if found.image.dtype != image.dtype or room.min() < 0:
+        cutout = cut(donor, np.asarray(truth), label, rng)
+        room = np.subtract(mask.shape, cutout.cover.shape)
+        if cutout.image.dtype != image.dtype or room.min() < 0:
             return image, mask
         top, left = rng.integers(room + 1)
-        return self._paste(image.copy(), mask.copy(), found, top, left)
+        return self._paste(image.copy(), mask.copy(), cutout, top, left)
 
-    def _paste(self, image: Array, mask: Array, found: Cutout, top: int, left: int) -> tuple[Array, Array]:
-        height, width = found.cover.shape
+    def _paste(self, image: Array, mask: Array, cutout: Cutout, top: int, left: int) -> tuple[Array, Array]:
+        height, width = cutout.cover.shape
         box = slice(top, top + height), slice(left, left + width)
-        covered = found.cover & ~self._kept[mask[box]]
-        image[box][covered] = found.image[covered]
-        mask[box][covered] = found.label
+        covered = cutout.cover & ~self._kept[mask[box]]
+        image[box][covered] = cutout.image[covered]
+        mask[box][covered] = cutout.label
         return image, mask
 
 

@@ -51,7 +51,7 @@ def below(state: Tensor, limit: int, number: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """The chance of some training samples.
+    """Random numbers of some training samples.
 
     Attributes:
         epoch: Number of the epoch, from 0 on.

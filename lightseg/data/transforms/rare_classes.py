@@ -1,4 +1,4 @@
-"""Which classes are rare, and which of them a sample holds."""
+"""Rare classes of a training split and of a sample."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ HALF = 2
 def rare_classes(
     counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str] | None = None
 ) -> tuple[int, ...]:
-    """The ids of the rare classes, in order.
+    """Return the ids of the rare classes, in order.
 
     Rare is a class that has less than half of an equal share of the pixels (or samples): less than 0.5 / C, C being the
     number of classes that occur. A class that never occurs is not rare: there is nothing to be made more of.

@@ -1,4 +1,4 @@
-"""A random crop that looks for rare classes."""
+"""Random crop that looks for rare classes."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         self.chooses: bool | None = None
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Where to crop, as albumentations asks for it."""
+        """Return where to crop, as albumentations asks for it."""
         anywhere: dict[str, Any] = super().get_params_dependent_on_data(params, data)
         height, width = params["shape"][:2]
         self.chooses = bool(self.chooses) or height > self.height or width > self.width
@@ -63,6 +63,6 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         row, column = divmod(int(pixels[self.py_random.randrange(len(pixels))]), mask.shape[1])
         return row, column
 
-    def _start(self, pixel: int, size: int, whole: int) -> int:
-        """Where a stretch of `size` within `whole` may begin so that it holds a pixel; 0 where all is padded to it."""
-        return int(self.py_random.randint(max(0, pixel - size + 1), max(0, min(pixel, whole - size))))
+    def _start(self, pixel: int, size: int, length: int) -> int:
+        """Return the range of starts of a stretch of `size` within `length` that holds a pixel; 0 where padded."""
+        return int(self.py_random.randint(max(0, pixel - size + 1), max(0, min(pixel, length - size))))

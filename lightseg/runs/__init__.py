@@ -1,0 +1,1 @@
+"""Run folders: creation, records, reading and differences."""
