@@ -36,7 +36,9 @@ def test_find__an_unfinished_run_is_skipped_below_a_folder_and_an_error_by_itsel
     runs, notes = find([str(tmp_path)])
     assert [run.folder for run in runs] == [finished]
     assert notes == [f"{unfinished} is not finished; it is left out"]
-    with pytest.raises(UserError, match=f"{unfinished}: this run is not finished; go on with it .*--resume {unfinished}"):
+    with pytest.raises(
+        UserError, match=f"{unfinished}: this run is not finished; go on with it .*--resume {unfinished}"
+    ):
         find([str(finished), str(unfinished)])
 
 
