@@ -35,7 +35,7 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is significant."""
+        """Return whether a difference is significant."""
         return self.p < LEVEL
 
 
@@ -170,7 +170,7 @@ class Comparison:
 
     @property
     def inputs_differ(self) -> bool:
-        """Whether the GFLOPs of groups are for different input sizes, and therefore not comparable."""
+        """Return whether the GFLOPs of groups are for different input sizes, and therefore not comparable."""
         return any(group.cost["input"] != self.groups[0].cost["input"] for group in self.groups)
 
     @property

@@ -57,10 +57,7 @@ def test_compare__the_baseline_is_the_folder_of_a_run(runs, tmp_path):
 def test_compare__seeds_are_one_group_with_their_spread(runs):
     logged = skilled(0.8, 0.81, 0.82, 0.9, 0.9, 0.9)
     comparison = runs(
-        *[
-            (wide(4 + index // 3, seed=index % 3), {"logged": counts_of_run})
-            for index, counts_of_run in enumerate(logged)
-        ]
+        *[(wide(4 + index // 3, seed=index % 3), {"logged": pixels}) for index, pixels in enumerate(logged)]
     )
     best, worst = comparison.groups
     assert [len(group.trials) for group in comparison.groups] == [3, 3]
@@ -81,10 +78,7 @@ def test_compare__one_run_has_no_interval_over_seeds(runs):
 def test_compare__two_seeds_are_reported_as_few(runs):
     logged = skilled(0.8, 0.8, 0.81, 0.81)
     comparison = runs(
-        *[
-            (wide(4 + index // 2, seed=index % 2), {"logged": counts_of_run})
-            for index, counts_of_run in enumerate(logged)
-        ]
+        *[(wide(4 + index // 2, seed=index % 2), {"logged": pixels}) for index, pixels in enumerate(logged)]
     )
     assert "Two seeds hardly show what chance does" in reading(comparison)[-1]
     estimates = [estimate for pair in comparison.pairs for estimate in (pair.difference, *pair.classes)]
@@ -99,16 +93,14 @@ def test_compare__a_repeated_seed_is_reported(runs):
 
 
 def test_compare__a_recipe_and_seed_again_is_compared_run_by_run(runs):
-    comparison = runs(*[(wide(4), {"logged": counts_of_run}) for counts_of_run in skilled(0.8, 0.9)])
+    comparison = runs(*[(wide(4), {"logged": pixels}) for pixels in skilled(0.8, 0.9)])
     assert [group.label for group in comparison.groups] == ["run01", "run00"]
     assert comparison.notes == ("the runs are of one recipe and one seed: each of them is compared by itself",)
     assert verdicts(comparison)[0].startswith("run01 is better than run00 by ")
 
 
 def test_compare__by_run(runs):
-    comparison = runs(
-        *[(wide(4, seed), {"logged": counts_of_run}) for seed, counts_of_run in enumerate(skilled(0.8, 0.9))], by="run"
-    )
+    comparison = runs(*[(wide(4, seed), {"logged": pixels}) for seed, pixels in enumerate(skilled(0.8, 0.9))], by="run")
     assert [(group.label, len(group.trials)) for group in comparison.groups] == [("run01", 1), ("run00", 1)]
 
 
@@ -138,7 +130,7 @@ def test_compare__all_pairs_hold_together(runs):
 
 def test_compare__of_many_groups_pairs_with_the_best_are_reported(runs):
     logged = skilled(*np.linspace(0.7, 0.8, 7), images=30)
-    comparison = runs(*[(wide(index), {"logged": counts_of_run}) for index, counts_of_run in enumerate(logged)])
+    comparison = runs(*[(wide(index), {"logged": pixels}) for index, pixels in enumerate(logged)])
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [(0, index) for index in range(1, 7)]
     assert "Of 21 pairs those with the best are told" in reading(comparison)[1]
 
@@ -147,7 +139,7 @@ def test_compare__by_a_key(runs):
     logged = skilled(0.8, 0.81, 0.9)
     configs = [wide(4), wide(4, model__optimizer__lr=0.1), wide(8)]
     comparison = runs(
-        *[(config, {"logged": counts_of_run}) for config, counts_of_run in zip(configs, logged, strict=True)],
+        *[(config, {"logged": pixels}) for config, pixels in zip(configs, logged, strict=True)],
         by="net.width",
     )
     assert [(group.label, len(group.trials)) for group in comparison.groups] == [("width 8", 1), ("width 4", 2)]
@@ -262,7 +254,7 @@ def test_compare__a_class_that_few_images_show_is_named(runs):
     logged = skilled(0.8, 0.9)
     for pixels in logged:
         pixels[19:, :, 2] = 0
-    comparison = runs(*[(wide(w), {"logged": counts_of_run}) for w, pixels in zip((4, 8), logged, strict=True)])
+    comparison = runs(*[(wide(w), {"logged": pixels}) for w, pixels in zip((4, 8), logged, strict=True)])
     assert reading(comparison)[2].startswith("Fewer than 20 images show car: ")
 
 
