@@ -32,8 +32,8 @@ def reading(comparison: Comparison) -> list[str]:
     if comparison.baseline is None and len(comparison.groups) > ALL_PAIRS:
         every = len(comparison.groups) * (len(comparison.groups) - 1) // 2
         lines.append(
-            f"Of {every} pairs those with the best are told; since it was chosen by its score, their intervals hold "
-            f"for all {every:,} together, and the p of classes for all {every * classes:,} differences of a class."
+            f"Of {every} pairs, those with the best are reported; since it was selected by its score, their intervals "
+            f"hold for all {every:,} together, and the p of classes for all {every * classes:,} differences of a class."
         )
     elif pairs > 1:
         lines.append(
@@ -141,7 +141,7 @@ def _rare(comparison: Comparison) -> list[str]:
     if comparison.kind == "classification" or not rare:
         return []
     return [
-        f"Fewer than {_FEW} images show {', '.join(rare)}: too few to know what others would do; the intervals of "
+        f"Fewer than {_FEW} images show {', '.join(rare)}: too few for a reliable interval; the intervals of "
         "such a class, and of a mean over classes that it is in, may hold in fewer than 95 of 100 cases."
     ]
 
@@ -153,24 +153,27 @@ def _about_seeds(comparison: Comparison) -> list[str]:
         return []
     has_recipes = any(group.recipes > 1 for group in comparison.groups)
     if has_recipes and all(pair.seeds for pair in pairs):
-        return ["What the runs of a group differ by, recipes and seeds alike, is in the intervals of the differences."]
+        return [
+            "The intervals of the differences include the variance within groups, between recipes and between seeds."
+        ]
     if all(pair.seeds for pair in pairs):
         return [
-            "The chance of training is in the intervals of the differences: other seeds, other images.",
+            "The intervals of the differences include the variance of training: over seeds and over images.",
             *_few(comparison),
         ]
     subject = (
         "Where a group has one run, the intervals are" if any(pair.seeds for pair in pairs) else "The intervals are"
     )
     return [
-        f"{subject} for these trained models; other seeds are not in the interval. Several seeds: --seeds 0,1,2 on fit."
+        f"{subject} for these trained models; the variance between seeds is unknown. For several seeds: fit --seeds "
+        "0,1,2."
     ]
 
 
 def _few(comparison: Comparison) -> list[str]:
     if not any(len(group.trials) == 2 for group in comparison.groups):
         return []
-    return ["Two seeds hardly show what chance does in training, and the intervals are wide for it: three or more do."]
+    return ["Two seeds hardly determine the variance of training, so that the intervals are wide; use three or more."]
 
 
 def _digits(estimate: Estimate) -> int:

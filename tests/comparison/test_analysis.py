@@ -67,12 +67,12 @@ def test_compare__seeds_are_one_group_with_their_spread(runs):
     assert worst.deviation > best.deviation
     assert comparison.pairs[0].seeds
     assert comparison.pairs[0].difference.shown
-    assert "The chance of training is in the intervals" in reading(comparison)[-1]
+    assert "include the variance of training" in reading(comparison)[-1]
 
 
 def test_compare__one_run_has_no_interval_over_seeds(runs):
     comparison = runs(*[(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)])
-    assert "for these trained models; other seeds are not in the interval" in reading(comparison)[-1]
+    assert "for these trained models; the variance between seeds is unknown" in reading(comparison)[-1]
 
 
 def test_compare__two_seeds_are_reported_as_few(runs):
@@ -80,7 +80,7 @@ def test_compare__two_seeds_are_reported_as_few(runs):
     comparison = runs(
         *[(wide(4 + index // 2, seed=index % 2), {"logged": pixels}) for index, pixels in enumerate(logged)]
     )
-    assert "Two seeds hardly show what chance does" in reading(comparison)[-1]
+    assert "Two seeds hardly determine the variance of training" in reading(comparison)[-1]
     estimates = [estimate for pair in comparison.pairs for estimate in (pair.difference, *pair.classes)]
     assert all(-1 <= estimate.low <= estimate.high <= 1 for estimate in estimates)
 
@@ -132,7 +132,7 @@ def test_compare__of_many_groups_pairs_with_the_best_are_reported(runs):
     logged = skilled(*np.linspace(0.7, 0.8, 7), images=30)
     comparison = runs(*[(wide(index), {"logged": pixels}) for index, pixels in enumerate(logged)])
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [(0, index) for index in range(1, 7)]
-    assert "Of 21 pairs those with the best are told" in reading(comparison)[1]
+    assert "Of 21 pairs, those with the best are reported" in reading(comparison)[1]
 
 
 def test_compare__by_a_key(runs):

@@ -100,7 +100,7 @@ def test_reading__recipes_that_one_key_puts_together_are_no_seeds(runs):
         *[(config, {"logged": counts}) for config, counts in zip(configs, logged, strict=True)], by="batch_size"
     )
     assert [group.recipes for group in grouped.groups] == [2, 2]
-    assert reading(grouped)[-1].startswith("What the runs of a group differ by, recipes and seeds alike, is in")
+    assert reading(grouped)[-1].startswith("The intervals of the differences include the variance within groups")
 
 
 def test_write_csv__a_row_for_each_group(comparison, tmp_path):
