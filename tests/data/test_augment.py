@@ -104,10 +104,10 @@ def test_crop__learns_what_is_rare():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Own(copy_paste=1.2), "^data.copy_paste: 1.2 is not a probability, 0 to 1$"),
+        (lambda: Own(copy_paste=1.2), "^data.copy_paste: must be 0 to 1, got 1.2$"),
         (
             lambda: OwnLabels(copy_paste=0.5),
-            "^data.copy_paste: cuts objects out by their masks, and this data has",
+            "^data.copy_paste: needs masks to cut objects out, and this data has",
         ),
         (
             lambda: Own(rare_classes=["sign"]),
@@ -127,7 +127,7 @@ def test_crop__learns_what_is_rare():
         ),
         (
             lambda: OwnLabels(batch_size=1, train_transforms=[RareClassCrop(2, 2, 1.0)]).check_training(),
-            "^RareClassCrop: needs masks, and a class id has none",
+            "^RareClassCrop: needs masks, and this data has class ids",
         ),
         (
             lambda: Shapes(
@@ -223,11 +223,11 @@ def test_fit__a_generator_of_ones_own_is_said_before_the_run(fit, recipe, own_mo
     )
     ran = fit("--config", recipe(), "--data.train_transforms", "[{class_path: my_noise.MyNoise}]")
     assert ran.code == 2
-    assert "data.train_transforms: train-0 comes out differently" in ran.err
+    assert "data.train_transforms: train-0 differs when augmented again" in ran.err
 
 
 def test_fit__copy_paste_without_masks_is_a_line(fit):
     ran = fit("--config", "configs/data/shapes_classification.yaml", "--config", "configs/net/simple_cnn.yaml",
               "--data.copy_paste", "0.5")  # fmt: skip
     assert ran.code == 2
-    assert "data.copy_paste: cuts objects out by their masks" in ran.err
+    assert "data.copy_paste: needs masks to cut objects out" in ran.err

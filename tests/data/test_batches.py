@@ -90,7 +90,7 @@ def test_prepared__evaluation_leaves_the_generators_alone():
 @pytest.mark.parametrize("source", OWN)
 @pytest.mark.parametrize("probability", [1.0, 0.5])
 def test_check_repeatable__a_generator_of_ones_own_is_found(source, probability):
-    with pytest.raises(ConfigError, match=r"^data.train_transforms: train-\d comes out differently .* torch$"):
+    with pytest.raises(ConfigError, match=r"^data.train_transforms: train-\d differs when augmented again .* torch$"):
         check_repeatable(_prepared(Add(OWN[source], probability)))
 
 
@@ -105,7 +105,7 @@ def test_check_repeatable__masks_are_looked_at_too():
             self.forgotten += 1
             return np.full_like(mask, self.forgotten)
 
-    with pytest.raises(ConfigError, match="comes out differently"):
+    with pytest.raises(ConfigError, match="differs when augmented again"):
         check_repeatable(_prepared(Forget(p=1)))
 
 

@@ -440,7 +440,7 @@ def test_turns__two_processes_decode_once(capfd):
     while not samples.log.empty():
         read.append(samples.log.get())
     # all of them, and some for the estimate
-    assert len(read) == 20 + decoded_cache._TRIED
+    assert len(read) == 20 + decoded_cache._SAMPLED
     assert len(entries()) == 1
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightseg.data.device_transforms import AlternatingFlip, Cutout, RandomFlip, RandomTranslate, transformed
+from lightseg.data.device_transforms import AlternatingFlip, Cutout, RandomFlip, RandomTranslate, apply_transforms
 from lightseg.data.transforms.counter_rng import Draws, below
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
@@ -107,10 +107,10 @@ def test_cutout__by_hand(dtype, grey):
     assert targets is labels
 
 
-def test_transformed__each_has_a_chance_of_its_own():
+def test_apply_transforms__each_has_independent_random_numbers():
     images, masks = batch(200)
-    once = transformed([RandomFlip()], images, masks, draws(200))[0]
-    twice = transformed([RandomFlip(), RandomFlip()], images, masks, draws(200))[0]
+    once = apply_transforms([RandomFlip()], images, masks, draws(200))[0]
+    twice = apply_transforms([RandomFlip(), RandomFlip()], images, masks, draws(200))[0]
     # with the same chance the second would undo what the first did
     assert 60 < sum(not torch.equal(image, IMAGE) for image in twice[:, 0]) < 140
     assert not torch.equal(once, twice)
@@ -120,14 +120,14 @@ def test_transformed__each_has_a_chance_of_its_own():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RandomFlip(1.5), "p: 1.5"),
-        (lambda: RandomTranslate(0), "pixels: 0"),
-        (lambda: RandomTranslate(2, "grey"), "give reflect or zero"),
-        (lambda: Cutout(0), "size: 0"),
-        (lambda: Cutout(2, 7.0), "fill: 7.0"),
-        (lambda: RandomTranslate(3)(*batch(1), draws(1)), "too many for images of 3×4"),
+        (lambda: RandomFlip(1.5), "p: must be 0 to 1, got 1.5"),
+        (lambda: RandomTranslate(0), "pixels: must be 1 or more, got 0"),
+        (lambda: RandomTranslate(2, "grey"), "must be reflect or zero, got 'grey'"),
+        (lambda: Cutout(0), "size: must be 1 or more, got 0"),
+        (lambda: Cutout(2, 7.0), "fill: must be 0 to 1, got 7.0"),
+        (lambda: RandomTranslate(3)(*batch(1), draws(1)), "must be below the sides of the images, 3×4, got 3"),
     ],
 )
-def test_options__without_a_meaning(make, message):
+def test_options__out_of_range(make, message):
     with pytest.raises(ConfigError, match=message):
         make()

@@ -5,7 +5,7 @@ import pytest
 
 from lightseg.data import CIFAR10, CamVid, MaskFolder, Shapes, ShapesClassification
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.folds import Fold, as_fold, split_by_fold, stratified_folds
+from lightseg.data.folds import Fold, parse_fold, split_by_fold, stratified_folds
 from lightseg.errors import ConfigError, DataError
 from tests.data import fabricate
 
@@ -73,7 +73,7 @@ def test_stratified_folds__groups_stay_together():
     assert np.abs(parts - 0.2).max() < 0.05
 
 
-def test_stratified_folds__as_many_groups_as_folds():
+def test_stratified_folds__as_many_groups_parse_folds():
     # void samples, and a group that is larger than all the others
     table = np.array([[1, 0]] * 9 + [[0, 0], [0, 1], [0, 0]])
     fold_of = stratified_folds(table, ["a"] * 9 + ["b", "c", "d"], 4, seed=0)
@@ -99,21 +99,21 @@ def test_stratified_folds__of_names_and_seed_alone():
 @pytest.mark.parametrize(
     ("folds", "fold", "message"),
     [
-        (1, 0, "data.folds: 1 will not do"),
+        (1, 0, "data.folds: must be 2 or more, got 1"),
         (5, None, "one needs the other"),
         (None, 0, "one needs the other"),
-        (5, 5, "data.fold: 5 is none of the 5 folds; give 0 to 4"),
-        (5, -1, "data.fold: -1 is none"),
+        (5, 5, "data.fold: must be 0 to 4 with 5 folds, got 5"),
+        (5, -1, "data.fold: must be 0 to 4 with 5 folds, got -1"),
     ],
 )
-def test_as_fold__that_does_not_fit(folds, fold, message):
+def test_parse_fold__that_does_not_fit(folds, fold, message):
     with pytest.raises(ConfigError, match=message):
         Shapes(folds=folds, fold=fold)
 
 
-def test_as_fold__of_nothing():
-    assert as_fold(None, None) is None
-    assert as_fold(5, 4) == Fold(4, 5)
+def test_parse_fold__of_nothing():
+    assert parse_fold(None, None) is None
+    assert parse_fold(5, 4) == Fold(4, 5)
 
 
 def _mask_folder(root, **options):
@@ -265,7 +265,9 @@ def test_split_by_fold__groups_that_are_not_one_of_each_sample(made, count):
             return made
 
     data = Patients(32, 14, 6, 4, folds=2, fold=0)
-    with pytest.raises(ConfigError, match=f"Patients.groups gave {count} groups of 20 samples; it must give one of"):
+    with pytest.raises(
+        ConfigError, match=f"Patients.groups: must return one group per sample, got {count} groups of 20 samples"
+    ):
         data.dataset("val")
 
 

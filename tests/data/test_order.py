@@ -95,7 +95,7 @@ def test_epoch_sampler__start_gives_the_rest_of_the_epoch_once(world, weights):
 def test_epoch_sampler__start_between_the_processes_is_refused():
     sampler = EpochSampler(30, 6, world_size=3)
     sampler.start = 4
-    with pytest.raises(ValueError, match="start: 4 samples are not whole global batches of 3 processes"):
+    with pytest.raises(ValueError, match="start: 4 samples are not complete global batches of 3 processes"):
         list(sampler)
 
 

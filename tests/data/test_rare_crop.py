@@ -101,19 +101,19 @@ def test_crop__inside_a_choice():
 
 def test_crop__needs_masks_and_rare_classes():
     image, crop = np.zeros((9, 9, 3), np.uint8), RareClassCrop(4, 4, 1.0)
-    with pytest.raises(
-        ConfigError, match="^RareClassCrop: nothing tells it which classes are rare; use it in data.tra"
-    ):
+    with pytest.raises(ConfigError, match="^RareClassCrop: the rare classes are not set; use it in data.tra"):
         TrainTransform([crop])(image, np.zeros((9, 9), np.uint8), 0)
     crop.rare = (1,)
-    with pytest.raises(ConfigError, match="^RareClassCrop: needs masks, and a class id has none; use .*RandomCrop$"):
+    with pytest.raises(
+        ConfigError, match="^RareClassCrop: needs masks, and this data has class ids; use .*RandomCrop$"
+    ):
         TrainTransform([crop])(image, 1, 0)
     with pytest.raises(ConfigError, match="would shift the image against its ground truth"):
         EvalTransform([crop])
 
 
 def test_crop__values_out_of_range():
-    with pytest.raises(ConfigError, match="RareClassCrop: 0×4 is no size; give 1 or more pixels"):
+    with pytest.raises(ConfigError, match="RareClassCrop: sides must be 1 pixel or more, got 0×4"):
         RareClassCrop(0, 4)
-    with pytest.raises(ConfigError, match="RareClassCrop: focus 1.5 is not a probability, 0 to 1"):
+    with pytest.raises(ConfigError, match="RareClassCrop: focus: must be 0 to 1, got 1.5"):
         RareClassCrop(4, 4, 1.5)

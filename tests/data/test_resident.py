@@ -179,9 +179,9 @@ class OnAnotherScale(DeviceTransform):
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (OfItsOwn(), "some image comes out differently .* take them from `draws` alone"),
+        (OfItsOwn(), "the image of a sample differs .* take them from `draws` alone"),
         (OnAnotherScale(), r"each image is 3×16×16 torch\.uint8 and becomes 3×16×16 torch\.float32"),
-        (RandomTranslate(16), "16 are too many for images of 16×16"),
+        (RandomTranslate(16), "must be below the sides of the images, 16×16, got 16"),
     ],
     ids=["random", "scale", "size"],
 )

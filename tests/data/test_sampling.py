@@ -131,7 +131,7 @@ def test_fit__sampling_for_segmentation_changes_the_training_and_not_the_evaluat
         (["--data.repeat_threshold", "0.1"], "data.repeat_threshold: only data.sampling: repeat_factor has a thresh"),
         (
             ["--data.sampling", "repeat_factor", "--data.repeat_threshold", "10"],
-            "data.repeat_threshold: 10.0 is not a share of the samples; give one above 0, up to 1",
+            "data.repeat_threshold: must be a fraction of the samples, above 0 and up to 1, got 10.0",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_train__choices_are_independent_of_each_other():
 
 @pytest.mark.parametrize("kind", [TrainTransform, EvalTransform])
 def test_transforms__normalisation_is_the_models(kind):
-    with pytest.raises(ConfigError, match=r"Normalize is not needed: normalisation is in the model"):
+    with pytest.raises(ConfigError, match=r"Normalize is not needed: normalization is in the model"):
         kind([A.Normalize()])
 
 

@@ -1,1 +1,1 @@
-"""What is done to samples and batches before they are trained on."""
+"""Transforms of training and evaluation samples, and their random numbers."""
