@@ -49,7 +49,7 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for item in super().__iter__():
-            yield to_int64(item) if isinstance(item, dict) else [to_int64(batch) for batch in item]
+            yield [to_int64(batch) for batch in item] if isinstance(item, list) else to_int64(item)
 
 
 class StepLoader(Loader):

@@ -82,8 +82,8 @@ class Augmentation:
         self._rare_ids = rare_classes(counts, classes, self._rare_names)
         require(
             bool(self._rare_ids) or self._rare_names is not None,
-            f"data: {self._rare_option} finds no rare class: each has half of an equal share of the training data or more; "
-            "leave it out, or name some in data.rare_classes",
+            f"data: {self._rare_option} finds no rare class: each has half of an equal share of the training data or "
+            "more; leave it out, or name some in data.rare_classes",
         )
         require(
             bool(counts[list(self._rare_ids)].any()),
