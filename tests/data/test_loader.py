@@ -65,7 +65,7 @@ def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_
     own_module("shuffled", SHUFFLED)
     outcome = fit("--config", recipe(), "--data", "shuffled.Shuffled")
     assert outcome.code == 2
-    assert "Shuffled.train_dataloader: a RandomSampler gives an order" in outcome.err
+    assert "Shuffled.train_dataloader: the order of a RandomSampler can neither" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
 
 
@@ -81,7 +81,7 @@ class Shuffled(Shapes):
 
 def test_require_known_order__a_loader_of_ones_own_with_the_known_sampler():
     require_known_order(Shapes(train_size=8, num_workers=0).train_dataloader(), "Shapes")
-    with pytest.raises(ConfigError, match="a NoneType gives an order"):
+    with pytest.raises(ConfigError, match="the order of a NoneType can neither"):
         require_known_order([], "List")
 
 

@@ -161,7 +161,7 @@ def test_check__unequal_sizes_are_named():
 
 
 def test_check__too_little_memory_is_said(monkeypatch):
-    monkeypatch.setattr(resident, "_free", lambda _device: 10**4)
+    monkeypatch.setattr(resident, "_free_memory", lambda _device: 10**4)
     with pytest.raises(ConfigError, match=r"the train split needs 0\.0 GB, and 0\.0 GB are free on the device \(cpu\)"):
         Shapes(**OPTIONS, on_device=True).check_training()
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
-from lightseg.nets.weights import IMAGENET, INCEPTION, is_file, spread
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, is_file
 
 LITE = "tf_efficientnet_lite0"
 FROM_TIMM = [TimmNet, FCN, SmpNet]
@@ -146,7 +146,7 @@ def test_smps_own_encoder_takes_torchvisions_file(channels, tmp_path):
     rgb = state["conv1.weight"]
     expected = {1: rgb.sum(1, keepdim=True), 3: rgb, 4: rgb[:, [0, 1, 2, 0]] * 3 / 4}[channels]
     torch.testing.assert_close(net.encoder.conv1.weight.detach(), expected)
-    assert net.normalization == spread((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
+    assert net.normalization == adapt_normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
 
 
 def test_torchvisions_file_with_its_classifiers(tmp_path):
@@ -260,6 +260,6 @@ def test_names_and_files_are_told_apart():
     assert not any(map(is_file, ["imagenet", "a1_in1k", "IMAGENET1K_V1", "fb_in22k_ft_in1k"]))
 
 
-def test_spread():
-    assert spread((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
-    assert spread((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))
+def test_adapt_normalization():
+    assert adapt_normalization((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
+    assert adapt_normalization((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))
