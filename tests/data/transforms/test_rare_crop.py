@@ -44,7 +44,7 @@ def test_crop__every_place_that_holds_the_pixel_is_as_likely():
     assert min(starts.count(start) for start in set(starts)) > 150
 
 
-def test_crop__classes_are_drawn_alike_whatever_their_size():
+def test_crop__classes_are_equally_likely():
     mask = _mask(30, 30, c1=[(0, 0)])
     mask[20:, 20:] = 2
     of_one = sum(bool((cropped == 1).any()) for _, cropped in _crop(mask, 4, 4, seeds=400))
@@ -62,10 +62,8 @@ def test_crop__pixels_of_a_class_are_drawn_alike():
 
 @pytest.mark.parametrize(("focus", "least", "most"), [(0.0, 0, 20), (0.25, 70, 140), (1.0, 400, 400)])
 def test_crop__focus_is_the_share(focus, least, most):
-    found = sum(
-        bool((cropped == 1).any()) for _, cropped in _crop(_mask(60, 60, c1=[(30, 30)]), 6, 6, focus, seeds=400)
-    )
-    assert least <= found <= most
+    hits = sum(bool((cropped == 1).any()) for _, cropped in _crop(_mask(60, 60, c1=[(30, 30)]), 6, 6, focus, seeds=400))
+    assert least <= hits <= most
 
 
 def test_crop__common_classes_do_not_draw_it():
