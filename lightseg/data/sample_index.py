@@ -16,7 +16,7 @@ class SampleIndex(NamedTuple):
 
 
 def mix(*integers: int) -> int:
-    """Hash integers to one 63-bit seed; neighbouring inputs give unrelated seeds."""
+    """Hash integers to one 63-bit seed; neighboring inputs give unrelated seeds."""
     # two's complement of negative numbers, and all bits of a 63-bit seed
     entropy = [int(i) & 0xFFFFFFFFFFFFFFFF for i in integers]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))

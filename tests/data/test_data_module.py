@@ -102,13 +102,13 @@ def test_train_loader__pixels_do_not_depend_on_workers(workers):
     assert batches(workers) == batches(1)
 
 
-def test_stack__different_sizes_say_what_to_add():
+def test_stack__different_sizes_are_an_error_with_advice():
     samples = [{"image": np.zeros((3, size, 8)), "target": np.zeros((size, 8)), "index": 0} for size in (8, 9)]
     with pytest.raises(DataError, match="end data.train_transforms with a RandomCrop"):
         stack(samples)
 
 
-def test_stack__eight_bits_beside_more_are_brought_to_one_scale():
+def test_stack__8_bit_and_float_images_have_one_scale():
     samples = [
         {"image": torch.full((3, 2, 2), 255, dtype=torch.uint8), "target": torch.zeros(2, 2), "index": 0},
         {"image": torch.ones(3, 2, 2), "target": torch.zeros(2, 2), "index": 1},

@@ -153,13 +153,11 @@ def _share_block(batch: Batch) -> Batch:
     ends = np.cumsum([-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors.values()]).tolist()
     # as in torch's collate function
     block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
-    starts = iter([0, *ends[:-1]])
-
-    def place(tensor: Tensor) -> Tensor:
-        start = next(starts)
-        return block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
-
-    return map_tensors(place, batch)
+    views = {
+        key: block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+        for (key, tensor), start in zip(tensors.items(), [0, *ends[:-1]], strict=True)
+    }
+    return cast(Batch, views)
 
 
 def to_int64(batch: Batch) -> Batch:

@@ -13,7 +13,7 @@ from lightseg.data.types import Array
 from lightseg.labels import IGNORE
 
 SPECK = 16
-"""Components of fewer pixels are treated as labelling noise if there are larger ones."""
+"""Components of fewer pixels are treated as labeling noise if there are larger ones."""
 
 _PASTE_SEED = 4
 """Salt of the seed of copy-paste."""
