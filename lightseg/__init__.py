@@ -13,14 +13,14 @@ if sys.argv[:1] == ["-m"] and (sys.version_info < (3, 11) or find_spec("torch") 
     print(f"lightseg: error: {python} is older than 3.11, or lightseg is not installed for it; {fix}", file=sys.stderr)
     sys.exit(2)
 
-# the first place for modules is then the working directory, which may be a run folder of somebody else, whose `yaml.py`
-# would be imported; what PYTHONPATH names has another place, and verbs that run one's own code put it back
+# python -m puts the working directory first on the import path; it may be somebody else's run folder, whose `yaml.py`
+# would be imported. PYTHONPATH has its own entries, and verbs that run the user's code add the directory again
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].partition(".")[0].endswith("lightseg"):
-    here = os.getcwd()  # noqa: PTH109
-    if sys.path[:1] == [here] and here != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):  # noqa: PTH100, PTH120
+    directory = os.getcwd()  # noqa: PTH109
+    if sys.path[:1] == [directory] and directory != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):  # noqa: PTH100, PTH120
         del sys.path[0]
 
-# behind that, since not even the standard library is safe from a file of its name
+# after that, since a file can shadow even a module of the standard library
 from typing import TYPE_CHECKING, Any
 
 from lightseg.version import __version__
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from lightseg.checkpoint.loading import load
     from lightseg.exporting.push import push
 
-# albumentations asks the network for a newer version when it is imported
+# albumentations looks for a newer version on the network when it is imported
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load` and `push` when they are asked for: torch takes seconds, and `--help` should not."""
+    """Import `load` and `push` on first use: importing torch takes seconds, and `--help` should not."""
     if name == "load":
         from lightseg.checkpoint.loading import load
 

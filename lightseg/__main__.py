@@ -7,7 +7,7 @@ from lightseg.cli.entry import open_streams, show_help, show_version
 from lightseg.errors import did_you_mean
 
 VERBS = {
-    "doctor": "look at a data set before anything is trained on it",
+    "doctor": "check a data set before training",
     "fit": "train a recipe, then load the best checkpoint again, score it and test it",
     "evaluate": "score a run on any split or other data, by windows, calibrated, and where it errs",
     "predict": "masks or labels of images, of any number and size",
@@ -30,11 +30,11 @@ SYNONYMS = {
     "dashboard": ("workspace",),
     "sync": ("wandb", "upload"),
 }
-"""Words of other tools, by the verb that does the same here."""
+"""Commands of other tools, by the verb with the same purpose."""
 
 
 def main() -> int:
-    """Dispatch to a verb; returns the exit code."""
+    """Run a verb; return its exit code."""
     open_streams()
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
@@ -43,16 +43,16 @@ def main() -> int:
     if verb == "--version":
         return show_version()
     if verb not in VERBS:
-        print(f"lightseg: error: no verb '{verb}'{_meant(verb)}", file=sys.stderr)
+        print(f"lightseg: error: no verb '{verb}'{_suggest(verb)}", file=sys.stderr)
         return 2
     code: int = importlib.import_module(f"lightseg.{verb}").main(sys.argv[2:])
     return code
 
 
-def _meant(word: str) -> str:
-    """The end of the message about a word that is no verb."""
-    meant = next((verb for verb, words in SYNONYMS.items() if word.lower() in words), None)
-    return f"; did you mean {meant}?" if meant else did_you_mean(word, VERBS, len(VERBS))
+def _suggest(word: str) -> str:
+    """Return the end of the message about a word that is not a verb."""
+    synonym = next((verb for verb, words in SYNONYMS.items() if word.lower() in words), None)
+    return f"; did you mean {synonym}?" if synonym else did_you_mean(word, VERBS, len(VERBS))
 
 
 if __name__ == "__main__":

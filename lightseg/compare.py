@@ -36,7 +36,7 @@ from lightseg.files.atomic import require_writable
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
-    """Set runs side by side."""
+    """Compare runs."""
     parser = Arguments("compare")
     parser.add_argument("runs", metavar="RUN", nargs="+")
     for name in ("--baseline", "--by"):
@@ -47,9 +47,9 @@ def main(args: list[str]) -> None:
         parser.add_argument(name, type=Path)
     for name in ("--force", "--trust"):
         parser.add_argument(name, action="store_true")
-    asked = parser.parse_intermixed_args(args)
+    options = parser.parse_intermixed_args(args)
 
-    outputs = {option: path for option in ("--csv", "--json", "--html") if (path := getattr(asked, option[2:]))}
+    outputs = {option: path for option in ("--csv", "--json", "--html") if (path := getattr(options, option[2:]))}
     for option, path in outputs.items():
         require_writable(path, option)
     if len(set(outputs.values())) < len(outputs):
@@ -59,18 +59,20 @@ def main(args: list[str]) -> None:
     from lightseg.comparison.analysis import compare
     from lightseg.runs import read
 
-    found, notes = read.find(asked.runs)
-    comparison = compare(found, asked.by, asked.metric, asked.split, asked.baseline, force=asked.force, notes=notes)
+    runs, notes = read.find(options.runs)
+    comparison = compare(
+        runs, options.by, options.metric, options.split, options.baseline, force=options.force, notes=notes
+    )
     table.show(comparison)
-    if asked.csv:
-        export.write_csv(comparison, asked.csv)
-    if asked.json:
-        export.write_json(comparison, asked.json)
-    if asked.html:
-        # it draws, and loads the nets again
+    if options.csv:
+        export.write_csv(comparison, options.csv)
+    if options.json:
+        export.write_json(comparison, options.json)
+    if options.html:
+        # it imports matplotlib and loads the nets
         from lightseg.comparison.html import write_page
 
-        write_page(comparison, asked.html, asked.trust)
+        write_page(comparison, options.html, options.trust)
     for path in outputs.values():
         print(f"written: {path}")
 

@@ -43,31 +43,31 @@ CHOICES = (
     "data.init_args.sampling",
     "data.init_args.copy_paste",
 )
-"""What recipes mostly differ in, by its place in a run's config: the axes of the parallel coordinates."""
+"""Keys of a config in which recipes mostly differ: the axes of the parallel coordinates."""
 
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
-    """Make the workspace, or show it."""
+    """Make the workspace, or print it."""
     parser = Arguments("dashboard")
     parser.add_argument("project", metavar="PROJECT")
     parser.add_argument("--entity", default="")
     parser.add_argument("--from", dest="run")
     parser.add_argument("--baseline")
     parser.add_argument("--dry-run", action="store_true")
-    asked = parser.parse_args(args)
-    folder = run_folder(asked.run, "--from") if asked.run else None
+    options = parser.parse_args(args)
+    folder = run_folder(options.run, "--from") if options.run else None
     try:
         from lightseg.tracking.wandb_workspace import spec, workspace
     except ImportError as error:
         raise UserError(f"{error}: pip install 'wandb-workspaces>=0.4.13'") from None
     scores, choices = _of_run(folder) if folder else ([], CHOICES)
-    made = workspace(asked.project, asked.entity, scores, choices, asked.baseline)
-    print(json.dumps(spec(made), indent=1, sort_keys=True) if asked.dry_run else f"workspace: {_save(made)}")
+    board = workspace(options.project, options.entity, scores, choices, options.baseline)
+    print(json.dumps(spec(board), indent=1, sort_keys=True) if options.dry_run else f"workspace: {_save(board)}")
 
 
 def _of_run(folder: Path) -> tuple[list[str], list[str]]:
-    """What a run scores class by class, such as `iou/road`, and those of the `CHOICES` that its recipe makes."""
+    """Return the scores by class of a run, such as `iou/road`, and the `CHOICES` that its recipe has."""
     from lightseg.runs.metrics_log import read_log
     from lightseg.runs.records import read_mapping
     from lightseg.tracking.wandb_workspace import PER_CLASS
@@ -81,34 +81,34 @@ def _of_run(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _leaves(config: Mapping[str, Any], key: str) -> list[str]:
-    """The keys of what a config has at a dotted key: itself, one for each entry of a mapping, or none."""
-    found: Any = config
+    """Return the leaf keys at a dotted key of a config: the key, a key for each entry of a mapping, or none."""
+    value: Any = config
     for part in key.split("."):
-        if not isinstance(found, dict) or part not in found:
+        if not isinstance(value, dict) or part not in value:
             return []
-        found = found[part]
-    return [f"{key}.{name}" for name in found] if isinstance(found, dict) else [key]
+        value = value[part]
+    return [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]
 
 
-def _save(made: "Workspace") -> str:
-    """Send it; returns its address. Asks no question, and gives up after about ten seconds.
+def _save(board: "Workspace") -> str:
+    """Send a workspace to W&B and return its address, without a prompt, within about ten seconds.
 
     Raises:
-        UserError: If there is no key, or W&B does not take it, or does not answer.
+        UserError: If there is no key, or W&B does not take the workspace, or does not answer.
     """
     import wandb
 
-    # what it says at a login is said here
+    # this module prints the messages of a login
     wandb.setup(settings=wandb.Settings(silent=True))
     try:
-        if known := wandb.login(prompt=False):
-            made.entity = made.entity or str(wandb.setup().settings.entity or wandb.Api().default_entity)
-            made.save()
+        if is_logged_in := wandb.login(prompt=False):
+            board.entity = board.entity or str(wandb.setup().settings.entity or wandb.Api().default_entity)
+            board.save()
     except Exception as error:  # the client has no error of its own that all of its failures are
         raise UserError(f"W&B did not take the workspace: {error}") from None
-    if not known:
+    if not is_logged_in:
         raise UserError("W&B: no API key; run `wandb login`, or have the workspace printed with --dry-run")
-    return str(made.url)
+    return str(board.url)
 
 
 if __name__ == "__main__":

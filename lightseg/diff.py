@@ -1,4 +1,4 @@
-"""What differs between two runs, and what that can change.
+"""Show the differences of two runs, and their effects.
 
 usage: python -m lightseg.diff RUN RUN
 
@@ -37,13 +37,13 @@ from lightseg.runs.diff import between
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
-    """Show what differs between two runs."""
+    """Show the differences of two runs."""
     if len(args) != 2 or any(arg.startswith("-") for arg in args):
         raise UserError("give two run folders: python -m lightseg.diff RUN RUN")
-    found, missing = between(*(run_folder(arg) for arg in args))
-    for each in found:
-        print(f"{each.effect:<14}  {each.area:<11}  {each.text}")
-    if not found:
+    differences, missing = between(*(run_folder(arg) for arg in args))
+    for difference in differences:
+        print(f"{difference.effect:<14}  {difference.area:<11}  {difference.text}")
+    if not differences:
         print("no effective difference")
     print(*missing, sep="\n", end="\n" * bool(missing), file=sys.stderr)
 

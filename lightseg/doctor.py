@@ -1,4 +1,4 @@
-"""Look at a data set before anything is trained on it, and list all that is wrong with what mends it.
+"""Check a data set before training, and list each mistake with its fix.
 
 usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--estimate] [--out DIR] [--json FILE] [--key value]...
 
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.cli.argv import positionals, require_known_options, values
+from lightseg.cli.argv import option_values, positionals, require_known_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain, read
 from lightseg.errors import RunError, UserError
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
     from lightseg.nets.base import Normalization
 
 _NET = "configs/net/unet.yaml"
-"""What completes a recipe that has data alone, for the parser."""
+"""Net that completes a recipe with data alone, for the parser."""
 
 
-@verb(__doc__, own_code=True)
+@verb(__doc__, imports_user_code=True)
 def main(args: list[str]) -> None:
-    """Look at the data of a recipe."""
+    """Check the data of a recipe."""
     parser = Arguments("doctor")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--estimate", action="store_true")
-    asked, rest = parser.parse_known_args(args)
+    options, rest = parser.parse_known_args(args)
     rest = _as_config(rest)
     require_known_options(rest)
-    if asked.json:
-        require_writable(asked.json, "--json")
-    files = [file for name in values(rest, "-c", "--config") for file in chain(name)]
+    if options.json:
+        require_writable(options.json, "--json")
+    files = [file for name in option_values(rest, "-c", "--config") for file in chain(name)]
     # a class in a file beside the recipe is found
     sys.path += [str(file.parent) for file in files]
-    folder = asked.out or Path("runs/doctor") / files[-1].stem
+    folder = options.out or Path("runs/doctor") / files[-1].stem
     nearest_folder(folder, "--out")
     has_net = any("model" in read(file) for file in files) or any(arg.startswith("--model") for arg in rest)
-    if asked.estimate and not has_net:
+    if options.estimate and not has_net:
         raise UserError("--estimate: the recipe has no net to train; give one, such as --config configs/net/unet.yaml")
 
     from lightseg.diagnosis import text
@@ -70,32 +70,32 @@ def main(args: list[str]) -> None:
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
-    lines = [*(_estimated(recipe, data, diagnosis) if asked.estimate else []), _sheet(diagnosis, data, folder)]
+    lines = [*(_estimated(recipe, data, diagnosis) if options.estimate else []), _sheet(diagnosis, data, folder)]
     text.show(diagnosis, lines)
-    if asked.json:
-        text.write_json(diagnosis, asked.json)
-        print(f"written: {asked.json}")
+    if options.json:
+        text.write_json(diagnosis, options.json)
+        print(f"written: {options.json}")
     if not diagnosis.clean:
         raise RunError(f"the data is {text.verdict(diagnosis)}")
 
 
 def _as_config(args: list[str]) -> list[str]:
-    """The command line with the recipe, and overlays, as `--config` in front of all else.
+    """Return the command line with the recipe and its overlays as `--config` options in front.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no recipe.
     """
     recipes, options = positionals(args)
-    named = [word for name in recipes for word in ("--config", name)]
-    if not named and not values(args, "-c", "--config"):
+    configs = [word for name in recipes for word in ("--config", name)]
+    if not configs and not option_values(args, "-c", "--config"):
         raise UserError(
             "no recipe; give one, such as configs/data/camvid.yaml; `python -m lightseg.doctor --help` tells more"
         )
-    return [*named, *options]
+    return [*configs, *options]
 
 
 def _normalization(recipe: "Recipe") -> "Normalization | None":
-    """Mean and deviation that the recipe's net will be given images by; None if they are the data's own."""
+    """Return the mean and deviation that images are normalized by; None if they are those of the data."""
     options = recipe.config.model.init_args
     if options.get("mean") and options.get("std"):
         return options.mean, options.std
@@ -105,12 +105,12 @@ def _normalization(recipe: "Recipe") -> "Normalization | None":
     try:
         return getattr(recipe.task().net, "normalization", None)
     except UserError:
-        # the weights are not at hand; a training would say so
+        # the weights are not available, which a training reports
         return None
 
 
 def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
-    """Lines about the time and memory of the training; what keeps it from starting is a finding."""
+    """Return lines about time and memory of the training; an error that prevents it becomes a finding."""
     from lightseg.diagnosis.estimate import estimate, in_words
     from lightseg.diagnosis.findings import from_message
 

@@ -1,38 +1,38 @@
-"""The errors that a user meets: one clear message and an exit code, never a traceback."""
+"""Errors for users: one message and an exit code, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class LightsegError(Exception):
-    """A failure that lightseg foresaw; `str(error)` is the whole message for the user."""
+    """Expected failure; `str(error)` is the complete message for the user."""
 
     exit_code = 1
 
 
 class UserError(LightsegError):
-    """Something given to lightseg was wrong; the message names it and the fix. Nothing has been started or changed."""
+    """Wrong input; the message names it and the fix, and nothing has been started or changed."""
 
     exit_code = 2
 
 
 class ConfigError(UserError):
-    """A recipe, an overlay or a command-line option is wrong."""
+    """Mistake in a recipe, an overlay or a command-line option."""
 
 
 class DataError(UserError):
-    """An image, a mask or a dataset's layout is wrong; the message names the file."""
+    """Mistake in an image, a mask or the layout of a dataset; the message names the file."""
 
 
 class RunError(LightsegError):
-    """The run itself failed: the loss diverged, or the best checkpoint did not give its number back."""
+    """Failure of a run: the loss diverged, or the best checkpoint did not repeat its score."""
 
 
 class StoppedError(LightsegError):
-    """A signal stopped the run.
+    """Stop of a run by a signal.
 
     Args:
-        received: The signal's number.
+        received: The number of the signal.
         folder: The run folder; `None` on processes that do not write.
     """
 
@@ -43,19 +43,19 @@ class StoppedError(LightsegError):
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:
-    """Return the choice that a misspelt word is nearest to; None where none is near."""
+    """Return the choice that is nearest to a misspelt word; None if none is near."""
     names = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[near[0]] if near else None
 
 
 def did_you_mean(word: str, choices: Iterable[str], otherwise: int = 0) -> str:
-    """The end of a message about a misspelt name: `; did you mean X?`.
+    """Return the end of a message about a misspelt name: `; did you mean X?`.
 
     Args:
-        word: What was given.
-        choices: What could have been.
-        otherwise: How many of the choices to list where none is near; 0 for none.
+        word: The misspelt name.
+        choices: The valid names.
+        otherwise: Number of choices to list where none is near; 0 for none.
     """
     choices = list(choices)
     near = closest(word, choices)

@@ -1,4 +1,4 @@
-"""Score a trained model on a split or on other data, and look at its errors from more sides.
+"""Score a trained model on a split or on other data, with more metrics than training reports.
 
 usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--config FILE] [--window N [--overlap X]]
                                        [--tta NAMES] [--calibrate] [--boundary X] [--batch_size N] [--devices N]
@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.checkpoint.locate import trained_run
-from lightseg.cli.argv import options_of
+from lightseg.cli.argv import split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, require
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
 @verb(__doc__)
 def main(args: list[str]) -> None:
     """Score a run."""
-    asked, data_args = _parse(args)
-    trained = trained_run(asked.run)
-    if asked.config:
-        # sees to the files, before anything heavy is imported
-        chain(asked.config)
+    options, data_args = _parse(args)
+    trained = trained_run(options.run)
+    if options.config:
+        # checks the files before the slow imports
+        chain(options.config)
 
     from lightseg.distributed import launch
     from lightseg.evaluation.scoring import Scorer
@@ -76,28 +76,28 @@ def main(args: list[str]) -> None:
     silence_lightning()
     launch.end_with_parent()
     protocol = InferenceConfig.of(
-        asked.window, InferenceConfig.overlap if asked.overlap is None else asked.overlap, asked.tta
+        options.window, InferenceConfig.overlap if options.overlap is None else options.overlap, options.tta
     )
-    subject = TrainedModel.of(*trained, asked.trust)
+    subject = TrainedModel.of(*trained, options.trust)
     subject.task.protocol = protocol
-    data, changed = subject.data(asked.config, data_args)
-    data.batch_size = asked.batch_size or subject.images_per_pass(data.batch_size) * asked.devices
+    data, changed = subject.data(options.config, data_args)
+    data.batch_size = options.batch_size or subject.images_per_pass(data.batch_size) * options.devices
     trainer = subject.config["trainer"]
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
-    precision = asked.precision or str(trainer["precision"] or "32-true")
-    scorer = Scorer(subject.task, accelerator, asked.devices, precision)
+    precision = options.precision or str(trainer["precision"] or "32-true")
+    scorer = Scorer(subject.task, accelerator, options.devices, precision)
     if scorer.choice.reason and scorer.trainer.is_global_zero:
         print(f"precision: {scorer.choice}", flush=True)
     if scorer.trainer.is_global_zero:
         data.prepare_data()
-    if asked.calibrate:
+    if options.calibrate:
         _calibrate(subject, data, changed, scorer)
-    _score(subject, data, changed, scorer, asked)
+    _score(subject, data, changed, scorer, options)
 
 
 def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options, and those that change the data."""
-    own, of_data = options_of(args, "--data")
+    """Return the options of the verb, and the arguments that change the data."""
+    arguments, data_args = split_options(args, "--data")
     parser = Arguments("evaluate")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
@@ -112,31 +112,33 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for name in ("--calibrate", "--trust"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args(own)
-    require(asked.overlap is None or asked.window is not None, "--overlap: of what? give --window too")
-    require(0 < asked.boundary < 1, f"--boundary {asked.boundary}: is no share of the diagonal; give 0.02 or the like")
-    require(asked.devices >= 1, f"--devices {asked.devices}: give 1 or more")
-    require(asked.batch_size is None or asked.batch_size >= 1, f"--batch_size {asked.batch_size}: give 1 or more")
-    require(asked.name is None or asked.out is None, "--name, --out: give one of the two")
-    named = asked.name is None or (Path(asked.name).name == asked.name and asked.name not in ("", ".."))
-    require(named, f"--name {asked.name}: is no name of a folder")
-    if asked.out is not None:
-        require_no_broken_link(asked.out, "--out")
-        # it is replaced by renaming, which the root of a file system cannot be
-        mounted = asked.out.resolve().is_mount()
-        require(not mounted, f"--out {asked.out}: is the root of a mounted file system; give a folder in it")
-    return asked, of_data
+    options = parser.parse_args(arguments)
+    require(options.overlap is None or options.window is not None, "--overlap: of what? give --window too")
+    require(
+        0 < options.boundary < 1, f"--boundary {options.boundary}: is no share of the diagonal; give 0.02 or the like"
+    )
+    require(options.devices >= 1, f"--devices {options.devices}: give 1 or more")
+    require(options.batch_size is None or options.batch_size >= 1, f"--batch_size {options.batch_size}: give 1 or more")
+    require(options.name is None or options.out is None, "--name, --out: give one of the two")
+    is_name = options.name is None or (Path(options.name).name == options.name and options.name not in ("", ".."))
+    require(is_name, f"--name {options.name}: is no name of a folder")
+    if options.out is not None:
+        require_no_broken_link(options.out, "--out")
+        # the folder is replaced by renaming, which is impossible for the root of a file system
+        is_mount = options.out.resolve().is_mount()
+        require(not is_mount, f"--out {options.out}: is the root of a mounted file system; give a folder in it")
+    return options, data_args
 
 
 def _calibrate(subject: "TrainedModel", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
     from lightseg.files.atomic import write_json
 
-    found = calibrate(subject, data, changed, scorer)
-    subject.task.temperature = found["temperature"]
+    calibration = calibrate(subject, data, changed, scorer)
+    subject.task.temperature = calibration["temperature"]
     if scorer.trainer.is_global_zero and subject.run:
-        write_json(subject.run / FILE, found)
-        print(printable(summary(found, subject.run)), flush=True)
+        write_json(subject.run / FILE, calibration)
+        print(printable(summary(calibration, subject.run)), flush=True)
 
 
 def _score(
@@ -144,27 +146,27 @@ def _score(
     data: "ImageDataModule",
     changed: dict[str, Any],
     scorer: "Scorer",
-    asked: argparse.Namespace,
+    options: argparse.Namespace,
 ) -> None:
     from lightseg.evaluation import agreement, extra_metrics, table
     from lightseg.evaluation.record import Record, require_same
     from lightseg.evaluation.split_data import SplitData
 
-    task, part = subject.task, SplitData(data, asked.split)
+    task, part = subject.task, SplitData(data, options.split)
     temperature = task.temperature_under(task.protocol)
-    how = {
+    settings = {
         "precision": scorer.precision,
         "device": scorer.device,
-        "images_per_pass": max(1, data.batch_size // asked.devices),
+        "images_per_pass": max(1, data.batch_size // options.devices),
     }
-    facts = _facts(subject, part, asked) | {"data_options": changed, "temperature": temperature}
-    facts |= {"boundary": asked.boundary, **how}
-    folder = _folder(subject, part, facts, asked)
+    facts = _facts(subject, part, options) | {"data_options": changed, "temperature": temperature}
+    facts |= {"boundary": options.boundary, **settings}
+    folder = _folder(subject, part, facts, options)
     require_same(folder, facts)
-    scored = scorer.score(part, asked.split, extra_metrics.make(task, asked.boundary, temperature))
+    scored = scorer.score(part, options.split, extra_metrics.make(task, options.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
-    agrees = None if changed else agreement.compare(subject, scored, how)
+    agrees = None if changed else agreement.compare(subject, scored, settings)
     numbers = scored.scores | extra_metrics.numbers(scored.views, task.classes)
     record = Record(facts, numbers, scored, part.splits)
     record.write(folder)
@@ -174,9 +176,9 @@ def _score(
     print(printable(f"evaluation: {folder}"), flush=True)
 
 
-def _facts(subject: "TrainedModel", part: "SplitData", asked: argparse.Namespace) -> dict[str, Any]:
+def _facts(subject: "TrainedModel", part: "SplitData", options: argparse.Namespace) -> dict[str, Any]:
     return {
-        "split": asked.split,
+        "split": options.split,
         "protocol": str(subject.task.protocol),
         "data": part.split_fingerprint("test"),
         "samples": len(part.dataset("test")),
@@ -186,23 +188,23 @@ def _facts(subject: "TrainedModel", part: "SplitData", asked: argparse.Namespace
     }
 
 
-def _folder(subject: "TrainedModel", part: "SplitData", facts: dict[str, Any], asked: argparse.Namespace) -> Path:
-    """Where the result goes.
+def _folder(subject: "TrainedModel", part: "SplitData", facts: dict[str, Any], options: argparse.Namespace) -> Path:
+    """Return the folder for the result.
 
     Raises:
-        ConfigError: If the checkpoint is in no run folder, and nothing else is given.
-        UserError: If the place in the run folder is a link.
+        ConfigError: If the checkpoint is in no run folder, and `--out` is not set.
+        UserError: If the path in the run folder is a link.
     """
     from lightseg.evaluation.record import data_hash, folder_name
 
-    if asked.out:
-        return Path(asked.out).resolve()
+    if options.out:
+        return Path(options.out).resolve()
     if subject.run is None:
         raise ConfigError(f"{subject.file}: is in no run folder; say by --out DIR where the result is to go")
     stem = "" if subject.is_scored else subject.file.stem
-    is_own = subject.is_own(part.fingerprints) and not facts["data_options"]
-    other = None if is_own else data_hash(facts)
-    name = asked.name or folder_name(asked.split, stem, subject.task.protocol, other)
+    is_run_data = subject.is_own(part.fingerprints) and not facts["data_options"]
+    digest = None if is_run_data else data_hash(facts)
+    name = options.name or folder_name(options.split, stem, subject.task.protocol, digest)
     folder = subject.run / "evaluations" / name
     for path in (folder.parent, folder):
         require_in_place(path, "remove it, or give another place by --out DIR")

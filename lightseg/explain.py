@@ -1,4 +1,4 @@
-"""Where a finished run fails, how sure it is, and what it looks at: one page of HTML.
+"""Write a page of HTML about the errors, the confidence and the saliency of a finished run.
 
 usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...] [--trust]
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.checkpoint.locate import model_file, run_folder
-from lightseg.cli.argv import options_of
+from lightseg.cli.argv import split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import DataError, UserError, require
 from lightseg.files.atomic import require_in_place, require_writable
@@ -47,16 +47,16 @@ def main(args: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--trust", action="store_true")
-    own, options = options_of(args, "--data")
-    asked, unknown = parser.parse_known_args(own)
-    folder = run_folder(asked.run, "RUN")
-    out: Path = asked.out or folder / "explain.html"
-    if asked.out is None:
+    arguments, data_options = split_options(args, "--data")
+    options, unknown = parser.parse_known_args(arguments)
+    folder = run_folder(options.run, "RUN")
+    out: Path = options.out or folder / "explain.html"
+    if options.out is None:
         require_in_place(out, "remove it, or give another place by --out FILE")
     require_writable(out, "--out")
-    require(asked.images >= 1, f"--images: {asked.images} is not a number of images; give 1 or more")
+    require(options.images >= 1, f"--images: {options.images} is not a number of images; give 1 or more")
     if unknown:
-        raise UserError(f"unknown argument {unknown[0]}; `{parser.prog} --help` tells more")
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     model_file(folder)
 
     import torch
@@ -67,41 +67,41 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.html import write_page
     from lightseg.explanation.text import sentence
 
-    known = _scored_on(folder)
-    task = lightseg.load(folder, asked.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data, *blocks = data_and_block(task.recipe["config"], options, asked.trust, model_file(folder))
-    split = _split(folder, known, data, asked.split)
+    splits = _read_splits(folder)
+    task = lightseg.load(folder, options.trust).to("cuda" if torch.cuda.is_available() else "cpu")
+    data, *blocks = data_and_block(task.recipe["config"], data_options, options.trust, model_file(folder))
+    split = _choose_split(folder, splits, data, options.split)
     for key in scoring_changes(*blocks):
         raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
-    found = explain(task, data, split, asked.images)
-    write_page(found, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
-    for finding in found.findings[:2]:
-        print(f"{sentence(finding, found.seen)}{'' if finding.holds else ' (may be chance)'}")
-    if isinstance(found.probes, str):
-        print(f"what the net looks at is left out: {found.probes}")
+    explanation = explain(task, data, split, options.images)
+    write_page(explanation, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
+    for finding in explanation.findings[:2]:
+        print(f"{sentence(finding, explanation.seen)}{'' if finding.holds else ' (may be chance)'}")
+    if isinstance(explanation.probes, str):
+        print(f"what the net looks at is left out: {explanation.probes}")
     print(printable(f"written: {out}"))
 
 
-def _split(folder: Path, known: dict[str, Any], data: "ImageDataModule", asked: "Stage | None") -> "Stage":
-    """The split that is meant, which is what the run was scored on.
+def _choose_split(folder: Path, splits: dict[str, Any], data: "ImageDataModule", option: "Stage | None") -> "Stage":
+    """Return the split of `--split`, by default that of the final scores.
 
     Raises:
-        DataError: If it is empty, or another than then.
+        DataError: If the split is empty, or has changed since the run was scored on it.
     """
-    split: Stage = asked or ("test" if known["test"]["samples"] else "val")
-    if not known[split]["samples"]:
+    split: Stage = option or ("test" if splits["test"]["samples"] else "val")
+    if not splits[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
-    if differ(data.split_fingerprint(split), known[split].get("sha256")):
+    if differ(data.split_fingerprint(split), splits[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {folder} was scored on; --data.root says where it is")
     return split
 
 
-def _scored_on(folder: Path) -> dict[str, Any]:
-    """Samples and hash of each split."""
-    known = read_record(folder / "data.json") if (folder / "data.json").is_file() else {}
-    if not all(isinstance(known.get(split), dict) and "samples" in known[split] for split in ("val", "test")):
+def _read_splits(folder: Path) -> dict[str, Any]:
+    """Return number of samples and hash of each split, as the run was scored on them."""
+    splits = read_record(folder / "data.json") if (folder / "data.json").is_file() else {}
+    if not all(isinstance(splits.get(split), dict) and "samples" in splits[split] for split in ("val", "test")):
         raise UserError(f"{folder / 'data.json'}: missing or damaged; it says what the run was scored on")
-    return known
+    return splits
 
 
 if __name__ == "__main__":

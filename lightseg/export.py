@@ -1,4 +1,4 @@
-"""Export a trained model, checked against torch, with everything that its user must know.
+"""Export a trained model, compared with torch, with the metadata that its users need.
 
 usage: python -m lightseg.export RUN [--format onnx|torch_export|safetensors] [--out DIR] [--int8] [--benchmark]
                                      [--sizes HxW,…] [--images N] [--tolerance T] [--licence NAME] [--push USER/REPO]
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from lightseg.checkpoint.hub import require_address
 from lightseg.checkpoint.locate import model_file, run_folder
-from lightseg.cli.argv import options_of
+from lightseg.cli.argv import split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, require
 from lightseg.files.atomic import require_in_place
@@ -60,33 +60,33 @@ def main(args: list[str]) -> None:
     parser.add_argument("--tolerance", type=float, default=1e-3)
     parser.add_argument("--licence")
     parser.add_argument("--push")
-    own, data = options_of(args, "--data.")
-    asked = parser.parse_args(own)
-    require(asked.benchmark or not asked.sizes, "--sizes says what to time: give --benchmark, too")
-    require(asked.tolerance >= 0, f"--tolerance {asked.tolerance}: give 0 or more")
-    folder = run_folder(asked.run)
+    arguments, data_options = split_options(args, "--data.")
+    options = parser.parse_args(arguments)
+    require(options.benchmark or not options.sizes, "--sizes says what to time: give --benchmark, too")
+    require(options.tolerance >= 0, f"--tolerance {options.tolerance}: give 0 or more")
+    folder = run_folder(options.run)
     model_file(folder)
-    if asked.push:
-        require_address(asked.push)
+    if options.push:
+        require_address(options.push)
 
     from lightseg.exporting.export import export_model
     from lightseg.exporting.options import ExportOptions
 
-    out = asked.out or folder / "export"
-    if asked.out is None:
+    out = options.out or folder / "export"
+    if options.out is None:
         require_in_place(out, "remove it, or give another place by --out DIR")
-    options = {name: value for name, value in vars(asked).items() if name not in ("run", "out", "push")}
-    _print(export_model(ExportOptions(folder, out, **options, data=data)))
-    if asked.push:
+    settings = {name: value for name, value in vars(options).items() if name not in ("run", "out", "push")}
+    _print(export_model(ExportOptions(folder, out, **settings, data=data_options)))
+    if options.push:
         from lightseg.exporting.push import upload
 
-        print(f"pushed: {upload(out, asked.push)}", flush=True)
+        print(f"pushed: {upload(out, options.push)}", flush=True)
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:
-    found = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part.strip()) for part in text.split(",")]
-    sizes = [(int(size[1]), int(size[2])) for size in found if size]
-    if len(sizes) != len(found):
+    matches = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part.strip()) for part in text.split(",")]
+    sizes = [(int(size[1]), int(size[2])) for size in matches if size]
+    if len(sizes) != len(matches):
         raise ConfigError(f"--sizes {text}: give heights and widths, such as 256x256,512x512")
     return sizes
 
@@ -97,21 +97,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _print(made: "ExportResult") -> None:
+def _print(result: "ExportResult") -> None:
     from lightseg.exporting.benchmark import table
     from lightseg.exporting.options import taken
 
-    print(f"{made.files[0].name}: any batch size; {taken(made.size or 'any', made.smallest)}")
-    if made.before:
-        print(f"not in the graph, do this to images first: {', '.join(made.before)}")
-    print(f"checked on {made.source}: {made.parity}")
-    if made.odd:
-        print(f"checked on batches of an odd size: {made.odd}")
-    if made.int8:
-        print(f"int8, on {made.source}: {made.int8}")
-    if made.timings:
-        print(table(made.timings))
-    print(*[printable(f"wrote: {file}") for file in made.files], sep="\n", flush=True)
+    print(f"{result.files[0].name}: any batch size; {taken(result.size or 'any', result.smallest)}")
+    if result.before:
+        print(f"not in the graph, do this to images first: {', '.join(result.before)}")
+    print(f"checked on {result.source}: {result.parity}")
+    if result.odd:
+        print(f"checked on batches of an odd size: {result.odd}")
+    if result.int8:
+        print(f"int8, on {result.source}: {result.int8}")
+    if result.timings:
+        print(table(result.timings))
+    print(*[printable(f"wrote: {file}") for file in result.files], sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ import sys
 from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
-from lightseg.cli.argv import require_known_options, values
+from lightseg.cli.argv import option_values, require_known_options
 from lightseg.cli.entry import guarded, show_help, show_version
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError
@@ -54,7 +54,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the verb.
 
     Args:
-        args: The command line without the program's name; the process's own if left out.
+        args: The command line without the program's name; by default that of the process.
 
     Returns:
         The exit code.
@@ -69,14 +69,14 @@ def main(args: list[str] | None = None) -> int:
 
 def _fit(args: list[str]) -> None:
     _require_options(args)
-    # the last word, too, is an option, whose value is missing
-    is_series = bool(values([*args, ""], "--seeds", "--folds"))
+    # the empty word lets an option without a value at the end be found too
+    is_series = bool(option_values([*args, ""], "--seeds", "--folds"))
     args = args if is_series else _resumed(args)
-    for name in values(args, "-c", "--config"):
-        # a missing file is said before anything heavy is imported; a class in a file beside the recipe is found
+    for name in option_values(args, "-c", "--config"):
+        # a missing file is reported before the slow imports; classes are importable from the folder of the recipe
         sys.path.append(str(chain(name)[-1].parent))
     if is_series:
-        _run_series(args)
+        run_series(args)
         return
     _announce(args)
     from lightseg.training.run import fit
@@ -84,7 +84,7 @@ def _fit(args: list[str]) -> None:
     fit(["--help" if arg == "--help_all" else arg for arg in args])
 
 
-def _run_series(args: list[str]) -> None:
+def run_series(args: list[str]) -> None:
     """Run every seed and fold, then print the table that compares them.
 
     Raises:
@@ -99,10 +99,10 @@ def _run_series(args: list[str]) -> None:
 
 
 def _require_options(args: Sequence[str]) -> None:
-    """See that the command line is one of options that there are.
+    """Check that the command line has known options only.
 
     Raises:
-        ConfigError: If it is not.
+        ConfigError: If it has another.
     """
     if not args[0].startswith("-"):
         raise ConfigError(f"'{args[0]}' belongs to no option; give a recipe as --config {args[0]}")
@@ -110,22 +110,22 @@ def _require_options(args: Sequence[str]) -> None:
 
 
 def _announce(args: Sequence[str]) -> None:
-    """Say at once what has been begun with: importing torch and lightning takes seconds, and more on a cold disk."""
+    """Print version and recipe at once: importing torch and lightning takes seconds, and more on a cold disk."""
     is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
-    # what these options print is read by programs
+    # programs read the output of these options
     prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)
     if is_first and not prints_only:
-        files = " + ".join(values(args, "-c", "--config")) or "no recipe"
+        files = " + ".join(option_values(args, "-c", "--config")) or "no recipe"
         print(f"lightseg {__version__}: {files} (importing torch …)", flush=True)
 
 
 def _resumed(args: list[str]) -> list[str]:
-    """The arguments behind the recipe of the run that is to go on, so that they may be those of before or overlays.
+    """Return the arguments with the recipe of the run of `--resume` in front.
 
     Raises:
-        UserError: If what is to go on is no run folder.
+        UserError: If `--resume` is not a run folder.
     """
-    runs = values(args, "--resume")
+    runs = option_values(args, "--resume")
     if not runs:
         return args
     folder = run_folder(runs[-1], "--resume")

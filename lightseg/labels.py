@@ -1,4 +1,4 @@
-"""The one ignore value: void pixels map to it; losses and metrics obey it; pictures show it in white."""
+"""Ignore value of masks: losses and metrics skip its pixels, and pictures show them in white."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,11 +9,18 @@ import numpy.typing as npt
 IGNORE: Final[int] = 255
 
 VOID = (255, 255, 255)
-"""The colour of what is no class."""
+"""Color of pixels without a class."""
 
 
 def color_table(palette: Sequence[Sequence[int]]) -> npt.NDArray[np.uint8]:
-    """The colour of every byte of a mask, `(256, 3)`: those of the classes, and white for void and what is no class."""
+    """Return the RGB color of each mask value: those of the classes, and white for all other values.
+
+    Args:
+        palette: RGB colors of the classes, 0 to 255.
+
+    Returns:
+        Colors `(256, 3)`, uint8.
+    """
     table = np.full((IGNORE + 1, 3), VOID, np.uint8)
     table[: len(palette)] = palette
     return table

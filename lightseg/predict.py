@@ -31,6 +31,7 @@ Exit codes: 0 done, 1 some images could not be predicted, which are named, or th
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -63,34 +64,34 @@ _TOO_LARGE = "does not fit the GPU; give a (smaller) --window"
 @verb(__doc__)
 def main(args: list[str]) -> None:
     """Predict images."""
-    asked = _arguments(args)
-    file, out = model_file(asked.run), Path(asked.out)
+    options = _parse(args)
+    file, out = model_file(options.run), Path(options.out)
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 
-    # in front of the imports that take seconds
-    files = find_files(asked.inputs, out)
-    if skipped := skipped_files(asked.inputs, out):
+    # before the imports that take seconds
+    files = find_files(options.inputs, out)
+    if skipped := skipped_files(options.inputs, out):
         print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.results import Results, open_results
 
-    protocol = InferenceConfig.of(asked.window, asked.overlap, asked.tta)
-    task, facts = _load(file, asked.device, asked.trust)
-    if task.kind == "classification" and (asked.window or asked.overlays):
+    protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
+    task, facts = _load(file, options.device, options.trust)
+    if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model says one class per image")
     items = items_of(files, task.recipe["in_channels"])
     with open_results(out):
-        results = Results(out, {**facts, **_used(task, protocol)})
+        results = Results(out, {**facts, **_describe(task, protocol)})
         results.require_same_files(items)
         work = _segment if task.kind == "segmentation" else _classify
-        broken = work(task, items, protocol, results, asked)
+        broken = work(task, items, protocol, results, options)
     if broken:
         raise RunError(f"{broken} of {len(items)} images could not be predicted; they are named above")
 
 
-def _arguments(args: list[str]) -> Any:
+def _parse(args: list[str]) -> argparse.Namespace:
     parser = Arguments("predict")
     parser.add_argument("run")
     parser.add_argument("inputs", nargs="+")
@@ -103,14 +104,14 @@ def _arguments(args: list[str]) -> Any:
     parser.add_argument("--trust", action="store_true")
     parser.add_argument("--device")
     parser.add_argument("--batch", type=int)
-    asked = parser.parse_intermixed_args(args)
-    if asked.batch is not None and asked.batch < 1:
-        raise UserError(f"--batch {asked.batch}: no number of windows; give 1 or more")
-    return asked
+    options = parser.parse_intermixed_args(args)
+    if options.batch is not None and options.batch < 1:
+        raise UserError(f"--batch {options.batch}: no number of windows; give 1 or more")
+    return options
 
 
 def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
-    """The task on its device, and what `classes.json` says of it."""
+    """Return the task on its device, and the facts about its file for `classes.json`."""
     import torch
 
     from lightseg.checkpoint import loading
@@ -127,8 +128,8 @@ def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, 
     return task, {"checkpoint": str(file), "sha256": sha256(file)}
 
 
-def _used(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
-    """What the predictions are made with, and the legend, for `classes.json`."""
+def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
+    """Return the inference settings and the legend for `classes.json`."""
     from lightseg.inference.readers import LARGE
 
     legend = [
@@ -143,73 +144,77 @@ def _used(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
     }
 
 
-def _segment(task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, asked: Any) -> int:
-    """Write the masks of all images that are not done; returns how many could not be predicted."""
+def _segment(
+    task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: argparse.Namespace
+) -> int:
+    """Write the masks of all images that are not done; return the number of failed images."""
     from lightseg.inference.mask_writer import Outputs, write_masks
 
-    def outputs(item: Item) -> Outputs:
-        overlay = results.folder / "overlays" / f"{item.name}.jpg" if asked.overlays else None
-        probabilities = results.folder / "probabilities" / f"{item.name}.npy" if asked.probabilities else None
+    def output_paths(item: Item) -> Outputs:
+        overlay = results.folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
+        probabilities = results.folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
         return Outputs(results.folder / f"{item.name}.png", overlay, probabilities)
 
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
-        chosen = task.protocol_for(source.size, protocol)
-        if chosen != protocol:
+        item_protocol = task.protocol_for(source.size, protocol)
+        if item_protocol != protocol:
             name = printable(item.label)
-            print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {chosen.view}")
-        write_masks(task, source, chosen, outputs(item), task.recipe["palette"], asked.batch, progress)
-        results.add(item, size=source.size, window=chosen.window)
+            print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {item_protocol.view}")
+        write_masks(task, source, item_protocol, output_paths(item), task.recipe["palette"], options.batch, progress)
+        results.add(item, size=source.size, window=item_protocol.window)
 
-    left = [item for item in items if not results.has(item, outputs(item).paths)]
-    return _work_off(left, len(items), task.recipe, results.folder, work)
+    remaining = [item for item in items if not results.has(item, output_paths(item).paths)]
+    return _process(remaining, len(items), task.recipe, results.folder, work)
 
 
-def _classify(task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, asked: Any) -> int:
-    """Record the class of all images that are not done; returns how many could not be predicted."""
+def _classify(
+    task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: argparse.Namespace
+) -> int:
+    """Record the class of all images that are not done; return the number of failed images."""
 
     def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:
         (_, _, logits), *_ = task.predict_blocks(source, protocol)
         probabilities = (logits / task.temperature_under(protocol)).softmax(0).tolist()
         results.add(item, **{"class": int(logits.argmax()), "probabilities": probabilities})
 
-    left = [item for item in items if not results.has(item, [])]
+    remaining = [item for item in items if not results.has(item, [])]
     try:
-        return _work_off(left, len(items), task.recipe, results.folder, work)
+        return _process(remaining, len(items), task.recipe, results.folder, work)
     finally:
-        results.write_labels(items, task.classes, asked.probabilities)
+        results.write_labels(items, task.classes, options.probabilities)
 
 
-def _work_off(left: Sequence[Item], total: int, recipe: dict[str, Any], out: Path, work: Work) -> int:
-    """Do the work for each image, under a progress bar; those that fail are named. Returns their number."""
+def _process(remaining: Sequence[Item], total: int, recipe: dict[str, Any], out: Path, work: Work) -> int:
+    """Process each image, with a progress bar; name the images that fail and return their number."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    console, done, broken = Console(stderr=True), total - len(left), 0
+    console, done, broken = Console(stderr=True), total - len(remaining), 0
     with Progress(console=console, disable=not console.is_terminal) as bar:
-        shown = bar.add_task("predict", total=total, completed=done)
-        for item, loaded in _read_ahead(left, recipe):
-            bar.update(shown, completed=done, description=escape(printable(item.file.name)))
+        progress = bar.add_task("predict", total=total, completed=done)
+        for item, loaded in _read_ahead(remaining, recipe):
+            bar.update(progress, completed=done, description=escape(printable(item.file.name)))
             try:
-                work(item, loaded.result(), partial(_show, bar, shown, done))
+                work(item, loaded.result(), partial(_show, bar, progress, done))
             except OSError as error:
                 failure = error.strerror or error
                 raise RunError(f"{error.filename or out}: {failure}; the same command goes on from here") from None
             except Exception as error:
-                reason = _why(item, error)
+                reason = _describe_failure(item, error)
                 if reason is None:
                     raise
                 broken += 1
                 print(f"lightseg: {printable(reason)}", file=sys.stderr)
             done += 1
-        bar.update(shown, completed=total, description="predict")
-    there = f", {total - len(left)} were there" if len(left) < total else ""
-    print(f"predicted {len(left) - broken} of {total} images{there}: {out}")
+        bar.update(progress, completed=total, description="predict")
+    skipped = f", {total - len(remaining)} were there" if len(remaining) < total else ""
+    print(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}")
     return broken
 
 
-def _why(item: Item, error: Exception) -> str | None:
-    """Why an image could not be predicted, with its name; None if the error is not the image's."""
+def _describe_failure(item: Item, error: Exception) -> str | None:
+    """Return the message about an image that failed; None if the image did not cause the error."""
     import torch
 
     from lightseg.config import class_errors
@@ -218,18 +223,18 @@ def _why(item: Item, error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ConfigError | torch.OutOfMemoryError):
         return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
-    # nets of libraries refuse sizes in ways of their own; what fails in code of the user's keeps its traceback
+    # nets of libraries have their own errors for sizes; errors in the user's code keep their traceback
     if isinstance(error, LightsegError) or class_errors.passes_user_code(error.__traceback__):
         return None
     return f"{item.label}: cannot be predicted: {class_errors.reason(error)}"
 
 
-def _show(bar: Progress, shown: TaskID, done: int, share: float) -> None:
-    bar.update(shown, completed=done + share)
+def _show(bar: Progress, progress: TaskID, done: int, share: float) -> None:
+    bar.update(progress, completed=done + share)
 
 
 def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
-    """The images in order; while one is predicted, the next one is read."""
+    """Yield the images in order, and read the next one while one is predicted."""
     from lightseg.data.io.images import image_values
     from lightseg.inference.readers import of_file
 

@@ -1,4 +1,4 @@
-"""Bring runs to W&B that were offline, without it, or broken off: all that their folders hold, each step once.
+"""Send runs to W&B that were offline, without W&B, or interrupted: each step of their folders once.
 
 usage: python -m lightseg.sync RUN... [--project NAME] [--entity NAME]
 
@@ -34,18 +34,18 @@ from lightseg.files.printable import printable
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
-    """Bring runs to W&B."""
+    """Send runs to W&B."""
     parser = Arguments("sync")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--project")
     parser.add_argument("--entity")
-    asked = parser.parse_args(args)
+    options = parser.parse_args(args)
     failed: list[LightsegError] = []
-    for folder in _folders(asked.runs):
+    for folder in _folders(options.runs):
         try:
-            print(printable(f"{folder}: {sync(folder, asked.project, asked.entity)}"), flush=True)
+            print(printable(f"{folder}: {sync(folder, options.project, options.entity)}"), flush=True)
         except ConfigError as error:
-            # of the account or the service, so that the others would fail as well
+            # the account or the service is at fault, so the remaining runs would fail too
             failed.append(error)
             break
         except (UserError, RunError) as error:
@@ -56,15 +56,15 @@ def main(args: list[str]) -> None:
 
 
 def _folders(patterns: list[str]) -> list[Path]:
-    """The run folders that are meant.
+    """Return the run folders of patterns.
 
     Raises:
-        UserError: If a pattern fits none, or a folder is none.
+        UserError: If a pattern matches no run folder.
     """
     folders = []
     for pattern in patterns:
-        found = sorted(map(Path, glob.glob(pattern)))  # noqa: PTH207 - of a Path it could not be absolute
-        runs = [folder.resolve() for folder in found if (folder / "config.yaml").is_file()]
+        matches = sorted(map(Path, glob.glob(pattern)))  # noqa: PTH207 - of a Path it could not be absolute
+        runs = [folder.resolve() for folder in matches if (folder / "config.yaml").is_file()]
         if not runs:
             raise UserError(f"{pattern}: no run folder, which has a config.yaml")
         folders += runs
@@ -72,15 +72,15 @@ def _folders(patterns: list[str]) -> list[Path]:
 
 
 def sync(folder: Path, project: str | None = None, entity: str | None = None) -> str:
-    """Bring one run to W&B.
+    """Send one run to W&B.
 
     Args:
         folder: The run folder.
-        project: W&B project, if it is to be another than the run's.
-        entity: W&B user or team, likewise.
+        project: W&B project; by default that of the run.
+        entity: W&B user or team; likewise.
 
     Returns:
-        What was done.
+        The message about the result.
 
     Raises:
         ConfigError: If there is no key, or W&B cannot be reached; nothing has been changed.
@@ -92,23 +92,23 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
 
     with ExitStack() as stack:
         stack.enter_context(locked(folder, "it is training, or another sync is at it; wait for the end of that"))
-        there = _extent(folder)
-        named = wandb_run.identity(folder, {"project": project, "entity": entity})
-        if named.get("delivered") == there:
+        extent = _extent(folder)
+        identity = wandb_run.identity(folder, {"project": project, "entity": entity})
+        if identity.get("delivered") == extent:
             return "W&B has all of it already"
-        if there["step"] < 0:
+        if extent["step"] < 0:
             return "there is no whole step yet"
-        # it is online that is asked for now
+        # the run is sent online, whatever mode it was in
         os.environ.pop("WANDB_MODE", None)
         wandb_run.choose("online")
-        # what wandb writes on its way is only what is in the folder
+        # wandb writes nothing here that the run folder does not have
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, wandb_run.inside(Path(place)):
             if problem := unreachable():
                 raise ConfigError(f"W&B cannot be reached ({problem}); nothing was sent")
-            _deliver(folder, {"project": "lightseg", **named}, Path(place), exit_code=0 if there["finished"] else 1)
+            _deliver(folder, {"project": "lightseg", **identity}, Path(place), exit_code=0 if extent["finished"] else 1)
         wandb_run.clear_delivered(folder)
-        state = "" if there["finished"] else "; the run is not finished"
-        return f"W&B has it up to step {there['step']}{state}"
+        state = "" if extent["finished"] else "; the run is not finished"
+        return f"W&B has it up to step {extent['step']}{state}"
 
 
 def _extent(folder: Path) -> dict[str, Any]:
@@ -117,14 +117,14 @@ def _extent(folder: Path) -> dict[str, Any]:
     return extent(folder)
 
 
-def _deliver(folder: Path, named: dict[str, Any], place: Path, exit_code: int) -> None:
+def _deliver(folder: Path, identity: dict[str, Any], place: Path, exit_code: int) -> None:
     import wandb
 
     from lightseg.tracking import wandb_run
     from lightseg.tracking.wandb_service import said
 
     try:
-        view = wandb_run.open_view(folder, named, "online", place=place)
+        view = wandb_run.open_view(folder, identity, "online", place=place)
         wandb_run.deliver(view, exit_code)
     except UserError:
         # a record of the folder is missing or damaged

@@ -1,3 +1,3 @@
-"""The version of lightseg, apart from the package so that no module has to import that."""
+"""Version of lightseg, in a module that imports nothing."""
 
 __version__ = "0.1.0"

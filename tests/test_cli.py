@@ -67,8 +67,8 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--data", "ShapesClassification"], "SegmentationTask cannot learn from ShapesClassification"),
         (["--config", "experiments/nope.yaml"], "--config experiments/nope.yaml: no such file"),
         (["extra"], "'extra' belongs to no option"),
-        (["--save_every_n_steps", "0"], "save_every_n_steps: 0 will not do; give more than 0"),
-        (["--save_every_minutes", "-1"], "save_every_minutes: -1.0 will not do; give more than 0"),
+        (["--save_every_n_steps", "0"], "save_every_n_steps: must be > 0, got 0"),
+        (["--save_every_minutes", "-1"], "save_every_minutes: must be > 0, got -1.0"),
     ],
 )
 def test_error__names_the_key_and_the_fix(fit, recipe, tmp_path, arguments, message):

@@ -8,7 +8,7 @@ from torch import nn
 
 from lightseg.config.class_errors import describe_failure
 from lightseg.config.compose import require_bounded
-from lightseg.config.option_names import _SYNONYMS, meant
+from lightseg.config.option_names import _SYNONYMS, suggest_option
 from lightseg.errors import ConfigError
 from lightseg.losses.losses import build_loss
 from lightseg.tasks.preflight import try_schedule
@@ -153,19 +153,19 @@ def test_alias_bomb__is_counted_and_not_built():
 
 
 @pytest.mark.parametrize(("option", "names"), _SYNONYMS.items())
-def test_guessed_flag__names_the_option_that_is_meant(capsys, option, names):
+def test_guessed_flag__names_the_option_that_is_suggest_option(capsys, option, names):
     from lightseg.fit import main
 
     assert main(["--config", "x.yaml", f"--{names[0]}", "1"]) == 2 or names[0] in ("data",)
     assert f"no option '{names[0]}'; did you mean --{option}?" in capsys.readouterr().err
-    assert all(meant(name) == f"; did you mean --{option}?" for name in names)
+    assert all(suggest_option(name) == f"; did you mean --{option}?" for name in names)
 
 
 @pytest.mark.parametrize(
     ("flag", "option"), [("bathc_size", "data.batch_size"), ("learning-rate", "model.optimizer.lr")]
 )
 def test_guessed_flag__may_be_misspelt_or_have_dashes(flag, option):
-    assert meant(flag) == f"; did you mean --{option}?"
+    assert suggest_option(flag) == f"; did you mean --{option}?"
 
 
 def test_callbacks__of_two_overlays_are_not_dropped_in_silence(fit, recipe):

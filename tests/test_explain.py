@@ -154,7 +154,7 @@ def test_explain__other_data_is_refused(run, capsys):
         (["nowhere"], "RUN nowhere: no run folder, which has a config.yaml"),
         ([".", "--out", "nowhere/page.html"], "--out nowhere/page.html: there is no folder nowhere"),
         ([".", "--images", "0"], "--images: 0 is not a number of images; give 1 or more"),
-        ([".", "--image", "2"], "unknown argument --image; `python -m lightseg.explain --help` tells more"),
+        ([".", "--image", "2"], "unrecognized arguments: --image 2; did you mean --images?"),
         ([".", "--split", "train"], "argument --split: invalid choice: 'train'"),
         (["."], ".: no checkpoint found"),
     ],

@@ -92,6 +92,8 @@ def test_precision__measurement_leaves_generators_threads_and_modes_alone():
 def test_precision__variable_decides_instead_of_a_measurement(monkeypatch):
     monkeypatch.setenv("LIGHTSEG_PRECISION", "64-true")
     assert devices.choose_precision(CPU) == ("64-true", "set by LIGHTSEG_PRECISION")
+    monkeypatch.setenv("LIGHTSEG_PRECISION", "64-true:as in the first run of the series")
+    assert devices.choose_precision(CPU) == ("64-true", "as in the first run of the series")
     monkeypatch.setenv("LIGHTSEG_PRECISION", "auto")
     assert devices.choose_precision(torch.device("mps")).precision == "32-true"
     monkeypatch.setenv("LIGHTSEG_PRECISION", "16-mixed")
@@ -170,7 +172,7 @@ def test_precision__is_named_by_diff(fit, recipe, speedup, call):
 UNDECIDED = """
 import os
 import lightning as L
-from lightseg import devices
+from lightseg.hardware import devices
 
 # two processes that measure differently
 devices.measure_speedup = lambda device, half: 0.15 if int(os.environ.get("LOCAL_RANK", 0)) else 2.0

@@ -1,4 +1,4 @@
-"""A progress bar that does not hold the training up."""
+"""Progress bar that does not hold the training up."""
 
 from typing import Any
 
@@ -24,5 +24,8 @@ class Bar(RichProgressBar):
         self, trainer: L.Trainer, task: L.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Loss and speed of the training, and what Lightning knows of the validation."""
-        known = trainer.callback_metrics
-        return {**super().get_metrics(trainer, task), **{name: float(known[name]) for name in _SHOWN if name in known}}
+        metrics = trainer.callback_metrics
+        return {
+            **super().get_metrics(trainer, task),
+            **{name: float(metrics[name]) for name in _SHOWN if name in metrics},
+        }

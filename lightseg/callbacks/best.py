@@ -1,4 +1,4 @@
-"""The checkpoint that is scored in the end."""
+"""Checkpoint that is scored in the end."""
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint

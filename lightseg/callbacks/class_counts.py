@@ -36,7 +36,7 @@ class ClassCounter(L.Callback):
         self.counts = step + self.counts.to(step.device) if len(self.counts) else step
 
     def shares(self, classes: list[str]) -> dict[str, float]:
-        """The share of each class among all that was drawn, by name; nothing where nothing was counted."""
+        """Return the share of each class among all that was drawn, by name; nothing where nothing was counted."""
         total = int(self.counts.sum())
         return {name: count / total for name, count in zip(classes, self.counts.tolist(), strict=True)} if total else {}
 
@@ -46,7 +46,7 @@ class ClassCounter(L.Callback):
         return "DrawnClasses"
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts so far."""
+        """Return the counts so far."""
         return {"counts": self.counts.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

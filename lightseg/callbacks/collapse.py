@@ -1,4 +1,4 @@
-"""Classes that the net has given up."""
+"""Warning about classes that the net hardly predicts any more."""
 
 import sys
 from collections.abc import Collection
@@ -11,53 +11,60 @@ from torch import Tensor
 from lightseg.tasks import Task
 
 SHARE = 0.01
-"""A class that is predicted less often than this, relative to how often it is there, has collapsed."""
+"""A class that is predicted less often than this, relative to how often it occurs, has collapsed."""
+
+_RARE = (
+    "If that stays so, try --model.class_weights sqrt_inverse, --model.logit_adjustment 1.0 or "
+    "--data.sampling class_balanced"
+)
+_COMMON = (
+    "This is no matter of rare classes: after few steps, the statistics of BatchNorm are not settled yet. If that "
+    "stays so, try more steps (trainer.max_epochs), a larger data.batch_size or a lower model.optimizer.lr"
+)
 
 
 class CollapseWarning(L.Callback):
-    """Says which classes have collapsed in two validations in a row, each class once in a run.
+    """Warns of classes that have collapsed in two validations in a row, of each class once in a run.
 
     A score that is a mean over classes, or an accuracy, can rise all the while.
     """
 
     def __init__(self) -> None:
-        self._last: set[int] = set()
-        self._said: set[int] = set()
+        self._previous: set[int] = set()
+        self._reported: set[int] = set()
 
     def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
         """Look at the confusion matrix of a validation of the training."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        now = collapsed(task.counts["val"])
-        news = (now & self._last) - self._said
-        self._last = now
-        self._said |= news
-        if news and trainer.is_global_zero:
-            print(_message(news, task.classes), file=sys.stderr, flush=True)
+        current = collapsed(task.counts["val"])
+        new = (current & self._previous) - self._reported
+        self._previous = current
+        self._reported |= new
+        if new and trainer.is_global_zero:
+            print(_message(new, task.classes, task.counts["val"].sum(1)), file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What had collapsed at the last validation, and what has been said."""
-        return {"last": sorted(self._last), "said": sorted(self._said)}
+        """Return the classes that had collapsed at the last validation, and those that were reported."""
+        return {"last": sorted(self._previous), "said": sorted(self._reported)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._last, self._said = set(state["last"]), set(state["said"])
+        """Resume from a checkpoint."""
+        self._previous, self._reported = set(state["last"]), set(state["said"])
 
 
-def collapsed(counts: Tensor) -> set[int]:
-    """The classes of the truth whose predictions are fewer than `SHARE` of what is there.
+def collapsed(confusion: Tensor) -> set[int]:
+    """Return the classes of the truth whose predictions are fewer than `SHARE` of their pixels (or samples).
 
     Args:
-        counts: int64 `(C, C)`, rows the truth, columns the prediction.
+        confusion: int64 `(C, C)`, rows the truth, columns the prediction.
     """
-    truth, predicted = counts.double().sum(1), counts.double().sum(0)
+    truth, predicted = confusion.double().sum(1), confusion.double().sum(0)
     return set(torch.nonzero(predicted < SHARE * truth).flatten().tolist())
 
 
-def _message(ids: Collection[int], classes: list[str]) -> str:
+def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
+    """Name collapsed classes, and what to try: weights help none that has more than an equal share already."""
     names = ", ".join(classes[index] for index in sorted(ids))
-    return (
-        f"warning: hardly ever predicted in the last two validations: {names}\n"
-        "If that stays so, try --model.class_weights sqrt_inverse, --model.logit_adjustment 1.0 or "
-        "--data.sampling class_balanced"
-    )
+    is_common = all(truth[index] * len(classes) > truth.sum() for index in ids)
+    return f"warning: hardly ever predicted in the last two validations: {names}\n{_COMMON if is_common else _RARE}"

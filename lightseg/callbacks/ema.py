@@ -30,7 +30,7 @@ class EMA(WeightAveraging):
 
 
 class _Average(AveragedModel):
-    """The average of a module; torch's own asks the device at every update whether it is the first one."""
+    """Average of a module; torch's own asks the device at every update whether it is the first one."""
 
     _begun = False
 

@@ -1,4 +1,4 @@
-"""A signal ends a run between two optimiser steps, on every process at the same one."""
+"""Graceful stop by a signal: between two optimizer steps, on every process at the same one."""
 
 import signal
 import sys
@@ -55,11 +55,11 @@ class GracefulStop(L.Callback):
         if batch_idx % trainer.accumulate_grad_batches:
             return
         # a signal may come while the processes agree, and is then answered at the next step
-        asked = self.received
+        signal_number = self.received
         if self._hosts is not None:
-            asked = largest(asked, self._hosts)
-        if asked:
-            self.received = asked
+            signal_number = largest(signal_number, self._hosts)
+        if signal_number:
+            self.received = signal_number
             raise Stop
 
     def restore(self) -> None:
@@ -93,8 +93,8 @@ class GracefulStop(L.Callback):
                 self._before.setdefault(number, before)
 
 
-def largest(own: int, group: Any) -> int:
-    """The largest of the numbers that the processes of a group have."""
-    number = torch.tensor(own)
+def largest(value: int, group: Any) -> int:
+    """Return the largest of the numbers that the processes of a group have."""
+    number = torch.tensor(value)
     distributed.all_reduce(number, distributed.ReduceOp.MAX, group)
     return int(number)

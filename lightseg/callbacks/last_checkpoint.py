@@ -1,4 +1,4 @@
-"""The state of a training between two optimiser steps, from which it goes on as if it had never stopped."""
+"""State of a training between two optimizer steps, from which it resumes exactly."""
 
 import time
 from pathlib import Path
@@ -33,7 +33,7 @@ class LastCheckpoint(L.Callback):
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, all of its parts together."""
+        """Return how long the training has taken, all of its parts together."""
         return self._before + time.monotonic() - self._since
 
     def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
@@ -97,7 +97,7 @@ class LastCheckpoint(L.Callback):
             self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time it took, and whether it is the end."""
+        """Return the time it took, and whether it is the end."""
         return {"seconds": self.seconds, "finished": self.finished}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The learning rate of every step."""
+"""Learning rate of every step."""
 
 from typing import Any
 

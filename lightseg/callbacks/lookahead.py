@@ -62,7 +62,7 @@ class Lookahead(L.Callback):
         torch._foreach_copy_(fast, self._slow)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average so far."""
+        """Return the average so far."""
         return {"slow": self._slow}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What happens when the loss is not a number: nothing, and after the third time in a row, the end."""
+"""Guard against losses that are not finite: the step is skipped; after three in a row, training stops."""
 
 import math
 from collections.abc import Callable
@@ -79,7 +79,7 @@ class NonFiniteGuard(L.Callback):
             raise RunError(self._report(trainer, optimizer))
 
     def state_dict(self) -> dict[str, Any]:
-        """How many steps were skipped, and what was seen in the last ones."""
+        """Return how many steps were skipped, and what was seen in the last ones."""
         return {"skipped": self.skipped, "in_a_row": self._in_a_row, "seen": self._seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -93,12 +93,12 @@ class NonFiniteGuard(L.Callback):
     def _report(self, trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> str:
         rate = max(group["lr"] for group in optimizer.param_groups)
         losses = ", ".join(f"{loss:g}" for loss in self._seen)
-        kept = getattr(trainer.checkpoint_callback, "best_model_path", "") or "none was saved yet"
+        best_path = getattr(trainer.checkpoint_callback, "best_model_path", "") or "none was saved yet"
         return (
             f"the loss was not finite {PATIENCE} steps in a row ({losses}) up to step {trainer.global_step + 1}, "
             f"at learning rate {rate:.3g} and precision {trainer.precision}; none of these steps was taken.\n"
             "Try a lower model.optimizer.lr, trainer.gradient_clip_val: 1.0, or trainer.precision: 32-true. "
-            f"Last good checkpoint: {kept}"
+            f"Last good checkpoint: {best_path}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the net says about the same few images while it learns."""
+"""Predictions of the same few images while the net learns."""
 
 import lightning as L
 import torch

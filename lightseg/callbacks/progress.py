@@ -1,4 +1,4 @@
-"""Lines that a run prints: after every validation, and while a training without a progress bar lasts."""
+"""Progress lines: one per validation, and some between validations where there is no progress bar."""
 
 import math
 import time
@@ -16,19 +16,27 @@ _WAIT, _SHARE = 8.0, 1 / 15
 class EpochPrinter(L.Callback):
     """Prints one line per validation: mean training loss since the last one, validation loss and score, speed.
 
-    Where there is no progress bar, a line tells how far the training is after 8 seconds without one; in a training
-    that has lasted for more than two minutes, after a fifteenth of that.
+    Without a progress bar, a line is also printed when 8 seconds have passed since the last one; in a training that
+    has lasted for more than two minutes, when a fifteenth of that has. The speed is that since the last line.
     """
 
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
-        self._steps = 0
-        self._start, self._next_line = 0.0, math.inf
+        self._steps = self._images = 0
+        self._start = self._last_line = self._last_step = 0.0
+        self._next_line = math.inf
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start to wait for the first line."""
+        """Start the clock."""
         self._start = time.monotonic()
         self._restart()
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Print a line if it is due; at the end of a step, the line of a validation could follow at once."""
+        is_due = time.monotonic() >= self._next_line and self._images > 0
+        if is_due and trainer.is_global_zero and not trainer.progress_bar_callback:
+            self._print(trainer)
+            self._restart()
 
     def on_train_batch_end(
         self,
@@ -39,12 +47,11 @@ class EpochPrinter(L.Callback):
         batch_idx: int,
     ) -> None:
         """Add up the losses of the steps, without waiting for the device."""
+        self._images += len(batch["image"]) * trainer.world_size
+        self._last_step = time.monotonic()
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._total = self._total + task.step_loss
             self._steps += 1
-        if time.monotonic() >= self._next_line and trainer.is_global_zero and not trainer.progress_bar_callback:
-            self._print(trainer)
-            self._restart()
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Print the line, and begin a new mean on every process."""
@@ -62,26 +69,26 @@ class EpochPrinter(L.Callback):
         return "EpochLines"
 
     def state_dict(self) -> dict[str, Any]:
-        """The mean so far."""
+        """Return the sum of the losses since the last validation, and the number of steps."""
         return {"total": float(self._total), "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the mean of an interrupted epoch."""
+        """Resume the mean of an interrupted epoch."""
         self._total, self._steps = state["total"], state["steps"]
 
     def _restart(self) -> None:
         now = time.monotonic()
+        self._images, self._last_line = 0, now
         self._next_line = now + max(_WAIT, _SHARE * (now - self._start))
 
     def _print(self, trainer: L.Trainer, *scores: str) -> None:
-        """Print how far the training is, its mean loss since the last validation, then `scores`, then its speed."""
+        """Print epoch, step, mean loss since the last validation, `scores`, and speed since the last line."""
         total = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        speed = trainer.callback_metrics.get("train/images_per_s")
-        print(
-            f"epoch {trainer.current_epoch + 1}{total}  step {trainer.global_step}",
-            *([f"train loss {float(self._total) / self._steps:.4f}"] if self._steps else []),
-            *scores,
-            f"images/s {speed:.{0 if speed >= 10 else 1}f}" if speed is not None else "",
-            sep="  ",
-            flush=True,
-        )
+        parts = [f"epoch {trainer.current_epoch + 1}{total}", f"step {trainer.global_step}"]
+        if self._steps:
+            parts.append(f"train loss {float(self._total) / self._steps:.4f}")
+        parts += scores
+        if self._images:
+            speed = self._images / max(self._last_step - self._last_line, 1e-9)
+            parts.append(f"images/s {speed:.{0 if speed >= 10 else 1}f}")
+        print(*parts, sep="  ", flush=True)

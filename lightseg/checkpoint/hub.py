@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 
 def fetch(address: str) -> Path:
-    """The folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, from the cache if they are there.
+    """Return the folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, downloaded or cached.
 
     `HF_HUB_OFFLINE`, `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to `huggingface_hub`.
 
@@ -38,10 +38,10 @@ def parse_address(address: str) -> tuple[str, str | None]:
     Raises:
         UserError: If it is none.
     """
-    found = _ADDRESS.fullmatch(address)
-    if not found:
+    match = _ADDRESS.fullmatch(address)
+    if not match:
         raise UserError(f"{address}: no address on the Hub; give hf://USER/REPO or hf://USER/REPO@REVISION")
-    return found["repo"], found["revision"]
+    return match["repo"], match["revision"]
 
 
 @contextmanager

@@ -59,15 +59,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             torch.load(content, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            found = _foreign(error)
+            class_name = _foreign(error)
             raise RunError(
-                f"a checkpoint of this run could not be loaded: it holds more than tensors and plain data{found}. "
+                f"a checkpoint of this run could not be loaded: it holds more than tensors and plain data{class_name}. "
                 "Let the state_dict of your callback, or of your net, hold numbers, texts, lists and tensors alone"
             ) from None
         self._is_plain = True
 
 
 def _foreign(error: pickle.UnpicklingError) -> str:
-    """The class that has no place in a checkpoint, in parentheses, if torch says which."""
-    found = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
-    return f" ({found[1]})" if found else ""
+    """Return the class that has no place in a checkpoint, in parentheses, if torch says which."""
+    match = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
+    return f" ({match[1]})" if match else ""

@@ -35,7 +35,7 @@ _DAMAGE = (
 
 
 def load(path: str | Path, trust: bool = False) -> Task:
-    """The trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
+    """Return the trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
 
     It builds nothing but nets and transforms of lightseg and albumentations, whoever made the file.
 
@@ -65,7 +65,7 @@ def load(path: str | Path, trust: bool = False) -> Task:
 
 
 def reload(file: Path) -> Task:
-    """The trained task of a checkpoint that this process has written itself, with the classes that it was given."""
+    """Return the trained task of a checkpoint that this process has written, with the classes that it was given."""
     return _filled(read(file), file, trust=True)
 
 
@@ -83,16 +83,16 @@ def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
 
 
 def _calibrated(file: Path) -> float:
-    """The temperature that was measured of just this checkpoint of a run; 1 if none was."""
+    """Return the temperature that was measured of just this checkpoint of a run; 1 if none was."""
     record = file.parent.parent / "calibration.json"
     if file.parent.name != "checkpoints" or not record.is_file():
         return 1.0
-    found = read_record(record)
-    return float(found["temperature"]) if found["sha256"] == sha256(file) else 1.0
+    calibration = read_record(record)
+    return float(calibration["temperature"]) if calibration["sha256"] == sha256(file) else 1.0
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint; runs nothing of what it may hold.
+    """Return the content of a checkpoint; runs nothing of what it may hold.
 
     Raises:
         UserError: If it cannot be read or was not written by lightseg.
@@ -120,15 +120,19 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
-    """The content of a file, if it is what lightseg writes."""
+    """Return the content of a file, if it is what lightseg writes."""
     content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     recipe = content.get("lightseg")
     if not isinstance(recipe, dict):
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = recipe.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
-        stated = version if type(version) is int and 0 <= version < MAX_VERSION else f"of type {type(version).__name__}"
-        raise UserError(f"{file}: has format {stated}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
+        shown_version = (
+            version if type(version) is int and 0 <= version < MAX_VERSION else f"of type {type(version).__name__}"
+        )
+        raise UserError(
+            f"{file}: has format {shown_version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
+        )
     if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
         raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
     recipe = plain(recipe, file)

@@ -1,4 +1,4 @@
-"""The run folder or the file with weights that an argument names.
+"""Run folder or the file with weights that an argument names.
 
 Imports nothing heavy, so that a slip is reported at once.
 """
@@ -12,7 +12,7 @@ from lightseg.files.names import BEST, LAST, WEIGHTS
 
 
 def run_folder(path: str, option: str = "") -> Path:
-    """The run folder that an argument names.
+    """Return the run folder that an argument names.
 
     Args:
         path: The argument.
@@ -28,7 +28,7 @@ def run_folder(path: str, option: str = "") -> Path:
 
 
 def model_file(path: str | Path) -> Path:
-    """The file with the weights that an argument names: itself, the best of a run folder, an export's, or the Hub's.
+    """Return the file with the weights that an argument names: itself, the best of a run, an export's, or the Hub's.
 
     Args:
         path: A checkpoint or exported weights; a folder with either; or `hf://USER/REPO`, which is fetched.
@@ -51,7 +51,7 @@ def model_file(path: str | Path) -> Path:
 
 
 def trained_run(path: str) -> tuple[Path, Path | None]:
-    """The checkpoint that is meant by itself or by its run folder, and the run folder, if it is in one.
+    """Return the checkpoint that is meant by itself or by its run folder, and the run folder, if it is in one.
 
     Raises:
         UserError: If it is neither.
@@ -78,9 +78,14 @@ def follow_imports(folder: Path) -> None:
     sys.path += [path for path in read_record(folder / "env.json").get("import_path", []) if path not in sys.path]
 
 
+def _name(folder: Path) -> str:
+    return folder.name
+
+
 def _nearby(path: Path) -> str:
-    """The run folder that may have been meant: the newest one below, or the one that a file is in."""
-    below = sorted(config.parent for config in path.glob("*/config.yaml"))
+    """Return the run folder that may have been meant: the newest one below, or the one that a file is in."""
+    # a folder of runs, or of experiments; names of runs begin with their time
+    below = sorted((file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.yaml")), key=_name)
     above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
     near = [*below[-1:], *above[:1]]
     return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such file or folder"

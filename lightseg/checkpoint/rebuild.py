@@ -1,4 +1,4 @@
-"""The recipe that a checkpoint carries, and the task and the data that it rebuilds."""
+"""Recipe that a checkpoint carries, and the task and the data that it rebuilds."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def make_recipe(
     palette: list[Any],
     image_values: Sequence[float | None] | None = None,
 ) -> dict[str, Any]:
-    """What a checkpoint must carry so that it can be loaded alone, as plain data.
+    """Return what a checkpoint must carry so that it can be loaded alone, as plain data.
 
     Args:
         config: The resolved config.
@@ -37,9 +37,9 @@ def make_recipe(
         palette: One RGB colour per class.
         image_values: The meaning of an image's values (`ImageValues`), where files do not say it.
     """
-    stated = {} if image_values is None else {"image_values": list(image_values)}
+    values = {} if image_values is None else {"image_values": list(image_values)}
     return {
-        **stated,
+        **values,
         "format_version": FORMAT_VERSION,
         "config": config,
         "classes": list(classes),
@@ -51,7 +51,7 @@ def make_recipe(
 def build_task(
     content: dict[str, Any], file: Path | str, trust: bool = False, state: Mapping[str, Tensor] | None = None
 ) -> Task:
-    """The task of a recipe, with random weights and no download, and without its optimiser and schedule.
+    """Return the task of a recipe, with random weights and no download, and without its optimiser and schedule.
 
     Args:
         content: The recipe, with what its options have become.
@@ -113,7 +113,7 @@ _OF_TRAINING = (
 def build_data(
     config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
 ) -> ImageDataModule:
-    """The data module of a resolved config.
+    """Return the data module of a resolved config.
 
     Args:
         config: What `config.yaml` of a run folder holds, or `recipe["config"]` of a loaded task.
@@ -132,7 +132,7 @@ def build_data(
 def data_and_block(
     config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
 ) -> tuple[ImageDataModule, dict[str, Any], dict[str, Any]]:
-    """The same, with the data block of the config as it would be resolved now, without and with the options."""
+    """Return the same, with the data block of the config as it would be resolved now, without and with the options."""
     if lacking := [name for name in ("data", "seed_everything") if config.get(name) is None]:
         raise UserError(f"{file or 'the recipe'}: has no {lacking[0]}, without which its data cannot be made again")
     # a copy, since the parser turns dicts into its own kind
@@ -146,10 +146,10 @@ def data_and_block(
     parser = Parser()
     # as in training, where a class of one's own may leave out its types
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    stated = parser.parse_object({"data": spec})
-    parser.composed = stated
-    before = _block(parser, stated)
-    chosen = parser.parse_args(list(args), namespace=stated)
+    parsed = parser.parse_object({"data": spec})
+    parser.composed = parsed
+    before = _block(parser, parsed)
+    chosen = parser.parse_args(list(args), namespace=parsed)
     after = _block(parser, chosen)
     data: ImageDataModule = parser.build(chosen).data
     data.seed = config["seed_everything"]
@@ -157,7 +157,7 @@ def data_and_block(
 
 
 def scoring_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a data block that another has otherwise and that can change a score: their new values by key."""
+    """Return the options of a data block that changed and can change a score: their new values by key."""
     changed = differences({"data": before}, {"data": after})
     return {
         key: new
@@ -167,6 +167,6 @@ def scoring_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict
 
 
 def _block(parser: Parser, config: Namespace) -> dict[str, Any]:
-    """The data block of a parsed config, as plain data."""
+    """Return the data block of a parsed config, as plain data."""
     block: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["data"]
     return block

@@ -11,7 +11,7 @@ from lightseg.runs.records import read_mapping
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a weights file, in the form of a checkpoint.
+    """Return the content of a weights file, in the form of a checkpoint.
 
     Raises:
         UserError: If it is damaged, or the `config.json` beside it is another's.
@@ -37,8 +37,8 @@ def _require_same(config: Path, recipe: dict[str, Any]) -> None:
     if not config.is_file():
         return
     # as texts, in which what is no number is equal to itself
-    beside, own = (json.dumps(part) for part in (read_mapping(config).get("recipe"), plain(recipe, config)))
-    if beside != own:
+    beside, recipe_text = (json.dumps(part) for part in (read_mapping(config).get("recipe"), plain(recipe, config)))
+    if beside != recipe_text:
         raise UserError(
             f"{config}: does not belong to {WEIGHTS} beside it, which has another recipe; bring back the one that was "
             "written with it, or remove it: the weights need none"
@@ -46,5 +46,5 @@ def _require_same(config: Path, recipe: dict[str, Any]) -> None:
 
 
 def as_texts(facts: dict[str, Any]) -> dict[str, str]:
-    """The facts for a format whose metadata are texts: JSON, but for what is a text already."""
+    """Return the facts for a format whose metadata are texts: JSON, but for what is a text already."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}

@@ -1,4 +1,4 @@
-"""The classes that a file may name: those of lightseg and of albumentations; others run only where they are trusted.
+"""Classes that a file may name: those of lightseg and of albumentations; others run only where they are trusted.
 
 A checkpoint, an export or a run folder may come from anyone, and whoever builds what it names runs the code that it
 names. So it is looked at first, and nothing is imported by a path that stands in it.
@@ -56,38 +56,38 @@ def require_known(spec: Any, key: str, file: object) -> None:
     """
     if not isinstance(spec, dict) or not isinstance(spec.get("class_path"), str):
         raise UserError(f"{file}: {key}: names no class by its class_path; the file is damaged")
-    found = known_class(spec["class_path"])
-    if found is None:
+    kind = known_class(spec["class_path"])
+    if kind is None:
         raise UserError(
             f"{file}: {key}: {printable_line(spec['class_path'])} is not a class of lightseg, and may run anything; "
             "if you trust who made the file, load it with trust=True, or --trust on the command line"
         )
     if spec.get("dict_kwargs"):
-        raise UserError(f"{file}: {key}: {found.__name__} takes no dict_kwargs")
-    hints, options = _hints(found), spec.get("init_args") or {}
+        raise UserError(f"{file}: {key}: {kind.__name__} takes no dict_kwargs")
+    hints, options = _hints(kind), spec.get("init_args") or {}
     if not isinstance(options, dict):
         raise UserError(f"{file}: {key}.init_args: is no mapping of options; the file is damaged")
     for name, value in options.items():
         if name not in hints:
-            raise UserError(f"{file}: {key}: {found.__name__} has no option '{printable_line(str(name))}'")
+            raise UserError(f"{file}: {key}: {kind.__name__} has no option '{printable_line(str(name))}'")
         _require_harmless(value, hints[name], f"{key}.{name}", file)
 
 
 def known_class(path: str) -> type | None:
-    """The class that a path names, if it may be built without trust; looked up, never imported."""
+    """Return the class that a path names, if it may be built without trust; looked up, never imported."""
     _, _, name = path.rpartition(".")
     for home in _HOMES:
-        found = vars(home).get(name)
-        if inspect.isclass(found) and issubclass(found, _KINDS) and path in _paths(found, home):
-            own = found.__module__.partition(".")[0] in ("lightseg", "albumentations")
-            return found if own and name not in _REFUSED else None
+        kind = vars(home).get(name)
+        if inspect.isclass(kind) and issubclass(kind, _KINDS) and path in _paths(kind, home):
+            is_known = kind.__module__.partition(".")[0] in ("lightseg", "albumentations")
+            return kind if is_known and name not in _REFUSED else None
     return None
 
 
 def foreign_classes(content: Any) -> list[str]:
-    """The classes that a recipe names and lightseg does not know, each once; torch's and Lightning's are none."""
-    named = dict.fromkeys(each for each in _class_paths(content) if known_class(each) is None)
-    return [each for each in named if each.partition(".")[0] not in ("lightseg", "lightning", "torch")]
+    """Return the classes that a recipe names and lightseg, torch and Lightning do not have, each once."""
+    class_paths = dict.fromkeys(each for each in _class_paths(content) if known_class(each) is None)
+    return [each for each in class_paths if each.partition(".")[0] not in ("lightseg", "lightning", "torch")]
 
 
 def announce(classes: list[str], file: object) -> None:
@@ -96,8 +96,8 @@ def announce(classes: list[str], file: object) -> None:
         print(f"lightseg: trusted: {file} runs {printable_line(each)} ({_origin(each)})", file=sys.stderr, flush=True)
 
 
-def _paths(found: type, home: ModuleType) -> tuple[str, str]:
-    return f"{home.__name__}.{found.__name__}", f"{found.__module__}.{found.__name__}"
+def _paths(kind: type, home: ModuleType) -> tuple[str, str]:
+    return f"{home.__name__}.{kind.__name__}", f"{kind.__module__}.{kind.__name__}"
 
 
 def _class_paths(content: Any) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _class_paths(content: Any) -> Iterator[str]:
 
 
 def _origin(path: str) -> str:
-    """The file of the package that a class is in; to look further would run it."""
+    """Return the file of the package that a class is in; to look further would run it."""
     try:
         spec = importlib.util.find_spec(path.partition(".")[0])
     except (ImportError, ValueError):
@@ -121,29 +121,31 @@ def _origin(path: str) -> str:
 
 
 @cache
-def _hints(found: type) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     """Types of the options of a class, those included that its constructor passes on."""
     hints: dict[str, Any] = {}
-    for base in found.__mro__:
+    for base in kind.__mro__:
         if "__init__" not in vars(base) or base.__module__.partition(".")[0] not in ("lightseg", "albumentations"):
             continue
         # of what wraps a constructor, as albumentations does, the signature alone tells the types
         parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
-        hints = {**{each.name: _hint(each, base) for each in named if each.name != "self"}, **hints}
+        keyword_parameters = [
+            each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        ]
+        hints = {**{each.name: _hint(each, base) for each in keyword_parameters if each.name != "self"}, **hints}
         if not any(each.kind is each.VAR_KEYWORD for each in parameters):
             break
     return hints
 
 
 def _hint(parameter: inspect.Parameter, owner: type) -> Any:
-    """The type of a parameter; where it is not known, a function, which no text may stand for."""
-    stated = parameter.annotation
-    if stated is parameter.empty:
+    """Return the type of a parameter; where it is not known, a function, which no text may stand for."""
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
         return Callable
     scope = vars(sys.modules[owner.__module__])
     try:
-        return eval(stated, dict(scope)) if isinstance(stated, str) else stated
+        return eval(annotation, dict(scope)) if isinstance(annotation, str) else annotation
     except (NameError, TypeError):
         return Callable
 
@@ -165,7 +167,7 @@ def _require_harmless(value: Any, hint: Any, key: str, file: object) -> None:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """The types that a hint is made of; what no rule below knows may be a function."""
+    """Return the types that a hint is made of; what no rule below knows may be a function."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         yield str

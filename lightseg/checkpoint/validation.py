@@ -95,10 +95,10 @@ def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
     Raises:
         UserError: If they are others than it has, or are not finite.
     """
-    own = task.state_dict()
-    _require_same(own, state, file)
+    expected = task.state_dict()
+    _require_same(expected, state, file)
     for name, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all() and own[name].isfinite().all():
+        if value.is_floating_point() and not value.isfinite().all() and expected[name].isfinite().all():
             raise UserError(f"{file}: state_dict.{name}: holds NaN or infinity; a net that predicts cannot have it")
     if any(values.dtype == torch.float64 for values in state.values()):
         # rounded to float32, the weights would not give the numbers of the run back
@@ -134,13 +134,14 @@ def require_net_fits(kind: Any, options: Mapping[str, Any], state: Mapping[str, 
     _require_same({f"net.{name}": value for name, value in net.state_dict().items()}, weights, file)
 
 
-def _require_same(own: Mapping[str, Tensor], state: Mapping[str, Tensor], file: Path | str) -> None:
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    both = sorted(own.keys() & state.keys())
+def _require_same(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], file: Path | str) -> None:
+    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    both = sorted(expected.keys() & state.keys())
     reshaped = [
         name
         for name in both
-        if own[name].shape != state[name].shape or own[name].is_floating_point() != state[name].is_floating_point()
+        if expected[name].shape != state[name].shape
+        or expected[name].is_floating_point() != state[name].is_floating_point()
     ]
     if missing or unknown or reshaped:
         raise UserError(
@@ -151,7 +152,7 @@ def _require_same(own: Mapping[str, Tensor], state: Mapping[str, Tensor], file: 
 
 
 def _shapes(kind: Any, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
-    """A net that is there for the shapes of its weights."""
+    """Return a net that is there for the shapes of its weights."""
     try:
         with without_memory():
             net: nn.Module = kind(**options)
@@ -181,7 +182,7 @@ def _require_small(value: Any, key: str, file: Path | str) -> None:
 
 
 class _Late(BaseException):
-    """The time to build a net is over; no `except Exception` of a library stops it."""
+    """Time to build a net is over; no `except Exception` of a library stops it."""
 
 
 @contextmanager

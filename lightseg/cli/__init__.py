@@ -1,4 +1,4 @@
-"""The command line: options, recipes, messages."""
+"""Command line: options, recipes, messages."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ _HOMES = {"LightsegCLI": "lightseg.cli.lightning_cli", "Parser": "lightseg.cli.p
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: some modules of this package do without torch, which takes seconds."""
+    """Import a name on first use: some modules of this package do without torch, which takes seconds to import."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute {name!r}")

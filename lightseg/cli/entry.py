@@ -1,4 +1,4 @@
-"""Errors as one message and an exit code, for all verbs."""
+"""Entry of a verb: its arguments, and its errors as one message and an exit code."""
 
 import argparse
 import contextlib
@@ -6,15 +6,16 @@ import errno
 import functools
 import io
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lightseg.distributed import environment
-from lightseg.errors import LightsegError, StoppedError, UserError
+from lightseg.errors import LightsegError, StoppedError, UserError, did_you_mean
 from lightseg.files.atomic import expand_home
 from lightseg.files.printable import printable
 from lightseg.version import __version__
@@ -27,19 +28,19 @@ _REASONS |= {errno.EIO: "the disk cannot read or write it"}
 _TOO_MANY_FILES = "too many open files; raise the limit (`ulimit -n 1024`), or set data.num_workers to 0"
 
 
-def guarded(run: Callable[[], None], own_code: bool = True) -> int:
-    """Run a verb; a foreseen failure is printed without a traceback.
+def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
+    """Run a verb; print an expected failure without a traceback.
 
     Args:
-        run: What the verb does.
-        own_code: Whether modules are looked for in the working directory, which may hold a model of somebody else.
+        run: The function of the verb.
+        imports_user_code: Whether modules are imported from the working directory, which may be somebody else's.
 
     Returns:
-        0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
+        The exit code: 0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one.
     """
     open_streams()
     try:
-        with warnings.catch_warnings(), _import_path(own_code):
+        with warnings.catch_warnings(), _import_path(imports_user_code):
             _quiet()
             environment.require_numbers()
             run()
@@ -53,7 +54,7 @@ def guarded(run: Callable[[], None], own_code: bool = True) -> int:
         print("lightseg: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # nobody reads what is printed any more; what is still to be flushed must not fail either
+        # the reader has closed the pipe, and flushing the rest must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
@@ -67,12 +68,12 @@ def guarded(run: Callable[[], None], own_code: bool = True) -> int:
 
 
 def open_streams() -> None:
-    """Open standard streams that are closed on the null device, and let none fail at a character it cannot encode."""
+    """Open closed standard streams on the null device, and escape characters that a stream cannot encode."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            # the next file that is opened would get this number, and with it whatever libraries print
+            # the next file to be opened would get this number, and receive what libraries print
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
@@ -82,20 +83,20 @@ def open_streams() -> None:
 
 
 @contextlib.contextmanager
-def _import_path(own_code: bool) -> Iterator[None]:
-    """Find modules in the working directory, however lightseg was started, or nowhere in it."""
+def _import_path(imports_user_code: bool) -> Iterator[None]:
+    """Add the working directory to the import path, or remove it, however lightseg was started."""
     try:
-        here = os.getcwd()  # noqa: PTH109
+        directory = os.getcwd()  # noqa: PTH109
     except FileNotFoundError:
         raise UserError("the working directory was removed; go to one that exists") from None
-    if own_code:
-        if here not in sys.path:
-            sys.path.insert(0, here)
+    if imports_user_code:
+        if directory not in sys.path:
+            sys.path.insert(0, directory)
         yield
         return
-    # where lightseg itself lies, or where the user says that modules are
-    wanted = (str(Path(__file__).parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    removed = [] if here in wanted else [path for path in sys.path if path in ("", here)]
+    # the folder of lightseg, and those of PYTHONPATH, stay
+    trusted = (str(Path(__file__).parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    removed = [] if directory in trusted else [path for path in sys.path if path in ("", directory)]
     sys.path[:] = [path for path in sys.path if path not in removed]
     try:
         yield
@@ -104,35 +105,35 @@ def _import_path(own_code: bool) -> Iterator[None]:
 
 
 def show_help(text: str) -> int:
-    """Print the usage of a verb: what follows the first paragraph of its docstring; returns the exit code."""
+    """Print the usage of a verb, all but the first paragraph of its docstring; return the exit code."""
     return guarded(lambda: print(text.partition("\n\n")[2].strip(), flush=True))
 
 
 def show_version() -> int:
-    """Print the version; returns the exit code."""
+    """Print the version; return the exit code."""
     return guarded(lambda: print(f"lightseg {__version__}", flush=True))
 
 
-def verb(text: str, own_code: bool = False) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
-    """Make a verb's `main` of what it does with its arguments: it returns the exit code, see `guarded`.
+def verb(text: str, imports_user_code: bool = False) -> Callable[[Callable[[list[str]], None]], Callable[..., int]]:
+    """Decorate a function of arguments as the `main` of a verb, which returns the exit code of `guarded`.
 
-    It takes the command line without the program's name, or the process's own if none is given. Where help is asked
-    for, or nothing is given, it prints its usage; `--version` prints the version.
+    `main` takes the command line without the program's name, by default that of the process. It prints the usage for
+    `--help` or no arguments, and the version for `--version`.
 
     Args:
         text: The docstring of its module.
-        own_code: Whether it runs what the user's own recipe names; other verbs do so only with `--trust`.
+        imports_user_code: Whether it runs classes of the user's recipe; other verbs do so only with `--trust`.
     """
 
     def decorate(run: Callable[[list[str]], None]) -> Callable[..., int]:
         @functools.wraps(run)
         def main(args: list[str] | None = None) -> int:
-            given = expand_home(sys.argv[1:] if args is None else args)
-            if not given or {"-h", "--help"} & set(given):
+            arguments = expand_home(sys.argv[1:] if args is None else args)
+            if not arguments or {"-h", "--help"} & set(arguments):
                 return show_help(text)
-            return (
-                show_version() if "--version" in given else guarded(lambda: run(given), own_code or "--trust" in given)
-            )
+            if "--version" in arguments:
+                return show_version()
+            return guarded(lambda: run(arguments), imports_user_code or "--trust" in arguments)
 
         return main
 
@@ -140,26 +141,40 @@ def verb(text: str, own_code: bool = False) -> Callable[[Callable[[list[str]], N
 
 
 class Arguments(argparse.ArgumentParser):
-    """The arguments of a verb; what is wrong with them is said in a line.
+    """Arguments of a verb, whose errors are one line with the name that a misspelt one is nearest to.
 
     Args:
-        verb: Its name.
+        verb: The name of the verb.
     """
 
     def __init__(self, verb: str) -> None:
+        self._options: list[str] = []
         super().__init__(prog=f"python -m lightseg.{verb}", add_help=False, allow_abbrev=False)
 
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Add an argument, as argparse does."""
+        self._options += [name for name in names if name.startswith("--")]
+        return super().add_argument(*names, **settings)
+
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print and exit with."""
-        raise UserError(f"{message}; `{self.prog} --help` tells more")
+        """Raise the message of argparse as a `UserError`."""
+        raise UserError(f"{message}{self._suggest(message) or f'; `{self.prog} --help` tells more'}")
+
+    def _suggest(self, message: str) -> str:
+        """Return `; did you mean X?` for a misspelt option or choice; an empty text for any other mistake."""
+        if match := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
+            return did_you_mean(match[1], self._options)
+        if match := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            return did_you_mean(match[1], re.findall(r"[\w-]+", match[2]))
+        return ""
 
 
 def _reason(error: Exception) -> str | None:
-    """Return what to say about an error of the machine; None if it is of another kind."""
+    """Return the message for an error of the machine; None for an error of another kind."""
     if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
         return _TOO_MANY_FILES
     if str(error).startswith("Symlink loop"):
-        # what Path.resolve raises before Python 3.13
+        # raised by Path.resolve before Python 3.13
         return f"{printable(str(error))}: {_REASONS[errno.ELOOP]}"
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
@@ -167,37 +182,38 @@ def _reason(error: Exception) -> str | None:
 
 
 def _message(error: LightsegError) -> str:
-    """The error's own words, without the traceback that torch puts around an error of a data worker."""
+    """Return the message of an error, without the traceback that torch adds to an error of a data worker."""
     text = str(error)
-    own = text.rpartition(f"{type(error).__name__}: ")[2].strip() if "Original Traceback" in text else text
-    # what a file or its name holds may be in it
-    return printable(own)
+    if "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2].strip()
+    # it may contain names and contents of files
+    return printable(text)
 
 
 def _short(path: object) -> str:
-    """A path for a message, in which one of thousands of characters would hide what is said."""
+    """Return a path for a message, shortened in the middle if it is long."""
     text = printable(str(path or "a file"))
     return text if len(text) <= 300 else f"{text[:100]} … {text[-100:]}"
 
 
 def _quiet() -> None:
-    """Silence what a user can do nothing about; each line says why."""
+    """Silence warnings that a user can do nothing about; each comment gives the reason."""
     for message in (
-        # lightning 2.6 asks torch's pytree in a way that torch >= 2.12 deprecates
+        # lightning 2.6 calls torch's pytree in a way that torch >= 2.12 deprecates
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
         # the interval is shortened to the epoch
         "The number of training batches .* is smaller than the logging interval",
-        # a tuple that is a transform's default is saved as a list, which is as good to it
+        # a tuple that is a transform's default is saved as a list, which the transform takes too
         "\\s*Dump of a value that does not\\s+round-trip: a tuple",
-        # the same few batches in the same order are what is asked for
+        # overfitting trains on the same few batches in the same order
         "You requested to overfit but enabled (train|val) dataloader shuffling",
-        # the hook shares the net between devices, which averaged weights are refused with
+        # the hook divides the net between devices, and averaged weights are refused with that
         "You're using the WeightAveraging callback with a model that overrides the configure_model",
-        # it is not when a run goes on
+        # a resumed run writes into its old folder
         "Checkpoint directory .* exists and is not empty",
-        # the sampler knows where in the epoch to go on
+        # the sampler resumes within the epoch
         "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
-        # workers follow the machine's cores by default, and a user who sets them means it
+        # the number of workers follows the cores of the machine, or was set by the user
         "The '.*_dataloader' does not have many workers",
     ):
         warnings.filterwarnings("ignore", message=message)

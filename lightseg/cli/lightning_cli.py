@@ -1,4 +1,4 @@
-"""The command line: one parser over task, net, data and trainer, typed by their constructors."""
+"""Command line of `fit`: one parser over task, net, data and trainer, typed by their constructors."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lightseg.cli.messages import require_known_sections
-from lightseg.cli.parser import Parser, _Config, warn_of_dropped_callbacks
+from lightseg.cli.parser import Parser, _ConfigAction, warn_of_dropped_callbacks
 from lightseg.cli.trainer_options import Trainer, set_length
 from lightseg.config.class_errors import is_user_code
 
-# the names of data modules, nets and tasks are choices: a class is found by its name once it has been imported
+# imported so that the parser finds data modules, nets and tasks by their names
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.files.atomic import expand_home, require_no_broken_link
@@ -38,7 +39,7 @@ from lightseg.tasks.preflight import try_optimizer, try_schedule
 
 
 class LightsegCLI(LightningCLI):
-    """Parses a recipe and builds its data and its task; the trainer is made later, when the run folder exists.
+    """Parser of a recipe that builds its data and its task; the trainer is made later.
 
     Args:
         args: The command line, without the program's name.
@@ -48,6 +49,7 @@ class LightsegCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str]) -> None:
+        self._resolved: tuple[str, dict[str, Any]] | None = None
         super().__init__(
             Task,
             ImageDataModule,
@@ -61,7 +63,7 @@ class LightsegCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=None,
-            # samplers shard themselves, and a step is logged often enough for small data
+            # the samplers of lightseg shard themselves; small data needs frequent logging
             trainer_defaults={
                 "use_distributed_sampler": False,
                 "log_every_n_steps": 10,
@@ -73,14 +75,14 @@ class LightsegCLI(LightningCLI):
     parser: Parser
 
     def init_parser(self, **kwargs: Any) -> Parser:
-        """The parser, with `--config` and `base`."""
+        """Return the parser, with `--config` and `base`."""
         parser = Parser(**kwargs)
-        parser.add_argument("-c", "--config", action=_Config, help="A recipe or overlay; later ones win.")
+        parser.add_argument("-c", "--config", action=_ConfigAction, help="A recipe or overlay; later ones win.")
         parser.add_argument("--base", type=list[str] | str | None, help="In a file: the files applied before it.")
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The options of a run, and the facts of the data that task and net follow."""
+        """Add the options of a run, and link task and net to the classes and channels of the data."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the run folders.")
         parser.add_argument("--name", type=str | None, help="Name of the experiment; the recipe's if left out.")
         parser.add_argument(
@@ -94,8 +96,8 @@ class LightsegCLI(LightningCLI):
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and nothing else."""
-        # the inherited one warns when sys.argv is not empty, as it is not in a program that passes its arguments on
+        """Parse the arguments and check the options outside of classes."""
+        # the inherited method warns when sys.argv is not empty, as in a program that passes its arguments on
         self.config = parser.parse_args(args)
         if not isinstance(self.config.trainer, Namespace):
             raise ConfigError(f"trainer: must hold options, as in --trainer.max_epochs 5, got {self.config.trainer}")
@@ -105,7 +107,7 @@ class LightsegCLI(LightningCLI):
             before = self.parser.composed.get("trainer.callbacks")
             warn_of_dropped_callbacks(before, self.config.trainer.callbacks, "the command line")
         for key, value in list(self.config.items()):
-            # a null for an option inside a class arrives there as text
+            # jsonargparse turns a null of such an option into text
             if value == "None":
                 self.config[key] = None
             elif isinstance(value, str | list | dict):
@@ -115,7 +117,7 @@ class LightsegCLI(LightningCLI):
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
 
     def before_instantiate_classes(self) -> None:
-        """Check and complete what can be known before anything is built."""
+        """Check and complete the config before anything is built."""
         trainer = self.config.trainer
         for section in ("model", "data"):
             if self.config[section] is None:
@@ -126,9 +128,9 @@ class LightsegCLI(LightningCLI):
         for option in ("save_every_n_steps", "save_every_minutes"):
             value = self.config[option]
             if value is not None and not value > 0:
-                raise ConfigError(f"{option}: {value} will not do; give more than 0, or null to leave it out")
+                raise ConfigError(f"{option}: must be > 0, got {value}; set null to turn it off")
         if training_device(trainer.accelerator, trainer.devices).type == "cpu":
-            # there is none for the CPU
+            # there is no synchronized batch normalization for CPUs
             trainer.sync_batchnorm = False
         set_length(trainer)
 
@@ -139,7 +141,7 @@ class LightsegCLI(LightningCLI):
         self.config_init = self.parser.build(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.datamodule.seed = self.config.seed_everything
-        self._check_facts()
+        self._check_data_facts()
         optimizer = self.config.model.init_args.optimizer
         try_optimizer(self.model, kind, vars(optimizer.init_args) if optimizer else {})
         try_schedule(self.model.schedule)
@@ -148,48 +150,68 @@ class LightsegCLI(LightningCLI):
         """Return the class that the recipe names as its optimizer.
 
         Raises:
-            ConfigError: If it is something else, which must not be called.
+            ConfigError: If it is anything but an optimizer, which must not be called.
         """
-        stated = self.config.model.init_args.optimizer
-        if stated is None:
+        optimizer = self.config.model.init_args.optimizer
+        if optimizer is None:
             return torch.optim.AdamW
-        kind = import_object(stated.class_path)
-        is_own_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
-        if not is_own_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
-            raise ConfigError(f"model.optimizer: {stated.class_path} is not an optimizer; name a class of torch.optim")
+        kind = import_object(optimizer.class_path)
+        is_user_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
+        if not is_user_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
+            raise ConfigError(
+                f"model.optimizer: {optimizer.class_path} is not an optimizer; name a class of torch.optim"
+            )
         return kind
 
     def take_precision(self, precision: str, reason: str) -> None:
-        """Train in another precision than the one that `auto` stood for here; the trainer is made anew afterwards."""
+        """Replace the precision that `auto` stood for; the trainer has to be made again afterwards.
+
+        Args:
+            precision: Lightning's name of it.
+            reason: Half a sentence for the start line.
+        """
         self.precision = PrecisionChoice(precision, reason)
         self.config.trainer.precision = self.config_init.trainer.precision = precision
+        self._resolved = None
 
     def resolved_config(self) -> str:
-        """The whole config as YAML, defaults included; it runs again as it is."""
-        config = self.config.clone()
-        # has been followed
-        config.pop("base", None)
-        # a null that the recipe states is not what a class takes by default
-        return str(self.parser.dump(config, skip_unset=False))
+        """Return the resolved config as YAML, defaults included; it can be run again as it is."""
+        return self._resolve()[0]
+
+    def resolved_values(self) -> dict[str, Any]:
+        """Return the resolved config as plain data, as its YAML has it."""
+        return self._resolve()[1]
+
+    def _resolve(self) -> tuple[str, dict[str, Any]]:
+        """Return the resolved config as YAML and as plain data; it is resolved once."""
+        if self._resolved is None:
+            config = self.config.clone()
+            # the bases have been applied
+            config.pop("base", None)
+            # a null that the recipe states differs from the default of a class
+            text = str(self.parser.dump(config, skip_unset=False))
+            self._resolved = text, yaml.safe_load(text)
+        return self._resolved
 
     def _set_precision(self) -> None:
-        """Put what `auto` stands for into the config: a run that goes on keeps what it was begun with."""
+        """Replace `auto` in the config by a precision: that of a resumed run, or the choice for this device."""
         trainer = self.config.trainer
         device = training_device(trainer.accelerator, trainer.devices)
         self.has_auto_precision = trainer.precision == AUTO
-        begun = None if self.config.resume is None else read_precision(Path(self.config.resume))
-        if begun is not None:
-            require_kept(begun, device, self.config.resume)
+        run_precision = None if self.config.resume is None else read_precision(Path(self.config.resume))
+        if run_precision is not None:
+            require_kept(run_precision, device, self.config.resume)
         if not self.has_auto_precision:
             self.precision = check_precision(trainer.precision, device)
             return
-        self.precision = PrecisionChoice(begun, KEPT) if begun is not None else choose_precision(device)
+        self.precision = choose_precision(device) if run_precision is None else PrecisionChoice(run_precision, KEPT)
         if self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
             self.precision = PrecisionChoice(FLOAT32, "FSDP has no 16-mixed")
         trainer.precision = self.precision.precision
+        self._resolved = None
 
-    def _check_facts(self) -> None:
-        """A fact of the data that the recipe states too must agree with the data; a link would ignore it in silence."""
+    def _check_data_facts(self) -> None:
+        """Check that classes and channels in the recipe agree with the data; a link would silently ignore them."""
         if self.model.kind != self.datamodule.kind:
             raise ConfigError(
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: "
@@ -202,10 +224,10 @@ class LightsegCLI(LightningCLI):
         parameters = inspect.signature(type(self.model.net)).parameters
         facts = {"num_classes": self.datamodule.num_classes, "in_channels": self.datamodule.in_channels}
         for name, fact in facts.items():
-            stated = net.get(name)
-            if stated not in (None, fact) and stated != parameters[name].default:
+            value = net.get(name)
+            if value not in (None, fact) and value != parameters[name].default:
                 raise ConfigError(
-                    f"model.net.{name}: {stated}, but the data has {fact}; leave it out, it follows the data"
+                    f"model.net.{name}: {value}, but the data has {fact}; leave it out, it follows the data"
                 )
         classes = self.config.model.init_args.get("classes")
         if classes not in (None, self.datamodule.classes):

@@ -1,4 +1,4 @@
-"""The parser of recipes: files with bases and overlays, messages in a line, classes built under supervision."""
+"""Parser of recipes: files with bases and overlays, short messages, and errors of the classes that it builds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lightseg.errors import ConfigError
 from lightseg.nets.memory import require_room
 
 
-class _Config(ActionConfigFile):
-    """`--config FILE`: applies the file's bases, then the file."""
+class _ConfigAction(ActionConfigFile):
+    """Action of `--config FILE`, which applies the bases of a file, then the file."""
 
     @staticmethod
     def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
@@ -30,7 +30,7 @@ class _Config(ActionConfigFile):
             # jsonargparse changes into the file's folder while it reads
             parser.reading = show(file)
             ActionConfigFile.apply_config(parser, cfg, dest, str(file))
-            # has been followed; in a saved config it would be followed again, from another folder
+            # in a saved config, the bases would be applied again, from another folder
             cfg["base"] = None
             parser.composed = cfg
             warn_of_dropped_callbacks(before, cfg.get("trainer.callbacks"), show(file))
@@ -38,27 +38,27 @@ class _Config(ActionConfigFile):
 
 
 class Parser(LightningArgumentParser):
-    """Says in a line or two what is wrong, in which file, and what was probably meant."""
+    """Parser whose messages are a line or two: the file, the mistake, and a suggestion."""
 
     reading: str | None = None
-    """The file that is being applied."""
+    """File that is being applied."""
     composed: Namespace | None = None
-    """The config as the files make it."""
+    """Config of the files so far."""
     recipe: str = ""
-    """The name of the first `--config`: the recipe; those after it are overlays."""
+    """Name of the first `--config`, the recipe; later ones are overlays."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
         self.files: list[Path] = []
         self.built: list[tuple[str, Any]] = []
-        """The objects of the config, each with the key that names it."""
+        """Objects of the config, each with its key."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what argparse would print and exit with."""
+        """Raise the message of argparse as a `ConfigError`."""
         if isinstance(ex, ConfigError):
             raise ex
         if not self.exit_on_error:
-            # a parser inside the parser, for one class: its words become a part of the message
+            # a nested parser for one class; its message becomes a part of that of the outer parser
             super().error(message, ex)
         raise ConfigError(explain(message, self.composed, self.reading, self.files)) from None
 
@@ -66,8 +66,8 @@ class Parser(LightningArgumentParser):
         """Build the objects of a config.
 
         Raises:
-            ConfigError: If the constructor of a library class refuses what it is given; one of the user's raises as it
-                does without lightseg.
+            ConfigError: If the constructor of a library class refuses its arguments; errors of a user's class are not
+                changed.
         """
         is_building = True
         self.built = []
@@ -75,13 +75,13 @@ class Parser(LightningArgumentParser):
         def build_one(class_type: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             try:
                 require_room(class_type, kwargs)
-                made = class_type(*args, **kwargs)
+                instance = class_type(*args, **kwargs)
                 if is_building:
-                    self.built.append((find_key(config, class_type, kwargs), made))
-                return made
+                    self.built.append((find_key(config, class_type, kwargs), instance))
+                return instance
             except Exception as error:
                 if not is_building:
-                    # of an optimizer, which is made later
+                    # an optimizer, which is made later
                     raise
                 key = find_key(config, class_type, kwargs)
                 raise _Escape(describe_failed_class(error, class_type, kwargs, key) or error) from None
@@ -96,7 +96,7 @@ class Parser(LightningArgumentParser):
 
 
 class _Escape(BaseException):
-    """Carries an exception out of jsonargparse, which would turn it into a page about types."""
+    """Exception that passes through jsonargparse, which would turn others into a page about types."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -104,9 +104,9 @@ class _Escape(BaseException):
 
 
 def warn_of_dropped_callbacks(before: Any, after: Any, source: str) -> None:
-    """Name the callbacks that a file or the command line has replaced, since a list is replaced as one."""
-    kept = [_class_name(block) for block in as_list(after)]
-    dropped = [name for name in map(_class_name, as_list(before)) if name not in kept]
+    """Warn of callbacks that a file or the command line has replaced, since it replaces the complete list."""
+    remaining = [_class_name(block) for block in as_list(after)]
+    dropped = [name for name in map(_class_name, as_list(before)) if name not in remaining]
     if dropped:
         print(
             f"{source}: trainer.callbacks replaces {', '.join(dropped)} of the files before; write `callbacks+:` in a "
@@ -121,5 +121,5 @@ def _class_name(block: Any) -> str:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list as it is, one thing as a list of it, and nothing as an empty list."""
+    """Return a list unchanged, another value in a list, and a false value as an empty list."""
     return value if isinstance(value, list) else [value] if value else []

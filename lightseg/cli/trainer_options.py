@@ -1,4 +1,4 @@
-"""What is asked of Lightning's trainer: completed where something is left open, refused where a promise would break."""
+"""Checks and defaults of the options of Lightning's trainer."""
 
 import math
 from typing import Any
@@ -10,17 +10,17 @@ from lightseg.errors import ConfigError
 from lightseg.hardware.devices import AUTO
 
 EPOCHS = 50
-"""Length of a training whose recipe does not state one."""
+"""Epochs of a training without a length in its recipe."""
 
 
 _LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 1, "num_sanity_val_steps": -1}
 
 
 class Trainer(L.Trainer):
-    """Lightning's trainer, with the options of `fit`.
+    """Trainer of Lightning with the options of `fit`.
 
     Args:
-        precision: Lightning's choices, or `auto`: what `choose_precision` finds fast on the device.
+        precision: One of Lightning's choices, or `auto`, which takes a precision that is fast on the device.
     """
 
     def __init__(self, *args: Any, precision: str | int | None = AUTO, **kwargs: Any) -> None:
@@ -28,7 +28,14 @@ class Trainer(L.Trainer):
 
 
 def set_length(trainer: Namespace) -> None:
-    """Give a training without a length one, and see that it ends with something to choose a checkpoint by."""
+    """Set the default length, and check that there is a validation to choose the best checkpoint by.
+
+    Args:
+        trainer: The options of the trainer, which may be changed.
+
+    Raises:
+        ConfigError: If an option has no meaning, or nothing is left to train or to validate.
+    """
     _check_numbers(trainer)
     if trainer.max_epochs in (None, -1) and trainer.max_steps == -1:
         if trainer.max_time is not None:
@@ -47,7 +54,7 @@ def set_length(trainer: Namespace) -> None:
 
 
 def _check_numbers(trainer: Namespace) -> None:
-    """Refuse numbers that leave nothing to train on, and options that act on nothing."""
+    """Refuse numbers that leave nothing to train, and options without effect."""
     for option in ("max_epochs", "max_steps", "limit_train_batches"):
         if trainer[option] == 0:
             raise ConfigError(f"trainer.{option}: 0 leaves nothing to train; give 1 or more, or leave it out")

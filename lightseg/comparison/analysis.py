@@ -29,7 +29,7 @@ ALL_PAIRS = 6
 
 
 class _Part(NamedTuple):
-    """A group before its scores have intervals."""
+    """Group before its scores have intervals."""
 
     label: str
     differs: dict[str, str]
@@ -89,7 +89,7 @@ def compare(
 def _grouped(
     runs: Sequence[Run], key: str | None, split: str
 ) -> tuple[str | None, list[list[Run]], list[list[Scored]], list[str]]:
-    """The key that makes the groups, their runs, their trials, and a note where that is another key than was asked."""
+    """Return the key of the groups, their runs, their trials, and a note where another key than that was asked for."""
     grouped = group(runs, key)
     scored = [trials(members, split) for members in grouped]
     if key is None and len(grouped) == 1 and len(scored[0]) > 1 and len({run.seed for run in runs}) == 1:
@@ -105,7 +105,7 @@ def _parts(
     chosen: Metric,
     key: str | None,
 ) -> list[_Part]:
-    """The groups with their scores, best first."""
+    """Return the groups with their scores, best first."""
     differs, remaining, parts = differing(grouped), iter(counts), []
     for label, differ, members in zip(labels(grouped, differs, key), differs, scored, strict=True):
         made = []
@@ -135,34 +135,34 @@ def _group(part: _Part, arm: Arm, metric_key: str) -> Group:
 
 
 def _within(estimate: Estimate) -> Estimate:
-    """An interval of a difference of shares without what cannot be."""
+    """Return an interval of a difference of shares without what cannot be."""
     low, high = np.clip((estimate.low, estimate.high), -1, 1).tolist()
     return replace(estimate, low=low, high=high)
 
 
 def _pairs(arms: Sequence[Arm], baseline: int | None) -> Iterator[Pair]:
-    """What is compared. The best of many is chosen by its score, so that its intervals must hold for all pairs."""
+    """Return the pairs to compare; the best is chosen by its score, so that intervals must hold for all pairs."""
     indices = range(len(arms))
     family = list(combinations(indices, 2)) if baseline is None else [(i, baseline) for i in indices if i != baseline]
     random = np.random.default_rng(2)
-    told: dict[tuple[int, int], Differences] = {}
+    results: dict[tuple[int, int], Differences] = {}
     most, differ = np.zeros((2, bootstrap.RESAMPLES)), np.zeros(2, int)
     for first, second in family:
-        found = bootstrap.between(arms[first], arms[second], random)
-        sizes = np.nan_to_num(found.sizes)
+        difference = bootstrap.between(arms[first], arms[second], random)
+        sizes = np.nan_to_num(difference.sizes)
         most = np.maximum(most, [sizes[:, 0], sizes[:, 1:].max(1)])
-        differ += [found.images[0] > 0, np.count_nonzero(found.images[1:])]
+        differ += [difference.images[0] > 0, np.count_nonzero(difference.images[1:])]
         if baseline is not None or len(arms) <= ALL_PAIRS or first == 0:
-            told[first, second] = found
-    for (first, second), found in told.items():
-        overall = _within(bootstrap.estimates(found, most[0], int(differ[0]))[0])
-        classes = [_within(estimate) for estimate in bootstrap.estimates(found, most[1], int(differ[1]))[1:]]
+            results[first, second] = difference
+    for (first, second), difference in results.items():
+        overall = _within(bootstrap.estimates(difference, most[0], int(differ[0]))[0])
+        classes = [_within(estimate) for estimate in bootstrap.estimates(difference, most[1], int(differ[1]))[1:]]
         seeds = min(len(arms[first].scores), len(arms[second].scores)) > 1
         yield Pair(first, second, overall, tuple(classes), seeds)
 
 
 def _find(baseline: str, parts: Sequence[_Part]) -> int:
-    """The group that is called so, or holds the run that is."""
+    """Return the group that is called so, or holds the run that is."""
     names = [part.label for part in parts]
     if baseline in names:
         return names.index(baseline)
@@ -174,7 +174,7 @@ def _find(baseline: str, parts: Sequence[_Part]) -> int:
 
 
 def _remarks(parts: Sequence[_Part], by: str | None, split: str) -> Iterator[str]:
-    """What a reader must know of the groups."""
+    """Return what a reader must know of the groups."""
     for part in parts:
         times = Counter(trial.seed for trial in part.trials)
         for seed in sorted(seed for seed in times if times[seed] > 1):

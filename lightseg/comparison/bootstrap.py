@@ -1,4 +1,4 @@
-"""How far chance moves a difference of scores: which images were met, and which seeds were trained.
+"""Intervals of score differences: over the images that were drawn, and over the seeds that were trained.
 
 The images are drawn anew, with replacement, the same ones for all runs: what makes an image hard for all of them
 cancels. Drawing two to five seeds anew as well would give intervals that are far too narrow, since so few hardly ever
@@ -97,15 +97,16 @@ def arms(groups: Sequence[Sequence[Counts]], metric: Metric) -> list[Arm]:
         groups: Counts of the trials of each group, int64 `(N, 3, C)` each, of the same images.
         metric: What to score.
     """
-    drawn = iter(_resampled([counts for group in groups for counts in group], metric))
+    resamples = iter(_resampled([counts for group in groups for counts in group], metric))
     streams = np.random.default_rng(1).spawn(len(groups))
     return [
-        _arm(group, [next(drawn) for _ in group], metric, stream) for group, stream in zip(groups, streams, strict=True)
+        _arm(group, [next(resamples) for _ in group], metric, stream)
+        for group, stream in zip(groups, streams, strict=True)
     ]
 
 
 def alone(arm: Arm) -> list[Estimate]:
-    """The scores of one arm, with intervals of Wilson 1927, J. Am. Stat. Assoc. 22: they keep their width at 0 and 1.
+    """Return the scores of one arm with Wilson intervals, which keep their width at 0 and 1 (Wilson 1927, JASA 22).
 
     Its number of samples is that of which a share would have the variance of the score (Dean and Pagano 2015, Journal
     of Survey Statistics and Methodology 3). What is right or wrong as a whole comes in steps, half of one being added
@@ -114,12 +115,12 @@ def alone(arm: Arm) -> list[Estimate]:
     value, images = mean(arm.scores, 0), arm.seen.sum(0)
     variance = _spread(arm.draws, value, images)
     samples = arm.counts[:, :, 1].sum(-1).max() <= 1
-    known = np.where(variance > 0, _participants(_influence(arm)), images) - 1
+    freedom = np.where(variance > 0, _participants(_influence(arm)), images) - 1
     # the variance of a share of samples is not estimated: it follows from the share
-    known = np.where(samples, 1e9, np.maximum(known, 1))
+    freedom = np.where(samples, 1e9, np.maximum(freedom, 1))
     spread, total = value * (1 - value), variance + arm.training
     number = np.divide(spread, total, out=np.maximum(images, 1.0), where=(total > 0) & (spread > 0))
-    weight = _student(_NORMAL, _satterthwaite(variance, known, arm.training, arm.doubt)) ** 2 / number
+    weight = _student(_NORMAL, _satterthwaite(variance, freedom, arm.training, arm.doubt)) ** 2 / number
     unknown = (images < 2) | ((total <= 0) & (spread > 0))
     ends = []
     for side in (-1, 1):
@@ -130,7 +131,7 @@ def alone(arm: Arm) -> list[Estimate]:
 
 
 def between(first: Arm, second: Arm, random: np.random.Generator) -> Differences:
-    """How far chance moves the differences of two arms, by training too where both have several trials."""
+    """Return how far chance moves the differences of two arms, by training too where both have several trials."""
     value, draws = mean(first.scores, 0) - mean(second.scores, 0), first.draws - second.draws
     shown = (first.seen | second.seen).sum(0)
     both = min(len(first.scores), len(second.scores)) > 1
@@ -152,7 +153,7 @@ def between(first: Arm, second: Arm, random: np.random.Generator) -> Differences
 
 
 def estimates(differences: Differences, maxima: Floats | None = None, family: int = 1) -> list[Estimate]:
-    """The intervals, and how often chance gives as much.
+    """Return the intervals, and how often chance gives as much.
 
     Args:
         differences: K values.
@@ -183,9 +184,9 @@ def _estimate(
 
 
 def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
-    """The scores of each trial on resamples of the N images, which are the same for all, float64 `(T, B, K)`."""
+    """Return the scores of each trial on resamples of the N images, which are the same for all, float64 `(T, B, K)`."""
     images, _, classes = trials[0].shape
-    drawn = np.empty((len(trials), RESAMPLES, 1 + classes))
+    resamples = np.empty((len(trials), RESAMPLES, 1 + classes))
     # sums of whole numbers are exact in float64, so their order does not matter
     summands = np.stack(trials, axis=1).reshape(images, -1).astype(float)
     random = np.random.default_rng(0)
@@ -195,33 +196,33 @@ def _resampled(trials: Sequence[Counts], metric: Metric) -> Floats:
         chosen = random.integers(images, size=(size, images)) + np.arange(size)[:, None] * images
         times = np.bincount(chosen.ravel(), minlength=size * images).reshape(size, images).astype(float)
         sums = (times @ summands).reshape(size, len(trials), 3, classes)
-        drawn[:, start : start + size] = metric(sums.swapaxes(0, 1))
-    return drawn
+        resamples[:, start : start + size] = metric(sums.swapaxes(0, 1))
+    return resamples
 
 
-def _arm(group: Sequence[Counts], drawn: Sequence[Floats], metric: Metric, random: np.random.Generator) -> Arm:
-    draws = np.stack(drawn)
+def _arm(group: Sequence[Counts], resamples: Sequence[Floats], metric: Metric, random: np.random.Generator) -> Arm:
+    draws = np.stack(resamples)
     scores = np.stack([metric(counts.sum(0)) for counts in group])
-    seen = np.any([~np.isnan(metric(counts)) for counts in group], axis=0)
+    is_defined = np.any([~np.isnan(metric(counts)) for counts in group], axis=0)
     training = doubt = np.zeros(scores.shape[1])
     if len(group) > 1:
         # trials also differ by what each makes of these very images, which resampling them shows already
-        explained = mean(_variance(draws - scores[:, None]), 0) * _widening(seen.sum(0))
+        explained = mean(_variance(draws - scores[:, None]), 0) * _widening(is_defined.sum(0))
         apart = _variance(scores)
         training = np.nan_to_num(np.maximum(apart - explained, 0) / len(group))
         doubt = np.nan_to_num((apart / len(group)) ** 2 / (len(group) - 1))
     noise = random.standard_normal(draws.shape[1:]) * np.sqrt(training)
-    return Arm(metric, np.stack(group), scores, mean(draws, 0), training, doubt, noise, seen)
+    return Arm(metric, np.stack(group), scores, mean(draws, 0), training, doubt, noise, is_defined)
 
 
 def _influence(arm: Arm) -> Floats:
-    """What each image adds to the scores, `(N, K)`."""
+    """Return what each image adds to the scores, `(N, K)`."""
     without = [arm.metric(counts.sum(0) - counts) for counts in arm.counts]
     return mean(arm.scores, 0) - mean(np.stack(without), 0)
 
 
 def _exchange(first: Arm, second: Arm) -> tuple[Floats, bool]:
-    """How far it moves the scores to give one image's counts of either arm to the other, `(N, K)`; if all are equal."""
+    """Return the change of the scores when one image's counts are exchanged between the arms, `(N, K)`."""
     # whole numbers, so that what is equal is exactly so
     ours, theirs = first.counts.sum(0) * len(second.counts), second.counts.sum(0) * len(first.counts)
     moved = [
@@ -232,7 +233,7 @@ def _exchange(first: Arm, second: Arm) -> tuple[Floats, bool]:
 
 
 def _participants(influence: Floats) -> Floats:
-    """How many images decide on a value: N if all alike, 1 if one does; the participation ratio, `(K,)`."""
+    """Return how many images decide on a value: N if all alike, 1 if one does; the participation ratio, `(K,)`."""
     # large enough that their fourth powers are numbers, too
     shares = np.nan_to_num(influence)
     shares = shares / np.maximum(np.abs(shares).max(0), np.finfo(float).tiny)
@@ -241,7 +242,7 @@ def _participants(influence: Floats) -> Floats:
 
 
 def _spread(draws: Floats, value: Floats, images: npt.NDArray[np.int64]) -> Floats:
-    """The variance of values by which images were met, `(K,)`, from their resamples `(B, K)`."""
+    """Return the variance of values by which images were met, `(K,)`, from their resamples `(B, K)`."""
     return mean((draws - value) ** 2, 0) * _widening(images)
 
 
@@ -253,7 +254,7 @@ def _satterthwaite(variance: Floats, known: Floats, training: Floats, doubt: Flo
 
 
 def _student(normal: Any, freedom: Any) -> Any:
-    """The number that Student's t exceeds as rarely as a normal variable does the given one; numbers or arrays of them.
+    """Return the value that Student's t exceeds as rarely as a normal variable exceeds the given one.
 
     Source: Wallace 1959, Annals of Mathematical Statistics 30, whose bound has a closed inverse.
     """
@@ -262,12 +263,12 @@ def _student(normal: Any, freedom: Any) -> Any:
 
 
 def _normal(student: Any, freedom: Any) -> Any:
-    """The inverse of `_student`."""
+    """Return the inverse of `_student`."""
     return np.sqrt(freedom * np.log1p(student**2 / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
 
 
 def _critical(values: Floats) -> Floats:
-    """What more than 95 % of the draws `(B, K)` do not exceed, without those that are NaN, `(K,)`."""
+    """Return what more than 95 % of the draws `(B, K)` do not exceed, without those that are NaN, `(K,)`."""
     valid = (~np.isnan(values)).sum(0)
     # so many draws may be as large, and the share of draws that are is still below the level
     allowed = np.ceil(LEVEL * (valid + 1)).astype(int) - 2
@@ -277,7 +278,7 @@ def _critical(values: Floats) -> Floats:
 
 
 def _variance(values: Floats) -> Floats:
-    """The sample variance over the first axis, without what is NaN."""
+    """Return the sample variance over the first axis, without what is NaN."""
     return mean((values - mean(values, 0)) ** 2, 0) * _widening(np.array(len(values)))
 
 

@@ -1,4 +1,4 @@
-"""A comparison as files for other programs."""
+"""Comparison as files for other programs."""
 
 import csv
 import io
@@ -106,7 +106,7 @@ def _estimate(estimate: Estimate) -> dict[str, float]:
 
 
 def _plain(content: Any) -> Any:
-    """The same with null for what is undefined: JSON has no NaN."""
+    """Return the same with null for what is undefined: JSON has no NaN."""
     if isinstance(content, dict):
         return {name: _plain(value) for name, value in content.items()}
     if isinstance(content, list | tuple):

@@ -1,4 +1,4 @@
-"""Which runs are one recipe with other seeds, what differs between the recipes, and what to call them."""
+"""Groups of runs (one recipe with other seeds), the differences between groups, and their labels."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,35 +41,35 @@ def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        known = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
-        groups.setdefault(canonical(known), []).append(run)
+        key = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
+        groups.setdefault(canonical(key), []).append(run)
     return [groups[text] for text in sorted(groups)]
 
 
 def recipe(run: Run) -> Recipe:
-    """What determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
+    """Return what determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
 
     Beside the keys of the config stand the content and the labels of the training data, which its place does not tell,
     and the number of processes that normalised batches each by itself, where these are several.
     """
-    known = {
+    options = {
         key: value
         for key, value in flat(run.config).items()
         if key not in _CHANCE and effect_of(key) == "affects metric"
     }
     if (processes := apart(run.config, run.environment)) > 1:
-        known[_APART] = processes
+        options[_APART] = processes
     # folds train on parts of what they are scored on, all of them together
     if run.fold is None and (train := run.data.get("train")):
         content, label_hash = parse(train.get("sha256"))
-        known[_CONTENT] = f"{train['samples']} samples, hash {content[:12] or 'unknown'}"
+        options[_CONTENT] = f"{train['samples']} samples, hash {content[:12] or 'unknown'}"
         # older versions have recorded none
-        known[_LABELS] = f"hash {label_hash[:12]}" if label_hash else "unknown"
-    return known
+        options[_LABELS] = f"hash {label_hash[:12]}" if label_hash else "unknown"
+    return options
 
 
 def canonical(value: Any) -> str:
-    """A value so that what is equal is the same text: 1 is 1.0."""
+    """Return a value so that what is equal is the same text: 1 is 1.0."""
     if isinstance(value, Mapping):
         return json.dumps({str(key): canonical(value[key]) for key in sorted(value, key=str)})
     if isinstance(value, list):
@@ -78,47 +78,49 @@ def canonical(value: Any) -> str:
 
 
 def flat(config: Mapping[str, Any]) -> Recipe:
-    """A resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
-    found: Recipe = {}
+    """Return a resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
+    options: Recipe = {}
     for key, value in config.items():
         plain = isinstance(value, Mapping) and not is_class(value)
         for name, each in ({f"{key}.{name}": each for name, each in value.items()} if plain else {key: value}).items():
-            found |= _options(each, name)
+            options |= _options(each, name)
     return {
-        key: value for key in found if (value := NULL_MEANS.get(key) if found[key] is None else found[key]) is not None
+        key: value
+        for key in options
+        if (value := NULL_MEANS.get(key) if options[key] is None else options[key]) is not None
     }
 
 
 def resolve(by: str, runs: Sequence[Run]) -> str:
-    """The key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
+    """Return the key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
 
     Raises:
         UserError: If no config has such a key, or several have.
     """
     keys = [RUN, *sorted({key for run in runs for key in flat(run.config)})]
-    wanted = by.replace(".init_args", "").removesuffix(".class_path")
-    matches = [wanted] if wanted in keys else [key for key in keys if key.endswith(f".{wanted}")]
+    suffix = by.replace(".init_args", "").removesuffix(".class_path")
+    matches = [suffix] if suffix in keys else [key for key in keys if key.endswith(f".{suffix}")]
     if not matches:
         ends = {".".join(key.split(".")[-length:]) for key in keys for length in range(1, 5)}
-        raise UserError(f"--by {by}: no run has such a key{did_you_mean(wanted, sorted(ends))}")
+        raise UserError(f"--by {by}: no run has such a key{did_you_mean(suffix, sorted(ends))}")
     if len(matches) > 1:
         raise UserError(f"--by {by}: this may be {' or '.join(matches)}; write more of the one that is meant")
     return matches[0]
 
 
 def differing(groups: Sequence[Sequence[Run]]) -> list[dict[str, str]]:
-    """What differs between groups: for each of them the value by short key; of several values all, as `0.1 | 0.01`.
+    """Return the differences between groups: for each its value by short key; several values as `0.1 | 0.01`.
 
     An option that is missing because the class is another is no difference of its own.
     """
     recipes = [[recipe(run) for run in runs] for runs in groups]
-    keys = list(dict.fromkeys(key for known in recipes for one in known for key in one))
-    values = {key: [_distinct(one.get(key) for one in known) for known in recipes] for key in keys}
+    keys = list(dict.fromkeys(key for options in recipes for one in options for key in one))
+    values = {key: [_distinct(one.get(key) for one in options) for options in recipes] for key in keys}
     changed = [key for key in keys if len({tuple(texts) for texts in values[key]}) > 1]
-    kept = [key for key in changed if not _follows(key, changed, values[key])]
-    names = _short(kept)
+    keys_to_show = [key for key in changed if not _follows(key, changed, values[key])]
+    names = _short(keys_to_show)
     return [
-        {names[key]: " | ".join(dict.fromkeys(values[key][index].values())) for key in kept}
+        {names[key]: " | ".join(dict.fromkeys(values[key][index].values())) for key in keys_to_show}
         for index in range(len(groups))
     ]
 
@@ -143,33 +145,33 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     keys = _telling(differs)
     others = sum(key not in (*keys, _CONTENT, _LABELS) for key in differs[0])
     more = f" and {others} more" if others else ""
-    told = [", ".join(f"{key} {_cut(each[key])}" for key in keys) + more for each in differs]
+    texts = [", ".join(f"{key} {_cut(each[key])}" for key in keys) + more for each in differs]
     same = len(set(names)) == 1
-    return _unique(told if same else [f"{name}, {text}" for name, text in zip(names, told, strict=True)])
+    return _unique(texts if same else [f"{name}, {text}" for name, text in zip(names, texts, strict=True)])
 
 
 def _options(value: Any, key: str) -> Recipe:
     if not is_class(value):
         return {key: value}
-    found: Recipe = {key: {"class_path": value["class_path"]}}
+    options: Recipe = {key: {"class_path": value["class_path"]}}
     for name, each in {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}.items():
-        found |= _options(each, f"{key}.{name}")
-    return found
+        options |= _options(each, f"{key}.{name}")
+    return options
 
 
 def _distinct(values: Iterable[Any]) -> dict[str, str]:
-    """The different ones of some values: exactly, and as they are shown; sorted."""
+    """Return the different ones of some values: exactly, and as they are shown; sorted."""
     return dict(sorted({canonical(value): NONE if value is None else show(value) for value in values}.items()))
 
 
 def _follows(key: str, changed: Sequence[str], values: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a key differs only because the class whose option it is differs, which not all groups have."""
+    """Return whether a key differs only because the class whose option it is differs, which not all groups have."""
     known = {text for texts in values for text in texts}
-    return len(known - {canonical(None)}) == 1 and any(key.startswith(f"{other}.") for other in changed)
+    return len(known - {canonical(None)}) == 1 and any(key.startswith(f"{prefix}.") for prefix in changed)
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of keys that are all different."""
+    """Return the shortest ends of keys that are all different."""
     names = {}
     for key in keys:
         parts = key.split(".")
@@ -181,7 +183,7 @@ def _short(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
-    """The keys for a label: all if they are few, else one by one those that tell most groups apart."""
+    """Return the keys for a label: all if they are few, else one by one those that tell most groups apart."""
     keys = list(differs[0])
 
     def told(names: list[str]) -> int:
@@ -189,8 +191,8 @@ def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
 
     # these mostly follow from an option of the data, which says more, and the labels from the content
     for following in (_LABELS, _CONTENT):
-        named = [key for key in keys if key != following]
-        keys = named if told(named) == told(keys) else keys
+        other_keys = [key for key in keys if key != following]
+        keys = other_keys if told(other_keys) == told(keys) else keys
     if len(keys) <= _IN_LABEL:
         return keys
     chosen: list[str] = []

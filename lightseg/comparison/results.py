@@ -1,4 +1,4 @@
-"""What a comparison has found: everything that the table, the files and the page show.
+"""Results of a comparison: everything that the table, the files and the page show.
 
 Scores are shares, from 0 to 1, and NaN where undefined, as for a class that is absent. What is printed is in percent.
 """
@@ -23,7 +23,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score, or a difference of two, and how far chance may have moved it.
+    """Score, or a difference of two, and how far chance may have moved it.
 
     Attributes:
         value: What was measured; NaN if undefined.
@@ -40,13 +40,13 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is more than chance explains."""
+        """Return whether a difference is more than chance explains."""
         return self.p < LEVEL
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a group as it was scored: a run, or the folds of one seed, whose `val` splits are taken together.
+    """Training of a group as it was scored: a run, or the folds of one seed, whose `val` splits are taken together.
 
     Attributes:
         runs: One run, or one of each fold, in the order of the folds.
@@ -109,7 +109,7 @@ class Group:
 
     @property
     def input_size(self) -> str:
-        """What GFLOPs are of one of, as text: `3×96×96`; empty where its runs differ."""
+        """Return what GFLOPs are of one of, as text: `3×96×96`; empty where its runs differ."""
         return "×".join(map(str, self.cost["input"] or ()))
 
     @property
@@ -170,12 +170,12 @@ class Comparison:
 
     @property
     def absent(self) -> list[str]:
-        """The classes that no image shows in truth."""
+        """Return the classes that no image shows in truth."""
         return absent(self.groups[0].trials[0].counts[:, 1].sum(0), self.classes)
 
     @property
     def inputs_differ(self) -> bool:
-        """Whether GFLOPs are of images of different sizes, and so do not compare."""
+        """Return whether GFLOPs are of images of different sizes, and so do not compare."""
         return any(group.cost["input"] != self.groups[0].cost["input"] for group in self.groups)
 
     @property

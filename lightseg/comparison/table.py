@@ -1,4 +1,4 @@
-"""A comparison on the terminal."""
+"""Comparison on the terminal."""
 
 import math
 from collections.abc import Iterator
@@ -64,12 +64,12 @@ def _groups(comparison: Comparison) -> Table:
 
 
 def _cost(cost: float | None, factor: float) -> str:
-    """What a net costs; nothing where the runs of a group differ."""
+    """Return what a net costs; nothing where the runs of a group differ."""
     return "" if cost is None else f"{factor * cost:.2f}"
 
 
 def _differs(comparison: Comparison) -> Iterator[Text | str]:
-    """What differs, where the labels do not say all of it."""
+    """Return what differs, where the labels do not say all of it."""
     if all(each in group.label for group in comparison.groups for each in _told(group)):
         return
     for group in comparison.groups:
@@ -82,7 +82,7 @@ def _told(group: Group) -> list[str]:
 
 
 def _classes(comparison: Comparison, columns: range) -> Table:
-    """The score of each class; what differs from the reference is marked."""
+    """Return the score of each class; what differs from the reference is marked."""
     reference = comparison.best if comparison.baseline is None else comparison.baseline
     marked = {pair.second if pair.first == reference else pair.first: pair for pair in _with(comparison, reference)}
     absences = comparison.absent
@@ -95,8 +95,8 @@ def _classes(comparison: Comparison, columns: range) -> Table:
         table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
         scores = [group.classes[index].value for group in comparison.groups]
-        known = [score for score in scores if not math.isnan(score) and name not in absences]
-        best = max(known, default=math.nan)
+        defined = [score for score in scores if not math.isnan(score) and name not in absences]
+        best = max(defined, default=math.nan)
         row = [Text(name)]
         for column in columns:
             differs = column in marked and marked[column].classes[index].shown
@@ -116,7 +116,7 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A time as one reads it: `45 s`, `12 min`, `3.5 h`."""
+    """Return a time as one reads it: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

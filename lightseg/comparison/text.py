@@ -1,4 +1,4 @@
-"""What a comparison has found, in sentences."""
+"""Sentences on the results of a comparison."""
 
 import math
 import statistics
@@ -12,17 +12,17 @@ _FEW = 20
 
 
 def verdicts(comparison: Comparison) -> list[str]:
-    """A sentence on the score of each pair: `B is better than A by 2.1 (95 % interval 0.8 to 3.3)`."""
+    """Return a sentence on the score of each pair: `B is better than A by 2.1 (95 % interval 0.8 to 3.3)`."""
     return [_verdict(comparison, pair) for pair in comparison.pairs]
 
 
 def of_classes(comparison: Comparison) -> list[str]:
-    """A sentence on the classes of each pair: which differ, by how much, and how often chance alone does that."""
+    """Return a sentence on the classes of each pair: which differ, by how much, and how likely by chance."""
     return [_of_classes(comparison, pair) for pair in comparison.pairs]
 
 
 def reading(comparison: Comparison) -> list[str]:
-    """What the numbers are, and what the intervals do and do not say."""
+    """Return what the numbers are, and what the intervals do and do not say."""
     thing = "images" if len(comparison.images) != 1 else "image"
     lines = [
         f"{comparison.metric} in % on {comparison.split}, {len(comparison.images):,} {thing}; 95 % intervals from "
@@ -49,7 +49,7 @@ def reading(comparison: Comparison) -> list[str]:
 
 
 def percent(value: float, digits: int = 1, sign: bool = False) -> str:
-    """A share as a number in percent: `97.2`; `absent` where it is undefined."""
+    """Return a share as a number in percent: `97.2`; `absent` where it is undefined."""
     if math.isnan(value):
         return "absent"
     text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
@@ -58,7 +58,7 @@ def percent(value: float, digits: int = 1, sign: bool = False) -> str:
 
 
 def class_percent(comparison: Comparison, index: int, score: float) -> str:
-    """The score of a class in percent; where no image shows the class, that it is absent.
+    """Return the score of a class in percent; where no image shows the class, that it is absent.
 
     Args:
         comparison: What it belongs to.
@@ -69,7 +69,7 @@ def class_percent(comparison: Comparison, index: int, score: float) -> str:
 
 
 def interval(estimate: Estimate, factor: float = 1) -> str:
-    """An interval in percent: `0.8 to 3.3`.
+    """Return an interval in percent: `0.8 to 3.3`.
 
     Args:
         estimate: What it belongs to.
@@ -82,7 +82,7 @@ def interval(estimate: Estimate, factor: float = 1) -> str:
 
 
 def chance(p: float) -> str:
-    """How often chance gives as much: `p = 0.012`."""
+    """Return how often chance gives as much: `p = 0.012`."""
     # what is below the level reads so
     digits = next(digits for digits in range(2, 17) if (round(p, digits) < LEVEL) == (p < LEVEL))
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.01 else f"p = {p:.{digits}f}"
@@ -101,32 +101,34 @@ def _verdict(comparison: Comparison, pair: Pair) -> str:
 
 
 def _of_classes(comparison: Comparison, pair: Pair) -> str:
-    told = sorted(
+    differences = sorted(
         (each.p, name, each) for name, each in zip(comparison.classes, pair.classes, strict=True) if each.shown
     )
-    if not told:
+    if not differences:
         return "no class shows a difference"
-    return ", ".join(f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in told)
+    return ", ".join(
+        f"{name} {percent(each.value, _digits(each), sign=True)} ({chance(p)})" for p, name, each in differences
+    )
 
 
 def _folds(comparison: Comparison) -> list[str]:
-    """What the score of a cross-validation is, and the mean over its folds, which papers give."""
+    """Return what the score of a cross-validation is, and the mean over its folds, which papers give."""
     groups = [group for group in comparison.groups if len(group.folds) > 1]
     if not groups:
         return []
-    told = ", ".join(
+    fold_scores = ", ".join(
         f"{group.label} {percent(statistics.fmean(group.folds))} ± {percent(statistics.stdev(group.folds))} "
         f"({len(group.folds)} folds)"
         for group in groups
     )
     return [
         "The score of a cross-validation is that of all its folds' counts together; mean ± standard deviation of the "
-        f"folds' own scores: {told}."
+        f"folds' own scores: {fold_scores}."
     ]
 
 
 def _rare(comparison: Comparison) -> list[str]:
-    """The classes that so few images show that no method knows how far chance moves their scores."""
+    """Return the classes that so few images show that no method knows how far chance moves their scores."""
     images = (comparison.groups[0].trials[0].counts[:, 1] > 0).sum(0)
     rare = [name for name, number in zip(comparison.classes, images, strict=True) if 0 < number < _FEW]
     # the spread of samples that are right or wrong follows from their number
@@ -139,7 +141,7 @@ def _rare(comparison: Comparison) -> list[str]:
 
 
 def _about_seeds(comparison: Comparison) -> list[str]:
-    """Whether the intervals are about these trained models or about the recipes."""
+    """Return whether the intervals are about these trained models or about the recipes."""
     pairs = comparison.pairs
     if not pairs:
         return []

@@ -1,4 +1,4 @@
-"""What was scored once: a run, or the folds of a cross-validation together; and whether all were scored on the same."""
+"""Trials (runs, or the folds of one cross-validation together), and whether all were scored on the same data."""
 
 import hashlib
 from collections import Counter
@@ -36,13 +36,13 @@ class Scored(NamedTuple):
 
 
 def default_split(runs: Sequence[Run]) -> str:
-    """The split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
+    """Return the split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
     folds = any(run.fold is not None for run in runs)
     return "test" if not folds and all("test/score" in run.metrics for run in runs) else "val"
 
 
 def trials(runs: Sequence[Run], split: str) -> list[Scored]:
-    """The trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
+    """Return the trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
 
     Raises:
         UserError: If a run has no counts of the split, or folds overlap.
@@ -80,16 +80,16 @@ def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...
         UserError: If they do not compare; the message names two of them, what differs and how.
     """
     first, notes = scored[0], [note for each in scored for note in _about_pools(each, force)]
-    for other in scored[1:]:
-        final, passable = _differences(first.evaluation, other.evaluation)
+    for candidate in scored[1:]:
+        final, passable = _differences(first.evaluation, candidate.evaluation)
         if final or (passable and not force):
             raise UserError(
-                f"{first.label} and {other.label} do not compare on {first.evaluation.split}:\n  "
+                f"{first.label} and {candidate.label} do not compare on {first.evaluation.split}:\n  "
                 + "\n  ".join([*final, *passable])
                 + ("\nleave one of them out" if final else "\nleave one of them out, or --force it")
             )
         if passable:
-            notes.append(f"forced: {first.label} and {other.label} differ: {'; '.join(passable)}")
+            notes.append(f"forced: {first.label} and {candidate.label} differ: {'; '.join(passable)}")
     places = [_places(each.evaluation) for each in scored]
     common = sorted(set.intersection(*map(set, places)))
     if not common:
@@ -101,7 +101,7 @@ def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...
 
 
 def _joined(runs: Sequence[Run], split: str) -> Scored:
-    """One evaluation of all parts."""
+    """Return one evaluation of all parts."""
     parts = [_evaluation(run, split) for run in runs]
     if len(parts) == 1:
         return Scored((runs[0],), parts[0])
@@ -121,10 +121,10 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
     data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
     indices = np.concatenate([part.indices for part in parts])
-    whole = PerImageResults(
+    results = PerImageResults(
         first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows)
     )
-    return Scored(tuple(runs), whole)
+    return Scored(tuple(runs), results)
 
 
 def _about_pools(trial: Scored, force: bool) -> list[str]:
@@ -165,15 +165,15 @@ def _evaluation(run: Run, split: str) -> PerImageResults:
             "train it again, or leave it out"
         )
     if evaluation is None:
-        other = "val" if split == "test" else "test"
-        raise UserError(f"{run.folder}: has no {split} score; compare with --split {other}, or leave it out")
+        second_split = "val" if split == "test" else "test"
+        raise UserError(f"{run.folder}: has no {split} score; compare with --split {second_split}, or leave it out")
     if not evaluation.classes:
         raise UserError(f"{run.folder / f'per_image_{split}.npz'}: is damaged (it has no classes); bring it back")
     return evaluation
 
 
 def _differences(first: PerImageResults, second: PerImageResults) -> tuple[list[str], list[str]]:
-    """What keeps two evaluations from being compared: for good, and unless it is forced."""
+    """Return what keeps two evaluations from being compared: for good, and unless it is forced."""
     final = _facts(first, second, ("kind", "classes"))
     if final:
         return final, []
@@ -193,24 +193,24 @@ def _differences(first: PerImageResults, second: PerImageResults) -> tuple[list[
 
 
 def _facts(first: PerImageResults, second: PerImageResults, names: Sequence[str]) -> list[str]:
-    found = []
+    problems = []
     for name in names:
         a, b = getattr(first, name), getattr(second, name)
         if name == "data":
             if differ(a, b):
-                found.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
+                problems.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
         elif a != b:
-            found.append(f"{name}: {_listed(a)} and {_listed(b)}")
-    return found
+            problems.append(f"{name}: {_listed(a)} and {_listed(b)}")
+    return problems
 
 
 def _places(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
-    """Where each image is; the number tells images of the same name apart."""
-    seen = Counter[str]()
+    """Return where each image is; the number tells images of the same name apart."""
+    counts = Counter[str]()
     places = {}
     for index, name in enumerate(evaluation.images):
-        places[name, seen[name]] = index
-        seen[name] += 1
+        places[name, counts[name]] = index
+        counts[name] += 1
     return places
 
 

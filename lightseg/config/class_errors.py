@@ -1,6 +1,6 @@
 """Errors of library classes that a recipe names, in one line: key, value and reason.
 
-A class of the user's keeps its traceback, which leads to the line to mend; a traceback through a library does not.
+An error in a class of the user keeps its traceback, which leads to the line to fix; one through a library does not.
 """
 
 import inspect
@@ -26,11 +26,11 @@ _LIBRARIES = tuple(
 _LONGEST = 400
 
 Objects = Sequence[tuple[str, Any]]
-"""Objects that were built of a recipe, each with the key that names it, such as `trainer.callbacks`."""
+"""Objects that were built from a recipe, each with the key that names it, such as `trainer.callbacks`."""
 
 
 def describe_failed_class(error: Exception, kind: Any, options: Mapping[str, Any], key: str) -> ConfigError | None:
-    """Return the error of a constructor as one line; None if code of the user's is involved.
+    """Return the error of a constructor as one line; None if code of the user is involved.
 
     Args:
         error: The exception that the constructor raised.
@@ -43,20 +43,20 @@ def describe_failed_class(error: Exception, kind: Any, options: Mapping[str, Any
     nulls = _needless_nulls(kind, options)
     if nulls and isinstance(error, TypeError | AttributeError):
         return ConfigError(f"{key}.{nulls[0]}: null is not a value of it; leave it out, or give one")
-    changed = {name: value for name, value in options.items() if _is_told(kind, name, value)}
-    shown = ", ".join(f"{name}={value}" for name, value in changed.items())[:120]
-    return ConfigError(f"{key}: {getattr(kind, '__name__', kind)}({shown}): {reason(error)}")
+    changed = {name: value for name, value in options.items() if _is_informative(kind, name, value)}
+    arguments = ", ".join(f"{name}={value}" for name, value in changed.items())[:120]
+    return ConfigError(f"{key}: {getattr(kind, '__name__', kind)}({arguments}): {reason(error)}")
 
 
 @contextmanager
 def explained(objects: Objects) -> Iterator[None]:
-    """Turn an exception that `describe_failure` knows into its line.
+    """Turn an exception into the line of `describe_failure`.
 
     Args:
         objects: The objects of the recipe.
 
     Raises:
-        ConfigError: With that line.
+        ConfigError: If there is such a line.
     """
     try:
         yield
@@ -68,14 +68,14 @@ def explained(objects: Objects) -> Iterator[None]:
 
 
 def describe_failure(error: Exception, objects: Objects) -> str | None:
-    """Return as one line what an object of the recipe, or Lightning, finds wrong with its options.
+    """Return the error of an object of the recipe, or of Lightning, about its options as one line.
 
     Args:
         error: An exception with its traceback.
         objects: The objects of the recipe.
 
     Returns:
-        None if it arose elsewhere, or if code of the user's is involved.
+        None if another object raised it, or if code of the user is involved.
     """
     if isinstance(error, LightsegError | OSError) or passes_user_code(error.__traceback__):
         return None
@@ -88,7 +88,7 @@ def describe_failure(error: Exception, objects: Objects) -> str | None:
 def reason(error: Exception) -> str:
     """Return an exception's message on one line, with the command that installs a package that is missing."""
     text = re.sub(r"\s*For further information visit \S+", "", str(error))
-    # pydantic: a count, then the option and its mistake on two lines
+    # pydantic writes a count, then the option and its mistake on two lines
     text = re.sub(r"^\d+ validation errors? for \w+\n(\w+)\n", r"\1: ", text)
     if isinstance(error, ImportError):
         packages = re.findall(r"pip install (?:-U )?'?([\w-]+)", text) or [error.name]
@@ -117,16 +117,16 @@ def find_key(config: Namespace, kind: Any, options: Mapping[str, Any]) -> str:
         options: The arguments that it is called with, which tell two objects of a class apart.
     """
     name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
-    found = [
+    blocks = [
         (key, block)
         for key, block in _blocks(config, "")
         if block["class_path"].rpartition(".")[2] == name.rpartition(".")[2]
     ]
-    for key, block in found:
-        stated = dict(_items(block.get("init_args") or {}))
-        if all(options.get(option) == value for option, value in stated.items() if _is_plain(value)):
+    for key, block in blocks:
+        values = dict(_items(block.get("init_args") or {}))
+        if all(options.get(option) == value for option, value in values.items() if _is_plain(value)):
             return key
-    return found[0][0] if found else name
+    return blocks[0][0] if blocks else name
 
 
 def _blocks(value: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -148,8 +148,8 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool | None)
 
 
-def _is_told(kind: Any, name: str, value: Any) -> bool:
-    """Whether a value is worth showing: plain, and not the default."""
+def _is_informative(kind: Any, name: str, value: Any) -> bool:
+    """Return whether a value is plain data and differs from the default."""
     return (_is_plain(value) or isinstance(value, list | tuple)) and value != _default(kind, name)
 
 
@@ -175,7 +175,7 @@ def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 
 def passes_user_code(trace: TracebackType | None) -> bool:
-    """Whether the part of a traceback below lightseg's own frames runs code of the user's."""
+    """Return whether a traceback passes through code of the user below the frames of lightseg."""
     files = [frame.f_code.co_filename for frame in _frames(trace)]
     first = next((index for index, file in enumerate(files) if file.startswith(_LIBRARIES)), 0)
     return any(is_user_code(file) and file != sys.argv[0] for file in files[first:])
@@ -183,8 +183,8 @@ def passes_user_code(trace: TracebackType | None) -> bool:
 
 def _find_owner(trace: TracebackType | None, objects: Objects) -> str | None:
     """Return the key and the class of the innermost object of the recipe whose method was running."""
-    # tasks, nets and data run all the time: they need not be at fault
-    owners = {id(each): key for key, each in objects if not isinstance(each, nn.Module | LightningDataModule)}
+    # tasks, nets and data are in most tracebacks without being at fault
+    owners = {id(item): key for key, item in objects if not isinstance(item, nn.Module | LightningDataModule)}
     for frame in reversed(list(_frames(trace))):
         owner = frame.f_locals.get("self")
         if id(owner) in owners:

@@ -1,6 +1,6 @@
-"""Recipes are composed of files: a recipe names its `base` files, which are applied before it.
+"""Composition of recipes from files: the `base` files of a recipe are applied before it.
 
-Imports nothing heavy, so that a missing file or a slip in YAML is reported at once.
+Imports nothing heavy, so that a missing file or a mistake in YAML is reported at once.
 """
 
 import re
@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from lightseg.config.option_names import FIT_OPTIONS, meant
+from lightseg.config.option_names import FIT_OPTIONS, suggest_option
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files.atomic import expand_home
 
-_HERE = Path(__file__).resolve().parent.parent
-LIBRARY = _HERE.parent if (_HERE.parent / "configs").is_dir() else _HERE
+_PACKAGE = Path(__file__).resolve().parent.parent
+LIBRARY = _PACKAGE.parent if (_PACKAGE.parent / "configs").is_dir() else _PACKAGE
 """The folder that holds `configs/` and `experiments/`: the clone's, or the installed package's."""
 
 _DEEPEST = 50
@@ -23,7 +23,7 @@ SECTIONS = ("model", "data", "trainer")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what YAML allows and nobody means: a key that is given twice."""
+    """YAML loader that refuses a repeated key, which YAML allows."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -34,10 +34,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def chain(path: str | Path) -> list[Path]:
-    """The files that make up a recipe: its bases, theirs first, then itself.
+    """Return the files of a recipe: its bases, each after its own bases, then the recipe.
 
     Args:
-        path: A YAML file, relative to the working directory or to the library's own folder.
+        path: A YAML file, relative to the working directory or to the folder of the library.
 
     Raises:
         ConfigError: If a file is missing, is not a mapping, or is its own base.
@@ -46,10 +46,10 @@ def chain(path: str | Path) -> list[Path]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Return the mapping in a YAML file.
 
     Raises:
-        ConfigError: If it cannot be read, is no mapping, or has a key that YAML would lose.
+        ConfigError: If it cannot be read, is not a mapping, or has a key that jsonargparse would lose.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -64,24 +64,24 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{show(path)}: a recipe is a mapping (key: value), this is a {type(content).__name__}")
     for key in _dotted_keys(content or {}):
         nested = ": {".join(key.split(".")) + ": …" + "}" * key.count(".")
-        # jsonargparse lets a dotted key silently drop the block of the same name
+        # with a dotted key, jsonargparse silently drops the block of the same name
         raise ConfigError(f"{show(path)}: write '{key}' nested: {nested}")
     expanded: dict[str, Any] = expand_home(content or {})
     return expanded
 
 
 def require_bounded(text: str, source: str) -> None:
-    """See that YAML is neither nested nor multiplied by aliases beyond what a recipe has, before it is built.
+    """Check, before YAML is built, that it is neither nested nor multiplied by aliases beyond a recipe.
 
     Args:
         text: YAML.
-        source: The file or option that it is in, for the message.
+        source: Its file or option, for the message.
 
     Raises:
         ConfigError: If it is.
-        yaml.YAMLError: If it is no YAML.
+        yaml.YAMLError: If it is not YAML.
     """
-    # the nodes so far of each collection that is open, below those of the document
+    # nodes so far of the document, and of each open collection
     open_sizes, anchors, names = [0], dict[str, int](), list[str | None]()
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -94,7 +94,7 @@ def require_bounded(text: str, source: str) -> None:
                 anchors[name] = size
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in names:
-                # merged into itself, it would grow with every level
+                # an alias inside its own anchor would grow without end
                 raise ConfigError(f"{source}: holds itself by the alias *{event.anchor}, which no recipe does")
             open_sizes[-1] += anchors.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
@@ -106,7 +106,7 @@ def require_bounded(text: str, source: str) -> None:
 
 
 def _plain(problem: str) -> str:
-    """The parser's words, with what they mostly mean."""
+    """Return a problem of the YAML parser in plain words."""
     if "'\\t'" in problem:
         return "a tab; YAML is indented by spaces"
     if "expected <block end>" in problem or "mapping values are not allowed" in problem:
@@ -115,7 +115,7 @@ def _plain(problem: str) -> str:
 
 
 def show(path: Path) -> str:
-    """A path as the user would type it: relative where it lies below the working directory."""
+    """Return a path for a message: relative if it is below the working directory."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -134,27 +134,27 @@ def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
 
 
 def _require_options(content: dict[str, Any], path: Path) -> None:
-    """See that the keys of a recipe are options of `fit`, and that its sections hold options."""
+    """Check that the keys of a recipe are options of `fit`, and that its sections hold options."""
     for key, value in content.items():
         name = str(key).rstrip("+")
         if name not in FIT_OPTIONS:
-            raise ConfigError(f"{show(path)}: no option '{name}'{meant(name)}")
+            raise ConfigError(f"{show(path)}: no option '{name}'{suggest_option(name)}")
         if name in SECTIONS and not isinstance(value, dict) and not (isinstance(value, str) and name != "trainer"):
-            given = "null" if value is None else value
-            raise ConfigError(f"{show(path)}: {name}: must hold options (key: value), got {given}; or leave it out")
+            text = "null" if value is None else value
+            raise ConfigError(f"{show(path)}: {name}: must hold options (key: value), got {text}; or leave it out")
 
 
-def _locate(name: str, folder: Path, asked_by: Path | None) -> Path:
-    """The file called `name`: relative to `folder`, or to the library's own folder."""
+def _locate(name: str, folder: Path, parent: Path | None) -> Path:
+    """Return the file of a name, relative to `folder` or to the folder of the library."""
     for candidate in (folder / name, LIBRARY / _library_part(name)):
         if candidate.is_file():
             return candidate.resolve()
-    where = f"{show(asked_by)}: base: " if asked_by else "--config "
-    raise ConfigError(f"{where}{name}: no such file{_available(folder / name, LIBRARY / _library_part(name))}")
+    source = f"{show(parent)}: base: " if parent else "--config "
+    raise ConfigError(f"{source}{name}: no such file{_available(folder / name, LIBRARY / _library_part(name))}")
 
 
 def _library_part(name: str) -> str:
-    """`configs/net/unet.yaml` of `../../configs/net/unet.yaml`: a block is meant wherever the recipe lies."""
+    """Return `configs/net/unet.yaml` of `../../configs/net/unet.yaml`, so that blocks work from any folder."""
     if Path(name).is_absolute():
         return name
     match = re.search(r"(?:^|/)((?:configs|experiments)/.*)", name)
@@ -162,7 +162,7 @@ def _library_part(name: str) -> str:
 
 
 def _available(*candidates: Path) -> str:
-    """What the user may have meant: the files beside the missing one."""
+    """Return the end of a message about a missing file: the files beside it."""
     for candidate in candidates:
         names = sorted(file.stem for file in candidate.parent.glob("*.yaml"))
         if names:
@@ -172,7 +172,7 @@ def _available(*candidates: Path) -> str:
 
 
 def _dotted_keys(content: dict[str, Any]) -> list[str]:
-    """Keys such as `trainer.max_epochs` at the levels where options are named."""
+    """Return keys such as `trainer.max_epochs` at the levels of options."""
     options = [content, *(content.get(key) for key in ("model", "data", "trainer"))]
     options += [block.get("init_args") for block in options[1:] if isinstance(block, dict)]
     keys = [key for block in options if isinstance(block, dict) for key in block if isinstance(key, str)]

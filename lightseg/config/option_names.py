@@ -1,6 +1,6 @@
-"""The options of `fit` by name, and the option that was meant by a name of another tool.
+"""Options of `fit`, and their names in other tools.
 
-Imports nothing heavy, so that a slip is reported at once.
+Imports nothing heavy, so that a mistake is reported at once.
 """
 
 from lightseg.errors import closest, did_you_mean
@@ -61,18 +61,17 @@ _SYNONYMS = {
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),
     "config": ("cfg", "recipe", "yaml", "config_file", "conf"),
 }
-"""Names of other tools, and of the last words of options, by the option that is meant."""
+"""Names in other tools, and last words of options, by option."""
 
 _OPTIONS = {name: option for option, names in _SYNONYMS.items() for name in names}
 
 
-def meant(name: str, section: str = "") -> str:
-    """Return the end of the message about an option that there is not: `; did you mean X?`.
+def suggest_option(name: str, section: str = "") -> str:
+    """Return the end of the message about an unknown option: `; did you mean X?`.
 
     Args:
-        name: What was given, without the dashes in front.
-        section: The section that it was looked for in, such as `trainer`; its own names are
-            left to the caller.
+        name: The option without dashes.
+        section: The section of the option, such as `trainer`; the caller suggests its options.
     """
     word = name.lower().replace("-", "_")
     option = _OPTIONS.get(word)

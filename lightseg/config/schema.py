@@ -1,4 +1,4 @@
-"""The form of what a checkpoint carries beside its weights, and of the records of a run folder."""
+"""Schemas of the recipe in a checkpoint, and of the records of a run folder."""
 
 import math
 from collections.abc import Iterator
@@ -11,47 +11,47 @@ from lightseg.errors import UserError
 from lightseg.files.printable import printable, printable_line
 
 _DEPTH, _VALUES = 64, 1_000_000
-"""What a file may hold: levels of lists and mappings, and values."""
+"""Limits of a file: levels of lists and mappings, and number of values."""
 
 _CLASSES, _CHANNELS, _WORKERS, _FOLDS = 2**15, 2**12, 256, 10_000
 
 _WHOLE = 2**64
-"""No whole number is larger, and every smaller one is a float, too."""
+"""Limit of integers; a smaller one can be converted to a float."""
 
 _SIDES, _SIDE = {"height", "width", "max_size", "max_size_hw"}, 2**14
-"""The options of a transform that say how large it makes an image, and the most that they can say."""
+"""Options of a transform that set the size of an image, and their limit in pixels."""
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class _Record(BaseModel):
-    """A mapping whose known keys have the right types, without a guess at what a wrong one may mean."""
+    """Mapping whose known keys have the right types, without conversion."""
 
     model_config = ConfigDict(strict=True)
 
 
 class Spec(_Record):
-    """A class and its options."""
+    """Class and its options."""
 
     class_path: str
     init_args: dict[str, Any] | None = None
 
 
 class TaskOptions(_Record):
-    """Options of a task, of which the net is needed to build it again."""
+    """Options of a task, as far as a rebuild needs them."""
 
     net: Spec
 
 
 class TaskSpec(Spec):
-    """A task and its options."""
+    """Task and its options."""
 
     init_args: TaskOptions  # type: ignore[assignment]
 
 
 class TransformSpec(Spec):
-    """A transform of images, which makes none that is out of all proportion."""
+    """Transform of images up to a limit of size."""
 
     @model_validator(mode="after")
     def _is_small(self) -> "TransformSpec":
@@ -61,7 +61,7 @@ class TransformSpec(Spec):
 
 
 class DataOptions(_Record):
-    """Options of a data module that an evaluation reads by itself."""
+    """Options of a data module, as far as an evaluation reads them."""
 
     batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
     num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
@@ -73,13 +73,13 @@ class DataOptions(_Record):
 
 
 class DataSpec(Spec):
-    """A data module and its options."""
+    """Data module and its options."""
 
     init_args: DataOptions | None = None  # type: ignore[assignment]
 
 
 class TrainerOptions(_Record):
-    """Options of the trainer that later readers look at."""
+    """Options of the trainer, as far as they are read again."""
 
     accelerator: str | None = None
     devices: int | Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*,?)$")] | list[int] | None = None
@@ -89,7 +89,7 @@ class TrainerOptions(_Record):
 
 
 class RunConfig(_Record):
-    """The resolved config of a run, as far as it is read again."""
+    """Resolved config of a run, as far as it is read again."""
 
     model: Spec | None = None
     data: DataSpec | None = None
@@ -100,13 +100,13 @@ class RunConfig(_Record):
 
 
 class Config(RunConfig):
-    """The same in a checkpoint, of which the task is built."""
+    """Resolved config in a checkpoint, from which the task is built."""
 
     model: TaskSpec
 
 
 class Resolved(_Record):
-    """The options that a recipe left to the data."""
+    """Options that were set from the data."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -117,7 +117,7 @@ class Resolved(_Record):
 
 
 class Recipe(_Record):
-    """What a checkpoint carries so that it can be loaded alone."""
+    """Recipe in a checkpoint, so that it can be loaded without other files."""
 
     format_version: int
     config: Config
@@ -131,7 +131,7 @@ class Recipe(_Record):
     def _agree(self) -> "Recipe":
         if len(self.palette) != len(self.classes) or any(len(color) != 3 for color in self.palette):
             raise ValueError(f"palette: one RGB colour for each of {len(self.classes)} classes is expected")
-        # what means nothing may be what is no number
+        # the third value, which marks pixels without data, may be NaN
         if not all(math.isfinite(value) for value in (self.image_values or [])[:2] if value is not None):
             raise ValueError("image_values: the ends of the range are finite numbers")
         for name in ("mean", "std"):
@@ -161,7 +161,7 @@ class Cost(_Record):
 
 
 class SplitData(_Record):
-    """A split in `data.json` of a run folder."""
+    """Split in `data.json` of a run folder."""
 
     samples: Count
     sha256: str | None = None
@@ -183,7 +183,7 @@ class Calibration(_Record):
 
 
 class Agreement(_Record):
-    """How far an exported file is from torch."""
+    """Agreement of an exported file with torch."""
 
     images: Count
     max_difference: float
@@ -193,19 +193,19 @@ class Agreement(_Record):
 
 
 class OddAgreement(Agreement):
-    """The same of images of an odd size."""
+    """Agreement on images of an odd size."""
 
     size: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
 class Int8Agreement(Agreement):
-    """The same of a quantised file."""
+    """Agreement of a quantized file with torch."""
 
     file: str
 
 
 class Timing(_Record):
-    """A row of a benchmark."""
+    """Row of a benchmark."""
 
     runtime: str
     height: Count
@@ -216,7 +216,7 @@ class Timing(_Record):
 
 
 class Benchmark(_Record):
-    """A benchmark of an exported file."""
+    """Benchmark of an exported file."""
 
     device: str
     threads: Count
@@ -225,7 +225,7 @@ class Benchmark(_Record):
 
 
 class Exported(Agreement):
-    """An exported file in `parity.json`."""
+    """Exported file in `parity.json`."""
 
     checkpoint: dict[str, str]
     checked_on: str
@@ -257,56 +257,56 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "calibration.json": TypeAdapter(Calibration),
     "parity.json": TypeAdapter(dict[str, Exported]),
 }
-"""The form of each record of a run folder, by the name of its file."""
+"""Schema of each record of a run folder, by file name."""
 
 RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Positive)
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:
-    """See that a content has a form.
+    """Check that the content of a file fits a schema.
 
     Args:
-        form: The form.
-        content: Plain data, see `plain`.
-        file: The file that it is from, for the message.
-        key: Where in the file it is.
+        form: The schema.
+        content: Plain data, as `plain` returns it.
+        file: The file, for the message.
+        key: The key of the content in the file.
 
     Raises:
-        UserError: If not; it names the file, the key, what is there and what should be.
+        UserError: If not; the message has the file, the key, the value and the expected one.
     """
     try:
         form.validate_python(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        # of a union, which branch failed is no part of the key
+        # the names of the branches of a union are not part of the key
         names = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
         place = ".".join([key, *names] if key else names)
         reason = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
-        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}{given}); bring it back") from None
+        value = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
+        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}{value}); bring it back") from None
 
 
 def plain(content: Any, file: Path | str) -> Any:
-    """A copy of plain data whose texts can be printed.
+    """Return a copy of plain data with printable texts.
 
     Args:
-        content: What a parser has made of a file.
+        content: The parsed file.
         file: The file, for the message.
 
     Raises:
-        UserError: If it holds anything but mappings, lists, texts, numbers, truth values and null, or too much of it.
+        UserError: If it holds anything but mappings, lists, texts, numbers, booleans and null, or too many of them.
     """
     return _Copy(file).of(content, 0)
 
 
 def _sides(value: Any, *, within: bool) -> Iterator[float]:
-    """How large the options of transforms, at any depth, make an image; infinity for what is no number."""
+    """Yield the sizes in the options of transforms, at any depth; infinity for a value that is not a number."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _sides(each, within=within or name in _SIDES)
+        for name, item in value.items():
+            yield from _sides(item, within=within or name in _SIDES)
     elif isinstance(value, list):
-        for each in value:
-            yield from _sides(each, within=within)
+        for item in value:
+            yield from _sides(item, within=within)
     elif within and value is not None:
         yield value if isinstance(value, int | float) else math.inf
 
@@ -320,9 +320,9 @@ class _Copy:
         if depth > _DEPTH or self.count > _VALUES:
             raise UserError(f"{self.file}: holds more than {_VALUES} values or {_DEPTH} levels; the file is damaged")
         if isinstance(value, dict):
-            return {self._key(name): self.of(each, depth + 1) for name, each in value.items()}
+            return {self._key(name): self.of(item, depth + 1) for name, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.of(each, depth + 1) for each in value]
+            return [self.of(item, depth + 1) for item in value]
         if isinstance(value, str):
             return printable(value)
         if isinstance(value, int) and abs(value) >= _WHOLE:

@@ -1,1 +1,1 @@
-"""What can be wrong with a data set, found before anything is trained on it."""
+"""Checks of a dataset before anything is trained on it."""

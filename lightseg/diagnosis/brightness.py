@@ -72,7 +72,7 @@ def is_far(brightness: Brightness) -> bool:
 
 
 def brightness_findings(brightness: Brightness | None) -> list[Finding]:
-    """The remark that the images are far from what they are normalised by."""
+    """Return the remark that the images are far from what they are normalised by."""
     if brightness is None or not is_far(brightness):
         return []
     what = f"the images have mean {rounded(brightness.mean)} and standard deviation {rounded(brightness.std)}, far "

@@ -1,4 +1,4 @@
-"""The table of classes, and findings about what there is too little of."""
+"""Table of the classes, and findings about those with too little data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FEW = 5
 
 @dataclass(frozen=True)
 class ClassRow:
-    """What there is of a class in training.
+    """Training data of one class.
 
     Attributes:
         name: Its name.
@@ -40,7 +40,7 @@ class ClassRow:
 
 
 def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRow]:
-    """One row for each class; pixels and objects are those of the training split."""
+    """Return one row for each class; pixels and objects are those of the training split."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
     pixels = tables["train"].sum(0)
     rows = []
@@ -57,7 +57,7 @@ def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRo
 def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Finding]:
     """Classes that do not occur, and the note about rare ones."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
-    found = []
+    findings = []
     trained = tables["train"].any(0)
     for split in SPLITS:
         absent = ~tables[split].any(0) & (trained | (split == "train"))
@@ -65,7 +65,7 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
         if missing and len(tables[split]):
             what = f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not occur in {split}"
             mend = "put images with it there, or leave the class out of data.classes"
-            found.append(Finding("missing class", "warning" if split == "train" else "note", what, mend))
+            findings.append(Finding("missing class", "warning" if split == "train" else "note", what, mend))
     pixels = tables["train"].sum(0)
     if rare := rare_classes(pixels, data.classes):
         listed = ", ".join(f"{data.classes[label]} ({pixels[label] / pixels.sum():.2%})" for label in rare)
@@ -73,26 +73,26 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
         mend = (
             "add to model.init_args, or take another of the cures for rare classes:\n  class_weights: median_frequency"
         )
-        found.append(Finding("imbalance", "note", what, mend))
-    return found
+        findings.append(Finding("imbalance", "note", what, mend))
+    return findings
 
 
-def tiny_findings(data: ImageDataModule, drawn: Sequence[dict[int, ClassCounts]]) -> list[Finding]:
+def tiny_findings(data: ImageDataModule, batches: Sequence[dict[int, ClassCounts]]) -> list[Finding]:
     """Classes that are hardly more than specks once training has cropped and scaled the images.
 
     Args:
         data: The data module.
-        drawn: Pixels of each object, of each class, of some augmented training samples.
+        batches: Pixels of each object, of each class, of some augmented training samples.
     """
     tiny = []
     for label, name in enumerate(data.classes):
-        areas = [objects[label] for objects in drawn if label in objects]
+        areas = [objects[label] for objects in batches if label in objects]
         sizes = np.concatenate(areas) if areas else np.zeros(0, np.int64)
         if len(sizes) >= _FEW and typical_side(sizes) < _TINY:
             tiny.append(f"{name} ({typical_side(sizes):.1f} pixels)")
     if not tiny:
         return []
-    what = f"tiny as training sees them, in {counted(len(drawn), 'augmented sample')}: {', '.join(tiny)} across"
+    what = f"tiny as training sees them, in {counted(len(batches), 'augmented sample')}: {', '.join(tiny)} across"
     mend = "in data.train_transforms, raise height and width of Resize, or scale_limit of RandomScale"
     return [Finding("tiny class", "warning", what, mend)]
 

@@ -47,18 +47,18 @@ def objects_of(batch: Batch, classes: int) -> dict[int, ClassCounts]:
     return {label: components(mask, label) for label in np.unique(mask).tolist() if label < classes}
 
 
-def write_sheet(drawn: Sequence[Batch], data: ImageDataModule, path: Path) -> None:
+def write_sheet(batches: Sequence[Batch], data: ImageDataModule, path: Path) -> None:
     """Write a PNG: images, those with masks followed by the same with the mask over it."""
-    shown = [drawn[index] for index in spread(PICTURES, len(drawn))]
+    selection = [batches[index] for index in spread(PICTURES, len(batches))]
     pairs = data.kind == "segmentation"
     columns = _COLUMNS * (2 if pairs else 1)
-    rows = -(-len(shown) // _COLUMNS)
+    rows = -(-len(selection) // _COLUMNS)
     below = _LEGEND if pairs else 0
     figure = new_figure(_WIDTH * columns, _HEIGHT * rows + below)
     bottom = below / figure.get_figheight()
     # one for all pictures: with axes for each it would take longer than all checks of a small data set
     axes = figure.add_axes((0, bottom, 1, 1 - bottom))
-    for number, batch in enumerate(shown):
+    for number, batch in enumerate(selection):
         image, target = _picture(batch), batch["target"][0].numpy()
         name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(target)]
         pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]
@@ -83,14 +83,14 @@ def _draw(axes: Axes, picture: Array, left: float, top: float) -> None:
 
 
 def _picture(batch: Batch) -> Array:
-    """The image as `(H, W, 3)` uint8; of many channels the first three, of few the first."""
+    """Return the image as `(H, W, 3)` uint8; of many channels the first three, of few the first."""
     image = batch["image"][0].permute(1, 2, 0).numpy()
     image = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
     return image if image.dtype == np.uint8 else (image * 255).clip(0, 255).astype(np.uint8)
 
 
 def _overlay(image: Array, mask: Array, palette: Sequence[tuple[int, int, int]]) -> Array:
-    """The image under the colours of the mask; what is void is white."""
+    """Return the image under the colours of the mask; what is void is white."""
     colors = colorize(mask, palette)
     mixed = (image * (1 - _OPACITY) + colors * _OPACITY).astype(np.uint8)
     mixed[mask == IGNORE] = 255

@@ -34,7 +34,7 @@ _DRAWN = 64
 
 @dataclass
 class Diagnosis:
-    """What was found.
+    """Findings of all checks, and what they measured.
 
     Attributes:
         findings: The worst first.
@@ -52,12 +52,12 @@ class Diagnosis:
 
     @property
     def clean(self) -> bool:
-        """Whether there are no errors and no warnings."""
+        """Return whether there are no errors and no warnings."""
         return all(finding.severity == "note" for finding in self.findings)
 
     @property
     def trains(self) -> bool:
-        """Whether nothing would stop a training."""
+        """Return whether nothing would stop a training."""
         return all(finding.severity != "error" for finding in self.findings)
 
     def add(self, findings: Sequence[Finding]) -> None:
@@ -101,7 +101,7 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
 
 
 def _parts(data: ImageDataModule, problems: list[DataError]) -> dict[Split, ImageDataset]:
-    """The splits that there are; what kept one from being made joins the problems.
+    """Return the splits that there are; what kept one from being made joins the problems.
 
     Raises:
         DataError: If there is none, and nothing else was found that may be the reason.
@@ -128,14 +128,14 @@ def _empty_split(split: Split) -> Finding:
 
 
 def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
-    """What a training would stop at, and how large objects are in what it sees."""
+    """Return what a training would stop at, and how large objects are in what it sees."""
     try:
         with _one_thread():
             data.check_training()
             require_own_ids(data, first_samples(data))
-            drawn = draw_samples(data, _DRAWN)
-            joined(drawn[: data.batch_size])
-        diagnosis.drawn = drawn
+            batches = draw_samples(data, _DRAWN)
+            joined(batches[: data.batch_size])
+        diagnosis.drawn = batches
     except UserError as error:
         diagnosis.add([from_message("training", "error", str(error))])
     except Exception as error:  # a transform raises anything

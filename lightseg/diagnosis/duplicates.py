@@ -43,11 +43,11 @@ def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
 def _finding(check: str, pairs: Sequence[Pair], how: str, mend: str) -> list[Finding]:
     if not pairs:
         return []
-    shown = ", ".join(
+    names = ", ".join(
         f"{first.name} ({first.split}) and {second.name} ({second.split})" for first, second in pairs[:_SHOWN]
     )
     more = f" and {counted(len(pairs) - _SHOWN, 'more pair')}" if len(pairs) > _SHOWN else ""
-    what = f"{counted(len({id(second) for _, second in pairs}), 'image')} {how}: {shown}{more}"
+    what = f"{counted(len({id(second) for _, second in pairs}), 'image')} {how}: {names}{more}"
     files = dict.fromkeys(sample.name for pair in pairs for sample in pair)
     return [Finding(check, "warning", what, mend, list(files))]
 
@@ -56,28 +56,32 @@ def _same(samples: Sequence[Sample]) -> Iterator[Pair]:
     """Each image with the first one that has the same pixels, and the same size."""
     first: dict[tuple[bytes, tuple[int, int]], Sample] = {}
     for sample in samples:
-        other = first.setdefault((sample.digest, sample.size), sample)
-        if other is not sample:
-            yield other, sample
+        twin = first.setdefault((sample.digest, sample.size), sample)
+        if twin is not sample:
+            yield twin, sample
 
 
 def _near(samples: Sequence[Sample]) -> Iterator[Pair]:
     """Images of two splits whose hashes and thumbnails are nearly equal: each of the later split with its nearest."""
     parts = {split: [sample for sample in samples if sample.split == split] for split in SPLITS}
-    for one, two in combinations(SPLITS, 2):
-        bits = np.array([sample.bits for sample in parts[one]], np.uint64)
+    for first, two in combinations(SPLITS, 2):
+        bits = np.array([sample.bits for sample in parts[first]], np.uint64)
         for start in range(0, len(parts[two]) if len(bits) else 0, _ROWS):
             rows = parts[two][start : start + _ROWS]
             apart = np.bitwise_count(bits[None] ^ np.array([sample.bits for sample in rows], np.uint64)[:, None])
             for row, sample in enumerate(rows):
-                alike = [parts[one][index] for index in np.flatnonzero(apart[row] <= _BITS)]
-                alike = [other for other in alike if other.digest != sample.digest and are_alike(other, sample)]
+                alike = [parts[first][index] for index in np.flatnonzero(apart[row] <= _BITS)]
+                alike = [
+                    candidate
+                    for candidate in alike
+                    if candidate.digest != sample.digest and are_alike(candidate, sample)
+                ]
                 if alike:
-                    yield min(alike, key=lambda other: thumbnail_distance(other, sample)), sample
+                    yield min(alike, key=lambda candidate: thumbnail_distance(candidate, sample)), sample
 
 
 def are_alike(one: Sample, two: Sample) -> bool:
-    """Whether two images show the same picture, saved, scaled or lit a little differently."""
+    """Return whether two images show the same picture, saved, scaled or lit a little differently."""
     first, second = _centred(one), _centred(two)
     contrast = float(first.std()), float(second.std())
     if min(contrast) < _CONTRAST or thumbnail_distance(one, two) > _LEVELS:
@@ -85,9 +89,9 @@ def are_alike(one: Sample, two: Sample) -> bool:
     return float((first * second).mean()) >= _CORRELATION * contrast[0] * contrast[1]
 
 
-def thumbnail_distance(one: Sample, two: Sample) -> float:
+def thumbnail_distance(first: Sample, two: Sample) -> float:
     """Mean difference of grey levels of two thumbnails, once their brightness is equal."""
-    return float(np.abs(_centred(one) - _centred(two)).mean())
+    return float(np.abs(_centred(first) - _centred(two)).mean())
 
 
 def _centred(sample: Sample) -> npt.NDArray[np.float32]:

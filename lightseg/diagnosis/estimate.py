@@ -1,4 +1,4 @@
-"""What a training will take, from a few real steps of its net on this device."""
+"""Estimate of a training's time and memory, from a few real steps of its net on this device."""
 
 import resource
 import statistics
@@ -27,7 +27,7 @@ _MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training is expected to take on one device.
+    """Expected time and memory of a training on one device.
 
     Attributes:
         device: The device's kind.
@@ -132,13 +132,13 @@ def _in_words(data: ImageDataModule) -> Iterator[None]:
         ) from None
 
 
-def in_words(found: Estimate) -> list[str]:
-    """The lines that say it."""
-    hours, rest = divmod(round(found.seconds), 3600)
+def in_words(cost: Estimate) -> list[str]:
+    """Return the lines that say it."""
+    hours, rest = divmod(round(cost.seconds), 3600)
     total = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-    what = "its samples are loaded (more data.num_workers may help)" if found.loading else "the net runs"
+    what = "its samples are loaded (more data.num_workers may help)" if cost.loading else "the net runs"
     return [
-        f"{found.parameters / 1e6:.2f} M parameters; {found.step_seconds:.2f} s a step on this {found.device}, in "
-        f"which {what}; {found.steps:,} steps take about {total}, and validation comes on top",
-        f"memory: about {found.gibibytes:.1f} GiB{' of the process' if found.device == 'cpu' else ' on the GPU'}",
+        f"{cost.parameters / 1e6:.2f} M parameters; {cost.step_seconds:.2f} s a step on this {cost.device}, in "
+        f"which {what}; {cost.steps:,} steps take about {total}, and validation comes on top",
+        f"memory: about {cost.gibibytes:.1f} GiB{' of the process' if cost.device == 'cpu' else ' on the GPU'}",
     ]

@@ -29,23 +29,25 @@ _CHECKS: dict[type[DataError], str] = {
 
 
 def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
-    """What is wrong with the layout, as the data module reported it while its errors were collected."""
+    """Return what is wrong with the layout, as the data module reported it while its errors were collected."""
     groups: dict[str, list[DataError]] = {}
     # a module may look again for each split, and report what it has reported
     for error in {str(error): error for error in problems}.values():
         check = error.kind if isinstance(error, UnpairedError) else _CHECKS.get(type(error), "layout")
         groups.setdefault(check, []).append(error)
-    found = []
+    findings = []
     for check, errors in groups.items():
         files = dict.fromkeys(file for error in errors for file in getattr(error, "files", ()))
         # what has no counterpart is reported once for each folder
         by_folder = check in ("image without mask", "mask without image")
-        found.append(from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files)))
-    return found
+        findings.append(
+            from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files))
+        )
+    return findings
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
-    """What is wrong with single files: one finding for each kind of trouble."""
+    """Return what is wrong with single files: one finding for each kind of trouble."""
     groups: dict[tuple[str, str], list[Problem]] = {}
     for sample in samples:
         for problem in sample.problems:
@@ -54,7 +56,7 @@ def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]
 
 
 def _kind(problem: Problem) -> tuple[str, str]:
-    """The check that a problem belongs to, and what keeps problems of one check apart."""
+    """Return the check that a problem belongs to, and what keeps problems of one check apart."""
     error = problem.error
     if isinstance(error, UndeclaredError):
         return "interpolated mask" if problem.interpolated else "undeclared values", str(error.is_colored)
@@ -78,7 +80,7 @@ def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, Imag
 
 
 def _with_more(message: str, more: int, by_folder: bool = False) -> str:
-    """The first message, and how many there are like it."""
+    """Return the first message, and how many there are like it."""
     what, separator, mend = message.partition("; ")
     others = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
     return f"{what} (and {others}){separator}{mend}" if more else message
@@ -95,12 +97,12 @@ def _interpolated(problems: Sequence[Problem]) -> str:
 
 
 def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> str:
-    """One message for all masks, whose config line declares what any of them holds."""
+    """Return one message for all masks, whose config line declares what any of them holds."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
-    found: Counter[Key] = sum((error.found for error in errors), Counter())
+    values: Counter[Key] = sum((error.found for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
-    return str(label_map.undeclared(errors[0].where, found, f" and {counted(more, 'more file')}" if more else ""))
+    return str(label_map.undeclared(errors[0].where, values, f" and {counted(more, 'more file')}" if more else ""))
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
@@ -108,9 +110,9 @@ def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDatas
     for split, part in parts.items():
         counts = [sample.counts for sample in samples if sample.split == split and sample.readable]
         if isinstance(part, MaskDataset) and counts:
-            own = np.sum(counts, axis=0)
+            total = np.sum(counts, axis=0)
             totals = np.zeros(IGNORE + 1, np.int64)
-            totals[: len(own) - 1], totals[IGNORE] = own[:-1], own[-1]
+            totals[: len(total) - 1], totals[IGNORE] = total[:-1], total[-1]
             try:
                 part.label_map.check_totals(str(Path(part.root)), totals)
             except DataError as error:

@@ -1,4 +1,4 @@
-"""What a diagnosis says: one finding for each kind of trouble, with its files and what mends it."""
+"""Findings of a diagnosis: one for each kind of trouble, with its files and its fix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of trouble.
+    """Kind of trouble, with its files and its fix.
 
     Attributes:
         check: Its name, the same for every data set, such as `shifted`.
@@ -30,7 +30,7 @@ class Finding:
 
 
 def from_message(check: str, severity: Severity, message: str, files: Sequence[str] = ()) -> Finding:
-    """The finding that an error's message makes: what is the matter, then, behind the first semicolon, the mend."""
+    """Return the finding of an error's message: what is wrong, then, behind the first semicolon, the fix."""
     what, _, mend = message.partition("; ")
     return Finding(check, severity, what, mend or "repair the file, or remove it and its counterpart", files)
 

@@ -1,4 +1,4 @@
-"""What some training samples tell before anything is trained: ids that transforms invent, values that do not fit."""
+"""Checks of a few training samples before training: ids that transforms invent, values that do not fit."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _DARK = 0.125
 
 
 class FirstSample(NamedTuple):
-    """A training sample before any transform, and where it is in its split."""
+    """Training sample before any transform, and where it is in its split."""
 
     position: int
     image: Array

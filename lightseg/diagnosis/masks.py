@@ -45,23 +45,23 @@ def shift_findings(samples: Sequence[Sample]) -> list[Finding]:
     """Masks beside what they outline."""
     if shared := _shared_shift(samples, "all masks"):
         return [shared]
-    found, alone = [], []
+    findings, alone = [], []
     for split in SPLITS:
-        own = [sample for sample in samples if sample.split == split]
-        if shared := _shared_shift(own, f"the masks of {split} as a whole"):
-            found.append(shared)
+        in_split = [sample for sample in samples if sample.split == split]
+        if shared := _shared_shift(in_split, f"the masks of {split} as a whole"):
+            findings.append(shared)
         else:
-            alone += [sample for sample in own if sample.shift and is_shifted(sample.shift)]
+            alone += [sample for sample in in_split if sample.shift and is_shifted(sample.shift)]
     if alone and alone[0].shift:
         what = f"the edges of {alone[0].mask} fit its image best {_moved(alone[0].shift)}"
         what += f"; {counted(len(alone) - 1, 'more mask')} fit best elsewhere, too" if len(alone) > 1 else ""
         mend = "look at them on the image; export them again, or move them back"
-        found.append(Finding("shifted", "warning", what, mend, [sample.mask for sample in alone]))
-    return found
+        findings.append(Finding("shifted", "warning", what, mend, [sample.mask for sample in alone]))
+    return findings
 
 
 def is_shifted(shift: Shift) -> bool:
-    """Whether there is strong evidence that a mask lies elsewhere than it should."""
+    """Return whether there is strong evidence that a mask lies elsewhere than it should."""
     return (
         shift.length >= _FAR
         and shift.peak >= _PEAK
@@ -98,16 +98,16 @@ def empty_findings(samples: Sequence[Sample], classes: Sequence[str]) -> list[Fi
     masks = [sample for sample in samples if sample.objects or (len(sample.counts) and not sample.counts[:-1].any())]
     void = [sample.mask for sample in masks if not sample.counts[:-1].any()]
     bare = [sample.mask for sample in masks if list(sample.objects) == [0]]
-    found = []
+    findings = []
     if void:
         what = f"{counted(len(void), 'mask')} without a label: every pixel is void"
-        found.append(Finding("empty mask", "warning", what, "label them, or remove them and their images", void))
+        findings.append(Finding("empty mask", "warning", what, "label them, or remove them and their images", void))
     if bare:
         few = len(bare) <= max(1, _RARE * len(masks))
         what = f"{counted(len(bare), 'mask')} of {len(masks):,} with {classes[0]} and nothing else"
         mend = "if there is something to see on their images, label it; otherwise leave them as they are"
-        found.append(Finding("empty mask", "warning" if few else "note", what, mend, bare))
-    return found
+        findings.append(Finding("empty mask", "warning" if few else "note", what, mend, bare))
+    return findings
 
 
 def _shared_shift(samples: Sequence[Sample], whose: str) -> Finding | None:

@@ -1,4 +1,4 @@
-"""A recipe of which the data is made first, and the net later or never."""
+"""Recipe whose data is built first, and its net later or never."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ class Recipe(LightsegCLI):
         """Nothing yet."""
 
     def data(self) -> ImageDataModule:
-        """The data module; no net is made."""
+        """Return the data module; no net is made."""
         config: dict[str, Any] = yaml.safe_load(self.resolved_config())
         return build_data(config, trust=True, file=None)
 
     def task(self) -> Task:
-        """The task with its net.
+        """Return the task with its net.
 
         Raises:
             UserError: If it cannot be made, or does not fit the data.

@@ -53,7 +53,7 @@ class Problem:
 
 @dataclass
 class Sample:
-    """What is kept of one sample; everything behind `problems` is empty where the sample cannot be read.
+    """Summary of one sample; everything behind `problems` is empty where the sample cannot be read.
 
     Attributes:
         split: Its split.
@@ -91,7 +91,7 @@ class Sample:
 
     @property
     def readable(self) -> bool:
-        """Whether image and target can be used."""
+        """Return whether image and target can be used."""
         return not self.problems
 
 
@@ -146,8 +146,8 @@ class _Looks(Dataset[Sample]):
         """See to what a user's own dataset may have wrong."""
         array = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype in (np.uint8, np.float32)
         if not array:
-            found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise DataError(f"{name}: the image is {found}; give (H, W, C) uint8, or float32 in 0..1")
+            description = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise DataError(f"{name}: the image is {description}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
         if ids.ndim and ids.shape != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
@@ -163,20 +163,20 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
     """All that is wrong with a sample that cannot be read: with its image, with its mask, or with the two together."""
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
-    found = []
-    for file, read in ((sample.name, part.image), (sample.mask, part.mask)):
+    problems = []
+    for file, read_part in ((sample.name, part.image), (sample.mask, part.mask)):
         try:
-            read(index)
-        except DataError as own:
+            read_part(index)
+        except DataError as cause:
             path = part.root / file
-            found.append(
+            problems.append(
                 Problem(
                     file,
-                    own,
-                    isinstance(own, UndeclaredError) and _is_interpolated(own, part.label_map.file_values(path)),
+                    cause,
+                    isinstance(cause, UndeclaredError) and _is_interpolated(cause, part.label_map.file_values(path)),
                 )
             )
-    return found or [Problem(sample.mask, _as_data_error(sample.name, error))]
+    return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
 def _as_data_error(name: str, error: Exception) -> DataError:
@@ -186,7 +186,7 @@ def _as_data_error(name: str, error: Exception) -> DataError:
 
 
 def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
-    """Whether undeclared values come from a resize: there are many, or they lie between others, at borders only."""
+    """Return whether undeclared values come from a resize: there are many, or they lie between others at borders."""
     if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
         return error.is_interpolated
     planes = mask.reshape(*mask.shape[:2], -1)
@@ -218,7 +218,7 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
 
 
 def pixel_sums(image: Array) -> PixelSums:
-    """The number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
+    """Return the number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
     if image.dtype not in (np.uint8, np.float32):
         # of a dataset of one's own; OpenCV does not take all types
         image = image.astype(np.float32)
@@ -229,7 +229,7 @@ def pixel_sums(image: Array) -> PixelSums:
 
 
 def _gray(image: Array) -> npt.NDArray[np.uint8]:
-    """The mean of the channels, `(H, W)`."""
+    """Return the mean of the channels, `(H, W)`."""
     scale = (1 if image.dtype == np.uint8 else 255) / image.shape[2]
     weights = np.full(image.shape[2], scale, np.float32)
     return np.asarray(image.astype(np.float32) @ weights + 0.5).clip(0, 255).astype(np.uint8)
@@ -256,7 +256,7 @@ def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCount
 
 def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
     """Pixels of each connected component of a class, `(objects,)`."""
-    own = (mask == label).astype(np.uint8)
-    x, y, width, height = cv2.boundingRect(own)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(own[y : y + height, x : x + width], connectivity=8)
+    region = (mask == label).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(region)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(region[y : y + height, x : x + width], connectivity=8)
     return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

@@ -38,25 +38,26 @@ def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[
             return []
         groups = _by(pattern, names)
         severity = "warning" if _looks_like_video(samples, groups) else "note"
-    found = []
-    for one, two in combinations(SPLITS, 2):
+    findings = []
+    for first, two in combinations(SPLITS, 2):
         if pattern is None and data.deals_folds and two == "val":
             continue
         counts = {
-            split: Counter(g for s, g in zip(samples, groups, strict=True) if s.split == split) for split in (one, two)
+            split: Counter(g for s, g in zip(samples, groups, strict=True) if s.split == split)
+            for split in (first, two)
         }
-        shared = sorted(counts[one].keys() & counts[two].keys())
+        shared = sorted(counts[first].keys() & counts[two].keys())
         if shared:
-            what = _what(one, two, counts, shared, sure=severity == "warning")
-            later = {two} if len(counts[one]) > 1 else {one, two}
+            what = _what(first, two, counts, shared, sure=severity == "warning")
+            later = {two} if len(counts[first]) > 1 else {first, two}
             files = [s.name for s, g in zip(samples, groups, strict=True) if g in shared and s.split in later]
-            found.append(Finding("straddling sequences", severity, what, _mend(data, pattern, two), files))
+            findings.append(Finding("straddling sequences", severity, what, _mend(data, pattern, two), files))
     # where only names tell it, saying it once will do
-    return found if severity == "warning" else found[:1]
+    return findings if severity == "warning" else findings[:1]
 
 
 def _pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
-    """The first pattern that makes groups of the names, of which some are in two splits."""
+    """Return the first pattern that makes groups of the names, of which some are in two splits."""
     names = [sample.name for sample in samples]
     for pattern in PATTERNS:
         if not names or not all(re.search(pattern, name) for name in names):
@@ -65,10 +66,10 @@ def _pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
         homes = {(group, sample.split) for group, sample in zip(groups, samples, strict=True)}
         number = len(set(groups))
         # a folder for each class is no group, and neither is one for all
-        told = 1 < number <= len(names) / _MEMBERS and {group.lower() for group in groups} - {
+        is_telling = 1 < number <= len(names) / _MEMBERS and {group.lower() for group in groups} - {
             c.lower() for c in data.classes
         }
-        if told and len(homes) > number and (data.kind == "segmentation" or _looks_like_video(samples, groups)):
+        if is_telling and len(homes) > number and (data.kind == "segmentation" or _looks_like_video(samples, groups)):
             return pattern
     return None
 
@@ -78,14 +79,14 @@ def _by(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
-    """Whether neighbours of a group look much more alike than any two images do."""
+    """Return whether neighbours of a group look much more alike than any two images do."""
     order = sorted(
         (group, _number(sample.name), index) for index, (sample, group) in enumerate(zip(samples, groups, strict=True))
     )
     readable = [(group, samples[index]) for group, _, index in order if samples[index].readable]
-    neighbours = [(one, two) for (group, one), (other, two) in pairwise(readable) if group == other][:_PAIRS]
+    neighbours = [(first, two) for (group, first), (other, two) in pairwise(readable) if group == other][:_PAIRS]
     shuffled = np.random.default_rng(0).permutation(len(readable))[:_PAIRS]
-    any_two = [(readable[one][1], readable[two][1]) for one, two in pairwise(shuffled)]
+    any_two = [(readable[first][1], readable[two][1]) for first, two in pairwise(shuffled)]
     if not neighbours or not any_two:
         return False
     near, far = (float(np.median([thumbnail_distance(*pair) for pair in pairs])) for pairs in (neighbours, any_two))
@@ -93,26 +94,26 @@ def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
 
 
 def _number(name: str) -> int:
-    """The last number of a name, by which frames are in order."""
+    """Return the last number of a name, by which frames are in order."""
     numbers = re.findall(r"[0-9]+", name.rpartition(".")[0] or name)
     return int(numbers[-1]) if numbers else 0
 
 
-def _what(one: Split, two: Split, counts: Mapping[Split, Counter[str]], shared: Sequence[str], sure: bool) -> str:
+def _what(first: Split, two: Split, counts: Mapping[Split, Counter[str]], shared: Sequence[str], sure: bool) -> str:
     """Say which groups are in both splits."""
     kind = "sequence" if sure else "group"
     start = "" if sure else "if the beginnings of the names tell sequences or patients, "
-    for split, other in ((two, one), (one, two)):
+    for split, other_split in ((two, first), (first, two)):
         if len(counts[split]) == 1:
             group = shared[0]
-            there = counts[other][group]
+            count = counts[other_split][group]
             return (
                 f"{start}{split} is one {kind}, {group} ({counted(counts[split][group], 'image')}), which also occurs "
-                f"in {other} ({counted(there, 'image')})"
+                f"in {other_split} ({counted(count, 'image')})"
             )
-    shown = ", ".join(f"{group} ({counts[one][group]} and {counts[two][group]} images)" for group in shared[:_SHOWN])
+    listed = ", ".join(f"{group} ({counts[first][group]} and {counts[two][group]} images)" for group in shared[:_SHOWN])
     more = f" and {len(shared) - _SHOWN} more" if len(shared) > _SHOWN else ""
-    return f"{start}{counted(len(shared), kind)} in {one} and in {two}: {shown}{more}"
+    return f"{start}{counted(len(shared), kind)} in {first} and in {two}: {listed}{more}"
 
 
 def _mend(data: ImageDataModule, pattern: str | None, split: Split) -> str:

@@ -1,4 +1,4 @@
-"""Whether a mask lies beside what it outlines: its edges, moved about, meet the image's edges best somewhere else."""
+"""Shift of a mask against its image: the offset at which their edges fit best."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ _FLOOR = 1e-6
 
 
 class Shift(NamedTuple):
-    """Where the edges of a mask fit the image best.
+    """Offset at which the edges of a mask fit the image best.
 
     Attributes:
         dy: Pixels down that the mask should move.
@@ -86,7 +86,7 @@ def _mask_edges(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _image_edges(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """How much brightness changes at a pixel against its surroundings, `(H, W)`, of mean 0."""
+    """Return how much brightness changes at a pixel against its surroundings, `(H, W)`, of mean 0."""
     smooth = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), 1.0)
     slope = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     # the root, so that a few hard edges do not outvote the rest

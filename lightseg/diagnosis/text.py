@@ -1,4 +1,4 @@
-"""A diagnosis for people and for programs."""
+"""Diagnosis for people and for programs."""
 
 import json
 from collections.abc import Sequence
@@ -31,9 +31,10 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
     sizes = ", ".join(f"{split} {size:,}" for split, size in diagnosis.sizes.items())
     console.print(f"samples: {sizes or 'none'}")
     if diagnosis.brightness:
-        found = diagnosis.brightness
+        brightness = diagnosis.brightness
         console.print(
-            f"training images: mean {rounded(found.mean)}, standard deviation {rounded(found.std)}", soft_wrap=True
+            f"training images: mean {rounded(brightness.mean)}, standard deviation {rounded(brightness.std)}",
+            soft_wrap=True,
         )
     if any(row.pixels for row in diagnosis.rows):
         console.print(_table(diagnosis))
@@ -45,7 +46,7 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """The findings counted, in a line."""
+    """Return the findings counted, in a line."""
     numbers = {severity: sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES}
     listed = ", ".join(counted(number, severity) for severity, number in numbers.items() if number)
     return f"{'clean' if diagnosis.clean else 'not clean'}{': ' * bool(listed)}{listed}"
@@ -63,7 +64,7 @@ def write_json(diagnosis: Diagnosis, path: Path) -> None:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    """A row for each class; what is not said otherwise is of the training split."""
+    """Return a row for each class; what is not said otherwise is of the training split."""
     objects = any(row.side is not None for row in diagnosis.rows)
     caption = "of train: pixels of the smallest object, side in pixels of a typical one" if objects else None
     table = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
@@ -80,8 +81,8 @@ def _table(diagnosis: Diagnosis) -> Table:
     for row in diagnosis.rows:
         sizes = [f"{row.smallest:,}", f"{row.side:.0f}"] if row.side is not None else ["–", "–"]
         counts = [f"{number:,}" for number in row.images]
-        shown = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
-        table.add_row(Text(printable(row.name)), *shown)
+        cells = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
+        table.add_row(Text(printable(row.name)), *cells)
     return table
 
 

@@ -1,1 +1,1 @@
-"""The processes of a run: start-up, supervision, strategies and the reduction of sums."""
+"""Processes of a run: start-up, supervision, strategies and the reduction of sums."""

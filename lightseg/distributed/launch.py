@@ -1,4 +1,4 @@
-"""The processes of a run: how they meet, and that none outlives another, or ends without saying why."""
+"""Start-up, supervision and shutdown of a run's processes."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> boo
 
 @contextlib.contextmanager
 def raise_on_all_ranks(trainer: L.Trainer, met: bool) -> Iterator[None]:
-    """What the first process does for all; where it fails, the others, which wait here, end too.
+    """Return what the first process does for all; where it fails, the others, which wait here, end too.
 
     Raises:
         LightsegError: What it failed with, in the first process.
@@ -63,12 +63,12 @@ def raise_on_all_ranks(trainer: L.Trainer, met: bool) -> Iterator[None]:
 
 
 def is_loss(error: BaseException) -> bool:
-    """Whether an exception is what a process sees of another one's death."""
+    """Return whether an exception is what a process sees of another one's death."""
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
 def describe_dead_worker(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
-    """Which of the processes that this one started has died, and how.
+    """Return which of the processes that this one started has died, and how.
 
     Args:
         children: They have ranks from 1 on.

@@ -1,4 +1,4 @@
-"""How a training is shared by devices, beyond the strategies that Lightning knows by name."""
+"""Strategies of distributed training beyond those that Lightning knows by name."""
 
 from datetime import timedelta
 
@@ -64,13 +64,13 @@ def shard(net: nn.Module, mesh: DeviceMesh) -> None:
     fully_shard(net, mesh=mesh)
 
 
-def pad_forward_passes(task: LightningModule, own: int) -> None:
+def pad_forward_passes(task: LightningModule, passes: int) -> None:
     """Run the net on nothing where another process has more to evaluate: a shared net runs only where all run it.
 
     Args:
         task: The task that is evaluated.
-        own: The forward passes that this process has to make.
+        passes: The forward passes that this process has to make.
     """
-    most = task.trainer.strategy.reduce(torch.tensor(own, device=task.device), reduce_op="max")
-    for _ in range(int(most) - own):
+    most = task.trainer.strategy.reduce(torch.tensor(passes, device=task.device), reduce_op="max")
+    for _ in range(int(most) - passes):
         task(torch.zeros(1, task.get_buffer("mean").shape[1], 64, 64, device=task.device))

@@ -1,4 +1,4 @@
-"""Whether a scoring gives back the numbers that the run itself has recorded."""
+"""Agreement of a scoring with the numbers that the run itself has recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_BITS = 0.01
 
 
 def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str | None:
-    """How the scores agree with those in `metrics.json` of the run, in a sentence; None where it has none of the kind.
+    """Return a sentence on how the scores agree with `metrics.json` of the run; None where it has none of the kind.
 
     Args:
         subject: What was scored.
@@ -42,19 +42,19 @@ def compare(subject: TrainedModel, scored: Scored, how: dict[str, Any]) -> str |
     if differences[worst] <= TOLERANCE:
         return "as in metrics.json"
     then, value = recorded.get(worst), scored.scores[worst.partition("/")[2]]
-    said = f"{worst} is {value:.6f}, but {'undefined' if then is None else f'{then:.6f}'} in metrics.json"
+    message = f"{worst} is {value:.6f}, but {'undefined' if then is None else f'{then:.6f}'} in metrics.json"
     here = {**_machine(), **how}
     others = [name for name, was in _conditions(subject).items() if was not in (None, here[name])]
     if others and differences[worst] <= _LAST_BITS:
-        return f"{said}; {', '.join(others)} differ, and with them the last bits"
+        return f"{message}; {', '.join(others)} differ, and with them the last bits"
     raise RunError(
-        f"{said} of the run, with the same checkpoint, data and protocol: its numbers cannot be trusted. "
+        f"{message} of the run, with the same checkpoint, data and protocol: its numbers cannot be trusted. "
         "Has its code or its data changed since, or the checkpoint?"
     )
 
 
 def _same(before: PerImageResults, now: PerImageResults) -> bool:
-    """Whether two scorings are of the same images in the same way."""
+    """Return whether two scorings are of the same images in the same way."""
     is_alike = (before.protocol, list(before.images)) == (now.protocol, list(now.images))
     return is_alike and not differ(before.data, now.data)
 
@@ -71,7 +71,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _conditions(subject: TrainedModel) -> dict[str, Any]:
-    """What the last bits of the run's own numbers depended on; None where that is not known."""
+    """Return what the last bits of the run's own numbers depended on; None where that is not known."""
     environment, trainer = subject.recorded("env.json"), subject.config["trainer"]
     batch_size = (subject.config["data"].get("init_args") or {}).get("batch_size")
     gpus = environment.get("gpus") if trainer["accelerator"] != "cpu" else None

@@ -20,7 +20,7 @@ FILE = "calibration.json"
 def calibrate(
     subject: TrainedModel, data: ImageDataModule, changed: Mapping[str, Any], scorer: Scorer
 ) -> dict[str, Any]:
-    """The temperature of a run's checkpoint, with the calibration before and after it, as `calibration.json` holds it.
+    """Return the temperature of a run's checkpoint, with the calibration before and after, as in `calibration.json`.
 
     It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
     Where it would not become smaller, the temperature stays 1.
@@ -43,8 +43,8 @@ def calibrate(
     logits, target = sample.views["sample"]
     temperature = fit_temperature(logits, target)
     both = {"before": Calibration(), "after": Calibration(temperature)}
-    found = scorer.score(part, "val", both).views
-    before, after = Reliability.of(*found["before"]), Reliability.of(*found["after"])
+    views = scorer.score(part, "val", both).views
+    before, after = Reliability.of(*views["before"]), Reliability.of(*views["after"])
     if not after.ece < before.ece:
         temperature, after = 1.0, before
     return {
@@ -66,20 +66,20 @@ def calibrate(
     }
 
 
-def summary(found: dict[str, Any], folder: Path) -> str:
-    """What `calibrate` has found, for a reader.
+def summary(fit: dict[str, Any], folder: Path) -> str:
+    """Return what `calibrate` has found, for a reader.
 
     Args:
-        found: What it returned.
+        fit: What it returned.
         folder: The run folder.
     """
-    thinned = found["pixels"] > found["fitted_on"]
-    sample = f"an even sample of {found['fitted_on']:,} of them" if thinned else "all of them"
-    kept = " (no temperature made the error smaller)" if found["temperature"] == 1 else ""
+    thinned = fit["pixels"] > fit["fitted_on"]
+    sample = f"an even sample of {fit['fitted_on']:,} of them" if thinned else "all of them"
+    note = " (no temperature made the error smaller)" if fit["temperature"] == 1 else ""
     return (
-        f"temperature {found['temperature']:g}{kept}, fitted on {found['split']} ({found['pixels']:,} valid pixels or "
-        f"samples, {sample}): ECE {found['ece_before']:.4f} -> {found['ece_after']:.4f}, "
-        f"NLL {found['nll_before']:.4f} -> {found['nll_after']:.4f}; predictions stay as they are\n"
+        f"temperature {fit['temperature']:g}{note}, fitted on {fit['split']} ({fit['pixels']:,} valid pixels or "
+        f"samples, {sample}): ECE {fit['ece_before']:.4f} -> {fit['ece_after']:.4f}, "
+        f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}; predictions stay as they are\n"
         f"written: {folder / FILE}"
     )
 

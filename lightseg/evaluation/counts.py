@@ -1,4 +1,4 @@
-"""The counts of a scored split: complete, exact, and as files."""
+"""Counts of a scored split: complete, exact, and as files."""
 
 import csv
 from pathlib import Path
@@ -57,19 +57,22 @@ def require_all(counts: Tensor, images: Tensor, table: ClassCounts, split: str) 
     Raises:
         RunError: If not.
     """
-    there = table.sum(0)
-    if counts.sum(1).tolist() != there.tolist():
+    truth = table.sum(0)
+    if counts.sum(1).tolist() != truth.tolist():
         raise RunError(
-            f"{split} holds {there.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
+            f"{split} holds {truth.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
             "classes: its score cannot be trusted. Has the data changed meanwhile?"
         )
-    held = torch.from_numpy(table.copy())
-    if not torch.equal(images[:, 3], held[images[:, 0], images[:, 1]]) or images[:, 2].sum() != counts.diagonal().sum():
+    per_sample = torch.from_numpy(table.copy())
+    if (
+        not torch.equal(images[:, 3], per_sample[images[:, 0], images[:, 1]])
+        or images[:, 2].sum() != counts.diagonal().sum()
+    ):
         raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
 def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> PerImageResults:
-    """What each image adds to a split that was just scored.
+    """Return what each image adds to a split that was just scored.
 
     Args:
         task: The task that it was scored with.

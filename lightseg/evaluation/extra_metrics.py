@@ -1,4 +1,4 @@
-"""The views of an evaluation: what is counted beside the confusion matrix, and the numbers that follow."""
+"""Extra metrics of an evaluation, beside the confusion matrix."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ Results = dict[str, Any]
 
 
 def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
-    """The views that apply to a task.
+    """Return the views that apply to a task.
 
     Args:
         task: The task.
@@ -46,20 +46,20 @@ def numbers(results: Results, classes: list[str]) -> dict[str, float]:
 
 
 def details(results: Results, classes: list[str]) -> dict[str, Any]:
-    """What the numbers were computed from, as plain data: counts of pixels and objects, and reliability tables."""
-    found: dict[str, Any] = {}
+    """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables."""
+    content: dict[str, Any] = {}
     if "boundary" in results:
-        found["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
+        content["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
     if "objects" in results:
         parts = ("objects", "found", "pixels", "right")
-        found["objects"] = {
+        content["objects"] = {
             name: _named(counts, object_recall.SIZES, parts)
             for name, counts in zip(classes, results["objects"], strict=True)
         }
     for view in ("calibration", "calibrated"):
         if view in results:
-            found[view] = Reliability.of(*results[view]).table
-    return found
+            content[view] = Reliability.of(*results[view]).table
+    return content
 
 
 def _named(counts: Tensor, rows: Any, columns: Any) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: its name, what may take its place, and its files."""
+"""Folder of an evaluation: its name, what may take its place, and its files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAMES = {"data_options": "options of the data", "sha256": "checkpoint"}
 
 @dataclass(frozen=True)
 class Record:
-    """An evaluation with all that a reader must know of it.
+    """Evaluation with all that a reader must know of it.
 
     Attributes:
         facts: Split, protocol, data, options of the data that are not the run's, checkpoint and how it was computed, as
@@ -49,29 +49,29 @@ class Record:
     def write(self, folder: Path) -> None:
         """Write the folder, whole or not at all; one that is there is replaced."""
         split, classes = self.facts["split"], list(self.scored.evaluation.classes)
-        named = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
+        metrics = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
         with atomic_folder(folder) as temporary:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
             write_json(temporary / "views.json", extra_metrics.details(self.scored.views, classes))
-            write_json(temporary / "metrics.json", {**self.facts, **named})
+            write_json(temporary / "metrics.json", {**self.facts, **metrics})
 
 
-def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, other: str | None) -> str:
-    """What an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
+def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, suffix: str | None) -> str:
+    """Return what an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
 
     Args:
         split: The split.
         checkpoint: Stem of the checkpoint's file; empty where it is the best one of a run.
         protocol: How it is scored.
-        other: Hash of the data and its options; None where they are the run's own.
+        suffix: Hash of the data and its options; None where they are the run's own.
     """
     parts = [split, checkpoint]
     if protocol.window is not None:
         parts.append(f"window{protocol.window}")
         if protocol.overlap != InferenceConfig.overlap:
             parts.append(f"overlap{protocol.overlap:g}")
-    return "-".join(part for part in [*parts, *protocol.tta, (other or "")[:8]] if part)
+    return "-".join(part for part in [*parts, *protocol.tta, (suffix or "")[:8]] if part)
 
 
 def data_hash(facts: Mapping[str, Any]) -> str:
@@ -89,11 +89,11 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
-        there = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        recorded = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         # options of the data are not in the records of older versions
-        there = {"data_options": {}, **there}
-        differs = [name for name in _IDENTITY if there[name] != facts[name]]
-        if not differ(there["data"], facts["data"]):
+        recorded = {"data_options": {}, **recorded}
+        differs = [name for name in _IDENTITY if recorded[name] != facts[name]]
+        if not differ(recorded["data"], facts["data"]):
             differs = [name for name in differs if name != "data"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
@@ -103,7 +103,7 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
-    """A row for each image that has a valid pixel: score, pixels, IoU of each class; of a classification, the classes.
+    """Return a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
 
     The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.
     """

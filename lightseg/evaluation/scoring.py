@@ -1,4 +1,4 @@
-"""One scoring of some data by Lightning's Trainer: every valid pixel once, on any number of processes."""
+"""Scoring of some data by Lightning's Trainer: every valid pixel once, on any number of processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lightseg.tasks.preflight import refusal
 
 @dataclass(frozen=True)
 class Scored:
-    """One scoring.
+    """Result of one scoring.
 
     Attributes:
         scores: The scores of the task and its loss, by name, without the part's.
@@ -105,7 +105,7 @@ class Scorer:
 
     @property
     def device(self) -> str:
-        """What computes: `cpu`, or the name of the GPU."""
+        """Return what computes: `cpu`, or the name of the GPU."""
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -133,11 +133,11 @@ class Scorer:
             # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
         except Exception as error:
-            said = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
-            said = said or refusal(error, task.net)
-            if said is None:
+            message = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
+            message = message or refusal(error, task.net)
+            if message is None:
                 raise
-            raise said from None
+            raise message from None
         finally:
             task.views = nn.ModuleDict()
         return Scored(scores, task.counts["test"], evaluation_of(task, part, "test", name), self._collect.results)

@@ -15,7 +15,7 @@ Name = Literal["train", "val", "test", "all"]
 
 
 class SplitData(ImageDataModule):
-    """One split of a data module, or all of them as one, as `test`; nothing is drawn or augmented.
+    """Split of a data module, or all of them together, as `test`; nothing is drawn or augmented.
 
     Args:
         data: The data.
@@ -43,7 +43,7 @@ class SplitData(ImageDataModule):
 
     @property
     def label(self) -> str:
-        """What data it is of, for a reader."""
+        """Return what data it is of, for a reader."""
         name = type(self._data).__name__
         return f"{name} {self.root}" if Path(self.root).exists() else name
 
@@ -53,7 +53,7 @@ class SplitData(ImageDataModule):
         return self._data.classes
 
     def make_dataset(self, split: Split) -> ImageDataset:  # noqa: ARG002
-        """The samples of the part."""
+        """Return the samples of the part."""
         return self._samples
 
     def prepare_data(self) -> None:

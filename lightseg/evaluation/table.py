@@ -1,4 +1,4 @@
-"""An evaluation on the terminal."""
+"""Evaluation on the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ _STEPS = 32
 
 
 class LogitSample(Metric):
-    """The logits of all valid pixels (or samples), or of an even sample of them that is the same every time.
+    """Logits of all valid pixels (or samples), or of an even sample of them that is the same every time.
 
     Args:
         every: Of each image, every so many-th valid pixel, beginning at one that depends on the image's index.
@@ -45,8 +45,8 @@ class LogitSample(Metric):
 
     def update(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Keep a sample of some images; the arguments are those of `Calibration.update`."""
-        for one, truth, number in zip(logits, target, index.tolist(), strict=True):
-            scores, ids = valid_pixels(one, truth)
+        for image_logits, truth, number in zip(logits, target, index.tolist(), strict=True):
+            scores, ids = valid_pixels(image_logits, truth)
             first = number % self.every
             self.logits.append(scores[first :: self.every].clone())
             self.target.append(ids[first :: self.every])
@@ -63,7 +63,7 @@ def sampling(pixels: int, num_classes: int) -> int:
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """The temperature with the lowest negative log-likelihood, between 1 / LIMIT and LIMIT, to six digits.
+    """Return the temperature with the lowest negative log-likelihood, between 1 / LIMIT and LIMIT, to six digits.
 
     The likelihood is convex in 1 / T, so its slope has one root, which is found by halving.
 

@@ -1,4 +1,4 @@
-"""What is evaluated: a checkpoint, the run that it comes from, and the data that it is scored on."""
+"""Trained model to evaluate: a checkpoint, the run that it comes from, and the data that it is scored on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRAINER = ("accelerator", "devices", "num_nodes", "accumulate_grad_batches")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained task and where it comes from.
+    """Trained task and where it comes from.
 
     Attributes:
         task: The task, in eval mode.
@@ -50,7 +50,7 @@ class TrainedModel:
 
     @classmethod
     def of(cls, file: Path, run: Path | None, trust: bool = False) -> TrainedModel:
-        """The subject of a checkpoint, see `lightseg.cli.argv.trained_run`.
+        """Return the subject of a checkpoint, see `lightseg.cli.argv.trained_run`.
 
         Args:
             file: The checkpoint.
@@ -74,13 +74,13 @@ class TrainedModel:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved config of the training."""
+        """Return the resolved config of the training."""
         config: dict[str, Any] = self.task.recipe["config"]
         return config
 
     @property
     def is_scored(self) -> bool:
-        """Whether it is the checkpoint that the numbers of its run are about."""
+        """Return whether it is the checkpoint that the numbers of its run are about."""
         return self.run is not None and self.file == model_file(self.run).resolve()
 
     @cached_property
@@ -89,11 +89,11 @@ class TrainedModel:
         return sha256(self.file)
 
     def recorded(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file of the run folder; an empty mapping where there is none."""
+        """Return the content of a JSON file of the run folder; an empty mapping where there is none."""
         return read_record(self.run / name) if self.run and (self.run / name).is_file() else {}
 
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
-        """Whether these, of some splits, are those of the run."""
+        """Return whether these, of some splits, are those of the run."""
         recorded = self.recorded("data.json")
         return not any(differ(recorded.get(split, {}).get("sha256"), now) for split, now in fingerprints.items())
 
@@ -111,7 +111,7 @@ class TrainedModel:
         return max(1, batch_size // parts)
 
     def data(self, file: str | None, args: Sequence[str]) -> tuple[ImageDataModule, dict[str, Any]]:
-        """The data to score on: the run's own, changed by options, or that of a file; and what is other than the run's.
+        """Return the data to score on (the run's own, changed by options, or that of a file), and the changes.
 
         What is other are the options that can change a score, the new value by key; whether the content is the same,
         its fingerprint tells.
@@ -147,10 +147,10 @@ class TrainedModel:
             block.setdefault("init_args", {}).update(found.get("init_args") or {})
         if "class_path" not in block:
             raise ConfigError(f"--config {file}: it has no data block; {_EXAMPLE}")
-        own = self.config["data"].get("init_args") or {}
+        recorded = self.config["data"].get("init_args") or {}
         options = _options(block["class_path"])
-        kept = {name: own[name] for name in _KEPT if name in own and name in options}
-        return {**block, "init_args": {**kept, **block["init_args"]}}
+        inherited = {name: recorded[name] for name in _KEPT if name in recorded and name in options}
+        return {**block, "init_args": {**inherited, **block["init_args"]}}
 
     def _require_fit(self, data: ImageDataModule) -> None:
         task, name = self.task, type(data).__name__
@@ -160,10 +160,10 @@ class TrainedModel:
         if ours != theirs:
             lacking = ", ".join(each for each in ours if each not in theirs)
             beyond = ", ".join(each for each in theirs if each not in ours)
-            said = [f"lacks {lacking}"] * bool(lacking) + [f"has {beyond} beside them"] * bool(beyond)
+            problems = [f"lacks {lacking}"] * bool(lacking) + [f"has {beyond} beside them"] * bool(beyond)
             order = f"has them in another order: {', '.join(theirs)}; the checkpoint's is {', '.join(ours)}"
             raise DataError(
-                f"data.classes: they must be those of the checkpoint, but {name} {' and '.join(said) or order}"
+                f"data.classes: they must be those of the checkpoint, but {name} {' and '.join(problems) or order}"
             )
         channels = self.task.recipe["in_channels"]
         if data.in_channels != channels:
@@ -171,10 +171,10 @@ class TrainedModel:
 
 
 def _options(class_path: str) -> Container[str]:
-    """The options of a data module that a user's own file names; none of what is no class: the parser tells of that."""
+    """Return the options of a data module in a user's own file; none where it names no class, which the parser says."""
     try:
-        found = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
-        options: list[str] = ArgumentParser().add_class_arguments(found, fail_untyped=False)
+        kind = pkgutil.resolve_name(class_path if "." in class_path else f"lightseg.data.{class_path}")
+        options: list[str] = ArgumentParser().add_class_arguments(kind, fail_untyped=False)
     except (ImportError, AttributeError, ValueError, TypeError):
         return ()
     return options

@@ -1,1 +1,1 @@
-"""Where a trained net fails, how sure it is, and what it looks at."""
+"""Explanations: where a trained net fails, how sure it is, and which pixels it depends on."""

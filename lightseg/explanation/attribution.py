@@ -1,4 +1,4 @@
-"""Which places of an image a class is seen in: Grad-CAM where the net has a map of features, else input gradients."""
+"""Attribution: the pixels that a class depends on, by Grad-CAM where the net has a feature map, else by gradients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS = 16
 
 @dataclass(frozen=True)
 class Question:
-    """A class in an image: how much of it is there?
+    """Question to a net: how much of a class is there in an image?
 
     Attributes:
         task: Who is asked.
@@ -40,7 +40,7 @@ class Question:
 
     @classmethod
     def ask(cls, task: Task, image: Tensor, label: int) -> Question:
-        """The question about the pixels that a task says the class is at.
+        """Return the question about the pixels that a task says the class is at.
 
         Args:
             task: Who is asked.
@@ -72,7 +72,7 @@ Attribution = Callable[[Question], Tensor]
 
 
 def is_installed() -> bool:
-    """Whether captum is there, which computes the maps."""
+    """Return whether captum is there, which computes the maps."""
     try:
         importlib.import_module("captum.attr")
     except ImportError:
@@ -81,7 +81,7 @@ def is_installed() -> bool:
 
 
 def method(task: Task, image: Tensor) -> tuple[str, Attribution]:
-    """How a net's attributions are computed: what it is called, and the function.
+    """Return how a net's attributions are computed: what it is called, and the function.
 
     Args:
         task: The task.
@@ -99,7 +99,7 @@ def method(task: Task, image: Tensor) -> tuple[str, Attribution]:
 
 @torch.no_grad()
 def map_layer(net: nn.Module, ask: Callable[[], object], size: tuple[int, int]) -> str | None:
-    """The name of the layer that gives the last of the coarsest maps of features; None where features are no map.
+    """Return the name of the layer with the last of the coarsest feature maps; None where features are no map.
 
     Args:
         net: The net. Of one that has an `encoder`, only that is looked at.
@@ -137,7 +137,7 @@ def map_layer(net: nn.Module, ask: Callable[[], object], size: tuple[int, int]) 
 
 
 def _is_map(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Whether an output is `(N, C, h, w)` with h and w in the proportion of the image, apart from rounding."""
+    """Return whether an output is `(N, C, h, w)` with h and w in the proportion of the image, apart from rounding."""
     if len(shape) != 4:
         return False
     strides = [full / side for full, side in zip(size, shape[2:], strict=True)]
@@ -145,7 +145,7 @@ def _is_map(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
 
 
 def _is_sequence(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Whether an output is `(N, T, C)`, or `(N, h, w, C)` with h and w as those of a map, for several positions."""
+    """Return whether an output is `(N, T, C)`, or `(N, h, w, C)` of a map's size, for several positions."""
     if len(shape) == 3:
         return shape[1] > 1
     is_last = len(shape) == 4 and not _is_map(shape, size) and _is_map((*shape[:1], shape[3], *shape[1:3]), size)

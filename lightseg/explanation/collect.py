@@ -1,4 +1,4 @@
-"""One pass over a split: all that the page counts, image by image."""
+"""Statistics of one pass over a split, image by image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Observations:
-    """What was said about a split.
+    """Statistics of a split.
 
     Attributes:
         kind: What was asked.
@@ -63,12 +63,12 @@ class Observations:
 
     @property
     def wrong(self) -> int:
-        """How many pixels (or images) are wrong: what is off the diagonal of the confusion matrix."""
+        """Return how many pixels (or images) are wrong: what is off the diagonal of the confusion matrix."""
         return int(self.confusion.sum() - np.trace(self.confusion))
 
     @property
     def unit(self) -> str:
-        """What is right or wrong."""
+        """Return what is right or wrong."""
         return "pixels" if self.kind == "segmentation" else "images"
 
 
@@ -96,8 +96,8 @@ def collect(task: Task, data: ImageDataModule, split: Stage) -> Observations:
         else:
             counted = _classified(target[0], logits[0].argmax(0))
         cells.append(counted.with_column("image", np.full(len(counted), index)))
-    seen = Table.stack(cells)
-    if not len(seen):
+    table = Table.stack(cells)
+    if not len(table):
         raise DataError(f"{data.root}: all of the {split} split is void; there is nothing to explain")
     third = {name: thirds(values) for name, values in zip(("brightness", "contrast"), np.array(light).T, strict=True)}
     uncertainty, probability = np.array(sure).T
@@ -105,7 +105,7 @@ def collect(task: Task, data: ImageDataModule, split: Stage) -> Observations:
         task.kind,
         list(task.classes),
         [dataset.name(index) for index in range(len(dataset))],
-        _with_light(seen, third),
+        _with_light(table, third),
         _with_light(Table.stack(objects), third) if objects else None,
         uncertainty,
         probability,
@@ -134,21 +134,25 @@ def _sure(by_uncertainty: ByUncertainty, logits: Tensor, target: Tensor) -> tupl
 
 
 def _classified(target: Tensor, prediction: Tensor) -> Table:
-    """The image, unless it is void."""
-    known = {"truth": int(target), "prediction": int(prediction), "count": 1}
-    return Table({name: np.full(int(target != IGNORE), value, np.int64) for name, value in known.items()})
+    """Return the image, unless it is void."""
+    cell = {"truth": int(target), "prediction": int(prediction), "count": 1}
+    return Table({name: np.full(int(target != IGNORE), value, np.int64) for name, value in cell.items()})
 
 
 def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: int) -> tuple[Table, Table]:
-    """The pixels of an image, and its objects."""
+    """Return the pixels of an image, and its objects."""
     valid, parts, size = target != IGNORE, divide_errors(target, prediction), (target.shape[0], target.shape[1])
     rows, columns = np.nonzero(valid)
-    known = {"truth": target[valid], "prediction": prediction[valid], **places(rows + 0.5, columns + 0.5, size)}
-    known |= {"size": parts.size[valid].astype(np.int64), "part": parts.part[valid].astype(np.int64)}
+    columns_of_cells = {
+        "truth": target[valid],
+        "prediction": prediction[valid],
+        **places(rows + 0.5, columns + 0.5, size),
+    }
+    columns_of_cells |= {"size": parts.size[valid].astype(np.int64), "part": parts.part[valid].astype(np.int64)}
     shape = (classes, classes, 2, 2, 2, len(SIZES), len(PARTS))
-    counts = np.bincount(np.ravel_multi_index(tuple(known.values()), shape))
-    found = np.flatnonzero(counts)
-    pixels = dict(zip(known, np.unravel_index(found, shape), strict=True))
+    counts = np.bincount(np.ravel_multi_index(tuple(columns_of_cells.values()), shape))
+    labels = np.flatnonzero(counts)
+    pixels = dict(zip(columns_of_cells, np.unravel_index(labels, shape), strict=True))
     objects = {
         "truth": parts.objects.classes,
         **places(parts.objects.centres[:, 0] + 0.5, parts.objects.centres[:, 1] + 0.5, size),
@@ -156,7 +160,7 @@ def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: 
         "missed": parts.missed.astype(np.int64),
         "count": np.ones(len(parts.missed), np.int64),
     }
-    return Table({**pixels, "count": counts[found]}), Table(objects)
+    return Table({**pixels, "count": counts[labels]}), Table(objects)
 
 
 def _with_light(table: Table, third: dict[str, Ints]) -> Table:

@@ -31,7 +31,7 @@ _BLUR = 1 / 8
 
 @dataclass(frozen=True)
 class Deletion:
-    """What is left of the probability of a class when shares of the image are blurred, as a share of what there was.
+    """Remaining probability of a class when shares of the image are blurred, relative to that of the image itself.
 
     Attributes:
         probability: Of the class in the whole image.
@@ -47,7 +47,7 @@ class Deletion:
 
     @property
     def gain(self) -> float:
-        """How much less is left than by chance: the area between the two curves over the shares."""
+        """Return how much less is left than by chance: the area between the two curves over the shares."""
         return float(np.mean(self.random - self.most))
 
 
@@ -69,26 +69,26 @@ def delete(question: Question, attribution: Tensor, seed: int) -> Deletion:
     # a map that says nothing of some cells, or of none, points at none of these before the others
     falling = np.lexsort((rng.permutation(len(values)), -values))
     orders = [falling, falling[::-1], *[rng.permutation(len(values)) for _ in range(_DRAWS)]]
-    whole = float(question.probability(question.image))
-    left = np.array([_left(question, order, cells) for order in orders]) / max(whole, 1e-12)
-    return Deletion(whole, left[0], left[1], left[2:].mean(0))
+    initial = float(question.probability(question.image))
+    remaining = np.array([_left(question, order, cells) for order in orders]) / max(initial, 1e-12)
+    return Deletion(initial, remaining[0], remaining[1], remaining[2:].mean(0))
 
 
 def faithfulness(deletions: Sequence[Deletion]) -> tuple[float, float]:
-    """The mean gain over images, and how often chance alone gives as much, by random signs of each."""
+    """Return the mean gain over images, and how often chance alone gives as much, by random signs of each."""
     gains = np.array([each.gain for each in deletions])
     alone, _ = p_values([(np.arange(len(gains)), gains)], len(gains))
     return float(gains.mean()), float(alone[0])
 
 
 def is_faithful(deletions: Sequence[Deletion]) -> bool:
-    """Whether attributions point at what the net goes by, better than chance, over these images."""
+    """Return whether attributions point at what the net goes by, better than chance, over these images."""
     gain, p = faithfulness(deletions)
     return gain > 0 and p <= LEVEL
 
 
 def _left(question: Question, order: np.ndarray[tuple[int, ...], np.dtype[np.int64]], cells: tuple[int, int]) -> Floats:
-    """The probability when the first cells of an order are blurred, `(S,)`."""
+    """Return the probability when the first cells of an order are blurred, `(S,)`."""
     image, blurred = question.image, _blur(question.image)
     rank = torch.empty(len(order), device=image.device)
     rank[torch.from_numpy(order.copy()).to(image.device)] = torch.arange(len(order), device=image.device).float()
@@ -100,7 +100,7 @@ def _left(question: Question, order: np.ndarray[tuple[int, ...], np.dtype[np.int
 
 
 def _blur(image: Tensor) -> Tensor:
-    """An image, `(1, C, H, W)`, without what can be told from it at a place."""
+    """Return an image, `(1, C, H, W)`, without what can be told from it at a place."""
     pixels = image[0].permute(1, 2, 0).cpu().numpy()
     sigma = _BLUR * min(pixels.shape[:2])
     channels = [cv2.GaussianBlur(np.ascontiguousarray(pixels[..., c]), (0, 0), sigma) for c in range(pixels.shape[2])]

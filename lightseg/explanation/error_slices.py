@@ -21,7 +21,7 @@ _FAIR = 0.1
 
 @dataclass(frozen=True)
 class ErrorSlice:
-    """A concentration of errors of one class, as far as there is one.
+    """Concentration of errors of one class, as far as there is one.
 
     Attributes:
         kind: `facet`: it is missed more often at one level of a facet than at the others. `confusion`: it is said to be
@@ -53,17 +53,17 @@ class ErrorSlice:
 
     @property
     def rate(self) -> float:
-        """The share that is wrong."""
+        """Return the share that is wrong."""
         return self.wrong / self.size
 
     @property
     def excess(self) -> float:
-        """How many more are wrong than if the rate was that of the rest."""
+        """Return how many more are wrong than if the rate was that of the rest."""
         return self.size * (self.rate - self.rest)
 
     @property
     def weight(self) -> float:
-        """What findings are ranked by: the excess times the difference of the rates, the lowest one for a whole class.
+        """Return the rank of a finding: its excess times the difference of the rates, the lowest one for a whole class.
 
         So the sharper of two descriptions of the same errors comes before the wider one. It is n (p - p0)², the square
         of a quality function of subgroup discovery.
@@ -74,7 +74,7 @@ class ErrorSlice:
         return self.size * max(0.0, min(self.rate, self.lowest) - self.rest) ** 2
 
     def rows(self, table: Table) -> npt.NDArray[np.bool_]:
-        """The rows of cells that it is about; of a confusion, and of missed objects, the wrong ones."""
+        """Return the rows of cells that it is about; of a confusion, and of missed objects, the wrong ones."""
         if self.facet:
             chosen = table[self.facet.name] == self.level
         else:
@@ -82,38 +82,38 @@ class ErrorSlice:
         return np.asarray(chosen & (table["truth"] == self.label))
 
 
-def error_slices(seen: Observations, cells: Table) -> list[ErrorSlice]:
+def error_slices(statistics: Observations, cells: Table) -> list[ErrorSlice]:
     """All that there are.
 
     Args:
-        seen: What was said about a split.
+        statistics: What was said about a split.
         cells: Those of its cells that are not explained yet.
     """
-    found: list[ErrorSlice] = []
-    for label in range(len(seen.classes)):
-        own = cells.where(cells["truth"] == label)
-        if len(own):
-            found += _of_facets(own, label, FACETS[seen.kind])
-            found += _of_confusions(own, label, seen.confusion.sum(0), FACETS[seen.kind])
-            found += _of_missed(cells, label, FACETS[seen.kind])
-    return found
+    slices: list[ErrorSlice] = []
+    for label in range(len(statistics.classes)):
+        of_class = cells.where(cells["truth"] == label)
+        if len(of_class):
+            slices += _of_facets(of_class, label, FACETS[statistics.kind])
+            slices += _of_confusions(of_class, label, statistics.confusion.sum(0), FACETS[statistics.kind])
+            slices += _of_missed(cells, label, FACETS[statistics.kind])
+    return slices
 
 
-def _of_facets(own: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    images, own = _compact(own.with_column("wrong", (own["prediction"] != label).astype(np.int64)))
+def _of_facets(of_class: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
+    images, of_class = _compact(of_class.with_column("wrong", (of_class["prediction"] != label).astype(np.int64)))
     for facet in facets:
-        counts = own.sums(image=len(images), wrong=2, **{facet.name: len(facet.levels)})
+        counts = of_class.sums(image=len(images), wrong=2, **{facet.name: len(facet.levels)})
         for level in range(len(facet.levels)):
             inside = counts[:, :, level]
             yield from _between("facet", label, level, images, inside, counts.sum(2) - inside, facet)
 
 
 def _of_missed(cells: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """The class against all others."""
-    missed, own = _is_missed(cells), cells["truth"] == label
+    """Return the class against all others."""
+    missed, of_class = _is_missed(cells), cells["truth"] == label
     images, cells = _compact(cells.with_column("wrong", missed.astype(np.int64)))
-    counts = cells.with_column("own", own.astype(np.int64)).sums(image=len(images), wrong=2, own=2)
-    lowest = _lowest(cells.where(own), missed[own], facets)
+    counts = cells.with_column("own", of_class.astype(np.int64)).sums(image=len(images), wrong=2, own=2)
+    lowest = _lowest(cells.where(of_class), missed[of_class], facets)
     for each in _between("missed", label, 0, images, counts[..., 1], counts[..., 0]):
         yield replace(each, lowest=lowest)
 
@@ -127,7 +127,7 @@ def _between(
     outside: Ints,
     facet: Slice | None = None,
 ) -> Iterator[ErrorSlice]:
-    """The candidate of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
+    """Return the slice of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
     size, wrong = inside.sum(), inside[:, 1].sum()
     if size and outside.sum():
         parts = difference(np.stack([inside[:, 1], outside[:, 1]], 1), np.stack([inside.sum(1), outside.sum(1)], 1))
@@ -135,32 +135,43 @@ def _between(
         yield ErrorSlice(kind, label, level, int(size), int(wrong), float(rest), images, parts, facet)
 
 
-def _of_confusions(own: Table, label: int, predicted: Ints, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """The class against each other one that it is taken for, where there are more than one."""
-    images, own = _compact(own)
-    others = own["prediction"] != label
-    missed, size = own.where(others).sums(image=len(images)), int(own["count"].sum())
+def _of_confusions(of_class: Table, label: int, predicted: Ints, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
+    """Return the class against each other one that it is taken for, where there are more than one."""
+    images, of_class = _compact(of_class)
+    others = of_class["prediction"] != label
+    missed, size = of_class.where(others).sums(image=len(images)), int(of_class["count"].sum())
     frequency = predicted.sum() - predicted[label]
-    for other in np.unique(own["prediction"][others]).tolist():
-        taken, expected = own["prediction"] == other, predicted[other] / frequency
+    for label_predicted in np.unique(of_class["prediction"][others]).tolist():
+        is_confused, expected = of_class["prediction"] == label_predicted, predicted[label_predicted] / frequency
         if expected < 1:
-            said = own.where(taken).sums(image=len(images))
-            parts, rest = (said - expected * missed) / size, float(expected * missed.sum() / size)
-            lowest = _lowest(own, taken, facets)
-            yield ErrorSlice("confusion", label, other, size, int(said.sum()), rest, images, parts, None, lowest)
+            per_image_counts = of_class.where(is_confused).sums(image=len(images))
+            parts, rest = (per_image_counts - expected * missed) / size, float(expected * missed.sum() / size)
+            lowest = _lowest(of_class, is_confused, facets)
+            yield ErrorSlice(
+                "confusion",
+                label,
+                label_predicted,
+                size,
+                int(per_image_counts.sum()),
+                rest,
+                images,
+                parts,
+                None,
+                lowest,
+            )
 
 
 def _is_missed(table: Table) -> npt.NDArray[np.bool_]:
-    """The rows in objects of which nearly nothing is found; of a classification, those that are wrong."""
+    """Return the rows in objects of which nearly nothing is found; of a classification, those that are wrong."""
     if "part" in table.columns:
         return np.asarray(table["part"] == MISSED)
     return np.asarray(table["truth"] != table["prediction"])
 
 
-def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]) -> float:
-    """The lowest share of rows that are chosen, of all levels that a fair part of a class is at."""
+def _lowest(of_class: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]) -> float:
+    """Return the lowest share of rows that are chosen, of all levels that a fair part of a class is at."""
     rates = [1.0]
-    table = own.with_column("chosen", chosen.astype(np.int64))
+    table = of_class.with_column("chosen", chosen.astype(np.int64))
     for facet in facets:
         counts = table.sums(**{facet.name: len(facet.levels), "chosen": 2})
         fair = counts.sum(1) > _FAIR * counts.sum()
@@ -169,6 +180,6 @@ def _lowest(own: Table, chosen: npt.NDArray[np.bool_], facets: tuple[Slice, ...]
 
 
 def _compact(table: Table) -> tuple[Ints, Table]:
-    """The images that have rows, and the table with their places among these."""
+    """Return the images that have rows, and the table with their places among these."""
     images, places = np.unique(table["image"], return_inverse=True)
     return images, table.with_column("image", places)

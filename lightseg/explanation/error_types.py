@@ -1,4 +1,4 @@
-"""The wrong pixels of an image in parts that exclude each other: boundary, missed object, invented object, interior."""
+"""Error types that exclude each other: boundary, missed object, invented object, interior."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Mask = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Components:
-    """The connected regions of a mask, two pixels that touch at a corner being connected.
+    """Connected regions of a mask, two pixels that touch at a corner being connected.
 
     Attributes:
         labels: Which one each pixel is in, int32 `(H, W)`; -1 where it is void.
@@ -46,7 +46,7 @@ class Components:
 
 @dataclass(frozen=True)
 class ErrorTypes:
-    """What is said about each pixel of an image, and about each object.
+    """Error type of each pixel of an image, and the state of each object.
 
     Attributes:
         part: Index into `PARTS`, uint8 `(H, W)`; of no meaning where the truth is void.
@@ -75,14 +75,16 @@ def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
         prediction: Class ids, `(H, W)`.
     """
     valid, hit = target != IGNORE, target == prediction
-    truth, said = components(target), components(prediction)
+    truth, predicted_regions = components(target), components(prediction)
     areas = truth.count(valid)
     missed = truth.count(hit) < NOTHING * areas
     near = _near_boundary(target)
-    invented = (said.count(hit) < NOTHING * said.count(valid)) & (said.count(valid & ~near) > 0)
+    invented = (predicted_regions.count(hit) < NOTHING * predicted_regions.count(valid)) & (
+        predicted_regions.count(valid & ~near) > 0
+    )
     part = np.full(target.shape, INTERIOR, np.uint8)
     part[near] = BOUNDARY
-    part[_paint(invented, said)] = INVENTED
+    part[_paint(invented, predicted_regions)] = INVENTED
     part[_paint(missed, truth)] = MISSED
     part[hit] = RIGHT
     sizes = np.searchsorted(LIMITS, areas, side="right")
@@ -90,14 +92,14 @@ def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
 
 
 def components(ids: Mask) -> Components:
-    """The connected regions of each class of a mask of class ids, in which `IGNORE` is void."""
+    """Return the connected regions of each class of a mask of class ids, in which `IGNORE` is void."""
     labels = np.full(ids.shape, -1, np.int32)
     classes: list[int] = []
     centres = [np.zeros((0, 2))]
     for label in np.unique(ids[ids != IGNORE]).tolist():
         inside = ids == label
-        number, found, _, middle = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
-        labels[inside] = found[inside] - 1 + len(classes)
+        number, regions, _, middle = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+        labels[inside] = regions[inside] - 1 + len(classes)
         classes += [label] * (number - 1)
         centres.append(middle[1:, ::-1])
     return Components(labels, np.array(classes, np.int64), np.concatenate(centres))
@@ -123,6 +125,6 @@ def _near_boundary(target: Mask) -> npt.NDArray[np.bool_]:
 
 
 def _paint(values: npt.NDArray[Any], regions: Components) -> npt.NDArray[Any]:
-    """The value of the region that each pixel is in, `(H, W)`; nought where it is in none."""
+    """Return the value of the region that each pixel is in, `(H, W)`; nought where it is in none."""
     painted: npt.NDArray[Any] = np.append(values, values.dtype.type(0))[regions.labels]
     return painted

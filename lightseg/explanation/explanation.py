@@ -61,26 +61,29 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
     """
     import torch
 
-    seen, gallery = collect(task, data, split), Gallery(task, data, split)
+    statistics, gallery = collect(task, data, split), Gallery(task, data, split)
     return Explanation(
         split,
         str(task.protocol),
-        task.scores(torch.from_numpy(seen.confusion))["score"],
+        task.scores(torch.from_numpy(statistics.confusion))["score"],
         data.palette,
-        seen,
-        find(seen),
-        examples.worst(seen, gallery, number),
-        [(*pair, examples.crops(seen, gallery, pair[:2], -(-number // 2))) for pair in examples.confusions(seen)],
-        examples.uncertain(seen, gallery, number),
-        _probes(seen, gallery, number),
+        statistics,
+        find(statistics),
+        examples.worst(statistics, gallery, number),
+        [
+            (*pair, examples.crops(statistics, gallery, pair[:2], -(-number // 2)))
+            for pair in examples.confusions(statistics)
+        ],
+        examples.uncertain(statistics, gallery, number),
+        _probes(statistics, gallery, number),
     )
 
 
-def _probes(seen: Observations, gallery: Gallery, number: int) -> Saliency | str:
+def _probes(statistics: Observations, gallery: Gallery, number: int) -> Saliency | str:
     if not attribution.is_installed():
         return "This takes captum: pip install 'lightseg[explain]'"
     try:
-        return compute_saliency(seen, gallery, number) or "No class is said to be in any image."
+        return compute_saliency(statistics, gallery, number) or "No class is said to be in any image."
     # a net of any make; the rest of the page does not need it
     except Exception as error:
         return f"The maps cannot be made: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,4 +1,4 @@
-"""Where errors are concentrated, the most important first."""
+"""Findings: concentrations of errors, the most important first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLIGHT = 0.01
 
 
 class Finding(NamedTuple):
-    """A concentration of errors.
+    """Concentration of errors.
 
     Attributes:
         what: Which one.
@@ -36,28 +36,28 @@ class Finding(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is more than chance, considering how many were looked at."""
+        """Return whether it is more than chance, considering how many were looked at."""
         return self.p <= LEVEL
 
 
-def find(seen: Observations) -> list[Finding]:
-    """The findings, the most important first; each in what those before it leave of the split.
+def find(statistics: Observations) -> list[Finding]:
+    """Return the findings, the most important first; each in what those before it leave of the split.
 
     They are ranked by `ErrorSlice.weight`: first those that hold, then those that would if nothing else had been looked
     at.
     """
-    cells, found = seen.cells, list[Finding]()
-    while len(found) < _MOST and len(cells):
-        possible = error_slices(seen, cells)
+    cells, results = statistics.cells, list[Finding]()
+    while len(results) < _MOST and len(cells):
+        possible = error_slices(statistics, cells)
         if not possible:
             break
-        alone, together = p_values([(each.images, each.parts) for each in possible], len(seen.names))
+        alone, together = p_values([(each.images, each.parts) for each in possible], len(statistics.names))
         tested = zip(possible, alone.tolist(), together.tolist(), strict=True)
         weighed = [Finding(*each, cells) for each in tested]
-        large = [each for each in weighed if each.what.weight > 0 and each.what.excess > _SLIGHT * seen.wrong]
+        large = [each for each in weighed if each.what.weight > 0 and each.what.excess > _SLIGHT * statistics.wrong]
         best = max(large, key=lambda each: (each.holds, each.alone <= LEVEL, each.what.weight), default=None)
-        if best is None or not (best.holds or len(found) < _FEWEST):
+        if best is None or not (best.holds or len(results) < _FEWEST):
             break
-        found.append(best)
+        results.append(best)
         cells = cells.where(~best.what.rows(cells))
-    return found
+    return results

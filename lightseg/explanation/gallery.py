@@ -33,7 +33,7 @@ _KEPT = 4
 
 
 class Picture(NamedTuple):
-    """A picture small enough for a page.
+    """Picture small enough for a page.
 
     Attributes:
         pixels: `(H, W, 3)` uint8.
@@ -56,7 +56,7 @@ class Exhibit(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """An image and what was said about it.
+    """Image and what was said about it.
 
     Attributes:
         name: What the data calls it.
@@ -90,7 +90,7 @@ class Gallery:
         self.look = lru_cache(_KEPT)(self._look)
 
     def batch(self, index: int) -> Batch:
-        """An image as evaluation sees it, a batch of one on the task's device."""
+        """Return an image as evaluation sees it, a batch of one on the task's device."""
         return to_device(self.data.eval_batch(index, self.split), self.task.device)
 
     @torch.inference_mode()
@@ -109,7 +109,7 @@ class Gallery:
         )
 
     def photo(self, image: Image, caption: str = "image") -> Picture:
-        """An image as a picture."""
+        """Return an image as a picture."""
         return Picture(_shrunk(image, cv2.INTER_AREA), caption, photo=True)
 
     def mask(self, ids: npt.NDArray[np.int64], caption: str) -> Picture:
@@ -117,16 +117,16 @@ class Gallery:
         return Picture(_shrunk(colorize(ids, self.palette), cv2.INTER_NEAREST), caption)
 
     def errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]) -> Picture:
-        """Where a prediction is wrong as a picture."""
+        """Return where a prediction is wrong as a picture."""
         return Picture(_shrunk(errors(target, prediction), cv2.INTER_NEAREST), "errors")
 
     def heat(self, values: Floats, caption: str, image: Image | None = None) -> Picture:
         """Numbers in 0..1 as a picture, over an image if there is one."""
-        shown = 255 * matplotlib.colormaps["inferno"](np.clip(values, 0, 1))[..., :3]
+        colors = 255 * matplotlib.colormaps["inferno"](np.clip(values, 0, 1))[..., :3]
         if image is not None:
             # in grey, so that all colour is that of the numbers
-            shown = _OPAQUE * shown + (1 - _OPAQUE) * image.mean(2, keepdims=True)
-        return Picture(_shrunk(shown.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
+            colors = _OPAQUE * colors + (1 - _OPAQUE) * image.mean(2, keepdims=True)
+        return Picture(_shrunk(colors.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
 
 
 def _shrunk(image: Image, interpolation: int) -> Image:

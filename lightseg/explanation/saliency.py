@@ -1,4 +1,4 @@
-"""What the net looks at in a few images, and whether that is so."""
+"""Saliency of a few images, and a test of its faithfulness."""
 
 from __future__ import annotations
 
@@ -41,47 +41,47 @@ class Saliency:
     deletions: list[Deletion]
 
 
-def compute_saliency(seen: Observations, gallery: Gallery, number: int) -> Saliency | None:
+def compute_saliency(statistics: Observations, gallery: Gallery, number: int) -> Saliency | None:
     """Ask about classes that the task says are there; None where there are none.
 
     Args:
-        seen: What was said about the split.
+        statistics: What was said about the split.
         gallery: Its images.
         number: So many are shown.
     """
-    asked = choose(seen)
-    if not asked:
+    chosen = choose(statistics)
+    if not chosen:
         return None
-    name, attribute = attribution.method(gallery.task, gallery.batch(asked[0][0])["image"])
+    name, attribute = attribution.method(gallery.task, gallery.batch(chosen[0][0])["image"])
     exhibits: list[Exhibit] = []
     deletions: list[Deletion] = []
-    for index, label in asked:
+    for index, label in chosen:
         question = Question.ask(gallery.task, gallery.batch(index)["image"], label)
         values = attribute(question)
         deletions.append(delete(question, values, seed=index))
         if len(exhibits) < number:
             image = visible(question.image[0].permute(1, 2, 0).cpu().numpy())
             where = (values / values.max().clamp_min(1e-12)).double().cpu().numpy()
-            pictures = [gallery.photo(image, seen.names[index])]
-            pictures.append(gallery.heat(where, f"what speaks for {seen.classes[label]}", image))
-            exhibits.append(Exhibit(seen.classes[label], _told(deletions[-1]), pictures))
+            pictures = [gallery.photo(image, statistics.names[index])]
+            pictures.append(gallery.heat(where, f"what speaks for {statistics.classes[label]}", image))
+            exhibits.append(Exhibit(statistics.classes[label], _told(deletions[-1]), pictures))
     return Saliency(name, exhibits, deletions)
 
 
-def choose(seen: Observations) -> list[tuple[int, int]]:
+def choose(statistics: Observations) -> list[tuple[int, int]]:
     """Images and classes that are said to be there, the classes by turns, their images spread over the split."""
-    said = per_image(seen)[:, 2]
-    shares = said / said.sum(1, keepdims=True).clip(1)
-    possible = shares == 1 if seen.kind == "classification" else (shares >= _FROM) & (shares <= _TO)
+    confidence = per_image(statistics)[:, 2]
+    shares = confidence / confidence.sum(1, keepdims=True).clip(1)
+    possible = shares == 1 if statistics.kind == "classification" else (shares >= _FROM) & (shares <= _TO)
     images = [np.flatnonzero(column) for column in possible.T]
     places = [each[spread(_PROBES, len(each))].tolist() if len(each) else [] for each in images]
     chosen: dict[int, int] = {}
     while len(chosen) < _PROBES and any(places):
-        for label, left in enumerate(places):
-            while left and left[0] in chosen:
-                left.pop(0)
-            if left and len(chosen) < _PROBES:
-                chosen[left.pop(0)] = label
+        for label, candidates in enumerate(places):
+            while candidates and candidates[0] in chosen:
+                candidates.pop(0)
+            if candidates and len(chosen) < _PROBES:
+                chosen[candidates.pop(0)] = label
     return list(chosen.items())
 
 

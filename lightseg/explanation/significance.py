@@ -1,4 +1,4 @@
-"""Whether a difference of rates is more than the chance of which images were drawn."""
+"""Significance of a difference of rates, by the images that were drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_ONCE = 500
 
 
 def difference(wrong: Ints, size: Ints) -> Floats:
-    """What each image adds to the difference of two rates, as if there was none.
+    """Return what each image adds to the difference of two rates, as if there was none.
 
     Args:
         wrong: Wrong pixels of each image, inside and outside, `(N, 2)`.
@@ -32,7 +32,7 @@ def difference(wrong: Ints, size: Ints) -> Floats:
 
 
 def p_values(parts: Sequence[tuple[Ints, Floats]], images: int) -> tuple[Floats, Floats]:
-    """How often chance alone gives at least as large a sum, for each of many sums over images.
+    """Return how often chance alone gives at least as large a sum, for each of many sums over images.
 
     The parts of each image get a random sign, the same in all sums, so that sums of the same images go together; sums
     are compared as multiples of the root of their squared parts. n images cannot give less than about 2**-n.
@@ -51,12 +51,12 @@ def p_values(parts: Sequence[tuple[Ints, Floats]], images: int) -> tuple[Floats,
     rng = np.random.default_rng(0)
     scaled = [(chosen, values / max(float(np.linalg.norm(values)), 1e-300)) for chosen, values in parts]
     # what is as large but for rounding counts
-    seen = np.array([values.sum() - 1e-9 for _, values in scaled])
+    observed = np.array([values.sum() - 1e-9 for _, values in scaled])
     alone, together = np.zeros((2, len(parts)), np.int64)
     for start in range(0, FLIPS, _AT_ONCE):
         signs = rng.choice(np.array([-1.0, 1.0]), (min(_AT_ONCE, FLIPS - start), images))
         sums = np.stack([signs[:, chosen] @ values for chosen, values in scaled])
-        alone += (seen <= sums.T).sum(0)
-        together += (seen <= np.abs(sums).max(0)[:, None]).sum(0)
+        alone += (observed <= sums.T).sum(0)
+        together += (observed <= np.abs(sums).max(0)[:, None]).sum(0)
     # what was seen is one of all that is possible
     return (alone + 1) / (FLIPS + 1), (together + 1) / (FLIPS + 1)

@@ -1,4 +1,4 @@
-"""What images and pixels can be told apart by, apart from their class."""
+"""Slices: properties by which images and pixels are divided, apart from their class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MIDDLE = 2**-0.5
 
 
 class Slice(NamedTuple):
-    """One way to divide all pixels, or all images.
+    """Division of all pixels, or of all images, by one property.
 
     Attributes:
         name: Column of the table.
@@ -51,7 +51,7 @@ FACETS = {"segmentation": (*PLACES, SIZE, *LIGHT), "classification": LIGHT}
 
 
 def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> dict[str, Ints]:
-    """The levels of `PLACES` of some points.
+    """Return the levels of `PLACES` of some points.
 
     Args:
         rows: Their rows, a pixel's centre being half a pixel below its edge.
@@ -68,6 +68,6 @@ def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, 
 
 
 def thirds(values: Floats) -> Ints:
-    """The third of all that each value is in, 0 to 2; equal values are in the same one."""
+    """Return the third of all that each value is in, 0 to 2; equal values are in the same one."""
     limits = np.quantile(values, [1 / 3, 2 / 3])
     return np.searchsorted(limits, values, side="left").astype(np.int64)

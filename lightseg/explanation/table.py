@@ -24,7 +24,7 @@ class Table:
 
     @classmethod
     def stack(cls, tables: Sequence[Table]) -> Table:
-        """The rows of several tables, at least one, that have the same columns."""
+        """Return the rows of several tables, at least one, that have the same columns."""
         return cls({name: np.concatenate([each[name] for each in tables]) for name in tables[0].columns})
 
     def __getitem__(self, name: str) -> Ints:
@@ -38,11 +38,11 @@ class Table:
         return Table({name: values[chosen] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: Ints) -> Table:
-        """The same rows with a column more."""
+        """Return the same rows with a column more."""
         return Table({**self.columns, name: values})
 
     def sums(self, **shape: int) -> Ints:
-        """The counts added up by some columns.
+        """Return the counts added up by some columns.
 
         Args:
             **shape: Columns with the number of values that each may have, from 0 on.

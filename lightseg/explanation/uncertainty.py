@@ -1,4 +1,4 @@
-"""How unsure the net is, and whether that is where it is wrong."""
+"""Uncertainty of the net, and its relation to errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ByUncertainty:
             self.steps[:, column] += chosen.bincount(minlength=_STEPS).numpy()
 
     def errors_among(self, share: float) -> float:
-        """The share of all errors that is among the most uncertain pixels (or images); NaN where there is no error.
+        """Return the share of all errors that is among the most uncertain pixels (or images); NaN without any error.
 
         Args:
             share: How many of them, as a share of all.

@@ -1,1 +1,1 @@
-"""A trained task as a file that other runtimes read: traced, written, checked against torch, and described."""
+"""Trained task as a file that other runtimes read: traced, written, checked against torch, and described."""

@@ -1,4 +1,4 @@
-"""How long one image takes: is it fast enough for real time?"""
+"""Benchmark of exported models: the time of one image."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ WARM_UP, LEAST, SECONDS, BATCH = 2, 10, 2.0, 4
 
 @dataclass(frozen=True)
 class Timing:
-    """One runtime at one size.
+    """Timing of one runtime at one size.
 
     Attributes:
         runtime: Such as `onnx int8`.
@@ -60,7 +60,7 @@ def benchmark(runtimes: Mapping[str, Predict], sizes: Sequence[tuple[int, int]],
 
 
 def conditions() -> dict[str, object]:
-    """What the times hold for."""
+    """Return what the times hold for."""
     return {
         "device": f"CPU, {processor_name()}",
         "threads": torch.get_num_threads(),
@@ -71,8 +71,8 @@ def conditions() -> dict[str, object]:
 
 
 def table(timings: Sequence[Timing]) -> str:
-    """The times as text, with what they hold for."""
-    held = conditions()
+    """Return the times as text, with what they hold for."""
+    machine = conditions()
     lines = [f"{'runtime':<14}{'height × width':>16}{'latency':>12}{'frames/s':>10}{'images/s':>10}"]
     for timing in timings:
         size = f"{timing.height} × {timing.width}"
@@ -81,8 +81,8 @@ def table(timings: Sequence[Timing]) -> str:
             f"{timing.runtime:<14}{size:>16}{latency:>12}{timing.frames_per_second:>10.1f}{timing.throughput:>10.1f}"
         )
     calls = min(timing.calls for timing in timings)
-    lines.append(f"{held['device']}, {held['threads']} of {held['cores']} cores")
-    lines.append(f"latency: median of {calls} calls or more with one image; images/s: {held['throughput']}")
+    lines.append(f"{machine['device']}, {machine['threads']} of {machine['cores']} cores")
+    lines.append(f"latency: median of {calls} calls or more with one image; images/s: {machine['throughput']}")
     return "\n".join(lines)
 
 

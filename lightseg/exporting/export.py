@@ -1,4 +1,4 @@
-"""An export from beginning to end: trace, write, check against torch, describe; only then does it take its place."""
+"""Export from beginning to end: trace, write, check against torch, describe, then put in place."""
 
 import json
 import tempfile
@@ -48,9 +48,9 @@ def export_model(request: ExportOptions) -> ExportResult:
     data, samples = _samples(request, task)
     facts = collect_metadata(task, request.run, model_file(request.run), request.licence)
     with tempfile.TemporaryDirectory(dir=near, prefix=".export-") as place:
-        made = _write(request, task, data, samples, facts, Path(place))
-        _describe(request, facts, made, Path(place))
-        return _put_in_place(request, made)
+        result = _write(request, task, data, samples, facts, Path(place))
+        _describe(request, facts, result, Path(place))
+        return _put_in_place(request, result)
 
 
 def _check(request: ExportOptions) -> None:
@@ -70,7 +70,7 @@ def _check(request: ExportOptions) -> None:
 
 
 def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
-    """What to check on: images of the validation split, or noise where that is asked for.
+    """Return what to check on: images of the validation split, or noise where that is asked for.
 
     Raises:
         ConfigError: If the format takes 8 bits as they are in the file, and the images have a meaning of their own.
@@ -96,10 +96,10 @@ def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None
 
 def _image_size(run: Path) -> tuple[int, int]:
     """Height and width of the images that a run was trained on."""
-    found = read_record(run / "model.json").get("input")
-    if not found:
+    size = read_record(run / "model.json").get("input")
+    if not size:
         raise UserError(f"{run / 'model.json'}: is missing, or does not tell the size of the images; bring it back")
-    height, width = found[1:]
+    height, width = size[1:]
     return height, width
 
 
@@ -149,7 +149,7 @@ def _write(
 def _sizes(
     request: ExportOptions, size: tuple[int, int] | None, smallest: tuple[int, int]
 ) -> Sequence[tuple[int, int]]:
-    """The heights and widths to time a file at.
+    """Return the heights and widths to time a file at.
 
     Raises:
         ConfigError: If it does not take them.
@@ -174,7 +174,7 @@ def _in_a_line(what: str) -> Iterator[None]:
 
 
 def _inference(task: Task) -> Predict:
-    """A task as the runtimes are called."""
+    """Return a task as the runtimes are called."""
     graph = InferenceGraph(task)
 
     @torch.inference_mode()
@@ -194,32 +194,32 @@ def _compare(request: ExportOptions, file: Path, task: Task, predict: Predict, s
     # nothing is computed in another way there
     tolerance = 0.0 if request.format == "safetensors" else request.tolerance
     with _in_a_line(f"{file.name} does not run"):
-        found = parity.compare(task, predict, samples)
-    if not found.holds(tolerance):
+        result = parity.compare(task, predict, samples)
+    if not result.holds(tolerance):
         raise RunError(
-            f"{file.name} does not say what torch says: {found}; let pass are {tolerance:g} (--tolerance), "
+            f"{file.name} does not say what torch says: {result}; let pass are {tolerance:g} (--tolerance), "
             f"{100 * parity.AGREEMENT:g} % and {parity.SCORE:g}. Nothing was written"
         )
-    return found
+    return result
 
 
-def _describe(request: ExportOptions, facts: dict[str, Any], made: ExportResult, place: Path) -> None:
+def _describe(request: ExportOptions, facts: dict[str, Any], result: ExportResult, place: Path) -> None:
     """Write `parity.json` and the model card, which also tell of the other formats that are there."""
     before = read_record(request.out / PARITY) if (request.out / PARITY).is_file() else {}
     # of the same weights alone
     records = {name: record for name, record in before.items() if record["checkpoint"] == facts["checkpoint"]}
-    records[made.files[0].name] = {"checkpoint": facts["checkpoint"], **made.record(request.tolerance)}
-    made.files.extend([place / PARITY, place / CARD])
+    records[result.files[0].name] = {"checkpoint": facts["checkpoint"], **result.record(request.tolerance)}
+    result.files.extend([place / PARITY, place / CARD])
     name = facts["recipe"]["config"].get("name") or request.run.parent.name
     (place / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (place / CARD).write_text(model_card.write(name, facts, records), encoding="utf-8")
 
 
-def _put_in_place(request: ExportOptions, made: ExportResult) -> ExportResult:
+def _put_in_place(request: ExportOptions, result: ExportResult) -> ExportResult:
     """Move the files to where they belong, and remove what an earlier export of the format has left."""
     request.out.mkdir(parents=True, exist_ok=True)
-    files = [file.replace(request.out / file.name) for file in made.files]
+    files = [file.replace(request.out / file.name) for file in result.files]
     for name in FILES[request.format]:
         if request.out / name not in files:
             (request.out / name).unlink(missing_ok=True)
-    return replace(made, files=files)
+    return replace(result, files=files)

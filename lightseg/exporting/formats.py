@@ -1,4 +1,4 @@
-"""The formats of a graph: how each is written, and run."""
+"""Formats of a graph: each is written and run here."""
 
 import importlib
 import io
@@ -41,17 +41,17 @@ def require_onnx() -> None:
 def write_onnx(traced: Traced, file: Path, facts: dict[str, Any]) -> None:
     """Write one `.onnx` file; the facts are its metadata."""
     with _quiet():
-        made = torch.onnx.export(
+        program = torch.onnx.export(
             traced.program, dynamo=True, input_names=["image"], output_names=list(OUTPUTS), verbose=False
         )
     # only the old exporter gives nothing
-    assert made is not None
-    names = [str(side) for side in made.model.graph.inputs[0].shape or []]
+    assert program is not None
+    names = [str(side) for side in program.model.graph.inputs[0].shape or []]
     axes = zip(names, ("batch", None, "height", "width"), strict=True)
-    made.rename_axes({symbol: name for symbol, name in axes if name and not symbol.isdigit()})
-    made.model.metadata_props.update(as_texts(facts))
-    made.model.producer_name, made.model.producer_version = "lightseg", facts["lightseg"]
-    made.save(file)
+    program.rename_axes({symbol: name for symbol, name in axes if name and not symbol.isdigit()})
+    program.model.metadata_props.update(as_texts(facts))
+    program.model.producer_name, program.model.producer_version = "lightseg", facts["lightseg"]
+    program.save(file)
 
 
 def open_onnx(file: Path) -> Predict:

@@ -1,4 +1,4 @@
-"""What is exported: one graph from bytes to probabilities and classes."""
+"""Graph to export: from bytes to probabilities and classes."""
 
 import copy
 import gc
@@ -19,7 +19,7 @@ SIDES = (89, 157)
 
 
 class InferenceGraph(nn.Module):
-    """A task from uint8 images to probabilities and classes: normalisation, padding, cropping and upsampling inside.
+    """Module from uint8 images to probabilities and classes: normalization, padding, cropping and upsampling inside.
 
     Args:
         task: A trained task.
@@ -45,7 +45,7 @@ class InferenceGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Traced:
-    """A graph that needs no Python code any more.
+    """Graph that needs no Python code any more.
 
     Attributes:
         program: It takes `image`, and gives `OUTPUTS`.
@@ -113,7 +113,7 @@ def takes_any_size(task: Task) -> bool:
 
 
 def _prepared(task: Task) -> Task:
-    """A copy whose weights are in the memory order of files, and whose padding is fixed where the task makes it so.
+    """Return a copy whose weights are in the memory order of files, and whose padding is fixed where it can be.
 
     timm's convolutions in the manner of TensorFlow pad by a formula of their input's size. The sides of all maps are
     multiples of the strides, as a task has padded the image, and so it always gives the same; but each layer would add
@@ -138,7 +138,7 @@ def _prepared(task: Task) -> Task:
 
 
 def _same_convolutions(task: Task) -> list[str]:
-    """The names of timm's convolutions with the padding of TensorFlow."""
+    """Return the names of timm's convolutions with the padding of TensorFlow."""
     from timm.layers import Conv2dSame
 
     return [name for name, module in task.named_modules() if isinstance(module, Conv2dSame)]

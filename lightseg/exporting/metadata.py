@@ -1,4 +1,4 @@
-"""What every exported file says of itself."""
+"""Metadata of exported files."""
 
 import copy
 from pathlib import Path
@@ -50,7 +50,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
 
 
 def _input(task: Task, dtype: str) -> str:
-    """The images that a net takes, and the values that they have."""
+    """Return the images that a net takes, and the values that they have."""
     values = image_values(task.recipe)
     text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)"
     if values.high is not None:
@@ -61,7 +61,7 @@ def _input(task: Task, dtype: str) -> str:
 
 
 def _scores(folder: Path) -> dict[str, Any]:
-    """The final scores of a run, those of its test split where it has one; none where it is not finished."""
+    """Return the final scores of a run, those of its test split where it has one; none where it is not finished."""
     final = _recorded(folder / "metrics.json")
     split = next((name for name in ("test", "val") if f"{name}/score" in final), None)
     if split is None:
@@ -82,14 +82,14 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 
 def _eval_transforms(config: dict[str, Any]) -> list[str]:
-    """What an evaluation does to an image first, as calls of albumentations; no part of a graph."""
-    stated = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
-    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in stated]
+    """Return what an evaluation does to an image first, as calls of albumentations; no part of a graph."""
+    transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
+    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in transforms]
     return [f"{name}({', '.join(f'{option}={value!r}' for option, value in options)})" for name, options in calls]
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """A config that tells nothing of this machine's folders: of an absolute path there is the last name.
+    """Return a config that tells nothing of this machine's folders: of an absolute path there is the last name.
 
     What rebuilds the net stays, but for `encoder_weights`, since the trained weights take their place.
     """

@@ -1,4 +1,4 @@
-"""The model card: what a person should know before using a model, and the front matter that the Hub reads."""
+"""Model card: what a person should know before using a model, and the front matter that the Hub reads."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _ENTITIES = {ord(character): f"&#{ord(character)};" for character in "&<|`["}
 
 
 def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
-    """The text of `README.md`.
+    """Return the text of `README.md`.
 
     Args:
         name: What to call the model.
@@ -78,15 +78,15 @@ def _dataset(facts: dict[str, Any]) -> str:
 
 def _summary(facts: dict[str, Any]) -> str:
     net, dataset = _text(facts["net"]), _text(_dataset(facts))
-    said = (
+    sentence = (
         f"{net} with {facts['parameters']:,} parameters for {facts['kind']} into {len(facts['classes'])} "
         f"classes, trained by lightseg {facts['lightseg']} on {dataset}"
     )
     if facts["score"] is None:
-        return f"{said}. Not scored: the run is not finished.\n"
+        return f"{sentence}. Not scored: the run is not finished.\n"
     over = f" of {facts['images']} images" if facts["images"] else ""
     protocol = f"; protocol: {_text(facts['protocol'])}" if facts["protocol"] else ""
-    return f"{said}: **{_metric(facts)} {facts['score']:.4f}** on its {facts['split']} split{over}{protocol}.\n"
+    return f"{sentence}: **{_metric(facts)} {facts['score']:.4f}** on its {facts['split']} split{over}{protocol}.\n"
 
 
 def _usage(records: dict[str, Any]) -> str:
@@ -112,8 +112,8 @@ def _classes(facts: dict[str, Any]) -> str:
     part = _part(facts)
     lines = [f"## Classes\n\n| id | class | colour | {part} |", "|---|---|---|---|"]
     for index, (name, color) in enumerate(zip(facts["classes"], facts["palette"], strict=True)):
-        shown = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
-        lines.append(f"| {index} | {_text(name)} | {shown} | {_number(facts['scores'].get(f'{part}/{name}'))} |")
+        code = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
+        lines.append(f"| {index} | {_text(name)} | {code} | {_number(facts['scores'].get(f'{part}/{name}'))} |")
     others = [(_text(name), value) for name, value in facts["scores"].items() if not name.startswith(f"{part}/")]
     if others:
         lines += ["", "| score | value |", "|---|---|", *[f"| {name} | {_number(value)} |" for name, value in others]]
@@ -160,10 +160,10 @@ def _parity(records: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parity_row(name: str, source: str, found: dict[str, Any]) -> str:
-    loss = "" if found["score"] is None else f"{found['loss']:.1e}"
-    agreement = f"{100 * found['agreement']:.4f} %"
-    return f"| `{name}` | {source} | {found['images']} | {found['max_difference']:.1e} | {agreement} | {loss} |"
+def _parity_row(name: str, source: str, record: dict[str, Any]) -> str:
+    loss = "" if record["score"] is None else f"{record['loss']:.1e}"
+    agreement = f"{100 * record['agreement']:.4f} %"
+    return f"| `{name}` | {source} | {record['images']} | {record['max_difference']:.1e} | {agreement} | {loss} |"
 
 
 def _benchmarks(records: dict[str, Any]) -> str:
@@ -199,14 +199,14 @@ def _data(facts: dict[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    """A text of the run as Markdown that shows it, in one line, also in the cell of a table."""
+    """Return a text of the run as Markdown that shows it, in one line, also in the cell of a table."""
     return printable_line(str(value)).translate(_ENTITIES)
 
 
 def _code(value: object) -> str:
-    """The same as code, in which nothing can be escaped."""
-    shown = printable_line(str(value)).replace("`", "'")
-    return f"`{shown}`"
+    """Return the same as code, in which nothing can be escaped."""
+    text = printable_line(str(value)).replace("`", "'")
+    return f"`{text}`"
 
 
 def _fenced(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of an export, and what comes of it."""
+"""Options and result of an export."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ SIZES = ((256, 256), (512, 512))
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to export.
+    """Options of an export.
 
     Attributes:
         run: The run folder, of which the best checkpoint is meant.
@@ -61,7 +61,7 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What has been exported.
+    """Result of an export.
 
     Attributes:
         files: In the order in which a reader may want them.
@@ -107,14 +107,14 @@ class ExportResult:
 
 
 def taken(size: Sequence[int] | Literal["any"], smallest: Sequence[int]) -> str:
-    """The images that a file takes, in words; the arguments are those of `parity.json`."""
+    """Return the images that a file takes, in words; the arguments are those of `parity.json`."""
     if size != "any":
         return f"images of {size[0]} × {size[1]} pixels (height × width) only"
     return "images of any size" + (f" from {smallest[0]} × {smallest[1]} pixels on" if max(smallest) > 1 else "")
 
 
 def described_files(folder: Path) -> list[str]:
-    """The names of the files that the model card in a folder is about; others there are of other weights.
+    """Return the names of the files that the model card in a folder is about; others there are of other weights.
 
     Raises:
         UserError: If `parity.json` is damaged.

@@ -1,4 +1,4 @@
-"""Whether an exported file says what torch says, on images of the run."""
+"""Parity of an exported file with torch, on images of the run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -77,7 +77,7 @@ def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sampl
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported file is from torch.
+    """Difference of an exported file from torch.
 
     Attributes:
         images: How many were compared.
@@ -99,11 +99,11 @@ class Parity:
 
     @property
     def loss(self) -> float:
-        """How much of the score was lost; 0 without truth."""
+        """Return how much of the score was lost; 0 without truth."""
         return 0.0 if self.score is None or self.exported_score is None else self.score - self.exported_score
 
     def holds(self, tolerance: float) -> bool:
-        """Whether probabilities are within the tolerance, and classes and score within what is fixed."""
+        """Return whether probabilities are within the tolerance, and classes and score within what is fixed."""
         # written so that what is not a number fails
         return self.max_difference <= tolerance and self.agreement >= AGREEMENT and abs(self.loss) <= SCORE
 
@@ -112,13 +112,13 @@ class Parity:
         return {**asdict(self), "loss": self.loss}
 
     def __str__(self) -> str:
-        said = (
+        text = (
             f"{self.images} images of {self.sizes} size{'s' * (self.sizes > 1)}: probabilities differ by at most "
             f"{self.max_difference:.1e}, {100 * self.agreement:.4f} % of {self.predictions:,} classes agree"
         )
         if self.score is None:
-            return said
-        return f"{said}, score {self.score:.4f} → {self.exported_score:.4f} (loss {self.loss:.1e})"
+            return text
+        return f"{text}, score {self.score:.4f} → {self.exported_score:.4f} (loss {self.loss:.1e})"
 
 
 @torch.inference_mode()
@@ -127,12 +127,12 @@ def compare(task: Task, predict: Predict, samples: Sequence[Sample]) -> Parity:
     graph, largest, equal, total = InferenceGraph(task), 0.0, 0, 0
     matrices = [ConfusionMatrix(len(task.classes)) for _ in range(2)]
     for image, target in samples:
-        expected, found = graph(image), predict(image)
+        expected, actual = graph(image), predict(image)
         # numpy's, which keeps what is not a number
-        largest = float(np.maximum(largest, float((expected[0] - found[0]).abs().max())))
-        equal, total = equal + int((expected[1] == found[1]).sum()), total + expected[1].numel()
+        largest = float(np.maximum(largest, float((expected[0] - actual[0]).abs().max())))
+        equal, total = equal + int((expected[1] == actual[1]).sum()), total + expected[1].numel()
         if target is not None:
-            for matrix, (probabilities, classes) in zip(matrices, (expected, found), strict=True):
+            for matrix, (probabilities, classes) in zip(matrices, (expected, actual), strict=True):
                 matrix.update(_at_target(probabilities, classes, target), target)
     scores = [_score(task, matrix) for matrix in matrices]
     sizes = len({image.shape[2:] for image, _ in samples})
@@ -151,7 +151,7 @@ def odd_samples(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _score(task: Task, matrix: ConfusionMatrix) -> float | None:
-    """The score of what was counted; None where there was no truth, or all of it was void."""
+    """Return the score of what was counted; None where there was no truth, or all of it was void."""
     if not matrix.update_called or not (counts := matrix.compute()).any():
         return None
     return task.scores(counts)["score"]

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: send a trained model there."""
+"""Push of a trained model to the Hugging Face Hub."""
 
 import tempfile
 from pathlib import Path

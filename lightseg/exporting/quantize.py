@@ -68,7 +68,7 @@ def quantize(source: Path, destination: Path, images: Sequence[Tensor]) -> None:
 
 
 def _last(model: "ModelProto") -> list[str]:
-    """The name of the last node with weights."""
+    """Return the name of the last node with weights."""
     weighted = [node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
     return weighted[-1:]
 

@@ -33,7 +33,7 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file to write instead of `path`, which it becomes when all of it is on the disk; the folder is made if need be.
+    """Yield a file to write, which takes the place of `path` when all of it is on the disk; its folder is made.
 
     Where the writing fails, nothing of it stays. What is no file, such as a pipe, is written to as it is; a link stays.
     """
@@ -61,7 +61,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill instead of `folder`, whose place it takes when it is full; where that fails, nothing stays."""
+    """Yield a folder to fill, which takes the place of `folder` when it is full; a failure leaves nothing."""
     temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
     for stale in (temporary, former):
         shutil.rmtree(stale, ignore_errors=True)
@@ -82,7 +82,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def flushed(path: Path) -> Iterator[Any]:
-    """A file to write, which is on the disk afterwards."""
+    """Return a file to write, which is on the disk afterwards."""
     with path.open("wb") as file:
         yield file
         file.flush()
@@ -114,12 +114,12 @@ def locked(
 
 
 @contextlib.contextmanager
-def file_lock(folder: Path, said: str) -> Iterator[None]:
+def file_lock(folder: Path, message: str) -> Iterator[None]:
     """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
 
     Args:
         folder: The folder.
-        said: What to say where there is one to wait for.
+        message: What to say where there is one to wait for.
 
     Raises:
         UserError: If its lock is no file that lightseg has made.
@@ -131,14 +131,14 @@ def file_lock(folder: Path, said: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            print(said, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
 def _lock_file(folder: Path) -> Iterator[int]:
-    """The open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
+    """Return the open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
     path = folder / ".lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -213,8 +213,10 @@ def require_no_broken_link(path: Path, option: str) -> None:
     """
     for place in (path, *path.parents):
         if place.is_symlink() and not place.exists():
-            shown = "" if place == path else f"{place} "
-            raise UserError(f"{option} {path}: {shown}is a link that leads nowhere; remove it, or give another place")
+            place_text = "" if place == path else f"{place} "
+            raise UserError(
+                f"{option} {path}: {place_text}is a link that leads nowhere; remove it, or give another place"
+            )
 
 
 def require_writable(path: Path, option: str) -> None:
@@ -238,7 +240,7 @@ def require_writable(path: Path, option: str) -> None:
 
 
 def nearest_folder(path: Path, option: str) -> Path:
-    """The folder that is there of a path and those above it, where a folder at that path can be made later.
+    """Return the folder that is there of a path and those above it, where a folder at that path can be made later.
 
     Raises:
         UserError: If that is no folder, nothing can be written to it, or a link in the path leads nowhere.

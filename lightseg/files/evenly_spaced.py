@@ -1,4 +1,4 @@
-"""A few of many, the same ones every time."""
+"""Evenly spaced selection of a few of many."""
 
 import numpy as np
 

@@ -11,7 +11,7 @@ Line feed and tab are none; nor are the joiners that Persian names and emoji are
 
 def printable(text: str) -> str:
     r"""Return a text whose control characters are spelt out (`\x1b`), so that a terminal shows them and obeys none."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def printable_line(text: str) -> str:

@@ -30,9 +30,9 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
             continue
         folders, files = _entries(folder)
         yield inside, sorted(name for name in files if not name.startswith("."))
-        kept = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)
+        names = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)
         above |= {identity}
-        pending += [(f"{inside}{name}/", above) for name in kept]
+        pending += [(f"{inside}{name}/", above) for name in names]
 
 
 def matches(pattern: str) -> Iterator[str]:
@@ -57,7 +57,7 @@ def matches(pattern: str) -> Iterator[str]:
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder."""
+    """Return the names of the folders and of the files in a folder."""
     folders: list[str] = []
     files: list[str] = []
     with os.scandir(folder) as entries:

@@ -1,1 +1,1 @@
-"""The machine: cores, memory, devices and the precision that fits them."""
+"""Machine: cores, memory, devices and the precision that fits them."""

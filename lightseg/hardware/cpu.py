@@ -1,4 +1,4 @@
-"""The processor: its name, and the cores of it that this process may use by affinity mask and control groups."""
+"""Processor: its name, and the cores of it that this process may use by affinity mask and control groups."""
 
 import hashlib
 import math

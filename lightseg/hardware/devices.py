@@ -1,4 +1,4 @@
-"""The device that trains: its kind, the precision in which it is fast, and the threads that it may use."""
+"""Device that trains: its kind, the precision in which it is fast, and the threads that it may use."""
 
 import os
 import time
@@ -44,7 +44,7 @@ _PRECISIONS = (
 
 
 class PrecisionChoice(NamedTuple):
-    """A precision and the reason for it.
+    """Precision and the reason for it.
 
     Attributes:
         precision: Lightning's name of it.
@@ -76,15 +76,16 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
     """Return the precision in which a device trains fast, by a short measurement on it.
 
     bf16-mixed where the device computes in bfloat16, 16-mixed (with a gradient scaler) on CUDA devices before Ampere,
-    32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set.
+    32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set: a precision, and
+    behind a colon the reason for it.
 
     Args:
         device: A CUDA, MPS or CPU device.
     """
-    stated = os.environ.get(environment.PRECISION, AUTO)
-    if stated != AUTO:
-        _require_available(stated, device, environment.PRECISION)
-        return PrecisionChoice(stated, f"set by {environment.PRECISION}")
+    precision, _, reason = os.environ.get(environment.PRECISION, AUTO).partition(":")
+    if precision != AUTO:
+        _require_available(precision, device, environment.PRECISION)
+        return PrecisionChoice(precision, reason or f"set by {environment.PRECISION}")
     if device.type not in ("cpu", "cuda"):
         return PrecisionChoice(FLOAT32, f"the choice on {device.type}")
     is_cuda = device.type == "cuda"

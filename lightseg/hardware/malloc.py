@@ -1,4 +1,4 @@
-"""How the C library hands out memory to tensors on the CPU."""
+"""Memory allocation of the C library for tensors on the CPU."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The memory of this machine, so that a size is refused before memory is asked for."""
+"""Memory of this machine, so that a size is refused before memory is asked for."""
 
 import os
 

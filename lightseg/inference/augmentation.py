@@ -21,7 +21,7 @@ Source: Jordan 2024, arXiv:2404.00498, section 3.5; there the logits are average
 
 
 def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str]) -> Tensor:
-    """The mean of the net's probabilities over all combinations of the augmentations.
+    """Return the mean of the net's probabilities over all combinations of the augmentations.
 
     Args:
         net: Turns `(N, C, H, W)` images into logits `(N, K, H, W)`, or `(N, K)` of a classifier.
@@ -36,13 +36,13 @@ def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: S
     """
     ways = list(product(SCALES if "scale" in names else (1.0,), (False, True) if "flip" in names else (False,)))
     shifts = SHIFTS if "shift" in names else {0: 1.0}
-    seen = [
+    views = [
         _probabilities(net, _shifted(images, by), scale, mirrored) * weight / len(ways)
         for by, weight in shifts.items()
         for scale, mirrored in ways
     ]
-    require(seen[0].ndim == 2 or "shift" not in names, "tta: shift is for classification; take flip or scale here")
-    return torch.stack(seen).sum(0)
+    require(views[0].ndim == 2 or "shift" not in names, "tta: shift is for classification; take flip or scale here")
+    return torch.stack(views).sum(0)
 
 
 def _probabilities(net: Callable[[Tensor], Tensor], images: Tensor, scale: float, mirrored: bool) -> Tensor:

@@ -19,7 +19,7 @@ _NAME = "the image"
 def as_source(
     image: str | Path | Image.Image | npt.NDArray[Any] | Tensor, channels: int, values: ImageValues = AS_STORED
 ) -> Source:
-    """An image in whatever form, with the channels of a net.
+    """Return an image in whatever form, with the channels of a net.
 
     As in a file, grey is repeated for three channels, and colour becomes grey for one.
 
@@ -55,6 +55,6 @@ def as_source(
     return of_array(as_image(_NAME, from_array(array), channels, values), _NAME)
 
 
-def _require(fits: bool, kind: str, shape: tuple[int, ...], wanted: str) -> None:
+def _require(fits: bool, kind: str, shape: tuple[int, ...], expected: str) -> None:
     if not fits or 0 in shape:
-        raise DataError(f"{_NAME} has the shape {shape}; as {'an' if kind == 'array' else 'a'} {kind} it is {wanted}")
+        raise DataError(f"{_NAME} has the shape {shape}; as {'an' if kind == 'array' else 'a'} {kind} it is {expected}")

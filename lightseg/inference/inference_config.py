@@ -1,4 +1,4 @@
-"""How predictions are made: from whole images or from windows, with test-time augmentation or without."""
+"""Inference configuration: whole images or windows, with test-time augmentation or without."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Net = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """How a net is asked about an image; scores of different protocols do not compare, so it is recorded beside them.
+    """Way of applying a net to an image; recorded beside scores, since those of other ways do not compare.
 
     The logits of an image are equal, on one device and in one precision,
 
@@ -54,7 +54,7 @@ class InferenceConfig:
 
     @classmethod
     def of(cls, window: int | None = None, overlap: float = 0.25, tta: str | Sequence[str] = ()) -> InferenceConfig:
-        """The protocol of some options as users give them: `tta` may be one text, `flip,scale`.
+        """Return the protocol of some options as users give them: `tta` may be one text, `flip,scale`.
 
         Raises:
             ConfigError: If an option has no meaning; the message names it.
@@ -64,17 +64,17 @@ class InferenceConfig:
 
     @property
     def view(self) -> str:
-        """How images are seen, in words."""
-        seen = "whole images"
+        """Return how images are seen, in words."""
+        text = "whole images"
         if self.window is not None:
-            seen = f"windows of {self.window} pixels that overlap by {self.overlap:g}"
+            text = f"windows of {self.window} pixels that overlap by {self.overlap:g}"
         scales = ", ".join(f"{scale:g}" for scale in SCALES)
         ways = {"flip": "mirrored", "scale": f"at the scales {scales}", "shift": "shifted by a pixel"}
         also = "".join(f", {ways[name]}" for name in self.tta)
-        return f"{seen}{also}{', averaged' if also else ''}"
+        return f"{text}{also}{', averaged' if also else ''}"
 
     def __str__(self) -> str:
-        """What is recorded beside a score."""
+        """Return what is recorded beside a score."""
         return f"{self.view}, scored at the size of their ground truth"
 
     def logits(self, net: Net, images: Tensor) -> Tensor:
@@ -98,25 +98,25 @@ class InferenceConfig:
         return torch.stack([self._assemble(net, image, size) for image in images])
 
     def is_whole(self, size: tuple[int, int]) -> bool:
-        """Whether an image of a height and width is seen at once."""
+        """Return whether an image of a height and width is seen at once."""
         return self.window is None or max(size) <= self.window
 
-    def blocks(self, net: Net, read: Read, size: tuple[int, int], batch: int | None = None) -> Iterator[Block]:
-        """The logits of one image of any size, block by block, in bounded memory under windows; see `windows.slide`."""
+    def blocks(self, net: Net, read_rows: Read, size: tuple[int, int], batch: int | None = None) -> Iterator[Block]:
+        """Yield the logits of an image of any size, block by block, in bounded memory; see `windows.slide`."""
         if self.window is None or self.is_whole(size):
-            yield 0, 0, self.logits(net, read(0, size[0])[None])[0]
+            yield 0, 0, self.logits(net, read_rows(0, size[0])[None])[0]
             return
-        for top, left, sums in slide(self._seen(net), read, size, self.window, self.overlap, batch):
+        for top, left, sums in slide(self._seen(net), read_rows, size, self.window, self.overlap, batch):
             yield top, left, self._finish(sums)
 
     def _assemble(self, net: Net, image: Tensor, size: tuple[int, int]) -> Tensor:
-        whole: Tensor | None = None
+        assembled: Tensor | None = None
         for top, left, block in self.blocks(net, lambda first, last: image[:, first:last], size):
-            if whole is None:
-                whole = block.new_empty(len(block), *size)
-            whole[:, top : top + block.shape[1], left : left + block.shape[2]] = block
-        assert whole is not None, "an image has at least one window"
-        return whole
+            if assembled is None:
+                assembled = block.new_empty(len(block), *size)
+            assembled[:, top : top + block.shape[1], left : left + block.shape[2]] = block
+        assert assembled is not None, "an image has at least one window"
+        return assembled
 
     def _seen(self, net: Net) -> Net:
         return (lambda images: mean_probabilities(net, images, self.tta)) if self.tta else net

@@ -1,4 +1,4 @@
-"""The images that a command line names: files, folders, patterns, the pages of a TIFF."""
+"""Images that a command line names: files, folders, patterns, the pages of a TIFF."""
 
 import glob
 from collections import Counter
@@ -17,7 +17,7 @@ _REDUCED_OR_MASK = 0b101
 
 @dataclass(frozen=True)
 class Item:
-    """An image to predict.
+    """Image to predict.
 
     Attributes:
         file: The file that it is in.
@@ -31,12 +31,12 @@ class Item:
 
     @property
     def label(self) -> str:
-        """How messages and tables call it."""
+        """Return how messages and tables call it."""
         return str(self.file) if self.page is None else f"{self.file} page {self.page + 1}"
 
 
 def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
-    """The image files that are meant, in order, each with its path below what was named.
+    """Return the image files that are meant, in order, each with its path below what was named.
 
     Args:
         inputs: Files, folders, which are searched with all that is in them, and patterns such as `data/**/*.jpg`.
@@ -47,12 +47,12 @@ def find_files(inputs: Sequence[str], out: Path) -> dict[Path, Path]:
     """
     files: dict[Path, Path] = {}
     results = out.resolve()
-    for given in inputs:
-        named = dict(_files_of(given))
+    for pattern in inputs:
+        named = dict(_files_of(pattern))
         found = {file: name for file, name in named.items() if results not in file.resolve().parents}
         if not found:
             inside = f"is in --out {out}, where results go; give another --out"
-            raise UserError(f"{given}: {inside if named else _why_nothing(given)}")
+            raise UserError(f"{pattern}: {inside if named else _why_nothing(pattern)}")
         files |= found
     return files
 
@@ -69,7 +69,7 @@ def skipped_files(inputs: Sequence[str], out: Path) -> str:
 
 
 def items_of(files: dict[Path, Path], channels: int) -> list[Item]:
-    """The images of all files.
+    """Return the images of all files.
 
     Args:
         files: What `find_files` found.
@@ -84,26 +84,26 @@ def items_of(files: dict[Path, Path], channels: int) -> list[Item]:
         for page in _pages(file, channels):
             item = Item(file, page, stem if page is None else f"{stem}_p{page + 1:04d}")
             # on some file systems, names that differ by upper and lower case are one
-            other = items.setdefault(item.name.lower(), item)
-            if other is not item and other.file.resolve() != file.resolve():
+            twin = items.setdefault(item.name.lower(), item)
+            if twin is not item and twin.file.resolve() != file.resolve():
                 raise UserError(
-                    f"{other.label} and {item.label} would both be written to {item.name}.png; "
+                    f"{twin.label} and {item.label} would both be written to {item.name}.png; "
                     "predict them one after the other, each with an --out of its own"
                 )
     return list(items.values())
 
 
-def _files_of(given: str) -> Iterator[tuple[Path, Path]]:
-    path = Path(given)
+def _files_of(pattern: str) -> Iterator[tuple[Path, Path]]:
+    path = Path(pattern)
     if path.is_file():
         yield path, Path(path.name)
     elif path.is_dir():
         yield from ((file, file.relative_to(path)) for file in sorted(_files_below(path)) if _is_image(file, path))
-    elif glob.has_magic(given):
+    elif glob.has_magic(pattern):
         # the part of the path in front of the first part with a pattern
         parts = path.parts
         fixed = Path(*parts[: next(index for index, part in enumerate(parts) if glob.has_magic(part))])
-        files = sorted(set(map(Path, matches(given))))
+        files = sorted(set(map(Path, matches(pattern))))
         yield from ((file, file.relative_to(fixed)) for file in files if _is_image(file, fixed))
 
 
@@ -117,23 +117,23 @@ def _is_image(file: Path, above: Path) -> bool:
     return file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES and not is_hidden
 
 
-def _why_nothing(given: str) -> str:
-    known = ", ".join(sorted(IMAGE_SUFFIXES))
-    if Path(given).is_dir():
-        return f"there is no image in this folder; it is searched for {known}"
-    return f"no image fits this pattern ({known})" if glob.has_magic(given) else "there is no such file or folder"
+def _why_nothing(pattern: str) -> str:
+    suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+    if Path(pattern).is_dir():
+        return f"there is no image in this folder; it is searched for {suffixes}"
+    return f"no image fits this pattern ({suffixes})" if glob.has_magic(pattern) else "there is no such file or folder"
 
 
 def _pages(file: Path, channels: int) -> list[int] | list[None]:
-    """The pages of a TIFF that are images of their own; where there is one image, nothing but None."""
+    """Return the pages of a TIFF that are images of their own; where there is one image, nothing but None."""
     if file.suffix.lower() not in (".tif", ".tiff"):
         return [None]
     try:
         with tifffile.TiffFile(file) as tiff:
             pages = [page.aspage() for page in tiff.pages]
-            shown = [number for number, page in enumerate(pages) if not page.subfiletype & _REDUCED_OR_MASK]
+            page_numbers = [number for number, page in enumerate(pages) if not page.subfiletype & _REDUCED_OR_MASK]
             # as many pages of one band as the net has channels are the bands of one image, as they are in training
-            bands = len(shown) == channels and tiff.series[0].shape == (channels, *pages[0].shape)
-            return [None] if len(shown) < 2 or (bands and pages[0].samplesperpixel == 1) else shown
+            bands = len(page_numbers) == channels and tiff.series[0].shape == (channels, *pages[0].shape)
+            return [None] if len(page_numbers) < 2 or (bands and pages[0].samplesperpixel == 1) else page_numbers
     except Exception:  # what is wrong with the file is said when it is read
         return [None]

@@ -1,4 +1,4 @@
-"""The files that a segmentation leaves of an image, written while it is predicted, row by row of windows."""
+"""Files that a segmentation leaves of an image, written while it is predicted, row by row of windows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONGEST = 2048
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one image.
+    """Files of one image.
 
     Attributes:
         mask: Palette PNG whose values are class ids.
@@ -100,8 +100,8 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, left: int,
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     # mapped anew for each block, or all that was written would stay in memory
-    whole = np.lib.format.open_memmap(path, "r+")
-    whole[:, top : top + height, left : left + width] = block.half().cpu().numpy()
+    array = np.lib.format.open_memmap(path, "r+")
+    array[:, top : top + height, left : left + width] = block.half().cpu().numpy()
 
 
 def _overlay(

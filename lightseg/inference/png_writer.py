@@ -59,14 +59,14 @@ class PalettePng:
 
 
 def can_be_streamed(path: Path) -> bool:
-    """Whether `png_rows` reads a file: a PNG of 8 bits, not interlaced."""
+    """Return whether `png_rows` reads a file: a PNG of 8 bits, not interlaced."""
     with path.open("rb") as file:
         head = file.read(33)
     return head[:8] == _SIGNATURE and head[12:16] == b"IHDR" and head[24] == 8 and head[28] == 0
 
 
 def png_rows(path: Path, _channels: int) -> Iterator[Pixels]:
-    """The rows of a PNG from top to bottom, as Pillow decodes them.
+    """Return the rows of a PNG from top to bottom, as Pillow decodes them.
 
     Rows are taken from the compressed stream and given to Pillow some at a time, as a small PNG of their own. Its first
     row is the last one before them, which the filter of a row may refer to.
@@ -93,7 +93,7 @@ def png_rows(path: Path, _channels: int) -> Iterator[Pixels]:
 
 
 class _Inflated(io.RawIOBase):
-    """The image data of all IDAT chunks, decompressed as far as it is read."""
+    """Image data of all IDAT chunks, decompressed as far as it is read."""
 
     def __init__(self, file: BinaryIO, length: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _Inflated(io.RawIOBase):
 
 
 def _open(file: BinaryIO) -> tuple[bytes, list[tuple[bytes, bytes]], _Inflated]:
-    """The header, the chunks that say what the values are, and the image data."""
+    """Return the header, the chunks that say what the values are, and the image data."""
     file.seek(len(_SIGNATURE))
     header = b""
     extra: list[tuple[bytes, bytes]] = []

@@ -1,4 +1,4 @@
-"""What a task says about images: in an evaluation, and of any image that a user has."""
+"""Predictor: predictions of a task, in an evaluation and of any image of a user."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WINDOW = 512
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a task says about one image.
+    """Prediction of a task for one image.
 
     Attributes:
         classes: The class of every pixel, `(H, W)` uint8; of a classification, the class of the image.
@@ -62,7 +62,7 @@ class Prediction:
 
 
 class Predictor(L.LightningModule):
-    """The part of a task that predicts."""
+    """Predicting part of a task."""
 
     kind: ClassVar[Literal["segmentation", "classification"]]
 
@@ -93,7 +93,7 @@ class Predictor(L.LightningModule):
         tta: str | Sequence[str] = (),
         details: bool = False,
     ) -> ClassMap | int | Prediction:
-        """The class of every pixel of an image of any size, or of the whole image where the task is to classify.
+        """Return the class of every pixel of an image of any size, or of the whole image where the task is to classify.
 
         The image is prepared as an evaluation prepares it, and the logits are those of an evaluation and of the
         training process: to the last bit on the same device where the training was in float32; where it was in mixed
@@ -131,11 +131,11 @@ class Predictor(L.LightningModule):
         return classes if logits is None else Prediction(classes, logits, temperature)
 
     def temperature_under(self, protocol: InferenceConfig) -> float:
-        """What logits are divided by before they become probabilities; measured without test-time augmentation."""
+        """Return the divisor of logits before they become probabilities; 1 with test-time augmentation."""
         return 1.0 if protocol.tta else self.temperature
 
     def protocol_for(self, size: tuple[int, int], protocol: InferenceConfig) -> InferenceConfig:
-        """A protocol that the memory is sure to suffice for: windows of 512 pixels for an image of more than `LARGE`.
+        """Return a configuration that fits the memory: windows of 512 pixels for an image of more than `LARGE`.
 
         Not if windows are asked for already, nor where the recipe resizes every image, nor for a classification.
         """
@@ -145,7 +145,7 @@ class Predictor(L.LightningModule):
         return replace(protocol, window=WINDOW) if seen_whole and height * width > LARGE else protocol
 
     def predict_blocks(self, source: Source, protocol: InferenceConfig, batch: int | None = None) -> Iterator[Block]:
-        """The logits of an image at its own size, block by block; under windows, in bounded memory.
+        """Return the logits of an image at its own size, block by block; under windows, in bounded memory.
 
         Args:
             source: The image.
@@ -169,11 +169,11 @@ class Predictor(L.LightningModule):
         size, transform = source.size, eval_transform_of(self.recipe)
         if transform is not None:
             source = of_array(transform(source.whole(), 0, 0)[0], source.name)
-        read = Rows(source, self.device)
+        rows = Rows(source, self.device)
         if self.kind == "classification" or source.size == size:
-            yield from protocol.blocks(self, read, source.size, batch)
+            yield from protocol.blocks(self, rows, source.size, batch)
         else:
-            yield from resized(protocol.logits(self, read(0, source.size[0])[None])[0], size)
+            yield from resized(protocol.logits(self, rows(0, source.size[0])[None])[0], size)
 
 
 @contextmanager

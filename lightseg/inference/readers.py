@@ -42,7 +42,7 @@ Strips = Callable[[Path, int], Iterator[Pixels]]
 
 @dataclass(frozen=True)
 class Source:
-    """An image of any size.
+    """Image of any size.
 
     Attributes:
         name: What it is called in messages.
@@ -81,7 +81,7 @@ class Rows:
         self._top = 0
 
     def __call__(self, first: int, last: int) -> Tensor:
-        """The rows from `first`, which never goes back, to before `last`: `(C, last - first, W)`."""
+        """Return the rows from `first`, which never goes back, to before `last`: `(C, last - first, W)`."""
         parts = [part[first - self._top :] for part in self._kept]
         bottom = first + sum(map(len, parts))
         while bottom < last:
@@ -93,12 +93,12 @@ class Rows:
 
 
 def of_array(array: Array, name: str) -> Source:
-    """An image `(H, W, C)` that is in memory."""
+    """Return an image `(H, W, C)` that is in memory."""
     return Source(name, (array.shape[0], array.shape[1]), lambda: iter([array]))
 
 
 def of_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
-    """An image in a file.
+    """Return an image in a file.
 
     A large one is read part by part where its format lets it: PNG of 8 bits, TIFF (but for planar ones) and `.npy`. Of
     a large JPEG the values are in memory once. What is left is read as any other image.
@@ -127,14 +127,14 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
     import tifffile
 
     with naming_the_file(path, "image"), tifffile.TiffFile(path) as file:
-        shown = file.pages[page].aspage()
-        require_tiff_data(path, shown)
-        size = shown.imagelength, shown.imagewidth
-        return size if tiff_orientation(shown) < 5 else (size[1], size[0])
+        shown_page = file.pages[page].aspage()
+        require_tiff_data(path, shown_page)
+        size = shown_page.imagelength, shown_page.imagewidth
+        return size if tiff_orientation(shown_page) < 5 else (size[1], size[0])
 
 
 def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
-    """What a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
+    """Return what a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
     with naming_the_file(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
@@ -156,7 +156,7 @@ def _pillow_strips(path: Path) -> Strips | None:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether a JPEG ends as it should; imagecodecs would not say if not."""
+    """Return whether a JPEG ends as it should; imagecodecs would not say if not."""
     with path.open("rb") as file:
         file.seek(-min(64, path.stat().st_size), 2)
         return file.read().rstrip(b"\0").endswith(b"\xff\xd9")
@@ -207,7 +207,7 @@ def _tiff_mapped(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
 
 
 def _tiff_segments(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
-    """The rows of tiles, or the strips, of a page."""
+    """Return the rows of tiles, or the strips, of a page."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:

@@ -1,4 +1,4 @@
-"""The folder of predictions: what made them, which images are done, and the labels of a classification."""
+"""Folder of predictions: what made them, which images are done, and the labels of a classification."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ _IDENTITY = {
 
 
 class Results:
-    """A folder that predictions go to, and that a later call goes on with.
+    """Folder that predictions go to, and that a later call goes on with.
 
     Args:
         folder: It is there; see `open_results`.
@@ -71,7 +71,7 @@ class Results:
         return records
 
     def has(self, item: Item, outputs: Sequence[Path]) -> bool:
-        """Whether an image is done: the same file as it is now, and all of its outputs are there."""
+        """Return whether an image is done: the same file as it is now, and all of its outputs are there."""
         record = self._done.get(item.name)
         return record is not None and record["input"] == _state(item) and all(path.is_file() for path in outputs)
 
@@ -111,9 +111,9 @@ class Results:
             writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
             for record in records:
                 probabilities, page = record["probabilities"], record["input"]["page"]
-                shown = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
+                cells = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
                 writer.writerow(
-                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *shown]
+                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *cells]
                 )
 
 
@@ -138,6 +138,6 @@ def open_results(folder: Path) -> Iterator[None]:
 
 
 def _state(item: Item) -> dict[str, Any]:
-    """What tells that a file is still the same."""
+    """Return what tells that a file is still the same."""
     stat = item.file.stat()
     return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

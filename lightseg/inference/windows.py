@@ -23,7 +23,7 @@ _FLOOR = 1e-9
 
 @dataclass(frozen=True)
 class Span:
-    """A window along one axis.
+    """Window along one axis.
 
     Attributes:
         start: Its first pixel.
@@ -69,7 +69,7 @@ def spans(side: int, window: int, overlap: float) -> list[Span]:
 
 def slide(
     net: Callable[[Tensor], Tensor],
-    read: Read,
+    read_rows: Read,
     size: tuple[int, int],
     window: int,
     overlap: float,
@@ -81,7 +81,7 @@ def slide(
 
     Args:
         net: Turns `(N, C, h, w)` windows into values `(N, K, h, w)`.
-        read: Reads the image.
+        read_rows: Reads the image.
         size: Height and width of the image.
         window: Side of the windows, as far as the image is as large.
         overlap: Share of the window that the next one sees again.
@@ -94,7 +94,7 @@ def slide(
         ConfigError: If the net gives no value per pixel.
     """
     # in front of the windows, which would fill the memory where a broken file's header says an absurd size
-    first = [read(0, min(window, size[0]))]
+    first = [read_rows(0, min(window, size[0]))]
     rows, columns = (spans(side, window, overlap) for side in size)
     heights = [after.start - before.start for before, after in pairwise(rows)] + [rows[-1].stop - rows[-1].start]
     highest = max((rows[0].stop - height for height in heights[:-1]), default=0)
@@ -102,7 +102,7 @@ def slide(
     carried = 0
     for row, height in zip(rows, heights, strict=True):
         left_over = row.stop - row.start - height
-        strip = first.pop() if first else read(row.start, row.stop)
+        strip = first.pop() if first else read_rows(row.start, row.stop)
         for left, sums in _row_of_windows(net, strip, row.weights, columns, batch):
             if kept is None:
                 kept = sums.new_zeros(len(sums), highest, size[1])
@@ -114,7 +114,7 @@ def slide(
 
 
 def most_likely(block: Tensor) -> npt.NDArray[np.uint8]:
-    """The class of every pixel `(h, w)`, of logits `(K, h, w)`; of equal ones the first."""
+    """Return the class of every pixel `(h, w)`, of logits `(K, h, w)`; of equal ones the first."""
     # `argmax` gives the same, six times slower on a CPU
     classes: npt.NDArray[np.uint8] = block.max(0).indices.byte().cpu().numpy()
     return classes

@@ -1,4 +1,4 @@
-"""Where numbers go: the run folder always, Weights & Biases on request."""
+"""Loggers: the run folder always, Weights & Biases on request."""
 
 from lightseg.loggers.run_log import RunLog
 from lightseg.loggers.wandb import Wandb

@@ -1,4 +1,4 @@
-"""What a logger of a run folder is called, and where Lightning's callbacks write."""
+"""Base of the loggers of a run folder: their name, and where Lightning's callbacks write."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ class FolderLogger(Logger):
 
     @property
     def name(self) -> str:
-        """The experiment's name."""
+        """Return the experiment's name."""
         return self.folder.parent.name if self.folder else ""
 
     @property
     def version(self) -> str:
-        """The run's name."""
+        """Return the run's name."""
         return self.folder.name if self.folder else ""
 
     @property

@@ -1,4 +1,4 @@
-"""The run folder's own record of every logged number."""
+"""Run folder's own record of every logged number."""
 
 import json
 from pathlib import Path

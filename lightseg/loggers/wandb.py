@@ -59,7 +59,7 @@ class Wandb(FolderLogger):
 
     @property
     def experiment(self) -> Any:
-        """The wandb run, for callbacks; one that does nothing offline, where there is none before the run has ended.
+        """Return the wandb run for callbacks; offline, one that does nothing until the run has ended.
 
         Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, into
         the next row of the run folder's log whatever step it is given, and is not repeated when the run is resumed or
@@ -84,14 +84,14 @@ class Wandb(FolderLogger):
         if self.mode == "disabled":
             return
         self.folder = folder
-        named = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
-        wandb_run.write(folder, named)
+        identity = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
+        wandb_run.write(folder, identity)
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
             print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
         if self.mode == "online":
-            self._safely("at the start", lambda: self._open(folder, named))
+            self._safely("at the start", lambda: self._open(folder, identity))
             if self._broken:
                 self.mode, self._view, self._broken = "offline", None, False
                 wandb_run.let_go()
@@ -123,8 +123,8 @@ class Wandb(FolderLogger):
             self._places.close()
         wandb_run.clear_delivered(folder)
 
-    def _open(self, folder: Path, named: dict[str, Any]) -> None:
-        self._view = wandb_run.open_view(folder, named, "online", live=True)
+    def _open(self, folder: Path, identity: dict[str, Any]) -> None:
+        self._view = wandb_run.open_view(folder, identity, "online", live=True)
         self._view.follow()
 
     def _finish(self, folder: Path, exit_code: int) -> None:
@@ -151,7 +151,7 @@ class Wandb(FolderLogger):
 
 
 class _Beside:
-    """A wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
+    """Wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -164,7 +164,7 @@ class _Beside:
 
 
 class _Nothing:
-    """A run that takes everything and does nothing; without wandb, which may complain about its settings."""
+    """Run that takes everything and does nothing; without wandb, which may complain about its settings."""
 
     def __getattr__(self, name: str) -> "_Nothing":
         if name.startswith("__"):
@@ -182,7 +182,7 @@ class _Nothing:
 
 
 def _said_by_sweep() -> dict[str, str]:
-    """What a sweep's agent decides; without one, an id that is left in the environment would make many runs one."""
+    """Return the settings of a sweep's agent; without one, an id left in the environment would join many runs."""
     names = {"id": "WANDB_RUN_ID", "project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
     if "WANDB_SWEEP_ID" not in os.environ:
         return {}

@@ -1,4 +1,4 @@
-"""The losses by name, their sums, and the weights of the classes in them."""
+"""Losses by name, their sums, and the weights of the classes in them."""
 
 from lightseg.losses.base import ClassLoss, MaskedLoss, PixelLoss
 from lightseg.losses.losses import (

@@ -28,7 +28,7 @@ from lightseg.labels import IGNORE
 
 
 class MaskedLoss(nn.Module, ABC):
-    """A loss that never sees what is to be ignored; subclasses fill in `compute`.
+    """Loss that never sees what is to be ignored; subclasses fill in `compute`.
 
     Args:
         weight: class weights, float `(C,)`, or None; a buffer that stays out of the state dict.
@@ -69,7 +69,7 @@ class MaskedLoss(nn.Module, ABC):
 
 
 class PixelLoss(MaskedLoss):
-    """A mean over the valid pixels (or samples), each weighted by its target's class weight; fill in `per_pixel`."""
+    """Mean over the valid pixels (or samples), each weighted by its target's class weight; fill in `per_pixel`."""
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
@@ -91,7 +91,7 @@ class PixelLoss(MaskedLoss):
 
 
 class ClassLoss(MaskedLoss):
-    """A mean over the classes present among the batch's valid targets, weighted by class; fill in `per_class`.
+    """Mean over the classes present among the batch's valid targets, weighted by class; fill in `per_class`.
 
     A class that is absent does not count: it can only be predicted wrongly, and its loss would be a constant that moves
     the scale of the whole from batch to batch.
@@ -145,7 +145,7 @@ def one_hot(target: Tensor, classes: int) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """A sum over processes, whose gradient is one too."""
+    """Sum over processes, whose gradient is one too."""
 
     @staticmethod
     def forward(_ctx: object, values: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _is_on_host(target: Tensor) -> bool:
-    """Whether the host may look at a target; to ask an accelerator would make it wait."""
+    """Return whether the host may look at a target; to ask an accelerator would make it wait."""
     return target.device.type == "cpu"
 
 
@@ -195,7 +195,7 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def _is_all_valid(target: Tensor, classes: int) -> bool:
-    """Whether nothing in a target on the host is to be ignored.
+    """Return whether nothing in a target on the host is to be ignored.
 
     Raises:
         ValueError: If it has something that is neither a class id nor `IGNORE`.

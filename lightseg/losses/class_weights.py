@@ -1,4 +1,4 @@
-"""What follows from how often each class occurs in the training split: class weights, and where a net starts."""
+"""Class weights and initial biases that follow from the class frequencies of the training split."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -44,15 +44,15 @@ def class_weights(scheme: Scheme | Sequence[float], counts: Tensor, image_totals
     """
     if not isinstance(scheme, str):
         return _given(scheme, len(counts))
-    known = get_args(Scheme)
-    if scheme not in known:
-        raise ConfigError(f"model.class_weights: there is no {scheme!r}{did_you_mean(scheme, known, len(known))}")
-    seen = counts > 0
-    if not seen.any():
+    schemes = get_args(Scheme)
+    if scheme not in schemes:
+        raise ConfigError(f"model.class_weights: there is no {scheme!r}{did_you_mean(scheme, schemes, len(schemes))}")
+    is_present = counts > 0
+    if not is_present.any():
         raise ConfigError("class weights need a training split in which a class occurs; every count is 0")
     weights = torch.ones(len(counts), dtype=torch.float64)
-    raw = _raw(scheme, counts[seen], None if image_totals is None else image_totals[seen])
-    weights[seen.cpu()] = (raw / raw.mean()).cpu()
+    raw = _raw(scheme, counts[is_present], None if image_totals is None else image_totals[is_present])
+    weights[is_present.cpu()] = (raw / raw.mean()).cpu()
     return weights.float()
 
 
@@ -91,10 +91,10 @@ def class_prior(counts: Tensor) -> Tensor:
     Raises:
         ConfigError: nothing was counted.
     """
-    seen = counts > 0
-    if not seen.any():
+    is_present = counts > 0
+    if not is_present.any():
         raise ConfigError("class shares need a training split in which a class occurs; every count is 0")
-    filled = counts.where(seen, counts[seen].min()).cpu().double()
+    filled = counts.where(is_present, counts[is_present].min()).cpu().double()
     return filled / filled.sum()
 
 
@@ -154,13 +154,13 @@ def _given(weights: Sequence[float], classes: int) -> Tensor:
         raise ConfigError(
             f"{len(weights)} class weights for {classes} classes: give one for each, in the classes' order"
         )
-    given = torch.tensor(weights, dtype=torch.float32)
-    if not (given.isfinite() & (given >= 0)).all() or not given.any():
+    values = torch.tensor(weights, dtype=torch.float32)
+    if not (values.isfinite() & (values >= 0)).all() or not values.any():
         raise ConfigError(f"class weights must be finite, at least 0 and not all 0, not {list(weights)}")
-    outside = given[(given > 0) & ((given < 1 / LARGEST_WEIGHT) | (given > LARGEST_WEIGHT))]
+    outside = values[(values > 0) & ((values < 1 / LARGEST_WEIGHT) | (values > LARGEST_WEIGHT))]
     if len(outside):
         raise ConfigError(
             f"model.class_weights: must be 0, or between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}, beyond which "
             f"float32 has no room for the loss, got {outside[0]:g}"
         )
-    return given
+    return values

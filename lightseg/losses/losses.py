@@ -1,4 +1,4 @@
-"""The losses, and the one table of them.
+"""Losses by name.
 
 A new loss is a `PixelLoss` or a `ClassLoss` (see `lightseg.losses.base` for what these take care of) and one line in
 `LOSSES`. A recipe names them with their coefficients, `{ce: 1.0, dice: 0.5}`, and with settings where they are not the
@@ -134,7 +134,7 @@ class OHEMCrossEntropy(CrossEntropy):
 
 
 class Tversky(ClassLoss):
-    """One minus the Tversky index over the batch, `(TP + smooth) / (TP + alpha FP + beta FN + smooth)`, soft counts.
+    """Tversky loss: 1 - `(TP + smooth) / (TP + alpha FP + beta FN + smooth)` of soft counts over the batch.
 
     Args:
         weight: class weights, of the mean over the present classes.
@@ -164,7 +164,7 @@ class Tversky(ClassLoss):
 
 
 class Dice(Tversky):
-    """One minus the Dice coefficient over the batch, `(2 TP + smooth) / (2 TP + FP + FN + smooth)`, soft counts.
+    """Dice loss: 1 - `(2 TP + smooth) / (2 TP + FP + FN + smooth)` of soft counts over the batch.
 
     Source: Drozdzal et al. 2016, arXiv:1608.04117 (Milletari et al. 2016 square the terms of the denominator).
     """
@@ -174,7 +174,7 @@ class Dice(Tversky):
 
 
 class Jaccard(Tversky):
-    """One minus the intersection over union of the batch, `(TP + smooth) / (TP + FP + FN + smooth)`, soft counts.
+    """Jaccard loss: 1 - `(TP + smooth) / (TP + FP + FN + smooth)` of soft counts over the batch.
 
     Source: Rahman & Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation".
     """
@@ -212,7 +212,7 @@ LOSSES: dict[str, type[MaskedLoss]] = {
 
 
 class WeightedSum(nn.Module):
-    """A sum of losses; `terms` maps a name to its coefficient and its loss."""
+    """Sum of losses; `terms` maps a name to its coefficient and its loss."""
 
     def __init__(self, terms: Mapping[str, tuple[float, MaskedLoss]]) -> None:
         super().__init__()
@@ -256,10 +256,10 @@ def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -
     if name not in LOSSES:
         raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
-    known = list(inspect.signature(LOSSES[name]).parameters)
+    options = list(inspect.signature(LOSSES[name]).parameters)
     for key, value in settings.items():
-        if key not in known:
-            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), known, len(known))}")
+        if key not in options:
+            raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
     coefficient = settings.pop("weight", 1.0)

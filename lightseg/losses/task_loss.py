@@ -1,4 +1,4 @@
-"""The loss of a task, and with it the cures of class imbalance that act on the model: weights, logits, first bias."""
+"""Loss of a task, with the cures of class imbalance that act on the model: weights, logits, first bias."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _SIGMOID = {"sigmoid_focal"}
 
 
 class TaskLoss(nn.Module):
-    """The loss as training sees it, which class imbalance may change, and as evaluation does.
+    """Loss of training, which class imbalance may change, and of evaluation.
 
     In training, class weights count from `weights_from` on, and the logits are adjusted: the loss sees
     `logits + tau * log(prior)`, the prior being each class's share of the training split. What the net learns suits
@@ -118,7 +118,7 @@ class TaskLoss(nn.Module):
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """The options of a task as they are once it has been trained."""
+        """Return the options of a task as they are once it has been trained."""
         return {"class_weights": self.weighting, "prior_bias": False}
 
     def _check(self) -> None:

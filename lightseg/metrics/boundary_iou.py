@@ -64,7 +64,7 @@ class BoundaryIoU(Metric):
 
 
 def band(labels: Labels, distance: int) -> Labels:
-    """The labels at pixels that are not further than `distance` from another label or the border, `IGNORE` elsewhere.
+    """Return the labels at pixels within `distance` of another label or the border, `IGNORE` elsewhere.
 
     Distances are those of a chessboard. These are the pixels that eroding each label's mask by a square takes away, as
     the paper's code does.
@@ -81,7 +81,7 @@ def band(labels: Labels, distance: int) -> Labels:
 
 
 def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """The mean boundary IoU over the classes that are in a band, and that of every class; NaN where undefined.
+    """Return the mean boundary IoU over the classes that are in a band, and that of every class; NaN where undefined.
 
     Args:
         counts: `BoundaryIoU.compute`.
@@ -89,5 +89,5 @@ def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
     """
     each = iou(counts.numpy())
     mean = float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
-    named = {f"boundary_iou/{name}": float(value) for name, value in zip(classes, each, strict=True)}
-    return {"boundary_iou": mean, **named}
+    per_class = {f"boundary_iou/{name}": float(value) for name, value in zip(classes, each, strict=True)}
+    return {"boundary_iou": mean, **per_class}

@@ -20,7 +20,7 @@ _UNIT = 2**24
 
 
 class Calibration(Metric):
-    """How confident the predictions of pixels (or samples) are, and how often they are right.
+    """Confidence of the predictions of pixels (or samples), against how often they are right.
 
     The prediction is the largest logit whatever the temperature is, and its confidence the softmax of the logits over
     the temperature there.
@@ -51,8 +51,8 @@ class Calibration(Metric):
             index: Which images they are.
         """
         # image by image: the probabilities of a batch of large ones take much memory
-        for one, truth in zip(logits, target, strict=True):
-            self._update(*valid_pixels(one, truth))
+        for image_logits, truth in zip(logits, target, strict=True):
+            self._update(*valid_pixels(image_logits, truth))
 
     def _update(self, logits: Tensor, target: Tensor) -> None:
         log_shares = (logits / self.temperature).log_softmax(1)
@@ -74,7 +74,7 @@ class Calibration(Metric):
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability table and what follows from it.
+    """Reliability table and what follows from it.
 
     Attributes:
         pixels: Pixels (or samples) whose confidence is in each bin, int64 `(bins,)`.
@@ -92,7 +92,7 @@ class Reliability:
 
     @classmethod
     def of(cls, counts: Tensor, losses: Tensor) -> Reliability:
-        """The table of what `Calibration.compute` gives; there must be a pixel in it."""
+        """Return the table of what `Calibration.compute` gives; there must be a pixel in it."""
         pixels, right, confidence = counts.cpu().numpy().T
         nll, brier = (losses.cpu().double() / _UNIT / float(pixels.sum())).tolist()
         return cls(pixels, right, confidence / _UNIT, nll, brier)
@@ -107,7 +107,7 @@ class Reliability:
 
     @property
     def table(self) -> list[dict[str, float]]:
-        """A row for each bin that is not empty: its ends, pixels, mean confidence and accuracy."""
+        """Return a row for each bin that is not empty: its ends, pixels, mean confidence and accuracy."""
         bins = len(self.pixels)
         return [
             {
@@ -123,7 +123,7 @@ class Reliability:
 
 
 def valid_pixels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The logits `(P, C)` and the truth `(P,)` of one image's P valid pixels; a classification is an image of one.
+    """Return logits `(P, C)` and truth `(P,)` of one image's P valid pixels; a classification has one pixel.
 
     Args:
         logits: `(C, H, W)` or `(C,)`.

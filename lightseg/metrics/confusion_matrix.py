@@ -1,4 +1,4 @@
-"""One confusion matrix, every score as a function of it, and the counts of each image.
+"""Confusion matrix, the scores as functions of it, and the counts of each image.
 
 Rows are the truth, columns the prediction. A score that is undefined (0/0) is NaN, and means leave NaN out: a class
 that is in neither truth nor prediction is absent, not wrong. TP, FP and FN below are those of one class.
@@ -53,8 +53,10 @@ class ConfusionMatrix(Metric):
             # the host may wait for the answer: it waits for bincount anyway
             outside = valid & ((ids < 0) | (ids >= self.num_classes))
             if outside.any():
-                found = ids[outside].unique().tolist()
-                raise ValueError(f"{name} has {found}, not class ids in [0, {self.num_classes}) or {IGNORE} (ignore)")
+                wrong_ids = ids[outside].unique().tolist()
+                raise ValueError(
+                    f"{name} has {wrong_ids}, not class ids in [0, {self.num_classes}) or {IGNORE} (ignore)"
+                )
         cells = self.num_classes**2
         # a mask read as uint8 would overflow
         cell = torch.where(valid, target.long() * self.num_classes + prediction, cells)

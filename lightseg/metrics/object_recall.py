@@ -46,9 +46,9 @@ class ObjectRecall(Metric):
             index: Which images they are.
         """
         added = np.zeros(self.counts.shape, np.int64)
-        for truth, said in zip(target.cpu().numpy(), logits.argmax(1).cpu().numpy(), strict=True):
+        for truth, predicted in zip(target.cpu().numpy(), logits.argmax(1).cpu().numpy(), strict=True):
             for label in np.unique(truth[truth != IGNORE]):
-                added[label] += _count(truth == label, said == label)
+                added[label] += _count(truth == label, predicted == label)
         self.counts = self.counts + torch.from_numpy(added).to(self.counts.device)
 
     def compute(self) -> Tensor:
@@ -56,10 +56,10 @@ class ObjectRecall(Metric):
         return self.counts
 
 
-def _count(truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> Counts:
+def _count(truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> Counts:
     number, regions, stats, _ = cv2.connectedComponentsWithStats(truth.astype(np.uint8), connectivity=8)
     pixels = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)
-    right = np.bincount(regions[truth & said], minlength=number)[1:]
+    right = np.bincount(regions[truth & predicted], minlength=number)[1:]
     counts = np.zeros((len(SIZES), 4), np.int64)
     rows = np.column_stack([np.ones_like(pixels), 2 * right >= pixels, pixels, right])
     np.add.at(counts, np.searchsorted(LIMITS, pixels, side="right"), rows)
@@ -75,12 +75,12 @@ def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
         counts: `ObjectRecall.compute`.
         classes: The C names.
     """
-    objects, found, pixels, right = np.moveaxis(counts.numpy().astype(np.float64), -1, 0)
-    named: dict[str, float] = {}
-    for what, part, whole in (("recall", right, pixels), ("found", found, objects)):
-        shares = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    objects, detected, pixels, right = np.moveaxis(counts.numpy().astype(np.float64), -1, 0)
+    per_class: dict[str, float] = {}
+    for what, part, total in (("recall", right, pixels), ("found", detected, objects)):
+        shares = np.divide(part, total, out=np.full_like(total, np.nan), where=total > 0)
         means = mean(shares, 0)
         for column, size in enumerate(SIZES):
-            named[f"{what}_{size}"] = float(means[column])
-            named |= {f"{what}_{size}/{name}": float(shares[row, column]) for row, name in enumerate(classes)}
-    return named
+            per_class[f"{what}_{size}"] = float(means[column])
+            per_class |= {f"{what}_{size}/{name}": float(shares[row, column]) for row, name in enumerate(classes)}
+    return per_class

@@ -1,4 +1,4 @@
-"""What each image adds to a split's score, so that a difference of two runs can be weighed image by image."""
+"""Per-image true-positive, target and prediction counts, for paired comparisons."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class PerImageResults:
-    """One scoring of one split, image by image, and what a fair comparison must know of it.
+    """Scoring of one split, image by image, and what a fair comparison must know of it.
 
     Attributes:
         kind: What was scored.
@@ -79,7 +79,7 @@ class PerImageResults:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> PerImageResults | None:
-        """What `write` wrote into a run folder; None if nothing.
+        """Return what `write` wrote into a run folder; None if nothing.
 
         Raises:
             UserError: If the file is damaged.
@@ -96,8 +96,8 @@ class PerImageResults:
                 indices, rows = file["indices"], file["rows"]
             require_form(FACTS, facts, path, "facts")
             _require_consistent(names["images"], names["classes"], indices, rows)
-            known: dict[str, Any] = {**plain(facts, path), **names}
-            return cls(**known, indices=indices, rows=rows)
+            fields: dict[str, Any] = {**plain(facts, path), **names}
+            return cls(**fields, indices=indices, rows=rows)
         except _DAMAGE as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: is damaged ({reason}); bring the file back, or leave this run out") from None

@@ -1,4 +1,4 @@
-"""The scores of `lightseg.metrics` from what is right, true and predicted, for many sets of images at once."""
+"""Scores from true-positive, target and prediction counts, for many sets of images at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ def accuracy(sums: Sums) -> Floats:
 
 def mean(values: Floats, axis: int) -> Floats:
     """Return the mean over an axis of what is not NaN; NaN where there is nothing else."""
-    there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0).sum(axis), there.sum(axis))
+    is_defined = ~np.isnan(values)
+    return _ratio(np.where(is_defined, values, 0).sum(axis), is_defined.sum(axis))
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of all classes together, and the one of each class that explains it.
+    """Score of all classes together, and the one of each class that explains it.
 
     Attributes:
         name: What readers call it.
@@ -61,7 +61,7 @@ class Metric:
     overall: Callable[[Sums], Floats] | None = None
 
     def __call__(self, sums: Sums) -> Floats:
-        """The score and then that of each class, float64 `(..., 1 + C)`."""
+        """Return the score and then that of each class, float64 `(..., 1 + C)`."""
         classes = self.of_classes(sums)
         overall = mean(classes, -1) if self.overall is None else self.overall(sums)
         return np.concatenate([overall[..., None], classes], axis=-1)
@@ -84,7 +84,7 @@ METRICS = {
 
 
 def metric(kind: str, name: str) -> Metric:
-    """The metric that is asked for; `score` is what checkpoints are chosen by.
+    """Return the metric that is asked for; `score` is what checkpoints are chosen by.
 
     Raises:
         UserError: If that kind of task has no such metric.
@@ -101,6 +101,6 @@ def _parts(sums: Sums) -> tuple[Sums, Sums, Sums]:
     return sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
 
 
-def _ratio(part: Sums, whole: Sums) -> Floats:
-    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+def _ratio(part: Sums, total: Sums) -> Floats:
+    ratio: Floats = np.divide(part, total, out=np.full(np.shape(total), np.nan), where=np.asarray(total) > 0)
     return ratio

@@ -1,4 +1,4 @@
-"""The optimizer, its parameter groups, and learning-rate schedules."""
+"""Optimizer, its parameter groups, and learning-rate schedules."""
 
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import param_groups

@@ -1,4 +1,4 @@
-"""The optimiser, and learning-rate schedules as functions of the fraction of training done."""
+"""Optimizer over parameter groups, fused where the device has such a kernel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -79,6 +79,6 @@ def _fuse(optimizer: Optimizer) -> None:
 
 
 def _keep_local_fused(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint says how the update was done where it was made; a run that goes on elsewhere does it as it can."""
+    """Keep the way of the update that is fused on this machine, whatever a checkpoint of another one says."""
     saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
-    return {**state, "param_groups": [{**group, "fused": own["fused"]} for group, own in saved]}
+    return {**state, "param_groups": [{**group, "fused": current["fused"]} for group, current in saved]}

@@ -1,4 +1,4 @@
-"""Which parameters share a learning rate and a weight decay."""
+"""Parameter groups that share a learning rate and a weight decay."""
 
 import math
 from typing import Any
@@ -41,9 +41,9 @@ def param_groups(
         f"encoder_lr_factor is {encoder_lr_factor}, but {type(net).__name__} has no encoder; remove it",
     )
     fast = _norm_biases(net, norm_bias_lr_factor)
-    own = set(net.parameters())
+    parameters = set(net.parameters())
     inside = set(encoder.parameters()) if encoder is not None else set()
-    require(inside <= own, "the encoder has parameters that are not in the net")
+    require(inside <= parameters, "the encoder has parameters that are not in the net")
     groups: dict[str, dict[str, Any]] = {}
     for parameter in net.parameters():
         if parameter.requires_grad:
@@ -64,19 +64,19 @@ def param_groups(
 
 
 def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
-    """The biases of normalisation layers that have a factor; none for a factor of 1."""
+    """Return the biases of normalisation layers that have a factor; none for a factor of 1."""
     require(
         math.isfinite(lr_factor) and lr_factor > 0,
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",
     )
     kinds = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
     biases = [norm.bias for norm in net.modules() if isinstance(norm, kinds)] if lr_factor != 1 else []
-    found = {bias for bias in biases if bias is not None}
+    norm_biases = {bias for bias in biases if bias is not None}
     require(
-        bool(found) or lr_factor == 1,
+        bool(norm_biases) or lr_factor == 1,
         f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalisation with a bias; remove it",
     )
-    return found
+    return norm_biases
 
 
 def check_encoder_options(net: nn.Module, lr_factor: float, freeze: float) -> None:

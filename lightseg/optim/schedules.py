@@ -13,7 +13,7 @@ WARMUP_START = 0.01
 
 
 class Schedule(ABC):
-    """What the base learning rate is multiplied by, over training."""
+    """Multiplier of the base learning rate over training."""
 
     @abstractmethod
     def __call__(self, progress: float) -> float:
@@ -21,7 +21,7 @@ class Schedule(ABC):
 
 
 class WarmedUp(Schedule):
-    """A linear rise from `WARMUP_START` to 1, and then `after_warmup`.
+    """Linear rise from `WARMUP_START` to 1, and then `after_warmup`.
 
     It does not start at 0, for then the first batch would be thrown away.
 
@@ -48,7 +48,7 @@ class WarmedUp(Schedule):
 
 
 class Constant(WarmedUp):
-    """The base learning rate throughout, after an optional warm-up."""
+    """Base learning rate throughout, after an optional warm-up."""
 
     def after_warmup(self, progress: float) -> float:  # noqa: ARG002
         """See `WarmedUp`."""
@@ -128,7 +128,7 @@ class OneCycle(Schedule):
 
 
 class Triangular(OneCycle):
-    """A straight line up to the base learning rate, which is the peak, and another down.
+    """Straight line up to the base learning rate, which is the peak, and another down.
 
     Args:
         peak_at: fraction of training, in (0, 1).

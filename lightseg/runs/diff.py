@@ -1,4 +1,4 @@
-"""What differs between two runs, and what that can change: the numbers, the speed, or neither."""
+"""Differences between two runs, and their effect: on the numbers, on the speed, or none."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,6 @@ from lightseg.errors import UserError
 from lightseg.files.printable import printable
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.records import read_record
-from lightseg.files.printable import printable
 
 Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
@@ -53,7 +52,7 @@ _LISTED = 5
 
 
 class Difference(NamedTuple):
-    """One thing in which two runs differ.
+    """Difference between two runs.
 
     Attributes:
         effect: What it can change.
@@ -67,7 +66,7 @@ class Difference(NamedTuple):
 
 
 def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
-    """The effective differences of two runs, finished or not.
+    """Return the effective differences of two runs, finished or not.
 
     Args:
         old: A run folder.
@@ -97,12 +96,12 @@ def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
 
 
 def unlike(folders: Sequence[Path]) -> str:
-    """What code and packages differ by, between the first of some runs and each other: `torch: 2.8.0 -> 2.9.0`."""
+    """Return the differences of code and packages between the first run and each other: `torch: 2.8.0 -> 2.9.0`."""
     found = []
     for name, compare in (("git.json", _code), ("env.json", _environment)):
         first, *others = (_record(folder / name) for folder in folders)
-        for other in others:
-            differ = compare(first, other) if first and other else ()
+        for run in others:
+            differ = compare(first, run) if first and run else ()
             found += [each.text for each in differ if each.effect == "affects metric"]
     return _listed(set(found))
 
@@ -132,7 +131,7 @@ def apart(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
-    """The values that differ between two nested mappings, by the key that the command line has for them.
+    """Return the values that differ between two nested mappings, by the key that the command line has for them.
 
     Another class (`class_path`) is one difference, beside those of the options that both classes have. What is absent
     is null, and 1 is 1.0.
@@ -167,7 +166,7 @@ def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator
 
 
 def is_class(value: Any) -> bool:
-    """Whether a value of a config is a class with its options, rather than any other mapping."""
+    """Return whether a value of a config is a class with its options, rather than any other mapping."""
     if not isinstance(value, Mapping) or not isinstance(value.get("class_path"), str):
         return False
     return all(isinstance(value.get(name), Mapping | None) for name in ("init_args", "dict_kwargs"))
@@ -178,7 +177,7 @@ def _options(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _class_paths(value: Any) -> list[str] | None:
-    """The classes of a list of nothing else, such as transforms and callbacks."""
+    """Return the classes of a list of nothing else, such as transforms and callbacks."""
     return [each["class_path"] for each in value] if isinstance(value, list) and all(map(is_class, value)) else None
 
 
@@ -190,7 +189,7 @@ def _recipe(old: Mapping[str, Any], new: Mapping[str, Any], *, shared_alike: boo
 
 
 def effect_of(key: str) -> Effect | None:
-    """What another value of an option can change; None where it says where the run is, not what it is."""
+    """Return what another value of an option can change; None where it says where the run is, not what it is."""
     if _within(key, _UNSHOWN):
         return None
     if _within(key, _COSMETIC):
@@ -203,7 +202,7 @@ def _within(key: str, options: tuple[str, ...]) -> bool:
 
 
 def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-    """The commit and the Python files that were not committed; recipes and data are compared by their content."""
+    """Return the commit and the uncommitted Python files; recipes and data are compared by their content."""
     if old.get("commit") != new.get("commit"):
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")
@@ -230,10 +229,12 @@ def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference
 
 
 def _unknown_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
-    """Which run of an older version has no record of its labels, where the other one has."""
-    known = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
-    lacking = [folder for folder, is_known in zip((old, new), known, strict=True) if not is_known]
-    return [f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(known)]
+    """Return which run of an older version has no record of its labels, where the other one has."""
+    has_labels = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
+    lacking = [folder for folder, is_known in zip((old, new), has_labels, strict=True) if not is_known]
+    return [
+        f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(has_labels)
+    ]
 
 
 def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
@@ -250,24 +251,24 @@ def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
 def arrow(old: Any, new: Any) -> str:
     """`old -> new`, in one line; classes by their last name, unless that is the same."""
     a, b = show(old), show(new)
-    return f"{a} -> {b}" if a != b else f"{show(old, whole=True)} -> {show(new, whole=True)}"
+    return f"{a} -> {b}" if a != b else f"{show(old, in_full=True)} -> {show(new, in_full=True)}"
 
 
-def show(value: Any, whole: bool = False) -> str:
-    """A value as YAML has it, and a class as the call that makes it."""
+def show(value: Any, in_full: bool = False) -> str:
+    """Return a value as YAML has it, and a class as the call that makes it."""
     if is_class(value):
-        name = value["class_path"] if whole else value["class_path"].rpartition(".")[2]
-        options = [f"{name}={show(each, whole)}" for name, each in _options(value).items()]
+        name = value["class_path"] if in_full else value["class_path"].rpartition(".")[2]
+        options = [f"{name}={show(each, in_full)}" for name, each in _options(value).items()]
         return f"{name}({', '.join(options)})" if options else name
     if isinstance(value, list):
-        return f"[{', '.join(show(each, whole) for each in value)}]"
+        return f"[{', '.join(show(each, in_full) for each in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name}: {show(each, whole)}' for name, each in value.items())}}}"
+        return f"{{{', '.join(f'{name}: {show(each, in_full)}' for name, each in value.items())}}}"
     return " ".join(value.split()) if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    """What a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
+    """Return what a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
     if not path.is_file():
         return None
     record = read_record(path)
@@ -281,7 +282,7 @@ def _record(path: Path) -> dict[str, Any] | None:
 
 
 def _changed(diff: str) -> dict[str, str]:
-    """The changes of each Python file in what `git diff` has said."""
+    """Return the changes of each Python file in what `git diff` has said."""
     changes: dict[str, list[str]] = {}
     name = ""
     for line in diff.split("\n"):

@@ -1,25 +1,19 @@
 """Versions, hardware, code state and recipe of a run, as the files of its folder."""
 
-import contextlib
-import math
 import os
 import platform
-import re
-import secrets
-import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-import torch
-from lightseg.hardware.cpu import processor_name, usable_cores
-from lightseg.errors import UserError
-from lightseg.files.atomic import write_atomically, write_json
-from lightseg.runs.scheduler import job
 
+import torch
+
+from lightseg.files.atomic import write_atomically, write_json
+from lightseg.hardware.cpu import processor_name, usable_cores
+from lightseg.runs.scheduler import job
 
 _PACKAGES = (
     "lightseg",

@@ -1,27 +1,12 @@
-"""The run folder: made once, never reused, and enough to repeat and to explain the run."""
+"""Run folder: made once, never reused, and enough to repeat and to explain the run."""
 
 import contextlib
-import math
-import os
-import platform
-import re
 import secrets
 import shutil
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from lightseg.hardware.cpu import processor_name, usable_cores
 from lightseg.errors import UserError
-from lightseg.files.atomic import write_atomically, write_json
-
-
 
 _NAME_BYTES = 200
 """Bytes of an experiment's name; a folder's may have 255."""
@@ -65,21 +50,3 @@ def discard(folder: Path) -> None:
     for above in (folder.parent, folder.parent.parent):
         with contextlib.suppress(OSError):
             above.rmdir()
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -1,4 +1,4 @@
-"""The numbers that a run has logged, as its folder keeps them: read without torch."""
+"""Numbers that a run has logged, as its folder keeps them: read without torch."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from lightseg.files.printable import printable
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
+    """Return the lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
 
     Raises:
         UserError: If it is missing, or a line is none of numbers by name.
@@ -34,10 +34,10 @@ def _line(text: str, where: str) -> dict[str, Any]:
     if not isinstance(line, dict) or "step" not in line:
         raise UserError(f"{where}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
     for name, value in line.items():
-        whole = name in ("step", "epoch")
-        if isinstance(value, bool) or not isinstance(value, int | None if whole else int | float | None):
-            wanted = "a whole number" if whole else "a number"
-            raise UserError(f"{where}: is damaged ({printable(name)}: is not {wanted}); bring it back")
+        is_integer = name in ("step", "epoch")
+        if isinstance(value, bool) or not isinstance(value, int | None if is_integer else int | float | None):
+            expected = "a whole number" if is_integer else "a number"
+            raise UserError(f"{where}: is damaged ({printable(name)}: is not {expected}); bring it back")
     return {printable(name): plain_number(value) if value is not None else None for name, value in line.items()}
 
 
@@ -52,7 +52,7 @@ def write_csv(folder: Path) -> None:
 
 
 def plain_number(value: Any) -> float | int | None:
-    """A number as JSON has it: what is not finite is null."""
+    """Return a number as JSON has it: what is not finite is null."""
     try:
         number = float(value)
     except OverflowError:

@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightseg.errors import UserError
-from lightseg.runs.metrics_log import read_log
-from lightseg.metrics.per_image import PerImageResults
-from lightseg.runs.records import read_mapping, read_record
-from lightseg.files.printable import printable
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
@@ -30,7 +26,7 @@ _FOLDERS = 100_000
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run.
+    """Finished run.
 
     Attributes:
         folder: The run folder, absolute.
@@ -52,7 +48,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run folder as it is named to a reader: `EXPERIMENT/RUN`."""
+        """Return the run folder as it is named to a reader: `EXPERIMENT/RUN`."""
         return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
@@ -62,13 +58,13 @@ class Run:
 
     @property
     def fold(self) -> int | None:
-        """Which fold of a cross-validation is its `val` split; None where there are no folds."""
+        """Return which fold of a cross-validation is its `val` split; None where there are no folds."""
         fold = (self.config["data"].get("init_args") or {}).get("fold")
         return None if fold is None else int(fold)
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`: `step`, `epoch` and whatever was logged then."""
+        """Return the lines of `metrics.jsonl`: `step`, `epoch` and whatever was logged then."""
         return read_log(self.folder)
 
     @property
@@ -78,7 +74,7 @@ class Run:
         return statistics.median(logged) if logged else math.nan
 
     def evaluation(self, split: str) -> PerImageResults | None:
-        """The per-image counts of a split; None if it was not scored.
+        """Return the per-image counts of a split; None if it was not scored.
 
         Raises:
             UserError: If the file is damaged.
@@ -99,20 +95,20 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     Raises:
         UserError: If a place holds no run, a run that is named is not finished, or a file of a run is damaged.
     """
-    found: dict[Path, Run] = {}
+    runs_by_folder: dict[Path, Run] = {}
     notes: list[str] = []
     for place in places:
-        named = (Path(place) / "config.yaml").is_file()
-        for folder in [Path(place).resolve()] if named else _below(place):
-            if folder in found:
+        is_run = (Path(place) / "config.yaml").is_file()
+        for folder in [Path(place).resolve()] if is_run else _below(place):
+            if folder in runs_by_folder:
                 notes.append(f"{printable(str(folder))} was given twice; it counts once")
-            elif named or (folder / "metrics.json").is_file():
-                found[folder] = read(folder)
+            elif is_run or (folder / "metrics.json").is_file():
+                runs_by_folder[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
-    if not found:
+    if not runs_by_folder:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
-    return [found[folder] for folder in sorted(found)], list(dict.fromkeys(notes))
+    return [runs_by_folder[folder] for folder in sorted(runs_by_folder)], list(dict.fromkeys(notes))
 
 
 def read(folder: Path) -> Run:
@@ -138,7 +134,7 @@ def read(folder: Path) -> Run:
 
 
 def _below(place: str) -> list[Path]:
-    """The run folders at or below what a path or a pattern names.
+    """Return the run folders at or below what a path or a pattern names.
 
     Raises:
         UserError: If there are none.
@@ -153,7 +149,7 @@ def _below(place: str) -> list[Path]:
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
-    """The folders at or below a folder that have a config.yaml; those that may not be read are passed over.
+    """Return the folders at or below a folder that have a config.yaml; those that may not be read are passed over.
 
     Raises:
         UserError: If there are too many folders to look into.
@@ -172,7 +168,7 @@ def _few(place: object, folders: Iterable[T]) -> Iterator[T]:
 
 
 def _read(path: Path, *keys: str) -> dict[str, Any]:
-    """The mapping in a file of a run; what another program has left under that name has not the keys."""
+    """Return the mapping in a file of a run; what another program has left under that name has not the keys."""
     content = read_mapping(path)
     if missing := [key for key in keys if content.get(key) is None]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The records of a run folder, which may come from anyone: read, bounded, and of the form that later readers expect."""
+"""Records of a run folder, which may come from anyone: read, bounded, and of the form that later readers expect."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 
 from lightseg.config.compose import require_bounded
+from lightseg.config.schema import RECORDS, plain, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
-from lightseg.config.schema import RECORDS, plain, require_form
 
 _BYTES, _YAML_BYTES = 2**26, 2**20
 """No record is longer, and what is cannot be one."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file of a run, with texts that can be printed.
+    """Return the mapping in a YAML or JSON file of a run, with texts that can be printed.
 
     Raises:
         UserError: If it is missing, cannot be read, holds something else, or its values are of other types.
@@ -37,7 +37,7 @@ def require_record(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The same, whatever is in the mapping.
+    """Return the same, whatever is in the mapping.
 
     Raises:
         UserError: If it is missing, cannot be read, or holds something else.

@@ -1,27 +1,15 @@
-"""The job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
+"""Job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
 
-import contextlib
 import math
 import os
-import platform
 import re
-import secrets
-import shutil
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
-import torch
-from lightseg.hardware.cpu import processor_name, usable_cores
-from lightseg.errors import UserError
-from lightseg.files.atomic import write_atomically, write_json
 
 
 def job() -> str | None:
-    """The scheduler's name for this job, the same when it starts the job again; None where there is no scheduler."""
+    """Return the scheduler's name for this job, the same after a restart; None where there is no scheduler."""
     if "SLURM_JOB_ID" in os.environ:
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -32,12 +20,12 @@ def job() -> str | None:
     return None
 
 
-def restarted(made: float) -> bool:
-    """Whether this job has been started again since it made a run folder, `made` seconds after 1970 began."""
+def restarted(created: float) -> bool:
+    """Return whether this job has been started again since it made a run folder, `created` seconds after 1970 began."""
     if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
         return True
     # torchrun counts only the failures of its own node; but it outlives the processes that it starts
-    return "TORCHELASTIC_RUN_ID" in os.environ and made > _started(os.getppid())
+    return "TORCHELASTIC_RUN_ID" in os.environ and created > _started(os.getppid())
 
 
 def _started(process: int) -> float:

@@ -205,9 +205,9 @@ class Task(Predictor, ABC):
             for view in self.views.values():
                 assert isinstance(view, Metric)
                 view.update(logits, target, batch["index"])
-            for one, truth in zip(logits, target, strict=True):
+            for image_logits, truth in zip(logits, target, strict=True):
                 # each image alone: a loss that is normalised by its batch would depend on the batch size
-                mean_loss.update(self.loss(one[None], truth[None]), weight=(truth != IGNORE).any().float())
+                mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def _log_scores(self, stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)
@@ -225,7 +225,7 @@ class Task(Predictor, ABC):
 
     @property
     def _is_scored(self) -> bool:
-        """Whether an evaluation is for its own sake, and not a part of a training."""
+        """Return whether an evaluation is for its own sake, and not a part of a training."""
         return self._trainer is not None and self.trainer.state.fn != "fit"
 
     def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
@@ -257,11 +257,11 @@ class Task(Predictor, ABC):
 
     @property
     def encoder(self) -> nn.Module | None:
-        """The part of the net that pretrained weights fill, if it has one."""
+        """Return the part of the net that pretrained weights fill, if it has one."""
         return getattr(self.net, "encoder", None)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimiser, no decay on norms and biases, and a schedule that steps with it."""
+        """Return one optimiser, no decay on norms and biases, and a schedule that steps with it."""
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
@@ -276,7 +276,7 @@ class Task(Predictor, ABC):
 
     @property
     def encoder_is_frozen(self) -> bool:
-        """Whether the encoder is held at this point of the training."""
+        """Return whether the encoder is held at this point of the training."""
         training = self.freeze_encoder > 0 and self._trainer is not None and self.trainer.training
         return training and self.progress < self.freeze_encoder
 
@@ -309,5 +309,5 @@ class Task(Predictor, ABC):
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """The options that the recipe left to the data, as they came out."""
+        """Return the options that the recipe left to the data, as they came out."""
         return {"mean": to_list(self.mean), "std": to_list(self.std), **self.loss.resolved}

@@ -1,4 +1,4 @@
-"""One class per image."""
+"""Classification: one class per image."""
 
 from typing import ClassVar, Literal
 

@@ -38,7 +38,7 @@ def compile_net(net: nn.Module, mode: bool | Mode) -> None:
 
 
 def uses_graphs(mode: bool | Mode) -> bool:
-    """Whether the kernels of a step are recorded as CUDA graphs, which write to the same memory at every step."""
+    """Return whether the kernels of a step are recorded as CUDA graphs, which reuse the same memory every step."""
     return mode in _GRAPHS
 
 

@@ -1,4 +1,4 @@
-"""What a net takes from the training images before it is trained on them."""
+"""Initialization of a net from training images."""
 
 from collections.abc import Iterator
 

@@ -15,7 +15,7 @@ from lightseg.visualization.examples import Example
 
 
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
-    """What a task says about some images, at the size of their ground truth, on the device that it is on."""
+    """Return what a task says about some images, at the size of their ground truth, on the device that it is on."""
     dataset, examples = data.dataset(split), []
     for index in indices:
         image, target = dataset[index]

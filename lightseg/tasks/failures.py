@@ -1,4 +1,4 @@
-"""What errors of torch and Lightning mean to a user."""
+"""Explanations of errors of torch and Lightning."""
 
 import lightning as L
 
@@ -9,10 +9,10 @@ from lightseg.errors import ConfigError, LightsegError, RunError
 
 
 def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
-    """What torch's words mean to a user."""
+    """Return what torch's words mean to a user."""
     data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
-    if data is not None and isinstance(error, RuntimeError) and (said := describe_dead_worker(error, data.watched)):
-        return RunError(said)
+    if data is not None and isinstance(error, RuntimeError) and (message := describe_dead_worker(error, data.watched)):
+        return RunError(message)
     if trainer.world_size > 1 and launch.is_loss(error):
         return RunError(launch.describe_dead_worker(getattr(trainer.strategy.launcher, "procs", [])))
     if "more than 1 value per channel" in str(error):

@@ -108,7 +108,7 @@ def _call(task: L.LightningModule, hook_name: str, hook: Callable[..., Any], *ar
 
 
 def _is_watched(trainer: L.Trainer) -> bool:
-    """Whether a profiler or a debug log is to hear of every call."""
+    """Return whether a profiler or a debug log is to hear of every call."""
     return type(trainer.profiler) is not PassThroughProfiler or call.log.isEnabledFor(logging.DEBUG)  # type: ignore[attr-defined]
 
 

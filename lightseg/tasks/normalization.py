@@ -9,12 +9,12 @@ from lightseg.errors import ConfigError
 
 
 def to_tensor(values: Sequence[float] | None, device: torch.device | None = None) -> Tensor | None:
-    """One number per channel as `(1, C, 1, 1)` float32, which fits images."""
+    """Return one number per channel as `(1, C, 1, 1)` float32, which fits images."""
     return None if values is None else torch.tensor(values, device=device).view(1, -1, 1, 1)
 
 
 def to_list(values: Tensor | None) -> list[float] | None:
-    """The same as plain numbers."""
+    """Return the same as plain numbers."""
     return None if values is None else values.flatten().tolist()
 
 

@@ -52,8 +52,8 @@ def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
             raise ConfigError(f"{described}{_advice(kind, groups)}") from error
     values = [value for group in optimizer.param_groups for value in group["params"]]
     if not all(value.isfinite().all() for value in values):
-        shown = ", ".join(f"{name}={value}" for name, value in options.items() if isinstance(value, int | float))
-        raise ConfigError(f"{_KEY}: one step with {shown} makes weights that are not finite; give smaller values")
+        listed = ", ".join(f"{name}={value}" for name, value in options.items() if isinstance(value, int | float))
+        raise ConfigError(f"{_KEY}: one step with {listed} makes weights that are not finite; give smaller values")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One class per pixel."""
+"""Segmentation: one class per pixel."""
 
 from typing import ClassVar, Literal
 
@@ -65,7 +65,7 @@ def _mirrored(size: int, side: int, device: torch.device) -> Tensor:
 
 
 def _crop(logits: Tensor, height: int, width: int) -> Tensor:
-    """The top left part; of what is exported a copy, since whether a view is all of its base would be fixed there."""
+    """Return the top left part; in an export a copy, since it would fix whether a view is all of its base."""
     if not torch.compiler.is_exporting():
         return logits[..., :height, :width]
     rows, columns = (torch.arange(size, device=logits.device) for size in (height, width))

@@ -1,1 +1,1 @@
-"""What W&B shows of a run folder, without torch, so that it can be shown again long after the training."""
+"""W&B's views of run folders, without torch, so that they can be made long after training."""

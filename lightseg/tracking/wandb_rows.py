@@ -1,4 +1,4 @@
-"""The lines of a run's log as W&B's rows: one for each optimiser step."""
+"""Lines of a run's log as W&B's rows: one for each optimiser step."""
 
 import math
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ class Rows:
         return whole
 
     def newest(self) -> dict[str, Any] | None:
-        """The row of the newest step, which may still grow."""
+        """Return the row of the newest step, which may still grow."""
         return self._row or None
 
 
 def summary_of(name: str) -> Literal["max", "min"] | None:
-    """What W&B is to say of a curve in one number: the best of scores and losses that are measured again and again.
+    """Return W&B's summary of a curve: the best of scores and losses that are measured again and again.
 
     What else there is keeps its last value, and so a column of its own name: a best one is called `NAME.max`.
     """

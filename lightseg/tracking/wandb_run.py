@@ -1,4 +1,4 @@
-"""One W&B run for one run folder: what it is called, whether W&B can be reached, and how it is opened and ended.
+"""W&B run of a run folder: its name, whether W&B can be reached, and how it is opened and ended.
 
 Nothing in here asks a question or waits without end, and all that wandb writes is in the run folder.
 """
@@ -32,7 +32,7 @@ _IDENTITY = ("id", "project", "entity", "name", "group")
 
 
 def choose(mode: Mode) -> tuple[Mode, str]:
-    """The mode to run in, and why, as far as this machine alone can know.
+    """Return the mode to run in, and why, as far as this machine alone can know.
 
     A recipe that says `disabled` or `offline` is obeyed; else WANDB_MODE decides, then whether a sweep waits for it.
 
@@ -41,14 +41,14 @@ def choose(mode: Mode) -> tuple[Mode, str]:
     """
     if mode in ("disabled", "offline"):
         return mode, "asked for"
-    given = os.environ.get("WANDB_MODE") or ("online" if "WANDB_SWEEP_ID" in os.environ else mode)
-    known: dict[str, Mode] = {"auto": "auto", "dryrun": "offline", "run": "online", "shared": "online"}
-    known |= {"online": "online", "offline": "offline", "disabled": "disabled"}
-    if given not in known:
-        raise ConfigError(f"WANDB_MODE={given}: give online, offline or disabled")
-    wanted = known[given]
-    if wanted in ("disabled", "offline"):
-        return wanted, "asked for"
+    requested = os.environ.get("WANDB_MODE") or ("online" if "WANDB_SWEEP_ID" in os.environ else mode)
+    modes: dict[str, Mode] = {"auto": "auto", "dryrun": "offline", "run": "online", "shared": "online"}
+    modes |= {"online": "online", "offline": "offline", "disabled": "disabled"}
+    if requested not in modes:
+        raise ConfigError(f"WANDB_MODE={requested}: give online, offline or disabled")
+    expected = modes[requested]
+    if expected in ("disabled", "offline"):
+        return expected, "asked for"
     import wandb
 
     try:
@@ -58,20 +58,20 @@ def choose(mode: Mode) -> tuple[Mode, str]:
             tempfile.TemporaryDirectory() as nowhere,
             inside(Path(nowhere)),
         ):
-            found, problem = wandb.login(prompt=False, verify=False), "no API key; run `wandb login`"
+            logged_in, problem = wandb.login(prompt=False, verify=False), "no API key; run `wandb login`"
     except wandb.errors.AuthenticationError as error:
-        found, problem = False, str(error)
+        logged_in, problem = False, str(error)
     except Exception as error:  # wandb's settings have errors of pydantic's, wandb's and Python's own
         raise ConfigError(
             f"W&B does not take its settings: {said(error)}; see the WANDB_… variables and its settings files"
         ) from None
-    if not found and wanted == "online":
+    if not logged_in and expected == "online":
         raise ConfigError(f"W&B cannot be online: {problem}, or set WANDB_API_KEY, or take mode: offline")
-    return ("online", "there is a key") if found else ("offline", problem)
+    return ("online", "there is a key") if logged_in else ("offline", problem)
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What is known of a folder's W&B run: id, project and so on, and what W&B has of it; empty if there is none.
+    """Return the record of a folder's W&B run: id, project and so on, and what W&B has of it; empty without one.
 
     Raises:
         DataError: If the file is damaged.
@@ -82,35 +82,35 @@ def read(folder: Path) -> dict[str, Any]:
     require_in_place(path, "remove it, and the run becomes a new one in W&B")
     require_regular(path)
     try:
-        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        if not isinstance(known, dict) or not all(isinstance(known.get(name), str | None) for name in _IDENTITY):
+        record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        if not isinstance(record, dict) or not all(isinstance(record.get(name), str | None) for name in _IDENTITY):
             raise ValueError("it names no run")
     except (ValueError, RecursionError):
         raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in W&B") from None
-    return known
+    return record
 
 
-def write(folder: Path, known: dict[str, Any]) -> None:
+def write(folder: Path, record: dict[str, Any]) -> None:
     """Keep what is known of a folder's W&B run."""
-    write_json(folder / _FILE, known)
+    write_json(folder / _FILE, record)
 
 
-def identity(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the folder's W&B run is called: as it was at first, so that a resumed run is the same one.
+def identity(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the folder's W&B run is called: as it was at first, so that a resumed run is the same one.
 
     Args:
         folder: The run folder.
-        asked: What the recipe or the command line asks for; a place other than before makes it a new run.
+        options: What the recipe or the command line asks for; a place other than before makes it a new run.
     """
-    known = read(folder)
-    asked = {key: value for key, value in asked.items() if value is not None}
+    record = read(folder)
+    options = {key: value for key, value in options.items() if value is not None}
     place = ("id", "project", "entity")
-    moved = any(key in asked and known.get(key) not in (None, asked[key]) for key in place)
-    if known and not moved:
-        return known
+    moved = any(key in options and record.get(key) not in (None, options[key]) for key in place)
+    if record and not moved:
+        return record
     group = read_record(folder / "config.yaml").get("group") or folder.parent.name
     fresh = {"name": f"{folder.parent.name}-{folder.name}", "group": group}
-    return {"id": secrets.token_hex(4), **fresh, **{k: v for k, v in known.items() if k != "delivered"}, **asked}
+    return {"id": secrets.token_hex(4), **fresh, **{k: v for k, v in record.items() if k != "delivered"}, **options}
 
 
 def open_view(
@@ -183,11 +183,11 @@ def deliver(view: View, exit_code: int) -> None:
         RunError: If W&B does not say so in time.
     """
     folder, run = view.folder, view.run
-    named, there = read(folder), extent(folder)
+    named, state = read(folder), extent(folder)
     try:
         view.follow()
-        shown = there["finished"] and run.starting_step > there["step"]
-        view.complete(again=shown and bool(missing(named, view.model)))
+        is_complete = state["finished"] and run.starting_step > state["step"]
+        view.complete(again=is_complete and bool(missing(named, view.model)))
         used = view.use_data(USE)
     except Exception:
         # it has not all of it
@@ -195,11 +195,11 @@ def deliver(view: View, exit_code: int) -> None:
         raise
     if not end(run, exit_code):
         raise RunError(f"W&B did not take everything within {FINISH:.0f} s")
-    if problem := unconfirmed(named, there, view.model):
+    if problem := unconfirmed(named, state, view.model):
         raise RunError(problem)
     if not used:
         raise RunError("W&B has not taken which data the run uses")
-    write(folder, {**named, "delivered": there})
+    write(folder, {**named, "delivered": state})
 
 
 def end(run: Any, exit_code: int) -> bool:
@@ -235,15 +235,15 @@ def let_go() -> None:
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Let wandb keep payloads and caches in the run folder, not in the home of whoever runs it; it ends with this."""
-    own = {name: str(folder / "wandb") for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
+    folders = {name: str(folder / "wandb") for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
     # offline too it would send numbers about itself, and complain where they are not taken
-    own["WANDB_ERROR_REPORTING"] = os.environ.get("WANDB_ERROR_REPORTING", "false")
+    folders["WANDB_ERROR_REPORTING"] = os.environ.get("WANDB_ERROR_REPORTING", "false")
     # these have been decided by now, and wandb refuses to start where they hold what it does not like
     masked = ("WANDB_MODE", "WANDB_RUN_ID")
-    before = {name: os.environ.get(name) for name in (*own, *masked)}
+    before = {name: os.environ.get(name) for name in (*folders, *masked)}
     # its process knows only the places that it was started with
     let_go()
-    os.environ.update(own)
+    os.environ.update(folders)
     for name in masked:
         os.environ.pop(name, None)
     try:

@@ -1,4 +1,4 @@
-"""The W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
+"""W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ CONNECT, ASK = 3.0, 20.0
 
 
 def said(error: Exception) -> str:
-    """What an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
+    """Return what an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
@@ -51,7 +51,7 @@ def within(seconds: float, action: Callable[[], object]) -> bool:
 
 
 def unreachable() -> str | None:
-    """What keeps W&B, or the proxy on the way to it, from being reached, if it does not even take a connection."""
+    """Return the reason why W&B, or the proxy before it, does not take a connection; None if it does."""
     import wandb
 
     settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
@@ -76,61 +76,61 @@ def unreachable() -> str | None:
 
 
 def _own_proxies(settings: Any) -> dict[str, str]:
-    own = {"http": settings.http_proxy, "https": settings.https_proxy}
-    return {scheme: proxy for scheme, proxy in own.items() if proxy}
+    proxies = {"http": settings.http_proxy, "https": settings.https_proxy}
+    return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
 
 
-def unconfirmed(named: dict[str, Any], there: dict[str, Any], model: str | None) -> str | None:
-    """What W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
+def unconfirmed(identity: dict[str, Any], state: dict[str, Any], model: str | None) -> str | None:
+    """Return what W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
 
     Args:
-        named: The run's `identity`.
-        there: The folder's `extent`.
+        identity: The run's `identity`.
+        state: The folder's `extent`.
         model: The artifact of the checkpoint, if there is to be one.
     """
     until = time.monotonic() + ASK
     problem: str | None = "W&B has not confirmed yet that it has everything"
     while problem and time.monotonic() < until:
-        found = _ask(named)
-        arrived = found.lastHistoryStep >= there["step"] and found.historyLineCount >= there["rows"]
-        if arrived and (found.state == "finished" or not there["finished"]):
-            absent = missing(named, model)
+        answer = _ask(identity)
+        arrived = answer.lastHistoryStep >= state["step"] and answer.historyLineCount >= state["rows"]
+        if arrived and (answer.state == "finished" or not state["finished"]):
+            absent = missing(identity, model)
             problem = f"W&B has not confirmed yet that it has {absent[0]} and the like" if absent else None
         if problem:
             time.sleep(0.5)
     return problem
 
 
-def missing(named: dict[str, Any], model: str | None) -> list[str]:
-    """What has not come to W&B of the pictures, tables and panels that a run has shown last, and of its artifacts.
+def missing(identity: dict[str, Any], model: str | None) -> list[str]:
+    """Return the pictures, tables, panels and artifacts of a run that W&B does not have yet.
 
     Args:
-        named: The run's `identity`.
+        identity: The run's `identity`.
         model: The artifact of the checkpoint, if there is to be one.
     """
-    found = _ask(named)
-    summary = found.summary_metrics
+    answer = _ask(identity)
+    summary = answer.summary_metrics
     files = sorted(set(_files(summary)))
-    there = {file.name for file in found.files(names=files) if file.size} if files else set()
+    file_names = {file.name for file in answer.files(names=files) if file.size} if files else set()
     committed = {
-        artifact.name.partition(":")[0] for artifact in found.logged_artifacts() if artifact.state == "COMMITTED"
+        artifact.name.partition(":")[0] for artifact in answer.logged_artifacts() if artifact.state == "COMMITTED"
     }
     # of each table W&B makes one, whose name is made of letters it likes, and a random end if there were others
     tables = [name for name, value in summary.items() if isinstance(value, dict) and "artifact_path" in value]
-    artifacts = [f"run-{named['id']}-{re.sub(r'[^a-zA-Z0-9_.-]', '', name)}" for name in tables]
+    artifacts = [f"run-{identity['id']}-{re.sub(r'[^a-zA-Z0-9_.-]', '', name)}" for name in tables]
     artifacts += [model] if model else []
-    absent = [name for name in artifacts if not any(other.startswith(name) for other in committed)]
-    return [file for file in files if file not in there] + absent
+    absent = [name for name in artifacts if not any(name_sent.startswith(name) for name_sent in committed)]
+    return [file for file in files if file not in file_names] + absent
 
 
-def _ask(named: dict[str, Any]) -> Any:
+def _ask(identity: dict[str, Any]) -> Any:
     import wandb
 
-    return wandb.Api(timeout=5).run(f"{named['entity']}/{named['project']}/{named['id']}")
+    return wandb.Api(timeout=5).run(f"{identity['entity']}/{identity['project']}/{identity['id']}")
 
 
 def _files(shown: Any) -> Iterator[str]:
-    """The files that a summary speaks of."""
+    """Return the files that a summary speaks of."""
     if isinstance(shown, str):
         if shown.startswith("media/"):
             yield shown

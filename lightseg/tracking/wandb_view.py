@@ -1,4 +1,4 @@
-"""What W&B shows of a run, as a function of the run folder alone: so it can be shown again, later and elsewhere.
+"""View of a run in W&B as a function of the run folder alone, so that it can be made again later and elsewhere.
 
 Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
 pixels (see `lightseg.callbacks.PredictionSnapshots`); the panels have C bars and C × C cells, of which only
@@ -48,9 +48,9 @@ class View:
 
     @property
     def model(self) -> str | None:
-        """The artifact of the best checkpoint, if the run is to have one and is finished."""
-        there = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
-        return f"model-{self.run.id}" if self.log_checkpoint and there else None
+        """Return the artifact of the best checkpoint, if the run is to have one and is finished."""
+        is_complete = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
+        return f"model-{self.run.id}" if self.log_checkpoint and is_complete else None
 
     def follow(self) -> None:
         """Send every row that has become whole."""
@@ -129,11 +129,11 @@ class View:
         return {"val/samples": [picture(example, classes) for example in samples]} if samples else {}
 
     def _newest_samples(self) -> dict[str, Any]:
-        there = sorted((self.folder / "images" / "samples").glob("[0-9]*"))
-        return self._samples(there[-1]) if there else {}
+        folders = sorted((self.folder / "images" / "samples").glob("[0-9]*"))
+        return self._samples(folders[-1]) if folders else {}
 
     def _panels(self, final: dict[str, Any]) -> dict[str, Any]:
-        """The confusion matrix, the bars of the classes and the table of the worst images, of test or else val."""
+        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val."""
         import wandb
 
         split = "test" if "test/score" in final else "val"
@@ -161,14 +161,14 @@ class View:
         overall, each = ("mIoU", "IoU") if evaluation.kind == "segmentation" else ("correct", "found")
         rows = []
         for index, example in zip(chosen, examples, strict=False):
-            own = [None if np.isnan(score) else float(score) for score in scores[index]]
-            rows.append([picture(example, classes), example.name, float(np.nanmean(scores[index])), *own])
+            score_cells = [None if np.isnan(score) else float(score) for score in scores[index]]
+            rows.append([picture(example, classes), example.name, float(np.nanmean(scores[index])), *score_cells])
         return wandb.Table(["image", "name", overall, *[f"{each} {name}" for name in evaluation.classes]], rows)
 
     def _send_checkpoint(self, name: str, final: dict[str, Any]) -> None:
         import wandb
 
-        told = facts(self.folder)
+        record = facts(self.folder)
         artifact = wandb.Artifact(
             name,
             "model",
@@ -176,7 +176,7 @@ class View:
                 "score": final.get("val/score"),
                 "step": self._rows.best_step,
                 "recipe": self.folder.parent.name,
-                "data": told["data"],
+                "data": record["data"],
             },
         )
         artifact.add_file(str(self.folder / "checkpoints" / BEST_FILE), policy="immutable", skip_cache=True)
@@ -186,7 +186,9 @@ class View:
 def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     import wandb
 
-    cells = [[truth, said, int(counts[i, j])] for i, truth in enumerate(classes) for j, said in enumerate(classes)]
+    cells = [
+        [truth, predicted, int(counts[i, j])] for i, truth in enumerate(classes) for j, predicted in enumerate(classes)
+    ]
     if len(cells) > CELLS:
         cells = [cell for cell in cells if cell[2]]
     if len(cells) > CELLS:
@@ -198,7 +200,7 @@ def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]
 
 
 def extent(folder: Path) -> dict[str, Any]:
-    """How much of a run there is to show: how many whole rows, up to which step (-1: none), whether it is finished."""
+    """Return the extent of a run: its whole rows, the last step (-1: none), and whether it is finished."""
     rows = Rows()
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     steps = [row[STEP] for line in lines if (row := rows.add(line))]
@@ -209,12 +211,12 @@ def extent(folder: Path) -> dict[str, Any]:
 
 
 def picture(example: Example, classes: Sequence[str]) -> Any:
-    """An image with prediction and truth as overlays that can be switched on and off, or named in its caption."""
+    """Return an image with prediction and truth as overlays to switch on and off, or named in its caption."""
     import wandb
 
     if not example.target.ndim:
-        truth, said = classes[int(example.target)], classes[int(example.prediction)]
-        return wandb.Image(example.image, caption=f"{example.name}: {truth} / {said}")
+        truth, predicted = classes[int(example.target)], classes[int(example.prediction)]
+        return wandb.Image(example.image, caption=f"{example.name}: {truth} / {predicted}")
     labels = {**dict(enumerate(classes)), IGNORE: "void"}
     layers = {"prediction": example.prediction, "ground_truth": example.target}
     masks = {name: {"mask_data": mask.astype(np.uint8), "class_labels": labels} for name, mask in layers.items()}
@@ -222,7 +224,7 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
 
 
 def config(folder: Path) -> dict[str, Any]:
-    """What W&B knows of a run before it starts: the recipe as it is in `config.yaml`, and under `run` its facts."""
+    """Return the config of a run for W&B: the recipe as in `config.yaml`, and its facts under `run`."""
     return {**read_record(folder / "config.yaml"), "run": facts(folder)}
 
 

@@ -1,4 +1,4 @@
-"""A W&B workspace for the runs of a project, as code: which panels, of which of the logged numbers and pictures.
+"""W&B workspace for the runs of a project, as code: which panels, of which of the logged numbers and pictures.
 
 What the loggers log is known here by name alone; a test sees that a run logs all that is asked for.
 """
@@ -18,7 +18,7 @@ PER_CLASS = "val/(iou|recall)/.+"
 def workspace(
     project: str, entity: str, scores: Sequence[str], choices: Sequence[str], baseline: str | None = None
 ) -> ws.Workspace:
-    """The workspace, not yet saved.
+    """Return the workspace, not yet saved.
 
     Args:
         project: W&B project.
@@ -47,10 +47,10 @@ def workspace(
     )
 
 
-def spec(made: ws.Workspace) -> dict[str, Any]:
-    """What W&B is sent, as plain data; the same workspace gives the same."""
+def spec(workspace_model: ws.Workspace) -> dict[str, Any]:
+    """Return what W&B is sent, as plain data; the same workspace gives the same."""
     # the package has no public way to see it
-    content: dict[str, Any] = made._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+    content: dict[str, Any] = workspace_model._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
     return content
 
 
@@ -98,7 +98,7 @@ def _pictures() -> list[PanelTypes]:
 
 
 def _chart(key: str, name: str, fields: dict[str, str]) -> wr.CustomChart:
-    """What `wandb.plot_table` logged under a key; its numbers are in a table beside it."""
+    """Return what `wandb.plot_table` logged under a key; its numbers are in a table beside it."""
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": f"{key}_table"}},
         chart_name=name,

@@ -1,4 +1,4 @@
-"""A training from beginning to end."""
+"""Training from start to end."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ _HOMES = {"fit": "lightseg.training.run"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: some modules of this package do without torch, which takes seconds."""
+    """Import a name on first use: some modules of this package do without torch, which takes seconds to import."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute {name!r}")

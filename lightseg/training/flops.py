@@ -1,4 +1,4 @@
-"""What a net costs: its parameters, and the operations of one image."""
+"""Cost of a net: its parameters, and the operations for one image."""
 
 from typing import Any
 
@@ -10,29 +10,29 @@ from lightseg.tasks import Task
 
 
 @torch.no_grad()
-def cost(task: Task, batch: Batch) -> dict[str, Any]:
-    """Run a batch of one image through a task once and count; a net that does not fit the data is found so, too.
+def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
+    """Count parameters and operations in one forward pass, which also checks that net and data fit each other.
 
     Args:
-        task: A task in training mode, in which it is left.
-        batch: One image, as training sees it.
+        task: A task in training mode; it is in training mode afterwards too.
+        batch: A batch of one training image.
 
     Returns:
-        `parameters`; `gflops` of one forward pass, a multiplication and an addition being two operations; `input`, the
-        image's `[C, H, W]`; `dtype`, its type, `uint8` or `float32`.
+        `parameters`; `gflops` of one forward pass, where a multiplication and an addition are two operations; `input`,
+        the shape `[C, H, W]` of the image; `dtype`, its type, `uint8` or `float32`.
 
     Raises:
-        ConfigError: If the net is of the other kind, or takes another image size or number of channels.
+        ConfigError: If the net is for the other kind of task, or for another image size or number of channels.
     """
-    fused = torch.backends.mha.get_fastpath_enabled()
+    is_fused = torch.backends.mha.get_fastpath_enabled()
     task.eval()
-    # a compiled net, or attention in one piece, would hide what it does
+    # a compiled net and fused attention hide their operations from the counter
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
             task(batch["image"])
     finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+        torch.backends.mha.set_fastpath_enabled(is_fused)
     task.train()
     return {
         "parameters": sum(parameter.numel() for parameter in task.parameters()),

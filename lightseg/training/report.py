@@ -1,4 +1,4 @@
-"""What a finished run leaves and prints: numbers, pictures, a table."""
+"""Report of a finished run: numbers, pictures, a table."""
 
 from pathlib import Path
 
@@ -21,20 +21,25 @@ from lightseg.visualization import figures
 from lightseg.visualization.examples import worst, write_examples
 
 EXAMPLES = {"segmentation": 4, "classification": 24}
-"""How many images are shown, spread evenly over the split."""
+"""Number of example images, evenly spaced over the split."""
 
 
 def report(
-    folder: Path, task: Task, which: str, data: ImageDataModule, results: dict[str, float], loggers: list[Logger]
+    folder: Path,
+    task: Task,
+    checkpoint_name: str,
+    data: ImageDataModule,
+    results: dict[str, float],
+    loggers: list[Logger],
 ) -> None:
-    """Write `metrics.json` and the pictures, pass the numbers on to the loggers, and print the table.
+    """Write `metrics.json` and the pictures, log the numbers, and print the table.
 
     Args:
         folder: The run folder.
         task: The re-loaded task.
-        which: Which checkpoint it is: `best`, or `last` where no validation took place.
-        data: The data it was scored on.
-        results: Every final number by name.
+        checkpoint_name: `best`, or `last` where no validation took place.
+        data: The data of the scores.
+        results: All final numbers by name.
         loggers: The loggers of the run.
     """
     split: Stage = "test" if "test/score" in results else "val"
@@ -47,16 +52,16 @@ def report(
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
-    _print(task, which, results)
+    _print_table(task, checkpoint_name, results)
     print(*[f"picture: {path}" for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
-    # the last of all: it says that the run is finished
+    # written last, because this file marks the run as finished
     write_json(folder / "metrics.json", {name: plain_number(value) for name, value in results.items()})
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:
-    """Draw what there is to see; returns the files."""
+    """Draw learning curve, confusion matrix and predictions; return the files."""
     images = folder / "images"
     curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", "confusion", "predictions"))
     figures.learning_curve(folder, curve)
@@ -69,12 +74,12 @@ def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list
     return [curve, matrix, predictions]
 
 
-def _print(task: Task, which: str, results: dict[str, float]) -> None:
-    """The final table: overall scores, then one row per class, for every split that was scored."""
+def _print_table(task: Task, checkpoint_name: str, results: dict[str, float]) -> None:
+    """Print the overall scores, then one row per class, for every split that was scored."""
     absences = {split: absent(counts.sum(1), task.classes) for split, counts in task.counts.items()}
-    both: tuple[Stage, Stage] = ("val", "test")
-    splits = [split for split in both if f"{split}/score" in results]
-    table = Table(title=f"{type(task.net).__name__}, {which} checkpoint", title_justify="left")
+    stages: tuple[Stage, Stage] = ("val", "test")
+    splits = [split for split in stages if f"{split}/score" in results]
+    table = Table(title=f"{type(task.net).__name__}, {checkpoint_name} checkpoint", title_justify="left")
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")

@@ -1,4 +1,4 @@
-"""Going on with a run that was killed or stopped: which one, from which checkpoint, and is it still the same run."""
+"""Resume of a run that was killed or stopped: its folder, its checkpoint, and checks that it is the same run."""
 
 import json
 import re
@@ -31,37 +31,37 @@ _FREE = (
     "data.root",
     "save_every_",
 )
-"""What may be another when a run goes on, and is said if it is."""
+"""Options that may change when a run is resumed, with a message."""
 
-_UNSAID = ("resume", "config", "base", "runs_dir")
+_IGNORED = ("resume", "config", "base", "runs_dir")
 
 
-def interrupted(config: dict[str, Any], runs: Path) -> Path | None:
-    """The run that this job was training when its scheduler started it again, if it has; see `run.restarted`.
+def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
+    """Return the run that this job was training before its scheduler started it again; None if there is none.
 
     Args:
-        config: The resolved config of now, which must be that of the run.
-        runs: The folder of the recipe's runs.
+        config: The resolved config, which must be that of the run.
+        runs: The folder with the runs of the recipe.
     """
     job = scheduler.job()
     for file in sorted(runs.glob("*/env.json"), reverse=True) if job else ():
         try:
             environment = read_record(file)
         except UserError:
-            # of an older run, which another job has left so
+            # a damaged record belongs to an older run of another job
             continue
-        folder, made = file.parent, environment.get("time")
-        is_of_this_job = environment.get("job") == job and made is not None and scheduler.restarted(made)
-        if is_of_this_job and not changes(folder, config)[0]:
+        folder, start_time = file.parent, environment.get("time")
+        is_of_this_job = environment.get("job") == job and start_time is not None and scheduler.restarted(start_time)
+        if is_of_this_job and not find_changes(folder, config)[0]:
             return folder
     return None
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has its final numbers.
+    """Return whether a run has its final numbers.
 
     Raises:
-        UserError: If the file that should hold them is damaged.
+        UserError: If the file with the numbers is damaged.
     """
     path = folder / "metrics.json"
     try:
@@ -71,10 +71,13 @@ def is_finished(folder: Path) -> bool:
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The newest checkpoint that is whole, with its content; says so where the last one is not.
+    """Return the newest readable checkpoint and its content; print a message if the last one is damaged.
+
+    Returns:
+        The file, None if there is no checkpoint, and its content.
 
     Raises:
-        UserError: If none of those that are there can be read.
+        UserError: If there are checkpoints, but none can be read.
     """
     errors = []
     for name in (LAST, PREVIOUS[LAST]):
@@ -95,38 +98,37 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
 
 
 def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> None:
-    """See that a run goes on with what it was begun with; print what may differ and does.
+    """Check that a resumed run has the same recipe and data; print the differences that are allowed.
 
     Args:
         folder: The run folder.
-        config: The resolved config of now.
-        data: The fingerprint of the data of now.
+        config: The current resolved config.
+        data: The current fingerprint of the data.
 
     Raises:
-        ConfigError: If the recipe or the data is another one; the message names every difference.
+        ConfigError: If the recipe or the data differs; the message has every difference.
     """
-    said = require_same_recipe(folder, config)
-    known = read_record(folder / "data.json")
-    for split in known:
+    messages = require_same_recipe(folder, config)
+    for split, before in read_record(folder / "data.json").items():
         now = data.get(split) or {"samples": 0}
-        if known[split]["samples"] != now["samples"] or differ(known[split].get("sha256"), now.get("sha256")):
+        if before["samples"] != now["samples"] or differ(before.get("sha256"), now.get("sha256")):
             raise ConfigError(
-                f"--resume {folder}: the {split} split is not what it was: {known[split]['samples']} samples then, "
+                f"--resume {folder}: the {split} split is not what it was: {before['samples']} samples then, "
                 f"{now['samples']} now, or other content; bring the data back, or start a new run"
             )
     packages = differences(read_record(folder / "env.json").get("packages", {}), environment.environment()["packages"])
-    said += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
-    for line in said:
-        print(f"goes on with another {line}", flush=True)
+    messages += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
+    for message in messages:
+        print(f"goes on with another {message}", flush=True)
 
 
 def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
-    """See that the recipe is that of a run; returns what may be another and is.
+    """Check that a recipe is that of a run; return the differences that are allowed.
 
     Raises:
-        ConfigError: If it is not; the message names every difference.
+        ConfigError: If another option differs; the message has every difference.
     """
-    forbidden, allowed = changes(folder, config)
+    forbidden, allowed = find_changes(folder, config)
     if forbidden:
         raise ConfigError(
             f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
@@ -137,27 +139,33 @@ def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
     return allowed
 
 
-def changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """What differs between a run's config and one of now: what must not, and what may."""
-    begun = read_record(folder / "config.yaml")
+def find_changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the differences of the current config from that of a run: the forbidden ones, and the allowed ones."""
+    recorded = read_record(folder / "config.yaml")
     forbidden: list[str] = []
     allowed: list[str] = []
-    for key, (old, new) in differences(begun, plain(config, "the recipe")).items():
-        # `auto` keeps what the run was begun with
-        if not key.startswith(_UNSAID) and (key, new) != ("trainer.precision", AUTO):
+    for key, (old, new) in differences(recorded, plain(config, "the recipe")).items():
+        # `auto` keeps the precision of the run
+        if not key.startswith(_IGNORED) and (key, new) != ("trainer.precision", AUTO):
             (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {arrow(old, new)}")
     return forbidden, allowed
 
 
 def prepare_resume(folder: Path, config: dict[str, Any], data: dict[str, Any], command: str) -> Path | None:
-    """Make a run folder ready for the steps after its newest checkpoint's, and note in `resumes.jsonl` that it went on.
+    """Prepare a run folder for the steps after its newest checkpoint, and record the resume in `resumes.jsonl`.
+
+    Args:
+        folder: The run folder.
+        config: The current resolved config.
+        data: The current fingerprint of the data.
+        command: The command line.
 
     Returns:
-        The checkpoint to go on from; None if there is none yet.
+        The checkpoint to resume from; None if there is none yet.
 
     Raises:
-        ConfigError: See `require_same`; nothing has been changed then.
-        UserError: See `newest_checkpoint`; likewise.
+        ConfigError: If the recipe or the data differs; nothing has been changed.
+        UserError: If no checkpoint can be read; nothing has been changed.
     """
     require_same(folder, config, data)
     checkpoint, state = newest_checkpoint(folder)
@@ -172,11 +180,11 @@ def prepare_resume(folder: Path, config: dict[str, Any], data: dict[str, Any], c
 
 
 def restore_best(folder: Path, score: float | None) -> None:
-    """Put the best checkpoint back that a state knows of: a later one belongs to steps that are taken again.
+    """Restore the best checkpoint of a state: a later one belongs to steps that will be repeated.
 
     Args:
         folder: The run folder.
-        score: The best score at that state.
+        score: The best score in that state.
     """
     best, before = (folder / "checkpoints" / name for name in (BEST, PREVIOUS[BEST]))
     if before.exists() and best_score(read(before)) == score and (not best.exists() or best_score(read(best)) != score):
@@ -184,21 +192,21 @@ def restore_best(folder: Path, score: float | None) -> None:
 
 
 def best_score(state: dict[str, Any]) -> float | None:
-    """The best validation score up to a state of the training."""
+    """Return the best validation score in the content of a checkpoint; None if there is none."""
     score = state.get("callbacks", {}).get("Best", {}).get("best_model_score")
     return None if score is None else float(score)
 
 
 def truncate_log(folder: Path, step: int) -> None:
-    """Drop the lines of the steps after a checkpoint's, which will be logged again, and unfinished files."""
+    """Remove the log lines after the step of a checkpoint, which will be logged again, and unfinished files."""
     path = folder / "metrics.jsonl"
     if step and not path.exists():
         print(f"warning: {path} is not there: the log begins at step {step}", file=sys.stderr, flush=True)
     if path.exists():
-        kept = [line for line in read_log(folder) if (line["step"] or 0) < step]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        lines = [line for line in read_log(folder) if (line["step"] or 0) < step]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))
     for place in (folder, folder / "checkpoints"):
         for unfinished in place.glob(".*"):
-            # what `atomic_write` leaves when the process is killed
+            # left by `atomic_write` when the process was killed
             if re.fullmatch(r"\.[\w-]+\.\w+\.\d+", unfinished.name):
                 unfinished.unlink()

@@ -1,4 +1,4 @@
-"""The trainer of a run: Lightning's, with what every run has, and without what would break a promise."""
+"""Trainer of a run: that of Lightning, with the callbacks of every run, and checks of the recipe's callbacks."""
 
 import sys
 from pathlib import Path
@@ -36,33 +36,32 @@ from lightseg.tasks.compilation import check_graphs
 def make_trainer(
     cli: LightsegCLI, first: list[L.Callback], callbacks: list[L.Callback], loggers: list[Any]
 ) -> L.Trainer:
-    """Return the trainer of the recipe, with what every run has beside what the recipe asks for.
+    """Return the trainer of a recipe, with more callbacks and loggers than the recipe has.
 
     Args:
         cli: The parsed recipe.
-        first: Callbacks before those of the recipe.
-        callbacks: Callbacks after them.
+        first: Callbacks that run before those of the recipe.
+        callbacks: Callbacks that run after them.
         loggers: Loggers.
 
     Raises:
-        ConfigError: If this machine cannot do what the recipe asks for.
+        ConfigError: If a callback cannot be used, or the machine lacks a device or precision of the recipe.
     """
     config = cli.config_init.trainer
-    for callback in as_list(config.callbacks):
-        check_monitor(callback, cli.model, as_list(config.callbacks))
+    recipe_callbacks = as_list(config.callbacks)
+    for callback in recipe_callbacks:
+        check_monitor(callback, cli.model, recipe_callbacks)
         check_callback(callback, config.strategy)
     check_graphs(cli.model.compiled, config.accumulate_grad_batches)
-    # a bar on a terminal; where the output goes to a file, the lines of EpochPrinter do
-    bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
-    asked = config.logger if isinstance(config.logger, list) else [config.logger]
-    own = any(isinstance(callback, ProgressBar) for callback in as_list(config.callbacks))
-    callbacks = [*callbacks, Bar()] if bar and not own else callbacks
-    loggers = loggers + [logger for logger in asked if not isinstance(logger, bool | None)]
+    # a bar on a terminal; where the output goes to a file, EpochPrinter prints lines
+    has_bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
+    is_bar_missing = has_bar and not any(isinstance(callback, ProgressBar) for callback in recipe_callbacks)
+    recipe_loggers = config.logger if isinstance(config.logger, list) else [config.logger]
     try:
         trainer: L.Trainer = cli.instantiate_trainer(
-            callbacks=[*first, *as_list(config.callbacks), *callbacks],
-            logger=loggers,
-            enable_progress_bar=bar,
+            callbacks=[*first, *recipe_callbacks, *callbacks, *([Bar()] if is_bar_missing else [])],
+            logger=loggers + [logger for logger in recipe_loggers if not isinstance(logger, bool | None)],
+            enable_progress_bar=has_bar,
             plugins=[*as_list(config.plugins), AtomicCheckpointIO()],
             default_root_dir=config.default_root_dir or str(Path(cli.config.runs_dir) / cli.config.name),
         )
@@ -74,23 +73,27 @@ def make_trainer(
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
     enable_bucket_view(trainer.strategy)
-    environment = trainer._accelerator_connector.cluster_environment
-    if isinstance(environment, SLURMEnvironment):
-        # it would save and queue in its own way, and load what another program left
-        environment.auto_requeue = False
+    _disable_requeue(trainer)
     return trainer
 
 
+def _disable_requeue(trainer: L.Trainer) -> None:
+    """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself."""
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False
+
+
 _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
-"""Metrics of the training itself that a callback can watch."""
+"""Metrics of the training that a callback can watch."""
 
 
 def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
-    """Refuse strategies that train in children of this process, which do not give back what they have scored.
+    """Refuse strategies that train in forked or spawned children, which do not return their scores.
 
     Args:
         trainer: The trainer.
-        strategy: The strategy that the recipe states.
+        strategy: The strategy of the recipe.
     """
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ConfigError(
@@ -100,28 +103,31 @@ def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
 
 
 def check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback]) -> None:
-    """Lightning would look for a misspelt metric after the first epoch, and takes a score for a loss.
+    """Check the metric of a callback and its mode before training; Lightning does so after the first epoch.
 
     Args:
         callback: The callback that may watch a metric.
         task: The task that logs metrics.
-        callbacks: All callbacks of the recipe; one of the user's may log more.
+        callbacks: All callbacks of the recipe; a user's class may log more metrics.
+
+    Raises:
+        ConfigError: If the metric is not logged, or the mode is wrong for it.
     """
     monitor = getattr(callback, "monitor", None)
     if not isinstance(monitor, str):
         return
     size = len(task.classes)
-    known = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
+    metrics = [f"val/{name}" for name in ("loss", *task.scores(torch.zeros(size, size, dtype=torch.int64)))]
     kind = type(callback).__name__
     if not monitor.startswith("val/"):
-        if monitor in _TRAINING_METRICS or any(is_user_class(type(each)) for each in (task, *callbacks)):
+        if monitor in _TRAINING_METRICS or any(is_user_class(type(item)) for item in (task, *callbacks)):
             return
-        known += _TRAINING_METRICS
-    if monitor not in known:
-        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, known, len(known))}")
-    wanted = "min" if monitor == "val/loss" else "max"
-    if getattr(callback, "mode", wanted) != wanted:
-        raise ConfigError(f"{kind}: {monitor} is better {'low' if wanted == 'min' else 'high'}; set mode: {wanted}")
+        metrics += _TRAINING_METRICS
+    if monitor not in metrics:
+        raise ConfigError(f"{kind}: nothing is logged as '{monitor}'{did_you_mean(monitor, metrics, len(metrics))}")
+    mode = "min" if monitor == "val/loss" else "max"
+    if getattr(callback, "mode", mode) != mode:
+        raise ConfigError(f"{kind}: {monitor} is better {'low' if mode == 'min' else 'high'}; set mode: {mode}")
 
 
 _REFUSED = {
@@ -131,11 +137,19 @@ _REFUSED = {
     BatchSizeFinder: "the batch is the recipe's; trainer.accumulate_grad_batches makes it fit the memory",
     BaseFinetuning: "take model.freeze_encoder and model.encoder_lr_factor",
 }
-"""Callbacks that change the training in ways that lightseg could not go on with, and what to take instead."""
+"""Callbacks that change the training in ways that cannot be resumed, and the options to use instead."""
 
 
 def check_callback(callback: L.Callback, strategy: Any) -> None:
-    """Refuse what would break a promise."""
+    """Refuse a callback that cannot be resumed, or that does not work with the strategy.
+
+    Args:
+        callback: The callback.
+        strategy: The strategy of the recipe.
+
+    Raises:
+        ConfigError: If the callback is refused; the message has the option to use instead.
+    """
     name = type(callback).__name__
     for refused, instead in _REFUSED.items():
         if isinstance(callback, refused):

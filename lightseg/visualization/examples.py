@@ -1,4 +1,4 @@
-"""A few images with what was said about them, as files: small enough to keep, and enough to draw them again."""
+"""Examples: a few images with predictions, as files that are small and enough to draw them again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORST = 16
 
 @dataclass
 class Example:
-    """One image with what it shows and what was said about it.
+    """Image with its truth and its prediction.
 
     Attributes:
         name: What the data calls it.
@@ -73,17 +73,17 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
 
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
-    """The examples that `write_examples` wrote, and the class names; none where there is no such folder."""
+    """Return the examples that `write_examples` wrote, and the class names; none where there is no such folder."""
     if not (folder / "examples.json").is_file():
         return [], []
     examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     for number, entry in enumerate(content["examples"]):
         image = _read_png(folder / f"{number:02d}_image.png")
-        truth, said = (
+        truth, predicted = (
             np.asarray(entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png"), np.int64)
             for kind in ("truth", "prediction")
         )
-        examples.append(Example(entry["name"], image, truth, said))
+        examples.append(Example(entry["name"], image, truth, predicted))
     return examples, content["classes"]
 
 
@@ -96,7 +96,7 @@ def image_scores(evaluation: PerImageResults) -> npt.NDArray[np.float64]:
 
 
 def worst(evaluation: PerImageResults) -> list[int]:
-    """The at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
+    """Return the at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
 
     Images that have no valid pixel are left out.
     """

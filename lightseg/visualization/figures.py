@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
+"""Pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def learning_curve(folder: Path, path: Path) -> None:
 
 
 def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """How the truth (rows) was predicted (columns), each row in shares of its class.
+    """Return how the truth (rows) was predicted (columns), each row in shares of its class.
 
     Args:
         counts: `(C, C)` int64.
@@ -62,19 +62,19 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
 def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:
-    """One row per image: image, truth, prediction, and where they differ."""
+    """Return one row per image: image, truth, prediction, and where they differ."""
     figure = new_figure(11, 2.3 * len(examples) + 0.7)
     grid = figure.subplots(len(examples), 4, squeeze=False)
     for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
         axis.set_title(title, fontsize=9)
     for row, example in zip(grid, examples, strict=True):
-        shown = (
+        panels = (
             example.image,
             colorize(example.target, palette),
             colorize(example.prediction, palette),
             errors(example.target, example.prediction),
         )
-        for axis, picture in zip(row, shown, strict=True):
+        for axis, picture in zip(row, panels, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
     void = any((example.target == IGNORE).any() for example in examples)
@@ -83,15 +83,15 @@ def segmentation_examples(
 
 
 def classification_examples(examples: Sequence[Example], classes: Sequence[str], path: Path) -> None:
-    """A grid of images, each under its predicted class, and the true one where that differs."""
+    """Return a grid of images, each under its predicted class, and the true one where that differs."""
     columns = min(8, len(examples))
     rows = -(-len(examples) // columns)
     figure = new_figure(1.5 * columns, 1.7 * rows)
     for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
         right = int(example.target) == int(example.prediction)
-        said = classes[int(example.prediction)]
+        predicted = classes[int(example.prediction)]
         axis.imshow(example.image, interpolation="nearest")
-        title = said if right else f"{said}\n(is {classes[int(example.target)]})"
+        title = predicted if right else f"{predicted}\n(is {classes[int(example.target)]})"
         axis.set_title(title, fontsize=8, color="black" if right else "#c01e1e")
     for axis in figure.axes:
         axis.set_axis_off()
@@ -105,21 +105,21 @@ def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
 
 
 def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
-    """Where a prediction is right (grey) and wrong (red), `(H, W, 3)`; void is white."""
+    """Return where a prediction is right (grey) and wrong (red), `(H, W, 3)`; void is white."""
     picture = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
     picture[target == IGNORE] = VOID
     return picture
 
 
 def legend(figure: Figure, classes: Sequence[str], palette: Sequence[Color], void: bool, fontsize: int) -> None:
-    """What the colours of masks mean, below all else; void is among them if there is any."""
+    """Return what the colours of masks mean, below all else; void is among them if there is any."""
     colors, names = [*palette, *[VOID] * void], [*classes, *["void"] * void]
     patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
     figure.legend(patches, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=fontsize)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure that needs no display and leaves no global state."""
+    """Return a figure that needs no display and leaves no global state."""
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
     return figure

@@ -51,6 +51,15 @@ def test_warning__twice_in_a_row_is_said_once(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_warning__of_a_common_class_names_no_cure_of_rare_ones(capsys):
+    # a is 80 of 100 pixels, and never predicted
+    _validate(CollapseWarning(), *2 * [torch.tensor([[0, 80, 0], [0, 10, 0], [0, 0, 10]])])
+    err = capsys.readouterr().err
+    assert err.splitlines()[0].endswith("validations: a")
+    assert "data.batch_size" in err
+    assert "class_weights" not in err
+
+
 def test_warning__further_classes_are_said(capsys):
     callback = CollapseWarning()
     _validate(callback, NO_C, NO_C, ONLY_A)

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that holds all it shows, so that it can be kept, sent and read without a network."""
+"""Comparison as one HTML file that holds all it shows, so that it can be kept, sent and read without a network."""
 
 from lightseg.comparison.html.document import write_page
 

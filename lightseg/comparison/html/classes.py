@@ -1,4 +1,4 @@
-"""The score of each class, groups side by side, and where a difference is shown."""
+"""Score of each class, groups side by side, and where a difference is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAIRS = 3
 
 
 def classes(comparison: Comparison) -> str:
-    """One row for each class: bars with intervals, the numbers, and the differences that are shown."""
+    """Return one row for each class: bars with intervals, the numbers, and the differences that are shown."""
     groups = range(len(comparison.groups))
     head = [
         '<th scope="col">Class</th>',
@@ -44,8 +44,8 @@ def _row(comparison: Comparison, index: int) -> list[str]:
 
 
 def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
-    """A bar for each group and a line over its interval, from 0 to 100 %."""
-    drawn = []
+    """Return a bar for each group and a line over its interval, from 0 to 100 %."""
+    rows = []
     for group, score in enumerate(scores):
         if math.isnan(score.value) or comparison.classes[index] in comparison.absent:
             continue
@@ -54,7 +54,7 @@ def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
         tip += f"\n95 % interval {interval(score)}"
         low, high = (100 * min(1.0, max(0.0, end)) for end in (score.low, score.high))
         whisker = "" if math.isnan(score.low) else f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}"/>'
-        drawn.append(
+        rows.append(
             f'<g class="spot g{group} of{group}"><title>{escape(tip)}</title>'
             f'<rect class="hit" width="100" y="{group * _BAR}" height="{_BAR}"/>'
             f'<rect class="bar" width="{100 * score.value:.1f}" y="{top}" height="{_BAR - 2}"/>{whisker}</g>'
@@ -63,19 +63,22 @@ def _bars(comparison: Comparison, index: int, scores: list[Estimate]) -> str:
     words = f"{comparison.classes[index]}: bars of all groups; the arrow keys tell the values"
     return (
         f'<svg class="bars" viewBox="0 0 100 {height}" style="height:{height * 1.4:.0f}px" preserveAspectRatio="none" '
-        f'role="img" data-row="1" aria-label="{escape(words)}">{"".join(drawn)}</svg>'
+        f'role="img" data-row="1" aria-label="{escape(words)}">{"".join(rows)}</svg>'
     )
 
 
 def _differences(comparison: Comparison, index: int) -> str:
-    """Which group is better on a class, where that is shown; over which other, where there are more than two."""
-    said = []
+    """Return which group is better on a class, where that is shown; over which other, where there are more than two."""
+    sentences = []
     for pair in comparison.pairs:
-        found = pair.classes[index]
-        if found.shown:
-            better, worse, sign = (pair.first, pair.second, 1) if found.value > 0 else (pair.second, pair.first, -1)
+        difference = pair.classes[index]
+        if difference.shown:
+            better, worse, sign = (
+                (pair.first, pair.second, 1) if difference.value > 0 else (pair.second, pair.first, -1)
+            )
             over = f" over {name(comparison, worse)}" if len(comparison.groups) > 2 else ""
-            size = f"<b>{percent(abs(found.value))}</b> <small>({interval(found, sign)}; {chance(found.p)})</small>"
-            said.append(f"<li>{name(comparison, better)}{over} by {size}</li>")
-    more = f"<li>{len(said) - _PAIRS} more</li>" if len(said) > _PAIRS else ""
-    return f'<ul class="shown">{"".join(said[:_PAIRS])}{more}</ul>' if said else "<small>none shown</small>"
+            doubt = f"{interval(difference, sign)}; {chance(difference.p)}"
+            size = f"<b>{percent(abs(difference.value))}</b> <small>({doubt})</small>"
+            sentences.append(f"<li>{name(comparison, better)}{over} by {size}</li>")
+    more = f"<li>{len(sentences) - _PAIRS} more</li>" if len(sentences) > _PAIRS else ""
+    return f'<ul class="shown">{"".join(sentences[:_PAIRS])}{more}</ul>' if sentences else "<small>none shown</small>"

@@ -27,7 +27,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 404, 8, 236
 
 
 class Line(NamedTuple):
-    """What a run logged under one name: steps and values, float64 `(P,)` each."""
+    """Values that a run logged under one name: steps and values, float64 `(P,)` each."""
 
     group: int
     steps: Floats
@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Axis:
-    """A stretch of numbers laid out on pixels.
+    """Stretch of numbers laid out on pixels.
 
     Attributes:
         ticks: Numbers that are written at it; it goes from the first to the last of them.
@@ -52,7 +52,7 @@ class Axis:
 
     @classmethod
     def over(cls, values: Floats, start: float, end: float, log: bool = False) -> Axis:
-        """The axis with round numbers that holds some values."""
+        """Return the axis with round numbers that holds some values."""
         if np.ptp(values) == 0:
             # they would span nothing
             values = np.array([values[0] - 0.5, values[0] + 0.5])
@@ -63,7 +63,7 @@ class Axis:
         return cls(ticks[max(0, first) : last + 1], start, end, log)
 
     def at(self, values: npt.ArrayLike) -> Floats:
-        """The pixels of some numbers."""
+        """Return the pixels of some numbers."""
         scaled, ends = (np.log(each) if self.log else np.asarray(each) for each in (values, self.ticks[[0, -1]]))
         pixels: Floats = self.start + (self.end - self.start) * (scaled - ends[0]) / (ends[1] - ends[0])
         return pixels
@@ -106,12 +106,12 @@ def _chart(comparison: Comparison, title: str, lines: Sequence[Line], may_be_log
     log = may_be_log and values.min() > 0 and values.max() > _LOGARITHMIC * values.min()
     across = Axis.over(np.append(steps, 0.0), _LEFT, _RIGHT)
     up = Axis.over(values, _BOTTOM, _TOP, bool(log))
-    drawn = "".join(_path(line, across, up) for line in lines)
+    paths = "".join(_path(line, across, up) for line in lines)
     words = f"{title}{' (logarithmic)' if log else ''} over optimiser steps; the arrow keys tell the values"
     return (
         f"<figure><figcaption>{escape(title)}{' <small>logarithmic</small>' if log else ''}</figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart" role="img" data-row="1" aria-label="{escape(words)}">'
-        f"{_scales(across, up)}{drawn}{_spots(comparison, lines, across)}</svg></figure>"
+        f"{_scales(across, up)}{paths}{_spots(comparison, lines, across)}</svg></figure>"
     )
 
 
@@ -138,7 +138,7 @@ def _scales(across: Axis, up: Axis) -> str:
 
 
 def _spots(comparison: Comparison, lines: Sequence[Line], across: Axis) -> str:
-    """A column of the chart for each step that is logged, which tells the values there."""
+    """Return a column of the chart for each step that is logged, which tells the values there."""
     steps = np.unique(np.concatenate([line.steps for line in lines]))
     steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _POINTS)).astype(int)]
     pixels = across.at(steps)
@@ -151,7 +151,7 @@ def _spots(comparison: Comparison, lines: Sequence[Line], across: Axis) -> str:
 
 
 def _tip(comparison: Comparison, lines: Sequence[Line], step: float) -> str:
-    """The last values of each run up to a step, which not all have logged something at."""
+    """Return the last values of each run up to a step, which not all have logged something at."""
     said = [f"step {step:g}"]
     for index, group in enumerate(comparison.groups):
         last = [

@@ -1,4 +1,4 @@
-"""What is folded: all that differs between the groups, the runs, and how the intervals were made."""
+"""Folded sections: all differences of the groups, the runs, and the method of the intervals."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def _rows(comparison: Comparison, index: int, group: Group) -> list[list[str]]:
 
 
 def _of_fold(comparison: Comparison, run: Run) -> float:
-    """The score of a run on its own fold; that of its trial is on all folds together."""
+    """Return the score of a run on its own fold; that of its trial is on all folds together."""
     names = (name for name, metric in METRICS[comparison.kind].items() if metric.name == comparison.metric)
     return run.metrics.get(f"{comparison.split}/{next(names)}", math.nan)
 
 
 def _commit(path: Path) -> str:
-    """The commit of a run in short, and whether its code was another all the same."""
+    """Return the commit of a run in short, and whether its code was another all the same."""
     try:
         state = read_record(path)
         return f"<code>{escape(state['commit'][:10])}</code>{'<br><small>with changes</small>' * bool(state['dirty'])}"
@@ -80,12 +80,12 @@ def _commit(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
-    """The text of a file; none where it is gone."""
+    """Return the text of a file; none where it is gone."""
     return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
 def _method(comparison: Comparison) -> str:
-    """How chance was weighed, in two sentences."""
+    """Return how chance was weighed, in two sentences."""
     return (
         f"<p>Paired bootstrap: the {len(comparison.images):,} images are drawn anew with replacement "
         f"{comparison.resamples:,} times, the same for all runs, and everything is scored again on each draw; what "

@@ -1,4 +1,4 @@
-"""The images whose scores differ most between the best group and another, with what each of the two said."""
+"""Images whose scores differ most between the best group and another, with what each of the two said."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ IMAGES = 8
 
 
 class Said(NamedTuple):
-    """What a run said about an image, and the score that it gets for it."""
+    """Prediction of a run for an image, and its score."""
 
     example: Example
     score: float
 
 
 def disagreements(comparison: Comparison, trust: bool = False) -> str:
-    """The images side by side; a sentence where they cannot be shown.
+    """Return the images side by side; a sentence where they cannot be shown.
 
     Args:
         comparison: What to show.
@@ -46,30 +46,30 @@ def disagreements(comparison: Comparison, trust: bool = False) -> str:
     if not chosen:
         return '<p class="missing">No image has another score.</p>'
     try:
-        said, palette = _predictions(comparison, groups, chosen, trust)
+        predictions, palette = _predictions(comparison, groups, chosen, trust)
     # whatever went: a file, a package, a class of the user's own; the rest of the page does not need it
     except Exception as error:
         return f'<p class="missing">The images cannot be shown: {escape(_reason(error))}</p>'
-    masks = [mask for each in said for example, _ in each for mask in (example.target, example.prediction)]
-    figures = "".join(_figure(comparison, groups, each, palette) for each in said)
+    masks = [mask for each in predictions for example, _ in each for mask in (example.target, example.prediction)]
+    figures = "".join(_figure(comparison, groups, each, palette) for each in predictions)
     # what a whole image shows has no colour
     legend = colors(comparison.classes, palette, masks) if masks[0].ndim else ""
     return f'{_hint(comparison, groups)}{legend}<div class="examples">{figures}</div>'
 
 
 def opponent(comparison: Comparison) -> int:
-    """The group that the best one is compared with here: the baseline, or else the next best."""
+    """Return the group that the best one is compared with here: the baseline, or else the next best."""
     return comparison.baseline or 1
 
 
 def image_scores(comparison: Comparison, group: int) -> Floats:
-    """The score of each image by itself from the first trial of a group, float64 `(N,)`; NaN where undefined."""
+    """Return the score of each image by itself from the first trial of a group, float64 `(N,)`; NaN where undefined."""
     metric = next(each for each in METRICS[comparison.kind].values() if each.name == comparison.metric)
     return metric(comparison.groups[group].trials[0].counts)[:, 0]
 
 
 def largest(difference: Floats, number: int = IMAGES) -> list[int]:
-    """The images with the largest differences, alternately to the good of the one and of the other.
+    """Return the images with the largest differences, alternately to the good of the one and of the other.
 
     Args:
         difference: Score of each image less what it has elsewhere, float64 `(N,)`; NaN where undefined.
@@ -87,7 +87,7 @@ def largest(difference: Floats, number: int = IMAGES) -> list[int]:
 def _predictions(
     comparison: Comparison, groups: tuple[int, int], images: Sequence[int], trust: bool
 ) -> tuple[list[tuple[Said, ...]], list[Color]]:
-    """What the first trial of each group says about each image, and the colours of the classes."""
+    """Return what the first trial of each group says about each image, and the colours of the classes."""
     columns: list[list[Said]] = []
     palette: list[Color] = []
     for group in groups:
@@ -111,8 +111,10 @@ def _hint(comparison: Comparison, groups: tuple[int, int]) -> str:
     )
 
 
-def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said], palette: Sequence[Color]) -> str:
-    example, difference = said[0].example, said[0].score - said[1].score
+def _figure(
+    comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said], palette: Sequence[Color]
+) -> str:
+    example, difference = predictions[0].example, predictions[0].score - predictions[1].score
     better = groups[0 if difference > 0 else 1]
     image = escape(example.name)
     parts = [picture(example.image, "image", f"image {image}", photo=True)]
@@ -126,10 +128,10 @@ def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said
                 f"{name(comparison, group)} <b>{percent(each.score)}</b>",
                 f"prediction of {escape(comparison.groups[group].label)} for {image}",
             )
-            for group, each in zip(groups, said, strict=True)
+            for group, each in zip(groups, predictions, strict=True)
         ]
     else:
-        parts.append(_words(comparison, groups, said))
+        parts.append(_words(comparison, groups, predictions))
     ahead = f"{name(comparison, better)} is better by <b>{percent(abs(difference))}</b>"
     return (
         f'<figure class="example"><figcaption><h3>{image}</h3> <span>{ahead}</span></figcaption>'
@@ -137,11 +139,11 @@ def _figure(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said
     )
 
 
-def _words(comparison: Comparison, groups: tuple[int, int], said: Sequence[Said]) -> str:
-    """What a whole image shows and what each group said."""
-    truth = int(said[0].example.target)
+def _words(comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said]) -> str:
+    """Return what a whole image shows and what each group said."""
+    truth = int(predictions[0].example.target)
     rows = [("truth", escape(comparison.classes[truth]))]
-    for group, each in zip(groups, said, strict=True):
+    for group, each in zip(groups, predictions, strict=True):
         answer = int(each.example.prediction)
         mark = "✓" if answer == truth else "✗"
         rows.append((name(comparison, group), f"{escape(comparison.classes[answer])} {mark}"))

@@ -1,4 +1,4 @@
-"""The whole page: its sections in the order in which a reader wants them."""
+"""Whole page: its sections in the order in which a reader wants them."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def _page(comparison: Comparison, trust: bool) -> str:
 def _summary(comparison: Comparison) -> str:
     runs = sum(len(group.runs) for group in comparison.groups)
     counts = ((len(comparison.groups), "group"), (runs, "run"), (len(comparison.images), "image"))
-    said = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
-    return f"{' · '.join(said)} of the {comparison.split} split"
+    parts = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
+    return f"{' · '.join(parts)} of the {comparison.split} split"
 
 
 def _colors(groups: int) -> str:
-    """The colour of each group, and the rule that a switch of the legend hides it by."""
+    """Return the colour of each group, and the rule that a switch of the legend hides it by."""
     light, dark = (
         "".join(f"--g{index}:{colors[look(index)[0]]};" for index in range(groups)) for colors in (COLORS, DARK_COLORS)
     )

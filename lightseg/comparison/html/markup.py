@@ -1,4 +1,4 @@
-"""The small parts that the sections of a comparison share: numbers as text, a group's name and look, legends."""
+"""Small parts that the sections of a comparison share: numbers as text, a group's name and look, legends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def look(group: int) -> tuple[int, str]:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number of any size with some significant digits and thousands set apart; `–` where undefined."""
+    """Return a number of any size with some significant digits and thousands set apart; `–` where undefined."""
     if math.isnan(value):
         return "–"
     size = math.floor(math.log10(abs(value))) if value else 0
@@ -31,23 +31,23 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def scale(title: str, low: str, high: str) -> str:
-    """The head of a column of pictures that share an axis: its title over the two ends."""
+    """Return the head of a column of pictures that share an axis: its title over the two ends."""
     ends = f'<span class="ends"><span>{low}</span> <span>{high}</span></span>'
     return f'<th scope="col">{escape(title)}{ends}</th>'
 
 
 def swatch(group: int) -> str:
-    """A piece of the group's line, as a key to pictures."""
+    """Return a piece of the group's line, as a key to pictures."""
     return f'<svg class="swatch g{group}" viewBox="0 0 28 10" aria-hidden="true"><path class="line" d="M1 5H27"/></svg>'
 
 
 def name(comparison: Comparison, group: int) -> str:
-    """A group's label beside its line."""
+    """Return a group's label beside its line."""
     return f'<span class="name">{swatch(group)}{escape(comparison.groups[group].label)}</span>'
 
 
 def legend(comparison: Comparison) -> str:
-    """The groups, each with a switch that hides it in the same section."""
+    """Return the groups, each with a switch that hides it in the same section."""
     switches = "".join(
         f'<label><input type="checkbox" class="switch{index}" checked> {name(comparison, index)}</label>'
         for index in range(len(comparison.groups))

@@ -1,4 +1,4 @@
-"""How each class was predicted: a confusion matrix of each group, row by row in shares of the true class."""
+"""Confusion matrices of the groups, side by side, row by row in shares of the true class."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from lightseg.visualization.html.matrix import matrix
 
 
 def matrices(comparison: Comparison) -> str:
-    """The matrices side by side."""
-    drawn = []
+    """Return the matrices side by side."""
+    blocks = []
     for index, group in enumerate(comparison.groups):
         counts = _counts(group, comparison.split, len(comparison.classes))
         if isinstance(counts, str):
             content = f'<p class="missing">{escape(printable(counts))}</p>'
         else:
             content = matrix(comparison.classes, counts, group.label)
-        drawn.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
+        blocks.append(f"<figure><figcaption>{name(comparison, index)}</figcaption>{content}</figure>")
     unit = "pixels" if comparison.kind == "segmentation" else "images"
     return (
         f'<p class="hint">Rows are the truth, columns the prediction, in % of the {unit} of the true class, over all '
-        f'runs of a group.</p><div class="matrices">{"".join(drawn)}</div>'
+        f'runs of a group.</p><div class="matrices">{"".join(blocks)}</div>'
     )
 
 
 def _counts(group: Group, split: str, classes: int) -> Counts | str:
-    """The sum over the runs of a group, int64 `(C, C)`; or what is wrong with a file."""
+    """Return the sum over the runs of a group, int64 `(C, C)`; or what is wrong with a file."""
     total: Counts = np.zeros((classes, classes), np.int64)
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def predict_again(
     trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int], trust: bool = False
 ) -> tuple[dict[int, Example], list[Color]]:
-    """What the best checkpoints of a trial say about some images.
+    """Return what the best checkpoints of a trial say about some images.
 
     Args:
         trial: A run, or those of all folds, each of which is asked about the images that it was scored on.
@@ -44,18 +44,18 @@ def predict_again(
             continue
         place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
         if places := {image: place[keys[image]] for image in images if keys[image] in place}:
-            found, palette = _predict(run, split, list(places.values()), trust)
-            examples |= zip(places, found, strict=True)
+            predictions, palette = _predict(run, split, list(places.values()), trust)
+            examples |= zip(places, predictions, strict=True)
     return examples, palette
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    """The names, with a number that tells images of the same name apart."""
-    seen = Counter[str]()
+    """Return the names, with a number that tells images of the same name apart."""
+    counts = Counter[str]()
     numbered = []
     for each in names:
-        numbered.append((each, seen[each]))
-        seen[each] += 1
+        numbered.append((each, counts[each]))
+        counts[each] += 1
     return numbered
 
 

@@ -1,4 +1,4 @@
-"""The first section: what was found, in words, and the groups in the order of their scores."""
+"""First section of the page: the verdicts in words, and the groups in the order of their scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEYS = 4
 
 
 def ranking(comparison: Comparison) -> str:
-    """The verdicts, the ranking table, and what to know when reading it."""
+    """Return the verdicts, the ranking table, and what to know when reading it."""
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
     return f'{_verdicts(comparison)}{_table(comparison)}<p class="hint">{escape(" ".join(reading(comparison)))}</p>' + (
         f'<ul class="notes">{notes}</ul>' if notes else ""
@@ -26,9 +26,9 @@ def _verdicts(comparison: Comparison) -> str:
     sentences = [f"<p>{escape(sentence)}</p>" for sentence in verdicts(comparison)]
     if not sentences:
         return ""
-    shown, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
+    first, more = "".join(sentences[:_SENTENCES]), sentences[_SENTENCES:]
     folded = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
-    return f'<div class="verdicts">{shown}{folded}</div>'
+    return f'<div class="verdicts">{first}{folded}</div>'
 
 
 def _table(comparison: Comparison) -> str:
@@ -72,8 +72,8 @@ def _head(title: str, kind: str = "", order: str = "") -> str:
     return f'<th scope="col" class="{kind}"{order}><button type="button">{escape(title)}</button></th>'
 
 
-def _number(value: float, shown: str) -> str:
-    return f'<td class="number" data-value="{value}">{shown}</td>'
+def _number(value: float, text: str) -> str:
+    return f'<td class="number" data-value="{value}">{text}</td>'
 
 
 def _deviation(group: Group) -> str:
@@ -81,25 +81,25 @@ def _deviation(group: Group) -> str:
 
 
 def _short(count: float) -> str:
-    """A count of parameters as papers have it: `1.9 M`."""
+    """Return a count of parameters as papers have it: `1.9 M`."""
     if count >= 1_000_000:
         return f"{number(count / 1_000_000)} M"
     return f"{number(count / 1000)} k" if count >= 1000 else number(count, 1)
 
 
 def _against(comparison: Comparison, index: int, reference: int) -> str:
-    """The difference to the group of reference, if the two were compared."""
+    """Return the difference to the group of reference, if the two were compared."""
     for pair in comparison.pairs:
         if {pair.first, pair.second} == {index, reference}:
-            sign, found = 1 if pair.first == index else -1, pair.difference
-            value = percent(sign * found.value, sign=True)
-            shown = f"<b>{value}</b>" if found.shown else f"{value}, not shown"
-            return _number(sign * found.value, f"{shown}<br><small>{interval(found, sign)}</small>")
+            sign, difference = 1 if pair.first == index else -1, pair.difference
+            value = percent(sign * difference.value, sign=True)
+            text = f"<b>{value}</b>" if difference.shown else f"{value}, not shown"
+            return _number(sign * difference.value, f"{text}<br><small>{interval(difference, sign)}</small>")
     return _number(math.nan, "")
 
 
 def _range(comparison: Comparison) -> tuple[float, float]:
-    """The scores that all intervals lie between, with a little room."""
+    """Return the scores that all intervals lie between, with a little room."""
     estimates = [group.score for group in comparison.groups]
     ends = [end for each in estimates for end in (each.low, each.value, each.high) if not math.isnan(end)]
     room = 0.05 * (max(ends) - min(ends)) if ends else 0.0
@@ -107,7 +107,7 @@ def _range(comparison: Comparison) -> tuple[float, float]:
 
 
 def _drawn(score: Estimate, index: int, low: float, high: float) -> str:
-    """A score and its interval on the axis that the column shares."""
+    """Return a score and its interval on the axis that the column shares."""
     if math.isnan(score.value):
         return ""
 

@@ -1,1 +1,1 @@
-"""The datasets: CamVid, CIFAR-10, Oxford-IIIT Pet, Pascal VOC, Shapes, and a folder of images and masks."""
+"""Datasets: CamVid, CIFAR-10, Oxford-IIIT Pet, Pascal VOC, Shapes, and a folder of images and masks."""

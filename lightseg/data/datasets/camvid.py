@@ -47,7 +47,7 @@ class CamVid(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The 11 classes of SegNet."""
+        """Return the 11 classes of SegNet."""
         return list(_COLORS)
 
     @property
@@ -56,11 +56,11 @@ class CamVid(ImageDataModule):
         return list(_COLORS.values())
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
-        """The drive that each frame is of: `0016E5` of `0016E5_07959.png`; there are three in `train` and `val`."""
+        """Return the drive of each frame, `0016E5` of `0016E5_07959.png`; three are in `train` and `val`."""
         return [PurePosixPath(name).stem.partition("_")[0] for name in names]
 
     def make_dataset(self, split: Split) -> MaskDataset:
-        """The frames of one split.
+        """Return the frames of one split.
 
         Raises:
             DataError: If the folders are not there.

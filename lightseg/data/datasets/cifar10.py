@@ -65,7 +65,7 @@ class CIFAR10(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The ten classes, in alphabetical order."""
+        """Return the ten classes, in alphabetical order."""
         return list(files.CLASSES)
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
@@ -86,7 +86,7 @@ class CIFAR10(ImageDataModule):
         _ = self._table
 
     def make_dataset(self, split: Split) -> ImageDataset:
-        """The samples of one split.
+        """Return the samples of one split.
 
         Raises:
             ConfigError: If `val_size` leaves no training samples.
@@ -102,7 +102,7 @@ class CIFAR10(ImageDataModule):
 
     @functools.cached_property
     def _train_and_val(self) -> tuple[Indices, Indices]:
-        """Which samples are trained on, and which validated on: the long tail thins the former alone."""
+        """Return which samples are trained on, and which validated on: the long tail thins the former alone."""
         candidates = np.flatnonzero(self._table["train"])
         if self.val_size >= len(candidates):
             raise ConfigError(f"data.val_size: {self.val_size} leaves none of the {len(candidates)} training samples")
@@ -110,12 +110,12 @@ class CIFAR10(ImageDataModule):
         available = np.bincount(labels, minlength=self.num_classes)
         set_aside = _apportion(self.val_size, available)
         remain = available - set_aside
-        kept = np.minimum(remain, long_tail_counts(int(remain.max()), self.num_classes, self.imbalance_ratio))
+        sizes = np.minimum(remain, long_tail_counts(int(remain.max()), self.num_classes, self.imbalance_ratio))
         train, val = [], []
         for label in range(self.num_classes):
             shuffled = np.random.default_rng(mix(self.split_seed, label)).permutation(candidates[labels == label])
             val.append(shuffled[: set_aside[label]])
-            train.append(shuffled[set_aside[label] :][: kept[label]])
+            train.append(shuffled[set_aside[label] :][: sizes[label]])
         return np.sort(np.concatenate(train)), np.sort(np.concatenate(val))
 
 

@@ -71,17 +71,17 @@ def load(root: Path) -> Table:
             "test/<class>/, and one .zip of these. Set data.root to where one of them is, or data.download to true"
         )
     digest = hashlib.sha256(f"{source.path.resolve()} {source.state}".encode()).hexdigest()
-    read = source.read
+    read_file = source.read
 
     def read_sorted() -> Table:
-        table = read()
+        table = read_file()
         return table[np.argsort(table["name"], kind="stable")]
 
     return cached_table(cache_dir() / f"cifar10-{digest[:20]}.npy", read_sorted)
 
 
 def locate(root: Path) -> Source | None:
-    """What `root` holds, or is.
+    """Return what `root` holds, or is.
 
     Raises:
         DataError: If there are several, or it cannot be read.
@@ -146,10 +146,10 @@ def _archive(path: Path) -> Source:
     return Source(path, _state(path), read_all)
 
 
-def _read_batches(path: Path, read: Callable[[str], bytes]) -> Table:
+def _read_batches(path: Path, read_file: Callable[[str], bytes]) -> Table:
     images, labels, names = [], [], []
     for batch, split in _BATCHES.items():
-        content = _unpickle(read(batch), f"{path}/{batch}")
+        content = _unpickle(read_file(batch), f"{path}/{batch}")
         images.append(content[b"data"].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
         labels += content[b"labels"]
         files = zip(content[b"labels"], content[b"filenames"], strict=True)
@@ -178,12 +178,12 @@ def _unpickle(data: bytes, origin: str) -> dict[bytes, Any]:
     try:
         content = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
         size = len(content[b"data"])
-        whole = content[b"data"].dtype == np.uint8 and content[b"data"].shape == (size, 3 * SIDE * SIDE)
-        whole = whole and len(content[b"labels"]) == len(content[b"filenames"]) == size
-        whole = whole and all(label in range(len(CLASSES)) for label in content[b"labels"])
+        is_complete = content[b"data"].dtype == np.uint8 and content[b"data"].shape == (size, 3 * SIDE * SIDE)
+        is_complete = is_complete and len(content[b"labels"]) == len(content[b"filenames"]) == size
+        is_complete = is_complete and all(label in range(len(CLASSES)) for label in content[b"labels"])
     except Exception as error:  # a damaged pickle raises nearly anything
         raise DataError(f"{origin}: not a batch of CIFAR-10: {error}") from None
-    if not whole:
+    if not is_complete:
         raise DataError(f"{origin}: not a batch of CIFAR-10: its arrays have other shapes or values")
     return dict(content)
 
@@ -192,7 +192,7 @@ def _unpickle(data: bytes, origin: str) -> dict[bytes, Any]:
 
 
 class _Entry(NamedTuple):
-    """A picture: what its path says, how to read it, and what changes with it."""
+    """Picture: what its path says, how to read it, and what changes with it."""
 
     split: str
     label: str
@@ -240,20 +240,20 @@ def _zip(path: Path) -> Source | None:
 
 def _check_classes(path: Path, entries: Iterable[_Entry]) -> None:
     """Refuse a set that lacks a class, and one that holds pictures of a class that CIFAR-10 has not."""
-    found = {f"{entry.split}/{entry.label}" for entry in entries}
-    wanted = {f"{split}/{label}" for split in ("train", "test") for label in CLASSES}
-    if missing := sorted(wanted - found):
+    present = {f"{entry.split}/{entry.label}" for entry in entries}
+    expected = {f"{split}/{label}" for split in ("train", "test") for label in CLASSES}
+    if missing := sorted(expected - present):
         raise DataError(f"{path}: no pictures in {', '.join(missing)}; looked for .png, .jpg and .jpeg")
-    if unknown := sorted(found - wanted):
+    if unknown := sorted(present - expected):
         raise DataError(f"{path}: {', '.join(unknown)}: no class of CIFAR-10; its classes are {', '.join(CLASSES)}")
 
 
-def _decode_all(path: Path, entries: list[_Entry], read: Callable[[str], bytes]) -> Table:
+def _decode_all(path: Path, entries: list[_Entry], read_file: Callable[[str], bytes]) -> Table:
     images = np.empty((len(entries), SIDE, SIDE, 3), np.uint8)
 
     def decode(index: int, entry: _Entry) -> None:
         try:
-            with Image.open(io.BytesIO(read(entry.where)), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(read_file(entry.where)), formats=FORMATS) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except _DAMAGE as error:
             raise DataError(f"{path}: {entry.where}: cannot be read as a picture: {error}") from None

@@ -1,4 +1,4 @@
-"""What published datasets share: a guarded download, and splits that come as lists of stems."""
+"""Download of published datasets, and splits that come as lists of stems."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
 
 
 def read_stems(path: Path) -> Iterator[str]:
-    """The first word of every line of a list file."""
+    """Return the first word of every line of a list file."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.split()[0]

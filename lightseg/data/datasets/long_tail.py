@@ -1,4 +1,4 @@
-"""The exponential profile by which a balanced set is made long-tailed."""
+"""Exponential profile by which a balanced set is made long-tailed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from lightseg.errors import ConfigError
 
 
 def long_tail(num_classes: int, ratio: float) -> npt.NDArray[np.float64]:
-    """How frequent each class is against the first: `ratio ** (-c / (C - 1))`, from 1 down to `1 / ratio`.
+    """Return how frequent each class is against the first: `ratio ** (-c / (C - 1))`, from 1 down to `1 / ratio`.
 
     Source: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, arXiv:1901.05555.
 

@@ -1,4 +1,4 @@
-"""A segmentation dataset of image files and mask files."""
+"""Segmentation dataset of image files and mask files."""
 
 import copy
 import hashlib
@@ -40,7 +40,7 @@ _NO_FILE = os.stat_result([0] * 10, {"st_mtime_ns": 0, "st_ctime_ns": 0})
 
 
 class SizeError(DataError):
-    """A mask that is not of its image's size."""
+    """Error for a mask that is not of its image's size."""
 
 
 class MaskDataset(ImageDataset):
@@ -79,21 +79,21 @@ class MaskDataset(ImageDataset):
         return image, mask
 
     def image(self, index: int) -> Array:
-        """The image alone, `(H, W, C)`."""
+        """Return the image alone, `(H, W, C)`."""
         return read_image(self.root / self.name(index), self.channels, values=self.values)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
-        """The mask alone, `(H, W)`; where there is no file, all of it is the first class."""
+        """Return the mask alone, `(H, W)`; where there is no file, all of it is the first class."""
         if not self.mask_name(index):
             return np.zeros(image_size(self.root / self.name(index), self.channels), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
 
     def mask_name(self, index: int) -> str:
-        """The mask's path within the dataset; nothing, where an image without a mask is all background."""
+        """Return the mask's path within the dataset; nothing, where an image without a mask is all background."""
         return str(self._masks[index])
 
     def is_turned_alone(self, index: int) -> bool:
-        """Whether EXIF turns the image and not its mask, or the other way, where their sizes do not tell."""
+        """Return whether EXIF turns the image and not its mask, or the other way, where their sizes do not tell."""
         if not self.mask_name(index):
             return False
         files = [self.root / self.name(index), self.root / self.mask_name(index)]
@@ -101,11 +101,11 @@ class MaskDataset(ImageDataset):
         return turns[0] != turns[1] and (height == width or max(turns) < 5)
 
     def name(self, index: int) -> str:
-        """The image's path within the dataset."""
+        """Return the image's path within the dataset."""
         return str(self._images[index])
 
     def fingerprint(self) -> str:
-        """A hash of relative paths, file sizes, and both ends of up to 64 images and masks spread over the split."""
+        """Return a hash of relative paths, file sizes, and both ends of up to 64 images and masks."""
         if self._is_told:
             # asked again, as at the end of a run: to see whether anything has changed
             self._looked_up = None
@@ -120,7 +120,7 @@ class MaskDataset(ImageDataset):
         return digest.hexdigest()
 
     def cache_key(self) -> str:
-        """A hash of paths, sizes, times and the label map."""
+        """Return a hash of paths, sizes, times and the label map."""
         digest = hashlib.sha256(f"{self.root.resolve()}\0{self.label_map!r}\0{self.channels}\0{self.values}\0".encode())
         for files, facts in self._chunks():
             digest.update("\0".join([*files, ""]).encode() + facts.tobytes())
@@ -175,7 +175,7 @@ class MaskDataset(ImageDataset):
         return np.bincount(mask.ravel(), minlength=IGNORE + 1), colors
 
     def _summary(self, broken: Sequence[DataError]) -> DataError:
-        """One error for all broken files; what they hold is added up, so that one config line declares it all."""
+        """Return one error for all broken files; their values are added up, so that one config line declares all."""
         first, more = broken[0], len(broken) - 1
         if not more:
             return first
@@ -184,10 +184,10 @@ class MaskDataset(ImageDataset):
             # what a few blurred files hold is not to be declared
             blurred = [error for error in same if error.is_interpolated]
             sharp = [error for error in same if not error.is_interpolated] or same
-            found: Counter[Key] = sum((error.found for error in sharp), Counter())
+            values: Counter[Key] = sum((error.found for error in sharp), Counter())
             more = len(broken) - 1
             error = self.label_map.undeclared(
-                sharp[0].where, found, f" and {more} more file{'s' * (more > 1)} of this split" if more else ""
+                sharp[0].where, values, f" and {more} more file{'s' * (more > 1)} of this split" if more else ""
             )
             if len(sharp) == len(same):
                 return error
@@ -221,12 +221,12 @@ class MaskDataset(ImageDataset):
     def _look_up(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """Size, and times of the last change of content and of anything in ns, of each file, `(N, 3)`."""
         parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-        since, found = time.perf_counter(), [np.empty((0, 3), np.int64), *map(self._look_up_some, parts[:1])]
+        since, stats = time.perf_counter(), [np.empty((0, 3), np.int64), *map(self._look_up_some, parts[:1])]
         if time.perf_counter() - since < _FAR * len(files[:_CHUNK]):
-            return np.concatenate([*found, *map(self._look_up_some, parts[1:])])
+            return np.concatenate([*stats, *map(self._look_up_some, parts[1:])])
         # a server far away answers many questions in the time of one; a disk of this machine does not
         with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-            return np.concatenate([*found, *pool.map(self._look_up_some, parts[1:])])
+            return np.concatenate([*stats, *pool.map(self._look_up_some, parts[1:])])
 
     def _look_up_some(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         root = str(self.root)
@@ -234,7 +234,7 @@ class MaskDataset(ImageDataset):
             folder = os.open(root, os.O_RDONLY)
             try:
                 # a path for each would take five times as long
-                found = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
+                stats = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
             finally:
                 os.close(folder)
         except OSError as error:
@@ -242,12 +242,12 @@ class MaskDataset(ImageDataset):
             path = root if error.filename == root else self.root / error.filename
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         # a copy, or an archive, may give another content the time of the old one, but not the time of this change
-        facts = (number for stat in found for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-        return np.fromiter(facts, np.int64, 3 * len(found)).reshape(-1, 3)
+        facts = (number for stat in stats for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        return np.fromiter(facts, np.int64, 3 * len(stats)).reshape(-1, 3)
 
 
 def _ends(path: Path) -> bytes:
-    """The first and the last bytes of a file: all of a small one."""
+    """Return the first and the last bytes of a file: all of a small one."""
     with path.open("rb") as file:
         head = file.read(_ENDS)
         file.seek(max(_ENDS, path.stat().st_size - _ENDS))

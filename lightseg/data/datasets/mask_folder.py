@@ -1,4 +1,4 @@
-"""A user's own folder of images and masks."""
+"""User's own folder of images and masks."""
 
 import contextlib
 import gc
@@ -125,17 +125,17 @@ class MaskFolder(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The class names of the config."""
+        """Return the class names of the config."""
         return self.label_map.classes
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """The colours of the config, with defaults for classes that have none."""
+        """Return the colours of the config, with defaults for classes that have none."""
         defaults = default_palette(self.num_classes)
         return [self._colors.get(name, default) for name, default in zip(self.classes, defaults, strict=True)]
 
     def make_dataset(self, split: Split) -> MaskDataset:
-        """The samples of one split; `test` may be empty.
+        """Return the samples of one split; `test` may be empty.
 
         Raises:
             DataError: If folders are missing, or images and masks do not pair up.
@@ -150,7 +150,7 @@ class MaskFolder(ImageDataModule):
         return self._found[split]
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
-        """What `group` finds in the names, which are the images' paths; without it every sample is alone."""
+        """Return what `group` finds in the names, which are the images' paths; without it every sample is alone."""
         return names if self._group is None else groups_of(names, self._group)
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
@@ -205,14 +205,14 @@ class MaskFolder(ImageDataModule):
             Path(self.root), images, masks, *self._suffixes, self._missing_mask, is_listed=bool(self._lists)
         )
 
-    def _complete(self, found: Pairs) -> Pairs:
+    def _complete(self, pairs: Pairs) -> Pairs:
         """Take `val` out of `train` where it has no folder of its own."""
-        if not found["val"]:
-            groups = self._groups(found["train"])
+        if not pairs["val"]:
+            groups = self._groups(pairs["train"])
             fractions: dict[Split, float] = {"val": self._fractions["val"]}
-            test, found = found["test"], fraction_split(found["train"], fractions, self.split_seed, groups)
-            found["test"] = test
-        return self._without_leaks(found, [pair for split in SPLITS for pair in found[split]])
+            test, pairs = pairs["test"], fraction_split(pairs["train"], fractions, self.split_seed, groups)
+            pairs["test"] = test
+        return self._without_leaks(pairs, [pair for split in SPLITS for pair in pairs[split]])
 
     def _without_leaks(self, found: Pairs, pairs: list[Pair]) -> Pairs:
         if self._group is not None:
@@ -238,16 +238,16 @@ def _require_known_splits(root: Path, layout: str, images: str, masks: str) -> N
     Raises:
         DataError: If one is.
     """
-    known = {name: split for split, names in _NAMES.items() for name in names}
+    split_of = {name: split for split, names in _NAMES.items() for name in names}
     place = root if layout.startswith("{split}") else root / images
     for folder in sorted(path.name for path in place.iterdir() if path.is_dir()):
         where = [layout.format(split=folder, kind=kind) for kind in (images, masks)]
-        there = [name for name in where if (root / name).is_dir()]
-        if folder not in known and len(there) == 2 and _LIKE_A_SPLIT.match(folder):
-            raise DataError(f"{root}: {there[0]} is of no split that is known by this name; rename it to val or test")
-        if known.get(folder) == "val" and len(there) == 1:
-            missing = next(name for name in where if name not in there)
-            raise DataError(f"{root / missing}: not found beside {there[0]}; bring it there, or move that away")
+        matches = [name for name in where if (root / name).is_dir()]
+        if folder not in split_of and len(matches) == 2 and _LIKE_A_SPLIT.match(folder):
+            raise DataError(f"{root}: {matches[0]} is of no split that is known by this name; rename it to val or test")
+        if split_of.get(folder) == "val" and len(matches) == 1:
+            missing = next(name for name in where if name not in matches)
+            raise DataError(f"{root / missing}: not found beside {matches[0]}; bring it there, or move that away")
 
 
 def _require_no_splits(folder: Path, pairs: Sequence[Pair]) -> None:

@@ -64,7 +64,7 @@ class OxfordPet(ImageDataModule):
             fetch(Path(self.root) / _FOLDER, lambda: OxfordIIITPet(self.root, download=True), _HINT)
 
     def make_dataset(self, split: Split) -> MaskDataset:
-        """The images of one split.
+        """Return the images of one split.
 
         Raises:
             DataError: If the files are not there.

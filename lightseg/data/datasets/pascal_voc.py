@@ -66,7 +66,7 @@ class PascalVOC(ImageDataModule):
             fetch(Path(self.root) / _FOLDER, lambda: VOCSegmentation(self.root, "2012", download=True), _HINT)
 
     def make_dataset(self, split: Split) -> MaskDataset:
-        """The images of one split.
+        """Return the images of one split.
 
         Raises:
             DataError: If the files are not there.

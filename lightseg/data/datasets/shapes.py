@@ -139,7 +139,7 @@ class ShapesClassification(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """The five shapes."""
+        """Return the five shapes."""
         return list(_SHAPES)
 
     def make_dataset(self, split: Split) -> ImageDataset:
@@ -217,6 +217,6 @@ def _check_common(image_size: int, object_size: tuple[float, float], label_noise
     _check("pixel_noise", 0 <= pixel_noise <= 255, pixel_noise, "a value within 0 and 255")
 
 
-def _check(name: str, fine: bool, value: Any, wanted: str) -> None:
+def _check(name: str, fine: bool, value: Any, expected: str) -> None:
     if not fine:
-        raise ConfigError(f"data.{name}: {value} will not do; give {wanted}")
+        raise ConfigError(f"data.{name}: {value} will not do; give {expected}")

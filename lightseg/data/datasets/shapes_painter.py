@@ -18,7 +18,7 @@ _CANDIDATES = 4
 
 
 class Painting(NamedTuple):
-    """A picture, and whose each pixel is.
+    """Picture, and the owner of each of its pixels.
 
     Attributes:
         image: `(H, W, 3)` uint8, RGB.
@@ -58,25 +58,25 @@ def paint(
 
 
 def void_along_outlines(owner: Bytes, width: int) -> npt.NDArray[np.bool_]:
-    """The pixels within `width` of another owner's, on both sides of every visible outline, `(H, W)`."""
+    """Return the pixels within `width` of another owner's, on both sides of every visible outline, `(H, W)`."""
     reach = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return np.asarray(cv2.dilate(owner, reach) != cv2.erode(owner, reach))
 
 
-def _free_place(rng: np.random.Generator, size: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The candidate farthest from all others: objects overlap now and then, and seldom hide each other.
+def _free_place(rng: np.random.Generator, size: float, occupied: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the candidate farthest from all others: objects overlap now and then, and seldom hide each other.
 
     Source: Mitchell, "Spectrally optimal sampling for distribution ray tracing", SIGGRAPH 1991: best candidate.
     """
     margin = size * 0.7
     places = [(rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)) for _ in range(_CANDIDATES)]
-    return max(places, key=lambda place: min((math.dist(place, other) for other in taken), default=0.0))
+    return max(places, key=lambda place: min((math.dist(place, center) for center in occupied), default=0.0))
 
 
 def _cover(
     outline: Sequence[npt.NDArray[np.float64]], centre: tuple[float, float], size: float, angle: float, side: int
 ) -> Bytes:
-    """How much of each pixel a shape covers, `(side, side)`, 0..255."""
+    """Return how much of each pixel a shape covers, `(side, side)`, 0..255."""
     rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     # OpenCV's coordinate 0 is the middle of the first pixel
     polygons = [((size * points @ rotation + centre) * side - 0.5) * (1 << _SUBPIXEL_BITS) for points in outline]
@@ -86,12 +86,14 @@ def _cover(
 
 
 def _color(rng: np.random.Generator, avoid: Sequence[Color]) -> Color:
-    """A colour on the 0..255 scale, of a few the farthest from those to avoid."""
+    """Return a colour on the 0..255 scale, of a few the farthest from those to avoid."""
     candidates = [
         colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.85), rng.uniform(0.35, 0.95)) for _ in range(_CANDIDATES)
     ]
     scaled = [(255 * red, 255 * green, 255 * blue) for red, green, blue in candidates]
-    return max(scaled, key=lambda color: min((math.dist(color, other) for other in avoid), default=0.0))
+    return max(
+        scaled, key=lambda color: min((math.dist(color, color_to_avoid) for color_to_avoid in avoid), default=0.0)
+    )
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, color: Color) -> Floats:

@@ -26,8 +26,8 @@ _UNWRITTEN: dict[Path, Any] = {}
 def cache_dir() -> Path:
     """Return `$LIGHTSEG_CACHE`, else `lightseg` in the user's cache folder."""
     try:
-        if given := os.environ.get("LIGHTSEG_CACHE"):
-            return Path(given).expanduser()
+        if folder := os.environ.get("LIGHTSEG_CACHE"):
+            return Path(folder).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightseg"
     except RuntimeError:
         # who has no home, or names a user who is none, has no cache: nothing can be made below this file
@@ -155,13 +155,13 @@ def _read_json(path: Path) -> Any:
 
 def _read_or_compute(
     path: Path,
-    read: Callable[[Path], _Value],
+    load: Callable[[Path], _Value],
     compute: Callable[[], _Value],
     write: Callable[[Path, _Value], None],
 ) -> _Value:
     """Return what a file holds; where it is missing or damaged, which is said, compute it and write the file."""
     try:
-        return read(path)
+        return load(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
@@ -174,7 +174,7 @@ def _read_or_compute(
     try:
         with atomic_write(path) as temporary:
             write(temporary, value)
-        return read(path)
+        return load(path)
     except OSError:
         _UNWRITTEN[path] = value
         return value

@@ -12,10 +12,10 @@ _collection: ContextVar[list[DataError] | None] = ContextVar("collection", defau
 @contextmanager
 def collecting() -> Iterator[list[DataError]]:
     """Let `report` add to the list that is given instead of raising, so that a diagnosis finds all there is."""
-    found: list[DataError] = []
-    token = _collection.set(found)
+    errors: list[DataError] = []
+    token = _collection.set(errors)
     try:
-        yield found
+        yield errors
     finally:
         _collection.reset(token)
 
@@ -26,7 +26,7 @@ def report(error: DataError) -> None:
     Raises:
         DataError: The error, unless errors are being collected.
     """
-    found = _collection.get()
-    if found is None:
+    errors = _collection.get()
+    if errors is None:
         raise error
-    found.append(error)
+    errors.append(error)

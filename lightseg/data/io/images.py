@@ -18,11 +18,11 @@ from lightseg.errors import ConfigError, DataError
 
 
 class BrokenFileError(DataError):
-    """An image or a mask that no decoder can read."""
+    """Error for an image or a mask that no decoder can read."""
 
 
 class ImageValues(NamedTuple):
-    """The meaning of an image's values, where the depth of the file does not say it.
+    """Meaning of an image's values, where the depth of the file does not say it.
 
     Attributes:
         low: Value that becomes 0.
@@ -61,7 +61,7 @@ AS_STORED = ImageValues()
 
 
 def image_values(recipe: Mapping[str, Any]) -> ImageValues:
-    """The meaning of values that a checkpoint's recipe has kept."""
+    """Return the meaning of values that a checkpoint's recipe has kept."""
     return ImageValues(*recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
@@ -172,8 +172,8 @@ def _to_channels(path: Path | str, array: Array, channels: int, are_bands: bool)
         return np.repeat(array, 3, axis=2)
     if have == 3 and channels == 1 and not are_bands and array.dtype in (np.uint8, np.uint16, np.float32):
         return cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)[..., None]
-    other = ", or save each page as a file of its own" if are_bands and have > 1 else ""
-    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{other}")
+    advice = ", or save each page as a file of its own" if are_bands and have > 1 else ""
+    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{advice}")
 
 
 def _to_unit(path: Path | str, array: Array, white: int) -> Array:

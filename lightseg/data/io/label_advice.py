@@ -1,4 +1,4 @@
-"""What to tell a user whose masks do not match the declared labels: what is there and the config line that fixes it."""
+"""Advice for masks that do not match the declared labels: what is there, and the config line that fixes it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _THRESHOLD = ", or, as one class is dark and the other bright, add to data.init_
 
 
 class Declared(NamedTuple):
-    """The labels that a config declares."""
+    """Labels that a config declares."""
 
     classes: Sequence[str]
     values: Mapping[int, int]
@@ -33,7 +33,7 @@ class Declared(NamedTuple):
 def advise(
     where: str, also: str, found: Counter[Key], declared: Declared, palette: Sequence[Color] | None = None
 ) -> str:
-    """The message for masks that hold undeclared values or colours.
+    """Return the message for masks that hold undeclared values or colours.
 
     Args:
         where: Path of the (first) mask.
@@ -51,7 +51,7 @@ def advise(
 
 
 def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> str:
-    """The message for two-class masks that hold nothing but 0 and 255."""
+    """Return the message for two-class masks that hold nothing but 0 and 255."""
     return (
         f"{where}: the masks hold only 0 ({zeros} pixels) and 255 ({voids} pixels), and 255 is void unless declared; "
         f"add to data.init_args:\n  values: {{0: {classes[0]}, 255: {classes[1]}}}\n"
@@ -60,7 +60,7 @@ def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> 
 
 
 def looks_interpolated(found: Counter[Key], declared: Declared) -> bool:
-    """Whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
+    """Return whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
     colors = {key for key in found if isinstance(key, tuple)}
     if colors:
         new = colors - declared.colors.keys()
@@ -71,23 +71,23 @@ def looks_interpolated(found: Counter[Key], declared: Declared) -> bool:
     )
 
 
-def _strange_values(found: Counter[int], declared: Declared, palette: Sequence[Color] | None) -> str:
-    new = {value: found[value] for value in sorted(found) if value not in declared.values}
+def _strange_values(values: Counter[int], declared: Declared, palette: Sequence[Color] | None) -> str:
+    new = {value: values[value] for value in sorted(values) if value not in declared.values}
     outside = [value for value in new if not 0 <= value < 1 << 16]
     if outside:
         listed = _ignore_line(declared.values, outside[:_SHOWN])
         return f"value {outside[0]} is no class id; if it is void, add to data.init_args:  ignore: {listed}"
-    if _looks_interpolated(found, new, declared.values):
-        return _interpolated("values", found, new, declared)
-    if _counts_from_one(found, new, declared):
+    if _looks_interpolated(values, new, declared.values):
+        return _interpolated("values", values, new, declared)
+    if _counts_from_one(values, new, declared):
         pairs = _pairs((i + 1, name) for i, name in enumerate(declared.classes))
         return (
             f"values run from 1 to {len(declared.classes)} and 0 does not occur: the ids are counted from 1; "
             f"add to data.init_args:\n  values: {pairs}"
         )
-    known = [(value, declared.classes[i]) for value, i in declared.values.items() if i != IGNORE]
+    declared_values = [(value, declared.classes[i]) for value, i in declared.values.items() if i != IGNORE]
     what = f"value {_listed(new, palette)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args:\n"
-    line = f"  values: {_pairs([*known, *((value, 'CLASS') for value in new)])}"
+    line = f"  values: {_pairs([*declared_values, *((value, 'CLASS') for value in new)])}"
     return what + line + f"\nor, if void:  ignore: {_ignore_line(declared.values, list(new))}"
 
 
@@ -102,10 +102,10 @@ def _only_colors(found: Counter[Color], declared: Declared) -> str:
     )
 
 
-def _strange_colors(found: Counter[Color], declared: Declared) -> str:
-    new = {color: n for color, n in found.most_common() if color not in declared.colors}
-    if looks_interpolated(Counter(found), declared):
-        return _interpolated("colours", found, new, declared)
+def _strange_colors(colors: Counter[Color], declared: Declared) -> str:
+    new = {color: n for color, n in colors.most_common() if color not in declared.colors}
+    if looks_interpolated(Counter(colors), declared):
+        return _interpolated("colours", colors, new, declared)
     added = ", ".join(f"CLASS: {list(color)}" for color in new)
     return (
         f"colour {_listed(new)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args.colors:\n"
@@ -113,36 +113,36 @@ def _strange_colors(found: Counter[Color], declared: Declared) -> str:
     )
 
 
-def _looks_interpolated(found: Mapping[int, int], new: Mapping[int, int], declared: Mapping[int, int]) -> bool:
+def _looks_interpolated(values: Mapping[int, int], new: Mapping[int, int], declared: Mapping[int, int]) -> bool:
     """Many new values that do not simply count on from 0 or 1, as forgotten classes would."""
-    counts_on = max(found) <= len(found) <= IGNORE // 2
+    counts_on = max(values) <= len(values) <= IGNORE // 2
     return len(new) >= _MANY and len(new) > 2 * len(declared) and not counts_on
 
 
-def _interpolated(kind: str, found: Entries, new: Entries, declared: Declared) -> str:
+def _interpolated(kind: str, values: Entries, new: Entries, declared: Declared) -> str:
     return (
-        f"{len(found)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
+        f"{len(values)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
         "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbour only"
         f"{_THRESHOLD if len(declared.classes) == 2 and kind == 'values' else ''}\n"
         f"not declared: {_listed(new)}"
     )
 
 
-def _counts_from_one(found: Mapping[int, int], new: Mapping[int, int], declared: Declared) -> bool:
+def _counts_from_one(values: Mapping[int, int], new: Mapping[int, int], declared: Declared) -> bool:
     ids_as_they_are = all(value in (class_id, IGNORE) for value, class_id in declared.values.items())
-    return ids_as_they_are and list(new) == [len(declared.classes)] and 0 not in found
+    return ids_as_they_are and list(new) == [len(declared.classes)] and 0 not in values
 
 
 def _listed(entries: Entries, palette: Sequence[Color] | None = None) -> str:
     """`128 (312 pixels), 129 (2 pixels) and 30 more`; for a palette file with the colour that the eye sees."""
-    shown = []
+    lines = []
     for key, pixels in list(entries.items())[:_SHOWN]:
-        seen = (
+        examples = (
             f", palette colour {list(palette[key])}" if palette and isinstance(key, int) and key < len(palette) else ""
         )
-        shown.append(f"{list(key) if isinstance(key, tuple) else key} ({pixels} pixel{'s' * (pixels != 1)}{seen})")
-    more = len(entries) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+        lines.append(f"{list(key) if isinstance(key, tuple) else key} ({pixels} pixel{'s' * (pixels != 1)}{examples})")
+    more = len(entries) - len(lines)
+    return ", ".join(lines) + (f" and {more} more" if more else "")
 
 
 def _pairs(pairs: Iterable[tuple[int, str]]) -> str:

@@ -1,4 +1,4 @@
-"""How the values or colours of mask files become train ids; what is not declared is an error, never a guess."""
+"""Map from the values or colors of mask files to train ids; what is not declared is an error, never a guess."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ _VALUES, _COLORS = 1 << 16, 1 << 24
 
 
 class UndeclaredError(DataError):
-    """A mask holds values or colours that its label map does not name."""
+    """Error for a mask with values or colors that its label map does not name."""
 
     where: str
     """Path of the mask."""
@@ -43,12 +43,12 @@ class UndeclaredError(DataError):
 
     @property
     def is_colored(self) -> bool:
-        """Whether colours were found, not values."""
+        """Return whether colours were found, not values."""
         return any(isinstance(key, tuple) for key in self.found)
 
 
 class LabelMap:
-    """A lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
+    """Lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
 
     Args:
         classes: Class names; a class's train id is its place in this list.
@@ -74,14 +74,14 @@ class LabelMap:
     ) -> None:
         self.classes = _checked_classes(classes)
         self.by_color, self._is_stated = bool(colors) and values is None, bool(colors) or values is not None
-        named = {value: _id_of(name, self.classes, "values") for value, name in (values or {}).items()}
+        ids = {value: _id_of(name, self.classes, "values") for value, name in (values or {}).items()}
         painted = {
             color: _id_of(name, self.classes, "colors") for name, some in (colors or {}).items() for color in rgb(some)
         }
         if values is None and not colors:
-            named = {class_id: class_id for class_id in range(len(self.classes))}
+            ids = {class_id: class_id for class_id in range(len(self.classes))}
         if values is not None:
-            _require_all(named, self.classes, "values")
+            _require_all(ids, self.classes, "values")
         elif colors:
             _require_all(painted, self.classes, "colors")
         self._threshold, self._channel = threshold, -1 if channel == "alpha" else channel
@@ -93,15 +93,15 @@ class LabelMap:
         if threshold is not None:
             require(not colors, "data.threshold: splits grey values, not colors; remove one of the two")
             require(not ignore, "data.threshold: leaves two classes and no void; remove data.ignore")
-            named = _two_sides(named, threshold)
+            ids = _two_sides(ids, threshold)
         void_values = [entry for entry in ignore or [] if isinstance(entry, int)]
         void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
-        if ignore is None and IGNORE not in named and threshold is None:
+        if ignore is None and IGNORE not in ids and threshold is None:
             void_values = [IGNORE]
         # 255 is void by default, whether 0 and 1 are declared or taken for granted
-        self._implicit = named.keys() == set(range(len(self.classes))) and not colors and ignore is None
+        self._implicit = ids.keys() == set(range(len(self.classes))) and not colors and ignore is None
         is_implicit = values is None and not colors
-        self._values = _with_void(named, void_values, self.classes, is_implicit)
+        self._values = _with_void(ids, void_values, self.classes, is_implicit)
         self._colors = _with_void(painted, void_colors, self.classes, False)
         if any(not -(1 << 63) <= value < 1 << 63 for value in self._values):
             raise ConfigError(f"data.values, data.ignore: {sorted(self._values)}: a mask value has at most 64 bits")
@@ -127,15 +127,15 @@ class LabelMap:
             UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
         """
         if mask.ndim == 3:
-            found = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
+            ids = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
         else:
-            found = self._look_up(mask)
-        if not found.min():
+            ids = self._look_up(mask)
+        if not ids.min():
             raise self.undeclared(str(path), _tally(mask))
-        return (found - 1).astype(np.uint8)
+        return (ids - 1).astype(np.uint8)
 
     def file_values(self, path: Path | str) -> Array:
-        """What a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
+        """Return what a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
 
         Raises:
             DataError: If the file is broken.
@@ -169,29 +169,29 @@ class LabelMap:
         if mask.dtype in (np.uint8, np.uint16):
             return np.take(self._value_table, mask)
         inside = (mask >= 0) & (mask < _VALUES)
-        found = np.where(inside, np.take(self._value_table, np.where(inside, mask, 0).astype(np.int64)), 0)
+        ids = np.where(inside, np.take(self._value_table, np.where(inside, mask, 0).astype(np.int64)), 0)
         for value, class_id in self._outside.items():
             if np.iinfo(mask.dtype).min <= value <= np.iinfo(mask.dtype).max:
-                found[mask == value] = class_id + 1
-        return found.astype(np.uint16)
+                ids[mask == value] = class_id + 1
+        return ids.astype(np.uint16)
 
-    def undeclared(self, where: str, found: Counter[Key], also: str = "") -> UndeclaredError:
-        """The error for what was found in a mask, or in several.
+    def undeclared(self, where: str, values: Counter[Key], also: str = "") -> UndeclaredError:
+        """Return the error for what was found in a mask, or in several.
 
         Args:
             where: Path of the (first) mask.
-            found: Pixels of every value or colour, declared ones too.
+            values: Pixels of every value or colour, declared ones too.
             also: What to say of further masks, such as " and 12 more files".
         """
         declared = Declared(self.classes, self._values, self._colors)
-        error = UndeclaredError(advise(where, also, found, declared, palette_colors(where)))
-        error.where, error.found, error.is_interpolated = where, found, looks_interpolated(found, declared)
-        error.undeclared = set(found) - self._values.keys() - self._colors.keys()
+        error = UndeclaredError(advise(where, also, values, declared, palette_colors(where)))
+        error.where, error.found, error.is_interpolated = where, values, looks_interpolated(values, declared)
+        error.undeclared = set(values) - self._values.keys() - self._colors.keys()
         return error
 
     @property
     def is_by_index(self) -> bool:
-        """Whether the indices of a palette are class ids because nobody said otherwise."""
+        """Return whether the indices of a palette are class ids because nobody said otherwise."""
         return not self._is_stated and self._threshold is None and self._channel is None
 
     def consistency(self) -> MaskConsistency:
@@ -221,7 +221,7 @@ class LabelMap:
 
 
 def rgb(some: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
-    """One colour, or a list of colours, as a list of tuples.
+    """Return one colour, or a list of colours, as a list of tuples.
 
     Raises:
         ConfigError: If it is not made of RGB triples of bytes.
@@ -280,9 +280,9 @@ def _with_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], 
     if both:
         message = f"data.ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one"
         if is_implicit and both == [0]:
-            named = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
+            pairs = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
             message += (
-                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{named}}}"
+                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{pairs}}}"
                 f" (and remove {classes[0]} from classes and values, if it is the name of void)"
             )
         raise ConfigError(message)

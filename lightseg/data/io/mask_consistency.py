@@ -1,4 +1,4 @@
-"""Whether the masks of a split mean the same by the same values: palettes in one order, 255 void in all or in none."""
+"""Consistency of the masks of a split: palettes in one order, 255 void in all or in none."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -52,12 +52,12 @@ class MaskConsistency:
             DataError: If its palette means something else than another one's, or is ambiguous.
         """
         for index, color in colors.items() if self._declared else ():
-            known, other = self._colors.setdefault(index, (color, mask))
-            if known != color:
+            before, other_mask = self._colors.setdefault(index, (color, mask))
+            if before != color:
                 raise DataError(
-                    f"{mask}: index {index} of its palette is {list(color)}, and {list(known)} in {other}; these masks "
-                    f"do not mean the same by it; name classes by color, such as  colors: {{class: {list(color)}, …}}, "
-                    "or, if the indices are right whatever their colors, by values: {0: class, …}"
+                    f"{mask}: index {index} of its palette is {list(color)}, and {list(before)} in {other_mask}; these "
+                    f"masks do not mean the same by it; name classes by color, such as colors: {{class: {list(color)}, "
+                    "…}, or, if the indices are right whatever their colors, by values: {0: class, …}"
                 )
         greys = {color[0] for color in colors.values() if len(set(color)) == 1}
         if len(greys) == len(colors) > 1 and greys <= self._declared and greys != set(colors):

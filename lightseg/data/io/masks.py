@@ -22,7 +22,7 @@ _NEARLY_GRAY = 24
 
 
 class LossyMaskError(DataError):
-    """A mask in a format that changes its values."""
+    """Error for a mask in a format that changes its values."""
 
 
 def read_mask(path: Path | str, as_color: bool = False, channel: int | None = None, is_smooth: bool = False) -> Array:
@@ -58,7 +58,7 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
 
 
 def palette_colors(path: Path | str) -> list[Color] | None:
-    """The palette of a palette file, else None; never raises, for it serves error messages."""
+    """Return the palette of a palette file, else None; never raises, for it serves error messages."""
     try:
         with Image.open(path, formats=(*FORMATS, "TIFF")) as image:
             flat = image.getpalette() if image.mode == "P" else None
@@ -94,7 +94,7 @@ def as_gray(path: Path | str, mask: Array) -> Array:
 
 
 def _channel(path: Path | str, pixels: Pixels, channel: int) -> Array:
-    """One channel of a mask; a palette is looked up for its alpha alone."""
+    """Return one channel of a mask; a palette is looked up for its alpha alone."""
     pixels = in_colors(pixels) if pixels.palette is not None else pixels
     have = pixels.array.shape[2]
     if channel == -1 and not pixels.has_alpha:

@@ -24,7 +24,7 @@ _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Pair(NamedTuple):
-    """An image and its mask, as paths relative to the root, and the name they share."""
+    """Image and its mask, as paths relative to the root, and the name they share."""
 
     name: str
     image: str
@@ -45,35 +45,35 @@ class UnpairedError(DataError):
         self.kind, self.files = kind, list(files)
 
 
-def require(root: Path, wanted: Sequence[str], hint: str) -> None:
+def require(root: Path, paths: Sequence[str], hint: str) -> None:
     """Check that files or folders are there.
 
     Args:
         root: The dataset's folder.
-        wanted: Paths relative to the root.
+        paths: Paths relative to the root.
         hint: How to get the data.
 
     Raises:
         DataError: If any is missing; names what was looked for and what is there.
     """
-    missing = [name for name in wanted if not (root / name).exists()]
+    missing = [name for name in paths if not (root / name).exists()]
     if missing:
         raise DataError(f"{root}: {', '.join(missing)} not found; {describe(root, missing)}\n{hint}")
 
 
-def describe(root: Path, wanted: Iterable[str]) -> str:
-    """What is in a folder instead of what was looked for there, with a did-you-mean."""
+def describe(root: Path, paths: Iterable[str]) -> str:
+    """Return what is in a folder instead of what was looked for there, with a did-you-mean."""
     if not root.is_dir():
         beside = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         near = difflib.get_close_matches(root.name, beside, 1)
         tried = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
         return f"the folder does not exist{tried}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
-    there = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
-    if not there:
+    entries = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
+    if not entries:
         return "the folder is empty"
-    bare = {name.rstrip("/").lower(): name for name in there}
-    near = [bare[match] for name in wanted for match in difflib.get_close_matches(name.lower(), bare, 1, 0.7)]
-    listed = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    bare = {name.rstrip("/").lower(): name for name in entries}
+    near = [bare[match] for name in paths for match in difflib.get_close_matches(name.lower(), bare, 1, 0.7)]
+    listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
     return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
 
 
@@ -109,12 +109,12 @@ def find_pairs(
         shorter, longer = (
             (image_files, mask_files) if len(image_suffix) < len(mask_suffix) else (mask_files, image_files)
         )
-        taken = set(longer.values())
-        for name in [name for name, file in shorter.items() if file in taken]:
+        used = set(longer.values())
+        for name in [name for name, file in shorter.items() if file in used]:
             del shorter[name]
     elif Path(masks).is_relative_to(Path(images)):
-        taken = set(mask_files.values())
-        image_files = {name: file for name, file in image_files.items() if file not in taken}
+        used = set(mask_files.values())
+        image_files = {name: file for name, file in image_files.items() if file not in used}
     if list(image_files) == list(mask_files):
         # as it mostly is: a million names need not be looked for
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
@@ -192,7 +192,7 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
 
 
 def _checked_name(root: Path, file: str, name: str) -> str:
-    """A name in normal form C.
+    """Return a name in normal form C.
 
     Raises:
         DataError: If it cannot be written as text.
@@ -207,7 +207,7 @@ def _and_more(names: Sequence[str]) -> str:
 
 
 def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
-    """The likeliest reason why this image has no mask."""
+    """Return the likeliest reason why this image has no mask."""
     longer = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
     if longer and not mask_suffix:
         return f'there is {masks[name + longer[0]]}: set mask_suffix: "{longer[0]}"'

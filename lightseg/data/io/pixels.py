@@ -54,7 +54,7 @@ _MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF"
 
 
 class Pixels(NamedTuple):
-    """The stored values of an image or of some of its rows, the right way up.
+    """Stored values of an image or of some of its rows, the right way up.
 
     Attributes:
         array: `(H, W, C)` of any type; grey runs from black to white, and colour is RGB.
@@ -223,7 +223,7 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
 
 
 def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> Array:
-    """A view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` are those of tifffile, if known.
+    """Return a view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` as tifffile names them.
 
     Raises:
         DataError: If it has another shape.
@@ -236,7 +236,7 @@ def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> 
 
 
 def turn(array: Array, orientation: int) -> Array:
-    """A view of an image, turned as the EXIF number says."""
+    """Return a view of an image, turned as the EXIF number says."""
     turns: dict[int, Callable[[Array], Array]] = {
         2: lambda stored: stored[:, ::-1],
         3: lambda stored: stored[::-1, ::-1],
@@ -259,7 +259,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def tiff_orientation(page: Any) -> int:
-    """The same of a page of a TIFF."""
+    """Return the same of a page of a TIFF."""
     number = _tag(page, 274, 1)
     return number if number in range(1, 9) else 1
 
@@ -294,15 +294,15 @@ def require_tiff_data(path: Path, image: Any) -> None:
     _require_data(path, math.prod(image.shape) * page.bitspersample / 8, room, (page.imagewidth, page.imagelength))
 
 
-def _require_data(path: Path, wanted: float, room: float, size: tuple[int, int]) -> None:
-    if wanted > room:
+def _require_data(path: Path, needed: float, room: float, size: tuple[int, int]) -> None:
+    if needed > room:
         raise ValueError(
             f"its header says {size[0]}×{size[1]} pixels, more than its {path.stat().st_size:,} bytes can hold"
         )
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
+    """Return how the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     return str(tiles[0].args) if tiles else ""
 
@@ -322,7 +322,7 @@ def _read_by_depth(path: Path, image: Image.Image) -> None:
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
-    """The pixels of a format of which Pillow would change the depth."""
+    """Return the pixels of a format of which Pillow would change the depth."""
     has_alpha = image.mode in ("LA", "RGBA")
     if image.format == "PNG" and image.mode != "I;16" and "16" in raw_mode(image):
         import imagecodecs
@@ -400,16 +400,16 @@ def _decode_tiff(path: Path, channels: int | None, number: int | None) -> Pixels
 
 
 def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
-    """The image of a TIFF that holds one, beside its overviews and masks.
+    """Return the image of a TIFF that holds one, beside its overviews and masks.
 
     Raises:
         DataError: If there are several, or a mask has several pages.
     """
-    shown = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
-    pages = len(shown[0].pages) if channels is None and shown else 1
-    if len(shown) > 1 or pages > 1:
-        raise DataError(f"{path}: holds {max(pages, len(shown))} pages; save each as a file of its own")
-    return (shown or list(file.series))[0]
+    series_list = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
+    pages = len(series_list[0].pages) if channels is None and series_list else 1
+    if len(series_list) > 1 or pages > 1:
+        raise DataError(f"{path}: holds {max(pages, len(series_list))} pages; save each as a file of its own")
+    return (series_list or list(file.series))[0]
 
 
 def _tag(page: Any, code: int, default: int) -> int:

@@ -1,4 +1,4 @@
-"""An explanation as one HTML file that holds all it shows."""
+"""Explanation as one HTML file that holds all it shows."""
 
 from lightseg.explanation.html.document import write_page
 

@@ -1,4 +1,4 @@
-"""How sure the net is against how often it is right."""
+"""Section on calibration: confidence against accuracy."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _WIDTH, _HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 404, 8, 266
 
 
-def calibration(seen: Observations) -> str:
+def calibration(stats: Observations) -> str:
     """Two charts with what they say."""
     return (
-        f'<p class="hint">{_said(seen)}</p><div class="charts">'
-        f"{_reliability(seen.reliability, seen.unit)}{_by_uncertainty(seen)}</div>"
+        f'<p class="hint">{_said(stats)}</p><div class="charts">'
+        f"{_reliability(stats.reliability, stats.unit)}{_by_uncertainty(stats)}</div>"
     )
 
 
-def _said(seen: Observations) -> str:
-    error = f"The expected calibration error is {percent(seen.reliability.ece, 2)} %"
-    if seen.uncalibrated is None:
+def _said(stats: Observations) -> str:
+    error = f"The expected calibration error is {percent(stats.reliability.ece, 2)} %"
+    if stats.uncalibrated is None:
         return f"{error}: by so much confidence and accuracy differ on average, over bins of confidence."
-    without = percent(seen.uncalibrated.ece, 2)
+    without = percent(stats.uncalibrated.ece, 2)
     return (
-        f"{error} with the temperature {seen.temperature:g} that was fitted on validation images, {without} % without."
+        f"{error} with the temperature {stats.temperature:g} that was fitted on validation images, {without} % without."
     )
 
 
@@ -55,28 +55,32 @@ def _reliability(reliability: Reliability, unit: str) -> str:
     )
 
 
-def _by_uncertainty(seen: Observations) -> str:
-    if not seen.wrong:
+def _by_uncertainty(stats: Observations) -> str:
+    if not stats.wrong:
         return ""
-    found = {share: seen.by_uncertainty.errors_among(share) for share in _SHARES}
-    points = [(at / 100, seen.by_uncertainty.errors_among(at / 100)) for at in range(101)]
+    shares = {share: stats.by_uncertainty.errors_among(share) for share in _SHARES}
+    points = [(at / 100, stats.by_uncertainty.errors_among(at / 100)) for at in range(101)]
     line = " ".join(f"{_x(share):.1f},{_y(errors):.1f}" for share, errors in points)
     spots = "".join(
-        f'<g class="spot"><title>the {percent(share, 0)} % most uncertain {seen.unit}: {percent(errors)} % of the '
+        f'<g class="spot"><title>the {percent(share, 0)} % most uncertain {stats.unit}: {percent(errors)} % of the '
         f'errors</title><path class="dot" d="M{_x(share):.1f} {_y(errors):.1f}h.01"/></g>'
-        for share, errors in found.items()
+        for share, errors in shares.items()
         if not math.isnan(errors)
     )
-    drawn = f'<polyline class="line" points="{line}"/><path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>{spots}'
-    told = (
-        f"the {percent(_SHARES[1], 0)} % most uncertain {seen.unit} hold {percent(found[_SHARES[1]])} % of the errors"
+    shapes = (
+        f'<polyline class="line" points="{line}"/><path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>{spots}'
+    )
+    sentence = (
+        f"the {percent(_SHARES[1], 0)} % most uncertain {stats.unit} hold {percent(shares[_SHARES[1]])} % of the errors"
     )
     return _chart(
-        f"Errors among the most uncertain: {told}; dashed: by chance", f"most uncertain {seen.unit}, %", drawn
+        f"Errors among the most uncertain: {sentence}; dashed: by chance",
+        f"most uncertain {stats.unit}, %",
+        shapes,
     )
 
 
-def _chart(title: str, across: str, drawn: str) -> str:
+def _chart(title: str, across: str, shapes: str) -> str:
     words = f"{title}; the arrow keys tell the values"
     ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
     grid = "".join(
@@ -88,7 +92,7 @@ def _chart(title: str, across: str, drawn: str) -> str:
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart" role="img" data-row="1" aria-label="{escape(words)}">'
-        f'{grid}{drawn}<text x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 2}" text-anchor="middle">{escape(across)}</text>'
+        f'{grid}{shapes}<text x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 2}" text-anchor="middle">{escape(across)}</text>'
         "</svg></figure>"
     )
 

@@ -1,4 +1,4 @@
-"""What is taken for what, with examples."""
+"""Section on confusions, with examples."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from lightseg.visualization.html.markup import escape, table
 from lightseg.visualization.html.matrix import matrix
 
 
-def confusions(found: Explanation, longest: int) -> str:
-    """The matrix, the largest confusions, and where they are.
+def confusions(explanation: Explanation, longest: int) -> str:
+    """Return the matrix, the largest confusions, and where they are.
 
     Args:
-        found: What is explained.
+        explanation: What is explained.
         longest: Pixels of the longer side of a picture.
     """
-    seen = found.seen
+    stats = explanation.seen
     head = ['<th scope="col">Truth</th>', '<th scope="col">Predicted as</th>']
-    titles = (seen.unit.capitalize(), "% of the class", "% of all errors")
+    titles = (stats.unit.capitalize(), "% of the class", "% of all errors")
     head += [f'<th scope="col" class="number">{title}</th>' for title in titles]
-    truth = seen.confusion.sum(1)
+    truth = stats.confusion.sum(1)
     rows = [
         [
-            f'<th scope="row">{escape(seen.classes[true])}</th>',
-            f"<td>{escape(seen.classes[said])}</td>",
+            f'<th scope="row">{escape(stats.classes[true])}</th>',
+            f"<td>{escape(stats.classes[prediction])}</td>",
             f'<td class="number">{count:,}</td>',
             f'<td class="number">{percent(count / truth[true])}</td>',
-            f'<td class="number">{percent(count / seen.wrong)}</td>',
+            f'<td class="number">{percent(count / stats.wrong)}</td>',
         ]
-        for true, said, count, _ in found.crops
+        for true, prediction, count, _ in explanation.crops
     ]
-    hint = f'<p class="hint">Rows are the truth, columns the prediction, in % of the {seen.unit} of the true class.</p>'
+    hint = (
+        f'<p class="hint">Rows are the truth, columns the prediction, in % of the {stats.unit} of the true class.</p>'
+    )
     pairs = table("The largest confusions", head, rows) if rows else '<p class="missing">There is none.</p>'
-    shown = figures((each for *_, exhibits in found.crops for each in exhibits), longest)
-    return f"{hint}{matrix(seen.classes, seen.confusion, found.split)}<h3>The largest</h3>{pairs}{shown}"
+    pictures = figures((each for *_, exhibits in explanation.crops for each in exhibits), longest)
+    return f"{hint}{matrix(stats.classes, stats.confusion, explanation.split)}<h3>The largest</h3>{pairs}{pictures}"

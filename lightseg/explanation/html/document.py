@@ -1,4 +1,4 @@
-"""The whole page: its sections in the order in which a reader wants them."""
+"""Whole page: its sections in the order in which a reader wants them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MOST_BYTES = 5_000_000
 _SIDES = (LONGEST, 224, 160, 112, 80, 56)
 
 
-def write_page(found: Explanation, run: str, path: Path) -> None:
+def write_page(explanation: Explanation, run: str, path: Path) -> None:
     """Write an explanation as one HTML file that needs no other file and no network, whole or not at all.
 
     Args:
-        found: What is explained.
+        explanation: What is explained.
         run: What the run is called.
         path: The file.
 
@@ -38,54 +38,59 @@ def write_page(found: Explanation, run: str, path: Path) -> None:
         UserError: If so many images do not fit.
     """
     for longest in _SIDES:
-        page = _page(found, run, longest)
+        page = _page(explanation, run, longest)
         if len(page.encode()) < MOST_BYTES:
             write_atomically(path, page)
             return
     raise UserError(f"--images: so many do not fit into a page of {MOST_BYTES // 1_000_000} MB; give a smaller number")
 
 
-def _page(found: Explanation, run: str, longest: int) -> str:
-    seen = found.seen
-    uncertain = "Uncertainty beside errors" if seen.kind == "segmentation" else "The most uncertain images"
+def _page(explanation: Explanation, run: str, longest: int) -> str:
+    stats = explanation.seen
+    uncertain = "Uncertainty beside errors" if stats.kind == "segmentation" else "The most uncertain images"
     return render(
         title=f"Where {run} fails",
-        summary=_summary(found),
+        summary=_summary(explanation),
         sections=[
-            Section("findings", "Findings", findings(found)),
-            Section("parts", "Errors in parts", errors(seen)),
-            Section("worst", "Worst images of each class", _worst(found, longest)),
-            Section("confusions", "Confusions", confusions(found, longest)),
-            Section("calibration", "Calibration", calibration(seen)),
-            Section("looks", "Where the net looks", looks(found.probes, longest)),
-            Section("uncertain", uncertain, figures(found.uncertain, longest)),
-            Section("details", "Details", _details(found)),
+            Section("findings", "Findings", findings(explanation)),
+            Section("parts", "Errors in parts", errors(stats)),
+            Section("worst", "Worst images of each class", _worst(explanation, longest)),
+            Section("confusions", "Confusions", confusions(explanation, longest)),
+            Section("calibration", "Calibration", calibration(stats)),
+            Section("looks", "Where the net looks", looks(explanation.probes, longest)),
+            Section("uncertain", uncertain, figures(explanation.uncertain, longest)),
+            Section("details", "Details", _details(explanation)),
         ],
         style=resource(__package__, "explanation.css"),
     )
 
 
-def _summary(found: Explanation) -> str:
-    seen = found.seen
-    total = int(seen.confusion.sum())
-    score = "mIoU" if seen.kind == "segmentation" else "accuracy"
+def _summary(explanation: Explanation) -> str:
+    stats = explanation.seen
+    total = int(stats.confusion.sum())
+    score = "mIoU" if stats.kind == "segmentation" else "accuracy"
     return (
-        f"{score} {percent(found.score)} on {found.split} · {len(seen.names):,} images · {seen.wrong:,} of {total:,} "
-        f"{'valid pixels' if seen.kind == 'segmentation' else 'images'} are wrong ({percent(seen.wrong / total, 2)} %)"
+        f"{score} {percent(explanation.score)} on {explanation.split} · {len(stats.names):,} images · "
+        f"{stats.wrong:,} of {total:,} {'valid pixels' if stats.kind == 'segmentation' else 'images'} are wrong "
+        f"({percent(stats.wrong / total, 2)} %)"
     )
 
 
-def _worst(found: Explanation, longest: int) -> str:
-    if not found.worst:
+def _worst(explanation: Explanation, longest: int) -> str:
+    if not explanation.worst:
         return '<p class="missing">There is none: every class is found in every image.</p>'
-    if found.seen.kind == "classification":
-        return figures(found.worst, longest)
-    legend = colors(found.seen.classes, found.palette, [found.seen.cells["truth"], found.seen.cells["prediction"]])
-    return f'{legend}<p class="hint">Errors are red, void is white.</p>{figures(found.worst, longest)}'
+    if explanation.seen.kind == "classification":
+        return figures(explanation.worst, longest)
+    legend = colors(
+        explanation.seen.classes,
+        explanation.palette,
+        [explanation.seen.cells["truth"], explanation.seen.cells["prediction"]],
+    )
+    return f'{legend}<p class="hint">Errors are red, void is white.</p>{figures(explanation.worst, longest)}'
 
 
-def _details(found: Explanation) -> str:
+def _details(explanation: Explanation) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    temperature = f"{found.seen.temperature:g}" if found.seen.temperature != 1 else "none"
-    facts = (("Predicted from", found.protocol), ("Temperature", temperature), ("Written", now))
+    temperature = f"{explanation.seen.temperature:g}" if explanation.seen.temperature != 1 else "none"
+    facts = (("Predicted from", explanation.protocol), ("Temperature", temperature), ("Written", now))
     return f'<dl class="facts">{"".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)}</dl>'

@@ -21,17 +21,17 @@ _MEANINGS = {
 }
 
 
-def errors(seen: Observations) -> str:
+def errors(stats: Observations) -> str:
     """Tables whose rows add up to all that is wrong."""
-    if seen.kind == "classification":
-        return "".join(_by_light(seen, facet.name, len(facet.levels)) for facet in LIGHT)
-    return _by_part(seen) + _by_class(seen) + _by_size(seen)
+    if stats.kind == "classification":
+        return "".join(_by_light(stats, facet.name, len(facet.levels)) for facet in LIGHT)
+    return _by_part(stats) + _by_class(stats) + _by_size(stats)
 
 
-def _by_part(seen: Observations) -> str:
-    counts = seen.cells.sums(part=len(PARTS))
+def _by_part(stats: Observations) -> str:
+    counts = stats.cells.sums(part=len(PARTS))
     rows = [
-        [_name(part, _MEANINGS[part]), _count(counts[at]), _share(counts[at], seen.wrong)]
+        [_name(part, _MEANINGS[part]), _count(counts[at]), _share(counts[at], stats.wrong)]
         for at, part in enumerate(PARTS)
         if at != RIGHT
     ]
@@ -39,20 +39,20 @@ def _by_part(seen: Observations) -> str:
     return table(
         "Wrong pixels by what they are; the first that holds, from missed objects on",
         _head("Part", "Wrong pixels", "Share of all errors"),
-        [*rows, _sum(seen, wrong)],
+        [*rows, _sum(stats, wrong)],
         "sums",
-    ) + _check(seen, wrong)
+    ) + _check(stats, wrong)
 
 
-def _check(seen: Observations, wrong: int) -> str:
+def _check(stats: Observations, wrong: int) -> str:
     return (
         '<p class="hint">Every wrong pixel is in one part: missed object before invented object before boundary before '
-        f"interior. Together {wrong:,}; off the diagonal of the confusion matrix there are {seen.wrong:,}.</p>"
+        f"interior. Together {wrong:,}; off the diagonal of the confusion matrix there are {stats.wrong:,}.</p>"
     )
 
 
-def _by_class(seen: Observations) -> str:
-    counts = seen.cells.sums(truth=len(seen.classes), part=len(PARTS))
+def _by_class(stats: Observations) -> str:
+    counts = stats.cells.sums(truth=len(stats.classes), part=len(PARTS))
     columns = [at for at in range(len(PARTS)) if at != RIGHT]
     rows = [
         [
@@ -60,7 +60,7 @@ def _by_class(seen: Observations) -> str:
             *[_count(counts[label, at]) for at in columns],
             _share(int(counts[label].sum() - counts[label, RIGHT]), int(counts[label].sum())),
         ]
-        for label, name in enumerate(seen.classes)
+        for label, name in enumerate(stats.classes)
     ]
     titles = [PARTS[at].capitalize() for at in columns]
     return "<h3>Wrong pixels by true class</h3>" + table(
@@ -68,23 +68,23 @@ def _by_class(seen: Observations) -> str:
     )
 
 
-def _by_size(seen: Observations) -> str:
-    counts = _wrong_by(seen, "size", len(SIZES))
-    assert seen.objects is not None, "there are objects in a segmentation"
-    objects = seen.objects.sums(size=len(SIZES), missed=2)
+def _by_size(stats: Observations) -> str:
+    counts = _wrong_by(stats, "size", len(SIZES))
+    assert stats.objects is not None, "there are objects in a segmentation"
+    objects = stats.objects.sums(size=len(SIZES), missed=2)
     limits = [f"below {LIMITS[0]:,} pixels", f"below {LIMITS[1]:,}", "the rest"]
     rows = [
         [
             _name(size, limits[at]),
             _count(counts[at, 1]),
-            _share(counts[at, 1], seen.wrong),
+            _share(counts[at, 1], stats.wrong),
             _share(counts[at, 1], counts[at].sum()),
             f'<td class="number">{objects[at, 1]:,} of {objects[at].sum():,}</td>',
         ]
         for at, size in enumerate(SIZES)
     ]
     missed, number = objects[:, 1].sum(), objects.sum()
-    total = [*_sum(seen, int(counts[:, 1].sum())), _share(seen.wrong, counts.sum())]
+    total = [*_sum(stats, int(counts[:, 1].sum())), _share(stats.wrong, counts.sum())]
     total.append(f'<td class="number">{missed:,} of {number:,}</td>')
     return "<h3>By the size of the true object</h3>" + table(
         "Wrong pixels by the size of the true object, which is a connected region of a class",
@@ -94,18 +94,18 @@ def _by_size(seen: Observations) -> str:
     )
 
 
-def _by_light(seen: Observations, name: str, levels: int) -> str:
-    counts = _wrong_by(seen, name, levels)
+def _by_light(stats: Observations, name: str, levels: int) -> str:
+    counts = _wrong_by(stats, name, levels)
     rows = [
         [
             _name(level),
             _count(counts[at, 1]),
-            _share(counts[at, 1], seen.wrong),
+            _share(counts[at, 1], stats.wrong),
             _share(counts[at, 1], counts[at].sum()),
         ]
         for at, level in enumerate(("lowest third", "middle third", "highest third"))
     ]
-    total = [*_sum(seen, int(counts[:, 1].sum())), _share(seen.wrong, counts.sum())]
+    total = [*_sum(stats, int(counts[:, 1].sum())), _share(stats.wrong, counts.sum())]
     return f"<h3>By {name}</h3>" + table(
         f"Wrong images by {name}",
         _head("Images", "Wrong", "Share of all errors", "Wrong of these images"),
@@ -114,10 +114,10 @@ def _by_light(seen: Observations, name: str, levels: int) -> str:
     )
 
 
-def _wrong_by(seen: Observations, name: str, levels: int) -> Ints:
+def _wrong_by(stats: Observations, name: str, levels: int) -> Ints:
     """Right and wrong ones at each level, int64 `(L, 2)`."""
-    wrong = (seen.cells["truth"] != seen.cells["prediction"]).astype(np.int64)
-    return seen.cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
+    wrong = (stats.cells["truth"] != stats.cells["prediction"]).astype(np.int64)
+    return stats.cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
 
 
 def _head(first: str, *numbers: str) -> list[str]:
@@ -132,9 +132,9 @@ def _count(value: int) -> str:
     return f'<td class="number">{value:,}</td>'
 
 
-def _share(part: int, whole: int) -> str:
-    return f'<td class="number">{f"{percent(part / whole)} %" if whole else "–"}</td>'
+def _share(part: int, total: int) -> str:
+    return f'<td class="number">{f"{percent(part / total)} %" if total else "–"}</td>'
 
 
-def _sum(seen: Observations, wrong: int) -> list[str]:
-    return ['<th scope="row">together</th>', _count(wrong), _share(wrong, seen.wrong)]
+def _sum(stats: Observations, wrong: int) -> list[str]:
+    return ['<th scope="row">together</th>', _count(wrong), _share(wrong, stats.wrong)]

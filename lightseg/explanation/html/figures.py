@@ -16,9 +16,13 @@ def figures(exhibits: Iterable[Exhibit], longest: int) -> str:
         exhibits: What is shown.
         longest: Pixels of the longer side of a picture.
     """
-    shown = list(exhibits)
-    kind = "tiles" if all(len(each.pictures) == 1 for each in shown) else "examples"
-    return f'<div class="{kind}">{"".join(_figure(each, longest) for each in shown)}</div>' if shown else ""
+    exhibits_list = list(exhibits)
+    kind = "tiles" if all(len(each.pictures) == 1 for each in exhibits_list) else "examples"
+    return (
+        f'<div class="{kind}">{"".join(_figure(each, longest) for each in exhibits_list)}</div>'
+        if exhibits_list
+        else ""
+    )
 
 
 def _figure(exhibit: Exhibit, longest: int) -> str:

@@ -1,4 +1,4 @@
-"""The first section: the most important failures, in words."""
+"""First section of the page: the most important failures, in words."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from lightseg.visualization.html.markup import escape
 DOUBT = "No concentration of errors is shown to be more than chance; the largest are:"
 
 
-def findings(found: Explanation) -> str:
-    """A list of sentences, each with its evidence."""
-    seen = found.seen
-    if not found.findings:
-        nothing = "Errors are not concentrated anywhere" if seen.wrong else f"None of the {seen.unit} is wrong"
+def findings(explanation: Explanation) -> str:
+    """Return a list of sentences, each with its evidence."""
+    stats = explanation.seen
+    if not explanation.findings:
+        nothing = "Errors are not concentrated anywhere" if stats.wrong else f"None of the {stats.unit} is wrong"
         return f'<p class="missing">{nothing}.</p>'
     items = "".join(
-        f"<li><p>{escape(sentence(each, seen))}</p>{_bars(each)}<small>{escape(evidence(each, seen))}</small></li>"
-        for each in found.findings
+        f"<li><p>{escape(sentence(each, stats))}</p>{_bars(each)}<small>{escape(evidence(each, stats))}</small></li>"
+        for each in explanation.findings
     )
-    doubt = "" if found.findings[0].holds else f'<p class="missing">{DOUBT}</p>'
-    return f'{doubt}<ol class="findings">{items}</ol>{_hint(seen)}'
+    doubt = "" if explanation.findings[0].holds else f'<p class="missing">{DOUBT}</p>'
+    return f'{doubt}<ol class="findings">{items}</ol>{_hint(stats)}'
 
 
-def _bars(found: Finding) -> str:
-    """The rate of the finding over that of the rest."""
-    rates = (("here", found.what.rate), ("else", found.what.rest))
+def _bars(finding: Finding) -> str:
+    """Return the rate of the finding over that of the rest."""
+    rates = (("here", finding.what.rate), ("else", finding.what.rest))
     bars = "".join(f'<span class="{kind}" style="width:{percent(rate)}%"></span>' for kind, rate in rates)
     return f'<div class="rates" aria-hidden="true">{bars}</div>'
 
 
-def _hint(seen: Observations) -> str:
+def _hint(stats: Observations) -> str:
     looked = "light and what it is taken for"
-    if seen.kind == "segmentation":
+    if stats.kind == "segmentation":
         looked = "place, size of the object, light, what it is taken for, and objects that are not found"
     return (
-        f'<p class="hint">Each class is looked at by {looked}. Findings are ranked by the {seen.unit} that are wrong '
+        f'<p class="hint">Each class is looked at by {looked}. Findings are ranked by the {stats.unit} that are wrong '
         "beyond the rate elsewhere (the grey bar), times the difference of the two rates, those that may be chance "
         "last; each is about what those above it leave. p is how often chance alone gives anything as clear: what each "
         "image adds to a difference is "

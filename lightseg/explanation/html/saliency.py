@@ -1,4 +1,4 @@
-"""Where the net looks, and whether that can be believed."""
+"""Section on saliency: the pixels that the net depends on, and whether the maps are faithful."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightseg.visualization.html.markup import escape, table
 
 
 def looks(probes: Saliency | str, longest: int) -> str:
-    """The maps with their test; or why there are none.
+    """Return the maps with their test; or why there are none.
 
     Args:
         probes: What was asked.
@@ -29,11 +29,11 @@ def _verdict(probes: Saliency) -> str:
     gain, p = faithfulness(probes.deletions)
     number = len(probes.deletions)
     images = f"{number} image{'s' * (number != 1)}"
-    said, what = "The maps are not shown to be faithful", "is not shown to take the class away sooner than by chance"
+    verdict, what = "The maps are not shown to be faithful", "is not shown to take the class away sooner than by chance"
     if is_faithful(probes.deletions):
-        said, what = "The maps are faithful", "takes the class away sooner than by chance"
+        verdict, what = "The maps are faithful", "takes the class away sooner than by chance"
     return (
-        f"<p>{said}: over {images}, blurring what they point at {what} "
+        f"<p>{verdict}: over {images}, blurring what they point at {what} "
         f'(area between the curves {percent(gain, sign=True)} points, {chance(p)}).</p><p class="hint">'
         f"{escape(probes.method)}; the brighter, the more a place speaks for the class, in the mean over all that is "
         "predicted as it. Below: what is left of its probability, in %, when more and more of the image is blurred.</p>"
@@ -49,8 +49,8 @@ def _curves(deletions: Sequence[Deletion]) -> str:
         ("at random", "random"),
         ("what speaks least", "least"),
     ):
-        left = np.mean([getattr(each, order) for each in deletions], axis=0)
-        cells = [f'<td class="number">{percent(float(value), 0)}</td>' for value in left]
+        remaining = np.mean([getattr(each, order) for each in deletions], axis=0)
+        cells = [f'<td class="number">{percent(float(value), 0)}</td>' for value in remaining]
         rows.append([f'<th scope="row">{name}</th>', *cells])
     return table(
         "What is left of the probability of the class when a share of the image is blurred", head, rows, "sums"

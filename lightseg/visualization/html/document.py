@@ -1,4 +1,4 @@
-"""A whole page from its sections: one HTML file that needs no other file."""
+"""Whole page from its sections: one HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightseg.visualization.html.markup import escape
 
 
 class Section(NamedTuple):
-    """A part of a page: the name that links find it by, its title, and its HTML; without any it is left out."""
+    """Part of a page: the name that links find it by, its title, and its HTML; without any it is left out."""
 
     anchor: str
     title: str
@@ -19,7 +19,7 @@ class Section(NamedTuple):
 
 
 def render(title: str, summary: str, sections: Sequence[Section], style: str = "") -> str:
-    """The HTML of a page.
+    """Return the HTML of a page.
 
     Args:
         title: Its title, as text.
@@ -43,5 +43,5 @@ def render(title: str, summary: str, sections: Sequence[Section], style: str = "
 
 
 def resource(package: str, name: str) -> str:
-    """The text of a file that lies beside the modules of a package."""
+    """Return the text of a file that lies beside the modules of a package."""
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")

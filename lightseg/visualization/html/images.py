@@ -22,7 +22,7 @@ LONGEST = 320
 
 
 def picture(image: npt.NDArray[np.uint8], caption: str, words: str, photo: bool = False, longest: int = LONGEST) -> str:
-    """A figure that holds its image.
+    """Return a figure that holds its image.
 
     Args:
         image: `(H, W, 3)` uint8.
@@ -44,12 +44,12 @@ def picture(image: npt.NDArray[np.uint8], caption: str, words: str, photo: bool 
 
 
 def colors(classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt.NDArray[Any]]) -> str:
-    """The classes that are in some masks, with their colours."""
-    there = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
-    named = [(classes[label], palette[label]) for label in there if label != IGNORE]
-    named += [("void", VOID)] * bool((there == IGNORE).any())
+    """Return the classes that are in some masks, with their colours."""
+    labels_present = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
+    entries = [(classes[label], palette[label]) for label in labels_present if label != IGNORE]
+    entries += [("void", VOID)] * bool((labels_present == IGNORE).any())
     items = "".join(
         f'<li><span class="color" style="background:rgb{tuple(map(int, color))}"></span>{escape(label)}</li>'
-        for label, color in named
+        for label, color in entries
     )
     return f'<ul class="colors" aria-label="Colours of the classes">{items}</ul>'

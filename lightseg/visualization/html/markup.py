@@ -1,4 +1,4 @@
-"""The small parts that pages are made of: text as HTML, boxes that scroll, tables."""
+"""Small parts that pages are made of: text as HTML, boxes that scroll, tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def escape(value: object) -> str:
 
 
 def scroller(what: str, content: str) -> str:
-    """A box that is scrolled sideways by itself where its content is wider than the screen."""
+    """Return a box that is scrolled sideways by itself where its content is wider than the screen."""
     return f'<div class="scroller" role="region" tabindex="0" aria-label="{escape(what)}">{content}</div>'
 
 
 def table(what: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """A table in a box of its own.
+    """Return a table in a box of its own.
 
     Args:
         what: What it shows, for who does not see it.

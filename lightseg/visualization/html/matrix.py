@@ -1,4 +1,4 @@
-"""A confusion matrix as a table whose cells are the darker, the larger they are."""
+"""Confusion matrix as a table whose cells are the darker, the larger they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEEP = 0.8
 
 
 def matrix(classes: Sequence[str], counts: npt.NDArray[np.int64], label: str) -> str:
-    """The matrix in a box of its own, each row in shares of its class.
+    """Return the matrix in a box of its own, each row in shares of its class.
 
     Args:
         classes: The C class names.

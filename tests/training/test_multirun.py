@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from lightseg.errors import ConfigError
-from lightseg.fit import main
+from lightseg.fit import main, run_series
 from lightseg.metrics.per_image import PerImageResults
-from lightseg.training.multirun import RepeatError, repeat
+from lightseg.training.multirun import RepeatError
 
 PYTHON = sys.executable
 
@@ -70,7 +70,7 @@ def runs(tmp_path):
 
 def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared, recipe, tmp_path):
     config = recipe()
-    repeat([*played, "--seeds", "0,7", "--config", str(config)])
+    run_series([*played, "--seeds", "0,7", "--config", str(config)])
     folders, commands = runs(tmp_path)
     groups = {yaml.safe_load((folder / "config.yaml").read_text())["group"] for folder in folders}
     assert len(groups) == 1
@@ -86,7 +86,7 @@ def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared
 def test_repeat__finds_the_runs_where_the_recipe_puts_them(played, compared, recipe, tmp_path):
     overlay = recipe(f"{{runs_dir: {tmp_path / 'runs'}, group: night}}", "overlay.yaml")
     # the script knows no recipes
-    repeat(["--config", str(recipe("name: other")), "--config", str(overlay), *played, "--seeds", "0"])
+    run_series(["--config", str(recipe("name: other")), "--config", str(overlay), *played, "--seeds", "0"])
     assert compared == [[str(folder) for folder in runs(tmp_path)[0]]]
     assert runs(tmp_path)[1][0].endswith("--seed_everything 0 --group night")
 
@@ -95,13 +95,13 @@ def test_repeat__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, 
     for name, content in (("old", "a: [1"), ("older", "- 1"), ("oldest", "group.a: 1")):
         (tmp_path / "runs/played" / name).mkdir(parents=True)
         (tmp_path / "runs/played" / name / "config.yaml").write_text(content)
-    repeat([*played, "--seeds", "0"])
+    run_series([*played, "--seeds", "0"])
     (folders,) = compared
     assert len(folders) == 1
 
 
 def test_repeat__every_fold_at_every_seed(played, compared, tmp_path):
-    repeat([*played, "--folds=2", "--seeds=1,2", "--group", "g"])
+    run_series([*played, "--folds=2", "--seeds=1,2", "--group", "g"])
     ends = [command.partition("--seed_everything ")[2] for command in runs(tmp_path)[1]]
     folds = [f"{seed} --data.folds 2 --data.fold {fold} --group g" for seed in (1, 2) for fold in (0, 1)]
     assert ends == folds
@@ -110,7 +110,7 @@ def test_repeat__every_fold_at_every_seed(played, compared, tmp_path):
 def test_repeat__input_that_no_run_can_begin_with_is_said_alone(tmp_path, recipe, capfd):
     # two real commands, of which the second is not tried
     with pytest.raises(RepeatError) as raised:
-        repeat(["--config", str(recipe()), "--seeds", "0,1", "--runs_dir", str(tmp_path), "--model.los", "ce"])
+        run_series(["--config", str(recipe()), "--seeds", "0,1", "--runs_dir", str(tmp_path), "--model.los", "ce"])
     assert raised.value.exit_code == 2
     assert "give the command again" in str(raised.value)
     assert "--seed_everything 1" not in str(raised.value)
@@ -121,7 +121,7 @@ def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, 
     monkeypatch.setenv("FAILS", "1")
     monkeypatch.setenv("CODE", "7")
     with pytest.raises(RepeatError) as raised:
-        repeat([*played, "--seeds", "0,1,2", "--group", "g"])
+        run_series([*played, "--seeds", "0,1,2", "--group", "g"])
     assert raised.value.exit_code == 7
     first, failed = runs(tmp_path)[0]
     assert str(raised.value).splitlines() == [
@@ -138,11 +138,11 @@ def test_repeat__that_was_stopped_goes_on_by_one_command(played, compared, tmp_p
     monkeypatch.setenv("CODE", "143")
     command = [*played, "--seeds", "0,1,2", "--group", "g"]
     with pytest.raises(RepeatError):
-        repeat(command)
+        run_series(command)
     first, stopped = runs(tmp_path)[0]
     monkeypatch.delenv("FAILS")
     capfd.readouterr()
-    repeat(command)
+    run_series(command)
     folders = runs(tmp_path)[0]
     assert folders[:2] == [first, stopped]
     assert len(folders) == 3
@@ -158,7 +158,7 @@ def test_repeat__a_comparison_that_fails_is_said(played, compared, monkeypatch):
 
     monkeypatch.setattr(compare, "main", lambda _: 2)
     with pytest.raises(RepeatError, match="the runs are finished, but could not be compared") as raised:
-        repeat([*played, "--seeds", "0"])
+        run_series([*played, "--seeds", "0"])
     assert raised.value.exit_code == 2
 
 
@@ -190,7 +190,7 @@ def test_repeat__bad_options(capfd, words, message):
 def test_repeat__is_refused_under_several_processes(played, monkeypatch, tmp_path, variable, launcher):
     monkeypatch.setenv(variable, "2")
     with pytest.raises(ConfigError, match=f"{launcher} has started 2 processes.*a job of its own"):
-        repeat([*played, "--seeds", "0,1"])
+        run_series([*played, "--seeds", "0,1"])
     monkeypatch.setenv(variable, "1")
     assert runs(tmp_path)[0] == []
 
@@ -237,13 +237,13 @@ sys.exit(main())"""
 )
 def test_repeat__too_many_runs_are_refused_before_they_are_listed(options, said):
     with pytest.raises(ConfigError, match=said):
-        repeat(options)
+        run_series(options)
 
 
 @pytest.mark.parametrize("line", ["name: 2", "group: 7", "runs_dir: [a]"])
 def test_repeat__a_number_in_place_of_a_name_is_refused(recipe, line):
     with pytest.raises(ConfigError, match=rf"tiny.yaml: {line.partition(':')[0]}: must be text, got"):
-        repeat(["--seeds", "0,1", "--config", str(recipe(line))])
+        run_series(["--seeds", "0,1", "--config", str(recipe(line))])
 
 
 # ---- real runs -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Run folders: made, described, read and compared, without torch."""

@@ -1,0 +1,77 @@
+"""Checks before training: data and net fit each other, and the checkpoint can be loaded again."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+
+from lightseg.checkpoint import rebuild
+from lightseg.cli.lightning_cli import LightsegCLI
+from lightseg.data import ImageDataModule
+from lightseg.data.io.images import AS_STORED
+from lightseg.data.loading.loaders import require_known_order
+from lightseg.data.types import ClassCounts, Split
+from lightseg.diagnosis.first_samples import first_samples, remarks, require_own_ids
+from lightseg.metrics.absent_classes import absent
+from lightseg.tasks import Task
+from lightseg.tasks.preflight import check_lengths, fits
+from lightseg.training.flops import measure_cost
+
+
+def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
+    """Check the data, adapt the task to it, and check that they fit each other.
+
+    Args:
+        cli: The parsed recipe; its task gets the recipe that checkpoints carry.
+        trainer: The trainer.
+
+    Returns:
+        The cost of the net, as `measure_cost` returns it.
+
+    Raises:
+        UserError: If the data is damaged, or does not fit the net or the trainer.
+    """
+    data, task = cli.datamodule, cli.model
+    _check_data(data, trainer)
+    samples = first_samples(data)
+    require_own_ids(data, samples)
+    task.follow(data)
+    for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
+        _warn(remark)
+    sample = data.train_sample()
+    with fits(task, sample):
+        cost = measure_cost(task, sample)
+    _set_recipe(task, data, cli.resolved_values())
+    return cost
+
+
+def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
+    data.prepare_data()
+    _warn_of_absent_classes(data, data.check())
+    data.decode(trainer)
+    data.check_training()
+    loader = data.train_dataloader()
+    require_known_order(loader, type(data).__name__)
+    check_lengths(trainer, data, len(loader))
+
+
+def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
+    """Give a task the recipe that its checkpoints carry, and check that it can be built from it."""
+    values = None if data.image_values == AS_STORED else data.image_values
+    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values)
+    # a task that cannot be built from its recipe could not be loaded after the training
+    rebuild.build_task({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
+
+
+def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, ClassCounts]) -> None:
+    """Warn of classes that a split lacks: training cannot learn them, and a score says nothing about them."""
+    unit = "pixel" if data.kind == "segmentation" else "sample"
+    for split, counts in class_counts.items():
+        if names := absent(counts, data.classes):
+            consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
+            _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,77 @@
+"""End of a run: finished, stopped by a signal, or failed."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning as L
+
+from lightseg.callbacks import GracefulStop
+from lightseg.config.class_errors import Objects, describe_failure
+from lightseg.distributed import launch
+from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
+from lightseg.loggers import Wandb
+from lightseg.runs import scheduler
+from lightseg.tasks.failures import translate_error
+from lightseg.training.opening import has_begun
+
+
+@contextmanager
+def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects: Objects) -> Iterator[None]:
+    """Translate the error that ends a run, close its loggers, and print its folder as the last line.
+
+    Args:
+        trainer: The trainer.
+        folder: The run folder; None on processes that do not write.
+        stop: The callback that receives signals.
+        objects: The objects of the recipe.
+
+    Raises:
+        StoppedError: If a signal stopped the run.
+        RunError: If a worker, or another process of the run, has died.
+        ConfigError: If an object of the recipe failed before the first step.
+    """
+    # a logger may replace those of the trainer while it runs
+    loggers = list(trainer.loggers)
+    exit_code = 1
+    launch.ENDING.clear()
+    try:
+        yield
+        exit_code = 0
+    except (SystemExit, KeyboardInterrupt):
+        # Lightning raises these after its callbacks have saved the state
+        stopped = _stop(stop, folder)
+        exit_code = stopped.exit_code
+        raise stopped from None
+    except Exception as error:
+        failure = _translate(error, trainer, folder, objects)
+        if failure is None:
+            raise
+        raise failure from None
+    finally:
+        launch.ENDING.set()
+        for logger in loggers:
+            if isinstance(logger, Wandb):
+                logger.finish(exit_code=exit_code)
+        if folder is not None and (exit_code != 1 or has_begun(folder)):
+            print(f"run: {folder}", flush=True)
+
+
+def _stop(stop: GracefulStop, folder: Path | None) -> StoppedError:
+    """Queue the job again where its scheduler announced the end of its time; return the error of the stop."""
+    if stop.received == signal.SIGUSR1 and folder is not None:
+        scheduler.requeue()
+    return StoppedError(stop.received or signal.SIGINT, folder)
+
+
+def _translate(error: Exception, trainer: L.Trainer, folder: Path | None, objects: Objects) -> LightsegError | None:
+    """Return the message for an exception of the training; None if it must keep its traceback."""
+    failure: LightsegError | None = None
+    if isinstance(error, RuntimeError | ValueError):
+        failure = translate_error(error, trainer)
+    if failure is None and (message := describe_failure(error, objects)):
+        failure = RunError(message) if trainer.global_step else ConfigError(message)
+    if folder is not None and isinstance(failure, RunError):
+        return RunError(f"{failure}\nGo on with: python -m lightseg.fit --resume {folder}")
+    return failure

@@ -1,0 +1,94 @@
+"""Start of a run in its folder: a new folder with the records of the start, or an old one made ready."""
+
+import shlex
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import lightning as L
+
+from lightseg.cli.lightning_cli import LightsegCLI
+from lightseg.distributed import environment
+from lightseg.errors import RunError, StoppedError
+from lightseg.files.atomic import locked
+from lightseg.loggers import Wandb
+from lightseg.runs import folder as run_folders
+from lightseg.runs.environment import describe
+from lightseg.training.checks import check_run
+from lightseg.training.resume import prepare_resume
+
+
+def open_run(
+    cli: LightsegCLI, trainer: L.Trainer, args: Sequence[str], resumed: Path | None, stack: ExitStack
+) -> tuple[Path, Path | None]:
+    """Check the run, then make its folder, or make the folder of a resumed run ready.
+
+    Args:
+        cli: The parsed recipe.
+        trainer: The trainer.
+        args: The command line.
+        resumed: The run folder to resume; None for a new run.
+        stack: Holds the lock of the folder, and removes the folder if the start fails.
+
+    Returns:
+        The run folder, and the checkpoint to resume from, if there is one.
+    """
+    if resumed:
+        stack.enter_context(locked(resumed))
+    cost = check_run(cli, trainer)
+    wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
+    for logger in wandb_loggers:
+        logger.prepare()
+    command, fingerprint = shlex.join(["python", "-m", "lightseg.fit", *args]), cli.datamodule.fingerprint()
+    checkpoint = None
+    if resumed:
+        folder = resumed
+        checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
+    else:
+        folder = _create(cli, stack)
+        describe(folder, cli.resolved_config(), command, fingerprint, cost)
+    for logger in wandb_loggers:
+        logger.attach(folder)
+    print(_summary(cli, cost, folder), flush=True)
+    # for the processes that this one starts
+    variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
+    stack.enter_context(environment.inherited(variables))
+    return folder, checkpoint
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether a run has left a checkpoint or a log."""
+    return any((folder / "checkpoints").glob("*")) or (folder / "metrics.jsonl").exists()
+
+
+def _create(cli: LightsegCLI, stack: ExitStack) -> Path:
+    """Make a run folder and lock it; return it."""
+    folder = run_folders.create(cli.config.runs_dir, cli.config.name)
+    # the lock is released first, then the folder of a failed start is removed
+    stack.push(partial(_discard_failed_start, folder))
+    stack.enter_context(locked(folder))
+    return folder
+
+
+def _discard_failed_start(
+    folder: Path, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+) -> None:
+    """Remove a run folder in which nothing has been trained, unless a signal ended the run."""
+    if error is not None and not isinstance(error, StoppedError | RunError) and not has_begun(folder):
+        run_folders.discard(folder)
+
+
+def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
+    """Return the line that says what will be trained, with the options that a swapped optimizer keeps."""
+    name, options, task, optimizer = "AdamW", {}, cli.model, cli.config.model.init_args.optimizer
+    if optimizer is not None:
+        name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
+    settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
+    return (
+        f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
+        f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "
+        f"{type(task.schedule).__name__}; {cli.precision}; in {folder}"
+    )
