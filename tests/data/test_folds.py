@@ -197,13 +197,13 @@ def test_folds__mask_folder_keeps_its_groups_together(tmp_path):
         fabricate.save(tmp_path / "images" / f"p{index % 8}_{index}.png", fabricate.picture(index))
         fabricate.save(tmp_path / "masks" / f"p{index % 8}_{index}.png", fabricate.ids(index))
     options = {"root": str(tmp_path), "group": r"(p\d)_"}
-    names = []
+    patients = []
     for fold in range(3):
         part = MaskFolder(["ground", "road"], folds=3, fold=fold, **options)
         train, val = ({name.partition("_")[0] for name in names(part.dataset(split))} for split in ("train", "val"))
         assert not train & val
-        names += val
-    assert len(set(names)) == len(names)
+        patients += val
+    assert len(set(patients)) == len(patients)
     with pytest.raises(ConfigError, match="groups, which stay together, cannot fill 9 folds"):
         MaskFolder(["ground", "road"], folds=9, fold=0, **options).dataset("val")
 
@@ -211,7 +211,7 @@ def test_folds__mask_folder_keeps_its_groups_together(tmp_path):
 def test_folds__camvid_keeps_its_drives_together(tmp_path):
     make = _camvid(tmp_path)
     val = [names(make(folds=3, fold=fold).dataset("val")) for fold in range(3)]
-    drives = [{name.rpartition("/")[2].partition("_")[0] for name in names} for names in val]
+    drives = [{name.rpartition("/")[2].partition("_")[0] for name in fold_names} for fold_names in val]
     assert sorted(map(sorted, drives)) == [["0001TP"], ["0006R0"], ["0016E5"]]
     with pytest.raises(ConfigError, match="3 groups"):
         make(folds=5, fold=0).dataset("val")
