@@ -167,7 +167,7 @@ def _require_harmless(value: Any, hint: Any, key: str, file: object) -> None:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """Return the types that a hint is made of; what no rule below knows may be a function."""
+    """Yield the types that a hint is made of; what no rule below knows may be a function."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         yield str

@@ -141,7 +141,7 @@ def _within(estimate: Estimate) -> Estimate:
 
 
 def _pairs(arms: Sequence[Arm], baseline: int | None) -> Iterator[Pair]:
-    """Return the pairs to compare; the best is chosen by its score, so that intervals must hold for all pairs."""
+    """Yield the pairs to compare; the best is chosen by its score, so that intervals must hold for all pairs."""
     indices = range(len(arms))
     family = list(combinations(indices, 2)) if baseline is None else [(i, baseline) for i in indices if i != baseline]
     random = np.random.default_rng(2)
@@ -174,7 +174,7 @@ def _find(baseline: str, parts: Sequence[_Part]) -> int:
 
 
 def _remarks(parts: Sequence[_Part], by: str | None, split: str) -> Iterator[str]:
-    """Return what a reader must know of the groups."""
+    """Yield what a reader must know of the groups."""
     for part in parts:
         times = Counter(trial.seed for trial in part.trials)
         for seed in sorted(seed for seed in times if times[seed] > 1):

@@ -69,7 +69,7 @@ def _cost(cost: float | None, factor: float) -> str:
 
 
 def _differs(comparison: Comparison) -> Iterator[Text | str]:
-    """Return what differs, where the labels do not say all of it."""
+    """Yield what differs, where the labels do not say all of it."""
     if all(each in group.label for group in comparison.groups for each in _told(group)):
         return
     for group in comparison.groups:

@@ -129,7 +129,7 @@ def _empty_split(split: Split) -> Finding:
 
 
 def _look_at_training(data: ImageDataModule, diagnosis: Diagnosis) -> None:
-    """Return what a training would stop at, and how large objects are in what it sees."""
+    """Add what a training would stop at, and the sizes of the objects in its samples."""
     try:
         with _one_thread():
             data.check_training()

@@ -14,7 +14,7 @@ from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
 
 NUMBER = 8
-"""How many samples are looked at, spread evenly over the split."""
+"""Number of samples to look at, spread evenly over the split."""
 
 _DARK = 0.125
 """Share of the values' range below which all pixels lie where images are of fewer bits than their files."""

@@ -43,8 +43,12 @@ def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> boo
 
 
 @contextlib.contextmanager
-def raise_on_all_ranks(trainer: L.Trainer, met: bool) -> Iterator[None]:
-    """Return what the first process does for all; where it fails, the others, which wait here, end too.
+def raise_on_all_ranks(trainer: L.Trainer, is_distributed: bool) -> Iterator[None]:
+    """Let the first process act for all; where it fails, the others, which wait here, end too.
+
+    Args:
+        trainer: The trainer.
+        is_distributed: Whether the processes can exchange data already.
 
     Raises:
         LightsegError: What it failed with, in the first process.
@@ -55,7 +59,7 @@ def raise_on_all_ranks(trainer: L.Trainer, met: bool) -> Iterator[None]:
         yield
     except LightsegError as raised:
         error = raised
-    code = trainer.strategy.broadcast(error.exit_code if error else 0) if met else 0
+    code = trainer.strategy.broadcast(error.exit_code if error else 0) if is_distributed else 0
     if error:
         raise error
     if code:

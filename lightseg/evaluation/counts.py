@@ -15,7 +15,7 @@ from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Stage, Task
 
 TOLERANCE = 1e-4
-"""How far the re-loaded checkpoint's score may be from the logged one; kernels on a GPU need not repeat exactly."""
+"""Largest difference between the score of the re-loaded checkpoint and the logged one; GPU kernels need not repeat."""
 
 
 def score_split(

@@ -103,7 +103,7 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
-    """Return a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
+    """Write a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
 
     The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.
     """

@@ -109,7 +109,7 @@ def _of_facets(of_class: Table, label: int, facets: tuple[Slice, ...]) -> Iterat
 
 
 def _of_missed(cells: Table, label: int, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """Return the class against all others."""
+    """Yield the class against all others."""
     missed, of_class = _is_missed(cells), cells["truth"] == label
     images, cells = _compact(cells.with_column("wrong", missed.astype(np.int64)))
     counts = cells.with_column("own", of_class.astype(np.int64)).sums(image=len(images), wrong=2, own=2)
@@ -127,7 +127,7 @@ def _between(
     outside: Ints,
     facet: Slice | None = None,
 ) -> Iterator[ErrorSlice]:
-    """Return the slice of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
+    """Yield the slice of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if there is one."""
     size, wrong = inside.sum(), inside[:, 1].sum()
     if size and outside.sum():
         parts = difference(np.stack([inside[:, 1], outside[:, 1]], 1), np.stack([inside.sum(1), outside.sum(1)], 1))
@@ -136,7 +136,7 @@ def _between(
 
 
 def _of_confusions(of_class: Table, label: int, predicted: Ints, facets: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """Return the class against each other one that it is taken for, where there are more than one."""
+    """Yield the class against each other one that it is taken for, where there are more than one."""
     images, of_class = _compact(of_class)
     others = of_class["prediction"] != label
     missed, size = of_class.where(others).sums(image=len(images)), int(of_class["count"].sum())

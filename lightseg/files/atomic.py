@@ -82,7 +82,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def flushed(path: Path) -> Iterator[Any]:
-    """Return a file to write, which is on the disk afterwards."""
+    """Yield a file to write, which is on the disk afterwards."""
     with path.open("wb") as file:
         yield file
         file.flush()
@@ -138,7 +138,7 @@ def file_lock(folder: Path, message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock_file(folder: Path) -> Iterator[int]:
-    """Return the open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
+    """Yield the open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
     path = folder / ".lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:

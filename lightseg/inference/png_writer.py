@@ -66,7 +66,7 @@ def can_be_streamed(path: Path) -> bool:
 
 
 def png_rows(path: Path, _channels: int) -> Iterator[Pixels]:
-    """Return the rows of a PNG from top to bottom, as Pillow decodes them.
+    """Yield the rows of a PNG from top to bottom, as Pillow decodes them.
 
     Rows are taken from the compressed stream and given to Pillow some at a time, as a small PNG of their own. Its first
     row is the last one before them, which the filter of a row may refer to.

@@ -145,7 +145,7 @@ class Predictor(L.LightningModule):
         return replace(protocol, window=WINDOW) if seen_whole and height * width > LARGE else protocol
 
     def predict_blocks(self, source: Source, protocol: InferenceConfig, batch: int | None = None) -> Iterator[Block]:
-        """Return the logits of an image at its own size, block by block; under windows, in bounded memory.
+        """Yield the logits of an image at its own size, block by block; under windows, in bounded memory.
 
         Args:
             source: The image.

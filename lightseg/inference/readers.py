@@ -134,7 +134,7 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
 
 
 def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
-    """Return what a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
+    """Yield what a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
     with naming_the_file(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
@@ -207,7 +207,7 @@ def _tiff_mapped(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
 
 
 def _tiff_segments(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
-    """Return the rows of tiles, or the strips, of a page."""
+    """Yield the rows of tiles, or the strips, of a page."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:

@@ -202,7 +202,7 @@ def _within(key: str, options: tuple[str, ...]) -> bool:
 
 
 def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-    """Return the commit and the uncommitted Python files; recipes and data are compared by their content."""
+    """Yield the commit and the uncommitted Python files; recipes and data are compared by their content."""
     if old.get("commit") != new.get("commit"):
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")

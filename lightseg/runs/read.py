@@ -149,7 +149,7 @@ def _below(place: str) -> list[Path]:
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
-    """Return the folders at or below a folder that have a config.yaml; those that may not be read are passed over.
+    """Yield the folders at or below a folder that have a config.yaml; those that may not be read are passed over.
 
     Raises:
         UserError: If there are too many folders to look into.

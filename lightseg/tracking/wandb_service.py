@@ -130,7 +130,7 @@ def _ask(identity: dict[str, Any]) -> Any:
 
 
 def _files(shown: Any) -> Iterator[str]:
-    """Return the files that a summary speaks of."""
+    """Yield the files that a summary speaks of."""
     if isinstance(shown, str):
         if shown.startswith("media/"):
             yield shown

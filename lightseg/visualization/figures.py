@@ -35,7 +35,7 @@ def learning_curve(folder: Path, path: Path) -> None:
 
 
 def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Return how the truth (rows) was predicted (columns), each row in shares of its class.
+    """Draw how the truth (rows) was predicted (columns), each row in shares of its class.
 
     Args:
         counts: `(C, C)` int64.
@@ -62,7 +62,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
 def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:
-    """Return one row per image: image, truth, prediction, and where they differ."""
+    """Draw one row per image: image, truth, prediction, and where they differ."""
     figure = new_figure(11, 2.3 * len(examples) + 0.7)
     grid = figure.subplots(len(examples), 4, squeeze=False)
     for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
@@ -83,7 +83,7 @@ def segmentation_examples(
 
 
 def classification_examples(examples: Sequence[Example], classes: Sequence[str], path: Path) -> None:
-    """Return a grid of images, each under its predicted class, and the true one where that differs."""
+    """Draw a grid of images, each under its predicted class, and the true one where that differs."""
     columns = min(8, len(examples))
     rows = -(-len(examples) // columns)
     figure = new_figure(1.5 * columns, 1.7 * rows)
@@ -112,7 +112,7 @@ def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
 
 
 def legend(figure: Figure, classes: Sequence[str], palette: Sequence[Color], void: bool, fontsize: int) -> None:
-    """Return what the colours of masks mean, below all else; void is among them if there is any."""
+    """Draw what the colors of masks mean, below all else; void is among them if there is any."""
     colors, names = [*palette, *[VOID] * void], [*classes, *["void"] * void]
     patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
     figure.legend(patches, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=fontsize)

@@ -29,7 +29,7 @@ def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
 
 
 def read_stems(path: Path) -> Iterator[str]:
-    """Return the first word of every line of a list file."""
+    """Yield the first word of every line of a list file."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.split()[0]
