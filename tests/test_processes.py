@@ -134,8 +134,7 @@ def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(
     whole = fit("--config", crashing).folder
     killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
     killed.wait()
-    folder = max(tmp_path.glob("runs/*/*"))
-    assert folder != whole
+    (folder,) = set(tmp_path.glob("runs/*/*")) - {whole}
     process = launch("--resume", folder, *DDP, RECORD=str(tmp_path / "killed"))
     out, _ = process.communicate()
     assert "goes on with another trainer.devices: auto -> 2" in out
