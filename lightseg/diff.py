@@ -32,7 +32,7 @@ import sys
 from lightseg.checkpoint.locate import run_folder
 from lightseg.cli.entry import verb
 from lightseg.errors import UserError
-from lightseg.runs.diff import between
+from lightseg.runs.diff import diff_runs
 
 
 @verb(__doc__)
@@ -40,7 +40,7 @@ def main(args: list[str]) -> None:
     """Show the differences of two runs."""
     if len(args) != 2 or any(arg.startswith("-") for arg in args):
         raise UserError("give two run folders: python -m lightseg.diff RUN RUN")
-    differences, missing = between(*(run_folder(arg) for arg in args))
+    differences, missing = diff_runs(*(run_folder(arg) for arg in args))
     for difference in differences:
         print(f"{difference.effect:<14}  {difference.area:<11}  {difference.text}")
     if not differences:

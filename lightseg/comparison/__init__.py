@@ -1,1 +1,1 @@
-"""Finished runs side by side, and whether what differs between their scores is more than chance."""
+"""Comparison of finished runs, with confidence intervals of their score differences."""

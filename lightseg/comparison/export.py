@@ -1,4 +1,4 @@
-"""Comparison as files for other programs."""
+"""CSV and JSON files of a comparison."""
 
 import csv
 import io
@@ -7,13 +7,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lightseg.comparison.results import Comparison, Estimate, Group, Pair
+from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair
 from lightseg.comparison.text import verdicts
 from lightseg.files.atomic import write_atomically
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
-    """Write one row per group: its scores as shares, what it costs, what differs, and the score of each class."""
+    """Write a row for each group: scores as fractions, cost, differing options, and the score of each class.
+
+    Args:
+        comparison: Comparison.
+        path: CSV file.
+    """
     rows = [
         {
             "group": group.label,
@@ -38,12 +43,17 @@ def write_csv(comparison: Comparison, path: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if _undefined(value) else value for name, value in row.items()} for row in rows)
+    writer.writerows({name: "" if _is_nan(value) else value for name, value in row.items()} for row in rows)
     write_atomically(path, text.getvalue())
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
-    """Write everything that was computed but the counts; scores are shares, and null where undefined."""
+    """Write all results except the counts; scores are fractions, null where undefined.
+
+    Args:
+        comparison: Comparison.
+        path: JSON file.
+    """
     labels = [group.label for group in comparison.groups]
     content = {
         "kind": comparison.kind,
@@ -58,11 +68,12 @@ def write_json(comparison: Comparison, path: Path) -> None:
         "best": labels[comparison.best],
         "groups": [_group(comparison, group) for group in comparison.groups],
         "pairs": [
-            _pair(comparison, pair, words) for pair, words in zip(comparison.pairs, verdicts(comparison), strict=True)
+            _pair(comparison, pair, verdict)
+            for pair, verdict in zip(comparison.pairs, verdicts(comparison), strict=True)
         ],
         "notes": comparison.notes,
     }
-    write_atomically(path, json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(_replace_nan(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _group(comparison: Comparison, group: Group) -> dict[str, Any]:
@@ -88,16 +99,17 @@ def _group(comparison: Comparison, group: Group) -> dict[str, Any]:
     }
 
 
-def _pair(comparison: Comparison, pair: Pair, words: str) -> dict[str, Any]:
+def _pair(comparison: Comparison, pair: GroupPair, verdict: str) -> dict[str, Any]:
     return {
         "first": comparison.groups[pair.first].label,
         "second": comparison.groups[pair.second].label,
         "difference": {**_estimate(pair.difference), "p": pair.difference.p},
         "classes": {
-            name: {**_estimate(each), "p": each.p} for name, each in zip(comparison.classes, pair.classes, strict=True)
+            name: {**_estimate(difference), "p": difference.p}
+            for name, difference in zip(comparison.classes, pair.classes, strict=True)
         },
         "seeds_in_interval": pair.seeds,
-        "words": words,
+        "words": verdict,
     }
 
 
@@ -105,14 +117,14 @@ def _estimate(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def _plain(content: Any) -> Any:
-    """Return the same with null for what is undefined: JSON has no NaN."""
+def _replace_nan(content: Any) -> Any:
+    """Replace NaN with None, since JSON has no NaN."""
     if isinstance(content, dict):
-        return {name: _plain(value) for name, value in content.items()}
+        return {name: _replace_nan(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_plain(value) for value in content]
-    return None if _undefined(content) else content
+        return [_replace_nan(value) for value in content]
+    return None if _is_nan(content) else content
 
 
-def _undefined(value: Any) -> bool:
+def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)

@@ -1,4 +1,4 @@
-"""Groups of runs (one recipe with other seeds), the differences between groups, and their labels."""
+"""Groups of runs of one recipe, the options that differ between groups, and labels of groups."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,96 +6,95 @@ from typing import Any
 
 from lightseg.errors import UserError, did_you_mean
 from lightseg.files.printable import printable
-from lightseg.runs.diff import NULL_MEANS, apart, effect_of, is_class, show
+from lightseg.runs.diff import NULL_MEANS, count_unsynced_processes, effect_of, format_value, is_class
 from lightseg.runs.fingerprint import parse
 from lightseg.runs.read import Run
 
-Recipe = dict[str, Any]
-"""Values of a config by the key that the command line has for them; what is null is left out."""
+FlatConfig = dict[str, Any]
+"""Values of a config by their keys on the command line, without null values."""
 
 NONE = "–"
-"""Stands for what is null, or an option that another class does not have."""
+"""Text of a null value, or of an option that a class does not have."""
 
 RUN = "run"
-"""As a key: each run is a group of its own."""
+"""Key that makes a group of each run."""
 
 _CHANCE = ("seed_everything", "data.fold")
 
 _CONTENT, _LABELS = "training data", "training labels"
-_APART = "processes without SyncBatchNorm"
-"""As keys: what determines a run's numbers and stands in no config."""
+_PROCESSES = "processes without SyncBatchNorm"
+"""Keys of what affects metrics but is not in the config."""
 
 _IN_LABEL = 3
-"""So many differences are all in a label; of more, those that tell the groups apart."""
+"""Limit of the options in a label; of more options, those that distinguish most groups are chosen."""
 
 _WIDTH = 32
-"""Of one value in a label."""
+"""Limit of the length of a value in a label."""
 
 
 def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
-    """Put the runs together that are of one recipe.
+    """Group runs by recipe, or by the value of one key.
 
     Args:
-        runs: The runs.
-        by: A key, as `resolve` returns it, whose value alone is to make the groups.
+        runs: Runs.
+        by: Key as returned by `resolve`; None for the whole recipe.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        key = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
-        groups.setdefault(canonical(key), []).append(run)
+        value = str(run.folder) if by == RUN else flat(run.config).get(by) if by else recipe(run)
+        groups.setdefault(canonical(value), []).append(run)
     return [groups[text] for text in sorted(groups)]
 
 
-def recipe(run: Run) -> Recipe:
-    """Return what determines a run's numbers but for chance: no seed, no names and places, nothing of speed alone.
+def recipe(run: Run) -> FlatConfig:
+    """Return what determines the metrics of a run except for the seed: no names, paths or options of speed.
 
-    Beside the keys of the config stand the content and the labels of the training data, which its place does not tell,
-    and the number of processes that normalised batches each by itself, where these are several.
+    Beside options of the config, these are the content and the labels of the training data, and the number of
+    processes that normalize their part of a batch separately if there are several.
     """
     options = {
         key: value
         for key, value in flat(run.config).items()
         if key not in _CHANCE and effect_of(key) == "affects metric"
     }
-    if (processes := apart(run.config, run.environment)) > 1:
-        options[_APART] = processes
-    # folds train on parts of what they are scored on, all of them together
+    if (processes := count_unsynced_processes(run.config, run.environment)) > 1:
+        options[_PROCESSES] = processes
+    # the folds of one recipe have different training data
     if run.fold is None and (train := run.data.get("train")):
         content, label_hash = parse(train.get("sha256"))
         options[_CONTENT] = f"{train['samples']} samples, hash {content[:12] or 'unknown'}"
-        # older versions have recorded none
+        # older versions did not record the labels
         options[_LABELS] = f"hash {label_hash[:12]}" if label_hash else "unknown"
     return options
 
 
 def canonical(value: Any) -> str:
-    """Return a value so that what is equal is the same text: 1 is 1.0."""
+    """Return a text that is the same for equal values; 1 equals 1.0."""
     if isinstance(value, Mapping):
         return json.dumps({str(key): canonical(value[key]) for key in sorted(value, key=str)})
     if isinstance(value, list):
-        return json.dumps([canonical(each) for each in value])
+        return json.dumps([canonical(item) for item in value])
     return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, default=str)
 
 
-def flat(config: Mapping[str, Any]) -> Recipe:
-    """Return a resolved config without nesting; a class is one value, beside its options, as is any other mapping."""
-    options: Recipe = {}
-    for key, value in config.items():
-        plain = isinstance(value, Mapping) and not is_class(value)
-        for name, each in ({f"{key}.{name}": each for name, each in value.items()} if plain else {key: value}).items():
-            options |= _options(each, name)
-    return {
-        key: value
-        for key in options
-        if (value := NULL_MEANS.get(key) if options[key] is None else options[key]) is not None
-    }
+def flat(config: Mapping[str, Any]) -> FlatConfig:
+    """Return a resolved config without nesting; a class is a value beside its options, and so is a mapping in them."""
+    options: FlatConfig = {}
+    for key, section in config.items():
+        if isinstance(section, Mapping) and not is_class(section):
+            for name, value in section.items():
+                options |= _options(value, f"{key}.{name}")
+        else:
+            options |= _options(section, key)
+    values = {key: NULL_MEANS.get(key) if value is None else value for key, value in options.items()}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def resolve(by: str, runs: Sequence[Run]) -> str:
-    """Return the key that is meant by it or by its end: `net.encoder` for `model.init_args.net.init_args.encoder`.
+    """Return the full key of a key or of its end: `model.net.encoder` for `net.encoder`.
 
     Raises:
-        UserError: If no config has such a key, or several have.
+        UserError: no config has such a key, or several keys match.
     """
     keys = [RUN, *sorted({key for run in runs for key in flat(run.config)})]
     suffix = by.replace(".init_args", "").removesuffix(".class_path")
@@ -109,29 +108,29 @@ def resolve(by: str, runs: Sequence[Run]) -> str:
 
 
 def differing(groups: Sequence[Sequence[Run]]) -> list[dict[str, str]]:
-    """Return the differences between groups: for each its value by short key; several values as `0.1 | 0.01`.
+    """Return the options that differ between groups: for each group, values by short key, such as `0.1 | 0.01`.
 
-    An option that is missing because the class is another is no difference of its own.
+    Options that differ only because of a different class are left out.
     """
     recipes = [[recipe(run) for run in runs] for runs in groups]
-    keys = list(dict.fromkeys(key for options in recipes for one in options for key in one))
-    values = {key: [_distinct(one.get(key) for one in options) for options in recipes] for key in keys}
+    keys = list(dict.fromkeys(key for members in recipes for options in members for key in options))
+    values = {key: [_distinct(options.get(key) for options in members) for members in recipes] for key in keys}
     changed = [key for key in keys if len({tuple(texts) for texts in values[key]}) > 1]
-    keys_to_show = [key for key in changed if not _follows(key, changed, values[key])]
-    names = _short(keys_to_show)
+    independent = [key for key in changed if not _follows(key, changed, values[key])]
+    names = _short(independent)
     return [
-        {names[key]: " | ".join(dict.fromkeys(values[key][index].values())) for key in keys_to_show}
+        {names[key]: " | ".join(dict.fromkeys(values[key][index].values())) for key in independent}
         for index in range(len(groups))
     ]
 
 
 def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]], by: str | None = None) -> list[str]:
-    """Short names for groups, all different: the experiment's where that tells them apart, else with what differs.
+    """Return unique short labels: names of experiments where these are unique, else with differing options.
 
     Args:
-        groups: The groups.
-        differs: What differs between them.
-        by: The key that has made the groups.
+        groups: Runs of each group.
+        differs: Differing options of each group, as returned by `differing`.
+        by: Key that defines the groups; None for the whole recipe.
     """
     if by == RUN:
         folders = [printable(runs[0].folder.name) for runs in groups]
@@ -142,62 +141,63 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     names = [runs[0].name for runs in groups]
     if len(set(names)) == len(names):
         return names
-    keys = _telling(differs)
-    others = sum(key not in (*keys, _CONTENT, _LABELS) for key in differs[0])
-    more = f" and {others} more" if others else ""
-    texts = [", ".join(f"{key} {_cut(each[key])}" for key in keys) + more for each in differs]
-    same = len(set(names)) == 1
-    return _unique(texts if same else [f"{name}, {text}" for name, text in zip(names, texts, strict=True)])
+    keys = _select_keys(differs)
+    remaining = sum(key not in (*keys, _CONTENT, _LABELS) for key in differs[0])
+    suffix = f" and {remaining} more" if remaining else ""
+    texts = [", ".join(f"{key} {_cut(options[key])}" for key in keys) + suffix for options in differs]
+    if len(set(names)) == 1:
+        return _unique(texts)
+    return _unique([f"{name}, {text}" for name, text in zip(names, texts, strict=True)])
 
 
-def _options(value: Any, key: str) -> Recipe:
+def _options(value: Any, key: str) -> FlatConfig:
     if not is_class(value):
         return {key: value}
-    options: Recipe = {key: {"class_path": value["class_path"]}}
-    for name, each in {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}.items():
-        options |= _options(each, f"{key}.{name}")
+    options: FlatConfig = {key: {"class_path": value["class_path"]}}
+    for name, option in {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}.items():
+        options |= _options(option, f"{key}.{name}")
     return options
 
 
 def _distinct(values: Iterable[Any]) -> dict[str, str]:
-    """Return the different ones of some values: exactly, and as they are shown; sorted."""
-    return dict(sorted({canonical(value): NONE if value is None else show(value) for value in values}.items()))
+    """Return the distinct values, sorted: canonical text to displayed text."""
+    return dict(sorted({canonical(value): NONE if value is None else format_value(value) for value in values}.items()))
 
 
 def _follows(key: str, changed: Sequence[str], values: Sequence[Mapping[str, str]]) -> bool:
-    """Return whether a key differs only because the class whose option it is differs, which not all groups have."""
-    known = {text for texts in values for text in texts}
-    return len(known - {canonical(None)}) == 1 and any(key.startswith(f"{prefix}.") for prefix in changed)
+    """Return whether an option differs only because not all groups have the class that has the option."""
+    distinct = {text for texts in values for text in texts}
+    return len(distinct - {canonical(None)}) == 1 and any(key.startswith(f"{class_key}.") for class_key in changed)
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Return the shortest ends of keys that are all different."""
+    """Return the shortest unique end of each key."""
     names = {}
     for key in keys:
         parts = key.split(".")
         ends = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
         names[key] = next(
-            end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1 or end == key
+            end for end in ends if sum(f".{candidate}".endswith(f".{end}") for candidate in keys) == 1 or end == key
         )
     return names
 
 
-def _telling(differs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys for a label: all if they are few, else one by one those that tell most groups apart."""
+def _select_keys(differs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys of labels: all if they are few, else a greedy choice of those that distinguish most groups."""
     keys = list(differs[0])
 
-    def told(names: list[str]) -> int:
-        return len({tuple(each[name] for name in names) for each in differs})
+    def count_distinct(names: list[str]) -> int:
+        return len({tuple(options[name] for name in names) for options in differs})
 
-    # these mostly follow from an option of the data, which says more, and the labels from the content
-    for following in (_LABELS, _CONTENT):
-        other_keys = [key for key in keys if key != following]
-        keys = other_keys if told(other_keys) == told(keys) else keys
+    # a difference of the labels mostly follows from the content, and that from an option, which is more readable
+    for key in (_LABELS, _CONTENT):
+        shorter = [name for name in keys if name != key]
+        keys = shorter if count_distinct(shorter) == count_distinct(keys) else keys
     if len(keys) <= _IN_LABEL:
         return keys
     chosen: list[str] = []
-    while told(chosen) < told(keys):
-        chosen.append(max(keys, key=lambda key: told([*chosen, key])))
+    while count_distinct(chosen) < count_distinct(keys):
+        chosen.append(max(keys, key=lambda key: count_distinct([*chosen, key])))
     return chosen
 
 

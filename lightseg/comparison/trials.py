@@ -1,4 +1,4 @@
-"""Trials (runs, or the folds of one cross-validation together), and whether all were scored on the same data."""
+"""Trials: scored runs, or pooled folds of a cross-validation, and their alignment on common images."""
 
 import hashlib
 from collections import Counter
@@ -9,20 +9,21 @@ import numpy as np
 
 from lightseg.comparison.groups import canonical, recipe
 from lightseg.errors import UserError
-from lightseg.metrics.per_image import Counts, PerImageResults
+from lightseg.metrics.per_image import PerImageResults
+from lightseg.metrics.scores import Integers
 from lightseg.runs.fingerprint import abbreviate, differ
 from lightseg.runs.read import Run
 
-_NAMED = 3
-"""So many images are named where they differ."""
+_LISTED = 3
+"""Limit of the image names in a message."""
 
 
-class Scored(NamedTuple):
-    """Runs that are one trial, and how they were scored.
+class ScoredTrial(NamedTuple):
+    """Runs of a trial and their per-image results.
 
     Attributes:
-        runs: One run, or one of each fold.
-        evaluation: Per-image counts; of folds those of all.
+        runs: One run, or one run of each fold.
+        evaluation: Per-image results; of folds, pooled.
     """
 
     runs: tuple[Run, ...]
@@ -30,85 +31,94 @@ class Scored(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its first run, as it is named to a reader."""
+        """Name of the trial in messages."""
         more = f" and {len(self.runs) - 1} more folds" if len(self.runs) > 1 else ""
         return f"{self.runs[0].folder}{more}"
 
 
 def default_split(runs: Sequence[Run]) -> str:
-    """Return the split to compare on: `val` of the folds of a cross-validation, else `test` where all have one."""
-    folds = any(run.fold is not None for run in runs)
-    return "test" if not folds and all("test/score" in run.metrics for run in runs) else "val"
+    """Return the split to compare on: `test` if all runs have it and none is a fold, else `val`."""
+    has_folds = any(run.fold is not None for run in runs)
+    return "test" if not has_folds and all("test/score" in run.metrics for run in runs) else "val"
 
 
-def trials(runs: Sequence[Run], split: str) -> list[Scored]:
-    """Return the trials of a group; folds of one seed are one, since together their `val` splits are all the data once.
+def make_trials(runs: Sequence[Run], split: str) -> list[ScoredTrial]:
+    """Return the trials of a group; the folds of one seed are one trial, whose `val` splits partition the data.
+
+    Args:
+        runs: Runs of a group.
+        split: `val` or `test`; folds are pooled on `val` only.
 
     Raises:
-        UserError: If a run has no counts of the split, or folds overlap.
+        UserError: a run has no counts of the split, or folds overlap.
     """
     folds: dict[tuple[int, str, int], list[Run]] = {}
     times = Counter[tuple[int, str, int | None]]()
     for run in runs:
-        recipe_of, fold = canonical(recipe(run)), run.fold
-        times[run.seed, recipe_of, fold] += 1
-        # a fold that was trained again belongs to another trial; so does what is no fold
-        alone = split != "val" or fold is None
-        which = len(folds) if alone else times[run.seed, recipe_of, fold] - 1
-        folds.setdefault((run.seed, f"{run.folder}" if alone else recipe_of, which), []).append(run)
-    return [_joined(sorted(parts, key=lambda run: run.fold or 0), split) for parts in folds.values()]
+        recipe_text, fold = canonical(recipe(run)), run.fold
+        times[run.seed, recipe_text, fold] += 1
+        # a repeated fold belongs to the next trial, and a run without folds is a trial
+        is_single = split != "val" or fold is None
+        number = len(folds) if is_single else times[run.seed, recipe_text, fold] - 1
+        folds.setdefault((run.seed, f"{run.folder}" if is_single else recipe_text, number), []).append(run)
+    return [_pool(sorted(members, key=lambda run: run.fold or 0), split) for members in folds.values()]
 
 
 def missing_folds(runs: Sequence[Run], split: str) -> list[int]:
-    """Folds of a cross-validation that a trial lacks; they have one `test` split, of which none lacks anything."""
-    # of the options whose form is known when a config is read
+    """Return the indices of the missing folds of a trial on `val`; on `test`, which all folds share, there are none."""
+    # the type of these options is validated when a config is read
     folds = (runs[0].config["data"].get("init_args") or {}).get("folds") if split == "val" else None
     return sorted(set(range(folds or 0)) - {run.fold for run in runs})
 
 
-def align(scored: Sequence[Scored], force: bool = False) -> tuple[tuple[str, ...], list[Counts], list[str]]:
-    """Bring the counts of trials into one order of images, if they were scored on the same and in the same way.
+def align(scored: Sequence[ScoredTrial], force: bool = False) -> tuple[tuple[str, ...], list[Integers], list[str]]:
+    """Check that trials are comparable, and bring their counts into the same order of images.
 
     Args:
         scored: At least one trial.
-        force: Compare what other content or another protocol was scored on, too, on the images that all have.
+        force: Ignore differences of content and protocol, and compare on the common images.
 
     Returns:
-        The N image names; int64 `(N, 3, C)` of each trial; what was passed over.
+        N image names; the counts of each trial, int64 `(N, 3, C)`; and notes on ignored differences.
 
     Raises:
-        UserError: If they do not compare; the message names two of them, what differs and how.
+        UserError: two trials are not comparable; the message has their differences.
     """
-    first, notes = scored[0], [note for each in scored for note in _about_pools(each, force)]
-    for candidate in scored[1:]:
-        final, passable = _differences(first.evaluation, candidate.evaluation)
-        if final or (passable and not force):
+    first, notes = scored[0], [note for trial in scored for note in _check_pools(trial, force)]
+    for trial in scored[1:]:
+        blocking, ignorable = _differences(first.evaluation, trial.evaluation)
+        if blocking or (ignorable and not force):
             raise UserError(
-                f"{first.label} and {candidate.label} do not compare on {first.evaluation.split}:\n  "
-                + "\n  ".join([*final, *passable])
-                + ("\nleave one of them out" if final else "\nleave one of them out, or --force it")
+                f"{first.label} and {trial.label} do not compare on {first.evaluation.split}:\n  "
+                + "\n  ".join([*blocking, *ignorable])
+                + ("\nleave one of them out" if blocking else "\nleave one of them out, or --force it")
             )
-        if passable:
-            notes.append(f"forced: {first.label} and {candidate.label} differ: {'; '.join(passable)}")
-    places = [_places(each.evaluation) for each in scored]
-    common = sorted(set.intersection(*map(set, places)))
+        if ignorable:
+            notes.append(f"forced: {first.label} and {trial.label} differ: {'; '.join(ignorable)}")
+    indices = [_image_indices(trial.evaluation) for trial in scored]
+    common = sorted(set.intersection(*map(set, indices)))
     if not common:
         raise UserError("there is no image that all of these runs were scored on; leave out those that have others")
     counts = [
-        each.evaluation.dense[[place[name] for name in common]] for each, place in zip(scored, places, strict=True)
+        trial.evaluation.dense[[trial_indices[name] for name in common]]
+        for trial, trial_indices in zip(scored, indices, strict=True)
     ]
     return tuple(name for name, _ in common), counts, notes
 
 
-def _joined(runs: Sequence[Run], split: str) -> Scored:
-    """Return one evaluation of all parts."""
+def _pool(runs: Sequence[Run], split: str) -> ScoredTrial:
+    """Return the trial of a run, or of folds with pooled per-image results.
+
+    Raises:
+        UserError: the folds have different classes or protocols, or common images.
+    """
     parts = [_evaluation(run, split) for run in runs]
     if len(parts) == 1:
-        return Scored((runs[0],), parts[0])
+        return ScoredTrial((runs[0],), parts[0])
     first, images = parts[0], [name for part in parts for name in part.images]
     names, times = np.unique(images, return_counts=True)
     for run, part in zip(runs[1:], parts[1:], strict=True):
-        if differ := _facts(first, part, ("kind", "classes", "protocol")):
+        if differ := _compare_attributes(first, part, ("kind", "classes", "protocol")):
             raise UserError(
                 f"{runs[0].folder} and {run.folder} are folds of one trial, but differ: {'; '.join(differ)}"
             )
@@ -121,26 +131,26 @@ def _joined(runs: Sequence[Run], split: str) -> Scored:
     rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
     data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
     indices = np.concatenate([part.indices for part in parts])
-    results = PerImageResults(
+    pooled = PerImageResults(
         first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows)
     )
-    return Scored(tuple(runs), results)
+    return ScoredTrial(tuple(runs), pooled)
 
 
-def _about_pools(trial: Scored, force: bool) -> list[str]:
-    """See that the folds of a trial were dealt from the same data; what is to be told of it.
+def _check_pools(trial: ScoredTrial, force: bool) -> list[str]:
+    """Check that the folds of a trial are of the same data; return notes.
 
     Raises:
-        UserError: If they were not, and it is not forced.
+        UserError: they are not, and `force` is off.
     """
-    pools = [pool for run in trial.runs if (pool := _pool(run))]
+    pools = [pool for run in trial.runs if (pool := _describe_pool(run))]
     for samples, fingerprint in pools[1:]:
-        then, before = pools[0]
-        if samples != then or (fingerprint and before and differ(fingerprint, before)):
-            what = f"{then} and {samples} samples"
-            if samples == then:
-                what = f"other content, hash {abbreviate(before)} and {abbreviate(fingerprint)}"
-            message = f"{trial.label}: its folds were dealt from different data ({what})"
+        first_samples, first_fingerprint = pools[0]
+        if samples != first_samples or (fingerprint and first_fingerprint and differ(fingerprint, first_fingerprint)):
+            difference = f"{first_samples} and {samples} samples"
+            if samples == first_samples:
+                difference = f"other content, hash {abbreviate(first_fingerprint)} and {abbreviate(fingerprint)}"
+            message = f"{trial.label}: its folds were dealt from different data ({difference})"
             if not force:
                 raise UserError(f"{message}\nleave those of the one or of the other out, or --force it")
             return [f"forced: {message}"]
@@ -149,8 +159,8 @@ def _about_pools(trial: Scored, force: bool) -> list[str]:
     return []
 
 
-def _pool(run: Run) -> tuple[int, str] | None:
-    """Samples and fingerprint of what a fold was dealt from; an empty one, or None, where it is not known."""
+def _describe_pool(run: Run) -> tuple[int, str] | None:
+    """Return samples and fingerprint of the data of all folds; an unknown fingerprint is empty, unknown data None."""
     if pool := run.data.get("pool"):
         return pool["samples"], pool.get("sha256") or ""
     parts = [run.data.get(split) for split in ("train", "val")]
@@ -165,59 +175,62 @@ def _evaluation(run: Run, split: str) -> PerImageResults:
             "train it again, or leave it out"
         )
     if evaluation is None:
-        second_split = "val" if split == "test" else "test"
-        raise UserError(f"{run.folder}: has no {split} score; compare with --split {second_split}, or leave it out")
+        alternative = "val" if split == "test" else "test"
+        raise UserError(f"{run.folder}: has no {split} score; compare with --split {alternative}, or leave it out")
     if not evaluation.classes:
         raise UserError(f"{run.folder / f'per_image_{split}.npz'}: is damaged (it has no classes); bring it back")
     return evaluation
 
 
 def _differences(first: PerImageResults, second: PerImageResults) -> tuple[list[str], list[str]]:
-    """Return what keeps two evaluations from being compared: for good, and unless it is forced."""
-    final = _facts(first, second, ("kind", "classes"))
-    if final:
-        return final, []
-    passable = _facts(first, second, ("protocol", "data"))
-    a, b = _places(first), _places(second)
-    ours, theirs, both = (sorted(names) for names in (a.keys() - b.keys(), b.keys() - a.keys(), a.keys() & b.keys()))
+    """Return the differences that make two evaluations incomparable, and those that can be ignored by `--force`."""
+    blocking = _compare_attributes(first, second, ("kind", "classes"))
+    if blocking:
+        return blocking, []
+    ignorable = _compare_attributes(first, second, ("protocol", "data"))
+    a, b = _image_indices(first), _image_indices(second)
+    ours, theirs, common = (sorted(names) for names in (a.keys() - b.keys(), b.keys() - a.keys(), a.keys() & b.keys()))
     if ours or theirs:
-        lacking = [
-            f"only {_named(names)} in the {which}" for which, names in (("first", ours), ("second", theirs)) if names
+        surplus = [
+            f"only {_list_images(names)} in the {ordinal}"
+            for ordinal, names in (("first", ours), ("second", theirs))
+            if names
         ]
-        passable.append(f"images: {', '.join(lacking)}, {len(both)} in both")
-    true = first.dense[[a[name] for name in both], 1] != second.dense[[b[name] for name in both], 1]
-    if true.any():
-        changed = [name for name, different in zip(both, true.any(1), strict=True) if different]
-        passable.append(f"truth: that of {_named(changed)} is another")
-    return final, passable
+        ignorable.append(f"images: {', '.join(surplus)}, {len(common)} in both")
+    differs = first.dense[[a[name] for name in common], 1] != second.dense[[b[name] for name in common], 1]
+    if differs.any():
+        changed = [name for name, is_changed in zip(common, differs.any(1), strict=True) if is_changed]
+        ignorable.append(f"truth: that of {_list_images(changed)} is another")
+    return blocking, ignorable
 
 
-def _facts(first: PerImageResults, second: PerImageResults, names: Sequence[str]) -> list[str]:
-    problems = []
+def _compare_attributes(first: PerImageResults, second: PerImageResults, names: Sequence[str]) -> list[str]:
+    """Return a message for each attribute that differs."""
+    messages = []
     for name in names:
         a, b = getattr(first, name), getattr(second, name)
         if name == "data":
             if differ(a, b):
-                problems.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
+                messages.append(f"data: the content of the split is another (hash {abbreviate(a)} and {abbreviate(b)})")
         elif a != b:
-            problems.append(f"{name}: {_listed(a)} and {_listed(b)}")
-    return problems
+            messages.append(f"{name}: {_format_names(a)} and {_format_names(b)}")
+    return messages
 
 
-def _places(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
-    """Return where each image is; the number tells images of the same name apart."""
-    counts = Counter[str]()
-    places = {}
+def _image_indices(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
+    """Return the index of each image by its name and its number among the images of the same name."""
+    times = Counter[str]()
+    indices = {}
     for index, name in enumerate(evaluation.images):
-        places[name, counts[name]] = index
-        counts[name] += 1
-    return places
+        indices[name, times[name]] = index
+        times[name] += 1
+    return indices
 
 
-def _named(images: Sequence[tuple[str, int]]) -> str:
-    names = ", ".join(name for name, _ in images[:_NAMED])
-    return f"{len(images)} image{'s' * (len(images) > 1)} ({names}{', …' * (len(images) > _NAMED)})"
+def _list_images(images: Sequence[tuple[str, int]]) -> str:
+    names = ", ".join(name for name, _ in images[:_LISTED])
+    return f"{len(images)} image{'s' * (len(images) > 1)} ({names}{', …' * (len(images) > _LISTED)})"
 
 
-def _listed(value: str | Sequence[str]) -> str:
+def _format_names(value: str | Sequence[str]) -> str:
     return f"“{value}”" if isinstance(value, str) else f"[{', '.join(value)}]"

@@ -13,7 +13,7 @@ from lightseg.evaluation.record import Record
 from lightseg.files.printable import printable
 from lightseg.metrics.absent_classes import RULE, absent, describe_absent
 from lightseg.metrics.object_recall import SIZES
-from lightseg.runs.diff import show as show_value
+from lightseg.runs.diff import format_value
 from lightseg.runs.fingerprint import abbreviate
 
 _OVERALL = {
@@ -56,7 +56,7 @@ def show(record: Record, console: Console | None = None) -> None:
         console.print("small, medium, large: recall in % of pixels of regions below 32², below 96², and larger")
     console.print(Text(f"protocol: {facts['protocol']}"))
     data = f"{facts['samples']:,} samples of {facts['split']}, {facts['dataset']}, sha256 {abbreviate(facts['data'])}"
-    options = "".join(f", {key}: {show_value(value)}" for key, value in facts["data_options"].items())
+    options = "".join(f", {key}: {format_value(value)}" for key, value in facts["data_options"].items())
     console.print(Text(f"data: {data}{printable(options)}"))
     console.print(Text(f"checkpoint: {facts['checkpoint']}, {facts['precision']} on {facts['device']}"))
 

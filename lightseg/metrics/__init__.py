@@ -1,20 +1,17 @@
-"""Metrics: confusion matrices, counts per image, and the scores that follow from them."""
+"""Metrics: confusion matrices, per-image counts, and the scores that follow from them."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightseg.metrics.confusion_matrix import (
-        ConfusionMatrix,
-        PerImageCounts,
-        balanced_accuracy,
+    from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
+    from lightseg.metrics.scores import (
         classification_scores,
+        confusion_to_counts,
         dice,
-        f1,
         frequency_weighted_iou,
         iou,
         macro_dice,
-        macro_f1,
         mean_accuracy,
         miou,
         pixel_accuracy,
@@ -26,14 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfusionMatrix",
     "PerImageCounts",
-    "balanced_accuracy",
     "classification_scores",
+    "confusion_to_counts",
     "dice",
-    "f1",
     "frequency_weighted_iou",
     "iou",
     "macro_dice",
-    "macro_f1",
     "mean_accuracy",
     "miou",
     "pixel_accuracy",
@@ -42,28 +37,12 @@ __all__ = [
     "segmentation_scores",
 ]
 
-_HOMES = {
-    "ConfusionMatrix": "lightseg.metrics.confusion_matrix",
-    "PerImageCounts": "lightseg.metrics.confusion_matrix",
-    "balanced_accuracy": "lightseg.metrics.confusion_matrix",
-    "classification_scores": "lightseg.metrics.confusion_matrix",
-    "dice": "lightseg.metrics.confusion_matrix",
-    "f1": "lightseg.metrics.confusion_matrix",
-    "frequency_weighted_iou": "lightseg.metrics.confusion_matrix",
-    "iou": "lightseg.metrics.confusion_matrix",
-    "macro_dice": "lightseg.metrics.confusion_matrix",
-    "macro_f1": "lightseg.metrics.confusion_matrix",
-    "mean_accuracy": "lightseg.metrics.confusion_matrix",
-    "miou": "lightseg.metrics.confusion_matrix",
-    "pixel_accuracy": "lightseg.metrics.confusion_matrix",
-    "precision": "lightseg.metrics.confusion_matrix",
-    "recall": "lightseg.metrics.confusion_matrix",
-    "segmentation_scores": "lightseg.metrics.confusion_matrix",
-}
+_COUNTERS = ("ConfusionMatrix", "PerImageCounts")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: some modules of this package do without torch, which takes seconds."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    """Import a name on first use: only the counters need torch, whose import takes seconds."""
+    if name in __all__:
+        module = "confusion_matrix" if name in _COUNTERS else "scores"
+        return getattr(import_module(f"lightseg.metrics.{module}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Classes that the truth of a split does not have: what they are called, and what they count."""
+"""Classes without pixels (or samples) in the target of a split: their names and their description in tables."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ RULE = (
 
 
 def absent(counts: npt.ArrayLike, classes: Sequence[str]) -> list[str]:
-    """Return the classes of which a split has nothing.
+    """Return the names of the classes without pixels (or samples).
 
     Args:
-        counts: Pixels (or samples) of each class in the truth, `(C,)`.
-        classes: The C names.
+        counts: Target pixels (or samples) of each class, `(C,)`.
+        classes: C class names.
     """
     return [name for name, count in zip(classes, np.asarray(counts).tolist(), strict=True) if not count]
 
 
 def describe_absent(score: float) -> str:
-    """Return what stands in the place of the score of an absent class; NaN is that of one that was never predicted."""
+    """Return the text that replaces the score of an absent class; the score is NaN if the class was never predicted."""
     return "absent" if math.isnan(score) else "absent, but predicted"

@@ -1,4 +1,4 @@
-"""Boundary IoU: how well outlines agree, which the IoU of a large region hardly shows."""
+"""Boundary IoU: agreement of outlines, to which the IoU of a large region is insensitive."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,24 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lightseg.labels import IGNORE
-from lightseg.metrics.scores import iou
+from lightseg.metrics.scores import Integers, iou, mean
 
 WIDTH = 0.02
-"""Width of the band along an outline, as a share of the image's diagonal, that the paper takes."""
+"""Width of the band along an outline, as a share of the image's diagonal, as in the paper."""
 
-Labels = npt.NDArray[np.uint8]
+LabelImage = npt.NDArray[np.uint8]
+"""Class ids or `IGNORE`, `(H, W)`."""
 
 
 class BoundaryIoU(Metric):
-    """Pixels in the band along the inside of each class's outline: in both truth and prediction, in the one, the other.
+    """True-positive, target and prediction pixels in the band along the inside of each class's outline.
 
-    An image's border is an outline, as in the paper's code. Void belongs to no class, in the truth as in the
-    prediction, so its edge is an outline of both. Pixels add up over images, as in IoU.
+    An image's border is an outline, as in the paper's code. Void belongs to no class, in the target as in the
+    prediction, so its edge is an outline of both. Pixels are summed over images, as in IoU.
 
     Args:
         num_classes: C.
-        width: Width of the band as a share of the image's diagonal; it is 1 pixel at least.
+        width: Width of the band as a share of the image's diagonal; at least 1 pixel is taken.
 
     Source: Cheng et al. 2021, arXiv:2103.16562, eq. 2, and its code, bowenc0221/boundary-iou-api (`mask_to_boundary`).
     """
@@ -41,40 +42,41 @@ class BoundaryIoU(Metric):
         self.add_state("counts", torch.zeros(3, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, target: Tensor, index: Tensor) -> None:  # noqa: ARG002
-        """Count some images.
+        """Count a batch of images.
 
         Args:
             logits: `(N, C, H, W)`.
             target: `(N, H, W)` int64, in [0, C) or `IGNORE`.
-            index: Which images they are.
+            index: Indices of the images in the dataset, `(N,)`; unused.
         """
         target = target.to(torch.uint8)
         prediction = logits.argmax(1).to(torch.uint8).where(target != IGNORE, IGNORE)
-        added = np.zeros(self.counts.shape, np.int64)
-        for truth, said in zip(target.cpu().numpy(), prediction.cpu().numpy(), strict=True):
-            distance = max(1, round(self.width * float(np.hypot(*truth.shape))))
-            true, predicted = band(truth, distance), band(said, distance)
-            for row, chosen in enumerate((true[true == predicted], true, predicted)):
-                added[row] += np.bincount(chosen.ravel(), minlength=IGNORE + 1)[: self.num_classes]
-        self.counts = self.counts + torch.from_numpy(added).to(self.counts.device)
+        batch_counts: Integers = np.zeros(self.counts.shape, np.int64)
+        for target_labels, predicted_labels in zip(target.cpu().numpy(), prediction.cpu().numpy(), strict=True):
+            distance = max(1, round(self.width * float(np.hypot(*target_labels.shape))))
+            target_band, predicted_band = band(target_labels, distance), band(predicted_labels, distance)
+            common = target_band[target_band == predicted_band]
+            for row, labels in enumerate((common, target_band, predicted_band)):
+                batch_counts[row] += np.bincount(labels.ravel(), minlength=IGNORE + 1)[: self.num_classes]
+        self.counts = self.counts + torch.from_numpy(batch_counts).to(self.counts.device)
 
     def compute(self) -> Tensor:
-        """Pixels in both bands, in that of the truth, and in that of the prediction, int64 `(3, C)`."""
+        """Return the pixels in both bands, in that of the target and in that of the prediction, int64 `(3, C)`."""
         return self.counts
 
 
-def band(labels: Labels, distance: int) -> Labels:
-    """Return the labels at pixels within `distance` of another label or the border, `IGNORE` elsewhere.
+def band(labels: LabelImage, distance: int) -> LabelImage:
+    """Return the labels within `distance` of a different label or of the border, `IGNORE` elsewhere.
 
-    Distances are those of a chessboard. These are the pixels that eroding each label's mask by a square takes away, as
-    the paper's code does.
+    Distances are Chebyshev distances: the band holds the pixels that an erosion of each label's mask by a square
+    removes, as in the paper's code.
 
     Args:
-        labels: `(H, W)` uint8.
-        distance: In pixels.
+        labels: uint8 `(H, W)`.
+        distance: Pixels, at least 1.
     """
     square = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
-    # beyond this frame of void OpenCV sees nothing
+    # OpenCV ignores pixels outside of the image; the frame of void makes the border an outline
     framed = cv2.copyMakeBorder(labels, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=IGNORE)
     differs = cv2.dilate(framed, square) != cv2.erode(framed, square)
     return np.where(differs[1:-1, 1:-1], labels, np.uint8(IGNORE))
@@ -84,10 +86,9 @@ def scores(counts: Tensor, classes: Sequence[str]) -> dict[str, float]:
     """Return the mean boundary IoU over the classes that are in a band, and that of every class; NaN where undefined.
 
     Args:
-        counts: `BoundaryIoU.compute`.
-        classes: The C names.
+        counts: Result of `BoundaryIoU.compute`, int64 `(3, C)`.
+        classes: C class names.
     """
-    each = iou(counts.numpy())
-    mean = float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
-    per_class = {f"boundary_iou/{name}": float(value) for name, value in zip(classes, each, strict=True)}
-    return {"boundary_iou": mean, **per_class}
+    values = iou(counts.numpy())
+    by_class = {f"boundary_iou/{name}": value for name, value in zip(classes, values.tolist(), strict=True)}
+    return {"boundary_iou": float(mean(values, 0)), **by_class}

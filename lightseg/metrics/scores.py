@@ -1,6 +1,10 @@
-"""Scores from true-positive, target and prediction counts, for many sets of images at once."""
+"""Scores from true-positive, target and prediction counts, for many sets of images at once.
 
-from collections.abc import Callable
+A score that is undefined (0/0) is NaN, and means leave NaN out: a class that is in neither target nor prediction is
+absent, not wrong. TP, FP and FN below are those of one class.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,84 +14,174 @@ import numpy.typing as npt
 from lightseg.errors import UserError, did_you_mean
 
 Floats = npt.NDArray[np.float64]
-Sums = npt.NDArray[Any]
-"""Pixels right, true and predicted of each class, summed over images, `(..., 3, C)`, of any type of number."""
+Integers = npt.NDArray[np.int64]
+Counts = npt.NDArray[Any]
+"""True-positive, target and prediction pixels of each class, `(..., 3, C)`, of any numeric type."""
 
 
-def iou(sums: Sums) -> Floats:
-    """Return TP / (TP + FP + FN), float64 `(..., C)`; NaN where a class is in neither truth nor prediction."""
-    right, true, predicted = _parts(sums)
-    return _ratio(right, true + predicted - right)
+def confusion_to_counts(confusion: Integers) -> Counts:
+    """Return the counts of each class, `(..., 3, C)`, from confusion matrices.
+
+    Args:
+        confusion: int64 `(..., C, C)`; rows are the target, columns the prediction.
+    """
+    true_positives = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.stack([true_positives, confusion.sum(-1), confusion.sum(-2)], axis=-2)
 
 
-def dice(sums: Sums) -> Floats:
-    """Return 2 TP / (2 TP + FP + FN), which is F1, float64 `(..., C)`; NaN as above."""
-    right, true, predicted = _parts(sums)
-    return _ratio(2 * right, true + predicted)
+def iou(counts: Counts) -> Floats:
+    """Return TP / (TP + FP + FN), float64 `(..., C)`; NaN where a class is in neither target nor prediction.
+
+    Args:
+        counts: `(..., 3, C)`, as for every function below.
+    """
+    true_positives, target, prediction = _split(counts)
+    return _ratio(true_positives, target + prediction - true_positives)
 
 
-def recall(sums: Sums) -> Floats:
-    """Return TP / (TP + FN), float64 `(..., C)`; NaN where the truth has none."""
-    right, true, _ = _parts(sums)
-    return _ratio(right, true)
+def dice(counts: Counts) -> Floats:
+    """Return 2 TP / (2 TP + FP + FN), which is F1, float64 `(..., C)`; NaN as for `iou`."""
+    true_positives, target, prediction = _split(counts)
+    return _ratio(2 * true_positives, target + prediction)
 
 
-def accuracy(sums: Sums) -> Floats:
-    """Return the share of pixels (or samples) that are right, float64 `(...)`."""
-    right, true, _ = _parts(sums)
-    return _ratio(right.sum(-1), true.sum(-1))
+def recall(counts: Counts) -> Floats:
+    """Return TP / (TP + FN), float64 `(..., C)`; NaN where the target has none."""
+    true_positives, target, _ = _split(counts)
+    return _ratio(true_positives, target)
+
+
+def precision(counts: Counts) -> Floats:
+    """Return TP / (TP + FP), float64 `(..., C)`; NaN where a class is never predicted."""
+    true_positives, _, prediction = _split(counts)
+    return _ratio(true_positives, prediction)
+
+
+def pixel_accuracy(counts: Counts) -> Floats:
+    """Return the share of correct pixels (or samples), float64 `(...)`."""
+    true_positives, target, _ = _split(counts)
+    return _ratio(true_positives.sum(-1), target.sum(-1))
+
+
+def miou(counts: Counts) -> Floats:
+    """Return the mean IoU over the classes with TP + FP + FN > 0, the rule of Cityscapes and mmsegmentation."""
+    return mean(iou(counts), -1)
+
+
+def macro_dice(counts: Counts) -> Floats:
+    """Return the mean Dice over the classes with TP + FP + FN > 0.
+
+    It is scikit-learn's `f1_score(average="macro")`, whose classes are those in target or prediction.
+    """
+    return mean(dice(counts), -1)
+
+
+def mean_accuracy(counts: Counts) -> Floats:
+    """Return the mean recall over the classes in the target, which is scikit-learn's `balanced_accuracy_score`."""
+    return mean(recall(counts), -1)
+
+
+def frequency_weighted_iou(counts: Counts) -> Floats:
+    """Return the mean IoU weighted by each class's share of the target.
+
+    Source: Long et al. 2015, arXiv:1411.4038, section 5.
+    """
+    target = counts[..., 1, :]
+    return _ratio(np.nan_to_num(target * iou(counts)).sum(-1), target.sum(-1))
 
 
 def mean(values: Floats, axis: int) -> Floats:
-    """Return the mean over an axis of what is not NaN; NaN where there is nothing else."""
+    """Return the mean over an axis without NaN values; NaN where all values are NaN."""
     is_defined = ~np.isnan(values)
     return _ratio(np.where(is_defined, values, 0).sum(axis), is_defined.sum(axis))
 
 
+def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a segmentation, `score` being the mean IoU; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: there are not C names.
+    """
+    counts = confusion_to_counts(np.asarray(confusion))
+    overall = {
+        "score": miou(counts),
+        "miou": miou(counts),
+        "accuracy": pixel_accuracy(counts),
+        "mean_accuracy": mean_accuracy(counts),
+        "dice": macro_dice(counts),
+        "frequency_weighted_iou": frequency_weighted_iou(counts),
+    }
+    return _to_floats(overall) | _name_classes("iou", iou(counts), classes)
+
+
+def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a classification, `score` being the accuracy; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: there are not C names.
+    """
+    counts = confusion_to_counts(np.asarray(confusion))
+    overall = {
+        "score": pixel_accuracy(counts),
+        "accuracy": pixel_accuracy(counts),
+        "balanced_accuracy": mean_accuracy(counts),
+        "macro_f1": macro_dice(counts),
+    }
+    return _to_floats(overall) | _name_classes("recall", recall(counts), classes)
+
+
 @dataclass(frozen=True)
-class Metric:
-    """Score of all classes together, and the one of each class that explains it.
+class ScoreFunction:
+    """Overall score, and the score of each class that explains it.
 
     Attributes:
-        name: What readers call it.
-        class_name: What they call that of a class.
-        of_classes: Sums `(..., 3, C)` to the score of each class, `(..., C)`.
-        overall: Sums to the score; None for the mean over the classes that are there.
+        name: Name for readers.
+        class_name: Name for readers of the score of a class.
+        per_class: Function from counts `(..., 3, C)` to the score of each class, `(..., C)`.
+        overall: Function from counts to the score, `(...)`; None for the mean of `per_class`.
     """
 
     name: str
     class_name: str
-    of_classes: Callable[[Sums], Floats]
-    overall: Callable[[Sums], Floats] | None = None
+    per_class: Callable[[Counts], Floats]
+    overall: Callable[[Counts], Floats] | None = None
 
-    def __call__(self, sums: Sums) -> Floats:
-        """Return the score and then that of each class, float64 `(..., 1 + C)`."""
-        classes = self.of_classes(sums)
-        overall = mean(classes, -1) if self.overall is None else self.overall(sums)
+    def __call__(self, counts: Counts) -> Floats:
+        """Return the overall score followed by that of each class, float64 `(..., 1 + C)`."""
+        classes = self.per_class(counts)
+        overall = mean(classes, -1) if self.overall is None else self.overall(counts)
         return np.concatenate([overall[..., None], classes], axis=-1)
 
 
 METRICS = {
     "segmentation": {
-        "miou": Metric("mIoU", "IoU", iou),
-        "accuracy": Metric("pixel accuracy", "IoU", iou, accuracy),
-        "mean_accuracy": Metric("mean accuracy", "recall", recall),
-        "dice": Metric("Dice", "Dice", dice),
+        "miou": ScoreFunction("mIoU", "IoU", iou),
+        "accuracy": ScoreFunction("pixel accuracy", "IoU", iou, pixel_accuracy),
+        "mean_accuracy": ScoreFunction("mean accuracy", "recall", recall),
+        "dice": ScoreFunction("Dice", "Dice", dice),
     },
     "classification": {
-        "accuracy": Metric("accuracy", "recall", recall, accuracy),
-        "balanced_accuracy": Metric("balanced accuracy", "recall", recall),
-        "macro_f1": Metric("macro F1", "F1", dice),
+        "accuracy": ScoreFunction("accuracy", "recall", recall, pixel_accuracy),
+        "balanced_accuracy": ScoreFunction("balanced accuracy", "recall", recall),
+        "macro_f1": ScoreFunction("macro F1", "F1", dice),
     },
 }
 """By kind of task and by the names of `metrics.json`; the first of a kind is its score."""
 
 
-def metric(kind: str, name: str) -> Metric:
-    """Return the metric that is asked for; `score` is what checkpoints are chosen by.
+def get_metric(kind: str, name: str) -> ScoreFunction:
+    """Return a metric of a kind of task by its name; `score` is the one that chooses checkpoints.
 
     Raises:
-        UserError: If that kind of task has no such metric.
+        UserError: the kind of task has no such metric.
     """
     metrics = METRICS[kind]
     if name == "score":
@@ -97,10 +191,22 @@ def metric(kind: str, name: str) -> Metric:
     return metrics[name]
 
 
-def _parts(sums: Sums) -> tuple[Sums, Sums, Sums]:
-    return sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
+def _split(counts: Counts) -> tuple[Counts, Counts, Counts]:
+    return counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
 
 
-def _ratio(part: Sums, total: Sums) -> Floats:
-    ratio: Floats = np.divide(part, total, out=np.full(np.shape(total), np.nan), where=np.asarray(total) > 0)
+def _ratio(numerator: Counts, denominator: Counts) -> Floats:
+    """Return the quotients, float64; NaN where the denominator is 0."""
+    undefined = np.full(np.shape(denominator), np.nan)
+    ratio: Floats = np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) > 0)
     return ratio
+
+
+def _to_floats(scores: dict[str, Floats]) -> dict[str, float]:
+    return {name: float(score) for name, score in scores.items()}
+
+
+def _name_classes(prefix: str, values: Floats, classes: Sequence[str]) -> dict[str, float]:
+    if len(classes) != len(values):
+        raise ValueError(f"{len(classes)} class names do not fit a matrix of {len(values)} classes")
+    return {f"{prefix}/{name}": value for name, value in zip(classes, values.tolist(), strict=True)}

@@ -1,1 +1,1 @@
-"""Run folders: made, described, read and compared, without torch."""
+"""Run folders: creation, records, reading and differences."""

@@ -1,4 +1,4 @@
-"""Differences between two runs, and their effect: on the numbers, on the speed, or none."""
+"""Effective differences of two runs, and what they can affect: metrics, speed, or neither."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,15 +13,16 @@ from lightseg.runs.records import read_record
 Effect = Literal["affects metric", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
 Changes = dict[str, tuple[Any, Any]]
+"""Old and new value by dotted key."""
 
 NULL_MEANS = {"trainer.precision": "32-true"}
-"""What null stands for, by key: runs of older versions state no precision."""
+"""Meaning of null, by key: runs of older versions state no precision."""
 
-_UNSHOWN = ("base", "config", "resume", "runs_dir")
-"""Options that say where a run is, not what it is."""
+_LOCATION = ("base", "config", "resume", "runs_dir")
+"""Options of the location of a run."""
 
-_SHARING = tuple(f"trainer.{name}" for name in ("devices", "num_nodes", "strategy", "sync_batchnorm"))
-"""Options that affect metrics by nothing but `apart`."""
+_DISTRIBUTION = tuple(f"trainer.{name}" for name in ("devices", "num_nodes", "strategy", "sync_batchnorm"))
+"""Options that affect metrics only through `count_unsynced_processes`."""
 
 _COSMETIC = (
     *("name", "group", "data.download", "data.root"),
@@ -35,29 +36,29 @@ _SPEED = (
     *(f"model.optimizer.{name}" for name in ("capturable", "foreach", "fused")),
     *(f"trainer.{name}" for name in ("accelerator", "barebones", "benchmark", "detect_anomaly", "deterministic")),
     *(f"trainer.{name}" for name in ("inference_mode", "num_sanity_val_steps")),
-    *_SHARING,
+    *_DISTRIBUTION,
 )
-"""Options, with all that is below them; whatever stands in neither list may change a metric."""
+"""Options, with all options below them; an option in neither list may affect a metric."""
 
 _SPEED_ENVIRONMENT = ("python", "platform")
-"""The interpreter and the system compute no number: the packages that do are listed one by one."""
+"""The interpreter and the system do not compute; the packages that do are compared one by one."""
 
 _HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores", "torch_threads")
 
 _HEADER, _DIFF_BYTES = "diff --git a/", 2**26
-"""The first line of the changes of a file, and the most bytes of the changes of a run."""
+"""Start of the changes of a file in `git.diff`, and the limit of the size of `git.diff` in bytes."""
 
 _LISTED = 5
-"""Changed files and the like that a line names before it says how many more there are."""
+"""Names in a line; the others are counted."""
 
 
 class Difference(NamedTuple):
-    """Difference between two runs.
+    """Difference of two runs.
 
     Attributes:
-        effect: What it can change.
-        area: Where it lies.
-        text: What it was and what it is.
+        effect: Results that it can change.
+        area: Part of the run that differs.
+        text: Old and new value.
     """
 
     effect: Effect
@@ -65,64 +66,64 @@ class Difference(NamedTuple):
     text: str
 
 
-def between(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
+def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     """Return the effective differences of two runs, finished or not.
 
     Args:
-        old: A run folder.
-        new: Another one.
+        old: Run folder.
+        new: Run folder.
 
     Returns:
-        The differences, those that affect metrics first; what could not be compared, because one of the runs has no
-        record of it.
+        The differences, those that affect metrics first; and messages on what could not be compared, because one of
+        the runs has no record of it.
 
     Raises:
-        UserError: If a file of either is damaged.
+        UserError: a file of one of them is damaged.
     """
     configs = [read_record(folder / "config.yaml") for folder in (old, new)]
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
-    shared = len(set(map(apart, configs, environments))) == 1
-    found, missing = list(_recipe(*configs, shared_alike=shared)), []
-    for name, compare in (("git.json", _code), ("data.json", _data), ("env.json", _environment)):
+    is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
+    results, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
+    for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", _diff_environments)):
         a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
             missing.append(f"{(old if a is None else new) / name} is missing: not compared")
         elif name == "git.json" and a.get("commit") is b.get("commit") is None:
             missing.append(f"the code of {old} and {new} is not under git: not compared")
         else:
-            found += compare(a, b)
-            missing += _unknown_labels(old, new, a, b) if name == "data.json" else []
-    return sorted(found, key=lambda each: get_args(Effect).index(each.effect)), missing
+            results += compare(a, b)
+            missing += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
+    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), missing
 
 
-def unlike(folders: Sequence[Path]) -> str:
-    """Return the differences of code and packages between the first run and each other: `torch: 2.8.0 -> 2.9.0`."""
-    found = []
-    for name, compare in (("git.json", _code), ("env.json", _environment)):
+def describe_code_changes(folders: Sequence[Path]) -> str:
+    """Return the differences in code and packages of the first run to the others: `torch: 2.8.0 -> 2.9.0`."""
+    texts: set[str] = set()
+    for name, compare in (("git.json", _diff_code), ("env.json", _diff_environments)):
         first, *others = (_record(folder / name) for folder in folders)
-        for run in others:
-            differ = compare(first, run) if first and run else ()
-            found += [each.text for each in differ if each.effect == "affects metric"]
-    return _listed(set(found))
+        for record in others:
+            results = compare(first, record) if first and record else ()
+            texts |= {difference.text for difference in results if difference.effect == "affects metric"}
+    return _join(texts)
 
 
-def apart(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
-    """Processes of a run that each normalise their own share of a batch: a net with BatchNorm learns otherwise there.
+def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
+    """Return the number of processes that normalize their part of a batch separately, which affects BatchNorm.
 
     Args:
-        config: Its resolved config.
-        environment: Its `env.json`.
+        config: Resolved config of the run.
+        environment: `env.json` of the run.
 
     Returns:
-        1 for a single process, and where BatchNorm is synchronised.
+        At least 1; 1 if BatchNorm is synchronized.
     """
     trainer, gpus = config.get("trainer") or {}, environment.get("gpus") or []
     if trainer.get("sync_batchnorm"):
         return 1
     devices = trainer.get("devices", "auto")
-    text = "".join(f"{each}," for each in devices) if isinstance(devices, list) else str(devices)
+    text = "".join(f"{device}," for device in devices) if isinstance(devices, list) else str(devices)
     if "," in text:
-        count = len([each for each in text.split(",") if each.strip()])
+        count = len([device for device in text.split(",") if device.strip()])
     elif text.isdecimal():
         count = int(text)
     else:
@@ -131,10 +132,10 @@ def apart(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
-    """Return the values that differ between two nested mappings, by the key that the command line has for them.
+    """Return the values that differ between two nested mappings, by their key on the command line.
 
-    Another class (`class_path`) is one difference, beside those of the options that both classes have. What is absent
-    is null, and 1 is 1.0.
+    A different class (`class_path`) is one difference, beside those of the options that both classes have. Absent
+    values are null, and 1 equals 1.0.
     """
     return dict(_changes(old, new, ""))
 
@@ -166,7 +167,7 @@ def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator
 
 
 def is_class(value: Any) -> bool:
-    """Return whether a value of a config is a class with its options, rather than any other mapping."""
+    """Return whether a value of a config is a class with its options."""
     if not isinstance(value, Mapping) or not isinstance(value.get("class_path"), str):
         return False
     return all(isinstance(value.get(name), Mapping | None) for name in ("init_args", "dict_kwargs"))
@@ -177,20 +178,22 @@ def _options(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _class_paths(value: Any) -> list[str] | None:
-    """Return the classes of a list of nothing else, such as transforms and callbacks."""
-    return [each["class_path"] for each in value] if isinstance(value, list) and all(map(is_class, value)) else None
+    """Return the class paths of a list of classes, such as transforms and callbacks; None of another value."""
+    return [item["class_path"] for item in value] if isinstance(value, list) and all(map(is_class, value)) else None
 
 
-def _recipe(old: Mapping[str, Any], new: Mapping[str, Any], *, shared_alike: bool) -> Iterator[Difference]:
+def _diff_recipes(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, is_distribution_equal: bool
+) -> Iterator[Difference]:
     for key, (a, b) in differences(old, new).items():
-        effect = "affects metric" if _within(key, _SHARING) and not shared_alike else effect_of(key)
+        effect = "affects metric" if _within(key, _DISTRIBUTION) and not is_distribution_equal else effect_of(key)
         if effect:
-            yield Difference(effect, "recipe", f"{key}: {arrow(a, b)}")
+            yield Difference(effect, "recipe", f"{key}: {format_change(a, b)}")
 
 
 def effect_of(key: str) -> Effect | None:
-    """Return what another value of an option can change; None where it says where the run is, not what it is."""
-    if _within(key, _UNSHOWN):
+    """Return the effect of a different value of an option; None for an option of the location of the run."""
+    if _within(key, _LOCATION):
         return None
     if _within(key, _COSMETIC):
         return "cosmetic"
@@ -201,74 +204,84 @@ def _within(key: str, options: tuple[str, ...]) -> bool:
     return any(key == option or key.startswith(f"{option}.") for option in options)
 
 
-def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-    """Yield the commit and the uncommitted Python files; recipes and data are compared by their content."""
+def _diff_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """Compare the commits and the uncommitted Python files; recipes and data are compared by their content."""
     if old.get("commit") != new.get("commit"):
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")
-    changed = differences(old["changed"], new["changed"])
-    if changed:
-        yield Difference("affects metric", "code", f"uncommitted changes: {_listed(changed)}")
+    if changes := differences(old["changed"], new["changed"]):
+        yield Difference("affects metric", "code", f"uncommitted changes: {_join(changes)}")
     untracked = set(old.get("untracked") or ()) ^ set(new.get("untracked") or ())
     if files := [file for file in untracked if file.endswith(".py")]:
-        yield Difference("affects metric", "code", f"untracked, in one of them only: {_listed(files)}")
+        yield Difference("affects metric", "code", f"untracked, in one of them only: {_join(files)}")
 
 
-def _listed(names: Collection[str]) -> str:
+def _join(names: Collection[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(sorted(names)[:_LISTED]) + more
 
 
-def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+def _diff_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for split in dict.fromkeys([*old, *new]):
-        a, b = (each.get(split) or {"samples": 0} for each in (old, new))
+        a, b = (record.get(split) or {"samples": 0} for record in (old, new))
         if a["samples"] != b["samples"]:
             yield Difference("affects metric", "data", f"{split}: {a['samples']} -> {b['samples']} samples")
         elif differ(a.get("sha256"), b.get("sha256")):
             yield Difference("affects metric", "data", f"{split}: other content ({a['samples']} samples)")
 
 
-def _unknown_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
-    """Return which run of an older version has no record of its labels, where the other one has."""
+def _describe_missing_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
+    """Return a message if only one of the runs has recorded its labels, the other being of an older version."""
     has_labels = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
-    lacking = [folder for folder, is_known in zip((old, new), has_labels, strict=True) if not is_known]
-    return [
-        f"{folder / 'data.json'} is of an older version: labels not compared" for folder in lacking if any(has_labels)
-    ]
+    if all(has_labels) or not any(has_labels):
+        return []
+    folder = old if has_labels[1] else new
+    return [f"{folder / 'data.json'} is of an older version: labels not compared"]
 
 
-def _environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+def _diff_environments(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for package, (a, b) in differences(old.get("packages") or {}, new.get("packages") or {}).items():
         area: Area = "code" if package == "lightseg" else "environment"
-        yield Difference("cosmetic" if package == "wandb" else "affects metric", area, f"{package}: {arrow(a, b)}")
+        yield Difference(
+            "cosmetic" if package == "wandb" else "affects metric", area, f"{package}: {format_change(a, b)}"
+        )
     for name in ("cuda", *_SPEED_ENVIRONMENT, *_HARDWARE):
         a, b = old.get(name), new.get(name)
         if a != b:
             effect: Effect = "affects metric" if name == "cuda" else "affects speed"
-            yield Difference(effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {arrow(a, b)}")
+            yield Difference(
+                effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {format_change(a, b)}"
+            )
 
 
-def arrow(old: Any, new: Any) -> str:
-    """`old -> new`, in one line; classes by their last name, unless that is the same."""
-    a, b = show(old), show(new)
-    return f"{a} -> {b}" if a != b else f"{show(old, in_full=True)} -> {show(new, in_full=True)}"
+def format_change(old: Any, new: Any) -> str:
+    """Return `old -> new` in one line; classes are named without their modules, unless the names are equal."""
+    a, b = format_value(old), format_value(new)
+    if a == b:
+        a, b = format_value(old, full_path=True), format_value(new, full_path=True)
+    return f"{a} -> {b}"
 
 
-def show(value: Any, in_full: bool = False) -> str:
-    """Return a value as YAML has it, and a class as the call that makes it."""
+def format_value(value: Any, full_path: bool = False) -> str:
+    """Return a value as in YAML, and a class as a call.
+
+    Args:
+        value: Value of a config.
+        full_path: Name classes with their modules.
+    """
     if is_class(value):
-        name = value["class_path"] if in_full else value["class_path"].rpartition(".")[2]
-        options = [f"{name}={show(each, in_full)}" for name, each in _options(value).items()]
+        name = value["class_path"] if full_path else value["class_path"].rpartition(".")[2]
+        options = [f"{key}={format_value(option, full_path)}" for key, option in _options(value).items()]
         return f"{name}({', '.join(options)})" if options else name
     if isinstance(value, list):
-        return f"[{', '.join(show(each, in_full) for each in value)}]"
+        return f"[{', '.join(format_value(item, full_path) for item in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name}: {show(each, in_full)}' for name, each in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {format_value(item, full_path)}' for key, item in value.items())}}}"
     return " ".join(value.split()) if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    """Return what a run recorded; None if it was killed before it did. With `git.json` come its uncommitted changes."""
+    """Return a record of a run, None if it is missing; `git.json` includes the uncommitted changes as `changed`."""
     if not path.is_file():
         return None
     record = read_record(path)
@@ -276,13 +289,13 @@ def _record(path: Path) -> dict[str, Any] | None:
         diff = path.with_name("git.diff")
         if diff.is_file() and diff.stat().st_size > _DIFF_BYTES:
             raise UserError(f"{diff}: is longer than {_DIFF_BYTES} bytes, too long to compare; remove it")
-        # a record of the state without its content says nothing
-        record["changed"] = _changed(printable(diff.read_text(errors="replace")) if diff.is_file() else "")
+        # git.json alone does not tell two states of uncommitted changes apart
+        record["changed"] = _split_by_file(printable(diff.read_text(errors="replace")) if diff.is_file() else "")
     return record
 
 
-def _changed(diff: str) -> dict[str, str]:
-    """Return the changes of each Python file in what `git diff` has said."""
+def _split_by_file(diff: str) -> dict[str, str]:
+    """Return the changes of each Python file in the output of `git diff`."""
     changes: dict[str, list[str]] = {}
     name = ""
     for line in diff.split("\n"):

@@ -1,4 +1,4 @@
-"""Versions, hardware, code state and recipe of a run, as the files of its folder."""
+"""Records of a run at its start: resolved config, command, versions, hardware, git state, data and cost."""
 
 import os
 import platform
@@ -33,25 +33,26 @@ _PACKAGES = (
 
 
 _GIT_OPTIONS = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
-"""The working directory may be somebody else's, whose monitors and hooks are not run."""
+"""The working directory may be of an untrusted source: its monitors and hooks are not run."""
 
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--submodule=short", "HEAD")
-"""Nor are its programs that show a difference; and a submodule is not looked into, by a git without these options."""
+"""Diff programs of the repository are not run; submodules are not entered, since git would run there without these
+options."""
 
 _EMPTY = "LIGHTSEG_EMPTY"
 _GIT_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", _EMPTY: ""}
-"""Nothing is fetched, which may run a program, either; and a variable for options that are to be empty."""
+"""Nothing is fetched, since fetching may run a program; the variable is the value of options that must be empty."""
 
 
 def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost: dict[str, Any]) -> None:
-    """Write what the run is before it starts: resolved config, command, environment, git state, data, cost.
+    """Write the records of a run before it starts: resolved config, command, environment, git state, data, cost.
 
     Args:
-        folder: The run folder.
-        config: The resolved config as YAML; it re-runs as is.
-        command: The command line.
-        data: The fingerprint of the data.
-        cost: What the net costs.
+        folder: Run folder.
+        config: Resolved config as YAML, a complete recipe.
+        command: Command line.
+        data: Fingerprints of the splits.
+        cost: Parameters and GFLOPs of the net.
     """
     write_atomically(folder / "config.yaml", config)
     write_atomically(folder / "command.txt", command + "\n")
@@ -65,7 +66,7 @@ def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware."""
+    """Return versions and hardware."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
@@ -73,7 +74,7 @@ def environment() -> dict[str, Any]:
         "executable": sys.executable,
         "time": time.time(),
         "job": job(),
-        # a class of one's own is looked for here when the run goes on
+        # a resumed run looks for custom classes here
         "import_path": [path for path in sys.path if path and not path.startswith((sys.prefix, sys.base_prefix))],
         "packages": {package: _version(package) for package in _PACKAGES},
         "cuda": torch.version.cuda if gpus else None,
@@ -93,7 +94,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> tuple[dict[str, Any], str]:
-    """Commit and uncommitted difference of the working directory's repository, if it is one."""
+    """Return the commit and the uncommitted changes of the repository of the working directory, if it is in one."""
     commit = _run_git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None}, ""
@@ -105,25 +106,25 @@ def _git() -> tuple[dict[str, Any], str]:
 
 
 def _without_filters() -> list[str] | None:
-    """Options of git that turn off the filters of the repository's own configuration; the user's stay, such as LFS.
+    """Return options of git that turn off the filters configured in the repository; the user's, such as LFS, stay on.
 
     Returns:
-        None if git cannot tell which there are.
+        None if git cannot list the filters.
     """
-    listed = _run_git("config", "--list", "--show-scope", "--name-only", "-z")
-    if listed is None:
+    settings = _run_git("config", "--list", "--show-scope", "--name-only", "-z")
+    if settings is None:
         return None
-    words = listed.split("\0")
+    words = settings.split("\0")
     keys = [key for scope, key in zip(words[::2], words[1::2], strict=False) if scope in ("local", "worktree")]
     names = sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys if key.startswith("filter.")})
-    # an empty process keeps git from the filter's other programs, too
+    # with an empty `process`, git does not run `clean` and `smudge`, either
     return [f"--config-env=filter.{name}.{key}={_EMPTY}" for name in names for key in ("process", "required")]
 
 
 def _run_git(*arguments: str) -> str | None:
     command, environment = ["git", *_GIT_OPTIONS, *arguments], {**os.environ, **_GIT_ENVIRONMENT}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=20, check=False, env=environment)
+        result = subprocess.run(command, capture_output=True, timeout=20, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return result.stdout.decode(errors="replace") if result.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""Run folder: made once, never reused, and enough to repeat and to explain the run."""
+"""Run folder: created once, never reused."""
 
 import contextlib
 import secrets
@@ -9,14 +9,14 @@ from pathlib import Path
 from lightseg.errors import UserError
 
 _NAME_BYTES = 200
-"""Bytes of an experiment's name; a folder's may have 255."""
+"""Limit of the name of an experiment in bytes; file systems allow 255."""
 
 
 def require_name(name: str) -> None:
-    """See that an experiment's name can be that of a folder in RUNS_DIR.
+    """Check that the name of an experiment is a valid name of a folder in RUNS_DIR.
 
     Raises:
-        UserError: If it cannot.
+        UserError: it is not.
     """
     has_folder = "/" in name or "\\" in name or name in (".", "..")
     if has_folder or not name.isprintable() or name != name.strip() or not 0 < len(name.encode()) <= _NAME_BYTES:
@@ -27,17 +27,17 @@ def require_name(name: str) -> None:
 
 
 def create(runs_dir: str, name: str) -> Path:
-    """Make `RUNS_DIR/NAME/<utc>-<hex>/`, a folder that did not exist before.
+    """Create `RUNS_DIR/NAME/<utc>-<hex>/`, a new folder.
 
     Raises:
-        UserError: If it cannot be made.
+        UserError: it cannot be created.
     """
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     folder = Path(runs_dir).resolve() / name / f"{now}-{secrets.token_hex(2)}"
     try:
         folder.mkdir(parents=True, exist_ok=False)
     except OSError as error:
-        # not where a link that leads nowhere is in the way
+        # a dangling link exists, too, but no other name would help there
         if isinstance(error, FileExistsError) and folder.exists():
             return create(runs_dir, name)
         raise UserError(f"--runs_dir {runs_dir}: cannot make {folder}: {error.strerror}") from None
@@ -45,8 +45,8 @@ def create(runs_dir: str, name: str) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Remove a run folder, and the folders above it that `create` has made for it and that hold nothing else."""
+    """Remove a run folder, and the folders above it that `create` has created for it if they are empty then."""
     shutil.rmtree(folder, ignore_errors=True)
-    for above in (folder.parent, folder.parent.parent):
+    for parent in (folder.parent, folder.parent.parent):
         with contextlib.suppress(OSError):
-            above.rmdir()
+            parent.rmdir()

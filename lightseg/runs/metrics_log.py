@@ -1,4 +1,4 @@
-"""Numbers that a run has logged, as its folder keeps them: read without torch."""
+"""Logged metrics of a run folder, read and written without torch."""
 
 import csv
 import json
@@ -12,10 +12,10 @@ from lightseg.files.printable import printable
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run folder's `metrics.jsonl`; what a kill left of a last one is left out.
+    """Return the lines of `metrics.jsonl` of a run folder, without an incomplete last line that a kill left.
 
     Raises:
-        UserError: If it is missing, or a line is none of numbers by name.
+        UserError: the file is missing, or a line is not a mapping of names to numbers.
     """
     path = folder / "metrics.jsonl"
     require_regular(path)
@@ -23,26 +23,26 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         *lines, _ = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); bring it back, or leave this run out") from None
-    return [_line(text, f"{path} line {number}") for number, text in enumerate(lines, 1)]
+    return [_parse_line(text, f"{path} line {number}") for number, text in enumerate(lines, 1)]
 
 
-def _line(text: str, where: str) -> dict[str, Any]:
+def _parse_line(text: str, place: str) -> dict[str, Any]:
     try:
         line = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: is damaged ({error}); bring it back, or leave this run out") from None
+        raise UserError(f"{place}: is damaged ({error}); bring it back, or leave this run out") from None
     if not isinstance(line, dict) or "step" not in line:
-        raise UserError(f"{where}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
+        raise UserError(f"{place}: is damaged (it is no mapping with a step); bring it back, or leave this run out")
     for name, value in line.items():
         is_integer = name in ("step", "epoch")
         if isinstance(value, bool) or not isinstance(value, int | None if is_integer else int | float | None):
-            expected = "a whole number" if is_integer else "a number"
-            raise UserError(f"{where}: is damaged ({printable(name)}: is not {expected}); bring it back")
+            kind = "a whole number" if is_integer else "a number"
+            raise UserError(f"{place}: is damaged ({printable(name)}: is not {kind}); bring it back")
     return {printable(name): plain_number(value) if value is not None else None for name, value in line.items()}
 
 
 def write_csv(folder: Path) -> None:
-    """Write `metrics.csv`: one row per line of `metrics.jsonl`, one column per name."""
+    """Write `metrics.csv`: a row for each line of `metrics.jsonl`, a column for each name."""
     rows = read_log(folder)
     names = ["step", "epoch", *sorted({name for row in rows for name in row} - {"step", "epoch"})]
     with atomic_write(folder / "metrics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -52,11 +52,11 @@ def write_csv(folder: Path) -> None:
 
 
 def plain_number(value: Any) -> float | int | None:
-    """Return a number as JSON has it: what is not finite is null."""
+    """Return a number as JSON can hold it: an integer where it is one, and None where it is not finite."""
     try:
         number = float(value)
     except OverflowError:
-        # a whole number beyond all of them
+        # an integer beyond the range of float64
         return None
     if not math.isfinite(number):
         return None

@@ -1,4 +1,4 @@
-"""Finished run folders: finding them, and reading what a comparison needs."""
+"""Finished run folders: search, and records for a comparison."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_mapping, require_record
 
-T = TypeVar("T")
+PathLike = TypeVar("PathLike")
 
 _FOLDERS = 100_000
-"""So many folders are looked into for runs."""
+"""Limit of the folders that are searched for runs."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Run:
     """Finished run.
 
     Attributes:
-        folder: The run folder, absolute.
+        folder: Absolute path of the run folder.
         name: Name of the experiment.
-        config: The resolved config, nested as in `config.yaml`.
-        metrics: The final numbers by name, such as `test/miou` and `train/seconds`; NaN where undefined.
-        cost: `parameters`, `gflops` of one image, and `input`, its `[C, H, W]`.
+        config: Resolved config, nested as in `config.yaml`.
+        metrics: Final metrics by name, such as `test/miou` and `train/seconds`; NaN where undefined.
+        cost: `parameters`, `gflops` for one image, and `input`, the `[C, H, W]` of that image.
         environment: Versions and hardware.
-        data: `samples` and `sha256` of each split, and of the `pool` that folds were dealt from.
+        data: `samples` and `sha256` of each split, and of the `pool` that is split into folds.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Return the run folder as it is named to a reader: `EXPERIMENT/RUN`."""
+        """Name of the run in messages: `EXPERIMENT/RUN`."""
         return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
@@ -58,64 +58,63 @@ class Run:
 
     @property
     def fold(self) -> int | None:
-        """Return which fold of a cross-validation is its `val` split; None where there are no folds."""
+        """Index of the fold that is the `val` split; None without cross-validation."""
         fold = (self.config["data"].get("init_args") or {}).get("fold")
         return None if fold is None else int(fold)
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`: `step`, `epoch` and whatever was logged then."""
+        """Lines of `metrics.jsonl`: `step`, `epoch` and the metrics logged at that step."""
         return read_log(self.folder)
 
     @property
     def images_per_s(self) -> float:
-        """Median of the training throughput that was logged; NaN if none was."""
-        logged = [row["train/images_per_s"] for row in self.log if row.get("train/images_per_s") is not None]
-        return statistics.median(logged) if logged else math.nan
+        """Median of the logged training throughput in images per second; NaN if none was logged."""
+        values = [row["train/images_per_s"] for row in self.log if row.get("train/images_per_s") is not None]
+        return statistics.median(values) if values else math.nan
 
     def evaluation(self, split: str) -> PerImageResults | None:
-        """Return the per-image counts of a split; None if it was not scored.
+        """Return the per-image results of a split; None if it was not scored.
 
         Raises:
-            UserError: If the file is damaged.
+            UserError: the file is damaged.
         """
         return PerImageResults.read(self.folder, split)
 
 
 def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
-    """Read the runs that are meant.
+    """Find and read finished runs.
 
     Args:
-        places: Run folders, folders that hold run folders at any depth, or patterns of either (`runs/unet/*`).
+        places: Run folders, folders that hold run folders at any depth, or patterns of these (`runs/unet/*`).
 
     Returns:
-        The runs, each once, in the order of their folders; what is worth telling, such as the runs left out because
-        they are not finished.
+        The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
 
     Raises:
-        UserError: If a place holds no run, a run that is named is not finished, or a file of a run is damaged.
+        UserError: a place holds no run, a place is an unfinished run, or a file of a run is damaged.
     """
-    runs_by_folder: dict[Path, Run] = {}
+    runs: dict[Path, Run] = {}
     notes: list[str] = []
     for place in places:
-        is_run = (Path(place) / "config.yaml").is_file()
-        for folder in [Path(place).resolve()] if is_run else _below(place):
-            if folder in runs_by_folder:
+        is_run_folder = (Path(place) / "config.yaml").is_file()
+        for folder in [Path(place).resolve()] if is_run_folder else _find_run_folders(place):
+            if folder in runs:
                 notes.append(f"{printable(str(folder))} was given twice; it counts once")
-            elif is_run or (folder / "metrics.json").is_file():
-                runs_by_folder[folder] = read(folder)
+            elif is_run_folder or (folder / "metrics.json").is_file():
+                runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
-    if not runs_by_folder:
+    if not runs:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
-    return [runs_by_folder[folder] for folder in sorted(runs_by_folder)], list(dict.fromkeys(notes))
+    return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))
 
 
 def read(folder: Path) -> Run:
     """Read a finished run.
 
     Raises:
-        UserError: If the folder is none, the run is not finished, or a file is damaged or missing.
+        UserError: the folder is no run folder, the run is not finished, or a file is damaged or missing.
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder}: no run folder, which has a config.yaml")
@@ -124,51 +123,55 @@ def read(folder: Path) -> Run:
             f"{folder}: this run is not finished; go on with it (python -m lightseg.fit --resume {folder}), "
             "or leave it out"
         )
-    config = _read(folder / "config.yaml", "seed_everything", "data")
-    final = _read(folder / "metrics.json", "train/seconds")
-    metrics = {name: math.nan if value is None else value for name, value in final.items()}
-    cost = _read(folder / "model.json", "parameters", "gflops")
-    environment, data = (_read(folder / f"{name}.json") for name in ("env", "data"))
+    config = _read_required(folder / "config.yaml", "seed_everything", "data")
+    record = _read_required(folder / "metrics.json", "train/seconds")
+    metrics = {name: math.nan if value is None else value for name, value in record.items()}
+    cost = _read_required(folder / "model.json", "parameters", "gflops")
+    environment, data = (_read_required(folder / f"{name}.json") for name in ("env", "data"))
     name = printable(str(config.get("name", folder.parent.name)))
     return Run(folder, name, config, metrics, cost, environment, data)
 
 
-def _below(place: str) -> list[Path]:
-    """Return the run folders at or below what a path or a pattern names.
+def _find_run_folders(place: str) -> list[Path]:
+    """Return the run folders at or below a path, or the paths that match a pattern.
 
     Raises:
-        UserError: If there are none.
+        UserError: there are none.
     """
     paths = map(Path, [place] if Path(place).is_dir() else matches(place))
-    roots = list(_few(place, (path for path in paths if path.is_dir())))
-    folders = sorted({folder.resolve() for root in roots for folder in _run_folders(root)})
+    roots = list(_limit(place, (path for path in paths if path.is_dir())))
+    folders = sorted({folder.resolve() for root in roots for folder in _walk_run_folders(root)})
     if not folders:
-        what = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
-        raise UserError(f"{place}: {what}")
+        problem = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
+        raise UserError(f"{place}: {problem}")
     return folders
 
 
-def _run_folders(root: Path) -> Iterator[Path]:
-    """Yield the folders at or below a folder that have a config.yaml; those that may not be read are passed over.
+def _walk_run_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders at or below a folder that have a config.yaml; unreadable folders are skipped.
 
     Raises:
-        UserError: If there are too many folders to look into.
+        UserError: there are more than `_FOLDERS` folders.
     """
-    for folder, _, files in _few(root, os.walk(root)):
+    for folder, _, files in _limit(root, os.walk(root)):
         if "config.yaml" in files:
             yield Path(folder)
 
 
-def _few(place: object, folders: Iterable[T]) -> Iterator[T]:
-    """Yield folders, of which there may not be too many to look into."""
+def _limit(place: object, folders: Iterable[PathLike]) -> Iterator[PathLike]:
+    """Yield folders, at most `_FOLDERS` of them.
+
+    Raises:
+        UserError: there are more.
+    """
     for number, folder in enumerate(folders):
         if number >= _FOLDERS:
             raise UserError(f"{place}: holds more than {_FOLDERS:,} folders; name the folder that your runs are in")
         yield folder
 
 
-def _read(path: Path, *keys: str) -> dict[str, Any]:
-    """Return the mapping in a file of a run; what another program has left under that name has not the keys."""
+def _read_required(path: Path, *keys: str) -> dict[str, Any]:
+    """Return the mapping in a file of a run, and check the keys that tell it from a file of another program."""
     content = read_mapping(path)
     if missing := [key for key in keys if content.get(key) is None]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Records of a run folder, which may come from anyone: read, bounded, and of the form that later readers expect."""
+"""Records of a run folder, read from an untrusted source: of bounded size, and validated."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
 
 _BYTES, _YAML_BYTES = 2**26, 2**20
-"""No record is longer, and what is cannot be one."""
+"""Limits of the size of a record in bytes."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML or JSON file of a run, with texts that can be printed.
+    """Read the mapping in a YAML or JSON file of a run, validate it, and make its texts printable.
 
     Raises:
-        UserError: If it is missing, cannot be read, holds something else, or its values are of other types.
+        UserError: the file is missing or unreadable, holds no mapping, or its values have wrong types.
     """
     content = read_mapping(path)
     require_record(path, content)
@@ -27,26 +27,30 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def require_record(path: Path, content: dict[str, Any]) -> None:
-    """See that what `read_mapping` has read is of the form of the record that has this name.
+    """Check that the content of a file has the form of the record of this name.
+
+    Args:
+        path: File.
+        content: Result of `read_mapping`.
 
     Raises:
-        UserError: If its values are of other types.
+        UserError: its values have wrong types.
     """
     if path.name in RECORDS:
         require_form(RECORDS[path.name], content, path)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the same, whatever is in the mapping.
+    """Read the mapping in a YAML or JSON file of a run without validation; its texts are made printable.
 
     Raises:
-        UserError: If it is missing, cannot be read, or holds something else.
+        UserError: the file is missing or unreadable, or holds no mapping.
     """
     require_regular(path)
     try:
-        most = _YAML_BYTES if path.suffix == ".yaml" else _BYTES
-        if path.stat().st_size > most:
-            raise ValueError(f"it is longer than {most} bytes")
+        limit = _YAML_BYTES if path.suffix == ".yaml" else _BYTES
+        if path.stat().st_size > limit:
+            raise ValueError(f"it is longer than {limit} bytes")
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".yaml":
             require_bounded(text, str(path))
@@ -63,11 +67,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged ({reason}); bring it back, or leave this run out") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: is damaged (it holds no mapping); bring it back, or leave this run out")
-    copied: dict[str, Any] = plain(content, path)
-    return copied
+    mapping: dict[str, Any] = plain(content, path)
+    return mapping
 
 
 def read_precision(folder: Path) -> str:
-    """Return the precision that a run was begun with, Lightning's name of it."""
+    """Return the precision of a run, by its name in Lightning."""
     config = read_record(folder / "config.yaml")
     return str((config.get("trainer") or {}).get("precision") or "32-true")

@@ -1,4 +1,4 @@
-"""Job that a scheduler runs: its name, whether it was started again, and how it is queued again."""
+"""Job of a scheduler (SLURM or torchrun): name, restarts, and requeueing."""
 
 import math
 import os
@@ -9,27 +9,31 @@ from pathlib import Path
 
 
 def job() -> str | None:
-    """Return the scheduler's name for this job, the same after a restart; None where there is no scheduler."""
+    """Return the name of this job, which is the same after a restart; None without a scheduler."""
     if "SLURM_JOB_ID" in os.environ:
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     if "TORCHELASTIC_RUN_ID" in os.environ:
         name = os.environ["TORCHELASTIC_RUN_ID"]
-        # what torchrun is not told it calls none; then the address of the job tells it from others
+        # the default name of torchrun is `none`; the address tells such jobs apart
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}" if name == "none" else ""
         return f"torchrun-{name}{address}"
     return None
 
 
 def restarted(created: float) -> bool:
-    """Return whether this job has been started again since it made a run folder, `created` seconds after 1970 began."""
+    """Return whether this job has been restarted since it created a run folder.
+
+    Args:
+        created: Creation time of the run folder, in seconds since 1970.
+    """
     if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
         return True
-    # torchrun counts only the failures of its own node; but it outlives the processes that it starts
-    return "TORCHELASTIC_RUN_ID" in os.environ and created > _started(os.getppid())
+    # torchrun counts only the failures of this node, but its process is older than those that it restarts
+    return "TORCHELASTIC_RUN_ID" in os.environ and created > _start_time(os.getppid())
 
 
-def _started(process: int) -> float:
-    """When a process was started, in seconds since 1970; never, where that cannot be known."""
+def _start_time(process: int) -> float:
+    """Return the start time of a process in seconds since 1970; infinity where it is unknown."""
     try:
         ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
         boot = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
@@ -39,7 +43,7 @@ def _started(process: int) -> float:
 
 
 def requeue() -> None:
-    """Ask SLURM, if it runs this job, to start it again; then the run goes on by itself."""
+    """Requeue this job if SLURM runs it, so that the run resumes."""
     if "SLURM_JOB_ID" in os.environ:
         try:
             subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)

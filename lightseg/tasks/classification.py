@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from lightseg.errors import ConfigError
-from lightseg.metrics.confusion_matrix import classification_scores
+from lightseg.metrics.scores import classification_scores
 from lightseg.tasks.base import Task
 
 
@@ -29,4 +29,4 @@ class ClassificationTask(Task):
 
     def scores(self, counts: Tensor) -> dict[str, float]:
         """Accuracy, balanced accuracy, macro F1 and the recall of every class."""
-        return classification_scores(counts, self.classes)
+        return classification_scores(counts.cpu().numpy(), self.classes)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
-from lightseg.metrics.confusion_matrix import segmentation_scores
+from lightseg.metrics.scores import segmentation_scores
 from lightseg.tasks.base import Task
 
 
@@ -38,7 +38,7 @@ class SegmentationTask(Task):
 
     def scores(self, counts: Tensor) -> dict[str, float]:
         """MIoU, pixel and mean accuracy, Dice and the IoU of every class."""
-        return segmentation_scores(counts, self.classes)
+        return segmentation_scores(counts.cpu().numpy(), self.classes)
 
 
 def _pad(images: Tensor, stride: int) -> Tensor:

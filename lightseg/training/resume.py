@@ -14,7 +14,7 @@ from lightseg.files.atomic import write_atomically
 from lightseg.files.names import BEST, LAST, PREVIOUS
 from lightseg.hardware.devices import AUTO
 from lightseg.runs import environment, scheduler
-from lightseg.runs.diff import arrow, differences
+from lightseg.runs.diff import differences, format_change
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
@@ -147,7 +147,7 @@ def find_changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[
     for key, (old, new) in differences(recorded, plain(config, "the recipe")).items():
         # `auto` keeps the precision of the run
         if not key.startswith(_IGNORED) and (key, new) != ("trainer.precision", AUTO):
-            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {arrow(old, new)}")
+            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {format_change(old, new)}")
     return forbidden, allowed
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of runs that were never trained."""
+"""Fixtures of comparisons of fabricated runs."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from tests.comparison.fabricate import write_run
 
 @pytest.fixture
 def runs(tmp_path):
-    """Write runs and compare them: each is given by its config and further arguments of `write_run`."""
+    """Return a function that writes runs, from a config and further arguments of `write_run` each, and compares all."""
 
-    def write(*given, **options):
+    def write(*arguments, **options):
         number = len(list(tmp_path.iterdir()))
-        for index, (made, facts) in enumerate(given, start=number):
-            write_run(tmp_path / f"run{index:02}", made, **facts)
+        for index, (config, facts) in enumerate(arguments, start=number):
+            write_run(tmp_path / f"run{index:02}", config, **facts)
         return compare(find([str(tmp_path)])[0], **options)
 
     return write

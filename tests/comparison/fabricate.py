@@ -1,4 +1,4 @@
-"""Run folders as training leaves them, without the training."""
+"""Fabricated folders of finished runs."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ PROTOCOL = "whole images"
 
 
 def config(seed=0, name="roads", fold=None, folds=None, **changes):
-    """A resolved config; a change is given by a dotted key with `__` for each dot: `model__net__width=8`."""
-    made = {
+    """Return a resolved config; keys of changes have `__` for each dot: `model__net__width=8`."""
+    resolved = {
         "seed_everything": seed,
         "trainer": {"max_epochs": 2, "devices": "auto", "precision": "32"},
         "model": {
@@ -35,46 +35,51 @@ def config(seed=0, name="roads", fold=None, folds=None, **changes):
     }
     for key, value in changes.items():
         *path, last = key.split("__")
-        place = made
+        place = resolved
         for part in path:
             place = place[part]["init_args"] if part in ("model", "data", "net", "optimizer") else place[part]
         place[last] = value
-    return made
+    return resolved
 
 
 def counts(random, images=40, classes=3, skill=0.8):
-    """Right, true and predicted pixels, int64 `(N, 3, C)`: each pixel is right with the chance `skill`."""
+    """Return counts, int64 `(N, 3, C)`, of which each pixel is correct with probability `skill`."""
     true = random.integers(50, 500, (images, classes))
     return predict(random, true, skill)
 
 
 def predict(random, true, skill):
-    """A prediction for a truth `(N, C)`; what is wrong is taken for the next class."""
+    """Return counts for target pixels `(N, C)`; wrong pixels are predicted as the next class."""
     right = random.binomial(true, skill)
     return np.stack([right, true, right + np.roll(true - right, 1, axis=1)], axis=1)
 
 
 def wide(width, seed=0, **facts):
-    """A config of a net of some width."""
+    """Return a config of a net of some width."""
     return config(seed=seed, model__net__width=width, **facts)
 
 
 def skilled(*skills, images=60, seed=0):
-    """Counts of models that met the same images."""
+    """Return counts of models on the same images."""
     random = np.random.default_rng(seed)
     true = random.integers(50, 500, (images, 3))
     return [predict(random, true, skill) for skill in skills]
 
 
-def write_run(folder: Path, made=None, logged=None, split="test", images=None, data="5ha", protocol=PROTOCOL, **facts):
+def write_run(
+    folder: Path, resolved=None, logged=None, split="test", images=None, data="5ha", protocol=PROTOCOL, **facts
+):
     """Write a finished run.
 
     Args:
-        folder: The run folder.
-        made: Its config.
-        logged: Its counts of `split`, int64 `(N, 3, C)`.
-        images: Their names.
-        facts: Other facts of the evaluation: `kind`, `classes`.
+        folder: Run folder.
+        resolved: Config.
+        logged: Counts of `split`, int64 `(N, 3, C)`.
+        split: Scored split.
+        images: Names of the N images.
+        data: Fingerprint of the split.
+        protocol: Protocol of the evaluation.
+        facts: Further attributes of the evaluation: `kind`, `classes`.
     """
     logged = counts(np.random.default_rng(0)) if logged is None else logged
     folder.mkdir(parents=True)
@@ -82,9 +87,9 @@ def write_run(folder: Path, made=None, logged=None, split="test", images=None, d
     rows = np.column_stack([image, label, *(logged[image, part, label] for part in range(3))])
     names = [f"image-{index:04}" for index in range(len(logged))] if images is None else images
     facts = {"kind": "segmentation", "classes": CLASSES, **facts}
-    told = {"images": names, "indices": np.arange(len(names)), "rows": rows, **facts}
-    PerImageResults(split=split, data=data, protocol=protocol, **told).write(folder)
-    (folder / "config.yaml").write_text(yaml.safe_dump(made or config(), sort_keys=False))
+    attributes = {"images": names, "indices": np.arange(len(names)), "rows": rows, **facts}
+    PerImageResults(split=split, data=data, protocol=protocol, **attributes).write(folder)
+    (folder / "config.yaml").write_text(yaml.safe_dump(resolved or config(), sort_keys=False))
     log = [{"step": step, "epoch": 0, "train/images_per_s": speed} for step, speed in enumerate((20, 30, 90))]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     for name, content in {

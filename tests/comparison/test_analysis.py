@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lightseg.comparison.analysis import compare
-from lightseg.comparison.text import of_classes, reading, verdicts
+from lightseg.comparison.text import class_verdicts, reading, verdicts
 from lightseg.errors import UserError
 from lightseg.runs.read import find
 from tests.comparison.fabricate import counts, skilled, wide, write_run
@@ -10,92 +10,98 @@ from tests.comparison.fabricate import counts, skilled, wide, write_run
 
 def test_compare__a_run_and_its_copy_do_not_differ(runs):
     same = counts(np.random.default_rng(0))
-    found = runs((wide(4), {"logged": same}), (wide(8), {"logged": same}))
-    for each in (found.pairs[0].difference, *found.pairs[0].classes):
-        assert (each.value, each.low, each.high, each.p) == (0, 0, 0, 1)
-    assert verdicts(found) == ["no difference shown between width 4 and width 8: 0.0 (95 % interval 0.0 to 0.0)"]
-    assert of_classes(found) == ["no class shows a difference"]
+    comparison = runs((wide(4), {"logged": same}), (wide(8), {"logged": same}))
+    for estimate in (comparison.pairs[0].difference, *comparison.pairs[0].classes):
+        assert (estimate.value, estimate.low, estimate.high, estimate.p) == (0, 0, 0, 1)
+    assert verdicts(comparison) == ["no difference shown between width 4 and width 8: 0.0 (95 % interval 0.0 to 0.0)"]
+    assert class_verdicts(comparison) == ["no class shows a difference"]
 
 
 @pytest.mark.parametrize("images", [20, 233])
 def test_compare__a_destroyed_class_is_named(images, runs):
-    whole = skilled(0.8, images=images)[0]
-    broken = whole.copy()
+    intact = skilled(0.8, images=images)[0]
+    broken = intact.copy()
     # cars are taken for sky now; the IoU of sky suffers by that, road's does not
     broken[:, 2, 0] += broken[:, 0, 2]
     broken[:, 2, 2] -= broken[:, 0, 2]
     broken[:, 0, 2] = 0
-    found = runs((wide(4), {"logged": whole}), (wide(8), {"logged": broken}))
-    classes = dict(zip(found.classes, found.pairs[0].classes, strict=True))
+    comparison = runs((wide(4), {"logged": intact}), (wide(8), {"logged": broken}))
+    classes = dict(zip(comparison.classes, comparison.pairs[0].classes, strict=True))
     assert classes["car"].p < 0.01
-    assert classes["car"].value == pytest.approx(found.groups[0].classes[2].value)
+    assert classes["car"].value == pytest.approx(comparison.groups[0].classes[2].value)
     assert classes["road"].p == 1
-    assert of_classes(found)[0].startswith("car +")
-    assert "road" not in of_classes(found)[0]
-    assert verdicts(found)[0].startswith("width 4 is better than width 8 by ")
+    assert class_verdicts(comparison)[0].startswith("car +")
+    assert "road" not in class_verdicts(comparison)[0]
+    assert verdicts(comparison)[0].startswith("width 4 is better than width 8 by ")
 
 
 def test_compare__against_a_baseline(runs):
-    found = runs(
+    comparison = runs(
         *[(wide(w), {"logged": c}) for w, c in zip((4, 8, 16), skilled(0.8, 0.9, 0.7), strict=True)], baseline="width 4"
     )
-    assert [group.label for group in found.groups] == ["width 8", "width 4", "width 16"]
-    assert [(pair.first, pair.second) for pair in found.pairs] == [(0, 1), (2, 1)]
-    better, worse = verdicts(found)
+    assert [group.label for group in comparison.groups] == ["width 8", "width 4", "width 16"]
+    assert [(pair.first, pair.second) for pair in comparison.pairs] == [(0, 1), (2, 1)]
+    better, worse = verdicts(comparison)
     assert better.startswith("width 8 is better than width 4 by ")
     assert worse.startswith("width 16 is worse than width 4 by ")
     assert "−" not in worse
 
 
 def test_compare__the_baseline_is_the_folder_of_a_run(runs, tmp_path):
-    given = [(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)]
-    assert runs(*given, baseline=str(tmp_path / "run00")).baseline == 1
+    arguments = [(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)]
+    assert runs(*arguments, baseline=str(tmp_path / "run00")).baseline == 1
     with pytest.raises(UserError, match="--baseline width 5: no group or run of these; did you mean width"):
         runs(baseline="width 5")
 
 
 def test_compare__seeds_are_one_group_with_their_spread(runs):
     logged = skilled(0.8, 0.81, 0.82, 0.9, 0.9, 0.9)
-    found = runs(*[(wide(4 + index // 3, seed=index % 3), {"logged": each}) for index, each in enumerate(logged)])
-    best, other = found.groups
-    assert [len(group.trials) for group in found.groups] == [3, 3]
-    scores = [trial.score for trial in other.trials]
-    assert other.score.value == pytest.approx(np.mean(scores))
-    assert other.deviation == pytest.approx(np.std(scores, ddof=1))
-    assert other.deviation > best.deviation
-    assert found.pairs[0].seeds
-    assert found.pairs[0].difference.shown
-    assert "The chance of training is in the intervals" in reading(found)[-1]
+    comparison = runs(
+        *[(wide(4 + index // 3, seed=index % 3), {"logged": pixels}) for index, pixels in enumerate(logged)]
+    )
+    best, worst = comparison.groups
+    assert [len(group.trials) for group in comparison.groups] == [3, 3]
+    scores = [trial.score for trial in worst.trials]
+    assert worst.score.value == pytest.approx(np.mean(scores))
+    assert worst.deviation == pytest.approx(np.std(scores, ddof=1))
+    assert worst.deviation > best.deviation
+    assert comparison.pairs[0].seeds
+    assert comparison.pairs[0].difference.shown
+    assert "include the variance of training" in reading(comparison)[-1]
 
 
-def test_compare__one_run_says_nothing_of_other_seeds(runs):
-    found = runs(*[(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)])
-    assert "for these trained models; other seeds are not in the interval" in reading(found)[-1]
+def test_compare__one_run_has_no_interval_over_seeds(runs):
+    comparison = runs(*[(wide(w), {"logged": c}) for w, c in zip((4, 8), skilled(0.8, 0.9), strict=True)])
+    assert "for these trained models; the variance between seeds is unknown" in reading(comparison)[-1]
 
 
-def test_compare__two_seeds_are_said_to_be_few(runs):
+def test_compare__two_seeds_are_reported_as_few(runs):
     logged = skilled(0.8, 0.8, 0.81, 0.81)
-    found = runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": each}) for index, each in enumerate(logged)])
-    assert "Two seeds hardly show what chance does" in reading(found)[-1]
-    ends = [each for pair in found.pairs for each in (pair.difference, *pair.classes)]
-    assert all(-1 <= end.low <= end.high <= 1 for end in ends)
+    comparison = runs(
+        *[(wide(4 + index // 2, seed=index % 2), {"logged": pixels}) for index, pixels in enumerate(logged)]
+    )
+    assert "Two seeds hardly determine the variance of training" in reading(comparison)[-1]
+    estimates = [estimate for pair in comparison.pairs for estimate in (pair.difference, *pair.classes)]
+    assert all(-1 <= estimate.low <= estimate.high <= 1 for estimate in estimates)
 
 
-def test_compare__a_seed_twice_is_said(runs):
-    found = runs((wide(4), {}), (wide(4), {}), (wide(8), {}))
-    assert found.notes == ("width 4: 2 runs have the seed 0; they may be less apart than other seeds are",)
+def test_compare__a_repeated_seed_is_reported(runs):
+    comparison = runs((wide(4), {}), (wide(4), {}), (wide(8), {}))
+    assert comparison.notes == (
+        "width 4: 2 runs have the seed 0; they may differ less than runs of different seeds do",
+    )
 
 
 def test_compare__a_recipe_and_seed_again_is_compared_run_by_run(runs):
-    found = runs(*[(wide(4), {"logged": each}) for each in skilled(0.8, 0.9)])
-    assert [group.label for group in found.groups] == ["run01", "run00"]
-    assert found.notes == ("the runs are of one recipe and one seed: each of them is compared by itself",)
-    assert verdicts(found)[0].startswith("run01 is better than run00 by ")
+    comparison = runs(*[(wide(4), {"logged": pixels}) for pixels in skilled(0.8, 0.9)])
+    assert [group.label for group in comparison.groups] == ["run01", "run00"]
+    assert comparison.notes == ("the runs are of one recipe and one seed: each of them is compared by itself",)
+    assert verdicts(comparison)[0].startswith("run01 is better than run00 by ")
 
 
 def test_compare__by_run(runs):
-    found = runs(*[(wide(4, seed), {"logged": each}) for seed, each in enumerate(skilled(0.8, 0.9))], by="run")
-    assert [(group.label, len(group.trials)) for group in found.groups] == [("run01", 1), ("run00", 1)]
+    comparison = runs(*[(wide(4, seed), {"logged": pixels}) for seed, pixels in enumerate(skilled(0.8, 0.9))], by="run")
+    assert [(group.label, len(group.trials)) for group in comparison.groups] == [("run01", 1), ("run00", 1)]
 
 
 def test_compare__the_order_does_not_matter(tmp_path):
@@ -103,10 +109,10 @@ def test_compare__the_order_does_not_matter(tmp_path):
         write_run(tmp_path / f"{index}", wide(index), logged)
     ways = [[str(tmp_path / name) for name in names] for names in ("012", "210", "102")]
     first, *others = [compare(find(way)[0]) for way in ways]
-    for other in others:
-        assert other.pairs == first.pairs
+    for result in others:
+        assert result.pairs == first.pairs
         # in words, where nan is nan: since Python 3.13, data classes with one are not equal
-        assert [f"{g.label} {g.score}" for g in other.groups] == [f"{g.label} {g.score}" for g in first.groups]
+        assert [f"{g.label} {g.score}" for g in result.groups] == [f"{g.label} {g.score}" for g in first.groups]
 
 
 def test_compare__all_pairs_hold_together(runs):
@@ -122,41 +128,48 @@ def test_compare__all_pairs_hold_together(runs):
     assert "The intervals of the 3 differences hold together" in reading(three)[1]
 
 
-def test_compare__of_many_groups_those_with_the_best_are_told(runs):
+def test_compare__of_many_groups_pairs_with_the_best_are_reported(runs):
     logged = skilled(*np.linspace(0.7, 0.8, 7), images=30)
-    found = runs(*[(wide(index), {"logged": each}) for index, each in enumerate(logged)])
-    assert [(pair.first, pair.second) for pair in found.pairs] == [(0, index) for index in range(1, 7)]
-    assert "Of 21 pairs those with the best are told" in reading(found)[1]
+    comparison = runs(*[(wide(index), {"logged": pixels}) for index, pixels in enumerate(logged)])
+    assert [(pair.first, pair.second) for pair in comparison.pairs] == [(0, index) for index in range(1, 7)]
+    assert "Of 21 pairs, those with the best are reported" in reading(comparison)[1]
 
 
 def test_compare__by_a_key(runs):
     logged = skilled(0.8, 0.81, 0.9)
-    given = [wide(4), wide(4, model__optimizer__lr=0.1), wide(8)]
-    found = runs(*[(made, {"logged": each}) for made, each in zip(given, logged, strict=True)], by="net.width")
-    assert [(group.label, len(group.trials)) for group in found.groups] == [("width 8", 1), ("width 4", 2)]
-    assert "width 4: its runs differ by more than seeds: lr" in found.notes
+    configs = [wide(4), wide(4, model__optimizer__lr=0.1), wide(8)]
+    comparison = runs(
+        *[(config, {"logged": pixels}) for config, pixels in zip(configs, logged, strict=True)],
+        by="net.width",
+    )
+    assert [(group.label, len(group.trials)) for group in comparison.groups] == [("width 8", 1), ("width 4", 2)]
+    assert "width 4: its runs differ by more than seeds: lr" in comparison.notes
 
 
 def test_compare__folds_are_joined(runs):
     """Two folds of each of two recipes: each pair of folds is one trial on all images."""
-    given = []
+    arguments = []
     for width, logged in zip((4, 8), skilled(0.8, 0.9), strict=True):
         for fold in (1, 0):
             part = {"logged": logged[fold::2], "images": [f"i{index:02}" for index in range(fold, 60, 2)]}
-            given.append((wide(width, fold=fold, folds=2), {**part, "split": "val", "data": f"fold{fold}"}))
-    found = runs(*given)
-    assert (found.split, len(found.images), [len(group.trials) for group in found.groups]) == ("val", 60, [1, 1])
-    assert (found.groups[1].trials[0].counts == skilled(0.8, 0.9)[0]).all()
-    assert [run.fold for run in found.groups[0].trials[0].runs] == [0, 1]
-    assert found.notes == ("val also chose the checkpoint of each run: its scores are a little too high",)
+            arguments.append((wide(width, fold=fold, folds=2), {**part, "split": "val", "data": f"fold{fold}"}))
+    comparison = runs(*arguments)
+    assert (comparison.split, len(comparison.images), [len(group.trials) for group in comparison.groups]) == (
+        "val",
+        60,
+        [1, 1],
+    )
+    assert (comparison.groups[1].trials[0].counts == skilled(0.8, 0.9)[0]).all()
+    assert [run.fold for run in comparison.groups[0].trials[0].runs] == [0, 1]
+    assert comparison.notes == ("val also chose the checkpoint of each run: its scores are a little too high",)
 
 
-def test_compare__a_missing_fold_is_said(runs):
-    made = [
+def test_compare__a_missing_fold_is_reported(runs):
+    arguments = [
         (wide(4, fold=fold, folds=3), {"split": "val", "data": f"{fold}", "images": [f"{fold}-{i}" for i in range(40)]})
         for fold in (0, 2)
     ]
-    assert "roads, seed 0: no fold 1" in runs(*made).notes
+    assert "roads, seed 0: no fold 1" in runs(*arguments).notes
 
 
 def test_compare__folds_that_overlap_are_refused(runs):
@@ -182,9 +195,9 @@ def test_compare__folds_that_overlap_are_refused(runs):
 def test_compare__what_was_scored_otherwise_is_refused_unless_forced(facts, message, runs):
     with pytest.raises(UserError, match=f"(?s)run00 and .*run01 do not compare on test:.*{message}.*or --force it"):
         runs((wide(4), {}), (wide(8), facts))
-    found = runs(force=True)
-    assert found.notes[0].startswith("forced: ")
-    assert len(found.images) == (35 if "images" in facts else 40)
+    comparison = runs(force=True)
+    assert comparison.notes[0].startswith("forced: ")
+    assert len(comparison.images) == (35 if "images" in facts else 40)
 
 
 @pytest.mark.parametrize(
@@ -201,11 +214,13 @@ def test_compare__other_classes_are_refused_even_if_forced(facts, message, runs)
 
 def test_compare__images_in_common_are_those_of_the_same_name(runs):
     """Forced on 20 of 40 images, in another order: the score is that of these 20."""
-    (one,) = skilled(0.8, images=40)
+    (pixels,) = skilled(0.8, images=40)
     names = [f"image-{index:04}" for index in range(20, 40)][::-1]
-    found = runs((wide(4), {"logged": one}), (wide(8), {"logged": one[20:][::-1], "images": names}), force=True)
-    assert found.images == tuple(names[::-1])
-    assert found.pairs[0].difference.value == 0
+    comparison = runs(
+        (wide(4), {"logged": pixels}), (wide(8), {"logged": pixels[20:][::-1], "images": names}), force=True
+    )
+    assert comparison.images == tuple(names[::-1])
+    assert comparison.pairs[0].difference.value == 0
 
 
 def test_compare__no_counts(runs, tmp_path):
@@ -220,8 +235,8 @@ def test_compare__no_counts(runs, tmp_path):
 
 
 def test_compare__another_metric(runs):
-    found = runs((wide(4), {}), (wide(8), {}), metric_name="mean_accuracy")
-    assert (found.metric, found.class_metric) == ("mean accuracy", "recall")
+    comparison = runs((wide(4), {}), (wide(8), {}), metric_name="mean_accuracy")
+    assert (comparison.metric, comparison.class_metric) == ("mean accuracy", "recall")
 
 
 def test_compare__a_classification(runs):
@@ -229,18 +244,18 @@ def test_compare__a_classification(runs):
     true = np.eye(3, dtype=int)[np.arange(80) % 3]
     samples = [np.stack([true * r[:, None], true, np.where(r[:, None], true, np.roll(true, 1, 1))], 1) for r in right]
     facts = {"kind": "classification"}
-    found = runs(*[(wide(w), {"logged": s, **facts}) for w, s in zip((4, 8), samples, strict=True)])
-    assert found.metric == "accuracy"
-    assert found.groups[0].score.value == pytest.approx(right[0].mean())
-    assert found.pairs[0].difference.shown
+    comparison = runs(*[(wide(w), {"logged": s, **facts}) for w, s in zip((4, 8), samples, strict=True)])
+    assert comparison.metric == "accuracy"
+    assert comparison.groups[0].score.value == pytest.approx(right[0].mean())
+    assert comparison.pairs[0].difference.shown
 
 
 def test_compare__a_class_that_few_images_show_is_named(runs):
     logged = skilled(0.8, 0.9)
-    for each in logged:
-        each[19:, :, 2] = 0
-    found = runs(*[(wide(w), {"logged": each}) for w, each in zip((4, 8), logged, strict=True)])
-    assert reading(found)[2].startswith("Fewer than 20 images show car: ")
+    for pixels in logged:
+        pixels[19:, :, 2] = 0
+    comparison = runs(*[(wide(w), {"logged": pixels}) for w, pixels in zip((4, 8), logged, strict=True)])
+    assert reading(comparison)[2].startswith("Fewer than 20 images show car: ")
 
 
 def test_compare__no_class_of_equal_skill_is_told_to_differ_by_two_samples(runs):
@@ -251,11 +266,11 @@ def test_compare__no_class_of_equal_skill_is_told_to_differ_by_two_samples(runs)
         np.stack([true * (true == guess), true, guess], 1) for guess in (true, np.where(true[:, :1], wrong, true))
     ]
     facts = {"kind": "classification"}
-    found = runs(*[(wide(w), {"logged": each, **facts}) for w, each in zip((4, 8), samples, strict=True)])
-    assert found.pairs[0].classes[0].value == 1
-    assert of_classes(found) == ["no class shows a difference"]
-    assert verdicts(found)[0].startswith("no difference shown")
-    assert all(each.low < each.high for each in (found.groups[0].score, *found.groups[0].classes))
+    comparison = runs(*[(wide(w), {"logged": pixels, **facts}) for w, pixels in zip((4, 8), samples, strict=True)])
+    assert comparison.pairs[0].classes[0].value == 1
+    assert class_verdicts(comparison) == ["no class shows a difference"]
+    assert verdicts(comparison)[0].startswith("no difference shown")
+    assert all(estimate.low < estimate.high for estimate in (comparison.groups[0].score, *comparison.groups[0].classes))
 
 
 def test_compare__no_p_below_that_of_a_sign_test_of_all_that_differ(runs):
@@ -263,11 +278,11 @@ def test_compare__no_p_below_that_of_a_sign_test_of_all_that_differ(runs):
     true = np.eye(3, dtype=int)[[0] * 6]
     wrong = np.roll(true, 1, 1)
     samples = [np.stack([true * (true == guess), true, guess], 1) for guess in (true, wrong, wrong)]
-    given = zip((4, 8, 16), samples, strict=True)
-    found = runs(*[(wide(w), {"logged": each, "kind": "classification"}) for w, each in given])
-    for pair in found.pairs[:2]:
-        for each in (pair.difference, pair.classes[0]):
-            assert (each.value, each.p) == (1, pytest.approx(2 * 2**-5))
+    arguments = zip((4, 8, 16), samples, strict=True)
+    comparison = runs(*[(wide(w), {"logged": pixels, "kind": "classification"}) for w, pixels in arguments])
+    for pair in comparison.pairs[:2]:
+        for estimate in (pair.difference, pair.classes[0]):
+            assert (estimate.value, estimate.p) == (1, pytest.approx(2 * 2**-5))
 
 
 def test_compare__the_throughput_is_the_median_of_the_runs(runs, tmp_path):

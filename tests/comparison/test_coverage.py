@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold what is true of a population, and how often equals are told to differ."""
+"""Coverage of 95 % intervals in simulations, and the rate of significant differences between equals."""
 
 from statistics import NormalDist
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lightseg.comparison import analysis, bootstrap
-from lightseg.metrics.scores import metric
+from lightseg.metrics.scores import get_metric
 from tests.comparison.simulation import Population, Samples, Scenes
 
-ACCURACY = metric("classification", "accuracy")
-MIOU = metric("segmentation", "miou")
+ACCURACY = get_metric("classification", "accuracy")
+MIOU = get_metric("segmentation", "miou")
 
 
 @pytest.fixture(autouse=True)
@@ -18,35 +18,39 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 1000)
 
 
-def holds(found, truth):
-    # what is unknown holds anything
-    return [not (each.low > value or each.high < value) for each, value in zip(found, truth, strict=True)]
+def holds(estimates, truth):
+    # an unknown interval holds any value
+    return [
+        not (estimate.low > value or estimate.high < value) for estimate, value in zip(estimates, truth, strict=True)
+    ]
 
 
 def compare(first, second, by):
-    """Estimates of the first less the second group, each by itself, and of the first alone."""
-    arms = bootstrap.arms((first, second), by)
-    return bootstrap.estimates(bootstrap.between(*arms, np.random.default_rng(0))), bootstrap.alone(arms[0])
+    """Return the individual differences of the first group to the second, and the scores of the first."""
+    arms = bootstrap.resample_arms((first, second), by)
+    return bootstrap.estimate_differences(
+        bootstrap.compare_arms(*arms, np.random.default_rng(0))
+    ), bootstrap.estimate_scores(arms[0])
 
 
 def of_recipes(runs, training, images, repetitions):
-    """Coverage of differences of groups of runs: of the mean IoU, and of each class."""
+    """Return the coverage of differences of groups of runs: of the mean IoU, and of each class."""
     population, random = Population(training), np.random.default_rng(0)
     # seeds as they are spread, not as 20 draws of them happen to be
     seeds = np.tile([training * NormalDist().inv_cdf((index + 0.5) / 20) for index in range(20)], (2, 1))
-    known = population.counts(random, 10_000, seeds)
-    truth = np.subtract(*[np.mean([MIOU(run.sum(0)) for run in recipe], axis=0) for recipe in known])
-    drawn = (population.counts(random, images, population.seeds(random, runs)) for _ in range(repetitions))
-    return np.mean([holds(compare(*groups, MIOU)[0], truth) for groups in drawn], axis=0)
+    large_runs = population.counts(random, 10_000, seeds)
+    truth = np.subtract(*[np.mean([MIOU(run.sum(0)) for run in recipe], axis=0) for recipe in large_runs])
+    samples = (population.counts(random, images, population.seeds(random, runs)) for _ in range(repetitions))
+    return np.mean([holds(compare(*groups, MIOU)[0], truth) for groups in samples], axis=0)
 
 
 def of_runs(population, truth, images, repetitions, by):
-    """Coverage of differences of two runs, `(K,)`, and of the scores of the first, `(K,)`."""
-    random, held = np.random.default_rng(1), []
+    """Return the coverage of differences of two runs, `(K,)`, and of the scores of the first, `(K,)`."""
+    random, coverage = np.random.default_rng(1), []
     for _ in range(repetitions):
         difference, score = compare(*([run] for run in population.counts(random, images)), by)
-        held.append([holds(difference, np.subtract(*truth)), holds(score, truth[0])])
-    return np.mean(held, axis=0)
+        coverage.append([holds(difference, np.subtract(*truth)), holds(score, truth[0])])
+    return np.mean(coverage, axis=0)
 
 
 def of_scenes(images, repetitions, **options):
@@ -59,14 +63,14 @@ def of_samples(classes, skills, samples, repetitions):
     return of_runs(Samples(classes, skills), np.tile(skills, (1 + classes, 1)).T, samples, repetitions, ACCURACY)
 
 
-def told_apart(population, images, repetitions, by):
-    """How often some class, and the score, of equals is told to differ."""
-    random, told = np.random.default_rng(2), []
+def false_positives(population, images, repetitions, by):
+    """Return how often a class, and the score, of equals differ significantly."""
+    random, rates = np.random.default_rng(2), []
     for _ in range(repetitions):
-        arms = bootstrap.arms([[run] for run in population.counts(random, images)], by)
-        (pair,) = analysis._pairs(arms, None)
-        told.append([any(each.shown for each in pair.classes), pair.difference.shown])
-    return np.mean(told, axis=0)
+        arms = bootstrap.resample_arms([[run] for run in population.counts(random, images)], by)
+        (pair,) = analysis._compare_pairs(arms, None)
+        rates.append([any(estimate.shown for estimate in pair.classes), pair.difference.shown])
+    return np.mean(rates, axis=0)
 
 
 def test_coverage__quick():
@@ -75,8 +79,8 @@ def test_coverage__quick():
     assert (of_samples(10, (0.97, 0.97), 200, 60) >= 0.88).all()
 
 
-def test_told_apart__quick():
-    assert (told_apart(Samples(10, (0.5, 0.5)), 30, 60, ACCURACY) <= 0.1).all()
+def test_false_positives__quick():
+    assert (false_positives(Samples(10, (0.5, 0.5)), 30, 60, ACCURACY) <= 0.1).all()
 
 
 @pytest.mark.slow
@@ -84,9 +88,9 @@ def test_told_apart__quick():
     ("runs", "training", "images"), [(1, 0.0, 233), (1, 0.0, 30), (2, 0.1, 200), (3, 0.05, 200), (3, 0.2, 200)]
 )
 def test_coverage__of_recipes_is_95_percent(runs, training, images):
-    held = of_recipes(runs, training, images, 500)
-    assert (held >= 0.92).all()
-    assert (held <= 0.985).all()
+    coverage = of_recipes(runs, training, images, 500)
+    assert (coverage >= 0.92).all()
+    assert (coverage <= 0.985).all()
 
 
 @pytest.mark.slow
@@ -96,9 +100,9 @@ def test_coverage__of_scenes_is_95_percent(images, repetitions):
     assert 0.92 <= differences[0] <= 0.98
     # the rarest class is in a tenth of the images
     enough = [0.1 * images >= 20 or share >= 0.5 for share in (1, 1, 0.9, 0.5, 0.1)]
-    for held in (differences[enough], scores[enough]):
-        assert (held >= 0.92).all()
-        assert (held <= 0.99).all()
+    for coverage in (differences[enough], scores[enough]):
+        assert (coverage >= 0.92).all()
+        assert (coverage <= 0.99).all()
 
 
 @pytest.mark.slow
@@ -118,12 +122,12 @@ def test_coverage__of_samples_is_at_least_95_percent(classes, skills, samples):
     ("classes", "skill", "samples"),
     [(10, 0.5, 20), (10, 0.5, 30), (20, 0.5, 100), (10, 0.5, 100), (100, 0.5, 200), (10, 0.8, 1000)],
 )
-def test_told_apart__of_equals_some_class_hardly_ever(classes, skill, samples):
-    found = told_apart(Samples(classes, (skill, skill)), samples, 300, ACCURACY)
-    assert (found <= 0.07).all()
+def test_false_positives__of_equals_some_class_hardly_ever(classes, skill, samples):
+    rates = false_positives(Samples(classes, (skill, skill)), samples, 300, ACCURACY)
+    assert (rates <= 0.07).all()
 
 
 @pytest.mark.slow
-def test_told_apart__of_equals_in_scenes():
-    found = told_apart(Scenes((1, 0.9, 0.5, 0.1, 0.03), advantage=0), 233, 300, MIOU)
-    assert (found <= 0.07).all()
+def test_false_positives__of_equals_in_scenes():
+    rates = false_positives(Scenes((1, 0.9, 0.5, 0.1, 0.03), advantage=0), 233, 300, MIOU)
+    assert (rates <= 0.07).all()

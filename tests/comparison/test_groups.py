@@ -9,13 +9,13 @@ from tests.comparison.fabricate import config
 
 
 def run(train=None, **facts):
-    """A run; `train` is the size and hash of what it was trained on."""
-    made, data = config(**facts), {"train": {"samples": train[0], "sha256": train[1]}} if train else {}
-    return Run(Path(f"/runs/{made['seed_everything']}"), made["name"], made, {}, {}, {}, data)
+    """Return a run; `train` holds number and hash of the training samples."""
+    resolved, data = config(**facts), {"train": {"samples": train[0], "sha256": train[1]}} if train else {}
+    return Run(Path(f"/runs/{resolved['seed_everything']}"), resolved["name"], resolved, {}, {}, {}, data)
 
 
-def told(*runs, by=None):
-    """Label and differences of each group."""
+def describe(*runs, by=None):
+    """Return the differing options of each group by its label."""
     key = resolve(by, runs) if by else None
     groups = group(runs, key)
     differs = differing(groups)
@@ -36,13 +36,13 @@ def test_group__synchronised_batches_of_one_device_are_no_other_recipe():
 
 
 def test_group__processes_that_normalise_by_themselves_are_another_recipe():
-    found = told(run(trainer__devices=1), run(seed=1, trainer__devices=2))
+    groups_by_label = describe(run(trainer__devices=1), run(seed=1, trainer__devices=2))
     key = "processes without SyncBatchNorm"
-    assert found == {f"{key} –": {key: "–"}, f"{key} 2": {key: "2"}}
+    assert groups_by_label == {f"{key} –": {key: "–"}, f"{key} 2": {key: "2"}}
 
 
 def test_group__precisions_are_other_recipes_and_none_is_float32():
-    assert list(told(run(trainer__precision="bf16-mixed"), run(trainer__precision="32-true"))) == [
+    assert list(describe(run(trainer__precision="bf16-mixed"), run(trainer__precision="32-true"))) == [
         "precision 32-true",
         "precision bf16-mixed",
     ]
@@ -51,16 +51,16 @@ def test_group__precisions_are_other_recipes_and_none_is_float32():
 
 
 def test_group__other_training_data_are_another_recipe():
-    one, other, same = [run((40, 12 * letter + "0"), seed=seed) for seed, letter in enumerate("abb")]
-    assert group([one, other, same]) == [[one], [other, same]]
-    assert list(told(one, other)) == [f"training data 40 samples, hash {12 * letter}" for letter in "ab"]
+    first, second, repeated = [run((40, 12 * letter + "0"), seed=seed) for seed, letter in enumerate("abb")]
+    assert group([first, second, repeated]) == [[first], [second, repeated]]
+    assert list(describe(first, second)) == [f"training data 40 samples, hash {12 * letter}" for letter in "ab"]
 
 
 def test_group__other_labels_of_the_same_files_are_another_recipe():
     labels = [16 * "1", 16 * "2", None]
-    runs = [run((40, f"{12 * 'a'}+{each}" if each else 12 * "a"), seed=seed) for seed, each in enumerate(labels)]
+    runs = [run((40, f"{12 * 'a'}+{label}" if label else 12 * "a"), seed=seed) for seed, label in enumerate(labels)]
     assert len(group(runs)) == 3
-    assert sorted(told(*runs)) == [
+    assert sorted(describe(*runs)) == [
         *(f"training labels hash {12 * digit}" for digit in "12"),
         "training labels unknown",
     ]
@@ -71,10 +71,10 @@ def test_group__the_training_data_of_a_fold_are_its_own():
     assert group(runs) == [runs]
 
 
-def test_labels__say_the_option_that_changed_the_training_data():
-    found = told(run((40, "a"), data__train_size=40), run((80, "b"), data__train_size=80))
-    assert list(found) == ["train_size 40", "train_size 80"]
-    assert found["train_size 80"] == {"train_size": "80", "training data": "80 samples, hash b"}
+def test_labels__have_the_option_that_changed_the_training_data():
+    groups_by_label = describe(run((40, "a"), data__train_size=40), run((80, "b"), data__train_size=80))
+    assert list(groups_by_label) == ["train_size 40", "train_size 80"]
+    assert groups_by_label["train_size 80"] == {"train_size": "80", "training data": "80 samples, hash b"}
 
 
 def test_group__one_is_one():
@@ -86,52 +86,52 @@ def test_group__what_may_change_the_score_does():
 
 
 def test_labels__what_differs_under_one_name():
-    assert told(run(), run(model__net__width=8)) == {"width 4": {"width": "4"}, "width 8": {"width": "8"}}
+    assert describe(run(), run(model__net__width=8)) == {"width 4": {"width": "4"}, "width 8": {"width": "8"}}
 
 
 def test_labels__names_where_they_tell_all_apart():
-    assert set(told(run(name="small"), run(name="wide", model__net__width=8))) == {"small", "wide"}
+    assert set(describe(run(name="small"), run(name="wide", model__net__width=8))) == {"small", "wide"}
 
 
 def test_labels__names_and_what_differs_where_neither_suffices():
     runs = [run(name="a"), run(name="a", model__net__width=8), run(name="b", model__net__width=16)]
-    assert set(told(*runs)) == {"a, width 4", "a, width 8", "b, width 16"}
+    assert set(describe(*runs)) == {"a, width 4", "a, width 8", "b, width 16"}
 
 
 def test_labels__of_many_differences_those_that_tell_apart():
     others = {"model__optimizer__lr": 0.1, "trainer__max_epochs": 9, "data__batch_size": 2, "model__net__depth": 3}
-    found = told(run(), run(**others))
-    assert set(found) == {"max_epochs 2 and 3 more", "max_epochs 9 and 3 more"}
-    assert [len(differs) for differs in found.values()] == [4, 4]
+    groups_by_label = describe(run(), run(**others))
+    assert set(groups_by_label) == {"max_epochs 2 and 3 more", "max_epochs 9 and 3 more"}
+    assert [len(differs) for differs in groups_by_label.values()] == [4, 4]
 
 
 def test_labels__one_group_is_called_by_its_name():
-    assert told(run(), run(seed=1)) == {"roads": {}}
+    assert describe(run(), run(seed=1)) == {"roads": {}}
 
 
 def test_differing__short_names_that_are_unique():
     changes = {"model__optimizer__lr": 0.1, "model__loss": {"dice": 1.0}, "model__class_weights": "inverse"}
-    found = told(run(), run(**changes))
-    assert {"loss": "{ce: 1.0}", "class_weights": "–", "lr": "0.01"} in found.values()
-    assert {"loss": "{dice: 1.0}", "class_weights": "inverse", "lr": "0.1"} in found.values()
+    groups_by_label = describe(run(), run(**changes))
+    assert {"loss": "{ce: 1.0}", "class_weights": "–", "lr": "0.01"} in groups_by_label.values()
+    assert {"loss": "{dice: 1.0}", "class_weights": "inverse", "lr": "0.1"} in groups_by_label.values()
 
 
 def test_differing__longer_names_where_the_ends_are_the_same():
-    found = told(run(), run(model__net__depth=3, model__optimizer__depth=1))
-    assert set(next(iter(found.values()))) == {"net.depth", "optimizer.depth"}
+    groups_by_label = describe(run(), run(model__net__depth=3, model__optimizer__depth=1))
+    assert set(next(iter(groups_by_label.values()))) == {"net.depth", "optimizer.depth"}
 
 
 def test_differing__options_of_another_class_follow_from_the_class():
     net = {"class_path": "lightseg.nets.SmpNet", "init_args": {"encoder": "resnet18", "width": 4}}
-    found = told(run(), run(model__net=net))
-    assert found == {"net UNet": {"net": "UNet"}, "net SmpNet": {"net": "SmpNet"}}
+    groups_by_label = describe(run(), run(model__net=net))
+    assert groups_by_label == {"net UNet": {"net": "UNet"}, "net SmpNet": {"net": "SmpNet"}}
 
 
 def test_by__a_key_alone_makes_the_groups():
     runs = [run(), run(model__net__width=8), run(model__net__width=8, model__optimizer__lr=0.1)]
-    found = told(*runs, by="net.width")
-    assert found["width 8"] == {"width": "8", "lr": "0.01 | 0.1"}
-    assert found["width 4"] == {"width": "4", "lr": "0.01"}
+    groups_by_label = describe(*runs, by="net.width")
+    assert groups_by_label["width 8"] == {"width": "8", "lr": "0.01 | 0.1"}
+    assert groups_by_label["width 4"] == {"width": "4", "lr": "0.01"}
 
 
 @pytest.mark.parametrize("by", ["width", "net.width", "model.net.width", "model.init_args.net.init_args.width"])

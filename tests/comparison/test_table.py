@@ -15,7 +15,7 @@ from tests.comparison.fabricate import config, skilled, wide
 def comparison(runs):
     logged = skilled(0.8, 0.81, 0.9, 0.9)
     logged[2][:, :, 2] = logged[3][:, :, 2] = logged[0][:, :, 2] = logged[1][:, :, 2] = 0
-    return runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": each}) for index, each in enumerate(logged)])
+    return runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": counts}) for index, counts in enumerate(logged)])
 
 
 def printed(comparison, width=80):
@@ -28,9 +28,9 @@ def test_show__groups_verdict_and_classes_in_80_columns(comparison):
     text = printed(comparison)
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
-    best, other = (line.split() for line in text.splitlines() if "1.50" in line)
+    best, worst = (line.split() for line in text.splitlines() if "1.50" in line)
     assert best[:4] == ["★", "width", "5", "2"]
-    assert other[:3] == ["width", "4", "2"]
+    assert worst[:3] == ["width", "4", "2"]
     # parameters in millions, GFLOPs, images per second, time
     assert best[-5:] == ["1.50", "2.50", "30", "60", "s"]
     assert "width 5" in verdicts(comparison)[0]
@@ -48,7 +48,7 @@ def test_show__one_run(runs):
 
 
 def test_show__more_groups_than_fit_side_by_side(runs):
-    text = printed(runs(*[(wide(index), {"logged": each}) for index, each in enumerate(skilled(*[0.8] * 7))]))
+    text = printed(runs(*[(wide(index), {"logged": counts}) for index, counts in enumerate(skilled(*[0.8] * 7))]))
     assert max(map(len, text.splitlines())) <= 80
     assert sum(line.strip().startswith("sky") for line in text.splitlines()) == 2
 
@@ -73,15 +73,15 @@ def test_show__the_size_of_the_input_where_it_differs(runs, tmp_path):
 def test_cost__of_runs_that_differ_is_left_out(runs, tmp_path):
     runs((wide(4), {}), (wide(8, seed=1), {}))
     (tmp_path / "run01" / "model.json").write_text('{"parameters": 9, "gflops": 2.5, "input": [3, 32, 32]}')
-    found = runs(by="batch_size")
-    assert found.groups[0].cost == {"parameters": None, "gflops": 2.5, "input": [3, 32, 32]}
-    assert "1.50" not in printed(found)
-    export.write_csv(found, tmp_path / "groups.csv")
+    grouped = runs(by="batch_size")
+    assert grouped.groups[0].cost == {"parameters": None, "gflops": 2.5, "input": [3, 32, 32]}
+    assert "1.50" not in printed(grouped)
+    export.write_csv(grouped, tmp_path / "groups.csv")
     (row,) = csv.DictReader((tmp_path / "groups.csv").read_text().splitlines())
     assert (row["parameters"], row["gflops"], row["input"]) == ("", "2.5", "3×32×32")
-    export.write_json(found, tmp_path / "all.json")
-    (told,) = json.loads((tmp_path / "all.json").read_text())["groups"]
-    assert (told["parameters"], told["gflops"], told["input"]) == (None, 2.5, [3, 32, 32])
+    export.write_json(grouped, tmp_path / "all.json")
+    (group,) = json.loads((tmp_path / "all.json").read_text())["groups"]
+    assert (group["parameters"], group["gflops"], group["input"]) == (None, 2.5, [3, 32, 32])
 
 
 def test_compare__throughput_is_the_median_run(runs, tmp_path):
@@ -95,10 +95,12 @@ def test_compare__throughput_is_the_median_run(runs, tmp_path):
 
 def test_reading__recipes_that_one_key_puts_together_are_no_seeds(runs):
     logged = skilled(0.8, 0.81, 0.82, 0.9)
-    given = [wide(width, data__batch_size=size) for size in (2, 4) for width in (4, 8)]
-    found = runs(*[(made, {"logged": each}) for made, each in zip(given, logged, strict=True)], by="batch_size")
-    assert [group.recipes for group in found.groups] == [2, 2]
-    assert reading(found)[-1].startswith("What the runs of a group differ by, recipes and seeds alike, is in")
+    configs = [wide(width, data__batch_size=size) for size in (2, 4) for width in (4, 8)]
+    grouped = runs(
+        *[(config, {"logged": counts}) for config, counts in zip(configs, logged, strict=True)], by="batch_size"
+    )
+    assert [group.recipes for group in grouped.groups] == [2, 2]
+    assert reading(grouped)[-1].startswith("The intervals of the differences include the variance within groups")
 
 
 def test_write_csv__a_row_for_each_group(comparison, tmp_path):

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lightseg.comparison.html.markup import legend, number
-from lightseg.comparison.results import Comparison, Floats
-from lightseg.metrics.scores import metric
+from lightseg.comparison.results import Comparison
+from lightseg.metrics.scores import Floats, get_metric
 from lightseg.runs.read import Run
 from lightseg.visualization.html.markup import escape
 
@@ -71,7 +71,7 @@ class Axis:
 
 def curves(comparison: Comparison) -> str:
     """Validation score and loss and training loss; none where nothing was logged."""
-    score = metric(comparison.kind, "score").name
+    score = get_metric(comparison.kind, "score").name
     charts = [
         _chart(comparison, title, list(_lines(comparison, key, scale)), log)
         for title, key, scale, log in (

@@ -10,10 +10,10 @@ import numpy as np
 
 from lightseg.comparison.html.markup import name
 from lightseg.comparison.html.predictions import predict_again
-from lightseg.comparison.results import Comparison, Floats
+from lightseg.comparison.results import Comparison
 from lightseg.comparison.text import percent
 from lightseg.errors import LightsegError
-from lightseg.metrics.scores import METRICS
+from lightseg.metrics.scores import METRICS, Floats
 from lightseg.visualization.html.images import colors, picture
 from lightseg.visualization.html.markup import escape
 

@@ -9,7 +9,7 @@ from lightseg.comparison.results import Comparison, Group
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
 from lightseg.files.printable import printable
-from lightseg.metrics.per_image import Counts
+from lightseg.metrics.scores import Integers
 from lightseg.visualization.html.markup import escape
 from lightseg.visualization.html.matrix import matrix
 
@@ -31,9 +31,9 @@ def matrices(comparison: Comparison) -> str:
     )
 
 
-def _counts(group: Group, split: str, classes: int) -> Counts | str:
+def _counts(group: Group, split: str, classes: int) -> Integers | str:
     """Return the sum over the runs of a group, int64 `(C, C)`; or what is wrong with a file."""
-    total: Counts = np.zeros((classes, classes), np.int64)
+    total: Integers = np.zeros((classes, classes), np.int64)
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"
         try:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lightseg.comparison.results import Comparison, Estimate, Group, Pair, Trial
+from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair, Trial
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.read import Run
 
@@ -59,7 +59,7 @@ def make_comparison(make_run):
             differs = {"net.width": f"{8 * (index + 1)}"}
             groups.append(Group(label, differs, trials, estimate, 0.01, (estimate,) * len(classes), 30.0, 90.0))
         pairs = tuple(
-            Pair(
+            GroupPair(
                 0,
                 second,
                 _by(0.1 * second, 0.001),

@@ -4,7 +4,14 @@ import pytest
 import yaml
 
 from lightseg.errors import UserError
-from lightseg.runs.diff import Difference, apart, arrow, between, differences, unlike
+from lightseg.runs.diff import (
+    Difference,
+    count_unsynced_processes,
+    describe_code_changes,
+    diff_runs,
+    differences,
+    format_change,
+)
 
 UNET = {"class_path": "lightseg.nets.UNet", "init_args": {"width": 16, "depth": 3, "dropout": 0.0}}
 RECIPE = {
@@ -46,7 +53,7 @@ index 1..2
 
 @pytest.fixture
 def run(tmp_path):
-    """Write a run folder, with other values at some places of its records."""
+    """Return a function that writes a run folder with changed values in its records."""
 
     def write(name, recipe=(), data=(), environment=(), git=(), diff=""):
         folder = tmp_path / name
@@ -93,8 +100,8 @@ def run(tmp_path):
         ),
     ],
 )
-def test_between__a_setting(run, key, value, effect, text):
-    assert between(run("a"), run("b", recipe={key: value})) == ([Difference(effect, "recipe", text)], [])
+def test_diff_runs__a_setting(run, key, value, effect, text):
+    assert diff_runs(run("a"), run("b", recipe={key: value})) == ([Difference(effect, "recipe", text)], [])
 
 
 @pytest.mark.parametrize(
@@ -112,33 +119,33 @@ def test_between__a_setting(run, key, value, effect, text):
         ({"devices": 2, "num_nodes": 3, "sync_batchnorm": True}, 2, 1),
     ],
 )
-def test_apart__processes_that_normalise_by_themselves(trainer, gpus, expected):
-    assert apart({"trainer": trainer}, {"gpus": ["H200"] * gpus}) == expected
+def test_count_unsynced_processes__of_devices_and_nodes(trainer, gpus, expected):
+    assert count_unsynced_processes({"trainer": trainer}, {"gpus": ["H200"] * gpus}) == expected
 
 
-def test_between__processes_whose_batch_norm_is_synchronised_affect_speed(run):
+def test_diff_runs__processes_whose_batch_norm_is_synchronised_affect_speed(run):
     a, b = (run(f"{n}", recipe={"trainer.devices": n, "trainer.sync_batchnorm": True}) for n in (1, 8))
-    assert between(a, b) == ([Difference("affects speed", "recipe", "trainer.devices: 1 -> 8")], [])
+    assert diff_runs(a, b) == ([Difference("affects speed", "recipe", "trainer.devices: 1 -> 8")], [])
 
 
-def test_between__code_that_is_not_under_git_is_said(run):
+def test_diff_runs__code_that_is_not_under_git_is_reported(run):
     a, b = (run(name, git={"commit": None}) for name in "ab")
-    assert between(a, b) == ([], [f"the code of {a} and {b} is not under git: not compared"])
+    assert diff_runs(a, b) == ([], [f"the code of {a} and {b} is not under git: not compared"])
 
 
-def test_unlike__code_and_packages_between_the_first_and_each_other(run):
+def test_describe_code_changes__code_and_packages_between_the_first_and_each_other(run):
     packages = {**ENVIRONMENT["packages"], "torch": "9.0", "wandb": "9.0"}
     runs = [run("a"), run("b", git={"commit": "f" * 40}), run("c", environment={"packages": packages, "cpu_count": 8})]
-    assert unlike(runs) == "commit: 0123456789 -> ffffffffff, torch: 2.15.0 -> 9.0"
-    assert unlike(runs[:1]) == unlike([runs[0], run("d", recipe={"name": "tuned"})]) == ""
+    assert describe_code_changes(runs) == "commit: 0123456789 -> ffffffffff, torch: 2.15.0 -> 9.0"
+    assert describe_code_changes(runs[:1]) == describe_code_changes([runs[0], run("d", recipe={"name": "tuned"})]) == ""
 
 
-def test_between__what_is_of_no_effect(run):
+def test_diff_runs__values_without_effect(run):
     a = run("a")
     environment = {"time": 2.0, "job": "slurm-1", "executable": "/b", "import_path": ["/b"]}
     recipe = {"runs_dir": "elsewhere", "resume": "elsewhere/unet/1", "data.init_args.batch_size": 8.0}
     b = run("b", recipe=recipe, environment=environment, git={"untracked": ["my_data/1.png", "recipe.yaml"]})
-    assert between(a, b) == ([], [])
+    assert diff_runs(a, b) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -158,8 +165,8 @@ def test_between__what_is_of_no_effect(run):
     ],
     ids=lambda value: value if isinstance(value, str) and ":" in value else "",
 )
-def test_between__a_record(run, records, effect, area, text):
-    assert between(run("a"), run("b", **records)) == ([Difference(f"affects {effect}", area, text)], [])
+def test_diff_runs__a_record(run, records, effect, area, text):
+    assert diff_runs(run("a"), run("b", **records)) == ([Difference(f"affects {effect}", area, text)], [])
 
 
 @pytest.mark.parametrize(
@@ -170,48 +177,48 @@ def test_between__a_record(run, records, effect, area, text):
         ("lightseg", "affects metric", "code"),
     ],
 )
-def test_between__a_package(run, package, effect, area):
+def test_diff_runs__a_package(run, package, effect, area):
     packages = {**ENVIRONMENT["packages"], package: "9.0"}
-    found, _ = between(run("a"), run("b", environment={"packages": packages}))
+    results, _ = diff_runs(run("a"), run("b", environment={"packages": packages}))
     text = f"{package}: {ENVIRONMENT['packages'][package]} -> 9.0"
-    assert found == [Difference(effect, area, text)]
+    assert results == [Difference(effect, area, text)]
 
 
-def test_between__what_affects_metrics_comes_first_and_few_files_are_named(run):
+def test_diff_runs__effects_on_metrics_come_first_and_few_files_are_listed(run):
     files = [f"net_{index}.py" for index in range(7)]
     environment = {"packages": {**ENVIRONMENT["packages"], "torch": "9.0"}, "cpu_count": 8}
     b = run("b", recipe={"name": "tuned"}, environment=environment, git={"untracked": files})
-    found, _ = between(run("a"), b)
-    assert [(each.effect, each.area) for each in found] == [
+    results, _ = diff_runs(run("a"), b)
+    assert [(difference.effect, difference.area) for difference in results] == [
         ("affects metric", "code"),
         ("affects metric", "environment"),
         ("affects speed", "hardware"),
         ("cosmetic", "recipe"),
     ]
-    assert found[0].text.endswith("only: net_0.py, net_1.py, net_2.py, net_3.py, net_4.py and 2 more")
+    assert results[0].text.endswith("only: net_0.py, net_1.py, net_2.py, net_3.py, net_4.py and 2 more")
 
 
-def test_between__the_same_uncommitted_changes(run):
-    assert between(run("a", diff=DIFF), run("b", diff=DIFF.replace("more", "less"))) == ([], [])
+def test_diff_runs__the_same_uncommitted_changes(run):
+    assert diff_runs(run("a", diff=DIFF), run("b", diff=DIFF.replace("more", "less"))) == ([], [])
 
 
-def test_between__another_class_is_one_line_and_what_both_have(run):
+def test_diff_runs__another_class_is_one_difference_beside_common_options(run):
     net = {"class_path": "lightseg.nets.SmpNet", "init_args": {"encoder": "resnet18", "depth": 3, "dropout": 0.5}}
-    found, _ = between(run("a"), run("b", recipe={"model.init_args.net": net}))
-    assert [each.text for each in found] == ["model.net: UNet -> SmpNet", "model.net.dropout: 0.0 -> 0.5"]
+    results, _ = diff_runs(run("a"), run("b", recipe={"model.init_args.net": net}))
+    assert [difference.text for difference in results] == ["model.net: UNet -> SmpNet", "model.net.dropout: 0.0 -> 0.5"]
 
 
-def test_between__a_run_that_recorded_little(run):
+def test_diff_runs__a_run_that_recorded_little(run):
     a, b = run("a"), run("b")
     (b / "env.json").unlink()
-    assert between(a, b) == ([], [f"{b / 'env.json'} is missing: not compared"])
+    assert diff_runs(a, b) == ([], [f"{b / 'env.json'} is missing: not compared"])
 
 
-def test_between__a_damaged_record(run):
+def test_diff_runs__a_damaged_record(run):
     a, b = run("a"), run("b")
     (b / "data.json").write_text('{"train": ')
     with pytest.raises(UserError, match=r"b/data\.json: is damaged"):
-        between(a, b)
+        diff_runs(a, b)
 
 
 def test_differences__by_dotted_key():
@@ -228,9 +235,9 @@ def test_differences__in_a_list_of_classes():
     assert list(differences(transforms(8, 4), transforms(8))) == ["t"]
 
 
-def test_arrow__classes_by_their_last_name_unless_it_is_the_same():
+def test_format_change__classes_by_their_last_name_unless_it_is_the_same():
     crop = {"class_path": "albumentations.Crop", "init_args": {"height": 8, "p": 1.0}}
-    assert arrow([crop], None) == "[Crop(height=8, p=1.0)] -> null"
-    assert arrow({"class_path": "a.Net"}, {"class_path": "b.Net"}) == "a.Net -> b.Net"
+    assert format_change([crop], None) == "[Crop(height=8, p=1.0)] -> null"
+    assert format_change({"class_path": "a.Net"}, {"class_path": "b.Net"}) == "a.Net -> b.Net"
     # a dot in a name makes no class of it
-    assert arrow("resnet18.a1_in1k", "resnet18.tv_in1k") == "resnet18.a1_in1k -> resnet18.tv_in1k"
+    assert format_change("resnet18.a1_in1k", "resnet18.tv_in1k") == "resnet18.a1_in1k -> resnet18.tv_in1k"

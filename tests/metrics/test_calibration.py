@@ -13,23 +13,23 @@ def reliability(logits, target, temperature=1.0):
     return Reliability.of(*metric.compute())
 
 
-def of_shares(*first):
-    """Logits of two classes whose probabilities are these and the rest."""
-    shares = torch.tensor(first, dtype=torch.float64)
-    return torch.stack([shares, 1 - shares], 1).log().float()
+def binary_logits(*first):
+    """Return logits of two classes with these probabilities of the first class."""
+    probabilities = torch.tensor(first, dtype=torch.float64)
+    return torch.stack([probabilities, 1 - probabilities], 1).log().float()
 
 
 def test_calibration__by_hand():
     # two of confidence 0.9, one of them right; two of confidence 0.7 (for the second class), both right
-    found = reliability(of_shares(0.9, 0.9, 0.3, 0.3), torch.tensor([0, 1, 1, 1]))
-    assert found.ece == pytest.approx((2 * abs(0.5 - 0.9) + 2 * abs(1 - 0.7)) / 4, abs=1e-6)
-    assert found.nll == pytest.approx(-np.mean(np.log([0.9, 0.1, 0.7, 0.7])), abs=1e-6)
-    assert found.brier == pytest.approx(np.mean([2 * 0.1**2, 2 * 0.9**2, 2 * 0.3**2, 2 * 0.3**2]), abs=1e-6)
-    assert [(row["above"], row["pixels"], row["accuracy"]) for row in found.table] == [
+    table = reliability(binary_logits(0.9, 0.9, 0.3, 0.3), torch.tensor([0, 1, 1, 1]))
+    assert table.ece == pytest.approx((2 * abs(0.5 - 0.9) + 2 * abs(1 - 0.7)) / 4, abs=1e-6)
+    assert table.nll == pytest.approx(-np.mean(np.log([0.9, 0.1, 0.7, 0.7])), abs=1e-6)
+    assert table.brier == pytest.approx(np.mean([2 * 0.1**2, 2 * 0.9**2, 2 * 0.3**2, 2 * 0.3**2]), abs=1e-6)
+    assert [(row["above"], row["pixels"], row["accuracy"]) for row in table.table] == [
         (pytest.approx(10 / 15), 2, 1),
         (pytest.approx(13 / 15), 2, 0.5),
     ]
-    assert [row["confidence"] for row in found.table] == pytest.approx([0.7, 0.9])
+    assert [row["confidence"] for row in table.table] == pytest.approx([0.7, 0.9])
 
 
 def test_calibration__a_bin_has_its_upper_end_and_not_its_lower():
@@ -45,28 +45,28 @@ def test_calibration__equals_a_plain_reckoning():
     target = torch.as_tensor(rng.integers(0, 5, (4, 9, 7)))
     target[1, :3] = IGNORE
     valid = (target != IGNORE).flatten().numpy()
-    shares = logits.double().softmax(1).movedim(1, -1).reshape(-1, 5).numpy()[valid]
+    probabilities = logits.double().softmax(1).movedim(1, -1).reshape(-1, 5).numpy()[valid]
     truth = target.flatten().numpy()[valid]
-    confidence, right = shares.max(1), shares.argmax(1) == truth
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
     ece = 0.0
     for number in range(15):
-        own = (confidence > number / 15) & (confidence <= (number + 1) / 15)
-        if own.any():
-            ece += own.mean() * abs(right[own].mean() - confidence[own].mean())
-    found = reliability(logits, target)
-    assert found.ece == pytest.approx(ece, abs=1e-6)
-    assert found.nll == pytest.approx(log_loss(truth, shares, labels=range(5)), abs=1e-5)
-    assert found.brier == pytest.approx(((shares - np.eye(5)[truth]) ** 2).sum(1).mean(), abs=1e-5)
-    assert found.pixels.sum() == valid.sum()
+        in_bin = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if in_bin.any():
+            ece += in_bin.mean() * abs(right[in_bin].mean() - confidence[in_bin].mean())
+    table = reliability(logits, target)
+    assert table.ece == pytest.approx(ece, abs=1e-6)
+    assert table.nll == pytest.approx(log_loss(truth, probabilities, labels=range(5)), abs=1e-5)
+    assert table.brier == pytest.approx(((probabilities - np.eye(5)[truth]) ** 2).sum(1).mean(), abs=1e-5)
+    assert table.pixels.sum() == valid.sum()
 
 
 def test_calibration__sums_are_exact_in_any_order():
     logits, target = torch.randn(6, 3, 8, 8), torch.randint(0, 3, (6, 8, 8))
-    whole, parts = Calibration(), Calibration()
-    whole.update(logits, target, torch.arange(6))
+    batch, single_images = Calibration(), Calibration()
+    batch.update(logits, target, torch.arange(6))
     for index in (5, 0, 3, 2, 4, 1):
-        parts.update(logits[index : index + 1], target[index : index + 1], torch.tensor([index]))
-    for first, second in zip(whole.compute(), parts.compute(), strict=True):
+        single_images.update(logits[index : index + 1], target[index : index + 1], torch.tensor([index]))
+    for first, second in zip(batch.compute(), single_images.compute(), strict=True):
         assert first.dtype == torch.int64
         assert torch.equal(first, second)
 

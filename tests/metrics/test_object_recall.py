@@ -3,13 +3,13 @@ import torch
 
 from lightseg.labels import IGNORE
 from lightseg.metrics.object_recall import ObjectRecall, scores
-from tests.evaluation.test_boundary import logits_of
+from tests.metrics.samples import one_hot_logits
 
 
-def counted(truth, prediction, classes):
+def count_objects(truth, prediction, classes):
     metric = ObjectRecall(classes)
-    truth, prediction = (torch.as_tensor(each, dtype=torch.int64)[None] for each in (truth, prediction))
-    metric.update(logits_of(prediction, classes), truth, torch.zeros(1, dtype=torch.int64))
+    truth, prediction = (torch.as_tensor(labels, dtype=torch.int64)[None] for labels in (truth, prediction))
+    metric.update(one_hot_logits(prediction, classes), truth, torch.zeros(1, dtype=torch.int64))
     return metric.compute()
 
 
@@ -22,14 +22,14 @@ def test_objects__recall_and_found_by_hand():
     prediction[:10, :5] = 1  # 50 of 100 small: half is found
     prediction[20:60, :10] = 1  # 400 of 1,600 medium: not found
     prediction[100:, 100:] = 1  # all of 10,000 large
-    counts = counted(truth, prediction, 2)
+    counts = count_objects(truth, prediction, 2)
     assert counts[1].tolist() == [[1, 1, 100, 50], [1, 0, 1600, 400], [1, 1, 10_000, 10_000]]
     assert counts[0].tolist() == [[0] * 4, [0] * 4, [1, 1, 40_000 - 11_700, 40_000 - 11_700]]
-    named = scores(counts, ["ground", "thing"])
-    assert [named[f"recall_{size}/thing"] for size in ("small", "medium", "large")] == [0.5, 0.25, 1]
-    assert [named[f"found_{size}/thing"] for size in ("small", "medium", "large")] == [1, 0, 1]
-    assert np.isnan(named["recall_small/ground"])
-    assert named["recall_small"] == 0.5
+    values = scores(counts, ["ground", "thing"])
+    assert [values[f"recall_{size}/thing"] for size in ("small", "medium", "large")] == [0.5, 0.25, 1]
+    assert [values[f"found_{size}/thing"] for size in ("small", "medium", "large")] == [1, 0, 1]
+    assert np.isnan(values["recall_small/ground"])
+    assert values["recall_small"] == 0.5
 
 
 def test_objects__limits():
@@ -40,7 +40,7 @@ def test_objects__limits():
     truth[100, 200] = 0
     truth[:32, 100:132] = 1
     truth[0, 100] = 0
-    assert counted(truth, truth, 2)[1, :, 0].tolist() == [1, 2, 1]
+    assert count_objects(truth, truth, 2)[1, :, 0].tolist() == [1, 2, 1]
 
 
 def test_objects__corners_connect_and_void_parts():
@@ -48,7 +48,7 @@ def test_objects__corners_connect_and_void_parts():
     truth[0, 0] = truth[1, 1] = 1
     truth[3:, 3:] = 1
     truth[3:, 4] = IGNORE
-    counts = counted(truth, np.ones_like(truth), 2)
+    counts = count_objects(truth, np.ones_like(truth), 2)
     # the two at the corner are one object; the square is parted in two
     assert counts[1, 0].tolist() == [3, 3, 2 + 3 + 3, 8]
     assert counts[0, 0].tolist() == [1, 0, 36 - 9 - 2, 0]

@@ -17,27 +17,29 @@ def test_find__folders_patterns_and_all_below(tmp_path):
         (tmp_path / "*" / "[ab]",): [a, b],
         (c, a): [a, c],
     }.items():
-        found, notes = find([str(place) for place in places])
-        assert [run.folder for run in found] == expected
+        runs, notes = find([str(place) for place in places])
+        assert [run.folder for run in runs] == expected
         assert notes == []
 
 
 def test_find__the_same_run_twice_counts_once(tmp_path, monkeypatch):
     folder = write_run(tmp_path / "a")
     monkeypatch.chdir(tmp_path)
-    found, notes = find([str(folder), "a", "./a/"])
-    assert [run.folder for run in found] == [folder]
+    runs, notes = find([str(folder), "a", "./a/"])
+    assert [run.folder for run in runs] == [folder]
     assert notes == [f"{folder} was given twice; it counts once"]
 
 
-def test_find__an_unfinished_run_is_left_out_and_an_error_if_named(tmp_path):
-    done, open_ = write_run(tmp_path / "done"), write_run(tmp_path / "open")
-    (open_ / "metrics.json").unlink()
-    found, notes = find([str(tmp_path)])
-    assert [run.folder for run in found] == [done]
-    assert notes == [f"{open_} is not finished; it is left out"]
-    with pytest.raises(UserError, match=f"{open_}: this run is not finished; go on with it .*--resume {open_}"):
-        find([str(done), str(open_)])
+def test_find__an_unfinished_run_is_skipped_below_a_folder_and_an_error_by_itself(tmp_path):
+    finished, unfinished = write_run(tmp_path / "done"), write_run(tmp_path / "open")
+    (unfinished / "metrics.json").unlink()
+    runs, notes = find([str(tmp_path)])
+    assert [run.folder for run in runs] == [finished]
+    assert notes == [f"{unfinished} is not finished; it is left out"]
+    with pytest.raises(
+        UserError, match=f"{unfinished}: this run is not finished; go on with it .*--resume {unfinished}"
+    ):
+        find([str(finished), str(unfinished)])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_read__made_by_an_older_version(tmp_path):
         ("model.json", '{"gflops": 1}', "parameters"),
     ],
 )
-def test_read__what_another_program_has_left(name, content, lacks, tmp_path):
+def test_read__a_file_of_another_program(name, content, lacks, tmp_path):
     folder = write_run(tmp_path / "a")
     (folder / name).write_text(content)
     with pytest.raises(UserError, match=rf"{folder / name}: is no file of a run, or is damaged \(it has no {lacks}\)"):
@@ -100,7 +102,7 @@ def test_read__parses_a_record_once(tmp_path, monkeypatch):
     assert len(files) == 1
 
 
-def test_run__what_it_knows(tmp_path):
+def test_run__attributes(tmp_path):
     (run,), _ = find([str(write_run(tmp_path / "roads" / "a", config(seed=3, fold=1, folds=5)))])
     assert (run.name, run.seed, run.fold, run.label) == ("roads", 3, 1, "roads/a")
     assert run.images_per_s == 30  # the median of 20, 30 and 90

@@ -2,36 +2,32 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from lightseg.labels import IGNORE
 from lightseg.metrics.boundary_iou import BoundaryIoU, scores
+from tests.metrics.samples import one_hot_logits
 
 
-def logits_of(prediction, classes):
-    return F.one_hot(torch.as_tensor(prediction, dtype=torch.int64), classes).movedim(-1, 1).float()
-
-
-def counted(truth, prediction, classes, **options):
+def count_bands(truth, prediction, classes, **options):
     metric = BoundaryIoU(classes, **options)
-    truth, prediction = (torch.as_tensor(each, dtype=torch.int64) for each in (truth, prediction))
-    metric.update(logits_of(prediction, classes), truth, torch.arange(len(truth)))
+    truth, prediction = (torch.as_tensor(labels, dtype=torch.int64) for labels in (truth, prediction))
+    metric.update(one_hot_logits(prediction, classes), truth, torch.arange(len(truth)))
     return metric.compute()
 
 
-def squares(left):
+def square(first_column):
     mask = np.zeros((6, 6), np.int64)
-    mask[1:5, left : left + 4] = 1
+    mask[1:5, first_column : first_column + 4] = 1
     return mask
 
 
 def test_boundary__shifted_square_by_hand():
     # two rings of 12 pixels share 3 pixels of the upper and 3 of the lower edge; of the ground, 20 pixels at the border
     # or beside the square, 16 are shared
-    counts = counted(squares(1)[None], squares(2)[None], 2)
+    counts = count_bands(square(1)[None], square(2)[None], 2)
     assert counts.tolist() == [[16, 6], [20, 12], [20, 12]]
-    named = scores(counts, ["ground", "square"])
-    assert named == pytest.approx({"boundary_iou": 0.5, "boundary_iou/ground": 16 / 24, "boundary_iou/square": 6 / 18})
+    values = scores(counts, ["ground", "square"])
+    assert values == pytest.approx({"boundary_iou": 0.5, "boundary_iou/ground": 16 / 24, "boundary_iou/square": 6 / 18})
 
 
 def test_boundary__interior_does_not_count():
@@ -40,14 +36,14 @@ def test_boundary__interior_does_not_count():
     prediction = truth.copy()
     prediction[0, 4, 4] = 0
     # a hole in the middle has an outline of its own: 8 pixels around it, beside the ring of 24
-    assert counted(truth, prediction, 2)[:, 1].tolist() == [24, 24, 32]
+    assert count_bands(truth, prediction, 2)[:, 1].tolist() == [24, 24, 32]
 
 
 def test_boundary__class_that_is_nowhere_is_left_out_of_the_mean():
-    counts = counted(squares(1)[None], squares(1)[None], 3)
-    named = scores(counts, ["a", "b", "c"])
-    assert named["boundary_iou"] == 1
-    assert np.isnan(named["boundary_iou/c"])
+    counts = count_bands(square(1)[None], square(1)[None], 3)
+    values = scores(counts, ["a", "b", "c"])
+    assert values["boundary_iou"] == 1
+    assert np.isnan(values["boundary_iou/c"])
 
 
 def test_boundary__nothing_at_all():
@@ -55,7 +51,7 @@ def test_boundary__nothing_at_all():
 
 
 def mask_to_boundary(mask, dilation_ratio):
-    """As in github.com/bowenc0221/boundary-iou-api, `boundary_iou/utils/boundary_utils.py`."""
+    """Return the boundary as in github.com/bowenc0221/boundary-iou-api, `boundary_iou/utils/boundary_utils.py`."""
     h, w = mask.shape
     img_diag = np.sqrt(h**2 + w**2)
     dilation = round(dilation_ratio * img_diag)
@@ -80,16 +76,17 @@ def test_boundary__is_that_of_the_papers_code_for_each_class(width):
     prediction[rng.random(truth.shape) < 0.01] = 0
     truth[:, 20:26] = IGNORE
     expected = np.zeros((3, classes), np.int64)
-    for true, said in zip(truth, np.where(truth == IGNORE, IGNORE, prediction), strict=True):
+    for target_labels, predicted_labels in zip(truth, np.where(truth == IGNORE, IGNORE, prediction), strict=True):
         for label in range(classes):
-            bands = [mask_to_boundary((each == label).astype(np.uint8), width).astype(bool) for each in (true, said)]
+            masks = ((labels == label).astype(np.uint8) for labels in (target_labels, predicted_labels))
+            bands = [mask_to_boundary(mask, width).astype(bool) for mask in masks]
             expected[:, label] += [(bands[0] & bands[1]).sum(), bands[0].sum(), bands[1].sum()]
-    assert counted(truth, prediction, classes, width=width).tolist() == expected.tolist()
+    assert count_bands(truth, prediction, classes, width=width).tolist() == expected.tolist()
 
 
-def test_boundary__does_not_depend_on_what_is_said_of_void():
-    truth = squares(1)[None].copy()
+def test_boundary__does_not_depend_on_predictions_in_void():
+    truth = square(1)[None].copy()
     truth[0, 2:4] = IGNORE
-    prediction = squares(2)[None]
-    other = np.where(truth == IGNORE, 1 - prediction, prediction)
-    assert torch.equal(counted(truth, prediction, 2), counted(truth, other, 2))
+    prediction = square(2)[None]
+    inverted_in_void = np.where(truth == IGNORE, 1 - prediction, prediction)
+    assert torch.equal(count_bands(truth, prediction, 2), count_bands(truth, inverted_in_void, 2))
