@@ -324,7 +324,7 @@ def test_data__make_dataset_must_give_a_dataset(fit, recipe, own_module):
     )
     outcome = fit("--config", recipe(), "--data", "plain.Data")
     assert outcome.code == 2
-    assert "Data.make_dataset gave a list; it must give a lightseg.data.ImageDataset" in outcome.err
+    assert "Data.make_dataset: must return a lightseg.data.ImageDataset, got list" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_area_downscale__is_refused(case):
     average = {"max_size": 30, "area_for_downscale": "image_mask"}
     outcome = transforms(case, {"class_path": "albumentations.LongestMaxSize", "init_args": average})
     assert outcome.code == 2
-    assert "train_transforms: LongestMaxSize would average class ids; give area_for_downscale: image" in outcome.err
+    assert "train_transforms: LongestMaxSize would average class ids; set area_for_downscale: image" in outcome.err
 
 
 class Darker(A.DualTransform):

@@ -5,7 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from lightseg.data.data_module import Batch
+from lightseg.data.types import Batch
 from lightseg.tasks import Task
 
 

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightseg.data.data_module import Batch
+from lightseg.data.types import Batch
 from lightseg.errors import RunError
 from lightseg.losses.base import over_processes
 from lightseg.tasks import Task

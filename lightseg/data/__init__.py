@@ -1,6 +1,6 @@
 """Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder."""
 
-from lightseg.data.data_module import Batch, ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule, ImageDataset
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.cifar10 import CIFAR10
 from lightseg.data.datasets.mask_folder import MaskFolder
@@ -9,7 +9,7 @@ from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.data.datasets.shapes import Shapes, ShapesClassification
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.transforms.rare_crop import RareClassCrop
-from lightseg.data.types import Split
+from lightseg.data.types import Batch, Split
 
 __all__ = [
     "CIFAR10",

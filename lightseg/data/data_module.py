@@ -1,4 +1,4 @@
-"""Base of all data modules: splits, loaders, a global batch size, class counts."""
+"""Base class of the data modules: splits, loaders, a global batch size, class counts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.dataset import ImageDataset, cached_class_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
-from lightseg.data.folds import as_fold, pooled, split_by_fold
+from lightseg.data.folds import parse_fold, pool_datasets, split_by_fold
 from lightseg.data.io.images import AS_STORED, ImageValues
 from lightseg.data.loading.build import (
     DistributedInfo,
@@ -21,7 +21,6 @@ from lightseg.data.loading.build import (
     training_loader,
 )
 from lightseg.data.loading.collate import (
-    Batch,
     TransformedDataset,
     check_repeatable,
     default_workers,
@@ -36,7 +35,7 @@ from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
-from lightseg.data.types import SPLITS, ClassCounts, Split, Transform
+from lightseg.data.types import SPLITS, Batch, ClassCounts, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.atomic import expand_home
 from lightseg.runs.fingerprint import add_labels
@@ -44,41 +43,42 @@ from lightseg.runs.fingerprint import add_labels
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 MOST_WORKERS = 512
-"""The most loading processes of a training process; far more than any machine has cores for."""
+"""Maximum number of loading processes per training process, far above any machine's number of cores."""
 
 
 class ImageDataModule(L.LightningDataModule, ABC):
-    """Base of all data: a subclass says what its classes are and makes the dataset of a split.
+    """Base class of all data modules; a subclass defines `classes` and `make_dataset`.
 
     Args:
-        root: Folder that holds the data.
-        batch_size: Samples per optimiser step over all processes and accumulated batches: a recipe means the same on
-            one GPU and on eight.
-        num_workers: Processes that load data, per training process; left out, it follows the machine's cores.
-        sampling: Draw training samples with rare classes more often: every class as often as the others
-            (`class_balanced`), half way to that (`square_root`), or only the rarer half of the classes more often
-            (`repeat_factor`). An epoch keeps its length. Left out, every sample is drawn once.
-        repeat_threshold: For `repeat_factor`: classes in a smaller share of the samples than this are drawn more
-            often. Left out, it is the median class's share.
-        rare_classes: Names of the classes that `copy_paste`, `rare_transforms` and `RareClassCrop` are for. Left out,
-            they are those with less than half of an equal share of the training pixels (or samples).
-        copy_paste: Probability, 0 to 1, that a training sample has an object of a rare class pasted in, cut out of
-            another one by its mask.
-        rare_transforms: Albumentations transforms of the samples that hold a rare class, before `train_transforms`.
+        root: Folder of the data.
+        batch_size: Samples per optimizer step over all processes and accumulated batches, so that a recipe means the
+            same on one GPU and on eight.
+        num_workers: Loading processes per training process; by default, it follows the machine's cores.
+        sampling: Sample training images with rare classes more often: every class equally often (`class_balanced`),
+            half way to that (`square_root`), or only the rarer half of the classes more often (`repeat_factor`). The
+            length of an epoch stays the same. By default, every sample is used once per epoch.
+        repeat_threshold: For `repeat_factor`: classes in a smaller share of the samples than this are sampled more
+            often. By default, the median class's share.
+        rare_classes: Names of the classes that `copy_paste`, `rare_transforms` and `RareClassCrop` apply to. By
+            default, those with less than half of an equal share of the training pixels (or samples).
+        copy_paste: Probability, 0 to 1, that an object of a rare class, cut out of another training sample by its
+            mask, is pasted into a training sample.
+        rare_transforms: Albumentations transforms for samples with a rare class, applied before `train_transforms`.
         train_transforms: Albumentations transforms, applied to image and mask together.
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
-        folds: Pool `train` and `val` and deal them into this many folds; `test` stays as it is.
-        fold: Which fold is `val`, from 0 on; the others are `train`.
-        cache_gb: GiB of decoded images that may lie in the cache folder, over all data sets: training and validation
-            images are decoded once and mapped from there; 0 decodes them in every epoch.
-        on_device: Cut batches out of a copy in the memory of the device that trains, for small sets of one image size.
-        device_transforms: What is done to these training batches; see `lightseg.data.device_transforms`.
+        folds: Number of folds for cross-validation, over the pooled `train` and `val` splits; `test` is unchanged.
+        fold: Index of the fold used as `val`, from 0; the other folds are `train`.
+        cache_gb: Maximum size of the cache of decoded images in GiB, over all data sets: training and validation
+            images are decoded once and memory-mapped from it; 0 decodes them in every epoch.
+        on_device: Load the data set into the memory of the training device, for small sets of one image size.
+        device_transforms: Transforms of training batches on the device; needs `on_device`. See
+            `lightseg.data.device_transforms`.
 
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
-        split_seed: Seed of the folds, of which all runs share one.
-        deals_folds: Whether `train` and `val` are pooled and dealt anew, which never splits a group.
-        watched: The samples of every loader that was made, with what its processes are at.
+        split_seed: Seed of the folds, which all runs share.
+        deals_folds: Whether `train` and `val` are pooled and divided into folds, which never splits a group.
+        watched: The datasets of all loaders created so far, with the current sample of each loading process.
     """
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
@@ -121,8 +121,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
         check_on_device_options(on_device, on_samples, self.device_transforms)
-        self._residents: dict[Split, DeviceDataset] = {}
-        self.deals_folds, self._fold = folds is not None, as_fold(folds, fold)
+        self._device_datasets: dict[Split, DeviceDataset] = {}
+        self.deals_folds, self._fold = folds is not None, parse_fold(folds, fold)
         require(
             isinstance(cache_gb, int | float) and cache_gb >= 0,
             f"data.cache_gb: {cache_gb} is not a size; give GiB, or 0 for no cache",
@@ -131,45 +131,45 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self._parts: dict[Split, ImageDataset] = {}
         self._datasets: dict[Split, ImageDataset] = {}
 
-    # ---- what a subclass gives -------------------------------------------------------------------------------------
+    # ---- defined by subclasses -------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def classes(self) -> list[str]:
-        """Class names in the order of their ids; known without reading any data."""
+        """Class names in the order of their ids, available without reading any data."""
 
     @abstractmethod
     def make_dataset(self, split: Split) -> ImageDataset:
-        """Return the samples of one split; may be empty for `test`.
+        """Return the dataset of a split; may be empty for `test`.
 
         Raises:
-            DataError: If the files are not there; the message says what was looked for.
+            DataError: If the files are missing; the message names the expected path.
         """
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """Return one RGB colour per class, for pictures."""
+        """RGB color of each class, for pictures."""
         return default_palette(len(self.classes))
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
-        """Group (sequence, patient, …) of each sample, by the samples' names; folds never split a group."""
+        """Return the group (sequence, patient, …) of each sample, from their names; folds never split a group."""
         return names
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
-        """Mean and standard deviation per channel on the 0..1 scale; ImageNet's unless a subclass knows better."""
+        """Return the mean and standard deviation per channel on the 0..1 scale; ImageNet's unless overridden."""
         if self.in_channels == len(IMAGENET_MEAN):
             return IMAGENET_MEAN, IMAGENET_STD
         return [0.5] * self.in_channels, [0.25] * self.in_channels
 
-    # ---- what all of them do ---------------------------------------------------------------------------------------
+    # ---- common to all data modules --------------------------------------------------------------------------------
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, void not among them."""
+        """Number of classes, void excluded."""
         return len(self.classes)
 
     def dataset(self, split: Split) -> ImageDataset:
-        """Return the samples of one split, made once."""
+        """Return the dataset of a split, created once."""
         if split not in self._datasets:
             if self._fold is None or split == "test":
                 self._datasets[split] = self._part(split)
@@ -180,50 +180,52 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return self._datasets[split]
 
     def _part(self, split: Split) -> ImageDataset:
-        """Return the samples of one split before folds are dealt."""
+        """Return the dataset of a split before the division into folds."""
         if split not in self._parts:
             self._parts[split] = require_dataset(self.make_dataset(split), f"{type(self).__name__}.make_dataset")
         return self._parts[split]
 
     def decode(self, trainer: L.Trainer | None = None) -> None:
-        """Let training and validation images come from the cache of decoded ones, which is filled if that pays.
+        """Read training and validation images from the cache of decoded images, and fill it where that pays.
 
         Args:
-            trainer: Of the training; one that sees its images once does not fill the cache, but uses it.
+            trainer: The trainer; for a single epoch, an existing cache is used, but none is built.
 
         Raises:
             DataError: If an image is broken.
-            RunError: If a process that decodes dies.
+            RunError: If a decoding process dies.
         """
         if self._is_decoded or not self.cache_gb or self.on_device:
             return
         self._is_decoded = True
         splits: tuple[Split, ...] = ("train", "val")
-        parts, build = [self._part(split) for split in splits], True
-        if trainer is not None:
-            build = is_multi_epoch(trainer, len(parts[0]), self.batch_size)
+        parts = [self._part(split) for split in splits]
+        build = trainer is None or is_multi_epoch(trainer, len(parts[0]), self.batch_size)
         workers = self.num_workers if self.num_workers is not None else default_workers(1) + 1
         self._parts |= zip(splits, map_decoded(parts, self.cache_gb, workers, build), strict=True)
         for split in splits:
             self._datasets.pop(split, None)
 
     def class_counts(self, split: Split = "train") -> ClassCounts:
-        """Pixels (or samples) per class of a split, `(num_classes,)` int64."""
-        pixels: ClassCounts = self.class_table(split).sum(0)
-        return pixels
+        """Return the pixels (or samples) per class of a split, `(num_classes,)` int64."""
+        counts: ClassCounts = self.class_table(split).sum(0)
+        return counts
 
     def class_extents(self, split: Split = "train") -> ClassCounts:
-        """Pixels of all samples that hold a class, `(num_classes,)` int64."""
+        """Return, per class, the number of valid pixels of all samples that hold it, `(num_classes,)` int64."""
         table = self.class_table(split)
         extents: ClassCounts = table.sum(1) @ (table > 0)
         return extents
 
     def class_table(self, split: Split = "train") -> ClassCounts:
-        """`ImageDataset.class_table` of a split; read once, then cached on this machine. Not to be written to."""
+        """Return the pixels per sample and class of a split, `(N, num_classes)` int64, read-only and cached on disk."""
         return cached_class_table(self.dataset(split), self.num_classes)
 
     def draw_weights(self) -> npt.NDArray[np.float64] | None:
-        """Share of the draws of each training sample, `(N,)`, as `sampling` says; None: each is drawn once.
+        """Return the sampling weight of each training sample, `(N,)` float64; None without `sampling`.
+
+        Returns:
+            Weights that sum to 1, or None: every sample is used once per epoch.
 
         Raises:
             ConfigError: If no training sample holds a class.
@@ -233,7 +235,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return draw_weights(self.sampling, self.class_table(), self.repeat_threshold)
 
     def check(self) -> dict[Split, ClassCounts]:
-        """Read every target of every split once, before anything is trained; `class_counts` of each that is not empty.
+        """Read every target of every split once, before training, to find unusable files.
+
+        Returns:
+            `class_counts` of each split that is not empty.
 
         Raises:
             DataError: If a split is missing, is all void, or a target cannot be used.
@@ -248,11 +253,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
         return counts
 
     def check_training(self) -> None:
-        """See that there is enough to train on, and that a training sample is a function of its seed.
+        """Check that the training split fills a batch, and that a training sample is a function of its seed.
 
         Raises:
             ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
-                option that needs one, or a transform keeps a random generator of its own.
+                option that needs one, or a transform has its own random generator.
             DataError: If the training samples do not fill one batch.
         """
         samples = len(self.dataset("train"))
@@ -271,29 +276,29 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self._preload_splits()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what the numbers of a run were measured on: size and fingerprint of every split.
+        """Return the number of samples and the fingerprint of every split, to identify the data of a run.
 
-        Where there are folds, `pool` is what they were dealt from, which is the same for all of a cross-validation.
+        With folds, `pool` describes the pooled samples, which are the same for all runs of a cross-validation.
         """
-        fingerprints: dict[str, Any] = {
+        splits: dict[str, Any] = {
             split: {"samples": len(self.dataset(split)), "sha256": self.split_fingerprint(split)} for split in SPLITS
         }
         if self._fold is None:
-            return fingerprints
-        pool = pooled([self._part("train"), self._part("val")], self.num_classes)
-        pool_fingerprint = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
-        return {**fingerprints, "pool": {"samples": len(pool), "sha256": pool_fingerprint}}
+            return splits
+        pool = pool_datasets([self._part("train"), self._part("val")], self.num_classes)
+        pool_hash = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        return {**splits, "pool": {"samples": len(pool), "sha256": pool_hash}}
 
     def split_fingerprint(self, split: Split) -> str:
         """Return the fingerprint of a split's content and labels; see `lightseg.runs.fingerprint`."""
         dataset = self.dataset(split)
-        # the content goes first: it looks the files up anew, and the table is that of what is there
+        # first, since it lists the files again: the table must describe the same files
         content = dataset.fingerprint()
         table = self.class_table(split) if len(dataset) else np.zeros((0, self.num_classes), np.int64)
         return add_labels(content, table)
 
     def setup(self, stage: str) -> None:
-        """Tell the task the facts of the data, and let a training have its images decoded."""
+        """Configure the task from the data and, for training, decode the images; called by Lightning."""
         if stage == "fit":
             self.decode(self.trainer)
         follow = getattr(self.trainer and self.trainer.lightning_module, "follow", None)
@@ -301,77 +306,78 @@ class ImageDataModule(L.LightningDataModule, ABC):
             follow(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Drawn, augmented batches with `counts`; see `Batch`."""
-        samples = self._resident("train") if self.on_device else self._training_samples()
+        """Return a loader of sampled and augmented batches with `counts`; see `Batch`."""
+        samples = self._device_dataset("train") if self.on_device else self._training_samples()
         info = DistributedInfo.of(self.trainer)
         weights = self.draw_weights()
         return self._track(training_loader(samples, self.batch_size, self.seed, weights, info, self.num_workers))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return the validation split, every sample once; see `eval_dataloader`."""
+        """Return a loader of the validation split; see `eval_dataloader`."""
         return self.eval_dataloader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Return the test split, every sample once; see `eval_dataloader`."""
+        """Return a loader of the test split; see `eval_dataloader`."""
         return self.eval_dataloader("test")
 
     def eval_dataloader(self, split: Split) -> DataLoader[Any]:
-        """Every sample of a split once, at its own size: each item is a list of batches, one per image size."""
-        samples = self._resident(split) if self.on_device else self._evaluated_samples(split)
+        """Return a loader of every sample once, unpadded: each item is a list of batches, one per image size."""
+        samples = self._device_dataset(split) if self.on_device else self._eval_samples(split)
         return self._track(
             evaluation_loader(samples, self.batch_size, DistributedInfo.of(self.trainer), self.num_workers)
         )
 
     @property
     def pasted_classes(self) -> tuple[int, ...]:
-        """Return the ids that training samples may be given of others (`copy_paste`), once one has been asked for."""
-        return self._augmentation.pasted
+        """Class ids that `copy_paste` may add to training samples; empty before the first sample is read."""
+        return self._augmentation.pasted_classes
 
     def eval_batch(self, index: int, split: Split) -> Batch:
-        """Return one sample of a split as evaluation sees it, as a batch of one."""
-        return stack([self._evaluated_samples(split)[SampleIndex(index, 0)]])
+        """Return a sample with the evaluation transforms applied, as a batch of size 1."""
+        return stack([self._eval_samples(split)[SampleIndex(index, 0)]])
 
     def train_sample(self, index: int = 0) -> Batch:
-        """Return one sample as training sees it, its index being the seed too, as a batch of one."""
+        """Return an augmented training sample, seeded by its index, as a batch of size 1."""
         return stack_training([self._training_samples()[SampleIndex(index, index)]])
 
     def _training_samples(self) -> TransformedDataset:
-        """Return the training split, augmented; the augmentation has learned which classes are rare."""
+        """Return the augmented training split; the rare classes are determined first, from the class counts."""
         self._augmentation.configure_from_data(self.dataset("train"), self.class_table, self.classes)
         return TransformedDataset(self.dataset("train"), self._augmentation)
 
-    def _evaluated_samples(self, split: Split) -> TransformedDataset:
+    def _eval_samples(self, split: Split) -> TransformedDataset:
         return TransformedDataset(self.dataset(split), self._eval_transform)
 
     def _track(self, loader: Loader) -> Loader:
-        """Remember a loader's samples, so that the file can be named at which one of its processes dies."""
+        """Keep a loader's dataset, so that an error message can name the file that a dead process was reading."""
         if isinstance(loader.dataset, TrackedDataset):
             self.watched.append(loader.dataset)
         return loader
 
     def _preload_splits(self) -> None:
-        """Read all splits that are to lie on the device, and try what is done to them there.
+        """Read all splits for `on_device`, and test the device transforms.
 
         Raises:
-            ConfigError: If it cannot.
+            ConfigError: If a split does not form a tensor or fit the memory, or a transform is not a function of its
+                random numbers.
             DataError: If a file is broken.
         """
         for split in SPLITS if self.on_device else ():
             if len(self.dataset(split)):
-                self._resident(split).check()
+                self._device_dataset(split).check()
 
-    def _resident(self, split: Split) -> DeviceDataset:
-        """Return a split in memory, read once, where the trainer trains."""
-        if split not in self._residents:
+    def _device_dataset(self, split: Split) -> DeviceDataset:
+        """Return a split in the memory of the trainer's device, read once."""
+        if split not in self._device_datasets:
             transform, augment = (None, self.device_transforms) if split == "train" else (self._eval_transform, [])
-            self._residents[split] = DeviceDataset(self.dataset(split), split, transform, augment)
+            self._device_datasets[split] = DeviceDataset(self.dataset(split), split, transform, augment)
         trainer = self.trainer
-        return self._residents[split].to(trainer.strategy.root_device if trainer else torch.device("cpu"))
+        return self._device_datasets[split].to(trainer.strategy.root_device if trainer else torch.device("cpu"))
 
     def check_batch_size(self, world_size: int, accumulate: int) -> int:
-        """Samples per process and forward pass: the global batch size over processes × accumulated batches.
+        """Return the samples per process and forward pass: the batch size over processes × accumulated batches.
 
         Raises:
-            ConfigError: If it cannot be shared evenly; the message has the nearest sizes that can.
+            ConfigError: If the division leaves a remainder; the message has the nearest sizes without one.
         """
         return per_process_batch_size(self.batch_size, world_size * accumulate)

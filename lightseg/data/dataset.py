@@ -1,4 +1,4 @@
-"""Base of all datasets: samples as they are on disk, their names and their classes."""
+"""Base class of the datasets: samples as stored on disk, their names, fingerprints and class counts."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -14,13 +14,13 @@ from lightseg.errors import ConfigError, DataError
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
-    """Split of images with their masks or class ids, as they are on disk and before any augmentation.
+    """Images of one split with their masks or class ids, as stored on disk and before any augmentation.
 
-    Holds its file names in arrays rather than in lists, so that worker processes share the memory.
+    Subclasses should hold file names in arrays rather than in lists, so that worker processes share the memory.
 
     Attributes:
-        decodes: Whether a sample is decoded from files and from nothing else, so that training may keep its pixels
-            (`data.cache_gb`); `cache_key` must then change with them. A derived class has to say so anew.
+        decodes: Whether a sample depends on nothing but its files, so that its decoded pixels may be cached
+            (`data.cache_gb`); `cache_key` must then change with the files. Not inherited: set it in each class.
     """
 
     decodes: ClassVar[bool] = False
@@ -30,7 +30,11 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
-        """Image `(H, W, C)` uint8 or float32 in 0..1, and mask `(H, W)` uint8 of class ids and `IGNORE`, or a class id.
+        """Return a sample.
+
+        Returns:
+            The image `(H, W, C)`, uint8 or float32 in 0..1, and its mask `(H, W)` uint8 of class ids and `IGNORE`, or
+            its class id.
 
         Raises:
             DataError: If the file is broken; the message names it.
@@ -38,27 +42,33 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Return what to call this sample in reports: its path within the dataset, or a number."""
+        """Return the sample's name for reports and messages: its path within the dataset, or a number."""
 
     def is_turned_alone(self, index: int) -> bool:  # noqa: ARG002
-        """Return whether a file says that the image is to be turned and its mask is not, or the other way."""
+        """Return whether EXIF rotates the image but not its mask, or the mask but not the image."""
         return False
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash of the content, equal on every machine that holds the same data."""
+        """Return a hash of the content, equal on every machine with the same data."""
 
     def cache_key(self) -> str:
         """Return a hash that changes whenever the content may have changed on this machine."""
         return self.fingerprint()
 
     def class_table(self, num_classes: int) -> ClassCounts:
-        """Pixels of each class in each sample, void left out, int64 `(N, num_classes)`; reads every target once.
+        """Read every target once and return the pixels of each class in each sample, void excluded.
 
-        For classification a sample has 1 at its class.
+        Datasets are checked before training by this.
+
+        Args:
+            num_classes: Number of classes C.
+
+        Returns:
+            Pixels, `(N, C)` int64; for classification, 1 at the class of each sample.
 
         Raises:
-            DataError: If a target cannot be used; this is how a dataset is checked before training.
+            DataError: If a target cannot be used.
         """
         table = np.zeros((len(self), num_classes), np.int64)
         for index, row in enumerate(table):
@@ -66,29 +76,36 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> "ImageDataset":
-        """Some of the samples; their fingerprint changes with the content of all, unless a dataset knows better."""
+        """Return a subset, `indices` `(M,)`; unless overridden, its fingerprint depends on the whole dataset's."""
         return _Subset(self, indices)
 
 
-def require_dataset(value: object, maker: str) -> ImageDataset:
-    """See that what a user's code has made is a dataset; `maker` names that code.
+def require_dataset(value: object, function: str) -> ImageDataset:
+    """Check that user code returned a dataset.
+
+    Args:
+        value: The returned value.
+        function: Name of the function that returned it, for the message.
+
+    Returns:
+        The value.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If it is not an `ImageDataset`.
     """
     if not isinstance(value, ImageDataset):
         raise ConfigError(
-            f"{maker} gave a {type(value).__name__}; it must give a "
-            "lightseg.data.ImageDataset: __len__, __getitem__, name and fingerprint"
+            f"{function}: must return a lightseg.data.ImageDataset, got {type(value).__name__}; "
+            "implement __len__, __getitem__, name and fingerprint"
         )
     return value
 
 
 def require_valid(counts: ClassCounts, root: str, split: str) -> None:
-    """See that a split holds a class at all, so that there is something to learn from it, or to score.
+    """Check that a split has a valid pixel, so that there is something to learn or to score.
 
     Args:
-        counts: Pixels of each class, of all samples or of each.
+        counts: Pixels of each class, `(C,)` or `(N, C)` int64.
         root: The folder of the data.
         split: Name of the split.
 
@@ -103,33 +120,33 @@ def require_valid(counts: ClassCounts, root: str, split: str) -> None:
 
 
 def cached_class_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
-    """`ImageDataset.class_table`, read once, then cached on this machine. Not to be written to."""
+    """Return `ImageDataset.class_table`, `(N, num_classes)` int64, read-only and cached on disk."""
     key = f"class-table-{dataset.cache_key()}-{num_classes}"
     return cached_array(key, lambda: dataset.class_table(num_classes), (len(dataset), num_classes))
 
 
 class _Subset(ImageDataset):
     def __init__(self, dataset: ImageDataset, indices: npt.NDArray[np.intp]) -> None:
-        self._whole, self._indices = dataset, indices
+        self._dataset, self._indices = dataset, indices
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
-        return self._whole[int(self._indices[index])]
+        return self._dataset[int(self._indices[index])]
 
     def name(self, index: int) -> str:
-        return self._whole.name(int(self._indices[index]))
+        return self._dataset.name(int(self._indices[index]))
 
     def is_turned_alone(self, index: int) -> bool:
-        return self._whole.is_turned_alone(int(self._indices[index]))
+        return self._dataset.is_turned_alone(int(self._indices[index]))
 
     def fingerprint(self) -> str:
-        return self._hash(self._whole.fingerprint())
+        return self._hash(self._dataset.fingerprint())
 
     def cache_key(self) -> str:
-        return self._hash(self._whole.cache_key())
+        return self._hash(self._dataset.cache_key())
 
-    def _hash(self, dataset_hash: str) -> str:
+    def _hash(self, digest: str) -> str:
         names = (self.name(index) for index in range(len(self)))
-        return hashlib.sha256("\0".join([dataset_hash, *names]).encode()).hexdigest()
+        return hashlib.sha256("\0".join([digest, *names]).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Augmentation of whole batches, where they lie: the same pixels on a CPU and on a GPU.
+"""Augmentation of whole batches on their device, with the same pixels on a CPU and on a GPU.
 
-Chance is counter-based, so that the pixels are a function of (seed, epoch, position) here too; see `counter`.
+Random numbers are counter-based, so that the pixels are a function of (seed, epoch, position); see `counter_rng`.
 """
 
 from abc import ABC, abstractmethod
@@ -17,160 +17,162 @@ from lightseg.labels import IGNORE
 Padding = Literal["reflect", "zero"]
 
 _ONE = 2**31
+"""Range of the random integers that are compared with a probability."""
 
 
 class DeviceTransform(ABC):
-    """Base of what can be done to a batch: images, and masks with them."""
+    """Base class of the transforms of a batch of images and targets."""
 
     @abstractmethod
     def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Transform a batch.
 
         Args:
-            images: `(N, C, H, W)` uint8, or float32 in 0..1; not to be written to.
-            targets: Masks `(N, H, W)` int64 of class ids and `IGNORE`, or class ids `(N,)`; not to be written to.
-            draws: All chance there is; nothing is drawn elsewhere.
+            images: `(N, C, H, W)` uint8, or float32 in 0..1; must not be modified in place.
+            targets: Masks `(N, H, W)` int64 of class ids and `IGNORE`, or class ids `(N,)` int64; likewise.
+            draws: The only source of random numbers.
 
         Returns:
-            Both in the same shapes and types, on the same device.
+            Images and targets of the same shapes and dtypes, on the same device.
 
         Raises:
             ConfigError: If the images are too small for it.
         """
 
 
-def transformed(
+def apply_transforms(
     transforms: Sequence[DeviceTransform], images: Tensor, targets: Tensor, draws: Draws
 ) -> tuple[Tensor, Tensor]:
-    """All of them, one after another, each with a chance of its own."""
-    for number, transform in enumerate(transforms):
-        images, targets = transform(images, targets, draws.branch(number))
+    """Apply transforms in order, each with independent random numbers; see `DeviceTransform`."""
+    for index, transform in enumerate(transforms):
+        images, targets = transform(images, targets, draws.branch(index))
     return images, targets
 
 
 class RandomFlip(DeviceTransform):
-    """Mirrors images left to right, each time by chance.
+    """Random horizontal flip of each image.
 
     Args:
         p: Probability, 0 to 1.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If `p` is outside 0 to 1.
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        require(0 <= p <= 1, f"RandomFlip: p: {p} is not a probability, 0 to 1")
+        require(0 <= p <= 1, f"RandomFlip: p: must be 0 to 1, got {p}")
         self.p = p
 
     def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """See `DeviceTransform`."""
-        return _flipped(images, targets, below(draws.positions, _ONE, 0) < round(self.p * _ONE))
+        """Transform a batch; see `DeviceTransform`."""
+        return _flip(images, targets, below(draws.positions, _ONE, 0) < round(self.p * _ONE))
 
 
 class AlternatingFlip(DeviceTransform):
-    """Mirrors images left to right in every other epoch: half of them, by chance, in the even ones.
+    """Horizontal flip of each image in every other epoch, for a random half of the images in the even ones.
 
-    So two epochs in a row show both sides of every image, where chance would show one of them twice half of the time.
+    Any two consecutive epochs show both orientations of every image, while independent flips would repeat one of them
+    half of the time.
 
-    Source: Jordan 2024, arXiv:2404.00498, section 3.6. Which epochs an image is mirrored in follows from the seed and
-    the sample instead of a hash of the sample alone.
+    Source: Jordan 2024, arXiv:2404.00498, section 3.6. The parity of an image follows from the seed and the sample
+    instead of a hash of the sample alone.
     """
 
     def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """See `DeviceTransform`."""
-        return _flipped(images, targets, (below(draws.samples, 2, 0) + draws.epoch) % 2 == 1)
+        """Transform a batch; see `DeviceTransform`."""
+        return _flip(images, targets, (below(draws.samples, 2, 0) + draws.epoch) % 2 == 1)
 
 
 class RandomTranslate(DeviceTransform):
-    """Moves images by a random number of pixels down and to the right: padding on all sides, and a random crop.
+    """Random translation by whole pixels: padding on all sides, then a random crop.
 
     Args:
-        pixels: Most pixels, in both directions each.
-        padding: What comes in at the borders: the mirrored image, whose mask is mirrored too (`reflect`), or black
-            pixels, whose mask is void (`zero`).
+        pixels: Maximum shift in pixels, in each direction.
+        padding: Content of the borders: the mirrored image and mask (`reflect`), or black pixels with a void mask
+            (`zero`).
 
     Raises:
-        ConfigError: If an option has no meaning.
+        ConfigError: If an option is outside its range.
 
     Source: He et al. 2016, arXiv:1512.03385, section 4.2, with `zero` and 4 pixels; `reflect` as in Jordan 2024,
     arXiv:2404.00498, section 3.1.
     """
 
     def __init__(self, pixels: int = 4, padding: Padding = "reflect") -> None:
-        require(pixels >= 1, f"RandomTranslate: pixels: {pixels} moves nothing; give 1 or more")
-        require(padding in get_args(Padding), f"RandomTranslate: padding: no {padding!r}; give reflect or zero")
+        require(pixels >= 1, f"RandomTranslate: pixels: must be 1 or more, got {pixels}")
+        require(padding in get_args(Padding), f"RandomTranslate: padding: must be reflect or zero, got {padding!r}")
         self.pixels, self.padding = pixels, padding
 
     def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """See `DeviceTransform`."""
+        """Transform a batch; see `DeviceTransform`."""
         height, width = images.shape[2:]
         require(
             self.pixels < min(height, width),
-            f"RandomTranslate: pixels: {self.pixels} are too many for images of {height}×{width}",
+            f"RandomTranslate: pixels: must be below the sides of the images, {height}×{width}, got {self.pixels}",
         )
         down, right = (below(draws.positions, 2 * self.pixels + 1, number) - self.pixels for number in (0, 1))
-        rows, columns = _moved(height, down)[:, :, None], _moved(width, right)[:, None, :]
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        place = (reflected(rows, height) * width + reflected(columns, width)).flatten(1)
-        images = _taken(images, place)
-        targets = _taken(targets[:, None], place)[:, 0] if targets.ndim > 1 else targets
+        rows, columns = _source_index(height, down)[:, :, None], _source_index(width, right)[:, None, :]
+        is_inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        pixels = (reflected(rows, height) * width + reflected(columns, width)).flatten(1)
+        images = _gather_pixels(images, pixels)
+        targets = _gather_pixels(targets[:, None], pixels)[:, 0] if targets.ndim > 1 else targets
         if self.padding == "zero":
-            images = images * inside[:, None]
-            targets = targets.where(inside, IGNORE) if targets.ndim > 1 else targets
+            images = images * is_inside[:, None]
+            targets = targets.where(is_inside, IGNORE) if targets.ndim > 1 else targets
         return images, targets
 
 
 class Cutout(DeviceTransform):
-    """Fills a square of every image with one grey; its centre is anywhere, so that parts of it may lie outside.
+    """Random square of constant gray in each image; its center is any pixel, so it may extend beyond the image.
 
-    Masks stay as they are: what is covered has to be told from what is around it.
+    Masks are unchanged: the net has to predict the covered pixels from their surroundings.
 
     Args:
         size: Side of the square in pixels.
-        fill: The grey, 0 to 1.
+        fill: Gray value, 0 to 1.
 
     Raises:
-        ConfigError: If an option has no meaning.
+        ConfigError: If an option is outside its range.
 
-    Source: DeVries & Taylor 2017, arXiv:1708.04552; there the square is filled with the mean of the data, of which
-    0.5 is near.
+    Source: DeVries & Taylor 2017, arXiv:1708.04552, which fills the square with the mean of the data; 0.5 is close to
+    it.
     """
 
     def __init__(self, size: int = 8, fill: float = 0.5) -> None:
-        require(size >= 1, f"Cutout: size: {size} covers nothing; give 1 or more")
-        require(0 <= fill <= 1, f"Cutout: fill: {fill} is no grey, 0 to 1")
+        require(size >= 1, f"Cutout: size: must be 1 or more, got {size}")
+        require(0 <= fill <= 1, f"Cutout: fill: must be 0 to 1, got {fill}")
         self.size, self.fill = size, fill
 
     def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """See `DeviceTransform`."""
+        """Transform a batch; see `DeviceTransform`."""
         height, width = images.shape[2:]
         rows, columns = (
-            self._covered(side, below(draws.positions, side, number)) for number, side in enumerate((height, width))
+            self._is_covered(side, below(draws.positions, side, number)) for number, side in enumerate((height, width))
         )
-        grey = self.fill if images.is_floating_point() else round(255 * self.fill)
-        return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], grey), targets
+        gray = self.fill if images.is_floating_point() else round(255 * self.fill)
+        return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], gray), targets
 
-    def _covered(self, side: int, centre: Tensor) -> Tensor:
-        """Return which pixels of a side are in the square, `(N, side)`."""
-        distance = torch.arange(side, device=centre.device) - (centre - self.size // 2)[:, None]
+    def _is_covered(self, side: int, center: Tensor) -> Tensor:
+        """Return whether each pixel along a side is in the square, `(N, side)` bool, from its center `(N,)`."""
+        distance = torch.arange(side, device=center.device) - (center - self.size // 2)[:, None]
         return (distance >= 0) & (distance < self.size)
 
 
-def _flipped(images: Tensor, targets: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-    images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-    return images, torch.where(mirrored[:, None, None], targets.flip(-1), targets) if targets.ndim > 1 else targets
+def _flip(images: Tensor, targets: Tensor, is_mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    images = torch.where(is_mirrored[:, None, None, None], images.flip(-1), images)
+    return images, torch.where(is_mirrored[:, None, None], targets.flip(-1), targets) if targets.ndim > 1 else targets
 
 
-def _moved(side: int, by: Tensor) -> Tensor:
-    """Return where each pixel of a side comes from, `(N, side)`; may be outside."""
-    return torch.arange(side, device=by.device) - by[:, None]
+def _source_index(side: int, shift: Tensor) -> Tensor:
+    """Return the source position of each pixel along a side, `(N, side)`, from shifts `(N,)`; may be out of range."""
+    return torch.arange(side, device=shift.device) - shift[:, None]
 
 
-def reflected(place: Tensor, side: int) -> Tensor:
-    """Places outside of a side, mirrored at its first and last pixel, which are not repeated."""
-    return side - 1 - (side - 1 - place.abs()).abs()
+def reflected(position: Tensor, side: int) -> Tensor:
+    """Mirror positions beyond a side at its first and last pixel, which are not repeated; any shape, int64."""
+    return side - 1 - (side - 1 - position.abs()).abs()
 
 
-def _taken(images: Tensor, place: Tensor) -> Tensor:
-    """Return the pixels `(N, H * W)` of each image `(N, C, H, W)`, in its shape."""
-    return images.flatten(2).gather(2, place[:, None].expand(-1, images.shape[1], -1)).view(images.shape)
+def _gather_pixels(images: Tensor, pixels: Tensor) -> Tensor:
+    """Return `(N, C, H, W)` with the pixels of images `(N, C, H, W)` at flat positions `(N, H * W)`."""
+    return images.flatten(2).gather(2, pixels[:, None].expand(-1, images.shape[1], -1)).view(images.shape)

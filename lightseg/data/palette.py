@@ -1,8 +1,8 @@
-"""Colours for classes in pictures."""
+"""Default colors of the classes in pictures."""
 
 
 def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
-    """Distinct RGB colours, the same for the same class id in every picture: Pascal VOC's bit-interleaved palette.
+    """Return a distinct RGB color per class id: Pascal VOC's bit-interleaved palette.
 
     Source: Everingham et al. 2010, VOC development kit, `VOClabelcolormap`.
     """

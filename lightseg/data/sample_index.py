@@ -1,22 +1,22 @@
-"""Sample indices with their seeds, as samplers hand them to datasets, and the hash that makes seeds."""
+"""Sample indices with augmentation seeds, passed from samplers to datasets, and the derivation of seeds."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 PADDING = -1
-"""The index that fills up a rank's share at evaluation; the collate function drops it, so nothing counts twice."""
+"""Index of the padding of a rank's share at evaluation; the collate function drops it, so no sample counts twice."""
 
 
 class SampleIndex(NamedTuple):
-    """Sample's index together with the seed of its augmentation."""
+    """Index of a sample in its dataset, with the seed of its augmentation."""
 
     sample: int
     seed: int
 
 
 def mix(*integers: int) -> int:
-    """Hash integers to one 63-bit seed; neighbouring inputs give unrelated seeds."""
-    # all of a seed of 63 bits, and two's complement of what is negative
+    """Hash integers to one 63-bit seed; neighboring inputs give unrelated seeds."""
+    # two's complement of negative numbers, and all bits of a 63-bit seed
     entropy = [int(i) & 0xFFFFFFFFFFFFFFFF for i in integers]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,4 +1,4 @@
-"""Who is in train, val and test: seeded fractions, list files, and groups that never straddle two splits."""
+"""Splits into train, val and test: seeded fractions, list files, and groups that stay in one split."""
 
 import hashlib
 import re
@@ -19,11 +19,11 @@ Pairs = dict[Split, list[Pair]]
 
 
 class LeakError(DataError):
-    """Error for a sample, or samples of one group, in two splits.
+    """Leak between splits: the same sample, or samples of the same group, in two of them.
 
     Args:
         message: The message.
-        files: The images, as paths relative to the root.
+        files: Paths of the images, relative to the root.
     """
 
     def __init__(self, message: str, files: Sequence[str]) -> None:
@@ -32,53 +32,59 @@ class LeakError(DataError):
 
 
 def fraction_split(pairs: Sequence[Pair], fractions: Mapping[Split, float], seed: int, groups: Sequence[str]) -> Pairs:
-    """Deal samples out at random, whole groups at a time.
+    """Split samples at random, whole groups at a time.
 
-    The draw hashes the groups' names, so it depends neither on the order of the files nor on the machine, and a file
-    that is added later moves few others.
+    The order of the groups is that of hashes of their names, so the split depends neither on the order of the files nor
+    on the machine, and adding a file moves few others.
 
     Args:
         pairs: All samples.
-        fractions: Share of `val` and `test`; the rest is `train`.
-        seed: Another seed gives another split.
-        groups: Group of each sample; samples of one group stay together.
+        fractions: Fractions of `val` and `test`, each 0 to below 1; the rest is `train`.
+        seed: Seed of the hash.
+        groups: Group of each sample; samples of one group are in one split.
+
+    Returns:
+        The samples of each split.
 
     Raises:
-        ConfigError: If the fractions leave nothing for training.
-        DataError: If there are too few groups to give every split its share.
+        ConfigError: If a fraction is negative, or they leave nothing for training.
+        DataError: If there are fewer groups than splits.
     """
-    shares = {split: share for split, share in fractions.items() if share}
-    if any(share < 0 for share in shares.values()) or sum(shares.values()) >= 1:
+    positive = {split: fraction for split, fraction in fractions.items() if fraction}
+    if any(fraction < 0 for fraction in positive.values()) or sum(positive.values()) >= 1:
         raise ConfigError(
             f"data.val_fraction, data.test_fraction: {list(fractions.values())} must be positive and sum below 1"
         )
-    ordered = sorted(zip(pairs, groups, strict=True))
     sizes = Counter(groups)
-    if len(sizes) <= len(shares):
-        what = "sample" if len(sizes) == len(pairs) else "group"
-        what += "s" * (len(sizes) != 1)
-        raise DataError(f"{len(sizes)} {what} cannot fill {len(shares) + 1} splits; add data or set a fraction to 0")
-    drawn = deque(sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest()))
-    home: dict[str, Split] = {}
-    # test is drawn first, so that another val_fraction leaves it as it is
-    for filled, split in enumerate(sorted(shares)):
-        goal, reserve = round(shares[split] * len(pairs)), len(shares) - filled  # a group for each split still empty
+    if len(sizes) <= len(positive):
+        unit = "sample" if len(sizes) == len(pairs) else "group"
+        unit += "s" * (len(sizes) != 1)
+        raise DataError(f"{len(sizes)} {unit} cannot fill {len(positive) + 1} splits; add data or set a fraction to 0")
+    queue = deque(sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest()))
+    split_of: dict[str, Split] = {}
+    # test is filled first, so that it does not depend on val_fraction
+    for filled, split in enumerate(sorted(positive)):
+        # one group is reserved for each split that is still empty
+        target_size, reserved = round(positive[split] * len(pairs)), len(positive) - filled
         size = 0
-        while not size or (len(drawn) > reserve and size + sizes[drawn[0]] / 2 <= goal):
-            size += sizes[drawn[0]]
-            home[drawn.popleft()] = split
+        while not size or (len(queue) > reserved and size + sizes[queue[0]] / 2 <= target_size):
+            size += sizes[queue[0]]
+            split_of[queue.popleft()] = split
     result: Pairs = {split: [] for split in SPLITS}
-    for pair, group in ordered:
-        result[home.get(group, "train")].append(pair)
+    for pair, group in sorted(zip(pairs, groups, strict=True)):
+        result[split_of.get(group, "train")].append(pair)
     return result
 
 
 def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]:
-    """Return the entries of list files, one per line, without comments.
+    """Read list files: one entry per line; lines that start with `#` are comments.
 
     Args:
-        root: Folder that the list files' paths start from.
-        lists: Split → its list file; `test` may be left out.
+        root: Folder that the list files' paths are relative to.
+        lists: Split → its list file; `test` is optional.
+
+    Returns:
+        Split → the entries of its list.
 
     Raises:
         ConfigError: If `train` or `val` has no list.
@@ -95,7 +101,7 @@ def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]
         if not path.is_file():
             raise DataError(f"{path}: the list of the {split} split does not exist")
         data = path.read_bytes()
-        # bytes that are not UTF-8 may lie in comments; in a name, they are found to be no image
+        # invalid UTF-8 is harmless in a comment, and in an entry leads to the message that it is not an image
         try:
             text = data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig", "surrogateescape")
         except UnicodeDecodeError:
@@ -108,11 +114,14 @@ def read_lists(root: Path, lists: Mapping[Split, str]) -> dict[Split, list[str]]
 
 
 def listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs | None:
-    """Return the samples of lists whose lines are the paths of an image and its mask; None if these are none.
+    """Return the samples of lists whose lines are the paths of an image and its mask.
 
     Args:
         root: Folder that relative paths start from.
         entries: Split → the lines of its list.
+
+    Returns:
+        The samples of each split; None if a line does not name two files.
 
     Raises:
         DataError: If a sample is in two lists.
@@ -120,12 +129,12 @@ def listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs | 
     result: Pairs = {split: [] for split in SPLITS}
     for split, lines in entries.items():
         for line in dict.fromkeys(lines):
-            paths = _two_files(root, line)
+            paths = _parse_paths(root, line)
             if paths is None:
                 return None
             result[split].append(Pair(_without_extension(paths[0]), *paths))
-    every = [pair for split in SPLITS for pair in result[split]]
-    require_disjoint(root, result, [pair.image for pair in every], every)
+    pairs = [pair for split in SPLITS for pair in result[split]]
+    require_disjoint(root, result, [pair.image for pair in pairs], pairs)
     return result
 
 
@@ -136,40 +145,48 @@ def list_split(
     entries: Mapping[Split, Sequence[str]],
     missing_mask: MissingMask = "error",
 ) -> Pairs:
-    """Return the samples that list files name: a stem, or a path with or without folder and extension.
+    """Return the samples that list files name: by stem, or by path with or without folder and extension.
 
     Args:
-        root: Folder that the list files' paths start from.
+        root: Folder that the list files' paths are relative to.
         pairs: All samples.
         lists: Split → its list file.
         entries: Split → the lines of its list.
-        missing_mask: For an image without a mask, which has a pair whose mask is nothing; see `find_pairs`.
+        missing_mask: Treatment of an image without a mask, whose pair has an empty mask path; see `find_pairs`.
+
+    Returns:
+        The samples of each split.
 
     Raises:
         DataError: If a list names an unknown sample, or shares one with another list.
     """
-    pairs_by_name = _names(pairs)
+    pair_of = _index_names(pairs)
     result: Pairs = {split: [] for split in SPLITS}
     for split, lines in entries.items():
-        matches = (_known(root, root / lists[split], line, pairs_by_name) for line in lines)
-        listed = list(dict.fromkeys(pair for pair in matches if pair))
-        lonely = [pair.image for pair in listed if not pair.mask]
-        if lonely and missing_mask == "error":
-            more = f" ({len(lonely) - 1} more like it)" if len(lonely) > 1 else ""
+        matches = (_find_pair(root, root / lists[split], line, pair_of) for line in lines)
+        selected = list(dict.fromkeys(pair for pair in matches if pair))
+        unpaired = [pair.image for pair in selected if not pair.mask]
+        if unpaired and missing_mask == "error":
+            more = f" ({len(unpaired) - 1} more like it)" if len(unpaired) > 1 else ""
             message = (
-                f"{root / lists[split]}: {lonely[0]} has no mask{more}; add it, or set missing_mask: skip or background"
+                f"{root / lists[split]}: {unpaired[0]} has no mask{more}; "
+                "add it, or set missing_mask: skip or background"
             )
-            report(UnpairedError("image without mask", message, lonely))
-        result[split] = [pair for pair in listed if pair.mask or missing_mask == "background"]
+            report(UnpairedError("image without mask", message, unpaired))
+        result[split] = [pair for pair in selected if pair.mask or missing_mask == "background"]
     require_disjoint(root, result, [pair.name for pair in pairs], pairs)
     return result
 
 
 def groups_of(images: Sequence[str], pattern: str) -> list[str]:
-    """Group of each sample: what the first group of a regular expression finds in its image's path.
+    """Return the group of each sample: the first capture group of a regular expression in its image's path.
+
+    Args:
+        images: Paths of the images.
+        pattern: The regular expression.
 
     Raises:
-        ConfigError: If the expression is invalid or has no group in parentheses.
+        ConfigError: If the expression is invalid or has no capture group.
         DataError: If it does not match a path.
     """
     try:
@@ -190,28 +207,34 @@ def groups_of(images: Sequence[str], pattern: str) -> list[str]:
 
 
 def require_disjoint(root: Path, splits: Pairs, groups: Sequence[str], pairs: Sequence[Pair]) -> None:
-    """Check that no group has samples in two splits.
+    """Check that no group has samples in two splits, since training on test data invalidates the scores.
+
+    Args:
+        root: Folder of the data, for the message.
+        splits: The samples of each split.
+        groups: Group of each of `pairs`.
+        pairs: All samples.
 
     Raises:
-        DataError: If one has; training on test data makes every number worthless.
+        DataError: If a group has samples in two splits.
     """
     group_of = dict(zip(pairs, groups, strict=True))
-    home: dict[str, tuple[Split, Pair]] = {}
+    first_of: dict[str, tuple[Split, Pair]] = {}
     for split in SPLITS:
         for pair in splits[split]:
             group = group_of[pair]
-            first_split, first = home.setdefault(group, (split, pair))
+            first_split, first = first_of.setdefault(group, (split, pair))
             if first_split != split:
-                both = pair.image if first == pair else f"{first.image} and {pair.image} of group {group!r}"
+                leak = pair.image if first == pair else f"{first.image} and {pair.image} of group {group!r}"
                 message = (
-                    f"{root}: {both}: in {first_split} and in {split}; a split must not leak into another: "
+                    f"{root}: {leak}: in {first_split} and in {split}; a split must not leak into another: "
                     "move them into one"
                 )
                 report(LeakError(message, [first.image, pair.image]))
 
 
-def _names(pairs: Sequence[Pair]) -> dict[str, Pair | None]:
-    """Every way to name a sample; None where a bare file name is ambiguous."""
+def _index_names(pairs: Sequence[Pair]) -> dict[str, Pair | None]:
+    """Return the samples by every name they may have in a list; None where a bare file name is ambiguous."""
     names: dict[str, Pair | None] = {}
     for pair in pairs:
         base = PurePosixPath(pair.name).name
@@ -229,28 +252,29 @@ def _without_extension(path: str) -> str:
     return pure.with_suffix("").as_posix() if pure.suffix.lower() in IMAGE_SUFFIXES else path
 
 
-def _two_files(root: Path, line: str) -> tuple[str, str] | None:
-    """Return the paths of an image and a mask in a line, relative to the root if they lie in it."""
+def _parse_paths(root: Path, line: str) -> tuple[str, str] | None:
+    """Return the paths of the image and the mask in a line, relative to the root if below it, or None."""
     for parts in (line.split("\t"), line.split(","), line.split()):
         if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
-            image, mask = (_below(root, part.strip()) for part in parts)
+            image, mask = (_relative_to(root, part.strip()) for part in parts)
             return image, mask
     return None
 
 
-def _below(root: Path, path: str) -> str:
-    """Return a path relative to the root, if it lies in it."""
+def _relative_to(root: Path, path: str) -> str:
+    """Return a path relative to the root if it is below it."""
     pure, base = PurePosixPath(path.replace("\\", "/").removeprefix("./")), PurePosixPath(root.absolute().as_posix())
     return pure.relative_to(base).as_posix() if pure.is_relative_to(base) else pure.as_posix()
 
 
-def _known(root: Path, path: Path, entry: str, pairs_by_name: Mapping[str, Pair | None]) -> Pair | None:
-    name = _without_extension(_below(root, entry))
-    if pair := pairs_by_name.get(name):
+def _find_pair(root: Path, path: Path, entry: str, pair_of: Mapping[str, Pair | None]) -> Pair | None:
+    """Return the sample of a list's entry; None after reporting that there is none, or several."""
+    name = _without_extension(_relative_to(root, entry))
+    if pair := pair_of.get(name):
         return pair
-    if name in pairs_by_name:
-        report(DataError(f"{path}: {entry!r} names several images; give the path below the image folder"))
+    if name in pair_of:
+        report(DataError(f"{path}: {entry!r} names several images; write the path below the image folder"))
     else:
-        hint = did_you_mean(name, list(pairs_by_name)[:10_000])
+        hint = did_you_mean(name, list(pair_of)[:10_000])
         report(DataError(f"{path}: {entry!r} is not an image here{hint}"))
     return None

@@ -1,10 +1,11 @@
-"""Types that every part of the data pipeline shares."""
+"""Types common to all of the data pipeline."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 import albumentations as A
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 
@@ -12,7 +13,24 @@ Array = npt.NDArray[Any]
 """An image `(H, W, C)` or a mask `(H, W)`."""
 
 ClassCounts = npt.NDArray[np.int64]
-"""Pixels (or samples) of each class: `(C,)` of a split, `(N, C)` of each of its samples."""
+"""Pixels (or samples) of each class: `(C,)` of a split, or `(N, C)` of each of its samples."""
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Batch(TypedDict):
+    """Samples of one image size, stacked.
+
+    Attributes:
+        image: Images `(N, C, H, W)`, uint8 in 0..255 or float32 in 0..1.
+        target: Masks `(N, H, W)` int64 of class ids and `IGNORE`, or class ids `(N,)` int64.
+        index: Index of each sample in its dataset, `(N,)` int64.
+        counts: Only in training: pixels (or samples) of each class over all batches of the optimizer step on this
+            process, void last, `(256,)` int64.
+    """
+
+    image: Tensor
+    target: Tensor
+    index: Tensor
+    counts: NotRequired[Tensor]

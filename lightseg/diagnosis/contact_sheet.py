@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.loading.collate import Batch, stack_training
-from lightseg.data.types import Array, ClassCounts
+from lightseg.data.loading.collate import stack_training
+from lightseg.data.types import Array, Batch, ClassCounts
 from lightseg.diagnosis.samples import components
 from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread

@@ -13,9 +13,8 @@ import torch
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, require_dataset
 from lightseg.data.io.error_collector import collecting
-from lightseg.data.loading.collate import Batch
 from lightseg.data.splits import LeakError
-from lightseg.data.types import SPLITS, Split
+from lightseg.data.types import SPLITS, Batch, Split
 from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
 from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of

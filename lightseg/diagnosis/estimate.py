@@ -13,7 +13,8 @@ import torch
 from jsonargparse import Namespace
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.loading.collate import Batch, default_workers, to_device
+from lightseg.data.loading.collate import default_workers, to_device
+from lightseg.data.types import Batch
 from lightseg.diagnosis.contact_sheet import joined
 from lightseg.errors import ConfigError
 from lightseg.hardware.devices import training_device

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 
 from lightseg.data.io.images import visible
-from lightseg.data.loading.collate import Batch, to_device
+from lightseg.data.loading.collate import to_device
+from lightseg.data.types import Batch
 from lightseg.explanation.table import Floats
 from lightseg.explanation.uncertainty import entropy
 from lightseg.visualization.examples import Image

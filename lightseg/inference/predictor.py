@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.data.io.images import image_values
-from lightseg.data.loading.collate import Batch
+from lightseg.data.types import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
 from lightseg.inference.inference_config import InferenceConfig

@@ -1,7 +1,7 @@
-"""Nets: plain modules that turn normalised images into logits.
+"""Nets: modules that map normalized images to logits.
 
-Each takes `(num_classes, in_channels=3, ...)` with plain values, so that a recipe can name it by `class_path`. timm,
-torchvision and segmentation_models_pytorch are imported only when a net that needs them is built.
+The constructors take `(num_classes, in_channels=3, ...)` with plain values, so that a recipe can name a net by
+`class_path`. timm, torchvision and segmentation_models_pytorch are imported only when a net that needs them is built.
 """
 
 from lightseg.nets.base import Net, Normalization

@@ -1,4 +1,4 @@
-"""Base class of nets, and the wording of an error about a name."""
+"""Base class of the nets, with the attributes and the method that tasks use."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Net(nn.Module):
-    """Base class of the nets: logits out, and three attributes and a method with defaults.
+    """Base class of the nets, whose output is logits.
 
-    A net of your own need not subclass it: any `nn.Module` with `__init__(self, num_classes, in_channels=3, ...)` will
-    do, and where it lacks one of them the task takes the default given here.
+    Custom nets need not subclass it: any `nn.Module` with `__init__(self, num_classes, in_channels=3, ...)` is valid,
+    and missing attributes have the defaults defined here.
 
     Attributes:
-        stride: The input's sides must be multiples of it; the task pads the input and crops the logits. 1: any size.
-        encoder: The part that pretrained weights fill, that can be frozen and have its own learning rate; no parameter
-            of the head is in it. None: there is no such part.
-        normalization: Mean and standard deviation that the loaded weights expect. None: the weights are random.
+        stride: Divisor of the sides of the input; the task pads the input and crops the logits. 1: any size.
+        encoder: Module for pretrained weights, which can be frozen and have its own learning rate; without any
+            parameter of the head. None: the net has no encoder.
+        normalization: Mean and standard deviation that the pretrained weights expect. None: the weights are random.
     """
 
     stride: int
@@ -27,19 +27,19 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # set here and not on the class: a class attribute would hide the submodule of the same name
+        # set on the instance, since a class attribute would hide a submodule of the same name
         self.stride = 1
         self.encoder = None
         self.normalization = None
 
     def start_from(self, images: Iterable[Tensor]) -> None:
-        """Set what follows from the training images instead of being learnt; by default nothing does.
+        """Initialize parameters from training images; by default there are none to initialize.
 
-        It is called when a training starts, before anything is trained and never when a trained net is loaded.
+        It is called once when a training starts, and not when a trained net is loaded.
 
         Args:
-            images: Training images, normalised and not augmented, `(C, H, W)` float32 each, in random order that is
-                the same every time; read as they are asked for.
+            images: Training images, normalized and not augmented, `(C, H, W)` float32 each, in a reproducible random
+                order; read lazily.
         """
 
 

@@ -1,37 +1,37 @@
-"""Dropout that costs little on a CPU."""
+"""Fast dropout on CPUs."""
 
 import torch
 from torch import Tensor, nn
 
 _VALUES = 256
-"""Of a byte."""
+"""Number of values of a byte."""
 
 
 class ByteDropout(nn.Dropout):
-    """As `nn.Dropout`, for probabilities that are a whole number of 256ths; draws a byte for each number on a CPU.
+    """Dropout from one random byte per element on a CPU, for probabilities that are multiples of 1/256.
 
-    There torch draws 53 random bits for each, on one thread, which is a fifth of the step of a small net. On other
-    devices and in compiled code this is torch's own.
+    On a CPU, `nn.Dropout` draws 53 random bits per element on a single thread, which takes a fifth of the step of a
+    small net. On other devices and in compiled code this is `nn.Dropout`.
 
     Args:
-        p: Probability of a number to be zeroed.
+        p: Probability of an element to be zeroed, 0 to below 1.
 
     Raises:
-        ValueError: If it is not a whole number of 256ths.
+        ValueError: If `p` is 1 or not a multiple of 1/256.
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
         if not (p * _VALUES).is_integer() or p == 1:
-            raise ValueError(f"p: {p} is not a whole number of 256ths below 1")
+            raise ValueError(f"p: must be a multiple of 1/256 below 1, got {p}")
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
-        """Zero some numbers, of any shape and floating-point type, and make up for it in the others."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
+        """Zero random elements of a floating-point tensor of any shape, and rescale the others."""
         if not self.training or input.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(input)
-        # eight at a time; the bounds are those of all 64 bits
+        # eight bytes at a time; the bounds include all 64-bit integers
         draws = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        # in the order of the memory, which for images is not that of the dimensions
+        # in the memory layout of the input, which may be channels-last
         noise = draws.view(torch.uint8).as_strided(input.shape, torch.empty_like(input).stride())
-        keep = noise >= round(self.p * _VALUES)
-        return input * (keep * torch.tensor(1 / (1 - self.p), dtype=input.dtype))
+        mask = noise >= round(self.p * _VALUES)
+        return input * (mask * torch.tensor(1 / (1 - self.p), dtype=input.dtype))

@@ -11,30 +11,32 @@ from lightseg.nets.timm_encoder import TimmEncoder, image_sides, reference
 from lightseg.nets.unused import freeze_unused
 
 _FINEST = {"32s": 32, "16s": 16, "8s": 8}
+"""Stride of the finest scores of each variant."""
 
 
 class FCN(Net):
     """FCN-32s, FCN-16s or FCN-8s: class scores at several strides, each upsampled and added to the next finer one.
 
     Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
-    arXiv:1411.4038. Changed: upsampling is bilinear, where the paper learns a deconvolution that starts bilinear (it
-    fixes the last one, and found no gain in learning it; bilinear takes any size and leaves no checkerboard); the trunk
-    is a VGG of two convolutions per stage with batch normalisation, or any encoder of timm, without the 4096-wide fc6
-    and fc7; layers of an encoder that no score depends on do not require gradients.
+    arXiv:1411.4038. Changed: upsampling is bilinear, where the paper learns a deconvolution initialized as bilinear (it
+    fixes the last one, since learning it gave no gain; bilinear upsampling takes any size and has no checkerboard
+    artifacts); the trunk is a VGG of two convolutions per stage with batch normalization, or any encoder of timm,
+    without the 4096-wide fc6 and fc7; layers of an encoder that no score depends on do not require gradients.
 
     Args:
         num_classes: Number of logits per pixel.
         in_channels: Channels of the input; the first convolution's pretrained weights are adapted to them.
-        variant: Stride of the finest scores: `32s` has no skip; `16s` adds one from stride 16; `8s` one more from 8.
-        encoder: None for a plain trunk of five stages; or the name of a timm model, best with its tag.
+        variant: Stride of the finest scores: `32s` has no skip connection, `16s` one from stride 16, and `8s` a second
+            one from stride 8.
+        encoder: None for a plain trunk of five stages; or the name of a timm model, preferably with its tag.
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag; or a
-            `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name touches the network.
+            `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name is downloaded.
         width: Channels of the plain trunk's first stage (64 in VGG); unused with an encoder.
-        kwargs: More arguments for `timm.create_model`; only with an encoder.
+        kwargs: Further arguments for `timm.create_model`; only with an encoder.
 
     Raises:
-        ConfigError: Unknown variant, encoder or weights; an encoder without features at the variant's stride; or
-            weights or arguments without one.
+        ConfigError: If a variant, encoder or weights are unknown, the encoder has no features at the variant's stride,
+            or weights or arguments are set without an encoder.
     """
 
     encoder: nn.Module
@@ -51,20 +53,17 @@ class FCN(Net):
     ) -> None:
         super().__init__()
         if variant not in _FINEST:
-            raise ConfigError(f"FCN has no variant {variant!r}: choose one of {', '.join(_FINEST)}.")
+            raise ConfigError(f"model.net.variant: must be one of {', '.join(_FINEST)}, got {variant!r}")
         if encoder is None:
             if encoder_weights is not None or kwargs:
-                raise ConfigError("FCN's plain trunk takes no encoder_weights or kwargs: set --model.net.encoder too.")
+                raise ConfigError("model.net: encoder_weights and kwargs need an encoder; set model.net.encoder")
             trunk = _Trunk(in_channels, width, _FINEST[variant])
             self.encoder, self.stride, self.channels_last, channels = trunk, 32, False, trunk.channels
         else:
             request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
             model: Any = request.build(in_channels, features_only=True, out_indices=_levels(request, variant))
-            self.encoder, self.stride, channels = (
-                model,
-                max(model.feature_info.reduction()),
-                model.feature_info.channels(),
-            )
+            info = model.feature_info
+            self.encoder, self.stride, channels = model, max(info.reduction()), info.channels()
             self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
             self.normalization = request.normalization
         self.scores = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in channels)
@@ -90,12 +89,12 @@ class FCN(Net):
 
 
 class _Trunk(nn.Module):
-    """VGG's five stages of width, 2, 4, 8 and 8 times width; returns the features from stride `finest` to 32."""
+    """Five VGG stages, the first with `width` channels, whose output is the features of stride `finest` to 32."""
 
     def __init__(self, in_channels: int, width: int, finest: int) -> None:
         super().__init__()
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
-        self.stages = nn.ModuleList(_stage(i, o) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True))
+        self.stages = nn.ModuleList(map(_stage, [in_channels, *widths[:-1]], widths))
         self.first = finest.bit_length() - 2
         self.channels = widths[self.first :]
 
@@ -117,17 +116,20 @@ def _stage(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _levels(request: TimmEncoder, variant: str) -> list[int]:
-    """Return the indices of the encoder's last features at each stride from the variant's on."""
+    """Return the indices of the encoder's last features at each stride, from the variant's stride up."""
     try:
         strides: list[int] = reference(request.name, features_only=True).feature_info.reduction()
-    # timm has no one way to say that a model gives no feature maps
+    # timm raises various errors for models without feature maps
     except Exception as error:
-        raise ConfigError(f"timm's {request.name} gives no feature maps: choose another encoder.") from error
+        raise ConfigError(
+            f"model.net.encoder: timm's {request.name} has no feature maps; choose another encoder"
+        ) from error
     last = {stride: index for index, stride in enumerate(strides)}
     if _FINEST[variant] not in last:
-        levels = ", ".join(map(str, sorted(last)))
+        available = ", ".join(map(str, sorted(last)))
         raise ConfigError(
-            f"FCN-{variant} needs features at stride {variant[:-1]}; {request.name} has strides {levels}."
+            f"model.net.variant: FCN-{variant} needs features at stride {_FINEST[variant]}; {request.name} has strides "
+            f"{available}; choose another variant or encoder"
         )
     return [last[stride] for stride in sorted(last) if stride >= _FINEST[variant]]
 

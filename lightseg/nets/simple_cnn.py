@@ -1,4 +1,4 @@
-"""Small convolutional network that most people meet first, for CIFAR-10."""
+"""Small convolutional network of the classic CIFAR-10 tutorials."""
 
 import torch
 from torch import Tensor, nn
@@ -9,28 +9,28 @@ from lightseg.nets.dropout import ByteDropout
 
 
 class SimpleCNN(Net):
-    """Two convolutions and two dense layers, for small square images: 315,722 parameters on CIFAR-10.
+    """CNN of two convolutions and two dense layers for small square images: 315,722 parameters on CIFAR-10.
 
     Source: the classic CIFAR-10 tutorial of Keras ("Train a simple deep CNN on the CIFAR10 small images dataset"), in
-    its two-convolution form. Nothing was changed: valid padding and Glorot-uniform weights with zero biases, as is
-    Keras's default, and dropout .25, .25 and .5.
+    its version of two convolutions. Unchanged: valid padding, Glorot-uniform weights and zero biases, as by default in
+    Keras, and dropout .25, .25 and .5.
 
     Args:
         num_classes: Number of logits.
-        in_channels: Channels of the input: 3 for RGB, 1 for grey.
-        image_size: Side of the square input in pixels. The first dense layer's size follows from it.
+        in_channels: Channels of the input: 3 for RGB, 1 for grayscale.
+        image_size: Side of the square input in pixels, which determines the size of the first dense layer.
 
     Raises:
-        ConfigError: The images are too small for two convolutions and two poolings.
+        ConfigError: If the images are too small for two convolutions and two poolings.
     """
 
     def __init__(self, num_classes: int, in_channels: int = 3, image_size: int = 32) -> None:
         super().__init__()
         side = ((image_size - 2) // 2 - 2) // 2
         if side < 1:
-            raise ConfigError(f"SimpleCNN needs images of 10 pixels or more; --model.net.image_size is {image_size}.")
+            raise ConfigError(f"model.net.image_size: must be 10 pixels or more for SimpleCNN, got {image_size}")
         self.image_size = image_size
-        # pooling, then ReLU: the same to the last bit as the other way round, for a quarter of the work
+        # ReLU after pooling gives the same bits as before it, for a quarter of the work
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, 32, 3),
             nn.MaxPool2d(2),
@@ -58,13 +58,13 @@ class SimpleCNN(Net):
             Logits `(N, num_classes)`.
 
         Raises:
-            ConfigError: The images have another size than `image_size`.
+            ConfigError: If the images are not of size `image_size`.
         """
         if x.shape[-2:] != (self.image_size, self.image_size):
             height, width = x.shape[-2:]
             raise ConfigError(
-                f"SimpleCNN was built for {self.image_size}×{self.image_size} images and got {height}×{width}: "
-                "set --model.net.image_size to the side of the images, or resize them to a square."
+                f"SimpleCNN was built for {self.image_size}×{self.image_size} images and got {height}×{width}; "
+                "set model.net.image_size to the side of the images, or resize them to a square"
             )
         logits: Tensor = self.layers(x)
         return logits

@@ -1,4 +1,4 @@
-"""Any architecture of segmentation_models_pytorch on any encoder of it or of timm."""
+"""Segmentation architectures of segmentation_models_pytorch, with its encoders or those of timm."""
 
 import inspect
 import warnings
@@ -10,9 +10,9 @@ from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
 from lightseg.nets.timm_encoder import TimmEncoder, forget_source, image_sides, reference
 from lightseg.nets.unused import freeze_unused
-from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, fetching, is_file, load_encoder_weights
 
-# SMP's own encoders that were not trained with ImageNet's mean and std, by the beginning of their names
+# SMP's encoders that were not trained with ImageNet's mean and std, by name prefix
 _MEAN_STD: dict[str, Normalization] = {
     "inception": INCEPTION,
     "xception": INCEPTION,
@@ -27,11 +27,11 @@ _SAVE = (
 
 
 class SmpNet(Net):
-    """Segmentation net: one of twelve architectures of segmentation_models_pytorch (SMP) on any encoder.
+    """Segmentation net of segmentation_models_pytorch (SMP): one of twelve architectures on any encoder.
 
     Source: Iakubovskii, "Segmentation Models PyTorch", 2019, github.com/qubvel-org/segmentation_models.pytorch, whose
     documentation names each architecture's paper. Changed: DPT takes images of any size and ignores prefix tokens if
-    its encoder has none; layers of an encoder that the architecture does not reach do not require gradients.
+    its encoder has none; layers of an encoder that the architecture does not use do not require gradients.
 
     Args:
         num_classes: Number of logits per pixel.
@@ -39,15 +39,15 @@ class SmpNet(Net):
         arch: `unet`, `unetplusplus`, `manet`, `linknet`, `fpn`, `pspnet`, `deeplabv3`, `deeplabv3plus`, `pan`,
             `upernet`, `segformer` or `dpt`.
         encoder: Name of an encoder of SMP, such as `resnet34` or `mit_b0`; or of a timm model, such as
-            `convnext_tiny.fb_in22k`. `tu-` in front of the name asks for timm's where both have it.
+            `convnext_tiny.fb_in22k`. The prefix `tu-` selects the timm model where both have one of that name.
         encoder_weights: None for random weights; `imagenet`, or another name that the encoder has; or a
-            `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders. Only a name touches the
-            network.
-        kwargs: More arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder.
+            `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders. Only a name is
+            downloaded.
+        kwargs: Further arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder.
 
     Raises:
-        ConfigError: Unknown architecture, encoder or weights; weights that do not fit or cannot be fetched; or an
-            encoder that the architecture cannot use.
+        ConfigError: If an architecture, encoder or weights are unknown, weights do not fit or cannot be downloaded, or
+            the architecture cannot use the encoder.
     """
 
     encoder: nn.Module
@@ -62,7 +62,7 @@ class SmpNet(Net):
         kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        arch, name, options = _arch(arch), _encoder(encoder), dict(kwargs or {})
+        arch, name, options = _parse_arch(arch), _parse_encoder(encoder), dict(kwargs or {})
         _check_options(arch, name, options)
         if arch == "dpt":
             options = _dpt_options(name, encoder, options)
@@ -70,13 +70,13 @@ class SmpNet(Net):
         if name.startswith("tu-"):
             request = TimmEncoder.request(name[3:], encoder_weights, in_channels, options)
             options, self.normalization = request.kwargs, request.normalization
-            model = _with_timm(arch, request, shape)
+            model = _build_with_timm(arch, request, shape)
         else:
-            model, self.normalization = _with_smp(arch, name, encoder_weights, {**options, **shape})
+            model, self.normalization = _build_with_smp(arch, name, encoder_weights, {**options, **shape})
         self.encoder: nn.Module = model.encoder
         self.decoder: nn.Module = model.decoder
         self.head: nn.Module = model.segmentation_head
-        # DPT halves its encoder's grid once more, and must get the same grid back when it doubles it
+        # DPT downsamples its encoder's grid once more, and upsamples it to the same size
         self.stride = int(model.encoder.output_stride) * (2 if arch == "dpt" else 1)
         try:
             freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, options))
@@ -93,13 +93,14 @@ class SmpNet(Net):
             Logits `(N, num_classes, H, W)`.
         """
         features = self.encoder(x)
-        # DPT's encoder gives a pair, features and prefix tokens; the others a list of features
+        # DPT's encoder returns features and prefix tokens, all others a list of features
         decoded = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
         logits: Tensor = self.head(decoded)
         return logits
 
 
-def _arch(arch: str) -> str:
+def _parse_arch(arch: str) -> str:
+    """Return SMP's name of an architecture, from any common spelling."""
     import segmentation_models_pytorch as smp
 
     architectures = smp.MODEL_ARCHITECTURES_MAPPING
@@ -109,59 +110,62 @@ def _arch(arch: str) -> str:
     return key
 
 
-def _encoder(encoder: str) -> str:
-    """Return SMP's name for the encoder: `tu-` in front of a timm model."""
+def _parse_encoder(encoder: str) -> str:
+    """Return SMP's name of an encoder; timm models have the prefix `tu-`."""
     import segmentation_models_pytorch as smp
     import timm
 
-    encoders = smp.encoders.encoders
+    smp_encoders = smp.encoders.encoders
     bare = encoder.removeprefix("tu-")
-    if encoder in encoders:
+    if encoder in smp_encoders:
         return encoder
     if timm.is_model(bare.partition(".")[0]):
         return f"tu-{bare}"
     raise ConfigError(
-        f"neither SMP nor timm has an encoder {encoder!r}{did_you_mean(bare, [*encoders, *timm.list_models()], 12)}"
+        f"neither SMP nor timm has an encoder {encoder!r}{did_you_mean(bare, [*smp_encoders, *timm.list_models()], 12)}"
     )
 
 
 def _check_options(arch: str, name: str, options: dict[str, Any]) -> None:
-    """Refuse the arguments that lightseg sets itself or could not honour, and those that SMP would ignore."""
+    """Check that `kwargs` has no arguments that lightseg sets or does not support, or that SMP would ignore."""
     import segmentation_models_pytorch as smp
 
-    fixed_options = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
-    if clash := fixed_options & options.keys():
-        raise ConfigError(f"--model.net.kwargs: {', '.join(sorted(clash))} cannot be set: SmpNet returns logits only.")
-    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - fixed_options - {"kwargs"}
+    reserved = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+    if clash := reserved & options.keys():
+        raise ConfigError(
+            f"model.net.kwargs: {', '.join(sorted(clash))} cannot be set, since SmpNet sets it; leave it out"
+        )
+    parameters = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch]).parameters.keys() - reserved - {"kwargs"}
     for key in options:
-        # arguments for a timm encoder reach timm, which checks them; SMP's own encoders take none
-        if key not in known and not name.startswith("tu-"):
+        # further arguments are passed to a timm encoder, and checked there; SMP's encoders take none
+        if key not in parameters and not name.startswith("tu-"):
             raise ConfigError(
-                f"--model.net.kwargs: {arch} takes no {key!r}{did_you_mean(key, sorted(known), otherwise=12)}"
+                f"model.net.kwargs: {arch} takes no {key!r}{did_you_mean(key, sorted(parameters), otherwise=12)}"
             )
 
 
 def _dpt_options(name: str, encoder: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Check the encoder of a DPT, and return its arguments with the readout of prefix tokens."""
     config: Any = reference(name[3:]) if name.startswith("tu-") else None
     if not hasattr(config, "num_prefix_tokens"):
         raise ConfigError(
-            f"dpt needs a vision transformer of timm as encoder, such as vit_tiny_patch16_224; {encoder} is none."
+            f"model.net.encoder: dpt needs a vision transformer of timm such as vit_tiny_patch16_224; {encoder} is none"
         )
     return options if config.num_prefix_tokens else {"decoder_readout": "ignore", **options}
 
 
-def _with_timm(arch: str, request: TimmEncoder, shape: dict[str, Any]) -> Any:
+def _build_with_timm(arch: str, request: TimmEncoder, shape: dict[str, Any]) -> Any:
     options = {**request.kwargs, **shape}
-    # SMP fetches weights for anything but None, False too
+    # SMP downloads weights for any value but None, even False
     weights = options.pop("pretrained", None)
     if arch == "dpt":
-        # the classifier would be there, and never used
+        # without the classifier, which DPT does not use
         options["num_classes"] = 0
     with request.loading():
         return forget_source(_create(arch, f"tu-{request.name}", weights, options))
 
 
-def _with_smp(
+def _build_with_smp(
     arch: str, name: str, encoder_weights: str | None, options: dict[str, Any]
 ) -> tuple[Any, Normalization | None]:
     import segmentation_models_pytorch as smp
@@ -171,13 +175,13 @@ def _with_smp(
         return _create(arch, name, None, options), None
     if is_file(encoder_weights):
         model = _create(arch, name, None, options)
-        # a name that the encoder has is no classifier's
+        # a prefix that the encoder has is not of a classifier
         classifiers = tuple(prefix for prefix in _CLASSIFIERS if not hasattr(model.encoder, prefix.rstrip(".")))
         load_encoder_weights(
-            model.encoder, encoder_weights, of=f"SMP's {name}", in_channels=in_channels, classifiers=classifiers
+            model.encoder, encoder_weights, owner=f"SMP's {name}", in_channels=in_channels, classifiers=classifiers
         )
         mean, std = next((value for key, value in _MEAN_STD.items() if name.startswith(key)), IMAGENET)
-        return model, spread(mean, std, in_channels)
+        return model, adapt_normalization(mean, std, in_channels)
     settings = smp.encoders.encoders[name]["pretrained_settings"]
     if encoder_weights not in settings:
         raise ConfigError(
@@ -186,7 +190,7 @@ def _with_smp(
     with fetching(f"the weights {encoder_weights} of SMP's {name}", _SAVE.format(name=name, weights=encoder_weights)):
         model = _create(arch, name, encoder_weights, options)
         expected = smp.encoders.get_preprocessing_params(name, encoder_weights)
-    return model, spread(expected["mean"], expected["std"], in_channels)
+    return model, adapt_normalization(expected["mean"], expected["std"], in_channels)
 
 
 def _create(arch: str, name: str, weights: str | bool | None, options: dict[str, Any]) -> Any:
@@ -194,10 +198,10 @@ def _create(arch: str, name: str, weights: str | bool | None, options: dict[str,
 
     try:
         with warnings.catch_warnings():
-            # the advice to take timm's own encoder instead of SMP's copy of it, which is the user's choice
+            # SMP advises to use timm's encoder instead of its copy, but the user chose the copy
             warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
             return smp.create_model(arch, encoder_name=name, encoder_weights=weights, **options)
-    # a network error is the caller's; all others mean that the parts do not go together
+    # the caller handles network errors; all others mean that architecture and encoder are incompatible
     except OSError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Encoders of timm: the checked name, the arguments, and the mean and std that their weights expect."""
+"""Encoders of timm: checked names and arguments, and the mean and std that the weights expect."""
 
 import logging
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from torch import nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Normalization, first_line
-from lightseg.nets.weights import check_keys, fetching, is_file, read_file, spread, without
+from lightseg.nets.weights import adapt_normalization, check_keys, drop_prefixes, fetching, is_file, read_file
 
 
 @dataclass(frozen=True)
 class TimmEncoder:
-    """Checked request for an encoder of timm: `timm.create_model(request.name, **request.kwargs)`.
+    """Checked arguments of `timm.create_model` for an encoder.
 
     Attributes:
-        name: timm's name, with the tag of the weights if there is one.
-        kwargs: The user's arguments, the weights, and `dynamic_img_size` for a transformer that has it.
-        normalization: Mean and standard deviation that the weights expect; None if they are random.
-        weights: The name of the weights to fetch, or None.
+        name: timm's name, with the tag of the weights if it has one.
+        kwargs: Keyword arguments: the user's, the weights, and `dynamic_img_size` for a transformer that supports it.
+        normalization: Mean and standard deviation that the weights expect; None for random weights.
+        weights: Name of the weights to download; None if there are none.
     """
 
     name: str
@@ -34,45 +34,46 @@ class TimmEncoder:
     def request(
         cls, encoder: str, encoder_weights: str | None, in_channels: int, kwargs: dict[str, Any] | None = None
     ) -> "TimmEncoder":
-        """Check an encoder and its weights, and make the request.
+        """Check an encoder, its weights and its arguments.
 
         Args:
             encoder: A name of timm, such as `resnet18` or `resnet18.a1_in1k`.
-            encoder_weights: None; `imagenet` for the weights that the name's tag says; a tag; or a file.
+            encoder_weights: None for random weights; `imagenet` for those of the name's tag; a tag; or a file.
             in_channels: Channels of the input.
-            kwargs: More arguments for `timm.create_model`.
+            kwargs: Further arguments for `timm.create_model`.
 
         Raises:
-            ConfigError: timm has no such encoder or tag, or the file holds the weights of another architecture.
+            ConfigError: If timm has no such encoder or tag, the file has the weights of another architecture, or an
+                argument is reserved.
         """
         import timm
 
         if clash := _RESERVED & (kwargs or {}).keys():
-            raise ConfigError(f"--model.net.kwargs: lightseg itself sets {', '.join(sorted(clash))}; leave it out.")
-        name = _tagged(encoder, encoder_weights)
-        # a model that timm never trained has no configuration: then timm's defaults, ImageNet's
+            raise ConfigError(f"model.net.kwargs: lightseg itself sets {', '.join(sorted(clash))}; leave it out")
+        name = _resolve_name(encoder, encoder_weights)
+        # models without pretrained weights have no configuration; timm's defaults are those of ImageNet
         config = timm.models.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
-        arguments = _any_size(name, config, dict(kwargs or {}))
+        arguments = _allow_any_size(name, config, dict(kwargs or {}))
         if encoder_weights is None:
             return cls(name, arguments, None)
-        normalization = spread(config.mean, config.std, in_channels)
+        normalization = adapt_normalization(config.mean, config.std, in_channels)
         if not is_file(encoder_weights):
             return cls(name, {**arguments, "pretrained": True}, normalization, weights=name)
-        overlay = {"state_dict": _checked_state(name, encoder_weights, config), "custom_load": False}
-        # the file's own number of classes is no concern of ours: timm drops the classifier
+        overlay = {"state_dict": _read_state(name, encoder_weights, config), "custom_load": False}
+        # timm drops the classifier, so that its number of classes does not matter
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": overlay}
         return cls(name, arguments, normalization)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """Build the model in here, so that timm is quiet about dropped heads and a failed download has a clear message.
+        """Silence timm's warnings about dropped heads and translate download errors, within this context.
 
         Raises:
-            ConfigError: The weights cannot be fetched.
+            ConfigError: If the weights cannot be downloaded.
         """
         logger = logging.getLogger("timm.models._builder")
         level = logger.level
-        # a features-only model has no head for the head's weights; timm logs that as a warning
+        # timm warns that a features-only model does not use the weights of the head
         logger.setLevel(logging.ERROR)
         try:
             if self.weights is None:
@@ -91,7 +92,7 @@ class TimmEncoder:
             **more: Further arguments for `timm.create_model`.
 
         Raises:
-            ConfigError: timm refuses the arguments, or the weights cannot be fetched.
+            ConfigError: If timm does not accept the arguments, or the weights cannot be downloaded.
         """
         import timm
 
@@ -103,13 +104,13 @@ class TimmEncoder:
         # timm's constructors raise anything from AssertionError to TypeError
         except Exception as error:
             raise ConfigError(
-                f"timm cannot build {self.name} with {_plain(self.kwargs)}: {first_line(error)}"
+                f"timm cannot build {self.name} with {_user_options(self.kwargs)}: {first_line(error)}"
             ) from error
         return forget_source(model)
 
 
 def forget_source(model: nn.Module) -> nn.Module:
-    """Drop the file's tensors from the configurations that timm leaves on a model, where each copy would hold them."""
+    """Drop the tensors of a weights file from the configurations that timm stores in a model, and return the model."""
     for module in model.modules():
         config = getattr(module, "pretrained_cfg", None)
         if isinstance(config, dict):
@@ -118,16 +119,16 @@ def forget_source(model: nn.Module) -> nn.Module:
 
 
 def image_sides(encoder: nn.Module, stride: int, kwargs: dict[str, Any]) -> tuple[int, int]:
-    """Return the height and width of an image that a built encoder takes: its own if it takes no other.
+    """Return the height and width of a valid input of an encoder: its fixed size, or a multiple of the stride.
 
     Args:
         encoder: A timm model, or a module with one as `model`.
-        stride: The sides must be multiples of it.
-        kwargs: The arguments that the encoder was built with.
+        stride: Divisor of the sides.
+        kwargs: Arguments that the encoder was built with.
     """
     config = getattr(getattr(encoder, "model", encoder), "pretrained_cfg", None) or {}
     sides = kwargs.get("img_size")
-    # a transformer told to take any size takes one that suits the net around it, which its own may not
+    # with any size allowed, the net around a transformer decides, as the pretraining size may not fit it
     if sides is None and config.get("fixed_input_size") and not kwargs.get("dynamic_img_size"):
         sides = config["input_size"][-2:]
     sides = sides or 8 * stride
@@ -135,13 +136,13 @@ def image_sides(encoder: nn.Module, stride: int, kwargs: dict[str, Any]) -> tupl
 
 
 def reference(name: str, **kwargs: Any) -> Any:
-    """Build a timm model without memory for its weights, to read names, shapes and sizes from."""
+    """Build a timm model without allocating its weights, to read names, shapes and sizes from."""
     import timm
 
     try:
         with torch.device("meta"):
             model = timm.create_model(name, **kwargs)
-    # a few models compute with values while they are built
+    # the constructors of a few models compute with values
     except (NotImplementedError, RuntimeError):
         model = timm.create_model(name, **kwargs)
     return model
@@ -157,8 +158,12 @@ _SAVE = (
 )
 
 
-def _tagged(encoder: str, encoder_weights: str | None) -> str:
-    """Return the architecture with the tag that the weights, or else the name, say; ConfigError for an unknown one."""
+def _resolve_name(encoder: str, encoder_weights: str | None) -> str:
+    """Return the architecture with the tag of the weights, or else of the name.
+
+    Raises:
+        ConfigError: If the architecture or the tag is unknown.
+    """
     import timm
 
     architecture, _, tag = encoder.partition(".")
@@ -169,8 +174,8 @@ def _tagged(encoder: str, encoder_weights: str | None) -> str:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if encoder_weights is not None and not is_file(encoder_weights):
         if not tags:
-            raise ConfigError(f"timm has no weights for {architecture}: leave --model.net.encoder_weights out.")
-        # the default tag moves from release to release: say which one it is
+            raise ConfigError(f"model.net.encoder_weights: timm has no weights for {architecture}; leave it out")
+        # explicit, since the default tag changes between releases
         default: Any = timm.models.get_pretrained_cfg(architecture)
         tag = encoder_weights if encoder_weights != "imagenet" else tag or default.tag
     if tag and tag not in tags:
@@ -180,8 +185,8 @@ def _tagged(encoder: str, encoder_weights: str | None) -> str:
     return f"{architecture}.{tag}" if tag else architecture
 
 
-def _any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Let a transformer that is made for one image size take any, where timm can do that."""
+def _allow_any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with which a transformer takes any image size, where timm supports that."""
     if not config.fixed_input_size or kwargs.keys() & {"img_size", "dynamic_img_size", "strict_img_size"}:
         return kwargs
     try:
@@ -191,14 +196,20 @@ def _any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**kwargs, "dynamic_img_size": True}
 
 
-def _checked_state(name: str, path: str, config: Any) -> dict[str, torch.Tensor]:
-    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
-    classifiers = tuple(f"{name}." for name in names)
-    state = without(read_file(path), classifiers)
-    # the whole architecture is the yardstick: a features-only model drops layers of it without a word
-    check_keys(state, without(reference(name).state_dict(), classifiers), of=f"timm's {name} ({path})")
+def _read_state(name: str, path: str, config: Any) -> dict[str, torch.Tensor]:
+    """Read the weights of an encoder from a file, without the classifier.
+
+    Raises:
+        ConfigError: If they are those of another architecture.
+    """
+    layers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
+    classifiers = tuple(f"{layer}." for layer in layers)
+    state = drop_prefixes(read_file(path), classifiers)
+    # compared with the complete architecture, since a features-only model silently drops layers
+    expected = drop_prefixes(reference(name).state_dict(), classifiers)
+    check_keys(state, expected, owner=f"timm's {name} ({path})")
     return state
 
 
-def _plain(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _user_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kwargs.items() if not key.startswith("pretrained")}

@@ -1,4 +1,4 @@
-"""Any classifier of torchvision, such as AlexNet, VGG, GoogLeNet or ResNet."""
+"""Classifiers of torchvision, such as AlexNet, VGG, GoogLeNet or ResNet."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
-from lightseg.nets.weights import IMAGENET, INCEPTION, fetching, is_file, load_encoder_weights, spread
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, fetching, is_file, load_encoder_weights
 
 _CLASSES = 1000
+"""Number of outputs of torchvision's classifiers, by which the last layer is found."""
 _SAVE = (
     "import torchvision, safetensors.torch as s; "
     "s.save_file(torchvision.models.get_model('{name}', weights='{weights}').state_dict(), 'encoder.safetensors')"
@@ -17,23 +18,23 @@ _SAVE = (
 
 
 class TorchvisionNet(Net):
-    """Classifier: any classification model of torchvision, its last layer replaced by a fresh linear one.
+    """Classifier of torchvision with a new last layer.
 
     Source: torchvision's model zoo, whose documentation names each model's paper; the default is Krizhevsky, "One weird
-    trick for parallelizing convolutional neural networks", 2014, arXiv:1404.5997. Changed: the last layer; GoogLeNet
-    and Inception lose their auxiliary classifiers (after the weights are loaded), so that training returns logits only;
-    SqueezeNet classifies after its global pooling, not before.
+    trick for parallelizing convolutional neural networks", 2014, arXiv:1404.5997. Changed: the last layer is a new
+    linear layer; GoogLeNet and Inception lose their auxiliary classifiers (after the weights are loaded), so that
+    training returns logits only; SqueezeNet classifies after its global pooling, not before.
 
     Args:
         num_classes: Number of logits.
         in_channels: Channels of the input; the first convolution's weights are adapted to them.
-        encoder: A name of `torchvision.models.list_models(module=torchvision.models)`, such as `vgg11_bn`.
+        encoder: Name from `torchvision.models.list_models(module=torchvision.models)`, such as `vgg11_bn`.
         encoder_weights: None for random weights; `imagenet` for torchvision's best; a name such as `IMAGENET1K_V1`; or
-            a `.safetensors`, `.pt` or `.pth` file with torchvision's names. Only a name touches the network.
-        kwargs: More arguments for the model, such as `{dropout: 0.2}`.
+            a `.safetensors`, `.pt` or `.pth` file with torchvision's names. Only a name is downloaded.
+        kwargs: Further arguments for the model, such as `{dropout: 0.2}`.
 
     Raises:
-        ConfigError: Unknown encoder, weights or argument; weights that do not fit or cannot be fetched.
+        ConfigError: If an encoder, weights or an argument are unknown, or weights do not fit or cannot be downloaded.
     """
 
     encoder: nn.Module
@@ -52,9 +53,9 @@ class TorchvisionNet(Net):
         if encoder_weights is not None:
             if is_file(encoder_weights):
                 classifiers = (f"{last}.", "aux1.", "aux2.", "AuxLogits.")
-                load_encoder_weights(model, encoder_weights, of=f"torchvision's {encoder}", classifiers=classifiers)
+                load_encoder_weights(model, encoder_weights, owner=f"torchvision's {encoder}", classifiers=classifiers)
             mean, std = _mean_std(encoder, encoder_weights)
-            self.normalization = spread(mean, std, in_channels)
+            self.normalization = adapt_normalization(mean, std, in_channels)
         _drop_auxiliary(model)
         features = _drop_last(model, last)
         if in_channels != 3:
@@ -76,28 +77,33 @@ class TorchvisionNet(Net):
 
 
 def _build(name: str, encoder_weights: str | None, kwargs: dict[str, Any]) -> nn.Module:
-    """Build the whole model, classifier and all, so that its weights fit; ConfigError for an unknown name."""
+    """Build a complete model, including the classifier, so that its weights fit.
+
+    Raises:
+        ConfigError: If the name, the weights or an argument are unknown.
+    """
     from torchvision import models
 
-    model_names = models.list_models(module=models)
-    if name not in model_names:
-        raise ConfigError(f"torchvision has no classifier {name!r}{did_you_mean(name, model_names, otherwise=12)}")
+    names = models.list_models(module=models)
+    if name not in names:
+        raise ConfigError(f"torchvision has no classifier {name!r}{did_you_mean(name, names, otherwise=12)}")
     weights = None
     if encoder_weights is not None and not is_file(encoder_weights):
-        weights = _named(name, encoder_weights)
+        weights = _parse_weights(name, encoder_weights)
     elif name in ("googlenet", "inception_v3"):
-        # torchvision warns when this is not said
+        # torchvision warns if this is not set
         kwargs = {"init_weights": True, **kwargs}
-    message = f"the weights {weights} of torchvision's {name}"
+    description = f"the weights {weights} of torchvision's {name}"
     try:
-        with nullcontext() if weights is None else fetching(message, _SAVE.format(name=name, weights=weights)):
+        with nullcontext() if weights is None else fetching(description, _SAVE.format(name=name, weights=weights)):
             model: nn.Module = models.get_model(name, weights=weights, **kwargs)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"torchvision cannot build {name} with {kwargs}: {first_line(error)}") from error
     return model
 
 
-def _named(name: str, encoder_weights: str) -> str:
+def _parse_weights(name: str, encoder_weights: str) -> str:
+    """Return torchvision's name of weights."""
     from torchvision import models
 
     members: list[str] = list(models.get_model_weights(name).__members__)
@@ -110,13 +116,14 @@ def _named(name: str, encoder_weights: str) -> str:
 
 
 def _mean_std(name: str, encoder_weights: str) -> Normalization:
+    """Return the mean and standard deviation that weights expect."""
     from torchvision import models
 
     if name in ("googlenet", "inception_v3"):
-        # the weights come from TensorFlow; torchvision converts its input with transform_input, lightseg normalises
+        # the weights come from TensorFlow; torchvision converts its input with `transform_input`, which is off here
         return INCEPTION
     weights = models.get_model_weights(name)
-    member = "DEFAULT" if is_file(encoder_weights) else _named(name, encoder_weights)
+    member = "DEFAULT" if is_file(encoder_weights) else _parse_weights(name, encoder_weights)
     if member not in weights.__members__:
         return IMAGENET
     preset = weights[member].transforms()
@@ -134,7 +141,7 @@ def _last_layer(model: nn.Module) -> str:
 
 
 def _drop_last(model: nn.Module, last: str) -> int:
-    """Replace the last layer by nothing; return how many features it had."""
+    """Replace the last layer by the identity, and return the number of its input features."""
     layer: Any = model.get_submodule(last)
     model.set_submodule(last, nn.Identity())
     return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)

@@ -1,4 +1,4 @@
-"""U-Net, written out plainly."""
+"""U-Net for segmentation."""
 
 import math
 from collections.abc import Callable
@@ -18,28 +18,28 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),  # noqa: ARG005
 }
 
-_DEEPEST = 12
-"""The greatest depth: each level halves the image, and one of 4096 pixels has no more levels."""
+_MAX_DEPTH = 12
+"""Maximum depth: an image of 4096 pixels can be halved 12 times."""
 
 
 class UNet(Net):
-    """U-Net: an encoder of halving resolution, a decoder of doubling resolution, and skips between equal resolutions.
+    """U-Net: an encoder that halves the resolution, a decoder that doubles it, and skips between equal resolutions.
 
     Source: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI
-    2015, arXiv:1505.04597. Changed: convolutions keep the size (the paper's valid ones lose 92 pixels on each side), a
-    normalisation follows each of them, the dropout is left out, and the default width is 32 (the paper's is 64). The
-    weights start as in the paper, with variance 2/fan_in.
+    2015, arXiv:1505.04597. Changed: convolutions are padded (the paper's unpadded ones lose 92 pixels on each side),
+    each is followed by a normalization, there is no dropout, and the default width is 32 instead of 64. Weights are
+    initialized as in the paper, with variance 2/fan_in.
 
     Args:
         num_classes: Number of logits per pixel.
-        in_channels: Channels of the input: 3 for RGB, 1 for grey.
+        in_channels: Channels of the input: 3 for RGB, 1 for grayscale.
         width: Channels at full resolution; each level below has twice as many.
-        depth: How many times the resolution is halved: the input's sides must be multiples of `2**depth`.
-        norm: Normalisation after each convolution: `batch`; `instance` or `group` (8 groups), which do not depend on
+        depth: Number of times the resolution is halved; the input's sides must be multiples of `2**depth`.
+        norm: Normalization after each convolution: `batch`; `instance` or `group` (8 groups), which do not depend on
             the batch and so suit batches of 1 or 2; or `none`.
 
     Raises:
-        ConfigError: Unknown `norm`, or `depth` or `width` below 1.
+        ConfigError: If `norm` is unknown, or `depth` or `width` is out of range.
     """
 
     def __init__(
@@ -52,12 +52,13 @@ class UNet(Net):
     ) -> None:
         super().__init__()
         if norm not in _NORMS:
-            raise ConfigError(f"UNet has no norm {norm!r}: choose one of {', '.join(_NORMS)}.")
+            raise ConfigError(f"UNet has no norm {norm!r}; choose one of {', '.join(_NORMS)}")
         if depth < 1 or width < 1:
-            raise ConfigError(f"UNet needs a depth and a width of 1 or more, not depth={depth}, width={width}.")
-        if depth > _DEEPEST:
+            raise ConfigError(f"UNet needs a depth and a width of 1 or more, got depth={depth}, width={width}")
+        if depth > _MAX_DEPTH:
             raise ConfigError(
-                f"model.net.depth: {depth} would need images of {2 ** min(depth, 99):g} pixels; give {_DEEPEST} or less"
+                f"model.net.depth: {depth} would need images of {2 ** min(depth, 99):g} pixels; "
+                f"set {_MAX_DEPTH} or less"
             )
         self.stride = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
@@ -92,7 +93,7 @@ class UNet(Net):
 def _double_conv(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
-        # a normalisation subtracts the mean, and any bias with it
+        # a normalization subtracts the mean, which cancels a bias
         layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=norm == "none"))
         layers.append(_NORMS[norm](out_channels))
         layers.append(nn.ReLU(inplace=True))

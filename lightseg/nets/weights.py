@@ -1,4 +1,4 @@
-"""Pretrained weights: from a local file, key for key, or by name through the library that has them."""
+"""Pretrained weights, from a checked local file or downloaded by name through their library."""
 
 import socket
 import urllib.parse
@@ -18,25 +18,26 @@ INCEPTION: Normalization = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 _SUFFIXES = (".safetensors", ".pt", ".pth")
 _CONNECT_SECONDS = 10.0
+"""Timeout of a connection."""
 
 
 def is_file(source: str) -> bool:
-    """Tell a path to a weights file from the name of weights, such as `imagenet` or `a1_in1k`."""
+    """Return whether a string is the path of a file, and not the name of weights such as `imagenet`."""
     return source.endswith(_SUFFIXES) or "/" in source or "\\" in source
 
 
 def read_file(path: str) -> dict[str, Tensor]:
-    """Read a state dict from a `.safetensors`, `.pt` or `.pth` file, without running any code in it.
+    """Read a state dict from a `.safetensors`, `.pt` or `.pth` file, without executing code from it.
 
     Args:
         path: The file. A `.pt` or `.pth` file holds the state dict itself, or a dict with it under `state_dict`.
 
     Raises:
-        ConfigError: There is no such file, or it is not a state dict.
+        ConfigError: If the file is missing, damaged, or not a state dict.
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ConfigError(f"--model.net.encoder_weights: there is no file {file}.")
+        raise ConfigError(f"model.net.encoder_weights: there is no file {file}")
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -49,28 +50,28 @@ def read_file(path: str) -> dict[str, Tensor]:
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`.")
+        raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`")
     return dict(state)
 
 
-def without(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    """Leave out the tensors whose names start with one of the prefixes: the classifier's."""
+def drop_prefixes(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return a state dict without the tensors whose names start with one of the prefixes."""
     return {name: value for name, value in state.items() if not name.startswith(prefixes)}
 
 
-def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], of: str) -> None:
-    """Check that weights and architecture agree, name for name and shape for shape.
+def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owner: str) -> None:
+    """Check that weights have the names and shapes of an architecture.
 
     Args:
         state: The weights of a file.
-        expected: The state dict of the architecture.
-        of: What the weights should belong to, for the message.
+        expected: State dict of the architecture.
+        owner: Name of the architecture, for the message.
 
     Raises:
-        ConfigError: A name is missing, left over, or has another shape; the message gives a few of them.
+        ConfigError: If a name is missing or unexpected, or a shape differs; the message names a few of them.
     """
     faults = {
-        # torch itself fills in the counters that old checkpoints lack
+        # torch adds the counters that old checkpoints lack
         "missing": [k for k in expected if k not in state and not k.endswith("num_batches_tracked")],
         "unexpected": [k for k in state if k not in expected],
         "of another shape": [
@@ -80,72 +81,80 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], of: 
         ],
     }
     if any(faults.values()):
-        problems = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
-        raise ConfigError(f"these are not the weights of {of}: {problems}.")
+        details = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
 def load_encoder_weights(
-    module: nn.Module, path: str, *, of: str, in_channels: int = 3, classifiers: tuple[str, ...] = ()
+    module: nn.Module, path: str, *, owner: str, in_channels: int = 3, classifiers: tuple[str, ...] = ()
 ) -> None:
-    """Fill a module with the weights of a file: every name must match, but for the classifier's.
+    """Load the weights of a file into a module; all names must match, except those of the classifier.
 
     Args:
-        module: Filled in place.
+        module: The module, changed in place.
         path: A `.safetensors`, `.pt` or `.pth` file of weights for RGB, or for `in_channels` channels.
-        of: What the weights should belong to, for the message.
-        in_channels: Input channels of the module; the first convolution's RGB weights are adapted to them as timm does:
+        owner: Name of the architecture, for the message.
+        in_channels: Input channels of the module; the first convolution's RGB weights are adapted to them as in timm:
             summed for 1 channel, else repeated and rescaled.
-        classifiers: Beginnings of the names of the classifier's weights, which are neither asked for nor loaded.
+        classifiers: Name prefixes of the classifier's weights, which are neither required nor loaded.
 
     Raises:
         ConfigError: See `read_file` and `check_keys`.
     """
-    everything = module.state_dict()
-    expected = without(everything, classifiers)
-    state = without(read_file(path), classifiers)
+    full_state = module.state_dict()
+    expected = drop_prefixes(full_state, classifiers)
+    state = drop_prefixes(read_file(path), classifiers)
     for key in expected.keys() & state.keys():
         state[key] = _adapt_channels(state[key], expected[key], in_channels)
-    check_keys(state, expected, of=f"{of} ({path})")
-    module.load_state_dict({**everything, **state})
+    check_keys(state, expected, owner=f"{owner} ({path})")
+    module.load_state_dict({**full_state, **state})
 
 
-def spread(mean: Sequence[float], std: Sequence[float], in_channels: int) -> Normalization:
-    """Give a mean and standard deviation per RGB channel to another number of channels.
+def adapt_normalization(mean: Sequence[float], std: Sequence[float], in_channels: int) -> Normalization:
+    """Adapt the mean and standard deviation of RGB to another number of channels.
 
-    The first convolution is adapted by summing over RGB for one channel and else by repeating RGB; so one channel gets
-    the average and the others get RGB in turn.
+    The first convolution is adapted by summing over RGB for one channel, and else by repeating RGB; so one channel has
+    the average of RGB, and several have the values of RGB cyclically.
+
+    Args:
+        mean: Mean per RGB channel, `(3,)`, on the 0..1 scale.
+        std: Standard deviation per RGB channel, likewise.
+        in_channels: Number of channels C.
+
+    Returns:
+        Mean and standard deviation, `(C,)` each.
     """
     if in_channels == 1:
         return (sum(mean) / len(mean),), (sum(std) / len(std),)
-    turn = [channel % len(mean) for channel in range(in_channels)]
-    return tuple(float(mean[i]) for i in turn), tuple(float(std[i]) for i in turn)
+    sources = [channel % len(mean) for channel in range(in_channels)]
+    return tuple(float(mean[i]) for i in sources), tuple(float(std[i]) for i in sources)
 
 
 @contextmanager
 def fetching(weights: str, save: str) -> Iterator[None]:
-    """Let a library download weights by name; where it cannot, say what to do instead of retrying for a minute.
+    """Fail fast with instructions if a library cannot download weights, within this context.
 
     Args:
-        weights: What is fetched, for the message.
-        save: A Python program that saves those weights as `encoder.safetensors`, for a machine with a connection.
+        weights: Description of the weights, for the message.
+        save: Python program that saves the weights as `encoder.safetensors`, for a machine with a connection.
 
     Raises:
-        ConfigError: The weights are neither in the cache nor to be had from the network.
+        ConfigError: If the weights are not cached and cannot be downloaded.
     """
     import huggingface_hub.constants as hub
 
     offline, timeout = hub.HF_HUB_OFFLINE, socket.getdefaulttimeout()
-    # without a connection the hub retries for 25 to 50 seconds, also for weights that are in its cache
+    # without a connection the hub retries for 25 to 50 seconds, even for cached weights
     hub.HF_HUB_OFFLINE = offline or not _reachable(hub.ENDPOINT)
     socket.setdefaulttimeout(_CONNECT_SECONDS)
     try:
         yield
-    # every library's network errors, and the hub's "not in the cache", are OSErrors
+    # network errors of all libraries, and the hub's error for uncached weights, are OSErrors
     except OSError as error:
         raise ConfigError(
             f"cannot fetch {weights}: {first_line(error)}\n"
             f'On a machine with a connection run `python -c "{save}"`, '
-            "then pass --model.net.encoder_weights encoder.safetensors."
+            "then pass --model.net.encoder_weights encoder.safetensors"
         ) from error
     finally:
         hub.HF_HUB_OFFLINE = offline
@@ -165,8 +174,8 @@ def _reachable(url: str) -> bool:
 
 
 def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
-    rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
-    if in_channels == 3 or not rgb_stem:
+    is_rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
+    if in_channels == 3 or not is_rgb_stem:
         return value
     from timm.models import adapt_input_conv
 

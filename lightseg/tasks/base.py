@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torchmetrics import MeanMetric, Metric
 
-from lightseg.data.data_module import Batch, ImageDataModule
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.types import Batch
 from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor

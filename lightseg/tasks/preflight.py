@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
-from lightseg.data.loading.collate import Batch
+from lightseg.data.types import Batch
 from lightseg.errors import ConfigError, LightsegError, require
 from lightseg.optim.optimizer import scale_groups
 from lightseg.optim.param_groups import param_groups

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightseg.data.loading.collate import Batch
+from lightseg.data.types import Batch
 from lightseg.tasks import Task
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightseg.data.device_transforms import AlternatingFlip, Cutout, RandomFlip, RandomTranslate, transformed
+from lightseg.data.device_transforms import AlternatingFlip, Cutout, RandomFlip, RandomTranslate, apply_transforms
 from lightseg.data.transforms.counter_rng import Draws, below
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
@@ -20,7 +20,7 @@ def batch(count):
 
 
 def moved(image, down, right, fill=None):
-    """The image one pixel after another; without a fill, what is missing is mirrored in."""
+    """Translate an image pixel by pixel, with reflection unless a fill is given."""
     height, width = len(image), len(image[0])
     result = []
     for row in range(height):
@@ -39,34 +39,34 @@ def moved(image, down, right, fill=None):
 
 def test_random_translate__by_hand():
     images, masks = batch(200)
-    found, targets = RandomTranslate(2)(images, masks, draws(200))
+    outputs, targets = RandomTranslate(2)(images, masks, draws(200))
     shifts = [[(below(draws(200).positions, 5, number) - 2).tolist() for number in (0, 1)]]
     assert {*zip(*shifts[0], strict=True)} == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
     for index, (down, right) in enumerate(zip(*shifts[0], strict=True)):
         expected = moved(IMAGE.tolist(), down, right)
-        assert found[index, 0].tolist() == targets[index].tolist() == expected
-        assert found[index, 1].tolist() == [[value + 100 for value in row] for row in expected]
-    assert found.dtype == torch.uint8
+        assert outputs[index, 0].tolist() == targets[index].tolist() == expected
+        assert outputs[index, 1].tolist() == [[value + 100 for value in row] for row in expected]
+    assert outputs.dtype == torch.uint8
 
 
 def test_random_translate__zeros_are_void():
     images, masks = batch(50)
-    found, targets = RandomTranslate(1, "zero")(images, masks, draws(50))
+    outputs, targets = RandomTranslate(1, "zero")(images, masks, draws(50))
     down, right = (below(draws(50).positions, 3, number) - 1 for number in (0, 1))
     for index in range(50):
         shift = int(down[index]), int(right[index])
-        assert found[index, 1].tolist() == moved((IMAGE + 100).tolist(), *shift, fill=0)
+        assert outputs[index, 1].tolist() == moved((IMAGE + 100).tolist(), *shift, fill=0)
         assert targets[index].tolist() == moved(IMAGE.tolist(), *shift, fill=IGNORE)
-    assert found.dtype == torch.uint8
+    assert outputs.dtype == torch.uint8
 
 
 def test_random_flip__mirrors_as_often_as_asked_for_and_masks_with_images():
     images, masks = batch(1000)
-    found, targets = RandomFlip(0.25)(images, masks, draws(1000))
-    mirrored = [image.tolist() == IMAGE.flip(-1).tolist() for image in found[:, 0]]
+    outputs, targets = RandomFlip(0.25)(images, masks, draws(1000))
+    mirrored = [image.tolist() == IMAGE.flip(-1).tolist() for image in outputs[:, 0]]
     # 250 in the mean, with a standard deviation of 14
     assert 180 < sum(mirrored) < 320
-    for flipped, image, mask in zip(mirrored, found[:, 0], targets, strict=True):
+    for flipped, image, mask in zip(mirrored, outputs[:, 0], targets, strict=True):
         assert image.tolist() == mask.tolist() == (IMAGE.flip(-1) if flipped else IMAGE).tolist()
 
 
@@ -83,9 +83,9 @@ def test_alternating_flip__shows_both_sides_in_two_epochs():
         # wherever a sample is in the order of an epoch
         order = torch.randperm(100, generator=torch.Generator().manual_seed(epoch))
         chance = Draws.of(3, epoch, torch.arange(100), order)
-        found = AlternatingFlip()(images, masks, chance)[0]
+        outputs = AlternatingFlip()(images, masks, chance)[0]
         side = torch.zeros(100, dtype=torch.bool)
-        side[order] = (found[:, 0] == IMAGE.flip(-1)).all(2).all(1)
+        side[order] = (outputs[:, 0] == IMAGE.flip(-1)).all(2).all(1)
         sides.append(side)
     assert (sides[0] != sides[1]).all()
     assert (sides[0] == sides[2]).all()
@@ -97,20 +97,20 @@ def test_alternating_flip__shows_both_sides_in_two_epochs():
 def test_cutout__by_hand(dtype, grey):
     images = torch.ones(200, 3, 5, 7).to(dtype)
     labels = torch.arange(200)
-    found, targets = Cutout(3, 0.2)(images, labels, draws(200))
+    outputs, targets = Cutout(3, 0.2)(images, labels, draws(200))
     rows, columns = below(draws(200).positions, 5, 0), below(draws(200).positions, 7, 1)
     expected = images.clone()
     for index in range(200):
-        top, left = int(rows[index]) - 1, int(columns[index]) - 1
-        expected[index, :, max(0, top) : top + 3, max(0, left) : left + 3] = grey
-    assert torch.equal(found, expected)
+        y, x = int(rows[index]) - 1, int(columns[index]) - 1
+        expected[index, :, max(0, y) : y + 3, max(0, x) : x + 3] = grey
+    assert torch.equal(outputs, expected)
     assert targets is labels
 
 
-def test_transformed__each_has_a_chance_of_its_own():
+def test_apply_transforms__each_has_independent_random_numbers():
     images, masks = batch(200)
-    once = transformed([RandomFlip()], images, masks, draws(200))[0]
-    twice = transformed([RandomFlip(), RandomFlip()], images, masks, draws(200))[0]
+    once = apply_transforms([RandomFlip()], images, masks, draws(200))[0]
+    twice = apply_transforms([RandomFlip(), RandomFlip()], images, masks, draws(200))[0]
     # with the same chance the second would undo what the first did
     assert 60 < sum(not torch.equal(image, IMAGE) for image in twice[:, 0]) < 140
     assert not torch.equal(once, twice)
@@ -120,14 +120,14 @@ def test_transformed__each_has_a_chance_of_its_own():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RandomFlip(1.5), "p: 1.5"),
-        (lambda: RandomTranslate(0), "pixels: 0"),
-        (lambda: RandomTranslate(2, "grey"), "give reflect or zero"),
-        (lambda: Cutout(0), "size: 0"),
-        (lambda: Cutout(2, 7.0), "fill: 7.0"),
-        (lambda: RandomTranslate(3)(*batch(1), draws(1)), "too many for images of 3×4"),
+        (lambda: RandomFlip(1.5), "p: must be 0 to 1, got 1.5"),
+        (lambda: RandomTranslate(0), "pixels: must be 1 or more, got 0"),
+        (lambda: RandomTranslate(2, "grey"), "must be reflect or zero, got 'grey'"),
+        (lambda: Cutout(0), "size: must be 1 or more, got 0"),
+        (lambda: Cutout(2, 7.0), "fill: must be 0 to 1, got 7.0"),
+        (lambda: RandomTranslate(3)(*batch(1), draws(1)), "must be below the sides of the images, 3×4, got 3"),
     ],
 )
-def test_options__without_a_meaning(make, message):
+def test_options__out_of_range(make, message):
     with pytest.raises(ConfigError, match=message):
         make()

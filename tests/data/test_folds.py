@@ -5,7 +5,7 @@ import pytest
 
 from lightseg.data import CIFAR10, CamVid, MaskFolder, Shapes, ShapesClassification
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.folds import Fold, as_fold, split_by_fold, stratified_folds
+from lightseg.data.folds import Fold, parse_fold, split_by_fold, stratified_folds
 from lightseg.errors import ConfigError, DataError
 from tests.data import fabricate
 
@@ -57,9 +57,9 @@ def test_stratified_folds__many_classes_in_a_sample():
     shares = np.array([1.0, 0.6, 0.3, 0.1, 0.03])
     table = (rng.random((600, 5)) < shares) * rng.integers(1, 100, (600, 5))
     fold_of = stratified_folds(table, [str(i) for i in range(600)], 5, seed=0)
-    held = np.array([(table[fold_of == fold] > 0).sum(0) for fold in range(5)])
+    samples_with_class = np.array([(table[fold_of == fold] > 0).sum(0) for fold in range(5)])
     # no fold is further from its part than a sample of a class, or two samples in all
-    assert np.abs(held - (table > 0).sum(0) / 5).max(0).tolist() <= [2, 1, 1, 1, 1]
+    assert np.abs(samples_with_class - (table > 0).sum(0) / 5).max(0).tolist() <= [2, 1, 1, 1, 1]
     assert np.ptp(np.bincount(fold_of)) <= 2
 
 
@@ -73,7 +73,7 @@ def test_stratified_folds__groups_stay_together():
     assert np.abs(parts - 0.2).max() < 0.05
 
 
-def test_stratified_folds__as_many_groups_as_folds():
+def test_stratified_folds__as_many_groups_parse_folds():
     # void samples, and a group that is larger than all the others
     table = np.array([[1, 0]] * 9 + [[0, 0], [0, 1], [0, 0]])
     fold_of = stratified_folds(table, ["a"] * 9 + ["b", "c", "d"], 4, seed=0)
@@ -99,21 +99,21 @@ def test_stratified_folds__of_names_and_seed_alone():
 @pytest.mark.parametrize(
     ("folds", "fold", "message"),
     [
-        (1, 0, "data.folds: 1 will not do"),
+        (1, 0, "data.folds: must be 2 or more, got 1"),
         (5, None, "one needs the other"),
         (None, 0, "one needs the other"),
-        (5, 5, "data.fold: 5 is none of the 5 folds; give 0 to 4"),
-        (5, -1, "data.fold: -1 is none"),
+        (5, 5, "data.fold: must be 0 to 4 with 5 folds, got 5"),
+        (5, -1, "data.fold: must be 0 to 4 with 5 folds, got -1"),
     ],
 )
-def test_as_fold__that_does_not_fit(folds, fold, message):
+def test_parse_fold__that_does_not_fit(folds, fold, message):
     with pytest.raises(ConfigError, match=message):
         Shapes(folds=folds, fold=fold)
 
 
-def test_as_fold__of_nothing():
-    assert as_fold(None, None) is None
-    assert as_fold(5, 4) == Fold(4, 5)
+def test_parse_fold__none_without_options():
+    assert parse_fold(None, None) is None
+    assert parse_fold(5, 4) == Fold(4, 5)
 
 
 def _mask_folder(root, **options):
@@ -163,10 +163,10 @@ def test_folds__every_sample_is_validated_on_once(kind, tmp_path):
         assert len({getattr(part.dataset(split), what)() for part in parts for split in ("train", "val")}) == 6
 
 
-def test_folds__a_sample_is_what_it_was(tmp_path):
+def test_folds__do_not_change_samples(tmp_path):
     make = _mask_folder(tmp_path / "data")
     plain, part = make(), make(folds=3, fold=1)
-    whole = {
+    originals = {
         plain.dataset(split).name(index): plain.dataset(split)[index]
         for split in ("train", "val")
         for index in range(len(plain.dataset(split)))
@@ -175,12 +175,12 @@ def test_folds__a_sample_is_what_it_was(tmp_path):
         dataset = part.dataset(split)
         for index, row in enumerate(part.class_table(split)):
             image, mask = dataset[index]
-            assert (image == whole[dataset.name(index)][0]).all()
-            assert (mask == whole[dataset.name(index)][1]).all()
+            assert (image == originals[dataset.name(index)][0]).all()
+            assert (mask == originals[dataset.name(index)][1]).all()
             assert np.bincount(mask.ravel(), minlength=256)[:2].tolist() == row.tolist()
 
 
-def test_folds__a_changed_mask_changes_its_own_split_alone(tmp_path):
+def test_folds__a_changed_mask_changes_only_its_split(tmp_path):
     make = _mask_folder(tmp_path / "data")
     before = make(folds=3, fold=1)
     shas = before.fingerprint()
@@ -188,8 +188,8 @@ def test_folds__a_changed_mask_changes_its_own_split_alone(tmp_path):
     fabricate.save(changed, 1 - fabricate.ids(99))
     after = make(folds=3, fold=1).fingerprint()
     assert [split for split in shas if shas[split] != after[split]] == ["val", "pool"]
-    other = make(folds=3, fold=2).fingerprint()
-    assert other["pool"] == after["pool"] == {"samples": 17, "sha256": after["pool"]["sha256"]}
+    last_fold = make(folds=3, fold=2).fingerprint()
+    assert last_fold["pool"] == after["pool"] == {"samples": 17, "sha256": after["pool"]["sha256"]}
 
 
 def test_folds__mask_folder_keeps_its_groups_together(tmp_path):
@@ -197,13 +197,13 @@ def test_folds__mask_folder_keeps_its_groups_together(tmp_path):
         fabricate.save(tmp_path / "images" / f"p{index % 8}_{index}.png", fabricate.picture(index))
         fabricate.save(tmp_path / "masks" / f"p{index % 8}_{index}.png", fabricate.ids(index))
     options = {"root": str(tmp_path), "group": r"(p\d)_"}
-    seen = []
+    patients = []
     for fold in range(3):
         part = MaskFolder(["ground", "road"], folds=3, fold=fold, **options)
         train, val = ({name.partition("_")[0] for name in names(part.dataset(split))} for split in ("train", "val"))
         assert not train & val
-        seen += val
-    assert len(set(seen)) == len(seen)
+        patients += val
+    assert len(set(patients)) == len(patients)
     with pytest.raises(ConfigError, match="groups, which stay together, cannot fill 9 folds"):
         MaskFolder(["ground", "road"], folds=9, fold=0, **options).dataset("val")
 
@@ -211,7 +211,7 @@ def test_folds__mask_folder_keeps_its_groups_together(tmp_path):
 def test_folds__camvid_keeps_its_drives_together(tmp_path):
     make = _camvid(tmp_path)
     val = [names(make(folds=3, fold=fold).dataset("val")) for fold in range(3)]
-    drives = [{name.rpartition("/")[2].partition("_")[0] for name in each} for each in val]
+    drives = [{name.rpartition("/")[2].partition("_")[0] for name in fold_names} for fold_names in val]
     assert sorted(map(sorted, drives)) == [["0001TP"], ["0006R0"], ["0016E5"]]
     with pytest.raises(ConfigError, match="3 groups"):
         make(folds=5, fold=0).dataset("val")
@@ -245,7 +245,7 @@ class Numbered(ImageDataset):
         return f"{self.first}-{self.count}"
 
 
-def test_split_by_fold__of_a_users_own_dataset():
+def test_split_by_fold__custom_dataset():
     train, val = split_by_fold([Numbered(0, 6), Numbered(6, 2)], 2, lambda names: names, Fold(0, 4), seed=0)
     assert (len(train), len(val)) == (6, 2)
     assert sorted(names(train) + names(val)) == list("01234567")
@@ -253,19 +253,21 @@ def test_split_by_fold__of_a_users_own_dataset():
     assert [train[index][1] for index in range(6)] == [int(name) % 2 for name in names(train)]
 
 
-def test_split_by_fold__needs_names_of_their_own():
+def test_split_by_fold__needs_unique_names():
     with pytest.raises(DataError, match="two samples of train and val are both called 3"):
         split_by_fold([Numbered(0, 4), Numbered(3, 1)], 2, lambda names: names, Fold(0, 2), seed=0)
 
 
-@pytest.mark.parametrize(("made", "count"), [(["a", "b"], 2), (None, 0)])
-def test_split_by_fold__groups_that_are_not_one_of_each_sample(made, count):
+@pytest.mark.parametrize(("groups_result", "count"), [(["a", "b"], 2), (None, 0)])
+def test_split_by_fold__needs_one_group_per_sample(groups_result, count):
     class Patients(Shapes):
         def groups(self, names):
-            return made
+            return groups_result
 
     data = Patients(32, 14, 6, 4, folds=2, fold=0)
-    with pytest.raises(ConfigError, match=f"Patients.groups gave {count} groups of 20 samples; it must give one of"):
+    with pytest.raises(
+        ConfigError, match=f"Patients.groups: must return one group per sample, got {count} groups of 20 samples"
+    ):
         data.dataset("val")
 
 
@@ -278,7 +280,7 @@ def test_split_by_fold__groups_that_are_not_one_of_each_sample(made, count):
         (CIFAR10, {"imbalance_ratio": 100}),
     ],
 )
-def test_require_alike__what_changes_train_alone_is_refused_with_folds(data, option):
+def test_require_alike__refuses_options_for_train_alone(data, option):
     (name,) = option
     data(**option)
     data(folds=2, fold=0)

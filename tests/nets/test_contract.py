@@ -1,4 +1,4 @@
-"""What every net promises; a new net is one more line in NETS."""
+"""Contract of all nets; add new ones to NETS."""
 
 import copy
 import inspect
@@ -108,13 +108,13 @@ def test_no_parameter_has_two_names(name):
 
 @every_net
 def test_state_dict_gives_the_same_logits_bit_for_bit(name):
-    net, other = build(name).eval(), build(name)
+    net, copy_net = build(name).eval(), build(name)
     x = image(name, net)
-    for p in other.parameters():
+    for p in copy_net.parameters():
         torch.nn.init.normal_(p)
-    other.load_state_dict(copy.deepcopy(net.state_dict()))
+    copy_net.load_state_dict(copy.deepcopy(net.state_dict()))
     with torch.no_grad():
-        assert torch.equal(net(x), other.eval()(x))
+        assert torch.equal(net(x), copy_net.eval()(x))
         assert torch.equal(net(x), net(x))
 
 

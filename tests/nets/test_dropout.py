@@ -25,7 +25,7 @@ def test_dropout__zeroes_its_share_and_scales_the_rest(dtype, layout, p):
     assert abs(float((flat[1:] * flat[:-1]).mean())) < 0.005
 
 
-def test_dropout__passes_the_gradient_of_what_it_keeps():
+def test_dropout__gradient_of_nonzero_elements():
     torch.manual_seed(0)
     numbers = torch.ones(1000, requires_grad=True)
     dropped = ByteDropout(0.5)(numbers)
@@ -47,10 +47,10 @@ def test_dropout__follows_the_seed_and_rests_in_evaluation():
 
 
 @pytest.mark.parametrize("p", [0.3, 1.0])
-def test_dropout__refuses_what_a_byte_cannot_say(p):
-    with pytest.raises(ValueError, match="whole number of 256ths"):
+def test_dropout__refuses_other_probabilities(p):
+    with pytest.raises(ValueError, match="multiple of 1/256"):
         ByteDropout(p)
 
 
-def test_dropout__is_one_of_torchs():
+def test_dropout__is_a_torch_dropout():
     assert isinstance(ByteDropout(), nn.Dropout)

@@ -52,11 +52,11 @@ def test_encoder_families(encoder, variant):
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"variant": "4s"}, "choose one of 32s, 16s, 8s"),
+        ({"variant": "4s"}, "must be one of 32s, 16s, 8s"),
         ({"encoder": "vit_tiny_patch16_224"}, "has strides 16"),
         ({"encoder": "resnet81"}, "did you mean resnet18"),
-        ({"encoder_weights": "imagenet"}, "set --model.net.encoder too"),
-        ({"kwargs": {"drop_path_rate": 0.1}}, "set --model.net.encoder too"),
+        ({"encoder_weights": "imagenet"}, "set model.net.encoder"),
+        ({"kwargs": {"drop_path_rate": 0.1}}, "set model.net.encoder"),
     ],
 )
 def test_refusals(kwargs, match):

@@ -25,7 +25,7 @@ def test_starts_as_keras_does():
 
 def test_another_image_size_names_the_option():
     net = SimpleCNN(10)
-    with pytest.raises(ConfigError, match=r"--model\.net\.image_size"):
+    with pytest.raises(ConfigError, match=r"model\.net\.image_size"):
         net(torch.rand(1, 3, 28, 28))
 
 
@@ -35,7 +35,7 @@ def test_takes_other_sizes_when_told(size):
 
 
 def test_refuses_images_that_vanish():
-    with pytest.raises(ConfigError, match="image_size is 9"):
+    with pytest.raises(ConfigError, match="image_size: must be 10 pixels or more for SimpleCNN, got 9"):
         SimpleCNN(10, image_size=9)
 
 
@@ -47,9 +47,9 @@ def test_simple_cnn__is_the_tutorials_to_the_last_bit(dtype):
         tutorial.layers[pool], tutorial.layers[pool + 1] = nn.ReLU(), nn.MaxPool2d(2)
     images = torch.randn(8, 3, 32, 32).to(dtype)
     grads = []
-    for one in (net, tutorial):
+    for model in (net, tutorial):
         torch.manual_seed(0)
-        logits = one(images)
+        logits = model(images)
         logits.float().square().sum().backward()
-        grads.append([logits, *[parameter.grad for parameter in one.parameters()]])
+        grads.append([logits, *[parameter.grad for parameter in model.parameters()]])
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*grads, strict=True))

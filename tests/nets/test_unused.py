@@ -14,7 +14,7 @@ class NoRule(nn.Module):
         raise NotImplementedError
 
 
-def test_freeze_unused__leaves_a_net_as_it_is_where_nothing_can_be_known():
+def test_freeze_unused__unsupported_operation_freezes_nothing():
     net = NoRule()
     freeze_unused(net, 3, 8, 8)
     # one that stayed in eval mode would be trained without the statistics of its batches, and without dropout

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
-from lightseg.nets.weights import IMAGENET, INCEPTION, is_file, spread
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, is_file
 
 LITE = "tf_efficientnet_lite0"
 FROM_TIMM = [TimmNet, FCN, SmpNet]
@@ -19,7 +19,7 @@ FROM_TIMM = [TimmNet, FCN, SmpNet]
 
 @pytest.fixture(scope="module")
 def lite(tmp_path_factory):
-    """A file of weights with names, shapes and tail of the published ones: classifier and all."""
+    """Write a weights file with the names and shapes of the published ones, including the classifier."""
     torch.manual_seed(1)
     state = {key: torch.randn_like(value.float()) for key, value in timm.create_model(LITE).state_dict().items()}
     path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
@@ -28,13 +28,13 @@ def lite(tmp_path_factory):
 
 
 def left_random(module, state):
-    """The names in the module whose tensors are nowhere in the file."""
-    known = {(tuple(v.shape), float(v.float().sum())) for v in state.values()}
-    return [k for k, v in module.state_dict().items() if (tuple(v.shape), float(v.float().sum())) not in known]
+    """Return the names in the module whose tensors are not in the file."""
+    file_tensors = {(tuple(v.shape), float(v.float().sum())) for v in state.values()}
+    return [k for k, v in module.state_dict().items() if (tuple(v.shape), float(v.float().sum())) not in file_tensors]
 
 
 @pytest.mark.parametrize("net", FROM_TIMM)
-def test_a_file_fills_the_whole_encoder(net, lite, caplog):
+def test_a_file_fills_the_encoder(net, lite, caplog):
     path, state = lite
     with caplog.at_level(logging.WARNING):
         built = net(5, encoder=LITE, encoder_weights=path)
@@ -137,7 +137,7 @@ def test_a_file_without_tensors_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_smps_own_encoder_takes_torchvisions_file(channels, tmp_path):
+def test_smp_encoder_takes_torchvision_file(channels, tmp_path):
     torch.manual_seed(2)
     state = torchvision.models.resnet18(weights=None).state_dict()
     torch.save(state, tmp_path / "resnet18.pt")
@@ -146,7 +146,7 @@ def test_smps_own_encoder_takes_torchvisions_file(channels, tmp_path):
     rgb = state["conv1.weight"]
     expected = {1: rgb.sum(1, keepdim=True), 3: rgb, 4: rgb[:, [0, 1, 2, 0]] * 3 / 4}[channels]
     torch.testing.assert_close(net.encoder.conv1.weight.detach(), expected)
-    assert net.normalization == spread((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
+    assert net.normalization == adapt_normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
 
 
 def test_torchvisions_file_with_its_classifiers(tmp_path):
@@ -176,7 +176,7 @@ def test_a_trained_encoder_moves_to_another_net(tmp_path):
         (lambda: TorchvisionNet(5, encoder_weights="imagenet"), "DEFAULT of torchvision's alexnet", "get_model"),
     ],
 )
-def test_without_a_connection_the_error_says_what_to_do_at_once(build, weights, save, monkeypatch, tmp_path):
+def test_without_a_connection_the_error_comes_at_once_with_instructions(build, weights, save, monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -197,7 +197,7 @@ def test_without_a_connection_the_error_says_what_to_do_at_once(build, weights, 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The libraries' caches in a folder of the test, and no connection."""
+    """Libraries with empty caches and no connection."""
 
     def refuse(*args, **kwargs):
         raise socket.gaierror(-2, "Name or service not known")
@@ -260,6 +260,6 @@ def test_names_and_files_are_told_apart():
     assert not any(map(is_file, ["imagenet", "a1_in1k", "IMAGENET1K_V1", "fb_in22k_ft_in1k"]))
 
 
-def test_spread():
-    assert spread((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
-    assert spread((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))
+def test_adapt_normalization():
+    assert adapt_normalization((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
+    assert adapt_normalization((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))

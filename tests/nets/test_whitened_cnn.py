@@ -39,7 +39,7 @@ def test_whitening_filters__by_hand(sign):
     assert torch.allclose(filters[1:].flatten(1).norm(dim=1), torch.full((3,), 24**-0.5).double())
 
 
-def test_start_from__sets_the_first_layer_and_nothing_else():
+def test_start_from__sets_only_the_first_layer():
     net = WhitenedCNN(5, width=4)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     net.start_from(iter(images()))
@@ -85,7 +85,7 @@ trainer:
 """
 
 
-def test_fit__starts_from_the_training_images_and_keeps_what_it_took(fit, recipe):
+def test_fit__first_layer_is_computed_once(fit, recipe):
     outcome = fit("--config", recipe(RECIPE))
     assert outcome.code == 0, outcome.err
     task = loading.load(outcome.folder / "checkpoints/best.ckpt")

@@ -1,1 +1,1 @@
-"""Order, batches and loaders of samples."""
+"""Samplers, collate functions and data loaders."""

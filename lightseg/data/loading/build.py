@@ -1,4 +1,4 @@
-"""Loaders of a split: the share of it that is this process's, and the processes that load for it."""
+"""Construction of the loaders of a split, for this process's share of it."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from lightseg.errors import ConfigError
 
 
 class DistributedInfo(NamedTuple):
-    """This process, the number of processes, and the number of batches that make up a step of each."""
+    """Rank, number of training processes, and batches per process and optimizer step."""
 
     rank: int = 0
     world_size: int = 1
@@ -29,19 +29,23 @@ class DistributedInfo(NamedTuple):
 
     @classmethod
     def of(cls, trainer: L.Trainer | None) -> "DistributedInfo":
-        """Return that of a trainer; without one, this process is alone."""
+        """Return the info of a trainer; without one, of a single process."""
         return cls(trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches) if trainer else cls()
 
 
 def per_process_batch_size(batch_size: int, parts: int) -> int:
-    """Return the samples of each of the parts of a step: processes × accumulated batches.
+    """Return the samples per process and forward pass.
+
+    Args:
+        batch_size: Samples of an optimizer step.
+        parts: Processes × accumulated batches.
 
     Raises:
-        ConfigError: If they cannot be equal; the message has the nearest batch sizes that can be shared.
+        ConfigError: If the division leaves a remainder; the message has the nearest sizes without one.
     """
     if batch_size % parts:
-        below = batch_size // parts * parts
-        nearest = " or ".join(str(size) for size in (below, below + parts) if size)
+        lower = batch_size // parts * parts
+        nearest = " or ".join(str(size) for size in (lower, lower + parts) if size)
         raise ConfigError(
             f"data.batch_size: {batch_size} samples cannot be shared by {parts} "
             f"(processes × accumulate_grad_batches); the nearest that can: {nearest}"
@@ -57,18 +61,18 @@ def training_loader(
     info: DistributedInfo,
     num_workers: int | None,
 ) -> StepLoader:
-    """Return a loader of drawn batches with `counts`; see `Batch`.
+    """Return a loader of training batches with `counts`; see `Batch`.
 
     Args:
-        samples: The training samples, augmented, or in the memory of the device.
-        batch_size: Samples of a step over all processes and accumulated batches.
+        samples: The augmented training samples, or those in the memory of the device.
+        batch_size: Samples of an optimizer step over all processes and accumulated batches.
         seed: Seed of order and augmentation.
-        weights: Share of the draws of each sample, `(N,)`; None: each is drawn once an epoch.
-        info: This process among the processes.
-        num_workers: Loading processes of this process; None: as many as fit its cores.
+        weights: Sampling weight of each sample, `(N,)` float64; None: every sample once per epoch.
+        info: Rank and number of processes.
+        num_workers: Loading processes of this process; None: follows the number of cores.
 
     Raises:
-        ConfigError: If the batch size cannot be shared evenly.
+        ConfigError: If the batch size does not divide evenly over processes and accumulated batches.
     """
     size = per_process_batch_size(batch_size, info.world_size * info.accumulate)
     sampler = EpochSampler(len(samples), batch_size, seed, info.rank, info.world_size, weights)
@@ -77,8 +81,8 @@ def training_loader(
         loader = DeviceLoader(samples, size, sampler=sampler, drop_last=True)
     else:
         options = worker_options(num_workers, info.world_size)
-        watched = TrackedDataset(samples, options["num_workers"])
-        loader = StepLoader(watched, size, sampler=sampler, drop_last=True, collate_fn=stack_training, **options)
+        tracked = TrackedDataset(samples, options["num_workers"])
+        loader = StepLoader(tracked, size, sampler=sampler, drop_last=True, collate_fn=stack_training, **options)
     loader.batches_per_step = info.accumulate
     return loader
 
@@ -86,25 +90,30 @@ def training_loader(
 def evaluation_loader(
     samples: TransformedDataset | DeviceDataset, batch_size: int, info: DistributedInfo, num_workers: int | None
 ) -> Loader:
-    """Return a loader of every sample once, at its own size: each item is a list of batches, one per image size.
+    """Return a loader of every sample once, unpadded: each item is a list of batches, one per image size.
 
     Args:
         samples: The samples of a split.
-        batch_size: Samples of a training step, which is what fits the memory.
-        info: This process among the processes.
-        num_workers: Loading processes of this process; None: as many as fit its cores.
+        batch_size: Samples of an optimizer step, of which evaluation takes as many per forward pass as training.
+        info: Rank and number of processes.
+        num_workers: Loading processes of this process; None: follows the number of cores.
     """
     size = max(1, batch_size // (info.world_size * info.accumulate))
     sampler = ShardSampler(len(samples), size, info.rank, info.world_size)
     if isinstance(samples, DeviceDataset):
         return DeviceEvaluationLoader(samples, size, sampler=sampler)
     options = worker_options(num_workers, info.world_size)
-    watched = TrackedDataset(samples, options["num_workers"])
-    return Loader(watched, size, sampler=sampler, collate_fn=stack_by_size, **options)
+    tracked = TrackedDataset(samples, options["num_workers"])
+    return Loader(tracked, size, sampler=sampler, collate_fn=stack_by_size, **options)
 
 
 def worker_options(num_workers: int | None, world_size: int) -> dict[str, Any]:
-    """Return the options of a `DataLoader` that depend on the machine."""
+    """Return the options of a `DataLoader` that depend on the machine.
+
+    Args:
+        num_workers: Loading processes; None: follows the number of cores.
+        world_size: Number of training processes on which the cores are divided.
+    """
     options = process_options(num_workers if num_workers is not None else default_workers(world_size))
     return {
         **options,

@@ -1,4 +1,4 @@
-"""From samples to batches: transforms applied, equal sizes stacked, workers kept modest."""
+"""Transformed samples, their collation into batches, and the number and set-up of loading processes."""
 
 import gc
 import os
@@ -6,14 +6,15 @@ import random
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lightseg.data.dataset import ImageDataset
@@ -21,31 +22,35 @@ from lightseg.data.io.disk_cache import warn
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
-from lightseg.data.types import Array
+from lightseg.data.types import Array, Batch
 from lightseg.errors import DataError, require
 from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
 
-Batch = dict[str, torch.Tensor]
-"""`{"image": (N, C, H, W) uint8 or float32 in 0..1, "target": (N, H, W) or (N,) int64, "index": (N,) int64}`.
+_GLOBAL_SEED = 6
+"""Salt of the seed of the global random generators."""
 
-In training also `"counts": (256,)`, the pixels (or samples) of each class, void last.
-"""
+_REPEATED_SAMPLES = 8
+"""Samples of which `check_repeatable` compares two augmentations."""
 
-_GLOBAL, _TRIALS, _ALIGNED = 6, 8, 64
+_ALIGNMENT = 64
+"""Bytes that the tensors in a shared block are aligned to."""
 
 _FILES, _FILES_PER_WORKER = 32, 20
-"""Descriptors that a run needs, and those of a loading process: pipes of three loaders, and batches on their way."""
+"""File descriptors of a run, and of each loading process: the pipes of three loaders, and batches in transit."""
 
-# before it has any: a worker that is forked from a process with OpenCV's threads can wait for them without end
+# on import, since a worker forked from a process with OpenCV threads can deadlock
 cv2.setNumThreads(0)
 
 
 class TransformedDataset(Dataset[dict[str, Any]]):
-    """Dataset with its transform applied, addressed by `SampleIndex` so that the seed travels with the index.
+    """Dataset with a transform applied; an index is a `SampleIndex`, which carries the seed.
 
-    In training, the global generators of Python, NumPy and torch follow the seed too: a user's transform may draw from
-    them.
+    In training, the global generators of Python, NumPy and torch are seeded too, since custom transforms may use them.
+
+    Args:
+        dataset: The dataset.
+        transform: The transform of image and target.
     """
 
     def __init__(self, dataset: ImageDataset, transform: Augmentation | EvalTransform) -> None:
@@ -56,11 +61,11 @@ class TransformedDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, position: SampleIndex | int) -> dict[str, Any]:
         if not isinstance(position, SampleIndex):
-            # a sampler that is not ours, such as the one of Lightning's overfit_batches
+            # plain indices come from other samplers, such as that of Lightning's overfit_batches
             position = SampleIndex(int(position), 0)
         if position.sample == PADDING:
             return {"index": PADDING}
-        with _global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
+        with _seed_global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
             image, target = self.transform(*self.dataset[position.sample], position.seed)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
@@ -69,24 +74,24 @@ class TransformedDataset(Dataset[dict[str, Any]]):
         }
 
 
-def _compact(target: Array | int) -> torch.Tensor:
-    """Return a mask in bytes, which are faster to stack, to count and to pass to another process; see `to_int64`."""
+def _compact(target: Array | int) -> Tensor:
+    """Return a target as a tensor; a mask stays uint8, which is faster to stack, count and transfer (`to_int64`)."""
     if isinstance(target, np.ndarray) and target.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(target))
     return torch.as_tensor(np.asarray(target, np.int64))
 
 
 @contextmanager
-def _global_generators(seed: int) -> Iterator[None]:
-    """Let the generators that everybody shares follow a seed, and then go on as if nothing had been."""
-    # a worker has no other use for them
+def _seed_global_generators(seed: int) -> Iterator[None]:
+    """Seed the global random generators temporarily, then restore them."""
+    # in a loading process nothing else uses them, so they need not be restored
     states = None if get_worker_info() else (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
-    # not the seed itself: albumentations' own `random.Random` would give the same numbers
-    mixed_seed = mix(seed, _GLOBAL)
-    random.seed(mixed_seed)
-    np.random.seed(mixed_seed & 0xFFFFFFFF)  # noqa: NPY002
-    # `torch.manual_seed` visits every backend there is, which costs 0.2 ms
-    torch.default_generator.manual_seed(mixed_seed)
+    # not the seed itself, from which albumentations' `random.Random` would generate the same numbers
+    global_seed = mix(seed, _GLOBAL_SEED)
+    random.seed(global_seed)
+    np.random.seed(global_seed & 0xFFFFFFFF)  # noqa: NPY002
+    # `torch.manual_seed` seeds every backend, which costs 0.2 ms
+    torch.default_generator.manual_seed(global_seed)
     try:
         yield
     finally:
@@ -96,26 +101,26 @@ def _global_generators(seed: int) -> Iterator[None]:
             torch.set_rng_state(states[2])
 
 
-def check_repeatable(prepared: TransformedDataset) -> None:
-    """See that a few samples, spread over all, come out the same when they are drawn again with the same seeds.
+def check_repeatable(samples: TransformedDataset) -> None:
+    """Check that a few samples, spread over the split, are the same when augmented again with the same seed.
 
     Raises:
-        ConfigError: If they do not.
+        ConfigError: If one differs.
     """
-    for trial in range(_TRIALS):
-        position = SampleIndex(trial * len(prepared) // _TRIALS, mix(trial))
-        first, again = prepared[position], prepared[position]
+    for trial in range(_REPEATED_SAMPLES):
+        position = SampleIndex(trial * len(samples) // _REPEATED_SAMPLES, mix(trial))
+        first, second = samples[position], samples[position]
         require(
-            all(torch.equal(first[part], again[part]) for part in ("image", "target")),
-            f"data.train_transforms: {prepared.dataset.name(position.sample)} comes out differently when it is drawn "
-            "again with the same seed: some transform, or the dataset, keeps a random generator of its own; draw from "
-            "self.py_random or self.random_generator instead, or from random, np.random or torch",
+            all(torch.equal(first[key], second[key]) for key in ("image", "target")),
+            f"data.train_transforms: {samples.dataset.name(position.sample)} differs when augmented again with the "
+            "same seed: a transform, or the dataset, has its own random generator; use self.py_random or "
+            "self.random_generator instead, or random, np.random or torch",
         )
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:
-    """Return one batch of equally sized samples; of a loading process, it is one for `to_int64`."""
-    return _passed_on(_stack(samples))
+    """Stack samples of equal size; in a loading process, into shared memory and with uint8 masks (`to_int64`)."""
+    return _finish(_stack(samples))
 
 
 def _stack(samples: list[dict[str, Any]]) -> Batch:
@@ -128,7 +133,7 @@ def _stack(samples: list[dict[str, Any]]) -> Batch:
         )
     images = [sample["image"] for sample in samples]
     if len({image.dtype for image in images}) > 1:
-        # 8-bit beside deeper files: stacking as they are would take 0..255 for 0..1
+        # 8-bit images among float images in 0..1
         images = [image.float() / 255 if image.dtype == torch.uint8 else image for image in images]
     return {
         "image": torch.stack(images),
@@ -137,53 +142,61 @@ def _stack(samples: list[dict[str, Any]]) -> Batch:
     }
 
 
-def _passed_on(batch: Batch) -> Batch:
-    """Return the batch for its user, or for the process that will widen it."""
-    return _in_one_block(batch) if get_worker_info() else to_int64(batch)
+def _finish(batch: Batch) -> Batch:
+    """Return a batch in shared memory in a loading process, else with int64 targets."""
+    return _share_block(batch) if get_worker_info() else to_int64(batch)
 
 
-def _in_one_block(batch: Batch) -> Batch:
-    """Return the batch in one block of shared memory: each block costs a file and a message between processes."""
-    ends = np.cumsum([-(-part.nbytes // _ALIGNED) * _ALIGNED for part in batch.values()]).tolist()
-    # as torch's own collate function has it
+def _share_block(batch: Batch) -> Batch:
+    """Copy a batch into one block of shared memory, since each block costs a handshake and a file descriptor."""
+    tensors = cast(dict[str, Tensor], batch)
+    ends = np.cumsum([-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors.values()]).tolist()
+    # as in torch's collate function
     block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
-    placed = {}
-    for (name, part), start in zip(batch.items(), [0, *ends[:-1]], strict=True):
-        placed[name] = block[start : start + part.nbytes].view(part.dtype).view(part.shape).copy_(part)
-    return placed
+    views = {
+        key: block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+        for (key, tensor), start in zip(tensors.items(), [0, *ends[:-1]], strict=True)
+    }
+    return cast(Batch, views)
 
 
 def to_int64(batch: Batch) -> Batch:
-    """Return the batch with its targets as int64, which come from a loading process as bytes."""
+    """Convert the targets to int64; masks from a loading process are uint8."""
     target = batch["target"]
     if target.dtype == torch.uint8:
-        # what has been pinned for a device stays so
-        wide = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned())
-        # by this thread alone: torch would share it out to cores that the loading processes are at, and wait for them
-        np.copyto(wide.numpy(), target.numpy())
-        target = wide
-    parts = {**batch, "target": target}
-    return {name: part if name == "image" else _own(part) for name, part in parts.items()}
+        target = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned())
+        # torch would divide the conversion over the cores of the loading processes, and wait for them
+        np.copyto(target.numpy(), batch["target"].numpy())
+    # images are most of the block, so that a copy would gain nothing
+    image = batch["image"]
+    return map_tensors(lambda tensor: tensor if tensor is image else _detach_block(tensor), {**batch, "target": target})
 
 
-def _own(part: torch.Tensor) -> torch.Tensor:
-    """Return a tensor that does not keep the block which it came in."""
-    return part.clone() if part.untyped_storage().nbytes() > part.nbytes else part
+def _detach_block(tensor: Tensor) -> Tensor:
+    """Copy a tensor that is a view of a larger block, so that it does not keep the block in memory."""
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+    """Apply a function to every tensor of a batch."""
+    tensors = cast(dict[str, Tensor], batch)
+    return cast(Batch, {key: function(tensor) for key, tensor in tensors.items()})
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch on a device."""
-    return {name: value.to(device) for name, value in batch.items()}
+    """Move a batch to a device."""
+    return map_tensors(lambda tensor: tensor.to(device), batch)
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:
-    """As `stack`, with the `counts` of the batch's own targets, int64."""
+    """Stack samples as `stack` does, with the `counts` of their targets, `(256,)` int64."""
     batch = _stack(samples)
-    return _passed_on({**batch, "counts": batch["target"].flatten().bincount(minlength=IGNORE + 1)})
+    batch["counts"] = batch["target"].flatten().bincount(minlength=IGNORE + 1)
+    return _finish(batch)
 
 
 def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
-    """Batches of equal image and target size, each as `stack` makes it, in order of first appearance; no padding."""
+    """Stack samples by image and target size, in order of first appearance; padding is dropped."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for sample in samples:
         if sample["index"] != PADDING:
@@ -192,18 +205,18 @@ def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:
 
 
 def default_workers(processes: int) -> int:
-    """Return the cores that are left for loading when each training process has one, 8 at most."""
+    """Return the default number of loading processes: the cores per training process less one, 8 at most."""
     return min(8, max(0, usable_cores() // processes - 1))
 
 
 @cache
 def affordable_workers(workers: int) -> int:
-    """Return so many loading processes, or as many as the limit of open files allows, which is raised if it can be.
+    """Return the number of loading processes that the limit of open files allows, after raising it where possible.
 
-    Without a free descriptor a loading process drops its batch, which would be waited for without end.
+    Without a free file descriptor a loading process drops its batch, and the training would wait for it forever.
 
     Args:
-        workers: Their number.
+        workers: The requested number.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = _FILES + _FILES_PER_WORKER * workers
@@ -218,24 +231,24 @@ def affordable_workers(workers: int) -> int:
 
 
 def process_options(workers: int) -> dict[str, Any]:
-    """Return the options of a `DataLoader` with so many loading processes.
+    """Return the options of a `DataLoader` that concern its processes.
 
     Args:
-        workers: Their number; with 0, this process loads.
+        workers: Number of loading processes; with 0, this process loads.
     """
     workers = affordable_workers(workers)
-    # since Python 3.14 the default is a fork server: every worker imports torch anew and gets a pickled copy of the
-    # dataset, so it starts seconds later and shares no memory; beside Linux, a fork is not safe
+    # with a fork server, the default since Python 3.14, workers import torch and unpickle the dataset: they start
+    # seconds later and share no memory; a fork is only safe on Linux
     context = "fork" if workers and sys.platform == "linux" else None
     return {"num_workers": workers, "worker_init_fn": start_worker, "multiprocessing_context": context}
 
 
 def start_worker(_worker: int) -> None:
-    """Keep torch to one thread per worker, as OpenCV is: the workers are the parallelism."""
-    # signals are the main process's to answer; a worker that dies of one would fail the step that is being finished
+    """Initialize a loading process: ignore signals, and use one thread, since the workers are the parallelism."""
+    # the main process handles signals; a worker that dies of one would fail the current step
     os.setpgid(0, 0)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    # a search for garbage would write to all objects that were there before, and so copy the memory that they are in
+    # garbage collection writes to all existing objects, which would copy the memory shared with the main process
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Image files decoded once: pixels and targets in one mapped file, shared by all processes of a machine."""
+"""Cache of decoded images: pixels and targets in one memory-mapped file, shared by all processes of a machine."""
 
 import contextlib
 import errno
@@ -34,10 +34,10 @@ from lightseg.files.evenly_spaced import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
-_ENTRY, _LEFT_OVER = re.compile(r"[0-9a-f]{64}"), re.compile(r"\.[0-9a-f]{64}\.\d+(\.(former|damaged))?")
-"""The only folders that are ever removed: the cache may be set to a place where there are others."""
+_ENTRY, _STALE = re.compile(r"[0-9a-f]{64}"), re.compile(r"\.[0-9a-f]{64}\.\d+(\.(former|damaged))?")
+"""Names of complete caches and of leftovers; no other folders are removed, since the cache folder may hold others."""
 
-# numpy's names of the types; that of a target which is no mask is empty, and so is its shape
+# `image` and `mask` are NumPy dtype strings; for a class id, that of the mask is empty
 _RECORD = np.dtype(
     [
         *[("start", "i8"), ("image", "S3"), ("shape", "i4", 3)],
@@ -46,25 +46,25 @@ _RECORD = np.dtype(
 )
 
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
-"""Packages that may decode a file to other pixels when they change."""
+"""Packages whose version may affect the decoded pixels."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)
-"""Stands for the mask of a target that is none."""
+"""Placeholder mask of a target that is a class id."""
 
-_TRIED = 8
-"""Samples that the size of all is estimated from."""
+_SAMPLED = 8
+"""Number of samples from which the size of the cache is estimated."""
 
 
 class DecodedDataset(ImageDataset):
-    """Dataset whose samples are copied out of a mapped file; names and hashes are its own.
+    """Dataset whose samples are read from a cache of decoded images; all else is delegated to the original.
 
     Args:
-        dataset: The dataset.
-        folder: What was written for it.
-        rows: Which of the samples there are its own; left out, all of them.
+        dataset: The original dataset.
+        folder: Folder of the cache.
+        rows: Row in the cache of each sample, `(N,)`; None: the cache has the same samples as the dataset.
 
     Raises:
-        OSError: If the folder is not there, or cannot be read.
+        OSError: If the folder is missing or cannot be read.
         ValueError: If it is damaged.
     """
 
@@ -77,7 +77,7 @@ class DecodedDataset(ImageDataset):
         self._pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a mapped array would be pickled as a copy of all its pixels
+        # since a memory-mapped array is pickled with all its pixels
         return _map, (self._dataset, self._folder, self._rows)
 
     def __len__(self) -> int:
@@ -92,71 +92,74 @@ class DecodedDataset(ImageDataset):
             return self._dataset[index]
         return image, mask if mask_type else label
 
-    def _copy(self, start: int, kind: bytes, shape: Sequence[int]) -> tuple[Array, int]:
-        """Return an array of its own, which may be written to, and where it ends in the file."""
-        array = np.empty(shape, kind.decode())
+    def _copy(self, start: int, dtype: bytes, shape: Sequence[int]) -> tuple[Array, int]:
+        """Return a writable copy of an array in the file, and the position of its end."""
+        array = np.empty(shape, dtype.decode())
         end = start + array.nbytes
         array.reshape(-1).view(np.uint8)[:] = self._pixels[start:end]
         return array, end
 
     def name(self, index: int) -> str:
-        """As in the dataset."""
+        """Return the name of a sample in the original dataset."""
         return self._dataset.name(index)
 
     def is_turned_alone(self, index: int) -> bool:
-        """As in the dataset."""
+        """Return whether EXIF rotates the image but not its mask, or the mask but not the image."""
         return self._dataset.is_turned_alone(index)
 
     def fingerprint(self) -> str:
-        """As in the dataset."""
+        """Return the fingerprint of the original dataset."""
         return self._dataset.fingerprint()
 
     def cache_key(self) -> str:
-        """As in the dataset."""
+        """Return the cache key of the original dataset."""
         return self._dataset.cache_key()
 
     def class_table(self, num_classes: int) -> ClassCounts:
-        """As in the dataset."""
+        """Return the class table of the original dataset."""
         return self._dataset.class_table(num_classes)
 
     def subset(self, indices: npt.NDArray[np.intp]) -> ImageDataset:
-        """Some of the samples, out of the same file."""
+        """Return a subset that reads from the same cache."""
         rows = indices if self._rows is None else self._rows[indices]
         return _map(self._dataset.subset(indices), self._folder, rows)
 
 
 def map_decoded(parts: Sequence[ImageDataset], gigabytes: float, workers: int, build: bool) -> list[ImageDataset]:
-    """Datasets that read their samples from the cache; one whose samples are not and cannot be there stays as it is.
+    """Wrap datasets so that they read their samples from the cache, and build it where it is missing.
 
-    What has not been used for longest makes room. A cache takes no more than half of the memory, since it is slow where
-    it has to be read from the disk, and no more than half of what is free on the disk.
+    The least recently used caches are removed to make room. The caches take at most half of the memory, since reading
+    from the disk is slow, and a new one at most half of the free disk space.
 
     Args:
-        parts: The datasets; those that do not decode files stay as they are.
-        gigabytes: GiB that all caches of decoded samples on this machine may take together.
-        workers: Processes that decode.
-        build: Whether to decode what is not there yet.
+        parts: The datasets.
+        gigabytes: Maximum size of all caches of decoded samples on this machine, in GiB.
+        workers: Number of decoding processes.
+        build: Whether to build missing caches.
+
+    Returns:
+        The wrapped datasets; a dataset that does not decode files, or has no cache, is returned unchanged.
 
     Raises:
         DataError: If a sample is broken.
-        RunError: If a process that decodes dies.
+        RunError: If a decoding process dies.
     """
-    # of the class itself: one derived from it may read something else
-    folders = [_folder(part) if vars(type(part)).get("decodes") and len(part) else None for part in parts]
-    used_folders = {folder for folder in folders if folder}
+    # not inherited, since a derived class may read other files
+    folders = [_cache_folder(part) if vars(type(part)).get("decodes") and len(part) else None for part in parts]
+    in_use = {folder for folder in folders if folder}
     return [
-        part if folder is None else _map_or_build(part, folder, used_folders, gigabytes, workers, build)
+        part if folder is None else _map_or_build(part, folder, in_use, gigabytes, workers, build)
         for part, folder in zip(parts, folders, strict=True)
     ]
 
 
 def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
-    """Return whether a training goes through its samples twice or more; else to decode them beforehand gains nothing.
+    """Return whether a training reads its samples twice or more, so that a cache of decoded images pays.
 
     Args:
-        trainer: Of the training.
+        trainer: The trainer.
         samples: Number of training samples.
-        batch_size: Of them, in an optimiser step.
+        batch_size: Samples of an optimizer step.
     """
     if trainer.fast_dev_run or trainer.overfit_batches or trainer.limit_train_batches != 1.0:  # type: ignore[attr-defined]
         return False
@@ -165,30 +168,30 @@ def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
     return bool(min(epochs, by_steps) >= 2)
 
 
-def _folder(dataset: ImageDataset) -> Path:
-    """Return where its samples lie: by what they are, and by what decodes them."""
+def _cache_folder(dataset: ImageDataset) -> Path:
+    """Return the folder of a dataset's cache, named by a hash of its content and of the decoders."""
     kind = type(dataset)
-    facts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
-    # not the package's version, which stays while its files are worked on
-    facts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels)]
+    key_parts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
+    # the source instead of the package's version, which does not change during development
+    key_parts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels)]
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            facts.append(f"{package} {metadata.version(package)}")
-    return cache_dir() / "decoded" / hashlib.sha256("\0".join(facts).encode()).hexdigest()
+            key_parts.append(f"{package} {metadata.version(package)}")
+    return cache_dir() / "decoded" / hashlib.sha256("\0".join(key_parts).encode()).hexdigest()
 
 
 def _map_or_build(
-    dataset: ImageDataset, folder: Path, used_folders: set[Path], gigabytes: float, workers: int, build: bool
+    dataset: ImageDataset, folder: Path, in_use: set[Path], gigabytes: float, workers: int, build: bool
 ) -> ImageDataset:
     mapped = _map(dataset, folder)
     if mapped is not dataset or not build:
         return mapped
     try:
         with file_lock(folder.parent, "another process decodes images; waiting for it"):
-            # which the process that was waited for may have made
+            # the process that held the lock may have built it
             mapped = _map(dataset, folder)
             if mapped is dataset:
-                room = _make_room(dataset, folder, used_folders, gigabytes)
+                room = _make_room(dataset, folder, in_use, gigabytes)
                 _build(dataset, folder, workers, room)
                 mapped = _map(dataset, folder)
     except OSError as error:
@@ -197,7 +200,7 @@ def _map_or_build(
 
 
 def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> ImageDataset:
-    """Return the dataset out of the cache, or itself where that has been removed meanwhile."""
+    """Return a dataset that reads from the cache; the dataset itself if the cache is missing or damaged."""
     try:
         mapped = DecodedDataset(dataset, folder, rows)
     except (FileNotFoundError, NotADirectoryError):
@@ -205,57 +208,63 @@ def _map(dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None 
     except (OSError, ValueError) as error:
         _discard(folder, describe(error))
         return dataset
-    # a cache that others have made may be read-only
+    # a cache of another user may be read-only
     with contextlib.suppress(OSError):
         os.utime(folder)
     return mapped
 
 
 def _discard(folder: Path, reason: str) -> None:
-    """Remove a damaged cache and say it; of all processes that read it, one does. The next training builds it anew."""
-    rest = folder.with_name(f".{folder.name}.{os.getpid()}.damaged")
+    """Remove a damaged cache and print a warning, once for all processes; the next training rebuilds it."""
+    damaged = folder.with_name(f".{folder.name}.{os.getpid()}.damaged")
     advice = "its images are decoded again"
     try:
-        folder.rename(rest)
+        folder.rename(damaged)
     except FileNotFoundError:
         return
     except OSError:
         advice += f" in every epoch, since {folder} cannot be removed"
     print(f"warning: {reason}; {advice}", file=sys.stderr, flush=True)
-    shutil.rmtree(rest, ignore_errors=True)
+    shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _read_index(folder: Path) -> npt.NDArray[Any]:
-    """Return what lies where, a record for each sample.
+    """Read the index of a cache: one `_RECORD` per sample, `(N,)`.
 
     Raises:
-        OSError: If the folder is not there, or cannot be read.
+        OSError: If the folder is missing or cannot be read.
         ValueError: If it is damaged.
     """
     index = map_table(folder / _INDEX)
     if index.dtype != _RECORD or index.ndim != 1 or not len(index):
-        raise ValueError(f"{folder / _INDEX}: is no index of decoded samples")
+        raise ValueError(f"{folder / _INDEX}: is not an index of decoded samples")
     size = (folder / _PIXELS).stat().st_size
     if size != index[-1]["start"]:
         raise ValueError(f"{folder / _PIXELS}: has {size} bytes instead of {index[-1]['start']}")
     return index[:-1]
 
 
-def _make_room(dataset: ImageDataset, folder: Path, used_folders: set[Path], gigabytes: float) -> int:
-    """Bytes that the samples may take; what is left of interrupted runs, and the caches used longest ago, are removed.
+def _make_room(dataset: ImageDataset, folder: Path, in_use: set[Path], gigabytes: float) -> int:
+    """Remove leftovers and the least recently used caches, and return the bytes available to the new cache.
+
+    Args:
+        dataset: The dataset to be decoded.
+        folder: Folder of its cache.
+        in_use: Folders of the caches of this training, which are not removed.
+        gigabytes: Maximum size of all caches in GiB.
 
     Raises:
-        OSError: If there is not room for them.
+        OSError: If there is not enough room.
     """
-    # what is in the samples' own place is not whole
-    for stale in (folder, *_folders(folder.parent, _LEFT_OVER)):
+    # a folder that could not be mapped is incomplete
+    for stale in (folder, *_list_folders(folder.parent, _STALE)):
         shutil.rmtree(stale, ignore_errors=True)
-    entries = sorted(_folders(folder.parent, _ENTRY), key=lambda entry: entry.stat().st_mtime)
+    entries = sorted(_list_folders(folder.parent, _ENTRY), key=lambda entry: entry.stat().st_mtime)
     sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
     limit, needed = int(min(gigabytes * _GIB, _memory() / 2)), _estimate(dataset)
-    if needed + sum(sizes[entry] for entry in sizes if entry in used_folders) <= limit:
+    if needed + sum(sizes[entry] for entry in sizes if entry in in_use) <= limit:
         for entry in entries:
-            if entry not in used_folders and needed > _room(folder.parent, limit, sizes.values()):
+            if entry not in in_use and needed > _room(folder.parent, limit, sizes.values()):
                 shutil.rmtree(entry)
                 del sizes[entry]
     room = _room(folder.parent, limit, sizes.values())
@@ -268,37 +277,44 @@ def _make_room(dataset: ImageDataset, folder: Path, used_folders: set[Path], gig
     return room
 
 
-def _folders(place: Path, pattern: re.Pattern[str]) -> list[Path]:
-    return [entry for entry in place.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir()]
+def _list_folders(parent: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return [entry for entry in parent.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir()]
 
 
 def _room(folder: Path, limit: int, sizes: Iterable[int]) -> int:
+    """Return the bytes available to a new cache, from the limit of all caches and the sizes of the existing ones."""
     return max(0, min(limit - sum(sizes), shutil.disk_usage(folder).free // 2))
 
 
 def _estimate(dataset: ImageDataset) -> int:
-    """Bytes of all samples, from some that are spread over them."""
-    sizes = [sum(np.asarray(part).nbytes for part in dataset[index]) for index in spread(_TRIED, len(dataset))]
+    """Estimate the bytes of all samples from a few of them."""
+    sizes = [sum(np.asarray(array).nbytes for array in dataset[index]) for index in spread(_SAMPLED, len(dataset))]
     return int(np.mean(sizes) * len(dataset)) + len(dataset) * _RECORD.itemsize
 
 
 def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None:
-    """Decode all samples into the folder, which is there when it is whole.
+    """Decode all samples into a folder, which appears when it is complete.
+
+    Args:
+        dataset: The dataset.
+        folder: The folder.
+        workers: Number of decoding processes.
+        room: Maximum size in bytes.
 
     Raises:
-        OSError: If they take more than their room, or cannot be written.
+        OSError: If they take more than the room, or cannot be written.
     """
-    # the last record only says where the one before it ends
+    # the last record holds only the end of the one before it
     index, end = np.zeros(len(dataset) + 1, _RECORD), 0
     with atomic_folder(folder) as temporary:
-        # written, not mapped: a disk that is full is then an error and not a signal
+        # written instead of mapped, so that a full disk raises an error instead of a signal
         with flushed(temporary / _PIXELS) as file:
             for number, (image, target) in enumerate(_read(dataset, workers)):
                 mask = target if isinstance(target, np.ndarray) else _NO_MASK
-                kind, label = (mask.dtype.str, 0) if mask is target else ("", target)
+                mask_type, label = (mask.dtype.str, 0) if mask is target else ("", target)
                 image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
                 digest = checksum(image, mask)
-                index[number] = end, image.dtype.str, image.shape, kind, mask.shape, label, digest
+                index[number] = end, image.dtype.str, image.shape, mask_type, mask.shape, label, digest
                 end += image.nbytes + mask.nbytes
                 if end + index.nbytes > room:
                     raise OSError(errno.ENOSPC, f"decoded samples take more than {room / _GIB:.2g} GiB")
@@ -309,23 +325,23 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
             write_table(file, index)
 
 
-class _AsRead(TransformedDataset):
-    """Dataset's samples as they are."""
+class _Untransformed(TransformedDataset):
+    """Samples of a dataset without transforms."""
 
     def __getitem__(self, position: SampleIndex | int) -> Any:
         return self.dataset[int(position)]  # type: ignore[arg-type]
 
 
 def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | int]]:
-    """All samples in order, read in parallel, with a bar on a terminal."""
+    """Yield all samples in order, decoded in parallel, with a progress bar on a terminal."""
     workers = workers if len(dataset) > 4 * workers else 0
-    samples = TrackedDataset(_AsRead(dataset, EvalTransform([])), workers)
+    samples = TrackedDataset(_Untransformed(dataset, EvalTransform([])), workers)
     loader = DataLoader(
         samples,
         batch_size=None,
         collate_fn=tuple,
         **process_options(workers),
-        # of its own, so that the one that everybody shares gives the same numbers with the cache and without
+        # a separate generator, so that the global one is in the same state with the cache and without
         generator=torch.Generator(),
     )
     try:
@@ -338,5 +354,5 @@ def _read(dataset: ImageDataset, workers: int) -> Iterator[tuple[Array, Array | 
 
 
 def _memory() -> float:
-    """Bytes of this machine's memory."""
+    """Return the bytes of this machine's memory."""
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -1,8 +1,8 @@
-"""Small sets wholly in memory, on the device that trains: batches are cut out of one tensor, nothing is loaded."""
+"""Datasets in the memory of the training device, for small sets: batches are gathered from one tensor."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,34 +10,38 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.device_transforms import DeviceTransform, transformed
-from lightseg.data.loading.collate import Batch
+from lightseg.data.device_transforms import DeviceTransform, apply_transforms
 from lightseg.data.loading.loaders import Loader, StepLoader
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.sample_index import PADDING, SampleIndex
 from lightseg.data.transforms.counter_rng import Draws
 from lightseg.data.transforms.pipeline import EvalTransform
+from lightseg.data.types import Array, Batch
 from lightseg.errors import require
 from lightseg.labels import IGNORE
 
 _BLOCK = 2**22
-"""Bytes of images that are cut out at once: so many batches share the price of asking the device for them."""
+"""Bytes of images that are gathered at once, so that several batches share the cost of launching kernels."""
 
-_TRIED = 64
-"""Samples that the transforms are tried on before anything is trained."""
+_CHECKED = 64
+"""Number of samples that the transforms are checked on before training."""
 
 
 class DeviceDataset(Dataset[Any]):
-    """Split in memory: images `(N, C, H, W)` as they are in the files, masks `(N, H, W)` uint8 or class ids `(N,)`.
+    """Dataset in the memory of a device.
 
     Args:
-        dataset: The split.
-        name: What it is called, for messages.
-        before: Applied to every sample once, when it is read.
-        augment: Applied to every batch, when it is cut out.
+        dataset: The dataset of a split.
+        name: Name of the split, for messages.
+        before: Transform of every sample, applied once when it is read.
+        augment: Transforms of every training batch.
+
+    Attributes:
+        images: `(N, C, H, W)`, uint8 or float32 in 0..1.
+        targets: Masks `(N, H, W)` uint8, or class ids `(N,)` int64.
 
     Raises:
-        ConfigError: If the samples are not all of one size, or the memory does not suffice.
+        ConfigError: If the samples differ in size or type, or the memory does not suffice.
         DataError: If a file is broken.
     """
 
@@ -56,14 +60,14 @@ class DeviceDataset(Dataset[Any]):
 
     @property
     def device(self) -> torch.device:
-        """Return where it lies."""
+        """Device of the tensors."""
         return self.images.device
 
     def to(self, device: torch.device) -> "DeviceDataset":
-        """Move it to a device.
+        """Move the dataset to a device, in place.
 
         Raises:
-            ConfigError: If it does not fit there.
+            ConfigError: If the device's memory does not suffice.
         """
         if device != self.device:
             self._require_memory(self.images.nbytes + self.targets.nbytes, device)
@@ -71,7 +75,7 @@ class DeviceDataset(Dataset[Any]):
         return self
 
     def batch(self, samples: Tensor) -> Batch:
-        """Some samples as they are; `samples` `(N,)` int64 on its device."""
+        """Return the samples with indices `(N,)` int64 (on the same device) without augmentation."""
         return {
             "image": self.images.index_select(0, samples),
             "target": self.targets.index_select(0, samples).long(),
@@ -79,33 +83,42 @@ class DeviceDataset(Dataset[Any]):
         }
 
     def augmented(self, samples: Tensor, positions: Tensor, seed: int, epoch: int) -> Batch:
-        """Some samples as they are trained on at positions `(N,)` of an epoch."""
+        """Return augmented samples.
+
+        Args:
+            samples: Indices of the samples, `(N,)` int64, on the same device.
+            positions: Their positions in the epoch, `(N,)` int64, likewise.
+            seed: Seed of the run.
+            epoch: Index of the epoch.
+        """
         batch, draws = self.batch(samples), Draws.of(seed, epoch, positions, samples)
-        batch["image"], batch["target"] = transformed(self._augment, batch["image"], batch["target"], draws)
+        batch["image"], batch["target"] = apply_transforms(self._augment, batch["image"], batch["target"], draws)
         return batch
 
     def check(self) -> None:
-        """See that the transforms keep the kind of images and targets, and have no other chance than what they get.
+        """Check that the transforms keep shapes and dtypes, and take all random numbers from `draws`.
 
         Raises:
-            ConfigError: If not.
+            ConfigError: If one does not.
         """
-        some = torch.arange(min(len(self), _TRIED), device=self.device)
-        before, after, again = self.batch(some), *(self.augmented(some, some, 0, 0) for _ in range(2))
-        for part in ("image", "target"):
+        samples = torch.arange(min(len(self), _CHECKED), device=self.device)
+        original, first, second = self.batch(samples), *(self.augmented(samples, samples, 0, 0) for _ in range(2))
+        keys: tuple[Literal["image", "target"], ...] = ("image", "target")
+        for key in keys:
+            before, after = original[key], first[key]
             require(
-                after[part].shape == before[part].shape and after[part].dtype == before[part].dtype,
-                f"data.device_transforms: each {part} is {_said(before[part][0])} and becomes {_said(after[part][0])}; "
-                "a transform must keep shapes and types, since a task takes floating-point images to be 0 to 1",
+                after.shape == before.shape and after.dtype == before.dtype,
+                f"data.device_transforms: each {key} is {_describe(before[0])} and becomes {_describe(after[0])}; a "
+                "transform must keep shapes and dtypes, since tasks expect floating-point images in 0 to 1",
             )
             require(
-                torch.equal(after[part], again[part]),
-                f"data.device_transforms: some {part} comes out differently when it is drawn again with the same "
-                "chance: some transform has random numbers of its own; take them from `draws` alone",
+                torch.equal(after, second[key]),
+                f"data.device_transforms: the {key} of a sample differs when augmented again with the same `draws`: a "
+                "transform has its own random numbers; take them from `draws` alone",
             )
 
     def _read(self, dataset: ImageDataset, before: EvalTransform | None) -> tuple[Tensor, Tensor]:
-        def read(index: int) -> tuple[Any, Any]:
+        def read(index: int) -> tuple[Array, Array]:
             image, target = dataset[index] if before is None else before(*dataset[index], 0)
             return image.transpose(2, 0, 1), np.asarray(target)
 
@@ -115,18 +128,18 @@ class DeviceDataset(Dataset[Any]):
         targets = np.empty((len(dataset), *target.shape), target.dtype)
         for index in range(len(dataset)):
             image, target = read(index)
-            for array, part, what in ((images, image, "image"), (targets, target, "mask")):
+            for kind, array, stack in (("image", image, images), ("mask", target, targets)):
                 require(
-                    part.shape == array.shape[1:] and part.dtype == array.dtype,
-                    f"data.on_device: the {what}s of the {self._name} split are not all alike and form no "
-                    f"tensor: {dataset.name(0)} is {_said(array[0])}, {dataset.name(index)} is {_said(part)}; leave "
+                    array.shape == stack.shape[1:] and array.dtype == stack.dtype,
+                    f"data.on_device: the {kind}s of the {self._name} split differ in size or type and form no tensor: "
+                    f"{dataset.name(0)} is {_describe(stack[0])}, {dataset.name(index)} is {_describe(array)}; leave "
                     "data.on_device and data.device_transforms out",
                 )
             images[index], targets[index] = image, target
         return torch.from_numpy(images), torch.from_numpy(targets)
 
     def _require_memory(self, needed: int, device: torch.device) -> None:
-        free = _free(device)
+        free = _free_memory(device)
         require(
             free is None or needed < free,
             f"data.on_device: the {self._name} split needs {needed / 1e9:.1f} GB, and {(free or 0) / 1e9:.1f} GB are "
@@ -135,79 +148,84 @@ class DeviceDataset(Dataset[Any]):
 
 
 class DeviceLoader(StepLoader):
-    """Training batches of a `DeviceDataset`: those of a `StepLoader` with the same sampler, to the bit.
+    """Loader of training batches of a `DeviceDataset`, bit-identical to those of a `StepLoader` with its sampler.
 
-    Nothing waits for the device.
+    It never synchronizes with the device.
     """
 
     dataset: DeviceDataset
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        seed, epoch, chosen, places = _share(self.sampler)
+        seed, epoch, *share = _share(self.sampler)
+        samples, positions = (torch.from_numpy(array).to(self.dataset.device) for array in share)
         size, step = self.batch_size or 1, (self.batch_size or 1) * self.batches_per_step
-        samples, positions = (torch.from_numpy(part).to(self.dataset.device) for part in (chosen, places))
-        block = max(1, _BLOCK // (step * self.dataset.images[0].nbytes)) * step
-        end = len(samples) // size * size
-        for start in range(0, end, block):
-            now = slice(start, min(start + block, end))
-            images = self.dataset.augmented(samples[now], positions[now], seed, epoch)
-            counts = _counts(images["target"], step)
-            for first in range(0, len(images["index"]), size):
-                batch = {name: values[first : first + size] for name, values in images.items()}
-                yield {**batch, "counts": counts[first // step]}
+        block_size = max(1, _BLOCK // (step * self.dataset.images[0].nbytes)) * step
+        used = len(samples) // size * size
+        for start in range(0, used, block_size):
+            rows = slice(start, min(start + block_size, used))
+            block = self.dataset.augmented(samples[rows], positions[rows], seed, epoch)
+            counts = _count_classes(block["target"], step)
+            for first in range(0, len(block["index"]), size):
+                part = slice(first, first + size)
+                yield {
+                    "image": block["image"][part],
+                    "target": block["target"][part],
+                    "index": block["index"][part],
+                    "counts": counts[first // step],
+                }
 
 
 class DeviceEvaluationLoader(Loader):
-    """Evaluation batches of a `DeviceDataset`: what a `Loader` with `stack_by_size` gives of the same sampler."""
+    """Loader of evaluation batches of a `DeviceDataset`, equal to those of a `Loader` with `stack_by_size`."""
 
     dataset: DeviceDataset
 
     def __iter__(self) -> Iterator[list[Batch]]:  # type: ignore[override]
         size = self.batch_size or 1
-        order = [item.sample if isinstance(item, SampleIndex) else int(item) for item in self.sampler]
-        # padding is at the end, so that what is there keeps its place
-        present = torch.tensor([sample for sample in order if sample != PADDING], dtype=torch.int64)
-        samples = present.to(self.dataset.device)
+        order = [index.sample if isinstance(index, SampleIndex) else int(index) for index in self.sampler]
+        # padding is at the end, so without it the samples keep their positions
+        samples = torch.tensor([sample for sample in order if sample != PADDING], dtype=torch.int64)
+        samples = samples.to(self.dataset.device)
         for first in range(0, len(order), size):
-            some = samples[first : first + size]
-            yield [self.dataset.batch(some)] if len(some) else []
+            part = samples[first : first + size]
+            yield [self.dataset.batch(part)] if len(part) else []
 
 
 def check_on_device_options(on_device: bool, on_samples: bool, on_batches: Sequence[DeviceTransform]) -> None:
-    """See that what is asked for happens where the data lies.
+    """Check that the transforms fit `data.on_device`.
 
     Args:
         on_device: `data.on_device`.
-        on_samples: Whether something is done to single samples while they are loaded.
+        on_samples: Whether single training samples are augmented while they are loaded.
         on_batches: `data.device_transforms`.
 
     Raises:
-        ConfigError: If it does not.
+        ConfigError: If they do not.
     """
     require(
         on_device or not on_batches,
-        "data.device_transforms: these are for batches that are cut out of a set in memory; "
-        "set data.on_device: true, or leave them out",
+        "data.device_transforms: these need the data in the memory of the device; set data.on_device: true, or leave "
+        "them out",
     )
     require(
         not (on_device and on_samples),
-        "data.on_device: train_transforms, rare_transforms and copy_paste change samples one by one while they are "
-        "loaded, and nothing is loaded here; set data.train_transforms: [], leave the others out, and give "
+        "data.on_device: train_transforms, rare_transforms and copy_paste apply to single samples while they are "
+        "loaded, and with on_device none are; set data.train_transforms: [], leave the others out, and use "
         "data.device_transforms instead (RandomFlip, AlternatingFlip, RandomTranslate, Cutout)",
     )
 
 
 def _share(sampler: Any) -> tuple[int, int, Any, Any]:
-    """Seed and epoch, and this process's samples of the epoch with their positions."""
+    """Return seed, epoch, and this process's sample indices of the epoch with their positions, `(M,)` int64 each."""
     if isinstance(sampler, EpochSampler):
         return sampler.seed, sampler.epoch, *sampler.share()
-    # one that is not ours, such as that of Lightning's overfit_batches
+    # another sampler, such as that of Lightning's overfit_batches
     samples = np.fromiter(sampler, np.int64)
     return 0, 0, samples, np.arange(len(samples))
 
 
-def _counts(targets: Tensor, step: int) -> Tensor:
-    """Return the class counts of each step, void last, int64 `(steps, 256)`; `bincount` would wait for the device."""
+def _count_classes(targets: Tensor, step: int) -> Tensor:
+    """Count the classes of each step, void last, `(steps, 256)` int64; `bincount` would synchronize with the device."""
     steps = torch.arange(len(targets), device=targets.device) // step
     slots = (
         (steps[:, None] * (IGNORE + 1) + targets.flatten(1)).flatten()
@@ -218,8 +236,8 @@ def _counts(targets: Tensor, step: int) -> Tensor:
     return counts.scatter_add_(0, slots, torch.ones_like(slots)).view(-1, IGNORE + 1)
 
 
-def _free(device: torch.device) -> int | None:
-    """Bytes of memory that are free on a device; None if it does not say."""
+def _free_memory(device: torch.device) -> int | None:
+    """Return the bytes of free memory of a device; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     report = Path("/proc/meminfo")
@@ -227,5 +245,5 @@ def _free(device: torch.device) -> int | None:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def _said(array: Any) -> str:
+def _describe(array: Array | Tensor) -> str:
     return f"{'×'.join(map(str, array.shape))} {array.dtype}"

@@ -1,7 +1,7 @@
-"""Order of samples: a pure function of (seed, epoch, position), the same on every machine.
+"""Samplers whose order is a pure function of (seed, epoch, position), the same on every machine.
 
-Each rank draws the whole global order and takes its share, so N processes see the stream that one would see, and every
-position carries the seed of its augmentation, so the pixels do not depend on workers or ranks either.
+Each rank generates the global order and takes its share, so that N processes train on the same sequence as one. Every
+index carries the seed of its augmentation, so that the pixels do not depend on workers or ranks either.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,23 @@ _ORDER, _SAMPLE = 1, 2
 
 
 class EpochSampler(DistributedSampler[SampleIndex]):
-    """Shuffled training order of whole global batches.
+    """Shuffled training order of complete global batches.
 
-    Without weights every sample comes once, and what is left over waits for the next epoch's order. With weights the
-    epoch is as long, but drawn by `systematic_draw`. A `DistributedSampler`, because Lightning leaves those alone and
-    calls their `set_epoch`.
+    Without weights every sample is used once, except for an incomplete last batch. With weights, an epoch of the same
+    length is drawn by `systematic_draw`. A `DistributedSampler`, since Lightning does not replace those and calls their
+    `set_epoch`.
 
     Args:
         length: Number of samples in the dataset.
-        batch_size: Samples of a step over all processes and accumulated batches.
+        batch_size: Samples of an optimizer step over all processes and accumulated batches.
         seed: Seed of the run.
-        rank: This process.
+        rank: Index of this process.
         world_size: Number of processes; must divide the batch size.
-        weights: How often each sample is drawn relative to the others, `(length,)`, at least 0; None for equally often.
+        weights: Sampling weight of each sample, `(length,)` float64, at least 0; None for equal frequency.
 
     Attributes:
-        start: Samples of the epoch, over all processes, that the next iteration leaves out because they were trained
-            on before an interruption; whole global batches. The iteration after it is whole again, and so is `len()`.
+        start: Number of samples, over all processes, that the next iteration skips because they were trained on before
+            an interruption; complete global batches. Later iterations and `len()` are not affected.
     """
 
     def __init__(
@@ -59,15 +59,22 @@ class EpochSampler(DistributedSampler[SampleIndex]):
             yield SampleIndex(sample, mix(self.seed, self.epoch, _SAMPLE, position))
 
     def share(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return this process's samples of the next iteration at once, and their positions in the epoch."""
+        """Return this process's samples of the next iteration as arrays, and reset `start`.
+
+        Returns:
+            Sample indices and their positions in the epoch, `(M,)` int64 each.
+
+        Raises:
+            ValueError: If `start` is not a multiple of the number of processes.
+        """
         start, self.start = self.start, 0
         if start % self.num_replicas:
-            raise ValueError(f"start: {start} samples are not whole global batches of {self.num_replicas} processes")
+            raise ValueError(f"start: {start} samples are not complete global batches of {self.num_replicas} processes")
         positions = np.arange(start + self.rank, self.used, self.num_replicas)
         return self._order()[positions], positions
 
     def _order(self) -> npt.NDArray[np.intp]:
-        # an array: of a list of a million numbers, a loading process that is forked later would make a copy
+        # an array, since a forked loading process would copy the memory of a list
         seed = mix(self.seed, self.epoch, _ORDER)
         if self.weights is None:
             return torch.randperm(self.length, generator=torch.Generator().manual_seed(seed)).numpy()
@@ -75,40 +82,40 @@ class EpochSampler(DistributedSampler[SampleIndex]):
 
 
 def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Draw samples in proportion to their weights, with as little left to chance as can be.
+    """Draw samples in proportion to their weights by systematic sampling, which has minimal variance.
 
-    The weights are laid end to end in random order, and `count` equally spaced ticks are laid beside them at a random
-    offset: every sample under a tick is drawn. So each is drawn the floor or the ceiling of its expected number of
-    times; independent draws would leave out about a third of the samples that are expected once.
+    Intervals of the weights' lengths are joined in random order, and every sample whose interval contains one of
+    `count` equally spaced points with a random offset is drawn. So each is drawn the floor or the ceiling of its
+    expected number of times; independent draws would omit about a third of the samples that are expected once.
 
     Args:
-        weights: `(N,)`, at least 0, not all 0; a sample of weight 0 is never drawn.
+        weights: `(N,)` float64, at least 0, not all 0; a sample of weight 0 is never drawn.
         count: Number of draws.
-        rng: Where chance comes from.
+        rng: Random generator.
 
     Returns:
-        Sample numbers in random order, `(count,)`.
+        Sample indices in random order, `(count,)` int64.
 
     Source: Baker 1987, "Reducing bias and inefficiency in the selection algorithm" (stochastic universal sampling);
     Kitagawa 1996, "Monte Carlo filter and smoother for non-Gaussian nonlinear state space models".
     """
     samples = rng.permutation(np.flatnonzero(weights))
     ends = np.cumsum(weights[samples])
-    ticks = (rng.random() + np.arange(count)) / count * ends[-1]
-    # without the last end, which rounding may leave a little below the last tick
-    return rng.permutation(samples[np.searchsorted(ends[:-1], ticks, side="right")])
+    points = (rng.random() + np.arange(count)) / count * ends[-1]
+    # the last end is left out, since rounding may put it slightly below the last point
+    return rng.permutation(samples[np.searchsorted(ends[:-1], points, side="right")])
 
 
 class ShardSampler(DistributedSampler[SampleIndex]):
-    """Evaluation order: every sample once, dealt to the ranks by whole batches, which `PADDING` fills up.
+    """Evaluation order: every sample once, assigned to the ranks by whole batches, filled up with `PADDING`.
 
-    A batch holds the same samples on any number of ranks. Logits depend, in their last bits, on the images that are
-    computed together; so what is counted does not depend on the number of ranks.
+    A batch has the same samples on any number of ranks. The last bits of logits depend on the other images of their
+    batch, so without this the scores would depend on the number of ranks.
 
     Args:
         length: Number of samples in the dataset.
-        batch_size: Samples of a batch of one rank.
-        rank: This process.
+        batch_size: Samples per batch and rank.
+        rank: Index of this process.
         world_size: Number of processes.
     """
 

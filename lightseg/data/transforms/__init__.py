@@ -1,1 +1,1 @@
-"""Transforms of samples: augmentation, rare classes, copy-paste."""
+"""Transforms of training and evaluation samples, and their random numbers."""

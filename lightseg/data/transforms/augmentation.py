@@ -1,4 +1,4 @@
-"""Augmentation of a training sample."""
+"""Augmentation of training samples."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,23 +12,24 @@ from lightseg.data.transforms.rare_classes import classes_present, rare_classes
 from lightseg.data.types import Array, ClassCounts, Transform
 from lightseg.errors import require
 
-_STRONGER = 5
+_RARE_SEED = 5
+"""Salt of the seed of `rare_transforms`."""
 
 
 class Augmentation:
-    """Augmentation: an object of a rare class pasted in, stronger transforms for rare classes, then the common ones.
+    """Copy-paste of rare classes, `rare_transforms` of samples with a rare class, then `train_transforms`.
 
-    Which classes are rare, and which samples hold them, has to be learned by `configure_from_data` first.
+    `configure_from_data` must be called first, to determine the rare classes and the samples that hold them.
 
     Args:
         kind: `segmentation` or `classification`.
         train_transforms: Transforms of every sample.
-        rare_transforms: Transforms before those of samples that hold a rare class; None for none.
-        copy_paste: Probability of a sample to receive an object of a rare class.
-        names: Names of the rare classes; None for those that the counts tell.
+        rare_transforms: Transforms of samples that hold a rare class, before `train_transforms`; None for none.
+        copy_paste: Probability, 0 to 1, that an object of a rare class is pasted into a sample.
+        names: Names of the rare classes; None: determined from the class counts.
 
     Raises:
-        ConfigError: If a value is outside its range, does nothing, or does not fit the kind of data.
+        ConfigError: If a value is outside its range, has no effect, or does not fit the kind of data.
     """
 
     def __init__(
@@ -39,67 +40,70 @@ class Augmentation:
         copy_paste: float = 0.0,
         names: Sequence[str] | None = None,
     ) -> None:
-        require(0 <= copy_paste <= 1, f"data.copy_paste: {copy_paste} is not a probability, 0 to 1")
+        require(0 <= copy_paste <= 1, f"data.copy_paste: must be 0 to 1, got {copy_paste}")
         require(
             kind == "segmentation" or not copy_paste,
-            "data.copy_paste: cuts objects out by their masks, and this data has none; see data.rare_transforms",
+            "data.copy_paste: needs masks to cut objects out, and this data has none; use data.rare_transforms",
         )
-        self._every = TrainTransform(train_transforms)
-        self._stronger = TrainTransform(rare_transforms, "rare_transforms") if rare_transforms else None
-        self._crops = self._every.rare_crops + (self._stronger.rare_crops if self._stronger else [])
-        used = {"copy_paste": copy_paste, "rare_transforms": self._stronger, "RareClassCrop": self._crops}
-        self._uses = next((option for option, value in used.items() if value), None)
+        self._train_transform = TrainTransform(train_transforms)
+        self._rare_transform = TrainTransform(rare_transforms, "rare_transforms") if rare_transforms else None
+        self._crops = self._train_transform.rare_crops + (
+            self._rare_transform.rare_crops if self._rare_transform else []
+        )
+        users = {"copy_paste": copy_paste, "rare_transforms": self._rare_transform, "RareClassCrop": self._crops}
+        self._rare_option = next((option for option, value in users.items() if value), None)
         require(
-            self._uses is not None or names is None,
-            f"data.rare_classes: nothing uses them; add {', '.join(list(used)[:-1])} or a {list(used)[-1]}, or leave "
+            self._rare_option is not None or names is None,
+            f"data.rare_classes: nothing uses them; add {', '.join(list(users)[:-1])} or a {list(users)[-1]}, or leave "
             "them out",
         )
-        self._names, self._probability = names, copy_paste
-        self._rare: tuple[int, ...] = ()
-        self._paste: CopyPaste | None = None
+        self._rare_names, self._paste_probability = names, copy_paste
+        self._rare_ids: tuple[int, ...] = ()
+        self._copy_paste: CopyPaste | None = None
 
     def configure_from_data(
         self, dataset: ImageDataset, class_table: Callable[[], ClassCounts], classes: Sequence[str]
     ) -> None:
-        """Learn which classes are rare.
+        """Determine the rare classes, and the samples that hold them.
 
         Args:
             dataset: The training samples.
-            class_table: Returns the pixels of each class in each of them, `(N, C)`; called only if an option needs it,
-                since it may have to read every target.
+            class_table: Returns the pixels of each class in each sample, `(N, C)` int64; called only if an option needs
+                it, since it may have to read every target.
             classes: Class names.
 
         Raises:
             ConfigError: If an option needs rare classes and there is none.
         """
-        if self._uses is None:
+        if self._rare_option is None:
             return
         table = class_table()
         counts = table.sum(0)
-        self._rare = rare_classes(counts, classes, self._names)
+        self._rare_ids = rare_classes(counts, classes, self._rare_names)
         require(
-            bool(self._rare) or self._names is not None,
-            f"data: {self._uses} finds no rare class: each has half of an equal share of the training data or more; "
-            "leave it out, or name some in data.rare_classes",
+            bool(self._rare_ids) or self._rare_names is not None,
+            f"data: {self._rare_option} finds no rare class: each has half of an equal share of the training data or "
+            "more; leave it out, or name some in data.rare_classes",
         )
         require(
-            bool(counts[list(self._rare)].any()), f"data.rare_classes: {self._names} do not occur in the training data"
+            bool(counts[list(self._rare_ids)].any()),
+            f"data.rare_classes: {self._rare_names} do not occur in the training data",
         )
         for crop in self._crops:
-            crop.rare = self._rare
-        if self._probability:
-            self._paste = CopyPaste(dataset, table, self._rare, self._probability)
+            crop.rare = self._rare_ids
+        if self._paste_probability:
+            self._copy_paste = CopyPaste(dataset, table, self._rare_ids, self._paste_probability)
 
     @property
-    def pasted(self) -> tuple[int, ...]:
-        """Return the classes that a sample may be given of another one, once `configure_from_data` has been called."""
-        return self._rare if self._probability else ()
+    def pasted_classes(self) -> tuple[int, ...]:
+        """Class ids that may be pasted into a sample; empty before `configure_from_data`."""
+        return self._rare_ids if self._paste_probability else ()
 
     def check(self) -> None:
-        """See that crops which look for rare classes had something to choose, once some samples have been augmented.
+        """Check, after some samples have been augmented, that a `RareClassCrop` is smaller than some image.
 
         Raises:
-            ConfigError: If one had not.
+            ConfigError: If it is not.
         """
         for crop in self._crops:
             require(
@@ -114,10 +118,13 @@ class Augmentation:
         Args:
             image: `(H, W, C)` uint8 or float32.
             target: `(H, W)` uint8 mask, or a class id.
-            seed: Seed of every random choice.
+            seed: Seed of all random numbers.
+
+        Returns:
+            Image and target; transforms may change their size.
         """
-        if self._paste is not None and isinstance(target, np.ndarray):
-            image, target = self._paste(image, target, seed)
-        if self._stronger is not None and classes_present(target, self._rare):
-            image, target = self._stronger(image, target, mix(seed, _STRONGER))
-        return self._every(image, target, seed)
+        if self._copy_paste is not None and isinstance(target, np.ndarray):
+            image, target = self._copy_paste(image, target, seed)
+        if self._rare_transform is not None and classes_present(target, self._rare_ids):
+            image, target = self._rare_transform(image, target, mix(seed, _RARE_SEED))
+        return self._train_transform(image, target, seed)

@@ -1,4 +1,4 @@
-"""Albumentations pipelines made safe: seeded per sample, masks by nearest neighbour only, padding is void."""
+"""Albumentations pipelines, seeded per sample, with nearest-neighbor interpolation and void padding of masks."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +16,14 @@ _RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
 
 
 class TrainTransform:
-    """Augments image and mask together; every random choice comes from the seed that is given.
+    """Augmentation of image and mask together, as a function of a seed.
 
     Args:
         transforms: Albumentations transforms, applied in order.
-        option: The option that they were given to, for messages.
+        option: Name of their option, for messages.
 
     Attributes:
-        rare_crops: Those that have to be told which classes are rare.
+        rare_crops: The `RareClassCrop`s among them, whose `rare` has to be set.
 
     Raises:
         ConfigError: If a transform would interpolate or average masks.
@@ -37,8 +37,8 @@ class TrainTransform:
                 raise ConfigError(f"{option}: {name} would interpolate class ids; leave out mask_interpolation")
             if getattr(transform, "area_for_downscale", None) == "image_mask":
                 name = type(transform).__name__
-                raise ConfigError(f"{option}: {name} would average class ids; give area_for_downscale: image")
-            # albumentations pads masks with 0, which is a class; padding has no class
+                raise ConfigError(f"{option}: {name} would average class ids; set area_for_downscale: image")
+            # albumentations pads masks with 0, which is a class id
             if getattr(transform, "fill_mask", None) == 0:
                 transform.fill_mask = IGNORE
         self.rare_crops = [transform for transform in _walk(transforms) if isinstance(transform, RareClassCrop)]
@@ -49,8 +49,11 @@ class TrainTransform:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            target: `(H, W)` uint8 mask, or a class id, which passes through.
-            seed: Seed of every random choice.
+            target: `(H, W)` uint8 mask, or a class id, which is returned unchanged.
+            seed: Seed of all random numbers.
+
+        Returns:
+            Image and target; transforms may change their size.
         """
         seed_all(self._compose, seed)
         if isinstance(target, np.ndarray):
@@ -60,13 +63,13 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Prepares the image alone: the ground truth keeps its own size, and logits are brought to it.
+    """Transforms of the image alone: the ground truth keeps its size, and logits are resized to it.
 
     Args:
-        transforms: Resizes and pixel-wise transforms; no crops, flips or pads, which would shift image against truth.
+        transforms: Resizes and pixel-wise transforms; crops, flips and pads would shift the image against the mask.
 
     Attributes:
-        resizes: Whether one of them changes the size of the image.
+        resizes: Whether a transform changes the size of the image.
 
     Raises:
         ConfigError: If a transform would move pixels against the ground truth.
@@ -85,7 +88,7 @@ class EvalTransform:
         self._compose = A.Compose(list(transforms))
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
-        """Transform the image of one sample; the target is returned untouched."""
+        """Transform the image of one sample; see `TrainTransform.__call__`. The target is returned unchanged."""
         seed_all(self._compose, seed)
         return self._compose(image=image)["image"], target
 
@@ -93,20 +96,20 @@ class EvalTransform:
 def _check(transform: A.BasicTransform) -> None:
     name = type(transform).__name__
     if name in ("Normalize", "ToTensorV2", "ToTensor3D", "ToFloat"):
-        raise ConfigError(f"{name} is not needed: normalisation is in the model (model.mean, model.std); leave it out")
+        raise ConfigError(f"{name} is not needed: normalization is in the model (model.mean, model.std); leave it out")
 
 
 def seed_all(compose: A.Compose, seed: int) -> None:
-    """Give a pipeline one random stream that all of its transforms share.
+    """Seed a pipeline with one random generator common to all of its transforms.
 
-    `Compose.set_random_seed` would give each transform a stream of its own with the same seed: then an image is
-    mirrored if and only if its light changes.
+    `Compose.set_random_seed` would seed a separate generator for each transform with the same seed, which correlates
+    the transforms: an image would be flipped if and only if its brightness changes.
     """
     compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def _walk(transforms: Iterable[Transform]) -> Iterator[A.BasicTransform]:
-    """Every single transform, those inside `OneOf` and other compositions included."""
+    """Yield every single transform, including those inside `OneOf` and other compositions."""
     for transform in transforms:
         if isinstance(transform, A.BaseCompose):
             yield from _walk(transform.transforms)

@@ -1,4 +1,4 @@
-"""Rare classes of a training split and of a sample."""
+"""Determination of the rare classes, and of the classes in a sample."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,28 +8,28 @@ import numpy.typing as npt
 from lightseg.errors import ConfigError, did_you_mean
 
 HALF = 2
-"""How many times less than an equal share of the training data makes a class rare."""
+"""Divisor of an equal share of the training data below which a class is rare."""
 
 
 def rare_classes(
     counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str] | None = None
 ) -> tuple[int, ...]:
-    """Return the ids of the rare classes, in order.
+    """Return the ids of the rare classes in ascending order.
 
-    Rare is a class that has less than half of an equal share of the pixels (or samples): less than 0.5 / C, C being the
-    number of classes that occur. A class that never occurs is not rare: there is nothing to be made more of.
+    A class is rare if it has less than half of an equal share of the pixels (or samples): less than 0.5 / C, where C is
+    the number of classes that occur. A class that never occurs is not rare, since it has no samples to repeat.
 
     Args:
-        counts: Pixels (or samples) of each class in the training split, `(len(classes),)`.
+        counts: Pixels (or samples) of each class in the training split, `(len(classes),)` int64.
         classes: Class names in the order of their ids.
-        names: The rare classes by name, instead of those that the counts tell.
+        names: Names of the rare classes; None: determined from the counts.
 
     Raises:
-        ConfigError: If a name is no class.
+        ConfigError: If a name is not a class.
     """
     if names is None:
-        rare = (counts > 0) & (counts * HALF * np.count_nonzero(counts) < counts.sum())
-        return tuple(np.flatnonzero(rare).tolist())
+        is_rare = (counts > 0) & (counts * HALF * np.count_nonzero(counts) < counts.sum())
+        return tuple(np.flatnonzero(is_rare).tolist())
     for name in names:
         if name not in classes:
             raise ConfigError(f"data.rare_classes: there is no class '{name}'{did_you_mean(name, classes, 12)}")
@@ -37,5 +37,5 @@ def rare_classes(
 
 
 def classes_present(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
-    """Those of some classes that a target holds: a mask of class ids, or the class id of a sample."""
+    """Return those of the given class ids that occur in a target: a mask `(H, W)` of class ids, or a class id."""
     return [label for label in classes if np.any(np.equal(target, label))]

@@ -17,7 +17,7 @@ DATASET = Shapes(image_size=32, train_size=4).dataset("train")
 
 
 class Add(A.ImageOnlyTransform):
-    """A user's own transform: adds a number, drawn by a function, to the image."""
+    """Custom transform that adds a random number, drawn by a function, to the image."""
 
     def __init__(self, draw, p=1.0):
         super().__init__(p=p)
@@ -36,7 +36,7 @@ def _prepared(*transforms):
 
 
 @pytest.mark.parametrize("source", GLOBAL)
-def test_prepared__global_generators_follow_the_seed(source):
+def test_transformed_dataset__seeds_global_generators(source):
     prepared = _prepared(Add(GLOBAL[source]))
     check_repeatable(prepared)
     images = [prepared[SampleIndex(0, seed)]["image"] for seed in (1, 2, 1)]
@@ -45,7 +45,7 @@ def test_prepared__global_generators_follow_the_seed(source):
 
 
 @pytest.mark.parametrize("source", GLOBAL)
-def test_prepared__global_generators_go_on_as_if_nothing_had_been(source):
+def test_transformed_dataset__restores_global_generators(source):
     draw = GLOBAL[source]
     generators = (random.seed, np.random.seed, torch.manual_seed)
     for seed in generators:
@@ -59,7 +59,7 @@ def test_prepared__global_generators_go_on_as_if_nothing_had_been(source):
 
 
 def _second():
-    """A choice by the second number: albumentations, too, has drawn one before it comes to its first transform."""
+    """Choice by the second random number, since albumentations draws one before its first transform."""
     random.random()
     return 0.5 if random.random() < 0.5 else 0
 
@@ -89,12 +89,12 @@ def test_prepared__evaluation_leaves_the_generators_alone():
 
 @pytest.mark.parametrize("source", OWN)
 @pytest.mark.parametrize("probability", [1.0, 0.5])
-def test_check_repeatable__a_generator_of_ones_own_is_found(source, probability):
-    with pytest.raises(ConfigError, match=r"^data.train_transforms: train-\d comes out differently .* torch$"):
+def test_check_repeatable__detects_separate_generators(source, probability):
+    with pytest.raises(ConfigError, match=r"^data.train_transforms: train-\d differs when augmented again .* torch$"):
         check_repeatable(_prepared(Add(OWN[source], probability)))
 
 
-def test_check_repeatable__masks_are_looked_at_too():
+def test_check_repeatable__compares_masks_too():
     class Forget(A.DualTransform):
         forgotten = 0
 
@@ -105,13 +105,13 @@ def test_check_repeatable__masks_are_looked_at_too():
             self.forgotten += 1
             return np.full_like(mask, self.forgotten)
 
-    with pytest.raises(ConfigError, match="comes out differently"):
+    with pytest.raises(ConfigError, match="differs when augmented again"):
         check_repeatable(_prepared(Forget(p=1)))
 
 
-def test_check_repeatable__a_dataset_of_one():
-    one = Shapes(image_size=32, train_size=1).dataset("train")
-    check_repeatable(TransformedDataset(one, Augmentation("segmentation", [A.D4(), A.GaussNoise()])))
+def test_check_repeatable__single_sample():
+    dataset = Shapes(image_size=32, train_size=1).dataset("train")
+    check_repeatable(TransformedDataset(dataset, Augmentation("segmentation", [A.D4(), A.GaussNoise()])))
 
 
 def _sample(target):
@@ -132,7 +132,7 @@ def test_stack_training__counts_of_class_ids():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_loaders__whatever_passes_between_processes_the_batch_is_the_same(workers):
+def test_loaders__batches_are_the_same_with_loading_processes(workers):
     data = Shapes(image_size=32, train_size=4, val_size=2, batch_size=2, num_workers=workers)
     trained, evaluated = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))[0]
     for batch, samples in ((trained, data.dataset("train")), (evaluated, data.dataset("val"))):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from lightseg.data import ImageDataset
 from lightseg.data.sample_index import mix
 from lightseg.data.transforms.copy_paste import CopyPaste, cut
 from lightseg.labels import IGNORE
+from tests.data.in_memory import InMemoryDataset
 
 # class 1 is an L of 19 pixels, with void and background in its box; every pixel of the image has its own value
 SHAPE = np.zeros((12, 14), np.uint8)
@@ -15,28 +15,11 @@ SHAPE[3, 6] = IGNORE
 COLORS = np.arange(1, 12 * 14 * 3 + 1).reshape(12, 14, 3)
 
 
-class Pictures(ImageDataset):
-    def __init__(self, *samples):
-        self.samples = samples
-
-    def __len__(self):
-        return len(self.samples)
-
-    def __getitem__(self, index):
-        return self.samples[index]
-
-    def name(self, index):
-        return str(index)
-
-    def fingerprint(self):
-        return "pictures"
-
-
 DONOR = ((COLORS % 255 + 1).astype(np.uint8), SHAPE)
 
 
 def _paste(*donors, rare=(1,), probability=1.0):
-    dataset = Pictures(*(donors or [DONOR]))
+    dataset = InMemoryDataset(*(donors or [DONOR]))
     return CopyPaste(dataset, dataset.class_table(4), rare, probability)
 
 
@@ -61,8 +44,8 @@ def test_paste__the_object_alone_without_void_or_background():
         assert (image[mask == 0] == 0).all()
         rows, columns = np.nonzero(mask)
         box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        whole = (SHAPE[2:9, 3:8] == 1).astype(np.uint8)
-        assert np.array_equal(box, whole) or np.array_equal(box, whole[:, ::-1])
+        object_mask = (SHAPE[2:9, 3:8] == 1).astype(np.uint8)
+        assert np.array_equal(box, object_mask) or np.array_equal(box, object_mask[:, ::-1])
 
 
 def test_paste__void_stays_void():
@@ -94,13 +77,13 @@ def test_paste__rare_objects_are_not_covered():
     assert covered_common > 5
 
 
-def test_paste__is_a_function_of_the_seed_and_writes_to_nothing():
+def test_paste__is_a_function_of_the_seed_and_changes_no_input():
     image, mask = _empty()
-    paste, other = _paste(probability=0.7), _paste(probability=0.7)
-    other(image, mask, 5)
+    paste, second = _paste(probability=0.7), _paste(probability=0.7)
+    second(image, mask, 5)
     results = [paste(image, mask, seed) for seed in range(20)]
     for seed, (pasted, truth) in enumerate(results):
-        again = other(image, mask, seed)
+        again = second(image, mask, seed)
         assert np.array_equal(pasted, again[0])
         assert np.array_equal(truth, again[1])
     assert len({truth.tobytes() for _, truth in results}) > 10
@@ -123,7 +106,7 @@ def test_paste__an_object_lies_anywhere_it_fits():
 
 
 @pytest.mark.parametrize("size", [(6, 20), (20, 4)])
-def test_paste__what_is_larger_than_the_image_is_left_out(size):
+def test_paste__not_larger_than_the_image(size):
     assert not any(_paste()(*_empty(*size), seed)[1].any() for seed in range(5))
 
 
@@ -139,9 +122,9 @@ def test_paste__eight_bits_and_more_are_not_mixed():
 
 
 def test_paste__classes_then_samples_are_drawn_alike():
-    other = SHAPE * 2 * (SHAPE == 1)
-    dark = np.full_like(DONOR[0], 1), other
-    light = np.full_like(DONOR[0], 200), other
+    donor_mask = SHAPE * 2 * (SHAPE == 1)
+    dark = np.full_like(DONOR[0], 1), donor_mask
+    light = np.full_like(DONOR[0], 200), donor_mask
     # class 3 is rare by name and never occurs
     paste = _paste(DONOR, DONOR, DONOR, DONOR, dark, light, rare=(1, 2, 3))
     results = [paste(*_empty(), mix(seed)) for seed in range(400)]
@@ -150,26 +133,26 @@ def test_paste__classes_then_samples_are_drawn_alike():
     assert 0.35 < np.mean(np.equal(second, 200)) < 0.65
 
 
-def test_paste__nothing_where_no_rare_class_occurs():
+def test_paste__none_without_a_rare_class():
     assert not _paste(rare=(3,))(*_empty(), 0)[1].any()
 
 
 def _pieces(mask, seeds=60):
     image = np.repeat(np.arange(mask.size, dtype=np.uint8).reshape(mask.shape)[..., None], 3, 2)
-    found = [cut(image, mask, 1, np.random.default_rng(seed)) for seed in range(seeds)]
-    return found, [frozenset(one.image[one.cover][:, 0].tolist()) for one in found]
+    cutouts = [cut(image, mask, 1, np.random.default_rng(seed)) for seed in range(seeds)]
+    return cutouts, [frozenset(cutout.image[cutout.cover][:, 0].tolist()) for cutout in cutouts]
 
 
 def test_cut__a_piece_holds_together_by_corners():
     mask = np.zeros((10, 10), np.uint8)
     mask[0:4, 0:4] = mask[4:8, 4:8] = 1
-    found, pieces = _pieces(mask)
+    cutouts, pieces = _pieces(mask)
     assert set(pieces) == {frozenset(np.flatnonzero(mask).tolist())}
     # mirrored half the time
-    assert 15 < sum(int(one.cover[0, 0]) for one in found) < 45
+    assert 15 < sum(int(cutout.cover[0, 0]) for cutout in cutouts) < 45
 
 
-def test_cut__one_of_several_pieces():
+def test_cut__single_component():
     mask = np.zeros((4, 15), np.uint8)
     mask[:, :4], mask[:, 6:] = 1, 1
     _, pieces = _pieces(mask)
@@ -184,7 +167,7 @@ def test_cut__a_piece_inside_the_box_of_another_is_left_there():
     assert {len(piece) for piece in pieces} == {19, 16}
 
 
-def test_cut__specks_only_where_there_is_nothing_else():
+def test_cut__specks_only_without_larger_components():
     mask = np.zeros((6, 12), np.uint8)
     mask[0, 0] = mask[5, 0:3] = 1
     _, pieces = _pieces(mask)

@@ -8,11 +8,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightseg.data import ImageDataModule, Shapes, ShapesClassification
 from lightseg.data.device_transforms import AlternatingFlip, Cutout, DeviceTransform, RandomFlip, RandomTranslate
-from lightseg.data.loading import on_device as resident
+from lightseg.data.loading import on_device as on_device_module
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from tests.crashing import RECIPE, assert_same
-from tests.data.test_base import Two
+from tests.data.in_memory import MaskOnlyDataset
 
 OPTIONS = {"image_size": 16, "train_size": 27, "val_size": 7, "test_size": 5, "batch_size": 6, "num_workers": 0}
 TRANSFORMS = [AlternatingFlip(), RandomFlip(), RandomTranslate(3, "zero")]
@@ -30,19 +30,19 @@ class Sharing:
 def loader(cls=Shapes, rank=0, world_size=1, accumulate=1, epoch=0, start=0, **options):
     data = cls(**{**OPTIONS, **options})
     data.trainer = Sharing(rank, world_size, accumulate)
-    found = data.train_dataloader()
-    found.sampler.set_epoch(epoch)
-    found.sampler.start = start
-    return found
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    loader.sampler.start = start
+    return loader
 
 
 def assert_equal(ours, reference):
     assert len(ours) == len(reference) > 0
-    for one, other in zip(ours, reference, strict=True):
-        assert list(one) == list(other)
-        for name in one:
-            assert one[name].dtype == other[name].dtype
-            assert torch.equal(one[name], other[name])
+    for batch, expected in zip(ours, reference, strict=True):
+        assert list(batch) == list(expected)
+        for name in batch:
+            assert batch[name].dtype == expected[name].dtype
+            assert torch.equal(batch[name], expected[name])
 
 
 @pytest.mark.parametrize("cls", [Shapes, ShapesClassification])
@@ -58,33 +58,33 @@ def test_stream__is_that_of_the_ordinary_loader(cls, options):
 @pytest.mark.parametrize("block", [1, 3000, 2**22])
 def test_stream__however_much_is_cut_out_at_once(monkeypatch, block):
     reference = list(loader(on_device=True, accumulate=2, device_transforms=TRANSFORMS))
-    monkeypatch.setattr(resident, "_BLOCK", block)
+    monkeypatch.setattr(on_device_module, "_BLOCK", block)
     assert_equal(list(loader(on_device=True, accumulate=2, device_transforms=TRANSFORMS)), reference)
 
 
 @pytest.mark.parametrize(("world_size", "accumulate"), [(2, 1), (3, 2), (1, 3)])
 def test_stream__however_a_step_is_shared(world_size, accumulate):
     options = {"on_device": True, "device_transforms": TRANSFORMS, "epoch": 1}
-    whole = {name: torch.cat([batch[name] for batch in loader(**options)]) for name in ("image", "target", "index")}
+    expected = {name: torch.cat([batch[name] for batch in loader(**options)]) for name in ("image", "target", "index")}
     for rank in range(world_size):
         batches = list(loader(rank=rank, world_size=world_size, accumulate=accumulate, **options))
         assert all(len(batch["image"]) == 6 // world_size // accumulate for batch in batches)
-        for name, values in whole.items():
+        for name, values in expected.items():
             assert torch.equal(torch.cat([batch[name] for batch in batches]), values[rank::world_size])
 
 
-def test_stream__goes_on_within_an_epoch_and_the_next_is_whole():
+def test_stream__resumes_within_an_epoch():
     options = {"on_device": True, "device_transforms": TRANSFORMS}
-    whole = list(loader(**options))
+    expected = list(loader(**options))
     rest = loader(start=12, **options)
-    assert_equal(list(rest), whole[2:])
-    assert_equal(list(rest), whole)
+    assert_equal(list(rest), expected[2:])
+    assert_equal(list(rest), expected)
 
 
-def test_stream__another_epoch_and_seed_are_others():
+def test_stream__depends_on_epoch_and_seed():
     options = {"on_device": True, "device_transforms": TRANSFORMS}
     epochs = [torch.cat([batch["image"] for batch in loader(epoch=epoch, **options)]) for epoch in range(3)]
-    assert not any(torch.equal(one, other) for one, other in pairwise(epochs))
+    assert not any(torch.equal(first, second) for first, second in pairwise(epochs))
 
 
 class FromHost(TorchDispatchMode):
@@ -95,15 +95,15 @@ class FromHost(TorchDispatchMode):
         self.found = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         hosts = [part for part in args if isinstance(part, torch.Tensor) and part.device.type == "cpu"]
         # the first is all that is seen of a tensor that is made of numbers
         if "lift_fresh" in func.name() or ("copy" in func.name() and hosts):
             self.found.append(func.name())
-        return made
+        return result
 
 
-def test_stream__brings_nothing_from_the_host_once_an_epoch_has_begun():
+def test_stream__no_host_copies_within_an_epoch():
     train = loader(on_device=True, device_transforms=[*TRANSFORMS, Cutout()]).dataset
     train.images, train.targets = train.images.to("meta"), train.targets.to("meta")
     samples = torch.arange(6, device="meta")
@@ -116,7 +116,7 @@ def test_stream__brings_nothing_from_the_host_once_an_epoch_has_begun():
     assert len(noted.found) == 2
 
 
-def test_counts__are_those_of_what_the_net_sees():
+def test_counts__are_those_of_augmented_targets():
     for batch in loader(on_device=True, device_transforms=TRANSFORMS):
         assert batch["counts"].tolist() == batch["target"].flatten().bincount(minlength=256).tolist()
         # as much void as zeros have come in
@@ -151,7 +151,7 @@ class Own(ImageDataModule):
         self.masks = masks
 
     def make_dataset(self, split):
-        return Two(self.masks)
+        return MaskOnlyDataset(self.masks)
 
 
 def test_check__unequal_sizes_are_named():
@@ -160,18 +160,18 @@ def test_check__unequal_sizes_are_named():
         data.check_training()
 
 
-def test_check__too_little_memory_is_said(monkeypatch):
-    monkeypatch.setattr(resident, "_free", lambda _device: 10**4)
+def test_check__too_little_memory_is_an_error(monkeypatch):
+    monkeypatch.setattr(on_device_module, "_free_memory", lambda _device: 10**4)
     with pytest.raises(ConfigError, match=r"the train split needs 0\.0 GB, and 0\.0 GB are free on the device \(cpu\)"):
         Shapes(**OPTIONS, on_device=True).check_training()
 
 
-class OfItsOwn(DeviceTransform):
+class SeparateGenerator(DeviceTransform):
     def __call__(self, images, targets, draws):
         return images.roll(int(torch.randint(1, 8, ())), -1), targets
 
 
-class OnAnotherScale(DeviceTransform):
+class FloatScale(DeviceTransform):
     def __call__(self, images, targets, draws):
         return images.float(), targets
 
@@ -179,13 +179,13 @@ class OnAnotherScale(DeviceTransform):
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (OfItsOwn(), "some image comes out differently .* take them from `draws` alone"),
-        (OnAnotherScale(), r"each image is 3×16×16 torch\.uint8 and becomes 3×16×16 torch\.float32"),
-        (RandomTranslate(16), "16 are too many for images of 16×16"),
+        (SeparateGenerator(), "the image of a sample differs .* take them from `draws` alone"),
+        (FloatScale(), r"each image is 3×16×16 torch\.uint8 and becomes 3×16×16 torch\.float32"),
+        (RandomTranslate(16), "must be below the sides of the images, 16×16, got 16"),
     ],
     ids=["random", "scale", "size"],
 )
-def test_check__tries_the_transforms(transform, message):
+def test_check__invalid_transforms(transform, message):
     torch.manual_seed(0)
     with pytest.raises(ConfigError, match=message):
         Shapes(**OPTIONS, on_device=True, device_transforms=[RandomFlip(), transform]).check_training()
@@ -200,7 +200,7 @@ def test_check__tries_the_transforms(transform, message):
         ({"on_device": True, "rare_transforms": [A.D4()]}, "rare_transforms"),
     ],
 )
-def test_options__that_exclude_each_other(options, message):
+def test_options__mutually_exclusive(options, message):
     with pytest.raises(ConfigError, match=message):
         Shapes(**options)
 
@@ -215,7 +215,7 @@ trainer:"""
 
 @pytest.fixture
 def on_device(crashing):
-    """The recipe with everything that has a state, its data in memory."""
+    """Recipe with every stateful component, and the data in memory."""
     before, _, rest = RECIPE.partition("    train_transforms:")
     assert rest.count("trainer:") == 1
     crashing.write_text(before + ON_DEVICE + rest.partition("trainer:")[2])
@@ -230,15 +230,15 @@ def test_fit__same_numbers_as_with_the_ordinary_loader(fit, crashing):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--trainer.accumulate_grad_batches", "2"]], ids=str)
 @pytest.mark.parametrize("moment", ["on_train_batch_end:7", "on_before_backward:13", "on_validation_end:2"])
-def test_resume__gives_what_the_whole_run_gives(fit, on_device, monkeypatch, moment, options):
-    whole = fit("--config", on_device, *options)
-    assert whole.code == 0
+def test_resume__same_numbers_as_uninterrupted(fit, on_device, monkeypatch, moment, options):
+    uninterrupted = fit("--config", on_device, *options)
+    assert uninterrupted.code == 0
     monkeypatch.setenv("CRASH", moment)
     crashed = fit("--config", on_device, *options)
     assert crashed.code == 1
     monkeypatch.delenv("CRASH")
     assert fit("--resume", crashed.folder).code == 0
-    assert_same(crashed.folder, whole.folder)
+    assert_same(crashed.folder, uninterrupted.folder)
 
 
 def test_fit__overfits_batches_too(fit, on_device):

@@ -13,13 +13,13 @@ def test_rare_classes__less_than_half_of_an_equal_share():
     assert rare_classes(np.array([300, 300, 300, 300]), NAMES) == ()
 
 
-def test_rare_classes__given_by_name():
+def test_rare_classes__by_name():
     assert rare_classes(np.array([1, 1, 1, 1]), NAMES, ["sign", "road"]) == (0, 2)
     with pytest.raises(ConfigError, match="^data.rare_classes: there is no class 'tre'; did you mean tree\\?$"):
         rare_classes(np.array([1, 1, 1, 1]), NAMES, ["tre"])
 
 
-def test_held__of_a_mask_and_of_a_class_id():
+def test_classes_present__of_a_mask_and_of_a_class_id():
     assert classes_present(np.array([[0, 3], [255, 3]], np.uint8), (1, 3, 2)) == [3]
     assert classes_present(2, (1, 2)) == [2]
     assert classes_present(0, (1, 2)) == []

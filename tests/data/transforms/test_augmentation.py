@@ -8,7 +8,7 @@ from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from tests.data.test_copy_paste import Pictures
+from tests.data.in_memory import InMemoryDataset
 
 
 def _picture(value, *spots):
@@ -18,14 +18,14 @@ def _picture(value, *spots):
     return np.full((8, 8, 3), value, np.uint8), mask
 
 
-class Own(ImageDataModule):
-    """Three pictures: class 1 is in the second alone, class 2 nowhere."""
+class ThreePictures(ImageDataModule):
+    """Data module of three pictures: class 1 occurs only in the second, class 2 in none."""
 
     classes = ("ground", "sign", "ghost")
 
     def make_dataset(self, split):
         assert split in SPLITS
-        return Pictures(_picture(10), _picture(20, (3, 3, 1)), _picture(30, (0, 0, IGNORE)))
+        return InMemoryDataset(_picture(10), _picture(20, (3, 3, 1)), _picture(30, (0, 0, IGNORE)))
 
 
 class OwnLabels(ImageDataModule):
@@ -33,7 +33,7 @@ class OwnLabels(ImageDataModule):
     classes = ("often", "seldom")
 
     def make_dataset(self, split):
-        return Pictures(*[(np.full((4, 4, 3), 10, np.uint8), label) for label in (0, 0, 0, 0, 1)])
+        return InMemoryDataset(*[(np.full((4, 4, 3), 10, np.uint8), label) for label in (0, 0, 0, 0, 1)])
 
 
 def _first_values(data):
@@ -41,30 +41,30 @@ def _first_values(data):
     return [int(samples[index]["image"][0, 0, 0]) for index in range(len(samples))]
 
 
-@pytest.mark.parametrize(("kind", "values"), [(Own, [10, 235, 30]), (OwnLabels, [10, 10, 10, 10, 245])])
+@pytest.mark.parametrize(("kind", "values"), [(ThreePictures, [10, 235, 30]), (OwnLabels, [10, 10, 10, 10, 245])])
 def test_rare_transforms__touch_rare_samples_alone(kind, values):
     assert _first_values(kind(rare_transforms=[A.InvertImg(p=1)])) == values
 
 
-def test_rare_transforms__come_before_the_others():
-    data = Own(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.CenterCrop(2, 2), A.ToGray(p=1)])
+def test_rare_transforms__come_before_train_transforms():
+    data = ThreePictures(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.CenterCrop(2, 2), A.ToGray(p=1)])
     assert data._training_samples()[1]["image"].shape == (3, 2, 2)
     # the sign is gone from the crop, but it was there when it mattered
-    wide = Own(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.Crop(6, 6, 8, 8)])
+    wide = ThreePictures(rare_transforms=[A.InvertImg(p=1)], train_transforms=[A.Crop(6, 6, 8, 8)])
     sample = wide._training_samples()[1]
     assert not sample["target"].any()
     assert (sample["image"] == 235).all()
 
 
-def test_rare_transforms__have_draws_of_their_own():
-    data = Own(rare_transforms=[A.HorizontalFlip(p=0.5)], train_transforms=[A.HorizontalFlip(p=0.5)])
+def test_rare_transforms__have_independent_random_numbers():
+    data = ThreePictures(rare_transforms=[A.HorizontalFlip(p=0.5)], train_transforms=[A.HorizontalFlip(p=0.5)])
     samples = data._training_samples()
     # the sign is in column 3 of 8; with the same draws it would be mirrored twice or not at all
     mirrored = sum(bool(samples[SampleIndex(1, mix(seed))]["target"][3, 4]) for seed in range(200))
     assert 60 < mirrored < 140
 
 
-def test_rare_transforms__leave_the_draws_of_the_others_alone():
+def test_rare_transforms__do_not_change_random_numbers_of_train_transforms():
     def shapes(**options):
         data = Shapes(image_size=32, train_size=8, train_transforms=[A.D4(), A.GaussNoise()], **options)
         return [data._training_samples()[index]["image"].numpy().tobytes() for index in range(8)]
@@ -73,7 +73,7 @@ def test_rare_transforms__leave_the_draws_of_the_others_alone():
 
 
 def test_rare_transforms__a_pasted_object_makes_a_sample_rare():
-    data = Own(copy_paste=1.0, rare_transforms=[A.InvertImg(p=1)])
+    data = ThreePictures(copy_paste=1.0, rare_transforms=[A.InvertImg(p=1)])
     assert _first_values(data) == [245, 235, 225]
 
 
@@ -86,39 +86,39 @@ def test_rare_transforms__a_pasted_object_makes_a_sample_rare():
 )
 def test_rare_transforms__are_checked(transform, message):
     with pytest.raises(ConfigError, match=message):
-        Own(rare_transforms=[transform])
+        ThreePictures(rare_transforms=[transform])
 
 
 def test_rare_transforms__padding_is_void():
-    sample = Own(rare_transforms=[A.PadIfNeeded(10, 10, border_mode=0)])._training_samples()[1]
+    sample = ThreePictures(rare_transforms=[A.PadIfNeeded(10, 10, border_mode=0)])._training_samples()[1]
     assert (sample["target"] == IGNORE).sum() == 100 - 64
 
 
-def test_crop__learns_what_is_rare():
-    data = Own(train_transforms=[RareClassCrop(2, 2, 1.0)])
+def test_crop__rare_classes_are_set():
+    data = ThreePictures(train_transforms=[RareClassCrop(2, 2, 1.0)])
     assert (data._training_samples()[1]["target"] == 1).any()
-    stronger = Own(rare_transforms=[RareClassCrop(2, 2, 1.0)])
+    stronger = ThreePictures(rare_transforms=[RareClassCrop(2, 2, 1.0)])
     assert (stronger._training_samples()[1]["target"] == 1).any()
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Own(copy_paste=1.2), "^data.copy_paste: 1.2 is not a probability, 0 to 1$"),
+        (lambda: ThreePictures(copy_paste=1.2), "^data.copy_paste: must be 0 to 1, got 1.2$"),
         (
             lambda: OwnLabels(copy_paste=0.5),
-            "^data.copy_paste: cuts objects out by their masks, and this data has",
+            "^data.copy_paste: needs masks to cut objects out, and this data has",
         ),
         (
-            lambda: Own(rare_classes=["sign"]),
+            lambda: ThreePictures(rare_classes=["sign"]),
             "^data.rare_classes: nothing uses them; add copy_paste, rare_transforms",
         ),
         (
-            lambda: Own(batch_size=1, rare_classes=["sing"], copy_paste=0.5).check_training(),
+            lambda: ThreePictures(batch_size=1, rare_classes=["sing"], copy_paste=0.5).check_training(),
             "^data.rare_classes: there is no class 'sing'; did you mean sign\\?$",
         ),
         (
-            lambda: Own(batch_size=1, rare_classes=["ghost"], copy_paste=0.5).check_training(),
+            lambda: ThreePictures(batch_size=1, rare_classes=["ghost"], copy_paste=0.5).check_training(),
             r"^data.rare_classes: \['ghost'\] do not occur in the training data$",
         ),
         (
@@ -127,7 +127,7 @@ def test_crop__learns_what_is_rare():
         ),
         (
             lambda: OwnLabels(batch_size=1, train_transforms=[RareClassCrop(2, 2, 1.0)]).check_training(),
-            "^RareClassCrop: needs masks, and a class id has none",
+            "^RareClassCrop: needs masks, and this data has class ids",
         ),
         (
             lambda: Shapes(
@@ -148,14 +148,14 @@ def test_options__errors(make, message):
 
 
 def test_rare_classes__by_name():
-    assert _first_values(Own(rare_transforms=[A.InvertImg(p=1)], rare_classes=["ground"])) == [245, 235, 225]
+    assert _first_values(ThreePictures(rare_transforms=[A.InvertImg(p=1)], rare_classes=["ground"])) == [245, 235, 225]
 
 
-def test_augmentation__counts_nothing_where_no_option_needs_it():
+def test_augmentation__reads_no_targets_without_need():
     def class_table():
         raise AssertionError("was read")
 
-    facts = (Own().dataset("train"), class_table, Own().classes)
+    facts = (ThreePictures().dataset("train"), class_table, ThreePictures().classes)
     Augmentation("segmentation", [A.D4()]).configure_from_data(*facts)
     with pytest.raises(AssertionError, match="was read"):
         Augmentation("segmentation", [A.D4()], copy_paste=0.5).configure_from_data(*facts)
@@ -213,7 +213,7 @@ def test_fit__every_cure_at_once_is_in_the_run_folder_and_runs_again(fit, recipe
     assert without.metrics["val/loss"] != first.metrics["val/loss"]
 
 
-def test_fit__a_generator_of_ones_own_is_said_before_the_run(fit, recipe, own_module):
+def test_fit__separate_generator_is_an_error_before_the_run(fit, recipe, own_module):
     own_module(
         "my_noise",
         "import albumentations as A\nimport numpy as np\n\n\n"
@@ -223,11 +223,11 @@ def test_fit__a_generator_of_ones_own_is_said_before_the_run(fit, recipe, own_mo
     )
     ran = fit("--config", recipe(), "--data.train_transforms", "[{class_path: my_noise.MyNoise}]")
     assert ran.code == 2
-    assert "data.train_transforms: train-0 comes out differently" in ran.err
+    assert "data.train_transforms: train-0 differs when augmented again" in ran.err
 
 
 def test_fit__copy_paste_without_masks_is_a_line(fit):
     ran = fit("--config", "configs/data/shapes_classification.yaml", "--config", "configs/net/simple_cnn.yaml",
               "--data.copy_paste", "0.5")  # fmt: skip
     assert ran.code == 2
-    assert "data.copy_paste: cuts objects out by their masks" in ran.err
+    assert "data.copy_paste: needs masks to cut objects out" in ran.err

@@ -44,7 +44,7 @@ def test_crop__every_place_that_holds_the_pixel_is_as_likely():
     assert min(starts.count(start) for start in set(starts)) > 150
 
 
-def test_crop__classes_are_drawn_alike_whatever_their_size():
+def test_crop__classes_are_equally_likely():
     mask = _mask(30, 30, c1=[(0, 0)])
     mask[20:, 20:] = 2
     of_one = sum(bool((cropped == 1).any()) for _, cropped in _crop(mask, 4, 4, seeds=400))
@@ -62,10 +62,8 @@ def test_crop__pixels_of_a_class_are_drawn_alike():
 
 @pytest.mark.parametrize(("focus", "least", "most"), [(0.0, 0, 20), (0.25, 70, 140), (1.0, 400, 400)])
 def test_crop__focus_is_the_share(focus, least, most):
-    found = sum(
-        bool((cropped == 1).any()) for _, cropped in _crop(_mask(60, 60, c1=[(30, 30)]), 6, 6, focus, seeds=400)
-    )
-    assert least <= found <= most
+    hits = sum(bool((cropped == 1).any()) for _, cropped in _crop(_mask(60, 60, c1=[(30, 30)]), 6, 6, focus, seeds=400))
+    assert least <= hits <= most
 
 
 def test_crop__common_classes_do_not_draw_it():
@@ -101,19 +99,19 @@ def test_crop__inside_a_choice():
 
 def test_crop__needs_masks_and_rare_classes():
     image, crop = np.zeros((9, 9, 3), np.uint8), RareClassCrop(4, 4, 1.0)
-    with pytest.raises(
-        ConfigError, match="^RareClassCrop: nothing tells it which classes are rare; use it in data.tra"
-    ):
+    with pytest.raises(ConfigError, match="^RareClassCrop: the rare classes are not set; use it in data.tra"):
         TrainTransform([crop])(image, np.zeros((9, 9), np.uint8), 0)
     crop.rare = (1,)
-    with pytest.raises(ConfigError, match="^RareClassCrop: needs masks, and a class id has none; use .*RandomCrop$"):
+    with pytest.raises(
+        ConfigError, match="^RareClassCrop: needs masks, and this data has class ids; use .*RandomCrop$"
+    ):
         TrainTransform([crop])(image, 1, 0)
     with pytest.raises(ConfigError, match="would shift the image against its ground truth"):
         EvalTransform([crop])
 
 
 def test_crop__values_out_of_range():
-    with pytest.raises(ConfigError, match="RareClassCrop: 0×4 is no size; give 1 or more pixels"):
+    with pytest.raises(ConfigError, match="RareClassCrop: sides must be 1 pixel or more, got 0×4"):
         RareClassCrop(0, 4)
-    with pytest.raises(ConfigError, match="RareClassCrop: focus 1.5 is not a probability, 0 to 1"):
+    with pytest.raises(ConfigError, match="RareClassCrop: focus: must be 0 to 1, got 1.5"):
         RareClassCrop(4, 4, 1.5)

@@ -17,11 +17,11 @@ def _pipeline():
 
 
 def test_train__is_a_function_of_the_seed():
-    one, other = _pipeline(), _pipeline()
-    other(IMAGE, MASK, 99)
-    for first, second in zip(one(IMAGE, MASK, 7), other(IMAGE, MASK, 7), strict=True):
+    first_pipeline, second_pipeline = _pipeline(), _pipeline()
+    second_pipeline(IMAGE, MASK, 99)
+    for first, second in zip(first_pipeline(IMAGE, MASK, 7), second_pipeline(IMAGE, MASK, 7), strict=True):
         assert np.array_equal(first, second)
-    assert not np.array_equal(one(IMAGE, MASK, 7)[0], one(IMAGE, MASK, 8)[0])
+    assert not np.array_equal(first_pipeline(IMAGE, MASK, 7)[0], first_pipeline(IMAGE, MASK, 8)[0])
 
 
 def test_train__padding_is_void():
@@ -56,28 +56,28 @@ def test_eval__resizes_the_image_alone():
 
 
 @pytest.mark.parametrize("transform", [A.HorizontalFlip(), A.CenterCrop(8, 8), A.PadIfNeeded(64, 64)])
-def test_eval__refuses_what_shifts_image_against_truth(transform):
+def test_eval__refuses_geometric_transforms(transform):
     with pytest.raises(ConfigError, match="would shift the image against its ground truth"):
         EvalTransform([transform])
 
 
-def test_train__choices_are_independent_of_each_other():
+def test_train__transforms_are_independent():
     image = np.full((8, 8, 3), 100, np.uint8)
     image[:, 4:] = 150
-    both = TrainTransform([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast((0.3, 0.3), (0, 0), p=0.5)])
+    transform = TrainTransform([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast((0.3, 0.3), (0, 0), p=0.5)])
     counts = np.zeros((2, 2), int)
     for seed in range(400):
-        result, _ = both(image, 0, mix(0, seed))
+        result, _ = transform(image, 0, mix(0, seed))
         counts[int(result[0, 0, 0] > result[0, 7, 0]), int(result.max() > 150)] += 1
     assert counts.min() > 60
 
 
 @pytest.mark.parametrize("kind", [TrainTransform, EvalTransform])
 def test_transforms__normalisation_is_the_models(kind):
-    with pytest.raises(ConfigError, match=r"Normalize is not needed: normalisation is in the model"):
+    with pytest.raises(ConfigError, match=r"Normalize is not needed: normalization is in the model"):
         kind([A.Normalize()])
 
 
-def test_train__padding_with_a_class_of_ones_own_is_kept():
+def test_train__explicit_fill_mask_is_respected():
     pad = A.PadIfNeeded(32, 32, border_mode=cv2.BORDER_CONSTANT, fill_mask=2)
     assert (TrainTransform([pad])(IMAGE, MASK, 0)[1][0] == 2).all()

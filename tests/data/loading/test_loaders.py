@@ -11,7 +11,7 @@ from lightseg.data.loading.loaders import describe_dead_worker, require_known_or
 from lightseg.errors import ConfigError
 
 
-def test_step_loader__tells_every_batch_what_its_step_holds():
+def test_step_loader__counts_are_those_of_the_step():
     data = Shapes(image_size=16, train_size=8, batch_size=2, num_workers=0)
     loader = data.train_dataloader()
     alone = [batch["counts"] for batch in loader]
@@ -61,11 +61,11 @@ def test_stream__loading_processes_are_forked_where_python_would_not():
         multiprocessing.set_start_method(default, force=True)
 
 
-def test_require_known_order__refuses_a_loader_of_another_kind(fit, recipe, own_module):
+def test_require_known_order__refuses_another_sampler(fit, recipe, own_module):
     own_module("shuffled", SHUFFLED)
     outcome = fit("--config", recipe(), "--data", "shuffled.Shuffled")
     assert outcome.code == 2
-    assert "Shuffled.train_dataloader: a RandomSampler gives an order" in outcome.err
+    assert "Shuffled.train_dataloader: the order of a RandomSampler can neither" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
 
 
@@ -79,26 +79,26 @@ class Shuffled(Shapes):
 """
 
 
-def test_require_known_order__a_loader_of_ones_own_with_the_known_sampler():
+def test_require_known_order__accepts_an_epoch_sampler_only():
     require_known_order(Shapes(train_size=8, num_workers=0).train_dataloader(), "Shapes")
-    with pytest.raises(ConfigError, match="a NoneType gives an order"):
+    with pytest.raises(ConfigError, match="the order of a NoneType can neither"):
         require_known_order([], "List")
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         ("DataLoader worker (pid 7) is killed by signal: Killed. ", "died (signal: Killed) while it was at train-3."),
         ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "died while it was at train-3."),
         ("DataLoader worker (pid 9) is killed by signal: Bus error. It is", "while it was at no file yet."),
     ],
 )
-def test_obituary__names_the_file(error, said):
+def test_describe_dead_worker__names_the_file(error, message):
     data = Shapes(train_size=8, num_workers=2)
     data.train_dataloader()
     data.watched[0].at[1, 0], data.watched[0].at[1, 1] = 7, 3
-    assert said in describe_dead_worker(RuntimeError(error), data.watched)
+    assert message in describe_dead_worker(RuntimeError(error), data.watched)
 
 
-def test_obituary__of_another_error_is_none():
+def test_describe_dead_worker__none_for_another_error():
     assert describe_dead_worker(RuntimeError("out of memory"), []) is None

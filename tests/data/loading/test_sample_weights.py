@@ -51,7 +51,7 @@ def test_draw_weights__balanced_classes_are_drawn_evenly(scheme):
 
 
 @pytest.mark.parametrize("scheme", ["class_balanced", "square_root", "repeat_factor"])
-def test_draw_weights__nothing_but_void(scheme):
+def test_draw_weights__void_only(scheme):
     with pytest.raises(ConfigError, match=f"data.sampling: {scheme} needs a class to draw, and no training sample"):
         draw_weights(scheme, np.zeros((3, 2), np.int64))
 
@@ -66,7 +66,7 @@ def long_tailed_masks():
 
 
 def target_shares(scheme, table):
-    """How many of the draws should hold each class, worked out class by class."""
+    """Expected number of draws that hold each class, computed class by class."""
     holds = table > 0
     numbers = holds.sum(0)
     if scheme == "repeat_factor":
@@ -82,12 +82,12 @@ def target_shares(scheme, table):
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("table", [long_tailed_labels(), long_tailed_masks()], ids=["labels", "masks"])
 @pytest.mark.parametrize("scheme", ["class_balanced", "square_root", "repeat_factor"])
-def test_sampling__drawn_shares_are_the_schemes_within_one_epoch(scheme, table, processes):
+def test_sampling__frequencies_are_those_of_the_scheme(scheme, table, processes):
     weights = draw_weights(scheme, table)
     ranks = [EpochSampler(len(table), 10, 0, rank, processes, weights) for rank in range(processes)]
-    drawn = [position.sample for rank in ranks for position in rank]
-    assert len(drawn) == len(table) // 10 * 10
-    shares = (table[drawn] > 0).mean(0)
+    samples = [position.sample for rank in ranks for position in rank]
+    assert len(samples) == len(table) // 10 * 10
+    shares = (table[samples] > 0).mean(0)
     assert shares == pytest.approx(target_shares(scheme, table), abs=0.02)
     assert shares != pytest.approx((table > 0).mean(0), abs=0.02)
 
@@ -112,14 +112,14 @@ def test_fit__sampling_for_classification(fit, recipe, scheme):
 def test_fit__sampling_for_segmentation_changes_the_training_and_not_the_evaluation(fit, recipe):
     options = ["--config", recipe(), "--data.imbalance", "50"]
     plain = fit(*options)
-    drawn = fit(*options, "--data.sampling", "repeat_factor", "--data.repeat_threshold", "0.9")
-    assert plain.code == drawn.code == 0
-    assert plain.metrics["train/steps"] == drawn.metrics["train/steps"]
-    losses = [[row["train/loss"] for row in run.log if "train/loss" in row] for run in (plain, drawn)]
+    weighted = fit(*options, "--data.sampling", "repeat_factor", "--data.repeat_threshold", "0.9")
+    assert plain.code == weighted.code == 0
+    assert plain.metrics["train/steps"] == weighted.metrics["train/steps"]
+    losses = [[row["train/loss"] for row in run.log if "train/loss" in row] for run in (plain, weighted)]
     assert losses[0] != losses[1]
     truths = [
         np.loadtxt(run.folder / "confusion_val.csv", np.int64, delimiter=",", skiprows=1).sum(1)
-        for run in (plain, drawn)
+        for run in (plain, weighted)
     ]
     assert truths[0].tolist() == truths[1].tolist()
 
@@ -131,11 +131,11 @@ def test_fit__sampling_for_segmentation_changes_the_training_and_not_the_evaluat
         (["--data.repeat_threshold", "0.1"], "data.repeat_threshold: only data.sampling: repeat_factor has a thresh"),
         (
             ["--data.sampling", "repeat_factor", "--data.repeat_threshold", "10"],
-            "data.repeat_threshold: 10.0 is not a share of the samples; give one above 0, up to 1",
+            "data.repeat_threshold: must be a fraction of the samples, above 0 and up to 1, got 10.0",
         ),
     ],
 )
-def test_fit__sampling_that_will_not_do_is_said_in_a_line(fit, recipe, options, words):
+def test_fit__invalid_sampling_is_an_error_of_one_line(fit, recipe, options, words):
     outcome = fit("--config", recipe(), *options)
     assert outcome.code == 2
     assert len(outcome.err.strip().splitlines()) == 1
@@ -147,7 +147,7 @@ def test_sampling__misspelt_in_python():
         Shapes(sampling="balanced")
 
 
-def test_sampling__that_changes_nothing_is_an_error(fit, recipe):
+def test_sampling__without_effect_is_an_error(fit, recipe):
     outcome = fit("--config", recipe(), "--data.sampling", "repeat_factor", "--data.repeat_threshold", "0.0001")
     assert outcome.code == 2
     assert "data.sampling: repeat_factor changes nothing here" in outcome.err

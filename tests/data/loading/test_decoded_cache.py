@@ -73,16 +73,16 @@ def cached(*datasets, gigabytes=1.0, workers=0, build=True):
 
 
 def entries():
-    """What lies in the cache."""
+    """Return the files in the cache."""
     return sorted(path.name for path in (cache_dir() / "decoded").glob("*/"))
 
 
 def assert_equal(samples, others):
-    for (pixels, target), (other, expected) in zip(samples, others, strict=True):
+    for (pixels, target), (expected_pixels, expected) in zip(samples, others, strict=True):
         assert type(target) is type(expected)
-        for one, two in ((pixels, other), (np.asarray(target), np.asarray(expected))):
-            assert one.dtype == two.dtype
-            assert np.array_equal(one, two)
+        for array, expected_array in ((pixels, expected_pixels), (np.asarray(target), np.asarray(expected))):
+            assert array.dtype == expected_array.dtype
+            assert np.array_equal(array, expected_array)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def folders(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_decoded__gives_what_was_read_whatever_it_is(workers):
+def test_decoded__equals_the_original(workers):
     kinds = [
         (image(0), mask(0)),
         (image(1, 1, 9, 4, np.float32), mask(1, 1, 9)),
@@ -125,13 +125,13 @@ def test_decoded__is_the_dataset_in_all_else(folders):
     plain = MaskFolder(CLASSES, root=str(folders)).dataset("train")
     (quick,) = cached(plain)
     rows = np.array([7, 0, 3])
-    for some, other in ((quick, plain), (quick.subset(rows), plain.subset(rows))):
-        assert isinstance(some, DecodedDataset)
-        assert some.fingerprint() == other.fingerprint()
-        assert some.cache_key() == other.cache_key()
-        assert [some.name(i) for i in range(len(some))] == [other.name(i) for i in range(len(other))]
-        assert some.class_table(3).tolist() == other.class_table(3).tolist()
-        assert_equal([some[i] for i in range(len(some))], [other[i] for i in range(len(other))])
+    for decoded, original in ((quick, plain), (quick.subset(rows), plain.subset(rows))):
+        assert isinstance(decoded, DecodedDataset)
+        assert decoded.fingerprint() == original.fingerprint()
+        assert decoded.cache_key() == original.cache_key()
+        assert [decoded.name(i) for i in range(len(decoded))] == [original.name(i) for i in range(len(original))]
+        assert decoded.class_table(3).tolist() == original.class_table(3).tolist()
+        assert_equal([decoded[i] for i in range(len(decoded))], [original[i] for i in range(len(original))])
 
 
 def test_decoded__travels_to_another_process_without_its_pixels():
@@ -148,7 +148,7 @@ def test_decoded__travels_to_another_process_without_its_pixels():
 
 
 def stream(data):
-    """A hash of two epochs of training, and of the validation."""
+    """Return a hash of two epochs of training samples, and of the validation samples."""
     digest, loader = hashlib.sha256(), data.train_dataloader()
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
@@ -181,8 +181,8 @@ def test_stream__is_the_same_with_the_cache_and_without(folders, kind):
             state = torch.get_rng_state()
             data.decode()
             assert torch.equal(torch.get_rng_state(), state)
-            held = [part for part in data._parts.values() if isinstance(part, DecodedDataset)]
-            assert len(held) == (0 if kind == "painted" else 2)
+            decoded_parts = [part for part in data._parts.values() if isinstance(part, DecodedDataset)]
+            assert len(decoded_parts) == (0 if kind == "painted" else 2)
         hashes.add(stream(data))
     assert len(hashes) == 1
 
@@ -205,7 +205,7 @@ def test_decoded__is_read_once():
     assert plain.read == []
 
 
-def test_decoded__only_what_says_that_it_may_be():
+def test_decoded__only_datasets_that_declare_it():
     class Derived(MaskDataset):
         """Reads what it likes."""
 
@@ -276,12 +276,12 @@ def test_decoded__of_a_changed_file_of_the_old_size_and_time_is_the_new_one(tmp_
         ({"max_epochs": 9, "limit_train_batches": 5}, False),
     ],
 )
-def test_trains_twice__else_nothing_is_gained(options, expected):
+def test_is_multi_epoch(options, expected):
     defaults = {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0, "limit_train_batches": 1.0}
     assert is_multi_epoch(SimpleNamespace(**defaults | options), 100, 4) is expected
 
 
-def test_decoded__what_is_there_is_used_even_where_nothing_is_built():
+def test_decoded__existing_cache_is_used_without_build():
     plain = Own([(image(0), mask(0))])
     assert cached(plain, build=False) == [plain]
     assert not cache_dir().exists()
@@ -306,7 +306,7 @@ def age(minutes):
         os.utime(entry, (used, used))
 
 
-def test_size__what_was_used_longest_ago_makes_room():
+def test_size__least_recently_used_cache_is_removed():
     room = 2.5 * SIZE / GIB
     for key in "ab":
         age(1)
@@ -314,22 +314,22 @@ def test_size__what_was_used_longest_ago_makes_room():
     age(1)
     # used again
     cached(large("a"), gigabytes=room)
-    (kept,) = cached(large("b"), build=False)
+    (mapped,) = cached(large("b"), build=False)
     age(1)
     cached(large("a"), gigabytes=room)
     cached(large("c"), gigabytes=room)
     assert [isinstance(*cached(large(key), build=False), DecodedDataset) for key in "abc"] == [True, False, True]
     # what a training still reads is there for it
-    assert_equal([kept[7]], [large("b").samples[7]])
+    assert_equal([mapped[7]], [large("b").samples[7]])
 
 
-def test_size__the_splits_of_one_training_do_not_push_each_other_out(capsys):
-    found = cached(large("a"), large("b"), gigabytes=1.5 * SIZE / GIB)
-    assert [isinstance(part, DecodedDataset) for part in found] == [True, False]
+def test_size__splits_of_one_training_do_not_evict_each_other(capsys):
+    datasets = cached(large("a"), large("b"), gigabytes=1.5 * SIZE / GIB)
+    assert [isinstance(part, DecodedDataset) for part in datasets] == [True, False]
     assert re.search(r"^warning: .*20 decoded samples take 0.0\d+ GiB, and there is room for", capsys.readouterr().err)
 
 
-def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
+def test_size__too_large_is_not_built_and_evicts_nothing(capsys):
     cached(large("a"))
     assert not isinstance(*cached(large("b"), gigabytes=0.5 * SIZE / GIB), DecodedDataset)
     assert len(entries()) == 1
@@ -338,7 +338,7 @@ def test_size__what_would_not_fit_is_not_built_and_pushes_nothing_out(capsys):
     assert "images are decoded again in every epoch" in error
 
 
-def test_size__folders_of_others_are_left_alone():
+def test_size__unrelated_folders_are_not_removed():
     place = cache_dir() / "decoded"
     others = [".git", "mine", f".{'a' * 64}", "A" * 64, "a" * 63]
     ours = [f".{'a' * 64}.1", f".{'a' * 64}.1.former", f".{'a' * 64}.1.damaged", "a" * 64]
@@ -396,18 +396,18 @@ class Killing(Own):
         return super().__getitem__(index)
 
 
-def test_damage__a_killed_build_leaves_nothing_that_is_used_and_is_cleaned_up(monkeypatch):
+def test_damage__leftovers_of_a_killed_build_are_removed(monkeypatch):
     samples = Killing(large("a").samples)
     killed = FORK.Process(target=cached, args=(samples,))
     killed.start()
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
-    (left,) = (path for path in (cache_dir() / "decoded").iterdir() if path.is_dir())
-    assert left.name.startswith(".")
+    (leftover,) = (path for path in (cache_dir() / "decoded").iterdir() if path.is_dir())
+    assert leftover.name.startswith(".")
     monkeypatch.setattr(Killing, "__getitem__", Own.__getitem__)
     (quick,) = cached(samples)
     assert isinstance(quick, DecodedDataset)
-    assert not left.exists()
+    assert not leftover.exists()
     assert len(entries()) == 1
 
 
@@ -424,23 +424,23 @@ class Telling(Own):
 def test_turns__two_processes_decode_once(capfd):
     samples = Telling(large("a").samples)
     samples.log = FORK.SimpleQueue()
-    both = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
-    said = ""
+    processes = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
+    messages = ""
     with file_lock(cache_dir() / "decoded", "nobody else is here"):
-        for process in both:
+        for process in processes:
             process.start()
-        while said.count("another process decodes images; waiting for it") < 2:
-            assert all(process.is_alive() for process in both), said
+        while messages.count("another process decodes images; waiting for it") < 2:
+            assert all(process.is_alive() for process in processes), messages
             time.sleep(0.01)
-            said += capfd.readouterr().err
-    for process in both:
+            messages += capfd.readouterr().err
+    for process in processes:
         process.join()
         assert process.exitcode == 0
-    read = []
+    indices = []
     while not samples.log.empty():
-        read.append(samples.log.get())
+        indices.append(samples.log.get())
     # all of them, and some for the estimate
-    assert len(read) == 20 + decoded_cache._TRIED
+    assert len(indices) == 20 + decoded_cache._SAMPLED
     assert len(entries()) == 1
 
 
@@ -469,7 +469,7 @@ CACHED_FILES = ["pixels: image", "pixels: mask", "index.npy", "class-table-*.npy
 
 
 def cached_file(kind):
-    """A file of the cache, and the part of it that is meant."""
+    """Return a file of the cache, and the position of a part of it."""
     pattern = f"decoded/*/{kind.partition(':')[0]}" if "table" not in kind else kind
     path = sorted(cache_dir().glob(pattern))[0]
     if "pixels" not in kind:
@@ -480,7 +480,7 @@ def cached_file(kind):
 
 
 def trained_on(folders):
-    """The stream of a training that uses the cache, and what its classes are counted to be."""
+    """Return the samples of a training that uses the cache, and its class counts."""
     data = STREAMS["folder"](folders)
     data.num_workers = 0
     data.check()
@@ -491,7 +491,7 @@ def trained_on(folders):
 @pytest.mark.parametrize("kind", CACHED_FILES)
 def test_cache__each_of_25_flipped_bits_is_found_or_harmless(folders, kind, capfd):
     expected, generator = trained_on(folders), np.random.default_rng(CACHED_FILES.index(kind))
-    found = 0
+    rebuilt = 0
     for _ in range(25):
         path, part = cached_file(kind)
         content = bytearray(path.read_bytes())
@@ -499,13 +499,13 @@ def test_cache__each_of_25_flipped_bits_is_found_or_harmless(folders, kind, capf
         path.write_bytes(content)
         capfd.readouterr()
         assert trained_on(folders) == expected
-        found += str(path) in capfd.readouterr().err
+        rebuilt += str(path) in capfd.readouterr().err
         MaskFolder(CLASSES, root=str(folders), num_workers=0).decode()
-    assert found == 25
+    assert rebuilt == 25
 
 
 def headed(header):
-    """A file in NumPy's format, with a header of one's own and a checksum that is right."""
+    """Return a file in NumPy's format with a given header and a valid checksum."""
     content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
     return content + xxhash.xxh3_64_digest(content)
 
@@ -530,7 +530,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", ["pixels", "index.npy", "class-table-*.npy"])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_cache__a_file_that_is_none_of_ours_is_said_and_replaced(folders, kind, damage, capfd):
+def test_cache__invalid_file_is_reported_and_replaced(folders, kind, damage, capfd):
     expected = trained_on(folders)
     path, _ = cached_file(kind)
     content = path.read_bytes()
@@ -549,7 +549,7 @@ def test_cache__a_file_that_is_none_of_ours_is_said_and_replaced(folders, kind, 
     assert capfd.readouterr().err == ""
 
 
-def test_cache__damage_during_a_training_is_said_once_by_all_loading_processes(folders, capfd):
+def test_cache__damage_during_a_training_is_reported_once(folders, capfd):
     expected = trained_on(folders)[0]
     data = STREAMS["folder"](folders)
     data.num_workers = 2
@@ -597,30 +597,30 @@ def test_fit__the_numbers_are_the_same_and_files_are_read_once(fit_folder, monke
     first = fit_folder()
     assert first.code == 0, first.err
     assert len(entries()) == 2
-    read = []
+    names = []
     image = MaskDataset.image
-    monkeypatch.setattr(MaskDataset, "image", lambda self, index: read.append(self.name(index)) or image(self, index))
+    monkeypatch.setattr(MaskDataset, "image", lambda self, index: names.append(self.name(index)) or image(self, index))
     second = fit_folder()
     for run in (first, second):
         assert numbers(run.folder) == numbers(without.folder)
         assert weights(run.folder) == weights(without.folder)
-    assert read
-    assert all(name.startswith("test/") for name in read)
+    assert names
+    assert all(name.startswith("test/") for name in names)
 
 
-def test_fit__one_epoch_decodes_nothing_beforehand(fit_folder):
+def test_fit__one_epoch_builds_no_cache(fit_folder):
     assert fit_folder("--trainer.max_epochs", "1").code == 0
     assert entries() == []
 
 
-def test_fit__a_cache_that_cannot_be_written_is_said_once(fit_folder, monkeypatch, tmp_path):
+def test_fit__unwritable_cache_is_reported_once(fit_folder, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path / "file/cache"))
     outcome = fit_folder()
     assert outcome.code == 0
-    said = [line for line in outcome.err.splitlines() if "decoded again in every epoch" in line]
-    assert len(said) == 2
-    assert "Not a directory" in said[0]
+    messages = [line for line in outcome.err.splitlines() if "decoded again in every epoch" in line]
+    assert len(messages) == 2
+    assert "Not a directory" in messages[0]
 
 
 def test_fit__a_broken_image_ends_it_before_there_is_a_run_folder(fit_folder, folders, tmp_path):
@@ -641,7 +641,7 @@ def test_fit__a_loading_process_that_dies_is_named_with_its_file(recipe, fit, ow
 
 @pytest.fixture
 def crashing_folder(crashing, folders):
-    """The recipe that crashes, on images from files."""
+    """Recipe that crashes, on images from files."""
     head, _, rest = RECIPE.partition("data:\n")
     text = head.replace("base: [configs/data/shapes.yaml]\n", "") + "data:\n  class_path: MaskFolder\n"
     rest = re.sub(r"    (image|train|val|test)_size: \d+\n", "", rest)
@@ -653,23 +653,23 @@ def crashing_folder(crashing, folders):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
-def test_kill__goes_on_as_if_there_was_no_cache(crashing_folder, launch, tmp_path, devices):
+def test_kill__same_numbers_as_without_cache(crashing_folder, launch, tmp_path, devices):
     strategy = "ddp" if devices > 1 else "auto"
     how = ["--data.num_workers", "1", "--trainer.devices", devices, "--trainer.strategy", strategy]
-    whole = ended(launch("--config", crashing_folder, *how, "--data.cache_gb", "0"))
+    uninterrupted = ended(launch("--config", crashing_folder, *how, "--data.cache_gb", "0"))
     assert entries() == []
     killed = launch("--config", crashing_folder, *how, CRASH="on_before_backward:8", CRASH_BY="kill")
     killed.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(killed.pid, signal.SIGKILL)
     assert len(entries()) == 2
-    (folder,) = (path for path in tmp_path.glob("runs/*/*") if path != whole)
+    (folder,) = (path for path in tmp_path.glob("runs/*/*") if path != uninterrupted)
     ended(launch("--resume", folder))
-    assert_same(folder, whole)
+    assert_same(folder, uninterrupted)
 
 
 def ended(process):
-    """The run folder of a process that ends well."""
+    """Return the run folder of a process that exits with code 0."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     return Path(re.compile(r"^run: (.*)$", re.MULTILINE).search(out)[1])
@@ -697,7 +697,7 @@ class Folder(MaskFolder):
 
 
 @pytest.mark.slow
-def test_disk__that_fills_up_meanwhile_is_said_and_the_training_goes_on(folders, recipe, own_module, tmp_path):
+def test_disk__full_during_a_training_is_reported(folders, recipe, own_module, tmp_path):
     own_module("filling", FILLING.format(path=tmp_path / "disk/rest"))
     path = recipe(FOLDER.format(root=folders).replace("MaskFolder", "filling.Folder"))
     fit = f"LIGHTSEG_CACHE={tmp_path}/disk {sys.executable} -m lightseg.fit --config {path} --runs_dir runs"

@@ -8,7 +8,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 
 
 def reference(seed, number):
-    """The generator as its authors wrote it, in whole numbers of Python."""
+    """SplitMix64 as published, in Python integers."""
     bits = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
     bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 % 2**64
     bits = (bits ^ bits >> 27) * 0x94D049BB133111EB % 2**64
@@ -30,8 +30,8 @@ def test_splitmix__any_seed_and_number(device):
     states = torch.tensor(seeds, device=device)
     together = splitmix(states[:, None], torch.tensor(numbers, device=device))
     alone = torch.stack([splitmix(states, number) for number in numbers], 1)
-    for drawn in (together, alone):
-        assert [[number % 2**64 for number in row] for row in drawn.tolist()] == expected
+    for outputs in (together, alone):
+        assert [[number % 2**64 for number in row] for row in outputs.tolist()] == expected
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -43,13 +43,13 @@ def test_below__is_the_upper_half_scaled(device):
         assert 0 <= min(expected) <= max(expected) < limit
 
 
-def test_draws__do_not_depend_on_the_others_of_a_batch():
+def test_draws__do_not_depend_on_the_batch():
     positions, samples = torch.arange(10), torch.randperm(10)
-    whole = Draws.of(5, 2, positions, samples).branch(1)
+    batch = Draws.of(5, 2, positions, samples).branch(1)
     for index in range(10):
-        one = Draws.of(5, 2, positions[index : index + 1], samples[index : index + 1]).branch(1)
-        assert one.positions.tolist() == whole.positions[index : index + 1].tolist()
-        assert one.samples.tolist() == whole.samples[index : index + 1].tolist()
+        single = Draws.of(5, 2, positions[index : index + 1], samples[index : index + 1]).branch(1)
+        assert single.positions.tolist() == batch.positions[index : index + 1].tolist()
+        assert single.samples.tolist() == batch.samples[index : index + 1].tolist()
 
 
 def test_draws__by_hand():
@@ -59,7 +59,7 @@ def test_draws__by_hand():
     assert draws.branch(4).positions.item() % 2**64 == reference(reference(mix(5, 2, 11), 7), 4)
 
 
-def test_draws__what_changes_with_what():
+def test_draws__depend_on_seed_epoch_position_and_sample():
     def drawn(seed=0, epoch=0, positions=(0, 1, 2, 3), samples=(6, 7, 8, 9), branch=0):
         draws = Draws.of(seed, epoch, torch.tensor(positions), torch.tensor(samples)).branch(branch)
         return draws.positions.tolist(), draws.samples.tolist()
@@ -67,8 +67,8 @@ def test_draws__what_changes_with_what():
     first = drawn()
     assert len(set(first[0] + first[1])) == 8
     for change in ({"seed": 1}, {"branch": 1}):
-        other = drawn(**change)
-        assert not {*first[0], *first[1]} & {*other[0], *other[1]}
+        second = drawn(**change)
+        assert not {*first[0], *first[1]} & {*second[0], *second[1]}
     assert drawn(epoch=1)[1] == drawn(positions=(4, 5, 6, 7))[1] == first[1]
     assert not set(drawn(epoch=1)[0] + drawn(positions=(4, 5, 6, 7))[0]) & set(first[0])
     assert drawn(samples=(1, 2, 3, 4))[0] == first[0]

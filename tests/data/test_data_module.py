@@ -2,38 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.data import ImageDataModule, ImageDataset, Shapes, ShapesClassification
+from lightseg.data import ImageDataModule, Shapes, ShapesClassification
 from lightseg.data.io.disk_cache import cache_dir
 from lightseg.data.loading.collate import stack
 from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
+from tests.data.in_memory import MaskOnlyDataset
 
 MASKS = [np.array([[0, 0, 1], [IGNORE, 1, 1]], np.uint8), np.array([[0, IGNORE], [0, 0]], np.uint8)]
 
 
-class Two(ImageDataset):
-    """What a user writes: nothing but the four methods that must be there."""
-
-    def __init__(self, masks):
-        self.masks, self.reads = masks, 0
-
-    def __len__(self):
-        return len(self.masks)
-
-    def __getitem__(self, index):
-        self.reads += 1
-        mask = self.masks[index]
-        return np.zeros((*mask.shape, 3), np.uint8), mask
-
-    def name(self, index):
-        return str(index)
-
-    def fingerprint(self):
-        return "-".join(str(mask.tolist()) for mask in self.masks).replace(" ", "")
-
-
-class Own(ImageDataModule):
+class MaskModule(ImageDataModule):
     classes = ("a", "b", "c")
 
     def __init__(self, masks=MASKS, **options):
@@ -41,11 +21,11 @@ class Own(ImageDataModule):
         self.masks = masks
 
     def make_dataset(self, split):
-        return Two(self.masks)
+        return MaskOnlyDataset(self.masks)
 
 
 def test_class_table__by_hand():
-    data = Own()
+    data = MaskModule()
     assert data.class_table().tolist() == [[2, 3, 0], [3, 0, 0]]
     assert data.class_table().dtype == np.int64
     assert data.class_counts().tolist() == [5, 3, 0]
@@ -53,8 +33,8 @@ def test_class_table__by_hand():
     assert data.class_extents().tolist() == [8, 5, 0]
 
 
-def test_check__gives_the_counts_that_it_has_read():
-    data = Own()
+def test_check__returns_class_counts():
+    data = MaskModule()
     assert {split: counts.tolist() for split, counts in data.check().items()} == {split: [5, 3, 0] for split in SPLITS}
     assert [data.dataset(split).reads for split in SPLITS] == [2, 0, 0]  # one content, in the cache then
 
@@ -67,7 +47,7 @@ def test_class_table__of_labels_is_one_hot():
 
 
 def test_class_table__is_read_once_from_the_data_then_from_the_cache():
-    first, again = Own(), Own()
+    first, again = MaskModule(), MaskModule()
     for data in (first, again):
         for _ in range(2):
             assert data.class_table("train").tolist() == [[2, 3, 0], [3, 0, 0]]
@@ -78,21 +58,21 @@ def test_class_table__is_read_once_from_the_data_then_from_the_cache():
     assert again.dataset("train").reads == 2
 
 
-def test_class_table__other_content_is_counted_anew():
-    Own().class_table()
-    assert Own(MASKS[::-1]).class_table().tolist() == [[3, 0, 0], [2, 3, 0]]
+def test_class_table__changed_content_is_counted_again():
+    MaskModule().class_table()
+    assert MaskModule(MASKS[::-1]).class_table().tolist() == [[3, 0, 0], [2, 3, 0]]
 
 
-def test_sampling__with_a_dataset_of_ones_own():
-    assert Own(num_workers=0).draw_weights() is None
-    assert Own(sampling="class_balanced").draw_weights() == pytest.approx([0.75, 0.25])
+def test_sampling__custom_dataset():
+    assert MaskModule(num_workers=0).draw_weights() is None
+    assert MaskModule(sampling="class_balanced").draw_weights() == pytest.approx([0.75, 0.25])
 
 
-def test_sampling__nothing_to_draw_is_said_before_training():
+def test_sampling__without_classes_is_an_error_before_training():
     void = [np.full((2, 2), IGNORE, np.uint8)] * 2
-    Own(void).check_training()
+    MaskModule(void).check_training()
     with pytest.raises(ConfigError, match="no training sample holds one"):
-        Own(void, sampling="square_root").check_training()
+        MaskModule(void, sampling="square_root").check_training()
 
 
 def test_batch_size__is_shared_evenly_or_refused():
@@ -122,13 +102,13 @@ def test_train_loader__pixels_do_not_depend_on_workers(workers):
     assert batches(workers) == batches(1)
 
 
-def test_stack__different_sizes_say_what_to_add():
+def test_stack__different_sizes_are_an_error_with_advice():
     samples = [{"image": np.zeros((3, size, 8)), "target": np.zeros((size, 8)), "index": 0} for size in (8, 9)]
     with pytest.raises(DataError, match="end data.train_transforms with a RandomCrop"):
         stack(samples)
 
 
-def test_stack__eight_bits_beside_more_are_brought_to_one_scale():
+def test_stack__8_bit_and_float_images_have_one_scale():
     samples = [
         {"image": torch.full((3, 2, 2), 255, dtype=torch.uint8), "target": torch.zeros(2, 2), "index": 0},
         {"image": torch.ones(3, 2, 2), "target": torch.zeros(2, 2), "index": 1},

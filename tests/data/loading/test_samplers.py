@@ -24,7 +24,7 @@ def _samplers(length, seed, epoch, world, batch_size=6, weights=None):
 
 
 def _merged(samplers):
-    """The global stream: the ranks' shares put back together in order."""
+    """Global order, merged from the shares of the ranks."""
     return [position for together in zip(*samplers, strict=True) for position in together]
 
 
@@ -33,10 +33,10 @@ def _stream(*args, **options):
 
 
 def test_epoch_sampler__one_stream_for_any_number_of_processes():
-    whole = _stream(12, 3, 1, 1)
-    assert _stream(12, 3, 1, 2) == whole
-    assert _stream(12, 3, 1, 3) == whole
-    assert sorted(position.sample for position in whole) == list(range(12))
+    stream = _stream(12, 3, 1, 1)
+    assert _stream(12, 3, 1, 2) == stream
+    assert _stream(12, 3, 1, 3) == stream
+    assert sorted(position.sample for position in stream) == list(range(12))
 
 
 def test_epoch_sampler__whole_batches_only():
@@ -53,18 +53,18 @@ def test_epoch_sampler__depends_on_seed_and_epoch_alone():
     assert _stream(12, 1, 0, 1) != first
 
 
-def test_epoch_sampler__every_position_has_its_own_seed():
+def test_epoch_sampler__every_position_has_a_different_seed():
     seeds = [position.seed for epoch in range(3) for position in _stream(20, 0, epoch, 1, 5)]
     assert len(set(seeds)) == 60
 
 
 def test_epoch_sampler__weighted_draws_are_one_stream_for_any_number_of_processes():
-    whole = _stream(30, 3, 1, 1, weights=WEIGHTS)
-    assert len(whole) == 30
-    assert _stream(30, 3, 1, 2, weights=WEIGHTS) == whole
-    assert _stream(30, 3, 1, 3, weights=WEIGHTS) == whole
-    assert _stream(30, 3, 2, 1, weights=WEIGHTS) != whole
-    assert _stream(30, 4, 1, 1, weights=WEIGHTS) != whole
+    stream = _stream(30, 3, 1, 1, weights=WEIGHTS)
+    assert len(stream) == 30
+    assert _stream(30, 3, 1, 2, weights=WEIGHTS) == stream
+    assert _stream(30, 3, 1, 3, weights=WEIGHTS) == stream
+    assert _stream(30, 3, 2, 1, weights=WEIGHTS) != stream
+    assert _stream(30, 4, 1, 1, weights=WEIGHTS) != stream
 
 
 def test_epoch_sampler__weights_leave_the_seeds_alone():
@@ -75,35 +75,35 @@ def test_epoch_sampler__weights_leave_the_seeds_alone():
 
 def test_epoch_sampler__expected_numbers_are_those_of_the_batches_that_are_trained_on():
     # 17 samples fill two batches of six, and each is expected 12/17 times: drawn once or not at all
-    drawn = [position.sample for position in _stream(17, 0, 0, 1, weights=np.ones(17))]
-    assert len(drawn) == len(set(drawn)) == 12
+    samples = [position.sample for position in _stream(17, 0, 0, 1, weights=np.ones(17))]
+    assert len(samples) == len(set(samples)) == 12
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["permutation", "weighted"])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_epoch_sampler__start_gives_the_rest_of_the_epoch_once(world, weights):
-    whole = _stream(30, 0, 2, 1, weights=weights)
+    stream = _stream(30, 0, 2, 1, weights=weights)
     for start in (6, 24, 30):
         samplers = _samplers(30, 0, 2, world, weights=weights)
         for sampler in samplers:
             sampler.start = start
         assert {len(sampler) for sampler in samplers} == {30 // world}
-        assert _merged(samplers) == whole[start:]
-        assert _merged(samplers) == whole
+        assert _merged(samplers) == stream[start:]
+        assert _merged(samplers) == stream
 
 
 def test_epoch_sampler__start_between_the_processes_is_refused():
     sampler = EpochSampler(30, 6, world_size=3)
     sampler.start = 4
-    with pytest.raises(ValueError, match="start: 4 samples are not whole global batches of 3 processes"):
+    with pytest.raises(ValueError, match="start: 4 samples are not complete global batches of 3 processes"):
         list(sampler)
 
 
 def test_systematic_draw__each_sample_the_floor_or_the_ceiling_of_its_expected_number():
     for seed in range(50):
-        drawn = systematic_draw(WEIGHTS, 100, np.random.default_rng(seed))
-        times, expected = np.bincount(drawn, minlength=30), 100 * WEIGHTS / WEIGHTS.sum()
-        assert len(drawn) == 100
+        samples = systematic_draw(WEIGHTS, 100, np.random.default_rng(seed))
+        times, expected = np.bincount(samples, minlength=30), 100 * WEIGHTS / WEIGHTS.sum()
+        assert len(samples) == 100
         assert ((times == np.floor(expected)) | (times == np.ceil(expected))).all()
 
 
@@ -134,7 +134,7 @@ def test_systematic_draw__a_tick_that_rounds_up_to_the_end_is_the_last_sample():
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 8])
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_shard_sampler__the_batches_of_one_process_are_dealt_to_all(batch, world):
+def test_shard_sampler__batches_do_not_depend_on_the_number_of_processes(batch, world):
     expected = [list(range(start, min(start + batch, 7))) for start in range(0, 7, batch)]
     shards = []
     for rank in range(world):
@@ -144,4 +144,4 @@ def test_shard_sampler__the_batches_of_one_process_are_dealt_to_all(batch, world
         shards.append([samples[start : start + batch] for start in range(0, len(samples), batch)])
     # all ranks have as many, and take turns
     dealt = [batch for turn in zip(*shards, strict=True) for batch in turn]
-    assert [kept for batch in dealt if (kept := [sample for sample in batch if sample != PADDING])] == expected
+    assert [indices for batch in dealt if (indices := [sample for sample in batch if sample != PADDING])] == expected
