@@ -13,7 +13,7 @@ from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.diagnosis.first_samples import first_samples, remarks
 from lightseg.doctor import main as doctor
 from lightseg.metrics.absent_classes import RULE
-from tests.data.test_cases import COUNT, Case, sample
+from tests.data.datasets.mask_folder_case import COUNT, Case, sample
 
 VOID_IDS = {"ignore": [255]}
 

@@ -187,7 +187,7 @@ def test_pictures__a_postscript_file_starts_no_interpreter(reader, tmp_path, mon
                 picture = tmp_path / "data" / split / label / "0.png"
                 Image.new("RGB", (32, 32)).save(picture)
         picture.write_text(EPS)
-        with pytest.raises(DataError, match=r"truck/0\.png: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"truck/0\.png: cannot be read as an image"):
             cifar10_files.load(tmp_path / "data")
     else:
         picture = tmp_path / "examples" / "00_image.png"

@@ -12,7 +12,7 @@ import torch
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, require_dataset
-from lightseg.data.io.error_collector import collecting
+from lightseg.data.io.error_collector import collect_errors
 from lightseg.data.splits import LeakError
 from lightseg.data.types import SPLITS, Batch, Split
 from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
@@ -76,7 +76,7 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
         DataError: If it is not there.
     """
     data.prepare_data()
-    with collecting() as problems:
+    with collect_errors() as problems:
         parts = _parts(data, problems)
     samples = survey(data, parts)
     readable = [sample for sample in samples if sample.readable]

@@ -99,10 +99,10 @@ def _interpolated(problems: Sequence[Problem]) -> str:
 def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> str:
     """Return one message for all masks, whose config line declares what any of them holds."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
-    values: Counter[Key] = sum((error.found for error in errors), Counter())
+    values: Counter[Key] = sum((error.pixel_counts for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
-    return str(label_map.undeclared(errors[0].where, values, f" and {counted(more, 'more file')}" if more else ""))
+    return str(label_map.undeclared_error(errors[0].path, values, f" and {counted(more, 'more file')}" if more else ""))
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.io.images import AS_STORED, ImageValues, as_image, image_size, naming_the_file, read_image
+from lightseg.data.io.images import AS_STORED, ImageValues, as_image, image_size, name_file_in_errors, read_image
 from lightseg.data.io.pixels import (
     FORMATS,
     Pixels,
@@ -31,7 +31,7 @@ from lightseg.data.types import Array
 from lightseg.inference.png_writer import can_be_streamed, png_rows
 
 LARGE = 2**24
-"""Pixels above which an image is not read at once, and, unless told, not shown to the net at once: 4096 × 4096."""
+"""Pixels above which an image is not read at once, and, unless told, not shown_page to the net at once: 4096 × 4096."""
 
 _STRIP = 2**24
 """Bytes, about, that are given on at once."""
@@ -115,7 +115,7 @@ def of_file(path: Path, channels: int, page: int | None = None, values: ImageVal
     size = image_size(path, channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
         return of_array(read_image(path, channels, page, values), str(path))
-    with naming_the_file(path, "image"):
+    with name_file_in_errors(path, "image"):
         kind = file_kind(path)
         strips = (
             _tiff_strips(path, page) if kind == "TIFF" else _numpy_strips if kind == "NumPy" else _pillow_strips(path)
@@ -126,7 +126,7 @@ def of_file(path: Path, channels: int, page: int | None = None, values: ImageVal
 def _page_size(path: Path, page: int) -> tuple[int, int]:
     import tifffile
 
-    with naming_the_file(path, "image"), tifffile.TiffFile(path) as file:
+    with name_file_in_errors(path, "image"), tifffile.TiffFile(path) as file:
         shown_page = file.pages[page].aspage()
         require_tiff_data(path, shown_page)
         size = shown_page.imagelength, shown_page.imagewidth
@@ -135,7 +135,7 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
 
 def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
     """Yield what a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
-    with naming_the_file(path, "image"):
+    with name_file_in_errors(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
             for top in range(0, len(strip.array), rows):

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from lightseg.data import MaskFolder
-from lightseg.data.io.error_collector import collecting
+from lightseg.data.io.error_collector import collect_errors
 from lightseg.data.io.pairing import UnpairedError
 from lightseg.data.splits import LeakError
 from lightseg.diagnosis.files import layout_findings
@@ -15,7 +15,7 @@ def test_collecting__goes_on_with_what_pairs_up(tmp_path):
     root = folder(tmp_path, 12)
     (root / "masks/3.png").unlink()
     (root / "images/4.png").unlink()
-    with collecting() as problems:
+    with collect_errors() as problems:
         data = MaskFolder(["a", "b"], root=str(root))
         names = {
             data.dataset(split).name(i) for split in ("train", "val", "test") for i in range(len(data.dataset(split)))
@@ -31,7 +31,7 @@ def test_layout_findings__of_each_kind_of_unpaired_files(tmp_path):
     root = folder(tmp_path, 6)
     (root / "masks/3.png").unlink()
     shutil.copy(root / "images/4.png", root / "images/4.bmp")
-    with collecting() as problems:
+    with collect_errors() as problems:
         MaskFolder(["a", "b"], root=str(root)).dataset("train")
     ambiguous, lonely = layout_findings(problems)
     assert (ambiguous.check, ambiguous.mend) == ("ambiguous name", "rename or remove one of them")
@@ -41,7 +41,7 @@ def test_layout_findings__of_each_kind_of_unpaired_files(tmp_path):
 def test_collecting__ends_with_its_block(tmp_path):
     root = folder(tmp_path, 6)
     (root / "masks/3.png").unlink()
-    with collecting():
+    with collect_errors():
         pass
     with pytest.raises(UnpairedError, match="no mask for this image"):
         MaskFolder(["a", "b"], root=str(root)).dataset("train")
@@ -51,7 +51,7 @@ def test_layout_findings__of_lists_that_name_what_is_not_there_and_share_an_imag
     root = folder(tmp_path, 6)
     (root / "train.txt").write_text("0\n1\n2\nnowhere\n")
     (root / "val.txt").write_text("2\n3\nnor_here\n")
-    with collecting() as problems:
+    with collect_errors() as problems:
         data = MaskFolder(["a", "b"], root=str(root), splits={"train": "train.txt", "val": "val.txt"})
         sizes = [len(data.dataset(split)) for split in ("train", "val")]
     assert sizes == [3, 2]
@@ -67,7 +67,7 @@ def test_layout_findings__what_folders_lack_is_counted_once(tmp_path):
         root = folder(tmp_path / split, 6)
         (root / "masks/3.png").unlink()
         (root / "masks/4.png").unlink()
-    with collecting() as problems:
+    with collect_errors() as problems:
         MaskFolder(["a", "b"], root=str(tmp_path)).dataset("train")
     (finding,) = layout_findings(problems)
     assert "nor for 1 more (and the same in 2 more folders)" in finding.what

@@ -7,7 +7,7 @@ from typing import Any
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
-from lightseg.data.io.pairing import find_pairs, require
+from lightseg.data.io.pairing import find_pairs, require_paths
 from lightseg.data.types import Split
 
 _COLORS = {
@@ -33,7 +33,7 @@ _HINT = (
 class CamVid(ImageDataModule):
     """CamVid in the layout, size (480×360) and split (367/101/233) of SegNet.
 
-    `val` is one short burst of a drive that is also in `train`: it overstates; `test` is the number that counts.
+    `val` is a short sequence of a drive that is also in `train`, so its scores are too high; report those of `test`.
 
     Source: Brostow et al. 2009, "Semantic object classes in video"; Badrinarayanan et al. 2017, "SegNet".
 
@@ -52,19 +52,19 @@ class CamVid(ImageDataModule):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """SegNet's colours."""
+        """Return SegNet's colors."""
         return list(_COLORS.values())
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the drive of each frame, `0016E5` of `0016E5_07959.png`; three are in `train` and `val`."""
+        """Return the drive of each frame, such as `0016E5` of `0016E5_07959.png`; `train` and `val` hold three."""
         return [PurePosixPath(name).stem.partition("_")[0] for name in names]
 
     def make_dataset(self, split: Split) -> MaskDataset:
         """Return the frames of one split.
 
         Raises:
-            DataError: If the folders are not there.
+            DataError: If a folder is missing.
         """
         root, images, masks = Path(self.root), split, f"{split}annot"
-        require(root, [images, masks], _HINT)
+        require_paths(root, [images, masks], _HINT)
         return MaskDataset(root, find_pairs(root, images, masks), LabelMap(self.classes, ignore=[_VOID]))

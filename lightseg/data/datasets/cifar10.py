@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 pictures of 32×32 pixels in ten classes."""
+"""CIFAR-10: 60,000 images of 32×32 pixels in ten classes."""
 
 import functools
 import hashlib
@@ -21,22 +21,21 @@ Indices = npt.NDArray[np.intp]
 
 
 class CIFAR10(ImageDataModule):
-    """CIFAR-10, split into 45,000 training, 5,000 validation and 10,000 test samples; long-tailed if asked.
+    """CIFAR-10, split into 45,000 training, 5,000 validation and 10,000 test samples; optionally long-tailed.
 
-    The validation samples are taken from the training set, equally many of each class and always the same ones,
-    whatever the run's seed is. The test split is the official one.
+    The validation samples are part of the training set, equally many of each class, and independent of the run's seed.
+    The test split is the official one.
 
     Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
     Args:
         root: Folder that holds `cifar-10-batches-py/`, `cifar-10-python.tar.gz`, the folders `train/<class>/` and
-            `test/<class>/` of .png or .jpg files, or one .zip of these; or such a file itself.
-        val_size: Training samples that are set aside for validation.
-        split_seed: Seed that decides which; the run's seed does not touch it.
-        imbalance_ratio: How many times more training samples the first class has than the last; the classes between
-            follow an exponential profile (Cui et al. 2019). 1: all samples. Validation and test stay balanced. Not with
-            folds.
-        download: Fetch the official archive into `root` where nothing is found.
+            `test/<class>/` of .png or .jpg files, or one .zip of these; or the path of such a file.
+        val_size: Training samples that are held out for validation, at least 1.
+        split_seed: Seed of the choice of validation samples; independent of the run's seed.
+        imbalance_ratio: Training samples of the first class over those of the last; the classes between follow an
+            exponential profile (Cui et al. 2019). 1: all samples. Validation and test stay balanced. Not with folds.
+        download: Download the official archive into `root` if `root` holds no CIFAR-10.
         **kwargs: As in `ImageDataModule`.
 
     Raises:
@@ -56,7 +55,7 @@ class CIFAR10(ImageDataModule):
     ) -> None:
         super().__init__(root=root, **kwargs)
         if val_size < 1:
-            raise ConfigError(f"data.val_size: {val_size} samples cannot be validated on; give 1 or more")
+            raise ConfigError(f"data.val_size: must be 1 or more, got {val_size}")
         # an impossible ratio is reported before any file is read
         long_tail(len(files.CLASSES), imbalance_ratio)
         require_alike(self._fold, "imbalance_ratio", alike=imbalance_ratio == 1)
@@ -69,18 +68,18 @@ class CIFAR10(ImageDataModule):
         return list(files.CLASSES)
 
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
-        """Mean and standard deviation of the training set's pixels per channel, on the 0..1 scale."""
+        """Return mean and standard deviation of the training pixels per channel, on the 0..1 scale."""
         return (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
     def prepare_data(self) -> None:
-        """Fetch the archive if asked to, and decode the set once for all processes of this machine.
+        """Download the archive if `download` is set, and decode the samples once for all processes of this machine.
 
         Raises:
-            DataError: If the set is not there, or is damaged.
+            DataError: If the data are missing or damaged.
         """
         root = Path(self.root)
         source = files.locate(root) if self.download else None
-        # an archive that is there may be the rest of a download that broke off
+        # an existing archive may be an incomplete download
         if self.download and (source is None or source.path == root / files.ARCHIVE):
             files.download(root)
         _ = self._table
@@ -90,39 +89,41 @@ class CIFAR10(ImageDataModule):
 
         Raises:
             ConfigError: If `val_size` leaves no training samples.
-            DataError: If the set is not there, or is damaged.
+            DataError: If the data are missing or damaged.
         """
         if split == "test":
-            return _Records(self._table, np.flatnonzero(~self._table["train"]))
-        return _Records(self._table, self._train_and_val[split == "val"])
+            return _TableDataset(self._table, np.flatnonzero(~self._table["train"]))
+        return _TableDataset(self._table, self._train_and_val[split == "val"])
 
     @functools.cached_property
-    def _table(self) -> files.Table:
+    def _table(self) -> files.SampleTable:
         return files.load(Path(self.root))
 
     @functools.cached_property
     def _train_and_val(self) -> tuple[Indices, Indices]:
-        """Return which samples are trained on, and which validated on: the long tail thins the former alone."""
+        """Return the indices of the training and the validation samples; only the former are long-tailed."""
         candidates = np.flatnonzero(self._table["train"])
         if self.val_size >= len(candidates):
             raise ConfigError(f"data.val_size: {self.val_size} leaves none of the {len(candidates)} training samples")
         labels = self._table["label"][candidates]
         available = np.bincount(labels, minlength=self.num_classes)
-        set_aside = _apportion(self.val_size, available)
-        remain = available - set_aside
-        sizes = np.minimum(remain, long_tail_counts(int(remain.max()), self.num_classes, self.imbalance_ratio))
+        val_counts = _apportion(self.val_size, available)
+        remaining = available - val_counts
+        train_counts = np.minimum(
+            remaining, long_tail_counts(int(remaining.max()), self.num_classes, self.imbalance_ratio)
+        )
         train, val = [], []
         for label in range(self.num_classes):
             shuffled = np.random.default_rng(mix(self.split_seed, label)).permutation(candidates[labels == label])
-            val.append(shuffled[: set_aside[label]])
-            train.append(shuffled[set_aside[label] :][: sizes[label]])
+            val.append(shuffled[: val_counts[label]])
+            train.append(shuffled[val_counts[label] :][: train_counts[label]])
         return np.sort(np.concatenate(train)), np.sort(np.concatenate(val))
 
 
-class _Records(ImageDataset):
-    """Some of the table's records."""
+class _TableDataset(ImageDataset):
+    """Dataset of some rows of the sample table."""
 
-    def __init__(self, table: files.Table, indices: Indices) -> None:
+    def __init__(self, table: files.SampleTable, indices: Indices) -> None:
         self._table, self._indices = table, indices
 
     def __len__(self) -> int:
@@ -130,7 +131,7 @@ class _Records(ImageDataset):
 
     def __getitem__(self, index: int) -> tuple[Array, int]:
         record = self._table[self._indices[index]]
-        # a copy: the table is mapped from a file and cannot be written
+        # a copy, since the table is a read-only mapped file
         return np.array(record["image"]), int(record["label"])
 
     def name(self, index: int) -> str:
@@ -151,11 +152,11 @@ class _Records(ImageDataset):
         return content.hexdigest()
 
 
-def _apportion(seats: int, sizes: ClassCounts) -> ClassCounts:
-    """Share `seats` among classes in proportion to their sizes, by the largest remainders."""
-    exact = seats * sizes / sizes.sum()
-    shares: ClassCounts = exact.astype(np.int64)
+def _apportion(total: int, sizes: ClassCounts) -> ClassCounts:
+    """Divide `total` samples among classes in proportion to their sizes `(C,)`, by largest remainders."""
+    quotas = total * sizes / sizes.sum()
+    counts: ClassCounts = quotas.astype(np.int64)
     # stable, so that equal remainders go to the first classes
-    rest = np.argsort(shares - exact, kind="stable")[: seats - shares.sum()]
-    shares[rest] += 1
-    return shares
+    rounded_up = np.argsort(counts - quotas, kind="stable")[: total - counts.sum()]
+    counts[rounded_up] += 1
+    return counts

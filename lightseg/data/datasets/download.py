@@ -1,4 +1,4 @@
-"""Download of published datasets, and splits that come as lists of stems."""
+"""Helpers of published datasets: download with a clear error, and splits from lists of stems."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +10,12 @@ from lightseg.errors import DataError
 
 
 def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
-    """Download a dataset unless its folder is there.
+    """Download a dataset unless its folder exists.
 
     Args:
-        folder: What the download unpacks to.
+        folder: Folder into which the download is unpacked.
         download: Fetches, checks and unpacks the archives.
-        hint: What to do by hand.
+        hint: Instructions for a manual download, the end of the message.
 
     Raises:
         DataError: If the network or the archive fails.
@@ -29,14 +29,21 @@ def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
 
 
 def read_stems(path: Path) -> Iterator[str]:
-    """Yield the first word of every line of a list file."""
+    """Yield the first word of every line of a list file, comments excluded."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.split()[0]
 
 
 def split_off_val(train: list[Pair], test: list[Pair], val_fraction: float, seed: int) -> Pairs:
-    """Train, val and test where the publisher gives only two lists: a seeded part of the first one is `val`."""
+    """Return three splits of two published lists: a seeded part of the first one is `val`.
+
+    Args:
+        train: Official training list.
+        test: Official test list.
+        val_fraction: Share of `train` that becomes `val`, in 0..1.
+        seed: Seed of the choice.
+    """
     fractions: dict[Split, float] = {"val": val_fraction}
     splits = fraction_split(train, fractions, seed, [pair.name for pair in train])
     return {**splits, "test": test}

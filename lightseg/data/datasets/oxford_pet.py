@@ -7,10 +7,12 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.download import fetch, read_stems, split_off_val
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
-from lightseg.data.io.pairing import Pair, require
+from lightseg.data.io.pairing import Pair, require_paths
 from lightseg.data.types import Split
 
-_FOLDER = "oxford-iiit-pet"  # where torchvision unpacks the archives
+_FOLDER = "oxford-iiit-pet"
+"""Folder into which torchvision unpacks the archives."""
+
 _PET, _BACKGROUND, _BORDER = 1, 2, 3
 _HINT = (
     "set data.download: true, or unpack images.tar.gz and annotations.tar.gz of "
@@ -27,11 +29,10 @@ class OxfordPet(ImageDataModule):
 
     Args:
         root: Folder that holds `oxford-iiit-pet`.
-        border: What the trimap's border, where annotators could not tell, is: a `class` of its own, part of the `pet`,
-            or void (`ignore`).
+        border: Treatment of the trimap's uncertain border: a separate `class`, part of the `pet`, or void (`ignore`).
         val_fraction: Share of the official `trainval` list that is `val`.
-        split_seed: Draws another `val`; apart from `seed`, so that all runs share one split.
-        download: Download the archives (about 800 MB, checksums checked) if they are not there.
+        split_seed: Seed of the choice of `val`; separate from `seed`, so that all runs share one split.
+        download: Download the archives (about 800 MB, checksums checked) if they are missing.
         **kwargs: As in `ImageDataModule`.
     """
 
@@ -49,11 +50,11 @@ class OxfordPet(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """`pet`, `background`, and `border` where it is a class: the order of the trimaps."""
+        """Return `pet`, `background`, and `border` if it is a class, in the order of the trimaps."""
         return ["pet", "background", "border"] if self.border == "class" else ["pet", "background"]
 
     def prepare_data(self) -> None:
-        """Download, if asked to.
+        """Download the archives if `download` is set.
 
         Raises:
             DataError: If the download fails.
@@ -67,11 +68,11 @@ class OxfordPet(ImageDataModule):
         """Return the images of one split.
 
         Raises:
-            DataError: If the files are not there.
+            DataError: If a file is missing.
         """
         root = Path(self.root) / _FOLDER
         lists = [f"annotations/{name}.txt" for name in ("trainval", "test")]
-        require(root, ["images", "annotations/trimaps", *lists], _HINT)
+        require_paths(root, ["images", "annotations/trimaps", *lists], _HINT)
         train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
         return MaskDataset(root, splits[split], self._label_map())

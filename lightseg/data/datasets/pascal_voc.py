@@ -7,10 +7,12 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.download import fetch, read_stems, split_off_val
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.io.label_map import LabelMap
-from lightseg.data.io.pairing import Pair, require
+from lightseg.data.io.pairing import Pair, require_paths
 from lightseg.data.types import Split
 
-_FOLDER = "VOCdevkit/VOC2012"  # where torchvision unpacks the archive
+_FOLDER = "VOCdevkit/VOC2012"
+"""Folder into which torchvision unpacks the archive."""
+
 _LISTS = "ImageSets/Segmentation"
 _HINT = (
     "set data.download: true, or unpack VOCtrainval_11-May-2012.tar of "
@@ -25,16 +27,16 @@ _CLASSES = (
 class PascalVOC(ImageDataModule):
     """Pascal VOC 2012, segmentation, without the extra annotations of SBD.
 
-    The official test masks are secret. So the official `val` list (1,449 images) is `test` here, as in most papers'
-    tables, and never used to choose a checkpoint; `val` is a seeded part of the official `train` list (1,464 images).
+    The official test masks are not public. The official `val` list (1,449 images) is therefore `test`, as in most
+    papers' tables, and never chooses a checkpoint; `val` is a seeded part of the official `train` list (1,464 images).
 
     Source: Everingham et al. 2010, "The Pascal visual object classes (VOC) challenge".
 
     Args:
         root: Folder that holds `VOCdevkit`.
         val_fraction: Share of the official `train` list that is `val`.
-        split_seed: Draws another `val`; apart from `seed`, so that all runs share one split.
-        download: Download the archive (2 GB, checksum checked) if it is not there.
+        split_seed: Seed of the choice of `val`; separate from `seed`, so that all runs share one split.
+        download: Download the archive (2 GB, checksum checked) if it is missing.
         **kwargs: As in `ImageDataModule`.
     """
 
@@ -51,11 +53,11 @@ class PascalVOC(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """Background and the 20 kinds of objects, in VOC's order; 255 is void."""
+        """Return background and the 20 kinds of objects, in VOC's order; 255 is void."""
         return list(_CLASSES)
 
     def prepare_data(self) -> None:
-        """Download, if asked to.
+        """Download the archive if `download` is set.
 
         Raises:
             DataError: If the download fails.
@@ -69,11 +71,11 @@ class PascalVOC(ImageDataModule):
         """Return the images of one split.
 
         Raises:
-            DataError: If the files are not there.
+            DataError: If a file is missing.
         """
         root = Path(self.root) / _FOLDER
         lists = [f"{_LISTS}/{name}.txt" for name in ("train", "val")]
-        require(root, ["JPEGImages", "SegmentationClass", *lists], _HINT)
+        require_paths(root, ["JPEGImages", "SegmentationClass", *lists], _HINT)
         train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
         return MaskDataset(root, splits[split], LabelMap(self.classes))

@@ -1,4 +1,4 @@
-"""Procedural sets: textured shapes that are painted on the spot, for demonstrations, teaching and tests; no files."""
+"""Procedural datasets of textured shapes, without files, for demonstrations, teaching and tests."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,27 +18,28 @@ from lightseg.hardware.memory import require_memory
 from lightseg.labels import IGNORE
 
 _SHAPES = list(OUTLINES)
-_PICTURE, _LABEL = 1, 2
+_IMAGE_STREAM, _LABEL_STREAM = 1, 2
+"""Random streams of a sample."""
 
 
 class Shapes(ImageDataModule):
-    """Segmentation of shapes by their outline: colour and texture are drawn alike for every class and for the ground.
+    """Segmentation of shapes by their outline: color and texture have one distribution for all classes and the ground.
 
-    Circles are the most frequent and rings the rarest. Sample i of a split depends on `data_seed`, the split and i
-    alone, and no option changes what another one does: label noise, for example, leaves the pictures as they are.
+    Circles are the most frequent and rings the rarest. Sample i of a split depends only on `data_seed`, the split and
+    i, and options are independent of each other: label noise, for example, does not change the images.
 
     Args:
-        image_size: Height and width of the pictures in pixels.
+        image_size: Height and width of the images in pixels.
         train_size: Number of training samples.
         val_size: Number of validation samples.
         test_size: Number of test samples.
-        objects: Least and greatest number of objects in a picture.
+        objects: Least and greatest number of objects in an image.
         object_size: Least and greatest radius of an object, as a share of `image_size`.
-        imbalance: How many times more frequent the most frequent shape is than the rarest, in every split; 1: equal.
-        label_noise: Share of the training objects that are labelled as another shape; not with folds.
+        imbalance: Frequency of the most frequent shape over that of the rarest, in every split; 1: equal.
+        label_noise: Share of the training objects with the label of another shape, in 0..1; not with folds.
         void_border: Pixels on either side of every visible outline that are void.
-        pixel_noise: Greatest change of a pixel by noise, of 255.
-        data_seed: Seed of the content; the run's seed does not touch it.
+        pixel_noise: Greatest change of a pixel by noise, in 0..255.
+        data_seed: Seed of the content; independent of the run's seed.
         **kwargs: As in `ImageDataModule`.
 
     Raises:
@@ -73,40 +74,39 @@ class Shapes(ImageDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """`background` and the five shapes."""
+        """Return `background` and the five shapes."""
         return ["background", *_SHAPES]
 
     def make_dataset(self, split: Split) -> ImageDataset:
-        """Paint a split, about a millisecond a sample; it stays in memory."""
+        """Paint a split into memory, about a millisecond per sample."""
         return _Painted(split, [self._sample(split, index) for index in range(self.sizes[split])])
 
     def _sample(self, split: Split, index: int) -> tuple[Bytes, Bytes]:
-        rng = _generator(self.data_seed, split, index, _PICTURE)
+        rng = _generator(self.data_seed, split, index, _IMAGE_STREAM)
         count = rng.integers(self.objects[0], self.objects[1], endpoint=True)
         shapes = _pick(self._shares, rng.random(count))
         names = [_SHAPES[shape] for shape in shapes]
         painting = paint(rng, self.image_size, names, self.object_size, self.pixel_noise)
         if split == "train":
-            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL))
+            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL_STREAM))
         mask = np.array([0, *(shapes + 1)], np.uint8)[painting.owner]
         mask[void_along_outlines(painting.owner, self.void_border)] = IGNORE
         return painting.image, mask
 
 
 class ShapesClassification(ImageDataModule):
-    """Classification of one shape per picture, painted as in `Shapes`; validation and test stay balanced.
+    """Classification of one shape per image, painted as in `Shapes`; validation and test stay balanced.
 
     Args:
-        image_size: Height and width of the pictures in pixels.
+        image_size: Height and width of the images in pixels.
         train_size: Number of training samples.
         val_size: Number of validation samples.
         test_size: Number of test samples.
         object_size: Least and greatest radius of the object, as a share of `image_size`.
-        imbalance: How many times more training samples the most frequent shape has than the rarest; 1: equal; not with
-            folds.
-        label_noise: Share of the training samples that are labelled as another shape; not with folds.
-        pixel_noise: Greatest change of a pixel by noise, of 255.
-        data_seed: Seed of the content; the run's seed does not touch it.
+        imbalance: Training samples of the most frequent shape over those of the rarest; 1: equal; not with folds.
+        label_noise: Share of the training samples with the label of another shape, in 0..1; not with folds.
+        pixel_noise: Greatest change of a pixel by noise, in 0..255.
+        data_seed: Seed of the content; independent of the run's seed.
         **kwargs: As in `ImageDataModule`.
 
     Raises:
@@ -143,21 +143,21 @@ class ShapesClassification(ImageDataModule):
         return list(_SHAPES)
 
     def make_dataset(self, split: Split) -> ImageDataset:
-        """Paint a split, less than a millisecond a sample; it stays in memory."""
+        """Paint a split into memory, less than a millisecond per sample."""
         return _Painted(split, [self._sample(split, index) for index in range(self.sizes[split])])
 
     def _sample(self, split: Split, index: int) -> tuple[Bytes, int]:
-        rng = _generator(self.data_seed, split, index, _PICTURE)
-        # multiples of the golden ratio: every stretch of samples has the classes in their shares
+        rng = _generator(self.data_seed, split, index, _IMAGE_STREAM)
+        # multiples of the golden ratio: every range of samples has the classes in their shares
         shapes = _pick(self._shares[split], np.array([index * 0.6180339887498949 % 1]))
         painting = paint(rng, self.image_size, [_SHAPES[shapes[0]]], self.object_size, self.pixel_noise)
         if split == "train":
-            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL))
+            shapes = _mislabel(shapes, self.label_noise, _generator(self.data_seed, split, index, _LABEL_STREAM))
         return painting.image, int(shapes[0])
 
 
 class _Painted(ImageDataset):
-    """Samples held in memory as two arrays."""
+    """Dataset of samples in memory, as two arrays."""
 
     def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]]) -> None:
         self._split = split
@@ -169,7 +169,7 @@ class _Painted(ImageDataset):
 
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
         target = self._targets[index]
-        # a copy, so that no transform can change the set
+        # a copy, so that no transform can change the dataset
         return self._images[index].copy(), target.copy() if target.ndim else int(target)
 
     def name(self, index: int) -> str:
@@ -186,13 +186,13 @@ def _generator(data_seed: int, split: Split, index: int, purpose: int) -> np.ran
 
 
 def _pick(shares: npt.NDArray[np.float64], draws: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Class ids by inverse transform of draws in 0..1: a draw that is kept keeps its class while the shares do."""
-    # without the last sum, which rounding may leave a little below 1
+    """Return the class ids of draws in 0..1 by inverse transform; equal draws and shares give equal classes."""
+    # without the last sum, which rounding may leave below 1
     return np.searchsorted(np.cumsum(shares / shares.sum())[:-1], draws, side="right")
 
 
 def _mislabel(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Turn a share of the labels into another one, each other as likely; a greater share turns these and more."""
+    """Replace a share of the labels by another, uniformly drawn class; a greater share replaces these and more."""
     draws, steps = rng.random(len(labels)), rng.integers(1, len(_SHAPES), len(labels))
     return np.where(draws < share, (labels + steps) % len(_SHAPES), labels)
 
@@ -202,21 +202,21 @@ def _sizes(train: int, val: int, test: int, image_size: int) -> dict[Split, int]
     _check("val_size", val >= 1, val, "1 or more")
     _check("test_size", test >= 0, test, "0 or more")
     samples = train + val + test
-    # three channels and a mask, which stay in memory
-    require_memory(4 * samples * image_size**2, "data.train_size", f"{samples} pictures of {image_size} × {image_size}")
+    # three channels and a mask, kept in memory
+    require_memory(4 * samples * image_size**2, "data.train_size", f"{samples} images of {image_size} × {image_size}")
     return {"train": train, "val": val, "test": test}
 
 
 def _check_common(image_size: int, object_size: tuple[float, float], label_noise: float, pixel_noise: int) -> None:
     _check("image_size", image_size >= 16, image_size, "16 or more")
     least, greatest = object_size
-    # an object smaller than a pixel may leave no trace
-    fine = 1 / image_size <= least <= greatest <= 0.5
-    _check("object_size", fine, object_size, f"the least and the greatest, within {1 / image_size:.3f} and 0.5")
+    # an object smaller than a pixel may cover none
+    is_valid = 1 / image_size <= least <= greatest <= 0.5
+    _check("object_size", is_valid, object_size, f"the least and the greatest, within {1 / image_size:.3f} and 0.5")
     _check("label_noise", 0 <= label_noise <= 1, label_noise, "a share within 0 and 1")
     _check("pixel_noise", 0 <= pixel_noise <= 255, pixel_noise, "a value within 0 and 255")
 
 
-def _check(name: str, fine: bool, value: Any, expected: str) -> None:
-    if not fine:
-        raise ConfigError(f"data.{name}: {value} will not do; give {expected}")
+def _check(name: str, is_valid: bool, value: Any, expected: str) -> None:
+    if not is_valid:
+        raise ConfigError(f"data.{name}: must be {expected}, got {value}")

@@ -1,1 +1,1 @@
-"""Reading of images, masks and labels, and the cache of what took a pass over them."""
+"""Readers of images, masks and labels, and the cache of results that take a pass over them."""

@@ -1,4 +1,4 @@
-"""Results that cost a pass over the data, kept as files in the user's cache folder, each with its checksum."""
+"""Cache of results that take a pass over the data, as checksummed files in the user's cache folder."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 _DIGEST_BYTES = 8
 
 _UNWRITTEN: dict[Path, Any] = {}
-"""Values whose files cannot be written, so that this process need not compute them again."""
+"""Values whose files cannot be written, so that this process does not compute them again."""
 
 
 def cache_dir() -> Path:
@@ -30,18 +30,21 @@ def cache_dir() -> Path:
             return Path(folder).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightseg"
     except RuntimeError:
-        # who has no home, or names a user who is none, has no cache: nothing can be made below this file
+        # without a home folder there is no cache: nothing can be created below this file
         return Path(os.devnull, "lightseg")
 
 
 def cached(key: str, compute: Callable[[], Any]) -> Any:
     """Return the JSON value of a key, computed and stored on the first call.
 
-    A cache that cannot be written is no error: it only costs the next run one more pass.
+    A cache that cannot be written is no error: the next run computes the value again.
 
     Args:
         key: Name of the file, without its suffix.
-        compute: Gives the value.
+        compute: Computes the value.
+
+    Returns:
+        The value, as JSON gives it back.
     """
 
     def write(path: Path, value: Any) -> None:
@@ -54,12 +57,17 @@ def cached(key: str, compute: Callable[[], Any]) -> Any:
 def cached_array(
     key: str, compute: Callable[[], npt.NDArray[np.int64]], shape: tuple[int, ...] | None = None
 ) -> npt.NDArray[np.int64]:
-    """As `cached`, for an int64 array, which may be large: the processes of a machine map one file, read-only.
+    """Return the int64 array of a key, computed and stored on the first call.
+
+    The processes of a machine map one file, so that a large array takes its memory once.
 
     Args:
         key: Name of the file, without its suffix.
-        compute: Gives the array.
-        shape: Shape that the array must have, if it is known.
+        compute: Computes the array.
+        shape: Shape that a stored array must have; None: any.
+
+    Returns:
+        The array; read-only where it is mapped.
     """
     return cached_table(cache_dir() / f"{key}.npy", compute, np.int64, shape)
 
@@ -70,12 +78,22 @@ def cached_table(
     dtype: npt.DTypeLike | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> npt.NDArray[Any]:
-    """As `cached_array`, for an array of any type in a given file."""
+    """Return the array of a file, computed and written on the first call.
+
+    Args:
+        path: The file.
+        compute: Computes the array.
+        dtype: Type that a stored array must have; None: any.
+        shape: Shape that a stored array must have; None: any.
+
+    Returns:
+        The array; read-only where it is mapped.
+    """
 
     def read(path: Path) -> npt.NDArray[Any]:
         table = map_table(path)
         if (dtype is not None and table.dtype != dtype) or (shape is not None and table.shape != shape):
-            raise ValueError(f"{path}: is another table ({table.dtype}, {table.shape})")
+            raise ValueError(f"{path}: holds another table ({table.dtype}, {table.shape})")
         return table
 
     def write(temporary: Path, table: npt.NDArray[Any]) -> None:
@@ -86,7 +104,7 @@ def cached_table(
 
 
 def checksum(*parts: Any) -> int:
-    """Return the 64-bit checksum (XXH3) of buffers, one behind the other."""
+    """Return the 64-bit checksum (XXH3) of concatenated buffers."""
     digest = xxhash.xxh3_64()
     for part in parts:
         digest.update(part)
@@ -94,18 +112,18 @@ def checksum(*parts: Any) -> int:
 
 
 def write_table(file: BinaryIO, table: npt.NDArray[Any]) -> None:
-    """Write an array in NumPy's format, then the checksum of all that."""
-    hashed = _HashedWriter(file)
-    np.save(hashed, table, allow_pickle=False)
-    file.write(hashed.digest.digest())
+    """Write an array in NumPy's format, followed by the checksum of these bytes."""
+    writer = _HashedWriter(file)
+    np.save(writer, table, allow_pickle=False)
+    file.write(writer.digest.digest())
 
 
 def map_table(path: Path) -> npt.NDArray[Any]:
-    """Map an array that `write_table` has written.
+    """Map a file of `write_table` as a read-only array.
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If its content is not what was written.
+        OSError: If the file cannot be read.
+        ValueError: If its content does not match its checksum.
     """
     try:
         content = np.memmap(path, np.uint8, "r")
@@ -115,37 +133,37 @@ def map_table(path: Path) -> npt.NDArray[Any]:
         return np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except OSError:
         raise
-    except Exception:  # a header can be such that NumPy raises nearly anything
+    except Exception:  # a damaged header makes NumPy raise nearly any exception
         raise ValueError(f"{path}: is damaged, or of another version") from None
 
 
 warn: Callable[[str], None] = rank_zero_only(lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))
-"""Print a warning, in the first process of a run."""
+"""Print a warning to stderr, on rank zero only."""
 
 
 def describe(error: OSError | ValueError) -> str:
-    """Return the file that an error is about, and the reason."""
+    """Return the file and the reason of an error, as one line."""
     return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 class _HashedWriter:
-    """File that computes the checksum of what is written to it."""
+    """Binary file that computes the checksum of its content while it is written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.digest = file, xxhash.xxh3_64()
 
     def write(self, content: bytes) -> int:
-        """Write some bytes."""
+        """Write bytes and add them to the checksum."""
         self.digest.update(content)
         return self._file.write(content)
 
 
 def _read_json(path: Path) -> Any:
-    """Return the value that `cached` has written.
+    """Read a file of `cached`.
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If its content is not what was written.
+        OSError: If the file cannot be read.
+        ValueError: If its content does not match its checksum.
     """
     text, _, digest = path.read_bytes().removesuffix(b"\n").rpartition(b"\n")
     if digest != str(checksum(text)).encode():
@@ -155,17 +173,17 @@ def _read_json(path: Path) -> Any:
 
 def _read_or_compute(
     path: Path,
-    load: Callable[[Path], _Value],
+    read_file: Callable[[Path], _Value],
     compute: Callable[[], _Value],
-    write: Callable[[Path, _Value], None],
+    write_file: Callable[[Path, _Value], None],
 ) -> _Value:
-    """Return what a file holds; where it is missing or damaged, which is said, compute it and write the file."""
+    """Return the content of a file; compute and write it if the file is missing, or, with a warning, damaged."""
     try:
-        return load(path)
+        return read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        warn(f"{describe(error)}; it is made again")
+        warn(f"{describe(error)}; it is computed again")
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
     if path in _UNWRITTEN:
@@ -173,8 +191,8 @@ def _read_or_compute(
     value = compute()
     try:
         with atomic_write(path) as temporary:
-            write(temporary, value)
-        return load(path)
+            write_file(temporary, value)
+        return read_file(path)
     except OSError:
         _UNWRITTEN[path] = value
         return value

@@ -1,4 +1,4 @@
-"""Problems of data: the first one ends what is being done, unless somebody collects all of them."""
+"""Collection of data errors: the first error is raised, unless a diagnosis collects all of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ _collection: ContextVar[list[DataError] | None] = ContextVar("collection", defau
 
 
 @contextmanager
-def collecting() -> Iterator[list[DataError]]:
-    """Let `report` add to the list that is given instead of raising, so that a diagnosis finds all there is."""
+def collect_errors() -> Iterator[list[DataError]]:
+    """Make `report` append to the yielded list instead of raising, so that a diagnosis sees every error."""
     errors: list[DataError] = []
     token = _collection.set(errors)
     try:
@@ -21,10 +21,10 @@ def collecting() -> Iterator[list[DataError]]:
 
 
 def report(error: DataError) -> None:
-    """Raise an error behind which there is a sensible way to go on: without the samples that it names.
+    """Raise an error, or collect it; a caller that collects errors continues without the samples that it names.
 
     Raises:
-        DataError: The error, unless errors are being collected.
+        DataError: The error, outside of `collect_errors`.
     """
     errors = _collection.get()
     if errors is None:

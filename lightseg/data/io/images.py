@@ -1,4 +1,4 @@
-"""Image files as arrays, or an error that names the file."""
+"""Decoding of image files to arrays, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.io.pixels import Pixels, decode, header_size, header_turn
+from lightseg.data.io.pixels import Pixels, decode, header_orientation, header_size
 from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError
 
 
 class BrokenFileError(DataError):
-    """Error for an image or a mask that no decoder can read."""
+    """Image or mask that no decoder can read."""
 
 
 class ImageValues(NamedTuple):
-    """Meaning of an image's values, where the depth of the file does not say it.
+    """Range and nodata value of an image's values, where the bit depth of the file does not define them.
 
     Attributes:
         low: Value that becomes 0.
-        high: Value that becomes 1; None: as the depth of the file says.
-        nodata: Value that becomes 0, wherever it is; None: there is none.
+        high: Value that becomes 1; None: the greatest value of the file's bit depth.
+        nodata: Value that marks missing pixels, which become 0; None: none is missing.
     """
 
     low: float = 0.0
@@ -36,10 +36,14 @@ class ImageValues(NamedTuple):
 
     @classmethod
     def of(cls, value_range: Sequence[float] | None, nodata: float | None) -> ImageValues:
-        """Take the options of a data module, or what a checkpoint has kept of them.
+        """Build the values from the options of a data module, or from those in a checkpoint.
+
+        Args:
+            value_range: Values that become 0 and 1; None: those of the file's bit depth.
+            nodata: Value that marks missing pixels.
 
         Raises:
-            ConfigError: If the range is none.
+            ConfigError: If the range is empty or not finite.
         """
         low, high = value_range or (0.0, None)
         if high is not None and not (np.isfinite([low, high]).all() and low < high):
@@ -47,69 +51,80 @@ class ImageValues(NamedTuple):
         return cls(low, high, nodata)
 
     def apply(self, array: Array) -> Array:
-        """Scale stored values to 0..1, float32; without a range, only blot out what means nothing."""
-        hole = np.isnan(array) if self.nodata is not None and np.isnan(self.nodata) else array == self.nodata
+        """Scale stored values to float32 in 0..1 and set missing pixels to 0; without a range, do only the latter."""
+        is_missing = np.isnan(array) if self.nodata is not None and np.isnan(self.nodata) else array == self.nodata
         if self.high is None:
-            return np.where(hole, array.dtype.type(0), array)
+            return np.where(is_missing, array.dtype.type(0), array)
         scaled = (array.astype(np.float64) - self.low) / (self.high - self.low)
-        # what is not a number stays so, and is refused
-        return np.where(hole, 0, scaled.clip(0, 1)).astype(np.float32)
+        # NaN is kept here and refused later
+        return np.where(is_missing, 0, scaled.clip(0, 1)).astype(np.float32)
 
 
 AS_STORED = ImageValues()
-"""The depth of the file says what is black and what is white."""
+"""Values whose black and white the bit depth of the file defines."""
 
 
 def image_values(recipe: Mapping[str, Any]) -> ImageValues:
-    """Return the meaning of values that a checkpoint's recipe has kept."""
+    """Return the `ImageValues` in a checkpoint's recipe."""
     return ImageValues(*recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
 def read_image(path: Path | str, channels: int = 3, page: int | None = None, values: ImageValues = AS_STORED) -> Array:
     """Read one image as `(H, W, channels)`: uint8, or float32 for deeper files.
 
-    With 3 channels, grey is repeated, alpha dropped, a palette looked up and CMYK converted; with 1, colour becomes
-    grey; with 4, an RGBA file keeps its alpha; any other number needs a TIFF or `.npy` file with just that many,
-    channel-first or channel-last. Values of more than 8 bits are divided by the greatest that their depth allows,
-    floating-point values must lie in 0..1. An image is turned the way its EXIF orientation shows it, which is how
-    annotation tools display it; of an animation, the first picture is read.
+    With 3 channels, gray is repeated, alpha dropped, a palette looked up and CMYK converted; with 1, color becomes
+    gray; with 4, an RGBA file keeps its alpha; any other number needs a TIFF or `.npy` file with exactly that many,
+    channel-first or channel-last. Values of more than 8 bits are divided by the greatest value of their depth;
+    floating-point values must lie in 0..1. The EXIF orientation is applied, as annotation tools do; of an animation,
+    the first frame is read.
 
     Args:
         path: The file.
-        channels: Number of channels wanted.
-        page: Which page of a TIFF, from 0 on; left out, all of it is one image.
-        values: The meaning of the values, where the depth of the file does not say it.
+        channels: Number of channels of the result.
+        page: Page of a TIFF, from 0 on; None: the file is one image.
+        values: Range and nodata value, where the bit depth of the file does not define them.
+
+    Returns:
+        The image, `(H, W, channels)`, uint8 in 0..255 or float32 in 0..1.
 
     Raises:
         DataError: If the file is missing, broken or truncated, or has another number of channels.
     """
-    with naming_the_file(path, "image"):
+    with name_file_in_errors(path, "image"):
         return as_image(path, decode(Path(path), channels, page), channels, values)
 
 
 def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
-    """Height and width that `read_image` gives, from the header only.
+    """Read height and width of `read_image`'s result from the header only.
 
     Raises:
         DataError: If the header cannot be read.
     """
-    with naming_the_file(path, "image"):
+    with name_file_in_errors(path, "image"):
         return header_size(Path(path), channels)
 
 
-def exif_turn(path: Path | str) -> int:
-    """EXIF's number of the way up of an image or a mask: 1 where it stands as it is stored.
+def exif_orientation(path: Path | str) -> int:
+    """Read the EXIF orientation of an image or a mask, 1..8; 1: as it is stored.
 
     Raises:
         DataError: If the header cannot be read.
     """
-    with naming_the_file(path, "image"):
-        return header_turn(Path(path))
+    with name_file_in_errors(path, "image"):
+        return header_orientation(Path(path))
 
 
 @contextmanager
-def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into a `DataError` that names the file."""
+def name_file_in_errors(path: Path | str, kind: str) -> Iterator[None]:
+    """Translate any exception of a decoder to a `DataError` that names the file.
+
+    Args:
+        path: The file.
+        kind: Noun for the file in messages: `image` or `mask`.
+
+    Raises:
+        DataError: If a decoder fails; a `BrokenFileError` if the file is missing, empty or cannot be decoded.
+    """
     try:
         yield
     except DataError as error:
@@ -120,7 +135,7 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
         raise BrokenFileError(f"{path}: this {kind} does not exist") from None
     except Exception as error:
         if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
-            # of the machine: the file is as it should be
+            # too many open files: the machine's limit, not the file, is at fault
             raise
         # decoders raise OSError, SyntaxError, struct.error, zlib.error, their own types, …
         if Path(path).is_file() and not Path(path).stat().st_size:
@@ -131,13 +146,22 @@ def naming_the_file(path: Path | str, kind: str) -> Iterator[None]:
 
 
 def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValues = AS_STORED) -> Array:
-    """Give the pixels of a file, or some of its rows, as `read_image` does.
+    """Convert the pixels of a file, or some of its rows, to the format of `read_image`.
+
+    Args:
+        path: The file, for messages.
+        pixels: Its pixels.
+        channels: Number of channels of the result.
+        values: Range and nodata value, where the bit depth of the file does not define them.
+
+    Returns:
+        The image, `(H, W, channels)`, uint8 in 0..255 or float32 in 0..1.
 
     Raises:
-        DataError: If they cannot be that; the message names the path.
+        DataError: If the pixels cannot be converted; the message names the path.
     """
     if pixels.palette is not None:
-        pixels = in_colors(pixels)
+        pixels = apply_palette(pixels)
     array, white = pixels.array, pixels.white
     if pixels.has_alpha and array.shape[2] != channels:
         array = array[..., :-1]
@@ -145,15 +169,15 @@ def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValue
         if values.high is not None and 0 < 2 * white < values.high:
             raise DataError(
                 f"{path}: holds at most {white}, and data.value_range ends at {values.high:g}, so that it would be "
-                "nearly black; give files of one depth"
+                "nearly black; give files of one bit depth"
             )
         array, white = values.apply(array), white if values.high is None else 0
-    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels, pixels.bands), white))
+    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels, pixels.has_bands), white))
 
 
-def in_colors(pixels: Pixels) -> Pixels:
-    """Look the indices of a palette up."""
-    assert pixels.palette is not None, "only a palette has indices"
+def apply_palette(pixels: Pixels) -> Pixels:
+    """Replace palette indices by their colors, `(H, W, 3)` or `(H, W, 4)` uint8."""
+    assert pixels.palette is not None, "pixels without a palette are no indices"
     colors = pixels.palette[pixels.array[..., 0]]
     return pixels._replace(array=colors, white=255, has_alpha=colors.shape[2] == 4, palette=None)
 
@@ -164,20 +188,23 @@ def to_bytes(array: Array, white: int) -> Array:
     return scale[array]
 
 
-def _to_channels(path: Path | str, array: Array, channels: int, are_bands: bool) -> Array:
-    have = array.shape[2]
-    if have == channels:
+def _to_channels(path: Path | str, array: Array, channels: int, has_bands: bool) -> Array:
+    num_channels = array.shape[2]
+    if num_channels == channels:
         return array
-    if have == 1 and channels == 3:
+    if num_channels == 1 and channels == 3:
         return np.repeat(array, 3, axis=2)
-    if have == 3 and channels == 1 and not are_bands and array.dtype in (np.uint8, np.uint16, np.float32):
+    if num_channels == 3 and channels == 1 and not has_bands and array.dtype in (np.uint8, np.uint16, np.float32):
         return cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)[..., None]
-    advice = ", or save each page as a file of its own" if are_bands and have > 1 else ""
-    raise DataError(f"{path}: has {have} channels, but data.channels is {channels}; set data.channels: {have}{advice}")
+    alternative = ", or save each page as a file of its own" if has_bands and num_channels > 1 else ""
+    raise DataError(
+        f"{path}: has {num_channels} channels, but data.channels is {channels}; "
+        f"set data.channels: {num_channels}{alternative}"
+    )
 
 
 def _to_unit(path: Path | str, array: Array, white: int) -> Array:
-    """8 bits and less as uint8, everything else as float32."""
+    """Return values of at most 8 bits as uint8, all others as float32 in 0..1."""
     if array.dtype == np.uint8 and white:
         return array if white == 255 else to_bytes(array, white)
     if white:
@@ -190,7 +217,7 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
         raise DataError(f"{path}: holds NaN or infinite values; replace them, or say nodata: .nan")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
-        # augmentation would clip what lies outside, and evaluation would not
+        # augmentation would clip values outside 0..1, and evaluation would not
         raise DataError(
             f"{path}: holds values from {low:g} to {high:g}; scale floating-point images to 0..1, or say which become "
             f"black and white, such as value_range: [{low:g}, {high:g}]"
@@ -199,7 +226,7 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
 
 
 def visible(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Any image as 8-bit RGB: the first three channels, a single one repeated."""
+    """Convert any image `(H, W, C)` to 8-bit RGB `(H, W, 3)`: its first three channels, or the first one repeated."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = (255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)

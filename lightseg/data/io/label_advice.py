@@ -1,4 +1,4 @@
-"""Advice for masks that do not match the declared labels: what is there, and the config line that fixes it."""
+"""Messages for masks that do not match the declared labels, with the config line that declares their content."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,16 +8,18 @@ from lightseg.data.io.masks import Color
 from lightseg.labels import IGNORE
 
 Key = int | Color
-Entries = Mapping[int, int] | Mapping[Color, int]
+"""Value or RGB color of a mask's pixel."""
 
-_SHOWN = 8
-"""Entries that a message lists before it says how many more there are."""
+PixelCounts = Mapping[int, int] | Mapping[Color, int]
+"""Number of pixels of each value, or of each color."""
+
+_LISTED = 8
+"""Values or colors that a message lists; it counts the others."""
 
 _MANY = 8
-"""Undeclared entries from which on edges between classes are the likelier cause than forgotten classes."""
+"""Undeclared values or colors from which on smooth edges are a likelier cause than forgotten classes."""
 
-
-_THRESHOLD = ", or, as one class is dark and the other bright, add to data.init_args:  threshold: 128"
+_THRESHOLD_ADVICE = ", or, as one class is dark and the other bright, add to data.init_args:  threshold: 128"
 
 
 class Declared(NamedTuple):
@@ -27,128 +29,137 @@ class Declared(NamedTuple):
     values: Mapping[int, int]
     """File value → train id."""
     colors: Mapping[Color, int]
-    """RGB colour → train id."""
+    """RGB color → train id."""
 
 
-def advise(
-    where: str, also: str, found: Counter[Key], declared: Declared, palette: Sequence[Color] | None = None
-) -> str:
-    """Return the message for masks that hold undeclared values or colours.
+def advise(masks: str, counts: Counter[Key], declared: Declared, palette: Sequence[Color] | None = None) -> str:
+    """Return the message for masks that hold undeclared values or colors.
 
     Args:
-        where: Path of the (first) mask.
-        also: What to say of further masks, or nothing.
-        found: Pixels of every value or colour in those masks, declared ones too.
-        declared: The labels of the config.
-        palette: Colours of the first mask's palette, if it has one.
+        masks: Subject of the message: the path of the mask, or of the first mask and the number of others.
+        counts: Pixels of every value or color in these masks, whether declared or not.
+        declared: Labels of the config.
+        palette: Colors of the first mask's palette, if it has one.
     """
-    colors = Counter({key: n for key, n in found.items() if isinstance(key, tuple)})
-    values = Counter({key: n for key, n in found.items() if isinstance(key, int)})
-    start = f"{where}{also}: "
+    values, colors = _split_by_kind(counts)
+    if colors and declared.colors:
+        return f"{masks}: {_advise_colors(colors, declared)}"
     if colors:
-        return start + (_strange_colors(colors, declared) if declared.colors else _only_colors(colors, declared))
-    return start + _strange_values(values, declared, palette)
+        return f"{masks}: {_advise_colors_without_declaration(colors, declared)}"
+    return f"{masks}: {_advise_values(values, declared, palette)}"
 
 
-def advise_0_255(where: str, classes: Sequence[str], zeros: int, voids: int) -> str:
-    """Return the message for two-class masks that hold nothing but 0 and 255."""
+def advise_0_255(folder: str, classes: Sequence[str], zeros: int, voids: int) -> str:
+    """Return the message for two-class masks that hold nothing but 0 and 255.
+
+    Args:
+        folder: Folder of the masks.
+        classes: Names of the two classes.
+        zeros: Pixels of value 0.
+        voids: Pixels of value 255.
+    """
     return (
-        f"{where}: the masks hold only 0 ({zeros} pixels) and 255 ({voids} pixels), and 255 is void unless declared; "
+        f"{folder}: the masks hold only 0 ({zeros} pixels) and 255 ({voids} pixels), and 255 is void unless declared; "
         f"add to data.init_args:\n  values: {{0: {classes[0]}, 255: {classes[1]}}}\n"
         f"or, if 255 really is void and {classes[1]} does not occur: ignore: [255]"
     )
 
 
-def looks_interpolated(found: Counter[Key], declared: Declared) -> bool:
-    """Return whether masks hold so many undeclared values or colours that smooth edges are the likelier cause."""
-    colors = {key for key in found if isinstance(key, tuple)}
+def looks_interpolated(counts: Counter[Key], declared: Declared) -> bool:
+    """Return whether so many values or colors are undeclared that smooth edges are the likeliest cause."""
+    values, colors = _split_by_kind(counts)
     if colors:
-        new = colors - declared.colors.keys()
+        new = colors.keys() - declared.colors.keys()
         return len(new) >= _MANY and len(new) > 2 * len(declared.colors or declared.classes)
-    values = {key: n for key, n in found.items() if isinstance(key, int)}
-    return _looks_interpolated(
-        values, {key: n for key, n in values.items() if key not in declared.values}, declared.values
-    )
+    new_values = values.keys() - declared.values.keys()
+    # forgotten classes continue the count from 0 or 1
+    is_contiguous = max(values) <= len(values) <= IGNORE // 2
+    return len(new_values) >= _MANY and len(new_values) > 2 * len(declared.values) and not is_contiguous
 
 
-def _strange_values(values: Counter[int], declared: Declared, palette: Sequence[Color] | None) -> str:
-    new = {value: values[value] for value in sorted(values) if value not in declared.values}
-    outside = [value for value in new if not 0 <= value < 1 << 16]
-    if outside:
-        listed = _ignore_line(declared.values, outside[:_SHOWN])
-        return f"value {outside[0]} is no class id; if it is void, add to data.init_args:  ignore: {listed}"
-    if _looks_interpolated(values, new, declared.values):
-        return _interpolated("values", values, new, declared)
-    if _counts_from_one(values, new, declared):
+def _split_by_kind(counts: Counter[Key]) -> tuple[Counter[int], Counter[Color]]:
+    """Return the pixel counts of the values and those of the colors."""
+    values = Counter({key: n for key, n in counts.items() if isinstance(key, int)})
+    return values, Counter({key: n for key, n in counts.items() if isinstance(key, tuple)})
+
+
+def _advise_values(counts: Counter[int], declared: Declared, palette: Sequence[Color] | None) -> str:
+    new = {value: counts[value] for value in sorted(counts) if value not in declared.values}
+    out_of_range = [value for value in new if not 0 <= value < 1 << 16]
+    if out_of_range:
+        listed = _ignore_line(declared.values, out_of_range[:_LISTED])
+        return f"value {out_of_range[0]} is no class id; if it is void, add to data.init_args:  ignore: {listed}"
+    if looks_interpolated(Counter(counts), declared):
+        return _advise_interpolated("values", counts, new, declared)
+    if _counts_from_one(counts, new, declared):
         pairs = _pairs((i + 1, name) for i, name in enumerate(declared.classes))
         return (
             f"values run from 1 to {len(declared.classes)} and 0 does not occur: the ids are counted from 1; "
             f"add to data.init_args:\n  values: {pairs}"
         )
-    declared_values = [(value, declared.classes[i]) for value, i in declared.values.items() if i != IGNORE]
-    what = f"value {_listed(new, palette)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args:\n"
-    line = f"  values: {_pairs([*declared_values, *((value, 'CLASS') for value in new)])}"
-    return what + line + f"\nor, if void:  ignore: {_ignore_line(declared.values, list(new))}"
-
-
-def _only_colors(found: Counter[Color], declared: Declared) -> str:
-    if looks_interpolated(Counter(found), declared):
-        return _interpolated("colours", found, found, declared)
-    colors = ", ".join(f"CLASS: {list(color)}" for color, _ in found.most_common(_SHOWN))
+    entries = [(value, declared.classes[i]) for value, i in declared.values.items() if i != IGNORE]
+    entries += [(value, "CLASS") for value in new]
     return (
-        f"the mask is RGB with the colours {_listed(found)}, and no colors are declared; add to data.init_args:\n"
+        f"value {_list_counts(new, palette)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args:\n"
+        f"  values: {_pairs(entries)}\n"
+        f"or, if void:  ignore: {_ignore_line(declared.values, list(new))}"
+    )
+
+
+def _advise_colors_without_declaration(counts: Counter[Color], declared: Declared) -> str:
+    if looks_interpolated(Counter(counts), declared):
+        return _advise_interpolated("colors", counts, counts, declared)
+    colors = ", ".join(f"CLASS: {list(color)}" for color, _ in counts.most_common(_LISTED))
+    return (
+        f"the mask is RGB with the colors {_list_counts(counts)}, and no colors are declared; add to data.init_args:\n"
         f"  colors: {{{colors}}}\n"
         f"with each CLASS one of {', '.join(declared.classes)}; void goes to ignore: [[R, G, B]]"
     )
 
 
-def _strange_colors(colors: Counter[Color], declared: Declared) -> str:
-    new = {color: n for color, n in colors.most_common() if color not in declared.colors}
-    if looks_interpolated(Counter(colors), declared):
-        return _interpolated("colours", colors, new, declared)
-    added = ", ".join(f"CLASS: {list(color)}" for color in new)
+def _advise_colors(counts: Counter[Color], declared: Declared) -> str:
+    new = {color: n for color, n in counts.most_common() if color not in declared.colors}
+    if looks_interpolated(Counter(counts), declared):
+        return _advise_interpolated("colors", counts, new, declared)
+    entries = ", ".join(f"CLASS: {list(color)}" for color in new)
     return (
-        f"colour {_listed(new)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args.colors:\n"
-        f"  {added}\nor, if void:  ignore: {_ignore_line(declared.colors, [list(color) for color in new])}"
+        f"color {_list_counts(new)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args.colors:\n"
+        f"  {entries}\nor, if void:  ignore: {_ignore_line(declared.colors, [list(color) for color in new])}"
     )
 
 
-def _looks_interpolated(values: Mapping[int, int], new: Mapping[int, int], declared: Mapping[int, int]) -> bool:
-    """Many new values that do not simply count on from 0 or 1, as forgotten classes would."""
-    counts_on = max(values) <= len(values) <= IGNORE // 2
-    return len(new) >= _MANY and len(new) > 2 * len(declared) and not counts_on
-
-
-def _interpolated(kind: str, values: Entries, new: Entries, declared: Declared) -> str:
+def _advise_interpolated(kind: str, counts: PixelCounts, new: PixelCounts, declared: Declared) -> str:
     return (
-        f"{len(values)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
-        "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbour only"
-        f"{_THRESHOLD if len(declared.classes) == 2 and kind == 'values' else ''}\n"
-        f"not declared: {_listed(new)}"
+        f"{len(counts)} different {kind} for {len(declared.classes)} classes: this looks interpolated, by a resize, an "
+        "anti-aliased drawing or a JPEG; export them again as PNG, and resize masks by nearest neighbor only"
+        f"{_THRESHOLD_ADVICE if len(declared.classes) == 2 and kind == 'values' else ''}\n"
+        f"not declared: {_list_counts(new)}"
     )
 
 
-def _counts_from_one(values: Mapping[int, int], new: Mapping[int, int], declared: Declared) -> bool:
-    ids_as_they_are = all(value in (class_id, IGNORE) for value, class_id in declared.values.items())
-    return ids_as_they_are and list(new) == [len(declared.classes)] and 0 not in values
+def _counts_from_one(counts: Mapping[int, int], new: Mapping[int, int], declared: Declared) -> bool:
+    """Return whether values run from 1 to C where 0 to C-1 are the class ids."""
+    is_identity = all(value in (class_id, IGNORE) for value, class_id in declared.values.items())
+    return is_identity and list(new) == [len(declared.classes)] and 0 not in counts
 
 
-def _listed(entries: Entries, palette: Sequence[Color] | None = None) -> str:
-    """`128 (312 pixels), 129 (2 pixels) and 30 more`; for a palette file with the colour that the eye sees."""
-    lines = []
-    for key, pixels in list(entries.items())[:_SHOWN]:
-        examples = (
-            f", palette colour {list(palette[key])}" if palette and isinstance(key, int) and key < len(palette) else ""
-        )
-        lines.append(f"{list(key) if isinstance(key, tuple) else key} ({pixels} pixel{'s' * (pixels != 1)}{examples})")
-    more = len(entries) - len(lines)
-    return ", ".join(lines) + (f" and {more} more" if more else "")
+def _list_counts(counts: PixelCounts, palette: Sequence[Color] | None = None) -> str:
+    """Format pixel counts as `128 (312 pixels), 129 (2 pixels) and 30 more`, with the palette's color of an index."""
+    items = []
+    for key, pixels in list(counts.items())[:_LISTED]:
+        color = ""
+        if palette and isinstance(key, int) and key < len(palette):
+            color = f", palette color {list(palette[key])}"
+        items.append(f"{list(key) if isinstance(key, tuple) else key} ({pixels} pixel{'s' * (pixels != 1)}{color})")
+    more = len(counts) - len(items)
+    return ", ".join(items) + (f" and {more} more" if more else "")
 
 
 def _pairs(pairs: Iterable[tuple[int, str]]) -> str:
     return "{" + ", ".join(f"{value}: {name}" for value, name in pairs) + "}"
 
 
-def _ignore_line(declared: Entries, new: Sequence[int | list[int]]) -> str:
+def _ignore_line(declared: Mapping[int, int] | Mapping[Color, int], new: Sequence[int] | Sequence[list[int]]) -> str:
+    """Return the `ignore` list of a config: the declared void values or colors, then the new ones."""
     void = [key if isinstance(key, int) else list(key) for key, class_id in declared.items() if class_id == IGNORE]
     return str([*void, *new])

@@ -1,8 +1,8 @@
-"""Map from the values or colors of mask files to train ids; what is not declared is an error, never a guess."""
+"""Lookup from the values or colors of mask files to train ids; an undeclared value is an error, never a guess."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,51 +12,62 @@ import numpy.typing as npt
 
 from lightseg.data.io.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
 from lightseg.data.io.mask_consistency import MaskConsistency
-from lightseg.data.io.masks import Color, as_gray, bytes_of_colors, palette_colors, read_mask
+from lightseg.data.io.masks import Color, palette_colors, read_mask, to_8_bit_colors, to_gray
 from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
 from lightseg.labels import IGNORE
 
-Table = npt.NDArray[np.uint16]
+LookupTable = npt.NDArray[np.uint16]
+"""Train id + 1 by value or packed color; 0: undeclared."""
+
 _K = TypeVar("_K", int, Color)
 
 MAX_CLASSES = 255
-"""Train ids are bytes, and one of the 256 is void."""
+"""Greatest number of classes: train ids are bytes, and one of the 256 is void."""
 
-_VALUES, _COLORS = 1 << 16, 1 << 24
+_NUM_VALUES, _NUM_COLORS = 1 << 16, 1 << 24
 
 
 class UndeclaredError(DataError):
-    """Error for a mask with values or colors that its label map does not name."""
+    """Mask with values or colors that its label map does not declare.
 
-    where: str
-    """Path of the mask."""
+    Args:
+        message: The message.
+        path: Path of the mask.
+        pixel_counts: Pixels of every value or color of the file, whether declared or not.
+        undeclared: Values or colors that are not declared.
+        is_interpolated: Whether so many are undeclared that a resize, smooth edges or a JPEG is the likeliest cause.
+    """
 
-    found: Counter[Key]
-    """Every value or colour of the file with its number of pixels, declared or not."""
-
-    undeclared: set[Key]
-    """Those that are not declared."""
-
-    is_interpolated: bool
-    """Whether so many are undeclared that a resize, smooth edges or a JPEG is the likelier cause."""
+    # a message alone must do: torch makes it the only argument when it raises an error of a loading process again
+    def __init__(
+        self,
+        message: str,
+        path: str = "",
+        pixel_counts: Mapping[Key, int] | None = None,
+        undeclared: Iterable[Key] = (),
+        is_interpolated: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.path, self.pixel_counts = path, Counter(pixel_counts)
+        self.undeclared, self.is_interpolated = set(undeclared), is_interpolated
 
     @property
     def is_colored(self) -> bool:
-        """Return whether colours were found, not values."""
-        return any(isinstance(key, tuple) for key in self.found)
+        """Return whether the mask holds colors, not values."""
+        return any(isinstance(key, tuple) for key in self.pixel_counts)
 
 
 class LabelMap:
-    """Lookup from the values or colours of mask files to train ids 0..C-1 and `IGNORE`.
+    """Lookup from the values or colors of mask files to train ids 0..C-1 and `IGNORE`.
 
     Args:
-        classes: Class names; a class's train id is its place in this list.
-        values: File value → class name; several values of one class merge. Left out, values are train ids already.
-        colors: Class name → its RGB colour, or a list of them. With `colors` alone masks are read by colour, palette
-            files too; beside `values` they serve RGB files and pictures.
-        ignore: Values and RGB colours that are void. Left out, value 255 is, unless `values` names it.
-        threshold: Grey value from which on a mask shows the brighter of two classes; lossy files will do then.
+        classes: Class names; a class's train id is its index in this list.
+        values: File value → class name; several values of one class merge. None: values are train ids.
+        colors: Class name → its RGB color, or a list of colors. With `colors` alone, masks are read by color, palette
+            files included; beside `values`, they serve RGB files and figures.
+        ignore: Values and RGB colors that are void. None: value 255, unless `values` names it.
+        threshold: Least gray value of the brighter of two classes; lossy files are accepted with it.
         channel: Channel of the files that holds the values, from 0 on, or `alpha`; None: all of them.
 
     Raises:
@@ -73,178 +84,217 @@ class LabelMap:
         channel: int | Literal["alpha"] | None = None,
     ) -> None:
         self.classes = _checked_classes(classes)
-        self.by_color, self._is_stated = bool(colors) and values is None, bool(colors) or values is not None
-        ids = {value: _id_of(name, self.classes, "values") for value, name in (values or {}).items()}
-        painted = {
-            color: _id_of(name, self.classes, "colors") for name, some in (colors or {}).items() for color in rgb(some)
-        }
-        if values is None and not colors:
-            ids = {class_id: class_id for class_id in range(len(self.classes))}
-        if values is not None:
-            _require_all(ids, self.classes, "values")
-        elif colors:
-            _require_all(painted, self.classes, "colors")
+        self.by_color = bool(colors) and values is None
+        self._has_declaration = bool(colors) or values is not None
+        value_ids, color_ids = _declared_ids(self.classes, values, colors)
+        _require_compatible(channel, threshold, has_colors=bool(colors), has_ignore=bool(ignore))
         self._threshold, self._channel = threshold, -1 if channel == "alpha" else channel
-        if channel is not None:
-            require(
-                channel == "alpha" or int(channel) >= 0, f"data.mask_channel: {channel} is no channel; give 0 or more"
-            )
-            require(not colors, "data.mask_channel: one channel holds values, not colors; remove one of the two")
         if threshold is not None:
-            require(not colors, "data.threshold: splits grey values, not colors; remove one of the two")
-            require(not ignore, "data.threshold: leaves two classes and no void; remove data.ignore")
-            ids = _two_sides(ids, threshold)
-        void_values = [entry for entry in ignore or [] if isinstance(entry, int)]
-        void_colors = [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
-        if ignore is None and IGNORE not in ids and threshold is None:
+            value_ids = _two_sides(value_ids, threshold)
+        void_values, void_colors = _void_entries(ignore)
+        if ignore is None and IGNORE not in value_ids and threshold is None:
             void_values = [IGNORE]
-        # 255 is void by default, whether 0 and 1 are declared or taken for granted
-        self._implicit = ids.keys() == set(range(len(self.classes))) and not colors and ignore is None
-        is_implicit = values is None and not colors
-        self._values = _with_void(ids, void_values, self.classes, is_implicit)
-        self._colors = _with_void(painted, void_colors, self.classes, False)
+        # 255 is void by default, whether 0 and 1 are declared or not
+        self._has_default_void = value_ids.keys() == set(range(len(self.classes))) and not colors and ignore is None
+        self._values = _with_void(value_ids, void_values, self.classes, has_declaration=self._has_declaration)
+        self._colors = _with_void(color_ids, void_colors, self.classes, has_declaration=True)
         if any(not -(1 << 63) <= value < 1 << 63 for value in self._values):
             raise ConfigError(f"data.values, data.ignore: {sorted(self._values)}: a mask value has at most 64 bits")
         # values outside the table, such as -9999, are looked up one by one
-        self._outside = {value: i for value, i in self._values.items() if not 0 <= value < _VALUES}
-        self._value_table = _table({v: i for v, i in self._values.items() if v not in self._outside}, _VALUES)
+        self._values_beyond_table = {value: i for value, i in self._values.items() if not 0 <= value < _NUM_VALUES}
+        self._value_table = _lookup_table(
+            {value: i for value, i in self._values.items() if 0 <= value < _NUM_VALUES}, _NUM_VALUES
+        )
         # 2^24 entries, of which the system backs only the touched pages with memory
-        self._color_table = _table({_packed(color): i for color, i in self._colors.items()}, _COLORS if painted else 0)
+        self._color_table = _lookup_table(
+            {_pack_color(color): i for color, i in self._colors.items()}, _NUM_COLORS if color_ids else 0
+        )
 
     def read(self, path: Path | str) -> npt.NDArray[np.uint8]:
-        """Train ids `(H, W)` of a mask file.
+        """Read a mask file as train ids `(H, W)`.
 
         Raises:
             DataError: If the file is broken.
-            UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
+            UndeclaredError: If a value or color is not declared; the message has the config line that declares it.
         """
-        return self.ids(path, self.file_values(path))
+        return self.to_train_ids(path, self.file_values(path))
 
-    def ids(self, path: Path | str, mask: Array) -> npt.NDArray[np.uint8]:
-        """Train ids `(H, W)` of what `file_values` gives.
+    def to_train_ids(self, path: Path | str, mask: Array) -> npt.NDArray[np.uint8]:
+        """Look up the train ids `(H, W)` of the result of `file_values`.
+
+        Args:
+            path: The mask file, for messages.
+            mask: Values `(H, W)` integer, or colors `(H, W, 3)` uint8.
 
         Raises:
-            UndeclaredError: If it holds what is not declared; the message has the config line that declares it.
+            UndeclaredError: If a value or color is not declared; the message has the config line that declares it.
         """
-        if mask.ndim == 3:
-            ids = np.take(self._color_table, _pack(mask)) if self._color_table.size else np.zeros(1, np.uint16)
+        if mask.ndim == 2:
+            entries = self._look_up_values(mask)
+        elif self._color_table.size:
+            entries = np.take(self._color_table, _pack_colors(mask))
         else:
-            ids = self._look_up(mask)
-        if not ids.min():
-            raise self.undeclared(str(path), _tally(mask))
-        return (ids - 1).astype(np.uint8)
+            entries = np.zeros(1, np.uint16)
+        if not entries.min():
+            raise self.undeclared_error(str(path), _count_pixels(mask))
+        return (entries - 1).astype(np.uint8)
 
     def file_values(self, path: Path | str) -> Array:
-        """Return what a mask file holds: `(H, W)` integers, or `(H, W, 3)` uint8 colours.
+        """Read a mask file as its values `(H, W)` integer, or its colors `(H, W, 3)` uint8.
 
         Raises:
             DataError: If the file is broken.
         """
         mask = read_mask(path, self.by_color, self._channel, self._threshold is not None)
         if self._threshold is not None:
-            return self._split(path, as_gray(path, mask))
+            return self._apply_threshold(path, to_gray(path, mask))
         if mask.ndim == 2:
             return mask
         if not self._colors and (mask == mask[..., :1]).all():
-            return np.ascontiguousarray(mask[..., 0])  # grey that was saved as RGB
-        return bytes_of_colors(path, mask)
+            return np.ascontiguousarray(mask[..., 0])  # a gray mask saved as RGB
+        return to_8_bit_colors(path, mask)
 
-    def _split(self, path: Path | str, mask: Array) -> Array:
-        """0 below the threshold and 1 from it on.
+    def _apply_threshold(self, path: Path | str, mask: Array) -> Array:
+        """Return 0 below the threshold and 1 from it on, `(H, W)` uint8.
 
         Raises:
-            DataError: If the values are of another scale than the threshold.
+            DataError: If the values have another scale than the threshold.
         """
         assert self._threshold is not None
         highest = int(mask.max(initial=0))
         if (highest == 1 and self._threshold > 1) or (highest > 255 and self._threshold <= 255):
             raise DataError(
                 f"{path}: holds values up to {highest}, and data.threshold is {self._threshold}, which is of another "
-                "scale; save all masks alike, as 8-bit grey from black to white"
+                "scale; save all masks as 8-bit gray from black to white"
             )
         return (mask >= self._threshold).astype(np.uint8)
 
-    def _look_up(self, mask: Array) -> Table:
-        """Train id + 1 of every value, 0 where it is not declared."""
+    def _look_up_values(self, mask: Array) -> LookupTable:
+        """Return train id + 1 of every value, `(H, W)`; 0 where it is not declared."""
         if mask.dtype in (np.uint8, np.uint16):
             return np.take(self._value_table, mask)
-        inside = (mask >= 0) & (mask < _VALUES)
-        ids = np.where(inside, np.take(self._value_table, np.where(inside, mask, 0).astype(np.int64)), 0)
-        for value, class_id in self._outside.items():
+        is_in_table = (mask >= 0) & (mask < _NUM_VALUES)
+        entries = np.where(is_in_table, np.take(self._value_table, np.where(is_in_table, mask, 0).astype(np.int64)), 0)
+        for value, class_id in self._values_beyond_table.items():
             if np.iinfo(mask.dtype).min <= value <= np.iinfo(mask.dtype).max:
-                ids[mask == value] = class_id + 1
-        return ids.astype(np.uint16)
+                entries[mask == value] = class_id + 1
+        return entries.astype(np.uint16)
 
-    def undeclared(self, where: str, values: Counter[Key], also: str = "") -> UndeclaredError:
-        """Return the error for what was found in a mask, or in several.
+    def undeclared_error(self, path: str, pixel_counts: Counter[Key], other_masks: str = "") -> UndeclaredError:
+        """Return the error for undeclared values or colors of one or several masks.
 
         Args:
-            where: Path of the (first) mask.
-            values: Pixels of every value or colour, declared ones too.
-            also: What to say of further masks, such as " and 12 more files".
+            path: Path of the (first) mask.
+            pixel_counts: Pixels of every value or color, whether declared or not.
+            other_masks: Text for further masks, such as " and 12 more files".
         """
         declared = Declared(self.classes, self._values, self._colors)
-        error = UndeclaredError(advise(where, also, values, declared, palette_colors(where)))
-        error.where, error.found, error.is_interpolated = where, values, looks_interpolated(values, declared)
-        error.undeclared = set(values) - self._values.keys() - self._colors.keys()
-        return error
+        return UndeclaredError(
+            advise(path + other_masks, pixel_counts, declared, palette_colors(path)),
+            path,
+            pixel_counts,
+            undeclared=set(pixel_counts) - self._values.keys() - self._colors.keys(),
+            is_interpolated=looks_interpolated(pixel_counts, declared),
+        )
 
     @property
     def is_by_index(self) -> bool:
-        """Return whether the indices of a palette are class ids because nobody said otherwise."""
-        return not self._is_stated and self._threshold is None and self._channel is None
+        """Return whether the indices of a palette are class ids by default, without a declaration."""
+        return not self._has_declaration and self._threshold is None and self._channel is None
 
     def consistency(self) -> MaskConsistency:
-        """Return a comparison of the masks of a split with each other."""
+        """Create a comparison of the masks of a split with each other."""
         ids = {value for value, class_id in self._values.items() if class_id != IGNORE} if self.is_by_index else set()
-        is_implicit = self._implicit and len(self.classes) == 2
-        return MaskConsistency(ids, is_implicit)
+        return MaskConsistency(ids, has_default_void=self._has_default_void and len(self.classes) == 2)
 
-    def check_totals(self, where: str, counts: npt.NDArray[np.int64]) -> None:
-        """Look at the pixels per train id of all masks together.
+    def check_totals(self, folder: str, counts: npt.NDArray[np.int64]) -> None:
+        """Check the pixels per train id of all masks of a split.
 
         Args:
-            where: The folder of the masks.
-            counts: `(256,)` pixels per train id, void at `IGNORE`.
+            folder: Folder of the masks.
+            counts: Pixels per train id, `(256,)`, void at `IGNORE`.
 
         Raises:
-            DataError: If two-class masks hold only 0 and 255: nobody said whether 255 is a class or void.
+            DataError: If two-class masks hold only 0 and 255, and no option declares 255 as a class or as void.
         """
-        if self._implicit and len(self.classes) == 2 and counts[0] and counts[IGNORE] and not counts[1]:
-            raise DataError(advise_0_255(where, self.classes, int(counts[0]), int(counts[IGNORE])))
+        if self._has_default_void and len(self.classes) == 2 and counts[0] and counts[IGNORE] and not counts[1]:
+            raise DataError(advise_0_255(folder, self.classes, int(counts[0]), int(counts[IGNORE])))
 
     def __repr__(self) -> str:
-        """Everything that decides about the ids, as one line; equal for equal maps."""
+        """Return all options that determine the ids, as one line; equal for equal maps."""
         colors = sorted((list(color), class_id) for color, class_id in self._colors.items())
         options = [self._threshold, self._channel]
         return json.dumps([self.classes, sorted(self._values.items()), colors, self.by_color, *options])
 
 
-def rgb(some: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
-    """Return one colour, or a list of colours, as a list of tuples.
+def rgb(colors: Sequence[int] | Sequence[Sequence[int]]) -> list[Color]:
+    """Return one color, or a list of colors, as a list of tuples.
 
     Raises:
-        ConfigError: If it is not made of RGB triples of bytes.
+        ConfigError: If a color is no RGB triple of bytes.
     """
-    return [_one_rgb(color) for color in ([some] if all(isinstance(part, int) for part in some) else some)]
+    is_one_color = all(isinstance(channel, int) for channel in colors)
+    return [_checked_rgb(color) for color in ([colors] if is_one_color else colors)]
 
 
-def _one_rgb(color: object) -> Color:
+def _checked_rgb(color: object) -> Color:
     match color:
-        case [int(red), int(green), int(blue)] if all(0 <= part <= 255 for part in (red, green, blue)):
+        case [int(red), int(green), int(blue)] if all(0 <= channel <= 255 for channel in (red, green, blue)):
             return red, green, blue
-    raise ConfigError(f"data.colors: {color} is not an RGB colour such as [128, 64, 128]")
+    raise ConfigError(f"data.colors: {color} is not an RGB color such as [128, 64, 128]")
 
 
 def _checked_classes(classes: Sequence[str]) -> list[str]:
-    twice = [name for name, times in Counter(classes).items() if times > 1]
-    if twice:
-        raise ConfigError(f"data.classes: {', '.join(twice)} is there twice; to merge, give one class several values")
+    duplicates = [name for name, count in Counter(classes).items() if count > 1]
+    if duplicates:
+        raise ConfigError(
+            f"data.classes: {', '.join(duplicates)} is listed twice; to merge, give one class several values"
+        )
     if len(classes) < 2:
         raise ConfigError(f"data.classes: {list(classes)}: at least two are needed; name the background too")
     if len(classes) > MAX_CLASSES:
         raise ConfigError(f"data.classes: {len(classes)} are too many; {MAX_CLASSES} fit into a byte beside void")
     return list(classes)
+
+
+def _declared_ids(
+    classes: list[str],
+    values: Mapping[int, str] | None,
+    colors: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None,
+) -> tuple[dict[int, int], dict[Color, int]]:
+    """Return the train ids of the declared values and colors; without a declaration, values are train ids.
+
+    Raises:
+        ConfigError: If a name is no class, or a class has no entry.
+    """
+    value_ids = {value: _id_of(name, classes, "values") for value, name in (values or {}).items()}
+    color_ids = {
+        color: _id_of(name, classes, "colors") for name, shades in (colors or {}).items() for color in rgb(shades)
+    }
+    if values is not None:
+        _require_all(value_ids, classes, "values")
+    elif colors:
+        _require_all(color_ids, classes, "colors")
+    else:
+        value_ids = {class_id: class_id for class_id in range(len(classes))}
+    return value_ids, color_ids
+
+
+def _require_compatible(
+    channel: int | Literal["alpha"] | None, threshold: int | None, has_colors: bool, has_ignore: bool
+) -> None:
+    if channel is not None:
+        require(channel == "alpha" or int(channel) >= 0, f"data.mask_channel: {channel} is no channel; give 0 or more")
+        require(not has_colors, "data.mask_channel: one channel holds values, not colors; remove one of the two")
+    if threshold is not None:
+        require(not has_colors, "data.threshold: splits gray values, not colors; remove one of the two")
+        require(not has_ignore, "data.threshold: leaves two classes and no void; remove data.ignore")
+
+
+def _void_entries(ignore: Sequence[int | Sequence[int]] | None) -> tuple[list[int], list[Color]]:
+    """Return the values and the colors that are void."""
+    values = [entry for entry in ignore or [] if isinstance(entry, int)]
+    return values, [color for entry in ignore or [] if not isinstance(entry, int) for color in rgb(entry)]
 
 
 def _id_of(name: str, classes: list[str], option: str) -> int:
@@ -262,7 +312,11 @@ def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) ->
 
 
 def _two_sides(values: Mapping[int, int], threshold: int) -> dict[int, int]:
-    """Train ids of what lies below and above a threshold, as 0 and 1."""
+    """Return the train ids below a threshold, as value 0, and from it on, as value 1.
+
+    Raises:
+        ConfigError: If there is not exactly one class on either side.
+    """
     below = {class_id for value, class_id in values.items() if value < threshold}
     above = {class_id for value, class_id in values.items() if value >= threshold}
     if set(values) == {0, 1} == set(values.values()):
@@ -275,22 +329,28 @@ def _two_sides(values: Mapping[int, int], threshold: int) -> dict[int, int]:
     return {0: below.pop(), 1: above.pop()}
 
 
-def _with_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], is_implicit: bool) -> dict[_K, int]:
-    both = [key for key in void if declared.get(key, IGNORE) != IGNORE]
-    if both:
-        message = f"data.ignore: {both[0]} is also the class with id {declared[both[0]]}; it can be only one"
-        if is_implicit and both == [0]:
-            pairs = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
+def _with_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], has_declaration: bool) -> dict[_K, int]:
+    """Return the declared train ids and those of the void values or colors.
+
+    Raises:
+        ConfigError: If a void value or color is also a class.
+    """
+    duplicates = [key for key in void if declared.get(key, IGNORE) != IGNORE]
+    if duplicates:
+        first = duplicates[0]
+        message = f"data.ignore: {first} is also the class with id {declared[first]}; it can be only one"
+        if not has_declaration and duplicates == [0]:
+            entries = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
             message += (
-                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{pairs}}}"
+                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{entries}}}"
                 f" (and remove {classes[0]} from classes and values, if it is the name of void)"
             )
         raise ConfigError(message)
     return {**declared, **dict.fromkeys(void, IGNORE)}
 
 
-def _table(ids: Mapping[int, int], size: int) -> Table:
-    """Train id + 1 of every key; 0 is undeclared."""
+def _lookup_table(ids: Mapping[int, int], size: int) -> LookupTable:
+    """Return train id + 1 of every key, `(size,)`; 0: undeclared."""
     table = np.zeros(size, np.uint16)
     if size:
         for key, class_id in ids.items():
@@ -298,19 +358,20 @@ def _table(ids: Mapping[int, int], size: int) -> Table:
     return table
 
 
-def _packed(color: Color) -> int:
+def _pack_color(color: Color) -> int:
     return color[0] << 16 | color[1] << 8 | color[2]
 
 
-def _pack(mask: Array) -> npt.NDArray[np.int32]:
-    """Colours `(H, W, 3)` as one 24-bit integer per pixel."""
-    # to BGRA is the fastest way to four bytes per pixel; the alpha is masked off
+def _pack_colors(mask: Array) -> npt.NDArray[np.int32]:
+    """Pack colors `(H, W, 3)` uint8 into one 24-bit integer per pixel, `(H, W)`."""
+    # conversion to BGRA is the fastest way to four bytes per pixel; the alpha is masked off
     words = cv2.cvtColor(mask, cv2.COLOR_RGB2BGRA).view("<i4")[..., 0]
     return np.asarray(words & 0xFFFFFF, np.int32)
 
 
-def _tally(mask: Array) -> Counter[Key]:
-    keys, counts = np.unique(_pack(mask) if mask.ndim == 3 else mask, return_counts=True)
+def _count_pixels(mask: Array) -> Counter[Key]:
+    """Count the pixels of every value of `(H, W)`, or of every color of `(H, W, 3)`."""
+    keys, counts = np.unique(_pack_colors(mask) if mask.ndim == 3 else mask, return_counts=True)
     if mask.ndim == 2:
         return Counter(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
     colors = [(key >> 16, key >> 8 & 255, key & 255) for key in keys.tolist()]

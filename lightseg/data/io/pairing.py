@@ -1,4 +1,4 @@
-"""Finding image and mask files and which belong together, with an answer for every way in which they may not."""
+"""Search for image and mask files and their pairing by name, with an error for every kind of mismatch."""
 
 import difflib
 import re
@@ -14,17 +14,18 @@ from lightseg.files.walk import walk
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-_DROPPINGS = (".", "__")
-"""First characters of the names of folders that editors and systems leave."""
+_SKIPPED_FOLDERS = (".", "__")
+"""First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
+"""Treatment of an image without a mask; a `background` pair has an empty mask path."""
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Characters that tables, lists and hashes of names cannot hold: control characters, and bytes that are not UTF-8."""
 
 
 class Pair(NamedTuple):
-    """Image and its mask, as paths relative to the root, and the name they share."""
+    """Image and mask, as paths relative to the root, and their common name."""
 
     name: str
     image: str
@@ -35,9 +36,9 @@ class UnpairedError(DataError):
     """Images without masks, masks without images, or files that share a name.
 
     Args:
-        kind: Which of these.
+        kind: `image without mask`, `mask without image` or `ambiguous name`.
         message: The message.
-        files: All of them, as paths relative to the root.
+        files: All such files, as paths relative to the root.
     """
 
     def __init__(self, kind: str, message: str, files: Sequence[str]) -> None:
@@ -45,34 +46,39 @@ class UnpairedError(DataError):
         self.kind, self.files = kind, list(files)
 
 
-def require(root: Path, paths: Sequence[str], hint: str) -> None:
-    """Check that files or folders are there.
+def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
+    """Check that files or folders exist.
 
     Args:
         root: The dataset's folder.
         paths: Paths relative to the root.
-        hint: How to get the data.
+        hint: Instructions for getting the data, the end of the message.
 
     Raises:
-        DataError: If any is missing; names what was looked for and what is there.
+        DataError: If any is missing; the message names the missing paths and the content of the folder.
     """
     missing = [name for name in paths if not (root / name).exists()]
     if missing:
-        raise DataError(f"{root}: {', '.join(missing)} not found; {describe(root, missing)}\n{hint}")
+        raise DataError(f"{root}: {', '.join(missing)} not found; {describe_folder(root, missing)}\n{hint}")
 
 
-def describe(root: Path, paths: Iterable[str]) -> str:
-    """Return what is in a folder instead of what was looked for there, with a did-you-mean."""
+def describe_folder(root: Path, missing: Iterable[str]) -> str:
+    """Describe a folder that lacks some names: its content, and a did-you-mean.
+
+    Args:
+        root: The folder, which may not exist.
+        missing: Names that are not in it.
+    """
     if not root.is_dir():
-        beside = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-        near = difflib.get_close_matches(root.name, beside, 1)
-        tried = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
-        return f"the folder does not exist{tried}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
+        siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+        near = difflib.get_close_matches(root.name, siblings, 1)
+        location = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
+        return f"the folder does not exist{location}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
     entries = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
     if not entries:
         return "the folder is empty"
-    bare = {name.rstrip("/").lower(): name for name in entries}
-    near = [bare[match] for name in paths for match in difflib.get_close_matches(name.lower(), bare, 1, 0.7)]
+    names = {entry.rstrip("/").lower(): entry for entry in entries}
+    near = [names[match] for name in missing for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
     listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
     return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
 
@@ -88,71 +94,96 @@ def find_pairs(
 ) -> list[Pair]:
     """Pair every image with the mask of the same relative path and stem, sorted by name.
 
-    Names are compared in Unicode's normal form C, for some systems write an é as two characters.
+    Names are compared in Unicode's normal form C, since some systems write an é as two characters.
 
     Args:
         root: The dataset's folder.
         images: Folder of the images, relative to the root; may be nested.
-        masks: Folder of the masks, nested likewise.
-        image_suffix: End of every image's stem; files without it are left out.
-        mask_suffix: End of every mask's stem, such as `_mask`; files without it are left out.
-        missing_mask: For an image without a mask: `error`; `skip` it; or `background`, a pair whose mask is nothing.
+        masks: Folder of the masks, nested in the same way.
+        image_suffix: End of every image's stem; files without it are ignored.
+        mask_suffix: End of every mask's stem, such as `_mask`; files without it are ignored.
+        missing_mask: Treatment of an image without a mask.
         is_listed: Whether lists name the samples, so that no file needs a counterpart; every image has a pair then.
 
     Raises:
-        DataError: If a folder is empty, two files claim one name, or an image or a mask has no counterpart.
+        DataError: If a folder is empty, two files have one name, or an image or a mask has no counterpart.
     """
-    image_files = _by_name(root, images, image_suffix)
-    mask_files = _by_name(root, masks, mask_suffix)
-    if Path(images) == Path(masks):
-        # the one whose end is the longer tells them apart
-        shorter, longer = (
-            (image_files, mask_files) if len(image_suffix) < len(mask_suffix) else (mask_files, image_files)
-        )
-        used = set(longer.values())
-        for name in [name for name, file in shorter.items() if file in used]:
-            del shorter[name]
-    elif Path(masks).is_relative_to(Path(images)):
-        used = set(mask_files.values())
-        image_files = {name: file for name, file in image_files.items() if file not in used}
+    image_files = _files_by_name(root, images, image_suffix)
+    mask_files = _files_by_name(root, masks, mask_suffix)
+    _remove_shared_files(Path(images), Path(masks), image_files, mask_files, len(image_suffix) < len(mask_suffix))
     if list(image_files) == list(mask_files):
-        # as it mostly is: a million names need not be looked for
+        # the usual case; a million names need no search
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
-    lonely_images = sorted(image_files.keys() - mask_files.keys())
-    if lonely_images and missing_mask == "error" and not is_listed:
-        first = image_files[lonely_images[0]]
-        hint = _suffix_hint(lonely_images[0], mask_files, mask_suffix)
-        message = (
-            f"{root / first}: no mask for this image{_and_more(lonely_images)}; "
-            f"looked for {root / masks / lonely_images[0]}{mask_suffix}.*; {hint}"
-            + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
-        )
-        report(UnpairedError("image without mask", message, [image_files[name] for name in lonely_images]))
-    lonely_masks = sorted(mask_files.keys() - image_files.keys())
+    unpaired_images = sorted(image_files.keys() - mask_files.keys())
+    if unpaired_images and missing_mask == "error" and not is_listed:
+        report(_missing_mask_error(root, unpaired_images, image_files, mask_files, root / masks, mask_suffix))
+    unpaired_masks = sorted(mask_files.keys() - image_files.keys())
     if missing_mask == "background":
-        _require_no_other_spelling(root, lonely_images, lonely_masks, image_files, mask_files)
-    if lonely_masks and not is_listed:
-        first = mask_files[lonely_masks[0]]
-        message = (
-            f"{root / first}: no image for this mask{_and_more(lonely_masks)}; "
-            f"looked for {root / images / lonely_masks[0]}{image_suffix}.*; add the image or remove the mask"
-        )
-        report(UnpairedError("mask without image", message, [mask_files[name] for name in lonely_masks]))
-    keeps_lonely = is_listed or missing_mask == "background"
-    names = sorted(image_files if keeps_lonely else image_files.keys() & mask_files.keys())
+        _require_same_case(root, unpaired_images, unpaired_masks, image_files, mask_files)
+    if unpaired_masks and not is_listed:
+        report(_missing_image_error(root, unpaired_masks, mask_files, root / images, image_suffix))
+    keeps_all_images = is_listed or missing_mask == "background"
+    names = sorted(image_files if keeps_all_images else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
 
 
-def _require_no_other_spelling(
+def _remove_shared_files(
+    images: Path, masks: Path, image_files: dict[str, str], mask_files: dict[str, str], has_longer_mask_suffix: bool
+) -> None:
+    """Assign each file of a common folder to the images or to the masks, in place.
+
+    Where both have one folder, the longer suffix decides; where the masks lie in the folder of the images, they are
+    no images.
+    """
+    if images == masks:
+        general, specific = (image_files, mask_files) if has_longer_mask_suffix else (mask_files, image_files)
+    elif masks.is_relative_to(images):
+        general, specific = image_files, mask_files
+    else:
+        return
+    specific_files = set(specific.values())
+    for name in [name for name, file in general.items() if file in specific_files]:
+        del general[name]
+
+
+def _missing_mask_error(
     root: Path,
-    lonely_images: Sequence[str],
-    lonely_masks: Sequence[str],
+    unpaired: Sequence[str],
+    image_files: Mapping[str, str],
+    mask_files: Mapping[str, str],
+    mask_folder: Path,
+    mask_suffix: str,
+) -> UnpairedError:
+    name = unpaired[0]
+    hint = _suffix_hint(name, mask_files, mask_suffix)
+    message = (
+        f"{root / image_files[name]}: no mask for this image{_and_more(unpaired)}; "
+        f"looked for {mask_folder / name}{mask_suffix}.*; {hint}"
+        + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
+    )
+    return UnpairedError("image without mask", message, [image_files[name] for name in unpaired])
+
+
+def _missing_image_error(
+    root: Path, unpaired: Sequence[str], mask_files: Mapping[str, str], image_folder: Path, image_suffix: str
+) -> UnpairedError:
+    message = (
+        f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
+        f"looked for {image_folder / unpaired[0]}{image_suffix}.*; add the image or remove the mask"
+    )
+    return UnpairedError("mask without image", message, [mask_files[name] for name in unpaired])
+
+
+def _require_same_case(
+    root: Path,
+    unpaired_images: Sequence[str],
+    unpaired_masks: Sequence[str],
     image_files: Mapping[str, str],
     mask_files: Mapping[str, str],
 ) -> None:
-    """See that no image that is about to be taken for all background has a mask whose name differs by case alone."""
-    masks = {name.casefold(): name for name in lonely_masks}
-    for name in lonely_images:
+    """Check that no image without a mask, which would be background, has a mask whose name differs only by case."""
+    masks = {name.casefold(): name for name in unpaired_masks}
+    for name in unpaired_images:
         if name.casefold() in masks:
             image, mask = image_files[name], mask_files[masks[name.casefold()]]
             message = f"{root / image}: no mask of this name, but {mask} differs by its case alone; rename one of them"
@@ -160,16 +191,20 @@ def _require_no_other_spelling(
             return
 
 
-def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
-    """Relative path without suffix and extension → path relative to the root."""
+def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
+    """Return the images of a folder: relative path without suffix and extension → path relative to the root.
+
+    Raises:
+        DataError: If the folder is missing or empty, or two files have one name.
+    """
     prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
     if not (root / folder).is_dir():
-        raise DataError(f"{root / folder}: {describe(root / folder, [])}")
-    for inside, names in walk(f"{root / folder}", _DROPPINGS):
+        raise DataError(f"{root / folder}: {describe_folder(root / folder, [])}")
+    for subfolder, names in walk(f"{root / folder}", _SKIPPED_FOLDERS):
         for file in names:
-            # as text: a million files are named in a second so, and in half a minute as paths
-            path = inside + file
+            # strings: a million files take a second, and half a minute as `Path`
+            path = subfolder + file
             stem, _, extension = path.rpartition(".")
             if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
                 continue
@@ -185,17 +220,16 @@ def _by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
-        raise DataError(
-            f"{root / folder}: no file here is an image{ending}; {describe(root / folder, [])}; images are {_KINDS}"
-        )
+        content = describe_folder(root / folder, [])
+        raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
     return files
 
 
 def _checked_name(root: Path, file: str, name: str) -> str:
-    """Return a name in normal form C.
+    """Return a name in Unicode's normal form C.
 
     Raises:
-        DataError: If it cannot be written as text.
+        DataError: If the file's name cannot be written as text.
     """
     if _UNWRITABLE.search(file):
         raise DataError(f"{root}: the name {file!a} is not UTF-8 or holds a control character; rename the file")
@@ -207,9 +241,9 @@ def _and_more(names: Sequence[str]) -> str:
 
 
 def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
-    """Return the likeliest reason why this image has no mask."""
-    longer = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
-    if longer and not mask_suffix:
-        return f'there is {masks[name + longer[0]]}: set mask_suffix: "{longer[0]}"'
+    """Return the likeliest fix for an image without a mask."""
+    suffixes = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
+    if suffixes and not mask_suffix:
+        return f'there is {masks[name + suffixes[0]]}: set mask_suffix: "{suffixes[0]}"'
     near = difflib.get_close_matches(name, list(masks)[:10_000], 1)
     return f"the nearest name is {masks[near[0]]}" if near else "add the mask or remove the image"

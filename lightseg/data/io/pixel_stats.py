@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a dataset's pixels, for images that ImageNet's numbers do not describe."""
+"""Mean and standard deviation of a dataset's pixels, for images to which ImageNet's values do not apply."""
 
 from collections.abc import Iterable
 
@@ -8,11 +8,14 @@ import numpy.typing as npt
 from lightseg.data.types import Array
 
 
-def measure(images: Iterable[Array]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of images `(H, W, C)`, on the 0..1 scale of uint8.
+def measure_pixel_stats(images: Iterable[Array]) -> tuple[list[float], list[float]]:
+    """Measure mean and standard deviation per channel on the 0..1 scale.
 
     Args:
-        images: At least one image.
+        images: At least one image `(H, W, C)`, uint8, or float32 in 0..1.
+
+    Returns:
+        Mean `(C,)` and standard deviation `(C,)`; that of a constant channel is 1.
     """
     pixels, total, squares = 0, np.zeros(()), np.zeros(())
     for image in images:
@@ -21,5 +24,5 @@ def measure(images: Iterable[Array]) -> tuple[list[float], list[float]]:
         pixels, total, squares = pixels + len(flat), total + flat.sum(0), squares + (flat**2).sum(0)
     mean = total / pixels
     std = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
-    # a constant channel has nothing to scale
+    # a constant channel must not be divided by 0
     return mean.tolist(), np.where(std > 1e-6, std, 1.0).tolist()

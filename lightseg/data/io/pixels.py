@@ -1,4 +1,4 @@
-"""Pixels as files store them: bit depth, photometric interpretation, alpha, palette and orientation, in one place."""
+"""Decoding of files to stored pixels: bit depth, photometric interpretation, alpha, palette and orientation."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from lightseg.files.atomic import require_regular
 if TYPE_CHECKING:
     import tifffile
 
-# Pillow's limit guards servers against hostile uploads; a user's own aerial images may be larger
+# Pillow's limit protects servers from hostile uploads; aerial images may exceed it
 Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
-"""The formats that Pillow may open: others run foreign programs, or mean something else than pixels."""
+"""Formats that Pillow may open; others run external programs or hold no pixels."""
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 _EXIF_ORIENTATION = 0x0112
 _STRETCHED = {"L;2": 3, "L;4": 15}
-"""The white of 2- and 4-bit grey, whose values Pillow multiplies to fill 0..255."""
+"""White of 2- and 4-bit gray by raw mode; Pillow stretches their values to 0..255."""
 
 _FEW_BITS = {"1": 1, "P;1": 1, "L;2": 2, "P;2": 2, "L;4": 4, "P;4": 4}
-"""Bits of a pixel by how it lies in a PNG."""
+"""Bits per pixel of a PNG by raw mode, where they are fewer than 8."""
 
 _LOSSY_TIFF = frozenset({6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34887, 34892, 34934, 50001, 50002})
 """Compressions of a TIFF that may change its values: JPEG and its successors, WebP, LERC."""
 
 _EXPANSIONS = {1: 4, 5: 1500, 8: 1100, 32773: 128, 32946: 1100}
-"""Bytes, at most and with room to spare, that one byte of a TIFF becomes: stored as it is, LZW, deflate, PackBits."""
+"""Upper bound of the bytes that one byte of a TIFF decodes to: uncompressed, LZW, deflate, PackBits."""
 
 _DEFLATE, _ANY_EXPANSION = 1100, 2**16
-"""The same of a PNG, by deflate's limit of 1032; and of what is left."""
+"""The same bound for a PNG, above deflate's limit of 1032, and for all other compressions."""
 
 _EMPTY_SEGMENT = 2**24
-"""Bytes, at most, of a strip or tile that a sparse TIFF leaves out."""
+"""Upper bound of the bytes of a strip or tile that a sparse TIFF omits."""
 
 _JPEG_IN_TIFF = frozenset({6, 7, 33007})
 _REDUCED_OR_MASK = 0b101
 _ALPHA = (1, 2)
-_GREY = (0, 1, 4)
-"""Photometric interpretations of a TIFF in which a sample is a grey: of either direction, or of a mask."""
+_GRAY = (0, 1, 4)
+"""Photometric interpretations of a TIFF with gray samples: white at 0, black at 0, transparency mask."""
 
 _MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"\x93NUM": "NumPy"}
 
 
 class Pixels(NamedTuple):
-    """Stored values of an image or of some of its rows, the right way up.
+    """Stored values of an image or of some of its rows, upright.
 
     Attributes:
-        array: `(H, W, C)` of any type; grey runs from black to white, and colour is RGB.
-        white: The value of white in unsigned files, such as 1, 15, 255 or 4095; 0 where none is defined.
+        array: `(H, W, C)` of any type; gray runs from black to white, and color is RGB.
+        white: Value of white in unsigned files, such as 1, 15, 255 or 4095; 0 where none is defined.
         has_alpha: Whether the last channel is the alpha.
-        palette: Colours `(N, 3)` or `(N, 4)` uint8 of the indices in `array`, where these are indices.
-        lossy: The name of a compression that may change values, or nothing.
-        inks: Whether the colours were converted from CMYK.
-        bands: Whether the channels are greys beside each other, such as the pages of a stack, and no colours.
+        palette: Colors `(N, 3)` or `(N, 4)` uint8, if `array` holds palette indices.
+        lossy: Name of a lossy compression; empty if the values are exact.
+        is_cmyk: Whether the colors were converted from CMYK.
+        has_bands: Whether the channels are separate gray bands, such as the pages of a stack, not colors.
     """
 
     array: Array
@@ -71,21 +71,21 @@ class Pixels(NamedTuple):
     has_alpha: bool = False
     palette: Array | None = None
     lossy: str = ""
-    inks: bool = False
-    bands: bool = False
+    is_cmyk: bool = False
+    has_bands: bool = False
 
 
 def decode(path: Path, channels: int | None = None, page: int | None = None) -> Pixels:
-    """Read a file.
+    """Decode a file to its stored pixels.
 
     Args:
-        path: The file; its content decides about the decoder, not its name.
-        channels: Number of channels wanted, which tells channel-first from channel-last; None: a mask.
-        page: Which page of a TIFF, from 0 on; left out, all of it is one image.
+        path: The file; its content, not its name, selects the decoder.
+        channels: Expected number of channels, which tells channel-first from channel-last; None: a mask.
+        page: Page of a TIFF, from 0 on; None: the file is one image.
 
     Raises:
-        DataError: If the file is of a kind whose values cannot be trusted.
-        Exception: Whatever a decoder raises for a broken file.
+        DataError: If the format does not define the values reliably.
+        Exception: Any exception of a decoder for a broken file.
     """
     kind = file_kind(path)
     if kind == "TIFF":
@@ -104,10 +104,10 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
 
 
 def file_kind(path: Path) -> str:
-    """`TIFF`, `NumPy`, or nothing for what Pillow reads, by the first bytes of a file.
+    """Return `TIFF`, `NumPy`, or an empty string for Pillow's formats, by the first bytes of a file.
 
     Raises:
-        DataError: If it is no regular file, which might never end.
+        DataError: If it is no regular file; reading a pipe or device might never end.
     """
     require_regular(path, DataError)
     with path.open("rb") as file:
@@ -115,7 +115,16 @@ def file_kind(path: Path) -> str:
 
 
 def header_size(path: Path, channels: int) -> tuple[int, int]:
-    """Height and width that `decode` gives, from the header only."""
+    """Read height and width of `decode`'s result from the header only.
+
+    Args:
+        path: The file.
+        channels: Expected number of channels, which tells channel-first from channel-last.
+
+    Raises:
+        DataError: If the file is no single image.
+        Exception: Any exception of a decoder for a broken header.
+    """
     kind = file_kind(path)
     if kind == "TIFF":
         import tifffile
@@ -123,18 +132,18 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
         with tifffile.TiffFile(path) as file:
             series = _only_series(path, file, channels)
             require_tiff_data(path, series)
-            height, width = _plane(series.shape, series.axes, channels)
+            height, width = _height_and_width(series.shape, series.axes, channels)
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
     if kind == "NumPy":
-        return _plane(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
+        return _height_and_width(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
     with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         require_png_data(path, image)
         return (width, height) if orientation(image) > 4 else (height, width)
 
 
-def header_turn(path: Path) -> int:
-    """EXIF's number of the way up, from the header only."""
+def header_orientation(path: Path) -> int:
+    """Read the EXIF orientation, 1..8, from the header only."""
     kind = file_kind(path)
     if kind == "TIFF":
         import tifffile
@@ -148,7 +157,7 @@ def header_turn(path: Path) -> int:
 
 
 def from_array(array: Array) -> Pixels:
-    """Take an array `(H, W, C)` of a user: an unsigned integer's greatest value is white."""
+    """Wrap a user's array `(H, W, C)`: the greatest value of an 8- or 16-bit unsigned type is white."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.bool_:
         return Pixels(array.view(np.uint8), 1)
@@ -156,11 +165,15 @@ def from_array(array: Array) -> Pixels:
 
 
 def from_pillow(image: Image.Image) -> Pixels:
-    """Take the pixels of a Pillow image, which holds at most 8 bits of a colour, as they are stored."""
+    """Return the stored pixels of a Pillow image, which holds at most 8 bits per color.
+
+    Raises:
+        DataError: If its color space is not supported.
+    """
     lossy = str(image.format) if image.format in _LOSSY else ""
     mode = image.mode
     if mode == "P":
-        # who writes a GIF puts its colours in any order
+        # writers of GIF files reorder the palette
         if image.format == "GIF":
             colors = _palette(image)[:, :3]
             return Pixels((colors[:, :1] if (colors == colors[:, :1]).all() else colors)[np.array(image)], 255)
@@ -170,26 +183,31 @@ def from_pillow(image: Image.Image) -> Pixels:
         array = np.array(image)[..., None]
         return Pixels(array if white == 255 else array // (255 // white), white, lossy=lossy)
     if mode == "1":
-        # what Pillow calls true is no 1 in memory
+        # Pillow stores True as 255, not as 1
         return Pixels((np.array(image) != 0).astype(np.uint8)[..., None], 1, lossy=lossy)
     if mode.startswith("I;16"):
         return Pixels(np.array(image).astype(np.uint16, copy=False)[..., None], 65535, lossy=lossy)
     if mode in ("I", "F"):
         return Pixels(np.array(image)[..., None], 0, lossy=lossy)
     if mode == "CMYK":
-        return Pixels(_without_inks(np.array(image), 255), 255, lossy=lossy, inks=True)
+        return Pixels(_cmyk_to_rgb(np.array(image), 255), 255, lossy=lossy, is_cmyk=True)
     if mode == "LAB":
-        raise DataError("it stores its colours as LAB; convert it to RGB")
+        raise DataError("it stores its colors as LAB; convert it to RGB")
     has_alpha = mode in ("LA", "RGBA", "PA", "La", "RGBa")
-    plain = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(mode, mode if mode in ("LA", "RGBA") else "RGB")
-    return Pixels(np.array(image if mode == plain else image.convert(plain)), 255, has_alpha, lossy=lossy)
+    target_mode = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(mode, mode if mode in ("LA", "RGBA") else "RGB")
+    return Pixels(np.array(image if mode == target_mode else image.convert(target_mode)), 255, has_alpha, lossy=lossy)
 
 
 def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels:
-    """Take stored values `(H, W, C)` of a TIFF page, or some rows of them, for what they stand for.
+    """Interpret the stored values of a TIFF page by its tags.
+
+    Args:
+        name: The file, for messages.
+        page: The page.
+        array: Its stored values `(H, W, C)`, or some rows of them.
 
     Raises:
-        DataError: If its colours are of a kind that is not read.
+        DataError: If its color space is not supported.
     """
     bits, kind = page.bitspersample, array.dtype.kind
     white = (1 << bits) - 1 if kind in "ub" and bits <= 16 else 0
@@ -210,23 +228,29 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
         shift = 8 if page.colormap.max() > 255 else 0
         return Pixels(array, white, palette=(page.colormap >> shift).astype(np.uint8).T, lossy=lossy)
     if photometric == 0 and white:
-        # an alpha beside it is not a grey
-        grey = array.shape[2] - len(page.extrasamples or ())
-        array = np.concatenate([white - array[..., :grey], array[..., grey:]], axis=2).astype(array.dtype)
+        # an alpha channel is not inverted
+        num_gray = array.shape[2] - len(page.extrasamples or ())
+        array = np.concatenate([white - array[..., :num_gray], array[..., num_gray:]], axis=2).astype(array.dtype)
     elif photometric == 5 and white and not is_jpeg and array.shape[2] >= 4 and _tag(page, 332, 1) == 1:
-        inks = _without_inks(array[..., :4], white)
-        return Pixels(np.concatenate([inks, array[..., 4:]], axis=2), white, has_alpha, lossy=lossy, inks=True)
+        rgb = _cmyk_to_rgb(array[..., :4], white)
+        return Pixels(np.concatenate([rgb, array[..., 4:]], axis=2), white, has_alpha, lossy=lossy, is_cmyk=True)
     elif photometric not in (1, 2, 4, 34892) and not (photometric == 6 and is_jpeg):
         colors = getattr(page.photometric, "name", str(photometric))
-        raise DataError(f"{name}: stores its colours as {colors} {array.dtype}; convert it to RGB or to grey")
-    return Pixels(array, white, has_alpha, lossy=lossy, bands=photometric in _GREY)
+        raise DataError(f"{name}: stores its colors as {colors} {array.dtype}; convert it to RGB or to gray")
+    return Pixels(array, white, has_alpha, lossy=lossy, has_bands=photometric in _GRAY)
 
 
 def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> Array:
-    """Return a view `(H, W, C)` of an array `(H, W)`, `(H, W, C)` or `(C, H, W)`; `axes` as tifffile names them.
+    """Return a view `(H, W, C)` of an array.
+
+    Args:
+        path: The file, for messages.
+        array: `(H, W)`, `(H, W, C)` or `(C, H, W)`.
+        axes: Axes of the array in tifffile's notation, or empty.
+        channels: Expected number of channels; None: a mask.
 
     Raises:
-        DataError: If it has another shape.
+        DataError: If the array has another shape.
     """
     if array.ndim == 2:
         return array[..., None]
@@ -236,7 +260,7 @@ def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> 
 
 
 def turn(array: Array, orientation: int) -> Array:
-    """Return a view of an image, turned as the EXIF number says."""
+    """Return a view of an image `(H, W, C)` with an EXIF orientation, 1..8, applied."""
     turns: dict[int, Callable[[Array], Array]] = {
         2: lambda stored: stored[:, ::-1],
         3: lambda stored: stored[::-1, ::-1],
@@ -250,8 +274,8 @@ def turn(array: Array, orientation: int) -> Array:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's number of the way up: 1 as it is stored, above 4 with a quarter of a turn."""
-    # asked for more than its header, Pillow would decode a PNG
+    """Return the EXIF orientation, 1..8: 1 as stored; above 4, height and width are swapped."""
+    # `getexif` would decode a whole PNG
     if image.format in ("PNG", None) and "exif" not in image.info:
         return 1
     number = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -259,16 +283,16 @@ def orientation(image: Image.Image) -> int:
 
 
 def tiff_orientation(page: Any) -> int:
-    """Return the same of a page of a TIFF."""
+    """Return the orientation of a TIFF page, 1..8, as EXIF defines it."""
     number = _tag(page, 274, 1)
     return number if number in range(1, 9) else 1
 
 
 def require_png_data(path: Path, image: Image.Image) -> None:
-    """See that a PNG is long enough for its size, before memory is asked for.
+    """Check that a PNG is large enough for its height and width, before memory is allocated.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is too small.
     """
     if image.format == "PNG":
         bits = _FEW_BITS.get(raw_mode(image), 8 * len(image.getbands()))
@@ -276,39 +300,39 @@ def require_png_data(path: Path, image: Image.Image) -> None:
 
 
 def require_tiff_data(path: Path, image: Any) -> None:
-    """See that the strips or tiles of a TIFF are long enough for its size, before memory is asked for.
+    """Check that the strips or tiles of a TIFF are large enough for its shape, before memory is allocated.
 
     Args:
         path: The file.
         image: A page or a series of it.
 
     Raises:
-        ValueError: If they are not.
+        ValueError: If they are too small.
     """
     page = image.keyframe
     length, expansion = path.stat().st_size, _EXPANSIONS.get(int(page.compression), _ANY_EXPANSION)
     # several segments may share their bytes
     stored = max(length, sum(min(count, length) for count in page.databytecounts))
-    left_out = page.databytecounts.count(0) * (1 if image is page else len(image))
-    room = stored * expansion + left_out * _EMPTY_SEGMENT
-    _require_data(path, math.prod(image.shape) * page.bitspersample / 8, room, (page.imagewidth, page.imagelength))
+    empty_segments = page.databytecounts.count(0) * (1 if image is page else len(image))
+    capacity = stored * expansion + empty_segments * _EMPTY_SEGMENT
+    _require_data(path, math.prod(image.shape) * page.bitspersample / 8, capacity, (page.imagewidth, page.imagelength))
 
 
-def _require_data(path: Path, needed: float, room: float, size: tuple[int, int]) -> None:
-    if needed > room:
+def _require_data(path: Path, num_bytes: float, capacity: float, size: tuple[int, int]) -> None:
+    if num_bytes > capacity:
         raise ValueError(
             f"its header says {size[0]}×{size[1]} pixels, more than its {path.stat().st_size:,} bytes can hold"
         )
 
 
 def raw_mode(image: Image.Image) -> str:
-    """Return how the pixels lie in the file, in Pillow's words, such as `I;16B` or `L;4`."""
+    """Return Pillow's name of the pixel layout in the file, such as `I;16B` or `L;4`."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     return str(tiles[0].args) if tiles else ""
 
 
 def _read_by_depth(path: Path, image: Image.Image) -> None:
-    """Have a BMP read by its bits: Pillow takes a palette of black and white for 1 bit, and a grey one for 8."""
+    """Make Pillow read a BMP by its bits; it takes a black-and-white palette for 1 bit, and a gray one for 8 bits."""
     assert isinstance(image, ImageFile.ImageFile)
     with path.open("rb") as file:
         bits = int.from_bytes(file.read(30)[28:], "little")
@@ -316,19 +340,20 @@ def _read_by_depth(path: Path, image: Image.Image) -> None:
         return
     arguments = tuple(image.tile[0].args or ())[1:]
     colors = [0, 255] if image.mode == "1" else list(range(256))
-    # a raw palette, for others are dropped while the pixels are unpacked
-    image._mode, image.palette = "P", ImagePalette.raw("RGB", bytes(part for color in colors for part in (color,) * 3))
+    # only a raw palette is kept while the pixels are unpacked
+    rgb = bytes(channel for color in colors for channel in (color,) * 3)
+    image._mode, image.palette = "P", ImagePalette.raw("RGB", rgb)
     image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *arguments))]
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
-    """Return the pixels of a format of which Pillow would change the depth."""
+    """Decode a file whose bit depth Pillow would reduce; return None for any other."""
     has_alpha = image.mode in ("LA", "RGBA")
     if image.format == "PNG" and image.mode != "I;16" and "16" in raw_mode(image):
         import imagecodecs
 
         array = imagecodecs.png_decode(path.read_bytes())
-        # a single transparent colour may come as an alpha that Pillow leaves to `info`
+        # the decoder may turn a single transparent color into an alpha channel, unlike Pillow
         return Pixels(array, 65535, array.shape[2] in (2, 4))
     if image.format == "JPEG2000" and (bits := _jpeg2000_bits(data := path.read_bytes())) != 8:
         import imagecodecs
@@ -344,7 +369,7 @@ def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
 
 
 def _jpeg2000_bits(data: bytes) -> int:
-    """Bits of a colour, from the codestream's header.
+    """Return the bits per channel from the header of the codestream.
 
     Source: ISO/IEC 15444-1, "SIZ".
     """
@@ -357,7 +382,7 @@ def _jpeg2000_bits(data: bytes) -> int:
 
 
 def _avif_bits(data: bytes) -> int:
-    """Bits of a colour, from the configuration of the codec.
+    """Return the bits per channel from the configuration of the codec.
 
     Source: AOMedia, "AV1 Codec ISO Media File Format Binding", av1C.
     """
@@ -367,7 +392,7 @@ def _avif_bits(data: bytes) -> int:
 
 
 def _palette(image: Image.Image) -> Array:
-    """Its colours `(256, 3)`, or `(256, 4)` where some are transparent; what it does not name is black."""
+    """Return the palette `(256, 3)` uint8, or `(256, 4)` if some colors are transparent; unused entries are black."""
     flat, transparent = image.getpalette("RGBA") or [], image.info.get("transparency")
     colors = np.zeros((256, 4), np.uint8)
     colors[:, 3] = 255
@@ -379,37 +404,38 @@ def _palette(image: Image.Image) -> Array:
     return colors if (colors[:, 3] < 255).any() else colors[:, :3]
 
 
-def _without_inks(inks: Array, white: int) -> Array:
-    """RGB of cyan, magenta, yellow and black, as Pillow converts them."""
+def _cmyk_to_rgb(inks: Array, white: int) -> Array:
+    """Convert cyan, magenta, yellow and black `(H, W, 4)` to RGB `(H, W, 3)` as Pillow does."""
+    # uint32, since products of uint16 would overflow
     wide = inks.astype(np.uint32)
-    paper = white - wide[..., 3:]
-    return (paper - (wide[..., :3] * paper + white // 2) // white).astype(inks.dtype)
+    brightness = white - wide[..., 3:]
+    return (brightness - (wide[..., :3] * brightness + white // 2) // white).astype(inks.dtype)
 
 
-def _decode_tiff(path: Path, channels: int | None, number: int | None) -> Pixels:
+def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pixels:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        image: Any = _only_series(path, file, channels) if number is None else file.pages[number].aspage()
-        page = image.keyframe if number is None else image
+        image: Any = _only_series(path, file, channels) if page_index is None else file.pages[page_index].aspage()
+        page = image.keyframe if page_index is None else image
         if page.photometric is not None and int(page.photometric) == 6 and page.compression not in _JPEG_IN_TIFF:
-            raise DataError(f"{path}: stores its colours as YCBCR; convert it to RGB")
+            raise DataError(f"{path}: stores its colors as YCBCR; convert it to RGB")
         require_tiff_data(path, image)
         pixels = from_tiff(path, page, channels_last(path, image.asarray(), image.axes, channels))
         return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
 
 
 def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
-    """Return the image of a TIFF that holds one, beside its overviews and masks.
+    """Return the image of a TIFF that holds exactly one, beside its overviews and transparency masks.
 
     Raises:
         DataError: If there are several, or a mask has several pages.
     """
-    series_list = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
-    pages = len(series_list[0].pages) if channels is None and series_list else 1
-    if len(series_list) > 1 or pages > 1:
-        raise DataError(f"{path}: holds {max(pages, len(series_list))} pages; save each as a file of its own")
-    return (series_list or list(file.series))[0]
+    images = [series for series in file.series if not series.keyframe.subfiletype & _REDUCED_OR_MASK]
+    pages = len(images[0].pages) if channels is None and images else 1
+    if len(images) > 1 or pages > 1:
+        raise DataError(f"{path}: holds {max(pages, len(images))} pages; save each as a file of its own")
+    return (images or list(file.series))[0]
 
 
 def _tag(page: Any, code: int, default: int) -> int:
@@ -417,13 +443,13 @@ def _tag(page: Any, code: int, default: int) -> int:
     return int(value) if isinstance(value, int) else default
 
 
-def _plane(shape: tuple[int, ...], axes: str, channels: int) -> tuple[int, int]:
-    first = len(shape) == 3 and _is_channel_first(shape, axes, channels)
-    return (shape[1], shape[2]) if first else (shape[0], shape[1])
+def _height_and_width(shape: tuple[int, ...], axes: str, channels: int) -> tuple[int, int]:
+    is_channel_first = len(shape) == 3 and _is_channel_first(shape, axes, channels)
+    return (shape[1], shape[2]) if is_channel_first else (shape[0], shape[1])
 
 
 def _is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
-    if "S" in axes:  # the file says which axis holds the samples of a pixel
+    if "S" in axes:  # tifffile's letter of the channel axis
         return axes.startswith("S")
     if channels is None:
         return False

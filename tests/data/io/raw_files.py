@@ -10,7 +10,7 @@ _ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 
 
 def png(values, bits, color_type, interlaced=False, palette=None, transparency=None, chunks=()):
-    """A PNG of stored values `(H, W, C)`."""
+    """Return a PNG of stored values `(H, W, C)`."""
     height, width, samples = values.shape
     assert samples == _SAMPLES[color_type]
     passes = [values[y::dy, x::dx] for y, x, dy, dx in _ADAM7] if interlaced else [values]
@@ -29,7 +29,7 @@ def png(values, bits, color_type, interlaced=False, palette=None, transparency=N
 
 
 def bmp(values, bits, palette):
-    """A BMP of palette indices `(H, W, 1)`, from the bottom up."""
+    """Return a BMP of palette indices `(H, W, 1)`, from the bottom up."""
     rows = [row + b"\0" * (-len(row) % 4) for row in _packed(values[::-1], bits)]
     colors = b"".join(bytes([blue, green, red, 0]) for red, green, blue in palette)
     start, pixels = 54 + len(colors), b"".join(rows)
@@ -41,7 +41,7 @@ def bmp(values, bits, palette):
 
 
 def netpbm(values, kind, white):
-    """A PBM, PGM or PPM with a comment in its header; `values` are as they are stored."""
+    """Return a PBM, PGM or PPM of stored values `(H, W, C)`, with a comment in its header."""
     height, width = values.shape[:2]
     head = f"P{kind}\n# comment 7\n{width} {height}\n".encode() + (b"" if kind in (1, 4) else f"{white}\n".encode())
     if kind < 4:
@@ -52,7 +52,7 @@ def netpbm(values, kind, white):
 
 
 def _packed(values, bits):
-    """Each row as bytes, the first value in the highest bits."""
+    """Yield each row as bytes, the first value in the highest bits."""
     for row in values.reshape(len(values), -1):
         if bits == 16:
             yield row.astype(">u2").tobytes()

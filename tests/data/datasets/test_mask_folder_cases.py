@@ -1,138 +1,53 @@
-"""Data as people have it, on the real command line: the right number, or one line that says what to do."""
+"""Folders of images and masks on the command line: the right samples, or one line with the fix."""
 
 import os
 import shutil
 import unicodedata
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
-import yaml
 from PIL import Image
 
-from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.io.images import read_image
 from lightseg.doctor import main as doctor
 from lightseg.predict import main as predict
+from tests.data.datasets.mask_folder_case import COUNT, SIZE, palette_image, sample
 
-SIZE, COUNT = 32, 8
-
-
-def sample(seed):
-    """A dark noisy picture with one bright box, and its mask of 0 and 1."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros((SIZE, SIZE), np.uint8)
-    y, x = rng.integers(0, SIZE - SIZE // 2, 2)
-    mask[y : y + SIZE // 2, x : x + SIZE // 2] = 1
-    image = rng.integers(0, 60, (SIZE, SIZE, 3)).astype(np.uint8)
-    image[mask == 1] += 150
-    return image, mask
-
-
-class Case:
-    """A folder of images and masks, and the recipe that trains on it for an epoch."""
-
-    def __init__(self, tmp_path, fit):
-        self.root, self._recipe, self._fit = tmp_path / "data", tmp_path / "case.yaml", fit
-        for index in range(COUNT):
-            image, mask = sample(index)
-            self.save(f"images/{index:02d}.png", Image.fromarray(image))
-            self.save(f"masks/{index:02d}.png", Image.fromarray(mask))
-
-    def save(self, name, image, **options):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, **options)
-        return path
-
-    def masks(self, suffix, write):
-        """Write every mask anew: `write(path, mask, index)`."""
-        shutil.rmtree(self.root / "masks")
-        (self.root / "masks").mkdir()
-        for index in range(COUNT):
-            write(self.root / f"masks/{index:02d}{suffix}", sample(index)[1], index)
-
-    def images(self, suffix, write):
-        shutil.rmtree(self.root / "images")
-        (self.root / "images").mkdir()
-        for index in range(COUNT):
-            write(self.root / f"images/{index:02d}{suffix}", sample(index)[0], index)
-
-    def recipe(self, **options):
-        options = {"root": str(self.root), "classes": ["background", "object"], **options}
-        options |= {"batch_size": 4, "num_workers": 0, "train_transforms": []}
-        content = {
-            "base": ["configs/data/mask_folder.yaml", "configs/net/unet.yaml"],
-            "data": {"init_args": options},
-            "model": {"init_args": {"net": {"init_args": {"width": 4, "depth": 2}}}},
-            "trainer": {"max_epochs": 1, "precision": "32-true", "accelerator": "cpu", "log_every_n_steps": 1},
-        }
-        self._recipe.write_text(yaml.safe_dump(content))
-        return self._recipe
-
-    def fit(self, **options):
-        return self._fit("--config", self.recipe(**options))
-
-    def refused(self, **options):
-        """What `fit` says; it made no run folder."""
-        runs = self._recipe.parent / "runs"
-        before = list(runs.glob("*"))
-        outcome = self.fit(**options)
-        assert outcome.code == 2, outcome
-        assert list(runs.glob("*")) == before
-        assert "Traceback" not in outcome.err
-        return outcome.err
-
-    def data(self, **options):
-        return MaskFolder(**{"root": str(self.root), "classes": ["background", "object"], **options})
-
-    def reads_as_plain(self, **options):
-        """Every split's masks are those that were drawn; options make no difference to the split."""
-        data = self.data(**options)
-        for split in ("train", "val", "test"):
-            part = data.dataset(split)
-            for index in range(len(part)):
-                number = int("".join(filter(str.isdigit, Path(part.name(index)).name)))
-                assert np.array_equal(part[index][1], sample(number)[1]), part.name(index)
-
-
-@pytest.fixture
-def case(tmp_path, fit):
-    return Case(tmp_path, fit)
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def test_mask_rgb16__ids_in_the_low_byte_are_read(case):
     case.masks(".png", lambda path, mask, _: cv2.imwrite(str(path), np.repeat(mask[..., None].astype(np.uint16), 3, 2)))
     case.reads_as_plain()
     assert case.fit().code == 0
-    # colours of 16 bits that are none of 8
+    # colors of 16 bits that are none of 8
     case.masks(
         ".png", lambda path, mask, _: cv2.imwrite(str(path), np.dstack([mask * 3, mask, mask]).astype(np.uint16))
     )
-    assert "00.png: holds colours as uint16" in case.refused()
+    assert "00.png: holds colors as uint16" in case.refused()
 
 
-def test_mask_in_alpha__is_refused_with_the_option_that_takes_it(case):
+def test_mask_in_alpha__is_refused_with_the_option_that_reads_it(case):
     def rgba(path, mask, _):
         image = np.zeros((SIZE, SIZE, 4), np.uint8)
         image[..., 3] = mask * 255
         Image.fromarray(image).save(path)
 
     case.masks(".png", rgba)
-    said = case.refused()
-    assert "only its alpha varies" in said
-    assert "mask_channel: alpha" in said
+    message = case.refused()
+    assert "only its alpha varies" in message
+    assert "mask_channel: alpha" in message
     case.reads_as_plain(mask_channel="alpha", values={0: "background", 255: "object"})
     assert case.fit(mask_channel="alpha", values={0: "background", 255: "object"}).code == 0
 
 
-def test_mask_in_alpha__of_grey_and_of_a_palette(case):
-    def grey(path, mask, _):
+def test_mask_in_alpha__of_gray_and_of_a_palette(case):
+    def gray(path, mask, _):
         Image.merge("LA", [Image.new("L", (SIZE, SIZE), 9), Image.fromarray(mask * 255)]).save(path)
 
-    case.masks(".png", grey)
+    case.masks(".png", gray)
     assert "only its alpha varies" in case.refused()
     case.reads_as_plain(mask_channel="alpha", values={0: "background", 255: "object"})
     case.masks(".png", lambda path, mask, _: Image.fromarray(mask).save(path))
@@ -176,9 +91,9 @@ def test_masks_smooth_edge__take_a_threshold(case):
     assert "threshold: 128" in case.refused(values={0: "background", 255: "object"})
     part = case.data(threshold=128).dataset("train")
     for index in range(len(part)):
-        drawn = sample(int(part.name(index)[7:9]))[1]
+        expected = sample(int(part.name(index)[7:9]))[1]
         # a blur rounds the corners alone
-        assert (part[index][1] != drawn).sum() <= 20
+        assert (part[index][1] != expected).sum() <= 20
     assert case.fit(threshold=128).code == 0
 
 
@@ -188,7 +103,7 @@ def test_threshold__the_dark_class_may_be_the_second(case):
     case.reads_as_plain(threshold=128, classes=["background", "object"], values={1: "object", 254: "background"})
 
 
-def test_threshold__of_one_bit_is_of_what_is_seen(case):
+def test_threshold__applies_to_the_gray_of_one_bit(case):
     case.masks(".png", lambda path, mask, _: Image.fromarray(mask * 255).convert("1").save(path))
     case.reads_as_plain(threshold=128)
 
@@ -199,7 +114,7 @@ def test_threshold__of_one_bit_is_of_what_is_seen(case):
         ({"classes": ["a", "b", "c"]}, "needs one class below it and one from it on"),
         ({"values": {0: "background", 9: "object"}}, "needs one class below it and one from it on"),
         ({"ignore": [255]}, "leaves two classes and no void"),
-        ({"colors": {"background": [0, 0, 0], "object": [1, 1, 1]}}, "splits grey values, not colors"),
+        ({"colors": {"background": [0, 0, 0], "object": [1, 1, 1]}}, "splits gray values, not colors"),
     ],
 )
 def test_threshold__contradictions(case, options, message):
@@ -231,9 +146,9 @@ def test_int16_nodata__a_range_a_nodata_and_a_negative_ignore(case, call):
     assert np.array_equal(mask[6:], sample(number)[1][6:])
     outcome = case.fit(**options)
     assert outcome.code == 0
-    # who predicts need not say it again
-    code, _, said = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
-    assert (code, said) == (0, "")
+    # prediction takes the options from the checkpoint
+    code, _, err = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
+    assert (code, err) == (0, "")
 
 
 def test_value_range__is_checked_and_clips(case):
@@ -379,22 +294,22 @@ def test_formats__are_found_trained_on_and_predicted(case, call, suffix):
     case.images(f".{suffix}", write)
     outcome = case.fit()
     assert outcome.code == 0, outcome.err
-    code, out, said = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
-    assert (code, said) == (0, "")
+    code, out, err = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
+    assert (code, err) == (0, "")
     assert f"predicted {COUNT} of {COUNT} images" in out
 
 
 def test_formats__what_is_no_image_is_listed_and_counted(case, call):
     case.images(".heic", lambda path, *_: path.write_bytes(b"no"))
-    assert "no file here is an image" in (said := case.refused())
-    assert ".avif" in said
+    assert "no file here is an image" in (message := case.refused())
+    assert ".avif" in message
     case.images(".png", lambda path, image, _: Image.fromarray(image).save(path))
     outcome = case.fit()
     (case.root / "images/a.heic").write_bytes(b"no")
     (case.root / "images/b.HEIC").write_bytes(b"no")
-    code, _, said = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
+    code, _, err = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
     assert code == 0
-    assert said == "skipped, as no images: '.heic' (2)\n"
+    assert err == "skipped, as no images: '.heic' (2)\n"
 
 
 def test_rgba16__four_channels_keep_the_alpha(case):
@@ -415,7 +330,7 @@ def test_rgba16__four_channels_keep_the_alpha(case):
 def test_cmyk_tiff__is_converted(case):
     case.images(".tif", lambda path, image, _: Image.fromarray(image).convert("CMYK").save(path))
     part = case.data().dataset("train")
-    # Pillow takes no black out of the colours, so the way there and back loses nothing
+    # Pillow takes no black out of the colors, so the way there and back loses nothing
     assert np.array_equal(part[0][0], sample(int(part.name(0)[7:9]))[0])
     assert case.fit().code == 0
 
@@ -427,19 +342,19 @@ def test_exif_square__doctor_names_exif(case, call):
         Image.fromarray(image).save(path, exif=exif, quality=95)
 
     case.images(".jpg", turned)
-    _, out, said = call(doctor, case.recipe())
-    assert "EXIF" in out + said
+    _, out, err = call(doctor, case.recipe())
+    assert "EXIF" in out + err
 
 
-def test_ignore_0__says_the_values_line_that_does_it(case):
+def test_ignore_0__gets_the_values_line(case):
     case.masks(".png", lambda path, mask, i: Image.fromarray(mask + (np.indices(mask.shape)[0] > i)).save(path))
-    said = case.refused(classes=["road", "car"], ignore=[0])
-    assert "values: {1: road, 2: car}" in said
+    message = case.refused(classes=["road", "car"], ignore=[0])
+    assert "values: {1: road, 2: car}" in message
     assert case.fit(classes=["road", "car"], ignore=[0], values={1: "road", 2: "car"}).code == 0
 
 
 @pytest.mark.parametrize("classes", [["no", "yes"], ["0", "1"], ["on", "off"]])
-def test_classes__that_yaml_takes_for_something_else_are_to_be_quoted(case, fit, classes):
+def test_classes__that_yaml_reads_as_booleans_or_numbers_need_quotes(case, fit, classes):
     recipe = case.recipe(classes=["background", "object"])
     text = recipe.read_text().replace("- background\n", f"- {classes[0]}\n").replace("- object\n", f"- {classes[1]}\n")
     recipe.write_text(text)
@@ -457,7 +372,7 @@ def test_root__home_is_expanded(case, monkeypatch):
     assert case.fit(root="~/data").code == 0
 
 
-def test_rgb_masks_without_colors__the_line_is_offered_and_the_bad_file_named(case, call):
+def test_rgb_masks_without_colors__get_the_colors_line_and_name_the_interpolated_file(case, call):
     palette = np.array([[0, 0, 0], [128, 64, 128]], np.uint8)
 
     def colored(path, mask, index):
@@ -465,14 +380,14 @@ def test_rgb_masks_without_colors__the_line_is_offered_and_the_bad_file_named(ca
         Image.fromarray(cv2.GaussianBlur(image, (5, 5), 0) if index == 3 else image).save(path)
 
     case.masks(".png", colored)
-    for said in (case.refused(), "".join(call(doctor, case.recipe())[1:])):
-        said = " ".join(said.split())
-        assert "colors: {CLASS: [0, 0, 0], CLASS: [128, 64, 128]}" in said
-        assert "03.png" in said
+    for output in (case.refused(), "".join(call(doctor, case.recipe())[1:])):
+        message = " ".join(output.split())
+        assert "colors: {CLASS: [0, 0, 0], CLASS: [128, 64, 128]}" in message
+        assert "03.png" in message
 
 
-@pytest.mark.parametrize("mode", ["link", "upper", "empty", "turned"])
-def test_neighbours__of_files(case, mode, tmp_path):
+@pytest.mark.parametrize("mode", ["link", "upper", "empty", "rotated"])
+def test_files__linked_upper_case_empty_or_rotated(case, mode, tmp_path):
     if mode == "link":
         shutil.move(case.root / "masks", tmp_path / "store")
         (case.root / "masks").symlink_to(tmp_path / "store")
@@ -490,3 +405,66 @@ def test_neighbours__of_files(case, mode, tmp_path):
         case.masks(".png", lambda path, mask, _: Image.fromarray(np.rot90(mask, 2)).save(path, exif=exif))
         case.reads_as_plain()
         assert read_image(case.root / "images/00.jpg").shape == (SIZE, SIZE, 3)
+
+
+def test_threshold__applies_to_palette_colors(case):
+    def write(path, mask, index):
+        image = palette_image(mask, BLACK, WHITE) if index % 2 else Image.fromarray(mask * 255)
+        image.save(path)
+
+    case.masks(".png", write)
+    case.reads_as_plain(threshold=128)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_threshold__of_another_scale(case, dtype):
+    top = 1 if dtype == np.uint8 else 40_000
+    case.masks(".tif", lambda path, mask, _: tifffile.imwrite(path, (mask * dtype(top)).astype(dtype)))
+    message = case.refused(threshold=128)
+    assert f"holds values up to {top}, and data.threshold is 128" in message
+
+
+def _move_to(case, *folders):
+    for kind in ("images", "masks"):
+        for index in range(COUNT):
+            folder = case.root / folders[index % len(folders)].format(kind=kind)
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(case.root / f"{kind}/{index:02d}.png", folder)
+        if not any((case.root / kind).iterdir()):
+            (case.root / kind).rmdir()
+
+
+def test_folders__that_look_like_splits_are_not_mixed(case):
+    _move_to(case, "{kind}/train2017", "{kind}/val2017")
+    assert "has train2017, val2017, which look like splits, and would be mixed" in case.refused()
+
+
+@pytest.mark.parametrize("name", ["dev", "Val", "val_set"])
+def test_folders__of_a_split_of_another_name(case, name):
+    _move_to(case, "train/{kind}", f"{name}/{{kind}}")
+    assert f"{name}/images is of no split that is known by this name" in case.refused()
+
+
+def test_folders__of_val_without_masks_are_not_replaced(case):
+    _move_to(case, "train/{kind}", "val/{kind}")
+    (case.root / "val/masks").rename(case.root / "val/mask")
+    assert "val/masks: not found beside val/images" in case.refused()
+
+
+def test_missing_mask__does_not_make_images_of_masks(case):
+    for index in range(COUNT):
+        shutil.move(case.root / f"images/{index:02d}.png", case.root)
+    (case.root / "images").rmdir()
+    data = case.data(images=".", masks="masks", missing_mask="background")
+    names = [
+        data.dataset(split).name(index)
+        for split in ("train", "val", "test")
+        for index in range(len(data.dataset(split)))
+    ]
+    assert sorted(names) == [f"{index:02d}.png" for index in range(COUNT)]
+
+
+def test_missing_mask__of_another_spelling(case):
+    (case.root / "images/00.png").rename(case.root / "images/A.png")
+    (case.root / "masks/00.png").rename(case.root / "masks/a.png")
+    assert "masks/a.png differs by its case alone" in case.refused(missing_mask="background")

@@ -1,4 +1,4 @@
-"""What every dataset of files promises, whichever it is."""
+"""Contract of all datasets of files."""
 
 import shutil
 
@@ -27,7 +27,7 @@ def _mask_folder(root):
         fabricate.folder(root / split, 5, values=(0, 1, 2, 255), first=10 * index)
 
 
-MAKE = {
+CASES = {
     "camvid": (fabricate.camvid, CamVid),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
     "oxford_pet": (fabricate.oxford_pet, OxfordPet),
@@ -36,20 +36,20 @@ MAKE = {
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def empty_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.fixture(params=MAKE)
-def made(request, tmp_path):
-    make, module_class = MAKE[request.param]
+@pytest.fixture(params=CASES)
+def dataset_case(request, tmp_path):
+    make, module_class = CASES[request.param]
     make(tmp_path / "data")
     return request.param, module_class, tmp_path / "data"
 
 
 @pytest.fixture
-def module(made):
-    _, module_class, root = made
+def module(dataset_case):
+    _, module_class, root = dataset_case
     return module_class(str(root))
 
 
@@ -94,14 +94,14 @@ def test_contract__one_color_per_class(module):
     assert len(module.palette) == module.num_classes == len(set(module.classes))
 
 
-def test_contract__fingerprint_is_the_content_wherever_it_lies(made, tmp_path):
-    _, module_class, root = made
+def test_contract__fingerprint_does_not_depend_on_the_folder(dataset_case, tmp_path):
+    _, module_class, root = dataset_case
     shutil.copytree(root, tmp_path / "copy")
     assert module_class(str(root)).fingerprint() == module_class(str(tmp_path / "copy")).fingerprint()
 
 
-def test_contract__fingerprint_and_cache_key_follow_a_changed_mask(made):
-    kind, module_class, root = made
+def test_contract__fingerprint_and_cache_key_follow_a_changed_mask(dataset_case):
+    kind, module_class, root = dataset_case
     before = module_class(str(root))
     shas, keys = before.fingerprint(), before.dataset("train").cache_key()
     path = root / MASKS[kind].format(name=before.dataset("train").name(0).rsplit("/", 1)[-1].removesuffix(".jpg"))
@@ -117,10 +117,10 @@ def test_contract__fingerprint_and_cache_key_follow_a_changed_mask(made):
 def test_contract__batches_come_out(module):
     module.batch_size, module.num_workers = 1, 0
     assert next(iter(module.train_dataloader()))["image"].shape[1] == 3
-    seen = [int(index) for batches in module.test_dataloader() for batch in batches for index in batch["index"]]
-    assert sorted(seen) == list(range(len(module.dataset("test"))))
+    indices = [int(index) for batches in module.test_dataloader() for batch in batches for index in batch["index"]]
+    assert sorted(indices) == list(range(len(module.dataset("test"))))
 
 
-def test_contract__nothing_is_read_before_it_is_asked_for(made):
-    _, module_class, _ = made
+def test_contract__constructor_reads_no_file(dataset_case):
+    _, module_class, _ = dataset_case
     assert module_class("/nowhere").num_classes > 1

@@ -1,5 +1,5 @@
-# ruff: noqa: E731 - a table, of functions that write a file
-"""Every format, mode, depth and photometric interpretation that can be written: what comes out is what was put in."""
+# ruff: noqa: E731 - a table of functions that write a file
+"""Pixels of every format, mode, depth and photometric interpretation that can be written."""
 
 import contextlib
 import io
@@ -19,21 +19,22 @@ from PIL import Image
 from lightseg.data.io.images import image_size, read_image
 from lightseg.data.io.masks import read_mask
 from lightseg.errors import DataError
-from tests.data import raw_files
+from tests.data.datasets.mask_folder_case import sample
+from tests.data.io import raw_files
 
 HEIGHT, WIDTH = 6, 9
 RNG = np.random.default_rng(0)
 
 
 class Cell(NamedTuple):
-    """One kind of file.
+    """Kind of file.
 
     Attributes:
         name: Its name, with the suffix of the file.
         write: Writes it.
-        image: What `read_image` gives, 0..1, `(H, W, C)`; None: it refuses the file.
-        mask: What `read_mask` gives; None: it refuses the file.
-        alpha: The alpha, 0..1, that comes with the image where four channels, or two, are wanted.
+        image: Result of `read_image`, 0..1, `(H, W, C)`; None: the file is refused.
+        mask: Result of `read_mask`; None: the file is refused.
+        alpha: The alpha, 0..1, beside the image if four channels, or two, are requested.
         tolerance: Greatest difference of an image's value, of a lossy format.
     """
 
@@ -46,7 +47,7 @@ class Cell(NamedTuple):
 
 
 def numbers(white, channels, dtype=None):
-    """Values of all of a depth, the least and the greatest among them."""
+    """Return random values `(H, W, channels)` of a depth, including the least and the greatest."""
     values = RNG.integers(0, white + 1, (HEIGHT, WIDTH, channels))
     values[0, 0], values[0, 1] = 0, white
     return values.astype(dtype or (np.uint8 if white < 256 else np.uint16))
@@ -57,7 +58,7 @@ def squeezed(values):
 
 
 def plain(name, write, values, white, alpha=False, lossy=None, **more):
-    """The cell of a file that holds grey or colours; `lossy` is the tolerance of a format that is refused as a mask."""
+    """Return the cell of a file of gray or colors; `lossy` is the tolerance of a format that is refused as a mask."""
     colors = values[..., :-1] if alpha else values
     return Cell(
         name,
@@ -111,16 +112,16 @@ def pillow_cells():
     }
     lossy = {"jfif": 0.03, "jpg": 0.03, "webp": 0.0, "jp2": 0.0, "avif": 0.03}
     for suffix, (modes, options) in formats.items():
-        for mode, some in itertools.product(modes, options):
+        for mode, save_options in itertools.product(modes, options):
             values, image = pillow_image(mode)
             if suffix == "gif" or (suffix, mode) == ("bmp", "RGBA"):
-                # a GIF of two greys is one of 0 and 255, and nobody calls the fourth byte of a BMP an alpha
+                # a GIF of two grays is one of 0 and 255, and the fourth byte of a BMP is no alpha
                 values = values[..., :3] * np.uint8(255 if mode == "1" else 1)
                 mode = mode.removesuffix("A").replace("1", "L")
             kinds = {"ppm": {"1": "pbm", "RGB": "ppm"}.get(mode, "pgm")}
             form = {"jfif": {"format": "JPEG"}}.get(suffix, {})
-            save = lambda path, image=image, some={**some, **form}: image.save(path, **some)
-            name = f"pillow {mode} {some}.{kinds.get(suffix, suffix)}"
+            save = lambda path, image=image, kwargs={**save_options, **form}: image.save(path, **kwargs)
+            name = f"pillow {mode} {save_options}.{kinds.get(suffix, suffix)}"
             yield plain(name, save, values, white.get(mode, 255), mode in ("LA", "RGBA"), lossy.get(suffix))
     for compression, photometric in itertools.product(("group3", "group4", "tiff_ccitt", "raw", "packbits"), (0, 1)):
         values, image = pillow_image("1")
@@ -136,8 +137,8 @@ def pillow_cells():
             if transparent is not None:
                 alphas = np.full(256, 255)
                 alphas[transparent] = 0
-            some = {} if transparent is None else {"transparency": transparent}
-            save = lambda path, image=image, some=some: image.save(path, **some)
+            save_options = {} if transparent is None else {"transparency": transparent}
+            save = lambda path, image=image, kwargs=save_options: image.save(path, **kwargs)
             if suffix == "gif":
                 values = colors[indices[..., 0]]
                 yield plain(f"pillow P {count} {transparent}.gif", save, values, 255)
@@ -146,8 +147,8 @@ def pillow_cells():
     for suffix in ("tif", "jpg"):
         values, image = pillow_image("CMYK")
         rgb = np.asarray(image.convert("RGB")) / 255
-        some = {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
-        save = lambda path, image=image, some=some: image.save(path, **some)
+        save_options = {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
+        save = lambda path, image=image, kwargs=save_options: image.save(path, **kwargs)
         yield Cell(f"pillow CMYK.{suffix}", save, rgb, None, tolerance=0.03 if suffix == "jpg" else 1e-6)
     for mode, suffix in itertools.product(("YCbCr", "LAB"), ("tif", "jpg")):
         image = Image.fromarray(numbers(255, 3), mode)
@@ -156,7 +157,7 @@ def pillow_cells():
                 np.asarray(image.convert("RGB")) / 255,
                 lambda path, image=image: image.save(path, quality=100, subsampling=0),
             )
-            # out-of-range colours are clipped once more by the decoder
+            # out-of-range colors are clipped once more by the decoder
             yield Cell("pillow YCbCr.jpg", save, rgb, None, tolerance=0.03)
         else:
             yield Cell(f"pillow {mode}.{suffix}", lambda path, image=image: image.save(path), None, None)
@@ -184,13 +185,13 @@ def opencv_cells():
         "jpg": ([(255, 1), (255, 3)], [[cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]]),
     }
     lossy = {"jp2": 0.1, "webp": 0.0, "jpg": 0.03}
-    for suffix, (some, options) in kinds.items():
-        for (white, channels), option in itertools.product(some, options):
+    for suffix, (depths, options) in kinds.items():
+        for (white, channels), option in itertools.product(depths, options):
             values = numbers(white, channels)
             if suffix == "jp2":
                 values = np.kron(values, np.ones((8, 8, 1), values.dtype))
             if suffix == "webp" and channels == 4:
-                # it keeps no colour that nobody sees
+                # the colors of transparent pixels are not kept
                 values[..., 3] |= 1
             order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
             write = lambda path, v=values[..., order], o=option: cv2.imwrite(str(path), v, o)
@@ -198,7 +199,7 @@ def opencv_cells():
                 f"opencv {white} {channels} {option}.{suffix}", write, values, white, channels == 4, lossy.get(suffix)
             )
             if (suffix, channels) == ("tif", 4):
-                # it says of the fourth channel nothing
+                # the file does not define the fourth channel
                 cell = cell._replace(image=values / white, alpha=None, mask=None)
             yield cell
     for dtype, channels in itertools.product((np.float32, np.float64), (1, 3)):
@@ -416,12 +417,12 @@ def raw_cells():
         yield palette_cell(name, write, indices, colors, alphas if transparent else None)
     for bits in (1, 4, 8):
         indices = numbers((1 << bits) - 1, 1)
-        for kind in ("colors", "grey", "inverted"):
+        for kind in ("colors", "gray", "inverted"):
             ramp = np.repeat(np.linspace(0, 255, 1 << bits).astype(np.uint8)[:, None], 3, 1)
-            some = {"colors": colors[: 1 << bits], "grey": ramp, "inverted": ramp[::-1]}[kind]
-            data = raw_files.bmp(indices, bits, some.tolist())
+            palette = {"colors": colors[: 1 << bits], "gray": ramp, "inverted": ramp[::-1]}[kind]
+            data = raw_files.bmp(indices, bits, palette.tolist())
             cell = palette_cell(
-                f"raw {bits} bits {kind}.bmp", lambda path, data=data: path.write_bytes(data), indices, some
+                f"raw {bits} bits {kind}.bmp", lambda path, data=data: path.write_bytes(data), indices, palette
             )
             yield cell
     for kind, white in itertools.product((2, 3, 5, 6), (1, 3, 15, 100, 255, 256, 1000, 4095, 65535)):
@@ -436,7 +437,7 @@ def raw_cells():
     for orientation in range(1, 9):
         values = numbers(255, 3)
         stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](values)))
-        for suffix, some, lossy in (
+        for suffix, save_options, lossy in (
             ("png", {}, None),
             ("webp", {"lossless": True}, 0.0),
             ("avif", {"quality": 100, "subsampling": "4:4:4"}, 0.03),
@@ -445,7 +446,7 @@ def raw_cells():
             # saving an AVIF takes the number out
             exif = Image.Exif()
             exif[0x0112] = orientation
-            write = lambda path, i=stored, e=exif, s=some: i.save(path, exif=e, **s)
+            write = lambda path, i=stored, e=exif, s=save_options: i.save(path, exif=e, **s)
             yield plain(f"turned {orientation}.{suffix}", write, values, 255, lossy=lossy)
     for dtype, channels, order in itertools.product(("?", "u1", "u2"), (1, 3, 4), "<>"):
         white = {"?": 1, "u1": 255, "u2": 65535}[dtype]
@@ -479,19 +480,19 @@ def raw_cells():
 
 
 def check(cell, path):
-    """What is wrong with what comes out of a file, and whether it was refused as an image and as a mask."""
+    """Check what is read from a file; return whether it is refused as an image and as a mask."""
     refused = []
     if cell.image is None:
         with pytest.raises(DataError, match=path.name):
             read_image(path, 3)
         refused.append("image")
     else:
-        wanted = {cell.image.shape[2]: cell.image}
+        expected_images = {cell.image.shape[2]: cell.image}
         if cell.alpha is not None:
-            wanted[cell.image.shape[2] + 1] = np.concatenate([cell.image, cell.alpha], 2)
+            expected_images[cell.image.shape[2] + 1] = np.concatenate([cell.image, cell.alpha], 2)
         if cell.image.shape[2] == 1:
-            wanted[3] = np.repeat(cell.image, 3, 2)
-        for channels, expected in wanted.items():
+            expected_images[3] = np.repeat(cell.image, 3, 2)
+        for channels, expected in expected_images.items():
             image = read_image(path, channels)
             assert image.shape == expected.shape, (channels, image.shape)
             assert image_size(path, channels) == expected.shape[:2]
@@ -542,3 +543,83 @@ def test_formats__what_comes_out_is_what_was_put_in_or_the_file_is_refused_by_na
     print(f"{library}: {number - len(unwritten)} cells, refused {dict(refused)}, not written: {unwritten}")
     assert (number - len(unwritten), refused.total()) == COUNTS[library]
     assert not wrong, "\n".join(f"{name}: {error}" for name, error in wrong.items())
+
+
+# ---- palettes ------------------------------------------------------------------------------------------------------
+
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+@pytest.mark.parametrize("colors", [(BLACK, WHITE), [(gray,) * 3 for gray in range(16)], (WHITE, BLACK)])
+@pytest.mark.parametrize("bits", [8, 4, 1])
+def test_bmp__is_read_by_its_bits_whatever_its_palette(tmp_path, colors, bits):
+    if bits == 1 and len(colors) > 2:
+        pytest.skip("one bit has two colors")
+    mask = np.random.default_rng(0).integers(0, min(len(colors), 2), (7, 13)).astype(np.uint8)
+    path = tmp_path / "x.bmp"
+    path.write_bytes(_bmp(mask, colors, bits))
+    assert np.array_equal(read_mask(path), mask)
+    assert np.array_equal(read_image(path), np.array(colors, np.uint8)[mask])
+
+
+def _bmp(mask, colors, bits):
+    """Return a BMP as other programs than Pillow write it: any palette with any depth."""
+    height, width = mask.shape
+    rows = np.unpackbits(mask[..., None], axis=2, count=None)[..., 8 - bits :].reshape(height, -1)
+    packed = np.packbits(rows, axis=1)[::-1]
+    packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 4))).tobytes()
+    palette = b"".join(bytes((*color[::-1], 0)) for color in colors)
+    offset = 54 + len(palette)
+    header = b"BM" + (offset + len(packed)).to_bytes(4, "little") + bytes(4) + offset.to_bytes(4, "little")
+    sizes = [(40, 4), (width, 4), (height, 4), (1, 2), (bits, 2), (0, 4), (len(packed), 4), (0, 4), (0, 4)]
+    sizes += [(len(colors), 4), (0, 4)]
+    return header + b"".join(number.to_bytes(size, "little") for number, size in sizes) + palette + packed
+
+
+def test_tiff__palette_of_8_bits(tmp_path):
+    mask, colors = sample(0)[1], np.zeros((3, 256), np.uint16)
+    colors[:, 1] = (200, 100, 50)
+    tifffile.imwrite(tmp_path / "x.tif", mask, photometric="palette", colormap=colors)
+    assert read_image(tmp_path / "x.tif")[mask == 1][0].tolist() == [200, 100, 50]
+
+
+# ---- sizes in headers, against the sizes of the files; nothing that a decoder reads is refused -----------------------
+
+SHAPE = 3000, 2500
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
+def test_png__all_black_is_read(tmp_path, mode):
+    Image.new(mode, SHAPE[::-1]).save(tmp_path / "x.png", compress_level=9)
+    assert image_size(tmp_path / "x.png") == SHAPE
+    assert not read_image(tmp_path / "x.png").any()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "zstd", "lzma"])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_tiff__all_black_is_read(tmp_path, compression, dtype):
+    options = {"photometric": "minisblack", "compression": compression}
+    if dtype is bool and compression == "lzma":
+        pytest.skip("tifffile does not write it")
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros(SHAPE, dtype), **options)
+    assert image_size(tmp_path / "x.tif") == SHAPE
+    assert not read_image(tmp_path / "x.tif").any()
+
+
+def test_tiff__without_tiles_is_read(tmp_path):
+    options = {"photometric": "minisblack", "tile": (256, 256), "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros(SHAPE, np.uint8), **options)
+    with tifffile.TiffFile(tmp_path / "x.tif", mode="r+") as file:
+        for name in ("TileOffsets", "TileByteCounts"):
+            tag = file.pages[0].tags[name]
+            tag.overwrite((0,) * tag.count)
+    assert image_size(tmp_path / "x.tif") == SHAPE
+    assert not read_image(tmp_path / "x.tif").any()
+
+
+def test_tiff__stack_of_bands_is_read(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (5, 30, 40), np.uint8)
+    tifffile.imwrite(tmp_path / "pages.tif", bands, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "imagej.tif", bands, imagej=True)
+    for name in ("pages", "imagej"):
+        assert np.array_equal(read_image(tmp_path / f"{name}.tif", 5), np.moveaxis(bands, 0, -1))

@@ -7,7 +7,6 @@ import tifffile
 from PIL import Image
 
 from lightseg.data.datasets.mask_folder import MaskFolder
-from lightseg.data.io.pairing import find_pairs
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 from tests.data.fabricate import folder, ids, picture, save, save_palette
@@ -16,7 +15,7 @@ TWO = ["background", "road"]
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def empty_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -42,9 +41,9 @@ def complaint(root, error=DataError, **options):
 
 def test_mask_folder__fractions(tmp_path):
     module = MaskFolder(TWO, root=str(folder(tmp_path, 20)), val_fraction=0.2, test_fraction=0.1)
-    found = all_names(module)
-    assert {split: len(some) for split, some in found.items()} == {"train": 14, "val": 4, "test": 2}
-    assert len({name for some in found.values() for name in some}) == 20
+    splits = all_names(module)
+    assert {split: len(files) for split, files in splits.items()} == {"train": 14, "val": 4, "test": 2}
+    assert len({name for files in splits.values() for name in files}) == 20
 
 
 def test_mask_folder__fraction_split_does_not_depend_on_file_order_or_run_seed(tmp_path):
@@ -52,9 +51,9 @@ def test_mask_folder__fraction_split_does_not_depend_on_file_order_or_run_seed(t
     for path in sorted(first.rglob("*.png"), reverse=True):
         (second / path.relative_to(first)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, second / path.relative_to(first))
-    one = all_names(MaskFolder(TWO, root=str(first)))
-    assert one == all_names(MaskFolder(TWO, root=str(second)))
-    assert one != all_names(MaskFolder(TWO, root=str(first), split_seed=1))
+    splits = all_names(MaskFolder(TWO, root=str(first)))
+    assert splits == all_names(MaskFolder(TWO, root=str(second)))
+    assert splits != all_names(MaskFolder(TWO, root=str(first), split_seed=1))
 
 
 def test_mask_folder__test_split_does_not_depend_on_val_fraction(tmp_path):
@@ -93,10 +92,10 @@ def test_mask_folder__without_a_test_folder_test_is_empty(tmp_path):
 def test_mask_folder__without_a_val_folder_val_comes_from_train(tmp_path):
     folder(tmp_path / "train", 20)
     folder(tmp_path / "test", 3)
-    found = all_names(MaskFolder(TWO, root=str(tmp_path)))
-    assert [len(found[split]) for split in ("train", "val", "test")] == [17, 3, 3]
-    assert all(name.startswith("train/") for name in found["val"])
-    assert not set(found["train"]) & set(found["val"])
+    splits = all_names(MaskFolder(TWO, root=str(tmp_path)))
+    assert [len(splits[split]) for split in ("train", "val", "test")] == [17, 3, 3]
+    assert all(name.startswith("train/") for name in splits["val"])
+    assert not set(splits["train"]) & set(splits["val"])
 
 
 def test_mask_folder__list_files(tmp_path):
@@ -127,7 +126,7 @@ def test_mask_folder__nested_folders_and_suffixes(tmp_path):
             save(tmp_path / "masks" / city / f"{index}_color.png", picture(index))
     module = MaskFolder(TWO, root=str(tmp_path), image_suffix="_left", mask_suffix="_ids")
     module.check()
-    everything = sorted(name for some in all_names(module).values() for name in some)
+    everything = sorted(name for files in all_names(module).values() for name in files)
     assert everything[0] == "images/aachen/0_left.png"
     assert len(everything) == 6
 
@@ -137,15 +136,9 @@ def test_mask_folder__a_folder_for_each_sample(tmp_path):
         save(tmp_path / f"all/{index}/photo.png", picture())
         save(tmp_path / f"all/{index}/label.png", ids())
     module = MaskFolder(TWO, root=str(tmp_path), images="all", masks="all", image_suffix="/photo", mask_suffix="/label")
-    assert sorted(name for some in all_names(module).values() for name in some) == [
+    assert sorted(name for files in all_names(module).values() for name in files) == [
         f"all/{index}/photo.png" for index in range(10)
     ]
-
-
-def test_find_pairs__names_a_folder_that_is_not_there(tmp_path):
-    (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match="the folder does not exist; did you mean .*images"):
-        find_pairs(tmp_path, "image", "masks")
 
 
 def test_mask_folder__hidden_files_are_no_images(tmp_path):
@@ -160,7 +153,7 @@ def test_mask_folder__groups_never_straddle(tmp_path):
         folder(tmp_path, 1 + patient % 4, images=f"images/p{patient}", masks=f"masks/p{patient}")
     for split_seed in range(5):
         module = MaskFolder(TWO, root=str(tmp_path), group="images/(p[0-9]+)/", split_seed=split_seed)
-        homes = [{name.split("/")[1] for name in some} for some in all_names(module).values()]
+        homes = [{name.split("/")[1] for name in files} for files in all_names(module).values()]
         assert all(homes)
         assert len(set.union(*homes)) == sum(map(len, homes)) == 12
 
@@ -324,9 +317,9 @@ BROKEN = {
     zero_255: ("the masks hold only 0 (", "values: {0: background, 255: road}", "ignore: [255]"),
     counted_from_one: ("counted from 1", "values: {1: background, 2: road}"),
     colored: ("masks/3.png: the mask is RGB", "colors: {CLASS: ", "[128, 64, 128]"),
-    palette: ("masks/3.png: value 3 (", "palette colour [128, 128, 0]", "values: {0: background, 1: road, 3: CLASS}"),
+    palette: ("masks/3.png: value 3 (", "palette color [128, 128, 0]", "values: {0: background, 1: road, 3: CLASS}"),
     jpeg: ("masks/3.jpg: this mask is a JPEG", "as PNG"),
-    interpolated: ("masks/3.png", "looks interpolated", "nearest neighbour"),
+    interpolated: ("masks/3.png", "looks interpolated", "nearest neighbor"),
     wrong_size: ("masks/3.png: is 8×6, but its image images/3.png is 16×12",),
     turned: ("masks/3.png: is 12×16, but its image images/3.png is 16×12", "EXIF"),
     no_mask: ("images/3.png: no mask for this image", "masks/3.*"),
@@ -360,7 +353,7 @@ def test_mask_folder__the_printed_line_for_0_255_is_the_fix(tmp_path):
     MaskFolder(TWO, ignore=[255], root=str(tmp_path)).check()
 
 
-def test_mask_folder__what_many_masks_hold_is_declared_at_once(tmp_path):
+def test_mask_folder__values_of_many_masks_get_one_line(tmp_path):
     for index in range(6):
         folder(tmp_path / "train", 1, values=(0, 1, 10 + index), first=index)
     message = complaint(tmp_path, val_fraction=0.2)

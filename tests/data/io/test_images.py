@@ -1,4 +1,3 @@
-import re
 import time
 
 import cv2
@@ -7,10 +6,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.io.images import image_size, read_image
-from lightseg.data.io.masks import read_mask
+from lightseg.data.io.images import ImageValues, image_size, read_image
 from lightseg.errors import DataError
-from tests.data.fabricate import ids, picture, save, save_palette
+from tests.data.datasets.mask_folder_case import sample
+from tests.data.fabricate import picture, save, save_palette
 
 
 @pytest.fixture
@@ -18,11 +17,8 @@ def rgb():
     return picture(3, 6, 9)
 
 
-# ---- images ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tiff"])
-def test_read_image__lossless_rgb_is_read_as_it_is(tmp_path, rgb, suffix):
+def test_read_image__lossless_rgb_is_unchanged(tmp_path, rgb, suffix):
     image = read_image(save(tmp_path / f"a.{suffix}", rgb))
     assert image.dtype == np.uint8
     assert np.array_equal(image, rgb)
@@ -35,9 +31,9 @@ def test_read_image__jpeg_equals_opencv(tmp_path, rgb):
 
 
 def test_read_image__grey_is_repeated_and_color_becomes_grey(tmp_path, rgb):
-    grey = save(tmp_path / "grey.png", rgb[..., 0])
-    assert np.array_equal(read_image(grey), np.repeat(rgb[..., :1], 3, axis=2))
-    assert np.array_equal(read_image(grey, 1), rgb[..., :1])
+    gray = save(tmp_path / "gray.png", rgb[..., 0])
+    assert np.array_equal(read_image(gray), np.repeat(rgb[..., :1], 3, axis=2))
+    assert np.array_equal(read_image(gray, 1), rgb[..., :1])
     assert read_image(save(tmp_path / "rgb.png", rgb), 1).shape == (6, 9, 1)
 
 
@@ -45,8 +41,8 @@ def test_read_image__alpha_is_dropped(tmp_path, rgb):
     alpha = np.full((6, 9, 1), 7, np.uint8)
     assert np.array_equal(read_image(save(tmp_path / "rgba.png", np.concatenate([rgb, alpha], 2))), rgb)
     assert np.array_equal(read_image(save(tmp_path / "rgba.tif", np.concatenate([rgb, alpha], 2))), rgb)
-    grey_alpha = Image.merge("LA", [Image.fromarray(rgb[..., 0]), Image.fromarray(alpha[..., 0])])
-    grey_alpha.save(tmp_path / "la.png")
+    gray_alpha = Image.merge("LA", [Image.fromarray(rgb[..., 0]), Image.fromarray(alpha[..., 0])])
+    gray_alpha.save(tmp_path / "la.png")
     assert np.array_equal(read_image(tmp_path / "la.png", 1), rgb[..., :1])
 
 
@@ -68,11 +64,11 @@ def test_read_image__one_bit_is_black_and_white(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_read_image__16_bit_is_scaled_to_one(tmp_path, suffix):
-    grey = np.array([[0, 65535], [13107, 1]], np.uint16)
-    image = read_image(save(tmp_path / f"grey.{suffix}", grey), 1)
+    gray = np.array([[0, 65535], [13107, 1]], np.uint16)
+    image = read_image(save(tmp_path / f"gray.{suffix}", gray), 1)
     assert image.dtype == np.float32
-    assert np.allclose(image[..., 0], grey / 65535)
-    color = np.stack([grey, grey // 2, grey // 3], 2)
+    assert np.allclose(image[..., 0], gray / 65535)
+    color = np.stack([gray, gray // 2, gray // 3], 2)
     assert np.allclose(read_image(save(tmp_path / f"color.{suffix}", color)), color / 65535)
 
 
@@ -134,7 +130,7 @@ def test_read_image__missing_empty_and_foreign_files(tmp_path):
         image_size(tmp_path / "a.png")
 
 
-def test_read_image__exif_orientation_is_honoured(tmp_path):
+def test_read_image__exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = np.zeros((16, 32, 3), np.uint8)
@@ -162,7 +158,7 @@ def test_read_image__pages_of_a_tiff_are_neither_mixed_nor_left_out(tmp_path, ph
         read_image(tmp_path / "a.tif", 1)
 
 
-def test_read_image__bands_are_not_taken_for_colours(tmp_path, rgb):
+def test_read_image__bands_are_not_taken_for_colors(tmp_path, rgb):
     tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="minisblack", planarconfig="contig")
     assert np.array_equal(read_image(tmp_path / "a.tif", 3), rgb)
     with pytest.raises(DataError, match="has 3 channels, but data.channels is 1; set data.channels: 3"):
@@ -183,100 +179,18 @@ def test_read_image__is_writable(tmp_path, rgb):
 def test_read_image__is_about_as_fast_as_opencv(tmp_path):
     path = save(tmp_path / "a.jpg", cv2.resize(picture(0, 36, 48), (480, 360)), quality=95)
 
-    def best(read):
+    def best_time(read_file):
         times = []
         for _ in range(30):
             start = time.process_time()
-            read(path)
+            read_file(path)
             times.append(time.process_time() - start)
         return min(times)
 
-    assert best(read_image) < 2 * best(lambda p: cv2.imread(str(p)))
+    assert best_time(read_image) < 2 * best_time(lambda p: cv2.imread(str(p)))
 
 
-# ---- masks -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
-def test_read_mask__grey_values(tmp_path, suffix):
-    mask = ids(values=(0, 3, 255))
-    assert np.array_equal(read_mask(save(tmp_path / f"a.{suffix}", mask)), mask)
-
-
-def test_read_mask__palette_gives_indices_or_colors(tmp_path):
-    path = save_palette(tmp_path / "a.png", [[0, 1, 3]])
-    assert read_mask(path).tolist() == [[0, 1, 3]]
-    assert read_mask(path, as_color=True).tolist() == [[[0, 0, 0], [128, 0, 0], [128, 128, 0]]]
-
-
-def test_read_mask__one_bit_is_0_and_1(tmp_path):
-    Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
-    assert read_mask(tmp_path / "a.png").tolist() == [[1, 0]]
-
-
-@pytest.mark.parametrize("bits", [2, 4])
-def test_read_mask__few_bits_are_not_stretched(tmp_path, bits):
-    _write_grey_png(tmp_path / "a.png", [0, 1, 2, 3], bits)
-    assert read_mask(tmp_path / "a.png").tolist() == [[0, 1, 2, 3]]
-
-
-def test_read_mask__16_bit_and_numpy(tmp_path):
-    mask = np.array([[0, 300, 65535]], np.uint16)
-    assert read_mask(save(tmp_path / "a.png", mask)).tolist() == mask.tolist()
-    np.save(tmp_path / "a.npy", mask.astype(np.int64))
-    assert read_mask(tmp_path / "a.npy").tolist() == mask.tolist()
-    np.save(tmp_path / "f.npy", np.array([[0.0, 2.0]]))
-    assert read_mask(tmp_path / "f.npy").tolist() == [[0, 2]]
-    np.save(tmp_path / "b.npy", np.array([[True, False]]))
-    assert read_mask(tmp_path / "b.npy").tolist() == [[1, 0]]
-
-
-def test_read_mask__alpha_is_dropped(tmp_path, rgb):
-    assert np.array_equal(read_mask(save(tmp_path / "a.png", np.dstack([rgb, rgb[..., 0]]))), rgb)
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "disguised.png", "a.webp"])
-def test_read_mask__lossy_is_refused(tmp_path, name):
-    path = tmp_path / name
-    with path.open("wb") as file:
-        Image.fromarray(ids()).save(file, "WEBP" if name.endswith("webp") else "JPEG")
-    with pytest.raises(
-        DataError, match=rf"{re.escape(name)}: this mask is a (JPEG|WEBP).*export the masks again as PNG"
-    ):
-        read_mask(path)
-
-
-def test_read_mask__jpeg_inside_a_tiff_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16), np.uint8), compression="jpeg")
-    with pytest.raises(DataError, match=r"a\.tif: this mask is a JPEG-compressed TIFF"):
-        read_mask(tmp_path / "a.tif")
-
-
-def test_read_mask__fractions_and_odd_shapes_are_refused(tmp_path):
-    np.save(tmp_path / "p.npy", np.array([[0.0, 0.37]]))
-    with pytest.raises(DataError, match=r"p\.npy: holds 0\.37; a mask holds whole class ids"):
-        read_mask(tmp_path / "p.npy")
-    np.save(tmp_path / "onehot.npy", np.zeros((5, 8, 9), np.uint8))
-    with pytest.raises(DataError, match=r"onehot\.npy: has the shape \(5, 8, 9\)"):
-        read_mask(tmp_path / "onehot.npy")
-
-
-def test_read_mask__broken_file_is_named(tmp_path):
-    path = save(tmp_path / "a.png", ids(height=64, width=64))
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"a\.png: this mask cannot be read, the file is broken or truncated"):
-        read_mask(path)
-
-
-def _write_grey_png(path, values, bits):
-    """A PNG of one row with 2 or 4 bits per pixel, which Pillow cannot write."""
-    import struct
-    import zlib
-
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    packed = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(len(values) * bits // 8, "big")
-    header = struct.pack(">IIBBBBB", len(values), 1, bits, 0, 0, 0, 0)
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + packed)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+def test_value_range__does_not_darken_what_has_fewer_bits(tmp_path):
+    Image.fromarray(sample(0)[0]).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match="holds at most 255, and data.value_range ends at 4095"):
+        read_image(tmp_path / "x.png", values=ImageValues(0, 4095))

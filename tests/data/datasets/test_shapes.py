@@ -76,9 +76,9 @@ def test_shapes__two_instances_paint_the_same_bytes(make):
 
 @pytest.mark.parametrize("make", [small, small_classification])
 def test_shapes__independent_of_the_order_of_access(make):
-    module, other = make(), make()
-    forwards = {split: contents(module.dataset(split)) for split in ("train", "val", "test")}
-    backwards = {split: contents(other.dataset(split)) for split in ("test", "val", "train")}
+    first, second = make(), make()
+    forwards = {split: contents(first.dataset(split)) for split in ("train", "val", "test")}
+    backwards = {split: contents(second.dataset(split)) for split in ("test", "val", "train")}
     assert forwards == backwards
 
 
@@ -113,7 +113,7 @@ def test_shapes__imbalance_is_the_ratio_of_objects(ratio):
     assert objects / objects.sum() == pytest.approx(shares / shares.sum(), abs=0.03)
 
 
-def test_shapes__imbalance_leaves_places_and_colours_alone():
+def test_shapes__imbalance_leaves_places_and_colors_alone():
     equal, skewed = (small(objects=(1, 1), imbalance=ratio).dataset("train") for ratio in (1.0, 50.0))
     same = [np.array_equal(equal[index][0], skewed[index][0]) for index in range(12)]
     assert 0 < sum(same) < 12
@@ -134,11 +134,11 @@ def test_shapes__label_noise_is_in_train_only():
     assert contents(clean.dataset("val")) == contents(noisy.dataset("val"))
     assert contents(clean.dataset("test")) == contents(noisy.dataset("test"))
     for index in range(12):
-        (image, mask), (same, other) = clean.dataset("train")[index], noisy.dataset("train")[index]
-        assert np.array_equal(image, same)
+        (image, mask), (noisy_image, noisy_mask) = clean.dataset("train")[index], noisy.dataset("train")[index]
+        assert np.array_equal(image, noisy_image)
         # an object's label may be wrong; where objects are stays
-        assert np.array_equal(mask == 0, other == 0)
-        assert np.array_equal(mask == IGNORE, other == IGNORE)
+        assert np.array_equal(mask == 0, noisy_mask == 0)
+        assert np.array_equal(mask == IGNORE, noisy_mask == IGNORE)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
@@ -148,7 +148,7 @@ def test_shapes__label_noise_is_the_share_of_wrong_labels(share):
     assert wrong == pytest.approx(share, abs=0.04 if 0 < share < 1 else 0)
 
 
-def test_shapes__more_label_noise_keeps_what_was_wrong():
+def test_shapes__more_label_noise_keeps_wrong_labels():
     targets = [
         np.array([dataset[index][1] for index in range(50)])
         for dataset in (small_classification(label_noise=noise).dataset("train") for noise in (0.0, 0.3, 0.6))
@@ -185,7 +185,7 @@ def test_shapes__no_linear_classifier_of_pixels_solves_it():
     assert mean_iou(labels, (features @ solution).argmax(1)) < 0.25
 
 
-def test_shapes__colour_says_nothing_about_the_class():
+def test_shapes__color_says_nothing_about_the_class():
     module = ShapesClassification(train_size=500)
     images = np.stack([module.dataset("train")[index][0] for index in range(500)])
     labels = np.array([module.dataset("train")[index][1] for index in range(500)])
@@ -196,7 +196,7 @@ def test_shapes__colour_says_nothing_about_the_class():
 
 
 def pixels(module, split):
-    """RGB, its squares and products, and a constant, of every pixel that is not void, and its class."""
+    """Return RGB, its squares and products, and a constant, of every pixel that is not void, and its class."""
     dataset = module.dataset(split)
     images, masks = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
     labels = np.stack(masks).reshape(-1)

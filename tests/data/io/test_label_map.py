@@ -9,7 +9,7 @@ from tests.data.fabricate import picture, save, save_palette
 
 TWO, THREE = ["background", "road"], ["background", "road", "car"]
 COLORS = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)], np.uint8)
-"""The colours of the palette that `save_palette` writes."""
+"""The colors of the palette that `save_palette` writes."""
 
 
 def read(label_map, path, array):
@@ -28,7 +28,7 @@ def complaint(label_map, path):
 # ---- what is read --------------------------------------------------------------------------------------------------
 
 
-def test_label_map__ids_as_they_stand_and_255_void(tmp_path):
+def test_label_map__values_are_ids_and_255_is_void(tmp_path):
     mask = LabelMap(THREE).read(save(tmp_path / "a.png", np.array([[0, 1, 2, 255]], np.uint8)))
     assert mask.tolist() == [[0, 1, 2, IGNORE]]
     assert mask.dtype == np.uint8
@@ -69,8 +69,8 @@ def test_label_map__palette_rgb_and_grey_files_give_the_same_ids(tmp_path):
     palette = save_palette(tmp_path / "palette.png", ids)
     rgb = save(tmp_path / "rgb.png", COLORS[ids])
     rgba = save(tmp_path / "rgba.png", np.dstack([COLORS[ids], np.full_like(ids, 9)]))
-    grey = save(tmp_path / "grey.png", ids)
-    assert by_value.read(grey).tolist() == by_value.read(palette).tolist() == ids.tolist()
+    gray = save(tmp_path / "gray.png", ids)
+    assert by_value.read(gray).tolist() == by_value.read(palette).tolist() == ids.tolist()
     assert [by_color.read(path).tolist() for path in (palette, rgb, rgba)] == [ids.tolist()] * 3
 
 
@@ -82,7 +82,7 @@ def test_label_map__colors_merge_and_are_void(tmp_path):
 
 def test_label_map__values_and_colors_read_either_kind_of_file(tmp_path):
     label_map = LabelMap(TWO, {0: "background", 9: "road"}, {"background": [0, 0, 0], "road": [128, 0, 0]})
-    assert read(label_map, tmp_path / "grey.png", [[0, 9]]) == [[0, 1]]
+    assert read(label_map, tmp_path / "gray.png", [[0, 9]]) == [[0, 1]]
     assert read(label_map, tmp_path / "rgb.png", [[[0, 0, 0], [128, 0, 0]]]) == [[0, 1]]
 
 
@@ -139,13 +139,13 @@ def test_label_map__rgb_without_colors_lists_them(tmp_path):
 def test_label_map__undeclared_color(tmp_path):
     label_map = LabelMap(TWO, colors={"background": [0, 0, 0], "road": [128, 0, 0]})
     message = complaint(label_map, save(tmp_path / "a.png", np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8)))
-    assert "colour [1, 2, 3] (1 pixel) is not declared" in message
+    assert "color [1, 2, 3] (1 pixel) is not declared" in message
     assert "ignore: [[1, 2, 3]]" in message
 
 
 def test_label_map__palette_index_is_shown_with_its_color(tmp_path):
     message = complaint(LabelMap(TWO), save_palette(tmp_path / "a.png", [[0, 1, 2]]))
-    assert "value 2 (1 pixel, palette colour [0, 128, 0]) is not declared" in message
+    assert "value 2 (1 pixel, palette color [0, 128, 0]) is not declared" in message
 
 
 def test_label_map__interpolated_mask(tmp_path):
@@ -154,7 +154,7 @@ def test_label_map__interpolated_mask(tmp_path):
     for label_map in (LabelMap(TWO), LabelMap(TWO, {0: "background", 255: "road"})):
         message = complaint(label_map, tmp_path / "a.png")
         assert "looks interpolated" in message
-        assert "nearest neighbour" in message
+        assert "nearest neighbor" in message
 
 
 def test_label_map__interpolated_colors(tmp_path):
@@ -184,11 +184,16 @@ def test_label_map__values_outside_16_bits_may_be_declared(tmp_path):
     assert "65535 (1 pixel)" in complaint(label_map, tmp_path / "a.npy")
 
 
-def test_label_map__error_carries_what_was_found(tmp_path):
+def test_label_map__error_has_the_pixel_counts(tmp_path):
     path = save(tmp_path / "a.png", np.array([[0, 9, 9]], np.uint8))
     with pytest.raises(UndeclaredError) as caught:
         LabelMap(TWO).read(path)
-    assert caught.value.found == {0: 1, 9: 2}
+    assert caught.value.pixel_counts == {0: 1, 9: 2}
+
+
+def test_undeclared_error__is_rebuilt_from_its_message():
+    # as torch does with an error of a loading process
+    assert str(UndeclaredError("a.png: value 9 is not declared")) == "a.png: value 9 is not declared"
 
 
 # ---- what options may have wrong -----------------------------------------------------------------------------------
@@ -201,7 +206,7 @@ def test_label_map__error_carries_what_was_found(tmp_path):
         ({"colors": {"sky": [1, 2, 3]}}, "data.colors: 'sky' is not among the classes; there are background, road"),
         ({"values": {0: "background"}}, "data.values: nothing is declared for road"),
         ({"colors": {"road": [1, 2, 3]}}, "data.colors: nothing is declared for background"),
-        ({"colors": {"road": [1, 2]}}, r"data.colors: \[1, 2\] is not an RGB colour|data.colors: 1 is not"),
+        ({"colors": {"road": [1, 2]}}, r"data.colors: \[1, 2\] is not an RGB color|data.colors: 1 is not"),
         ({"ignore": [1]}, "data.ignore: 1 is also the class with id 1"),
         ({"values": {0: "background", 1 << 64: "road"}}, "at most 64 bits"),
     ],
@@ -214,7 +219,7 @@ def test_label_map__contradictions(options, message):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["road", "road"], "road is there twice"),
+        (["road", "road"], "road is listed twice"),
         (["road"], "at least two are needed; name the background too"),
         ([str(i) for i in range(256)], "256 are too many; 255 fit"),
     ],

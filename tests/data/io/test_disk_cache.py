@@ -24,7 +24,7 @@ def test_cached__unwritable_cache_is_no_error(tmp_path, monkeypatch):
     assert cached("key", lambda: 4) == 4
 
 
-def test_cached__an_error_is_not_remembered():
+def test_cached__exception_is_not_cached():
     with pytest.raises(ZeroDivisionError):
         cached("key", lambda: 1 / 0)
     assert cached("key", lambda: 5) == 5
@@ -34,9 +34,9 @@ def test_cached_array__is_computed_once_and_comes_from_the_file():
     array = np.arange(6).reshape(3, 2)
     calls = []
     for _ in range(2):
-        got = cached_array("key", lambda: calls.append(1) or array)
-        assert got.dtype == np.int64
-        assert got.tolist() == array.tolist()
+        result = cached_array("key", lambda: calls.append(1) or array)
+        assert result.dtype == np.int64
+        assert result.tolist() == array.tolist()
     assert len(calls) == 1
     assert [path.name for path in cache_dir().iterdir()] == ["key.npy"]
 
@@ -65,12 +65,12 @@ def test_cached_array__unwritable_cache_is_no_error(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
-def test_cache_dir__an_empty_variable_is_none(tmp_path, monkeypatch):
+def test_cache_dir__empty_variable_is_ignored(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTSEG_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_dir() == tmp_path / "lightseg"
 
 
-def test_cached__the_home_of_nobody_is_no_error(monkeypatch):
+def test_cached__unknown_home_is_no_error(monkeypatch):
     monkeypatch.setenv("LIGHTSEG_CACHE", "~no user has this name/cache")
     assert cached("key", lambda: 4) == 4

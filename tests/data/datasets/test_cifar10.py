@@ -30,7 +30,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def fabricate(per_class=PER_CLASS):
-    """Noise pictures by name: `{"train/cat/cat_3.png": (32, 32, 3) uint8}`."""
+    """Return noise images by name: `{"train/cat/cat_3.png": (32, 32, 3) uint8}`."""
     rng = np.random.default_rng(0)
     return {
         f"{split}/{label}/{label}_{number}.png": rng.integers(0, 256, (32, 32, 3), np.uint8)
@@ -47,24 +47,24 @@ def png(pixels):
     return buffer.getvalue()
 
 
-def write_tree(root, pictures):
-    for name, pixels in pictures.items():
+def write_tree(root, images):
+    for name, pixels in images.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(pixels))
     return root
 
 
-def write_zip(root, pictures, name="pictures.zip", prefix=""):
+def write_zip(root, images, name="pictures.zip", prefix=""):
     root.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(root / name, "w") as archive:
-        for member, pixels in pictures.items():
+        for member, pixels in images.items():
             archive.writestr(prefix + member, png(pixels))
     return root
 
 
 class _Python2Pickler(pickle._Pickler):
-    """Writes byte strings the way Python 2 did, which the official batches are from."""
+    """Pickler that writes byte strings as Python 2 did, which wrote the official batches."""
 
     def save_string(self, value):
         data = value.encode() if isinstance(value, str) else value
@@ -81,17 +81,17 @@ def pickled(content):
     return buffer.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
 
 
-def batches(pictures):
-    """The six official files, pickled."""
-    train = [name for name in pictures if name.startswith("train/")]
+def batches(images):
+    """Return the six official files, pickled."""
+    train = [name for name in images if name.startswith("train/")]
     parts = {f"data_batch_{number}": train[number - 1 :: 5] for number in range(1, 6)}
-    parts["test_batch"] = [name for name in pictures if name.startswith("test/")]
+    parts["test_batch"] = [name for name in images if name.startswith("test/")]
     return {
         part: pickled(
             {
                 "batch_label": part,
                 "labels": [files.CLASSES.index(name.split("/")[1]) for name in names],
-                "data": np.stack([pictures[name].transpose(2, 0, 1).reshape(-1) for name in names]),
+                "data": np.stack([images[name].transpose(2, 0, 1).reshape(-1) for name in names]),
                 "filenames": [name.split("/")[2] for name in names],
             }
         )
@@ -99,19 +99,19 @@ def batches(pictures):
     }
 
 
-def write_batches(root, pictures):
+def write_batches(root, images):
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
-    for part, content in batches(pictures).items():
+    for part, content in batches(images).items():
         (folder / part).write_bytes(content)
     return root
 
 
-def write_archive(root, pictures, monkeypatch):
+def write_archive(root, images, monkeypatch):
     root.mkdir(parents=True, exist_ok=True)
     path = root / files.ARCHIVE
     with tarfile.open(path, "w:gz") as tar:
-        for part, content in batches(pictures).items():
+        for part, content in batches(images).items():
             info = tarfile.TarInfo(f"cifar-10-batches-py/{part}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
@@ -132,13 +132,13 @@ def contents(module, split):
 
 
 def test_cifar10__same_samples_from_every_layout(tmp_path, monkeypatch):
-    pictures = fabricate()
+    images = fabricate()
     roots = [
-        write_tree(tmp_path / "tree", pictures),
-        write_zip(tmp_path / "zip", pictures),
-        write_zip(tmp_path / "nested", pictures, prefix="cifar10/"),
-        write_batches(tmp_path / "batches", pictures),
-        write_archive(tmp_path / "archive", pictures, monkeypatch),
+        write_tree(tmp_path / "tree", images),
+        write_zip(tmp_path / "zip", images),
+        write_zip(tmp_path / "nested", images, prefix="cifar10/"),
+        write_batches(tmp_path / "batches", images),
+        write_archive(tmp_path / "archive", images, monkeypatch),
         # the file or folder itself instead of the one that holds it
         tmp_path / "zip" / "pictures.zip",
         tmp_path / "batches" / "cifar-10-batches-py",
@@ -151,23 +151,23 @@ def test_cifar10__same_samples_from_every_layout(tmp_path, monkeypatch):
 
 
 def test_cifar10__sample_is_what_was_written(tmp_path):
-    pictures = fabricate()
-    module = small(write_batches(tmp_path / "batches", pictures))
-    found = contents(module, "train") | contents(module, "val") | contents(module, "test")
-    assert found == {name: (pixels.tobytes(), class_of(name)) for name, pixels in pictures.items()}
+    images = fabricate()
+    module = small(write_batches(tmp_path / "batches", images))
+    samples = contents(module, "train") | contents(module, "val") | contents(module, "test")
+    assert samples == {name: (pixels.tobytes(), class_of(name)) for name, pixels in images.items()}
 
 
 def class_of(name):
     return files.CLASSES.index(name.split("/")[1])
 
 
-def test_cifar10__grey_and_jpeg_pictures_are_read(tmp_path):
+def test_cifar10__gray_and_jpeg_images_are_read(tmp_path):
     root = write_tree(tmp_path / "tree", fabricate())
     (root / "train/cat/cat_0.png").unlink()
-    Image.new("L", (32, 32), 77).save(root / "train/cat/grey.JPG")
+    Image.new("L", (32, 32), 77).save(root / "train/cat/gray.JPG")
     module = small(root)
     samples = contents(module, "train") | contents(module, "val")
-    assert samples["train/cat/grey.JPG"] == (bytes([77]) * 3072, 3)
+    assert samples["train/cat/gray.JPG"] == (bytes([77]) * 3072, 3)
 
 
 def test_cifar10__decoded_once(tmp_path, monkeypatch, cache):
@@ -180,10 +180,10 @@ def test_cifar10__decoded_once(tmp_path, monkeypatch, cache):
 
 @pytest.mark.parametrize("write", [write_tree, write_zip])
 def test_cifar10__changed_files_are_read_again(tmp_path, write):
-    pictures = fabricate()
-    first = small(write(tmp_path / "root", pictures)).fingerprint()
-    pictures["test/dog/dog_0.png"] = np.zeros((32, 32, 3), np.uint8)
-    second = small(write(tmp_path / "root", pictures)).fingerprint()
+    images = fabricate()
+    first = small(write(tmp_path / "root", images)).fingerprint()
+    images["test/dog/dog_0.png"] = np.zeros((32, 32, 3), np.uint8)
+    second = small(write(tmp_path / "root", images)).fingerprint()
     assert [split for split in first if first[split] != second[split]] == ["test"]
 
 
@@ -206,20 +206,20 @@ def test_cifar10__unwritable_cache_is_no_error(tmp_path, monkeypatch):
 
 def test_cifar10__split_is_disjoint_stratified_and_fixed(tmp_path):
     root = write_tree(tmp_path / "tree", fabricate())
-    module, other = small(root), small(root)
-    train, val, test = (contents(module, split) for split in ("train", "val", "test"))
+    first, second = small(root), small(root)
+    train, val, test = (contents(first, split) for split in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (40, 10, 20)
     assert not train.keys() & val.keys()
-    assert module.class_counts("train").tolist() == [4] * 10
-    assert module.class_counts("val").tolist() == [1] * 10
-    assert module.class_counts("test").tolist() == [2] * 10
-    assert val == contents(other, "val")
+    assert first.class_counts("train").tolist() == [4] * 10
+    assert first.class_counts("val").tolist() == [1] * 10
+    assert first.class_counts("test").tolist() == [2] * 10
+    assert val == contents(second, "val")
     assert val.keys() != contents(small(root, split_seed=1), "val").keys()
 
 
 def test_cifar10__split_of_uneven_classes_is_proportional(tmp_path):
-    pictures = fabricate({"train": 4, "test": 1})
-    uneven = {name: pixels for name, pixels in pictures.items() if not re.match("train/cat/cat_[123]", name)}
+    images = fabricate({"train": 4, "test": 1})
+    uneven = {name: pixels for name, pixels in images.items() if not re.match("train/cat/cat_[123]", name)}
     module = small(write_tree(tmp_path / "tree", uneven), val_size=9)
     # 37 training samples for 9 places: 9 · 1/37 = .24 for the cat, 9 · 4/37 = .97 for each of the nine others
     assert module.class_counts("val").tolist() == [1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
@@ -255,29 +255,29 @@ def test_cifar10__long_tail_thins_train_alone(tmp_path):
 # ---- what may be wrong ---------------------------------------------------------------------------------------------
 
 
-def test_cifar10__nothing_there_names_what_was_looked_for(tmp_path):
+def test_cifar10__missing_data_names_the_layouts(tmp_path):
     with pytest.raises(DataError, match=r"nowhere: no CIFAR-10 .* cifar-10-batches-py/, cifar-10-python.tar.gz"):
         small(tmp_path / "nowhere").dataset("train")
 
 
 def test_cifar10__missing_class_folder(tmp_path):
-    pictures = {name: pixels for name, pixels in fabricate().items() if not name.startswith("test/frog/")}
-    for root in (write_tree(tmp_path / "tree", pictures), write_zip(tmp_path / "zip", pictures)):
-        with pytest.raises(DataError, match="no pictures in test/frog"):
+    images = {name: pixels for name, pixels in fabricate().items() if not name.startswith("test/frog/")}
+    for root in (write_tree(tmp_path / "tree", images), write_zip(tmp_path / "zip", images)):
+        with pytest.raises(DataError, match="no images in test/frog"):
             small(root).dataset("train")
 
 
 def test_cifar10__unknown_class_folder(tmp_path):
-    pictures = fabricate() | {"train/plane/0.png": np.zeros((32, 32, 3), np.uint8)}
+    images = fabricate() | {"train/plane/0.png": np.zeros((32, 32, 3), np.uint8)}
     with pytest.raises(DataError, match="train/plane: no class of CIFAR-10"):
-        small(write_tree(tmp_path / "tree", pictures)).dataset("train")
+        small(write_tree(tmp_path / "tree", images)).dataset("train")
 
 
-def test_cifar10__broken_picture_is_named(tmp_path):
+def test_cifar10__broken_image_is_named(tmp_path):
     root = write_tree(tmp_path / "tree", fabricate())
-    whole = (root / "train/ship/ship_1.png").read_bytes()
-    (root / "train/ship/ship_1.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"ship_1\.png: cannot be read as a picture"):
+    content = (root / "train/ship/ship_1.png").read_bytes()
+    (root / "train/ship/ship_1.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"ship_1\.png: cannot be read as an image"):
         small(root).dataset("train")
 
 
@@ -292,22 +292,22 @@ def test_cifar10__zip_that_python_cannot_unpack_is_named(tmp_path, place, value)
     for entry in re.finditer(b"PK\x01\x02", bytes(content)):
         content[entry.start() + place] = value
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"pictures\.zip: .*cannot be read as a"):
+    with pytest.raises(DataError, match=r"pictures\.zip: .*cannot be read as an? "):
         small(tmp_path / "zip").dataset("train")
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("nowhere"), os.mkfifo])
-def test_cifar10__what_is_no_file_among_pictures_is_named(tmp_path, make):
+def test_cifar10__special_file_among_images_is_named(tmp_path, make):
     root = write_tree(tmp_path / "tree", fabricate())
     make(root / "train/ship/odd.png")
     with pytest.raises(DataError, match=r"ship/odd\.png: (cannot be read: No such|is not a regular)"):
         small(root).dataset("train")
 
 
-def test_cifar10__picture_of_another_size_is_named(tmp_path):
-    pictures = fabricate() | {"train/ship/large.png": np.zeros((64, 48, 3), np.uint8)}
+def test_cifar10__image_of_another_size_is_named(tmp_path):
+    images = fabricate() | {"train/ship/large.png": np.zeros((64, 48, 3), np.uint8)}
     with pytest.raises(DataError, match=r"large\.png: 48×64 pixels instead of 32×32"):
-        small(write_tree(tmp_path / "tree", pictures)).dataset("train")
+        small(write_tree(tmp_path / "tree", images)).dataset("train")
 
 
 def test_cifar10__two_zips(tmp_path):
@@ -341,7 +341,7 @@ def test_cifar10__missing_batch_is_named(tmp_path):
 
 
 class _Touch:
-    """Creates a file when it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -388,17 +388,17 @@ def test_cifar10__download_without_network_says_what_to_do(tmp_path, monkeypatch
 
 def test_cifar10__download_is_checked_and_used(tmp_path, monkeypatch):
     write_archive(tmp_path / "server", fabricate(), monkeypatch)
-    asked = []
+    requests = []
 
     def fetch(url, root, md5):
-        asked.append((url, md5))
+        requests.append((url, md5))
         Path(root).mkdir(exist_ok=True)
         (tmp_path / "server" / files.ARCHIVE).rename(Path(root) / files.ARCHIVE)
 
     monkeypatch.setattr(files, "download_url", fetch)
     module = small(tmp_path / "new", download=True)
     module.prepare_data()
-    assert asked == [(files.URL, files.ARCHIVE_MD5)]
+    assert requests == [(files.URL, files.ARCHIVE_MD5)]
     assert len(module.dataset("train")) == 40
 
 
