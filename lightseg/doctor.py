@@ -126,10 +126,10 @@ def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis"
 def _sheet(diagnosis: "Diagnosis", data: "ImageDataModule", folder: Path) -> str:
     from lightseg.diagnosis.contact_sheet import write_sheet
 
-    if not diagnosis.drawn:
+    if not diagnosis.augmented:
         return "no pictures of training samples: a training would stop at the errors"
     path = folder / "samples.png"
-    write_sheet(diagnosis.drawn, data, path)
+    write_sheet(diagnosis.augmented, data, path)
     return f"training samples as training sees them: {path}"
 
 

@@ -25,7 +25,7 @@ The graph takes `image`, uint8 (N, C, H, W) as in the files, and gives `probabil
 batch, height and width are free, where the net takes any size. Not inside are data.eval_transforms of the recipe, if
 there are any; they are named. Class names, colours, licence, score, protocol and recipe are in the metadata, without
 this machine's folders. `parity.json` has what the check found, and `README.md` is the model card.
-Exit codes: 0 done, 1 what was exported is not what torch says (nothing is written), 2 bad input.
+Exit codes: 0 done, 1 the exported file differs from torch (nothing is written), 2 bad input.
 """
 
 import re
@@ -99,9 +99,9 @@ def _count(text: str) -> int:
 
 def _print(result: "ExportResult") -> None:
     from lightseg.exporting.benchmark import table
-    from lightseg.exporting.options import taken
+    from lightseg.exporting.options import describe_sizes
 
-    print(f"{result.files[0].name}: any batch size; {taken(result.size or 'any', result.smallest)}")
+    print(f"{result.files[0].name}: any batch size; {describe_sizes(result.size or 'any', result.smallest)}")
     if result.before:
         print(f"not in the graph, do this to images first: {', '.join(result.before)}")
     print(f"checked on {result.source}: {result.parity}")

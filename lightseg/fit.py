@@ -42,7 +42,7 @@ from lightseg.checkpoint.locate import follow_imports, run_folder
 from lightseg.cli.argv import option_values, require_known_options
 from lightseg.cli.entry import guarded, show_help, show_version
 from lightseg.config.compose import chain
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import expand_home
 from lightseg.version import __version__
 
@@ -81,7 +81,13 @@ def _fit(args: list[str]) -> None:
     _announce(args)
     from lightseg.training.run import fit
 
-    fit(["--help" if arg == "--help_all" else arg for arg in args])
+    try:
+        fit(["--help" if arg == "--help_all" else arg for arg in args])
+    except DataError as error:
+        from lightseg.diagnosis.hint import add_doctor_hint
+
+        add_doctor_hint(error, args)
+        raise
 
 
 def run_series(args: list[str]) -> None:

@@ -15,32 +15,33 @@ SHAPES = (*DATA, "--data.train_size", "40", "--data.val_size", "20", "--data.tes
 
 @pytest.fixture
 def doctor(capsys, tmp_path):
-    """The verb as a user calls it, in this process; its findings by check."""
+    """Function that runs the verb in this process, and returns its outcome and its findings."""
 
     def run(*args):
         report = tmp_path / "report.json"
         report.unlink(missing_ok=True)
         code = main([*map(str, args), "--json", str(report), "--out", str(tmp_path / "out")])
         outcome = Outcome(code, *capsys.readouterr())
-        found = json.loads(report.read_text())["findings"] if report.exists() else []
-        return outcome, found
+        findings = json.loads(report.read_text())["findings"] if report.exists() else []
+        return outcome, findings
 
     return run
 
 
 def serious(findings):
+    """Return the errors and warnings."""
     return [finding for finding in findings if finding["severity"] != "note"]
 
 
 def test_doctor__finds_each_of_ten_planted_defects_and_nothing_else(doctor, tmp_path):
     root = sound(tmp_path / "data")
     planted = {(check, str(plant(root).relative_to(root))) for check, plant in DEFECTS.items()}
-    outcome, found = doctor(*FOLDER, "--data.root", root)
+    outcome, findings = doctor(*FOLDER, "--data.root", root)
     assert outcome.code == 1
-    assert len(serious(found)) == len(planted) == 10
-    assert {(finding["check"], finding["files"][-1]) for finding in serious(found)} == planted
+    assert len(serious(findings)) == len(planted) == 10
+    assert {(finding["check"], finding["files"][-1]) for finding in serious(findings)} == planted
     assert all(file in outcome.out for _, file in planted)
-    assert all(finding["mend"] in outcome.out.replace("\n   ", "\n") for finding in found)
+    assert all(finding["mend"] in outcome.out.replace("\n   ", "\n") for finding in findings)
     assert "not clean: 6 errors, 4 warnings" in outcome.out
 
 
@@ -49,15 +50,15 @@ def test_doctor__each_planted_defect_alone_is_one_finding(doctor, tmp_path):
     for number, (check, plant) in enumerate(DEFECTS.items()):
         root = sound(tmp_path / f"data{number}", {"train": 14, "val": 4})
         file = str(plant(root).relative_to(root))
-        outcome, found = doctor(*FOLDER, "--data.root", root)
+        outcome, findings = doctor(*FOLDER, "--data.root", root)
         assert outcome.code == 1
-        assert [(finding["check"], finding["files"][-1]) for finding in serious(found)] == [(check, file)]
+        assert [(finding["check"], finding["files"][-1]) for finding in serious(findings)] == [(check, file)]
 
 
 def test_doctor__sound_folder_is_clean_and_gets_a_sheet(doctor, tmp_path):
-    outcome, found = doctor(*FOLDER, "--data.root", sound(tmp_path / "data"))
+    outcome, findings = doctor(*FOLDER, "--data.root", sound(tmp_path / "data"))
     assert outcome.code == 0
-    assert serious(found) == []
+    assert serious(findings) == []
     with Image.open(tmp_path / "out" / "samples.png") as sheet:
         assert sheet.width > 500
     assert outcome.err == ""
@@ -67,9 +68,9 @@ def test_doctor__suggests_the_label_map(doctor, tmp_path):
     root = sound(tmp_path / "data", {"train": 12, "val": 4})
     for path in root.rglob("masks/*.png"):
         write(path, np.where(read(path) > 0, 255, 0).astype(np.uint8))
-    outcome, found = doctor("configs/data/mask_folder.yaml", *DATA, "--data.root", root)
+    outcome, findings = doctor("configs/data/mask_folder.yaml", *DATA, "--data.root", root)
     assert outcome.code == 1
-    (error,) = [finding for finding in found if finding["severity"] == "error"]
+    (error,) = [finding for finding in findings if finding["severity"] == "error"]
     assert "values: {0: background, 255: object}" in error["mend"]
 
 
@@ -79,8 +80,8 @@ def test_doctor__undeclared_values_of_several_files_make_one_line(doctor, tmp_pa
         mask = read(root / f"train/masks/{name}.png")
         mask[:20, :20] = value
         write(root / f"train/masks/{name}.png", mask)
-    _, found = doctor(*FOLDER, "--data.root", root)
-    (finding,) = serious(found)
+    _, findings = doctor(*FOLDER, "--data.root", root)
+    (finding,) = serious(findings)
     assert "17: CLASS, 23: CLASS" in finding["mend"]
     assert finding["files"] == ["train/masks/03.png", "train/masks/04.png"]
 
@@ -93,8 +94,8 @@ def test_doctor__resized_two_class_mask_is_interpolated_not_undeclared(doctor, t
     small = Image.fromarray(read(path)).resize((48, 48), Image.Resampling.NEAREST)
     write(path, np.array(small.resize((96, 96), Image.Resampling.BILINEAR)))
     values = ("--data.values", "{0: background, 255: object}")
-    _, found = doctor("configs/data/mask_folder.yaml", *DATA, *values, "--data.root", root)
-    (finding,) = serious(found)
+    _, findings = doctor("configs/data/mask_folder.yaml", *DATA, *values, "--data.root", root)
+    (finding,) = serious(findings)
     assert (finding["check"], finding["severity"]) == ("interpolated mask", "error")
     assert finding["files"] == ["train/masks/02.png"]
 
@@ -103,30 +104,30 @@ def test_doctor__all_masks_of_a_split_shifted_is_one_finding(doctor, tmp_path):
     root = sound(tmp_path / "data", {"train": 12, "val": 10})
     for number in range(10):
         shift(root, "val", number, 5)
-    _, found = doctor(*FOLDER, "--data.root", root)
-    (finding,) = serious(found)
+    _, findings = doctor(*FOLDER, "--data.root", root)
+    (finding,) = serious(findings)
     assert finding["check"] == "shifted"
     assert "the masks of val as a whole" in finding["what"]
     assert "5 pixels further to the left" in finding["what"]
 
 
 def test_doctor__clean_shapes(doctor):
-    outcome, found = doctor("configs/data/shapes.yaml", *SHAPES)
-    assert (outcome.code, serious(found)) == (0, [])
+    outcome, findings = doctor("configs/data/shapes.yaml", *SHAPES)
+    assert (outcome.code, serious(findings)) == (0, [])
     assert "clean" in outcome.out.splitlines()[-2]
 
 
 def test_doctor__clean_shapes_of_classification_in_processes(doctor):
     sizes = ("--data.train_size", "80", "--data.val_size", "40", "--data.test_size", "0")
-    outcome, found = doctor("configs/data/shapes_classification.yaml", *sizes, "--data.num_workers", "2")
-    assert (outcome.code, found) == (0, [])
+    outcome, findings = doctor("configs/data/shapes_classification.yaml", *sizes, "--data.num_workers", "2")
+    assert (outcome.code, findings) == (0, [])
 
 
 def street(root):
-    """The frames of four drives in CamVid's layout and with its names: val goes on where a drive of train ends."""
+    """Write frames of four drives in CamVid's layout and naming; val continues a drive of train."""
     drives = {"train": ("0001TP", "0006R0", "0016E5"), "val": ("0016E5",), "test": ("0001TP", "Seq05VD")}
-    for split, some in drives.items():
-        for drive in some:
+    for split, names in drives.items():
+        for drive in names:
             image, mask = scene(drive)
             for frame in range(6):
                 number = frame * 30 + {"train": 0, "val": 400, "test": 800}[split]
@@ -146,9 +147,9 @@ def scene(drive):
 def test_doctor__val_is_one_sequence_of_train(doctor, tmp_path):
     root = street(tmp_path / "camvid")
     batch = ("--data.batch_size", "2")
-    outcome, found = doctor("configs/data/camvid.yaml", *DATA, *batch, "--data.root", root)
+    outcome, findings = doctor("configs/data/camvid.yaml", *DATA, *batch, "--data.root", root)
     assert outcome.code == 1
-    straddling = [finding for finding in found if finding["check"] == "straddling sequences"]
+    straddling = [finding for finding in findings if finding["check"] == "straddling sequences"]
     assert "val is one sequence, 0016E5 (6 images), which also occurs in train (6 images)" in straddling[0]["what"]
     assert straddling[0]["severity"] == "warning"
     assert "0001TP (6 and 6 images)" in straddling[1]["what"]
@@ -160,8 +161,8 @@ def test_doctor__sequences_by_names_get_the_group_line(doctor, tmp_path):
         for kind, folder in (("images", split), ("masks", f"{split}annot")):
             (root / split).mkdir(parents=True, exist_ok=True)
             (source / folder).rename(root / split / kind)
-    _, found = doctor(*FOLDER, "--data.batch_size", "2", "--data.root", root)
-    first, _ = [finding for finding in found if finding["check"] == "straddling sequences"]
+    _, findings = doctor(*FOLDER, "--data.batch_size", "2", "--data.root", root)
+    first, _ = [finding for finding in findings if finding["check"] == "straddling sequences"]
     assert "val is one sequence, 0016E5" in first["what"]
     assert "group: '([^/]+)[_-][A-Za-z]*[0-9]+[^/0-9]*$'" in first["mend"]
     assert first["severity"] == "warning"
@@ -190,9 +191,9 @@ def test_doctor__estimate(doctor, recipe):
 
 def test_doctor__net_that_does_not_fit_is_a_finding(doctor, recipe):
     options = ("--model.loss", "ce", "--trainer.accumulate_grad_batches", "3", "--estimate")
-    outcome, found = doctor(recipe(TINY), *options)
+    outcome, findings = doctor(recipe(TINY), *options)
     assert outcome.code == 1
-    assert "cannot be shared by 3" in serious(found)[0]["what"]
+    assert "cannot be shared by 3" in serious(findings)[0]["what"]
 
 
 @pytest.mark.parametrize(
@@ -250,9 +251,9 @@ class Own(ImageDataModule):
 
 def test_doctor__data_of_ones_own(doctor, own_module, recipe):
     own_module("odd_data", OWN)
-    outcome, found = doctor(recipe("data: {class_path: odd_data.Own, init_args: {batch_size: 2, num_workers: 0}}"))
+    outcome, findings = doctor(recipe("data: {class_path: odd_data.Own, init_args: {batch_size: 2, num_workers: 0}}"))
     assert outcome.code == 1
-    errors = {finding["files"][0]: finding["what"] for finding in found if finding["severity"] == "error"}
+    errors = {finding["files"][0]: finding["what"] for finding in findings if finding["severity"] == "error"}
     assert "holds the class id 7, but there are 2 classes" in errors["train/3"]
     assert "KeyError: 'lost'" in errors["val/2"]
 
@@ -261,16 +262,16 @@ def test_doctor__of_masks_that_may_mean_anything_says_that_alone(doctor, tmp_pat
     root = sound(tmp_path / "data", {"train": 12, "val": 4})
     for path in root.rglob("masks/*.png"):
         write(path, np.where(read(path) > 0, 255, 0).astype(np.uint8))
-    _, found = doctor("configs/data/mask_folder.yaml", *DATA, "--data.root", root)
-    assert [finding["check"] for finding in found] == ["undeclared values"]
+    _, findings = doctor("configs/data/mask_folder.yaml", *DATA, "--data.root", root)
+    assert [finding["check"] for finding in findings] == ["undeclared values"]
 
 
 def test_doctor__all_masks_shifted_is_one_finding_whatever_the_splits(doctor, tmp_path):
     root = sound(tmp_path / "data", {"train": 12, "val": 4})
     for split, number in (*(("train", n) for n in range(12)), *(("val", n) for n in range(4))):
         shift(root, split, number, 6)
-    _, found = doctor(*FOLDER, "--data.root", root)
-    (finding,) = serious(found)
+    _, findings = doctor(*FOLDER, "--data.root", root)
+    (finding,) = serious(findings)
     assert "all masks fit their images best 6 pixels further to the left" in finding["what"]
     assert len(finding["files"]) == 16
 
@@ -285,8 +286,8 @@ def test_doctor__resized_colour_mask_is_interpolated_not_undeclared(doctor, tmp_
     write(path, np.array(Image.fromarray(small).resize((96, 96), Image.Resampling.BILINEAR)))
     assert set(np.unique(read(path)[..., 2])) == {0, 1, 2, 3}  # few enough to be taken for forgotten classes
     colors = ("--data.colors", "{background: [0, 0, 0], object: [0, 0, 3]}")
-    _, found = doctor("configs/data/mask_folder.yaml", *DATA, *colors, "--data.root", root)
-    (finding,) = serious(found)
+    _, findings = doctor("configs/data/mask_folder.yaml", *DATA, *colors, "--data.root", root)
+    (finding,) = serious(findings)
     assert (finding["check"], finding["files"]) == ("interpolated mask", ["train/masks/02.png"])
 
 
@@ -302,8 +303,8 @@ def test_doctor__transforms_that_no_training_survives_are_a_finding(doctor, tmp_
     for kind in ("images", "masks"):
         path = root / "train" / kind / "05.png"
         write(path, read(path)[:80])
-    outcome, found = doctor(*FOLDER, "--data.root", root, "--data.train_transforms", f"[{transform}]")
-    (finding,) = serious(found)
+    outcome, findings = doctor(*FOLDER, "--data.root", root, "--data.train_transforms", f"[{transform}]")
+    (finding,) = serious(findings)
     assert (outcome.code, finding["check"], finding["severity"]) == (1, "training", "error")
     assert what in finding["what"]
     assert "data.train_transforms" in finding["mend"]
@@ -312,8 +313,8 @@ def test_doctor__transforms_that_no_training_survives_are_a_finding(doctor, tmp_
 def test_doctor__folds_keep_the_sequences_of_train_and_val_together(doctor, tmp_path):
     root = street(tmp_path / "camvid")
     options = ("--data.batch_size", "2", "--data.folds", "3", "--data.fold", "0")
-    _, found = doctor("configs/data/camvid.yaml", *DATA, *options, "--data.root", root)
-    (finding,) = [finding for finding in found if finding["check"] == "straddling sequences"]
+    _, findings = doctor("configs/data/camvid.yaml", *DATA, *options, "--data.root", root)
+    (finding,) = [finding for finding in findings if finding["check"] == "straddling sequences"]
     assert "in train and in test" in finding["what"]
 
 
@@ -323,3 +324,23 @@ def test_doctor__out_that_cannot_be_a_folder_is_refused_before_any_work(capsys, 
     out, err = capsys.readouterr()
     assert out == ""
     assert "file is a file; give a folder" in err
+
+
+def test_doctor__mask_of_another_size_is_reported_even_if_interpolated(doctor, tmp_path):
+    root = sound(tmp_path / "data", {"train": 12, "val": 4})
+    path = root / "train/masks/02.png"
+    ids = Image.fromarray((read(path) * 40).astype(np.uint8))
+    write(path, np.array(ids.resize((64, 64), Image.Resampling.BILINEAR)))
+    _, findings = doctor(*FOLDER, "--data.root", root)
+    errors = {finding["check"]: finding for finding in serious(findings)}
+    assert errors.keys() == {"size", "interpolated mask"}
+    assert "is 64×64, but its image train/images/02.png is 96×96" in errors["size"]["what"]
+
+
+def test_doctor__crop_larger_than_the_images_is_a_note(doctor, tmp_path):
+    root = sound(tmp_path / "data", {"train": 12, "val": 4})
+    crop = "{class_path: albumentations.PadIfNeeded, init_args: {min_height: 256, min_width: 256}}"
+    outcome, findings = doctor(*FOLDER, "--data.root", root, "--data.train_transforms", f"[{crop}]")
+    (finding,) = [finding for finding in findings if finding["check"] == "padding"]
+    assert (outcome.code, finding["severity"]) == (0, "note")
+    assert finding["mend"] == "in data.train_transforms, set height and width to 96"

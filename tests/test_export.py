@@ -1,4 +1,4 @@
-"""The verb as a user calls it."""
+"""Export through the verb `export`."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from lightseg.checkpoint import safetensors
 from lightseg.errors import UserError
 from lightseg.export import main
 from lightseg.exporting import benchmark
-from lightseg.exporting import export as make
+from lightseg.exporting import export as export_module
 from lightseg.exporting.graph import InferenceGraph
 from lightseg.exporting.options import described_files
 from lightseg.files.atomic import sha256
@@ -34,13 +34,13 @@ SHAPES = ["background", "circle", "square", "triangle", "star", "ring"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run that nobody changes."""
+    """Trained run that no test changes."""
     return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture
 def folder(trained, tmp_path):
-    """A copy of the run."""
+    """Copy of the run."""
     return shutil.copytree(trained, tmp_path / "run")
 
 
@@ -57,10 +57,10 @@ def _agree(folder, file, shapes):
         image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
         with torch.inference_mode():
             probabilities, classes = graph(image)
-        found = session.run(["probabilities", "classes"], {"image": image.numpy()})
-        assert np.abs(found[0] - probabilities.numpy()).max() < 1e-3
+        actual = session.run(["probabilities", "classes"], {"image": image.numpy()})
+        assert np.abs(actual[0] - probabilities.numpy()).max() < 1e-3
         best, second = probabilities.topk(2, dim=1).values.unbind(1)
-        differs = torch.from_numpy(found[1]) != classes
+        differs = torch.from_numpy(actual[1]) != classes
         assert not (differs & (best - second > 2e-3)).any()
         assert differs.float().mean() <= 0.01
 
@@ -71,30 +71,30 @@ def test_onnx__is_checked_and_described(folder, export, monkeypatch):
     assert (code, err) == (0, "")
     assert "checked on validation images: 3 images of 1 size" in out
     assert "32 × 40" in out
-    made = folder / "export"
-    assert {file.name for file in made.iterdir()} == {"model.onnx", "parity.json", "README.md"}
-    record = json.loads((made / "parity.json").read_text())["model.onnx"]
+    exported = folder / "export"
+    assert {file.name for file in exported.iterdir()} == {"model.onnx", "parity.json", "README.md"}
+    record = json.loads((exported / "parity.json").read_text())["model.onnx"]
     assert record["images"] == 3
     assert record["agreement"] >= 0.9999
     assert abs(record["loss"]) <= 1e-4
     assert record["odd_size"]["size"] == [37, 61]
     assert [row["runtime"] for row in record["benchmark"]["timings"]] == ["torch", "onnx"]
-    facts = {entry.key: entry.value for entry in onnx.load(made / "model.onnx").metadata_props}
-    assert json.loads(facts["classes"]) == SHAPES
-    assert json.loads(facts["palette"])[1] == [128, 0, 0]
-    assert facts["licence"] == "cc-by-4.0"
+    metadata = {entry.key: entry.value for entry in onnx.load(exported / "model.onnx").metadata_props}
+    assert json.loads(metadata["classes"]) == SHAPES
+    assert json.loads(metadata["palette"])[1] == [128, 0, 0]
+    assert metadata["licence"] == "cc-by-4.0"
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert json.loads(facts["score"]) == metrics["test/score"]
-    assert json.loads(facts["recipe"])["config"]["data"]["class_path"] == "lightseg.data.Shapes"
-    card = (made / "README.md").read_text()
+    assert json.loads(metadata["score"]) == metrics["test/score"]
+    assert json.loads(metadata["recipe"])["config"]["data"]["class_path"] == "lightseg.data.Shapes"
+    card = (exported / "README.md").read_text()
     assert "license: cc-by-4.0" in card
     assert f"{metrics['test/iou/circle']:.4f}" in card
-    _agree(folder, made / "model.onnx", [(1, 3, 37, 61), (3, 3, 37, 61), (2, 3, 5, 8)])
+    _agree(folder, exported / "model.onnx", [(1, 3, 37, 61), (3, 3, 37, 61), (2, 3, 5, 8)])
 
 
 @pytest.fixture
-def made(folder):
-    """A folder with an export of before."""
+def earlier_export(folder):
+    """Folder with an earlier export, which the test must not change."""
     (folder / "export").mkdir()
     (folder / "export/model.safetensors").write_text("the old one")
     yield folder / "export"
@@ -102,36 +102,38 @@ def made(folder):
     assert (folder / "export/model.safetensors").read_text() == "the old one"
 
 
-def test_export__that_differs_leaves_what_was_there(folder, made, export, monkeypatch):
-    read = safetensors.read
+def test_export__that_differs_leaves_what_was_there(folder, earlier_export, export, monkeypatch):
+    read_file = safetensors.read
 
-    def another(file):
-        content = read(file)
+    def read_changed(file):
+        content = read_file(file)
         content["state_dict"]["net.head.bias"] += 1e-3
         return content
 
-    monkeypatch.setattr(safetensors, "read", another)
+    monkeypatch.setattr(safetensors, "read", read_changed)
     code, _, err = export(folder, "--format", "safetensors", "--images", "2")
     assert code == 1
-    assert "model.safetensors does not say what torch says" in err
+    assert "model.safetensors differs from torch" in err
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (RuntimeError("a kernel\nis missing"), 1, "--benchmark: a kernel is missing; nothing was written"),
         (OSError(28, "No space left on device"), 2, "the disk is full"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_export__that_fails_midway_leaves_what_was_there(error, code, said, folder, made, export, monkeypatch):
+def test_export__that_fails_midway_leaves_what_was_there(
+    error, code, message, folder, earlier_export, export, monkeypatch
+):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(make, "benchmark", fail)
-    found, _, err = export(folder, "--format", "safetensors", "--images", "0", "--benchmark")
-    assert found == code
-    assert said in err
+    monkeypatch.setattr(export_module, "benchmark", fail)
+    actual, _, err = export(folder, "--format", "safetensors", "--images", "0", "--benchmark")
+    assert actual == code
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -173,14 +175,14 @@ def test_load__the_temperature_of_this_checkpoint_alone(folder, export, tmp_path
 
 def test_export__places_that_cannot_be(folder, export):
     (folder / "out/model.safetensors").mkdir(parents=True)
-    for out, said in (
+    for out, message in (
         ("config.yaml", "is a file; give a folder"),
         ("config.yaml/below", "config.yaml is a file; give a folder"),
         ("out", "model.safetensors is a folder there"),
     ):
         code, _, err = export(folder, "--format", "safetensors", "--images", "0", "--out", folder / out)
         assert code == 2
-        assert said in err
+        assert message in err
 
 
 @pytest.mark.slow
@@ -241,7 +243,7 @@ def test_safetensors__loads_to_the_same_bits(folder, export, tmp_path):
 
 @pytest.fixture
 def rewrite(folder, export, tmp_path):
-    """An exported `model.safetensors`, and how to write it again with other content."""
+    """Function that rewrites an exported `model.safetensors` with other content."""
     assert export(folder, "--format", "safetensors", "--images", "0", "--out", tmp_path / "out")[0] == 0
     file = tmp_path / "out/model.safetensors"
     with safe_open(file, "pt") as opened:
@@ -331,9 +333,9 @@ def test_export__a_link_in_the_run_folder_is_not_followed(folder, export, tmp_pa
 def test_torch_export__round_trip(folder, export, tmp_path):
     code, _, err = export(folder, "--format", "torch_export", "--images", "2", "--out", tmp_path / "out")
     assert (code, err) == (0, "")
-    facts = {"lightseg.json": ""}
-    module = torch.export.load(tmp_path / "out/model.pt2", extra_files=facts).module()
-    assert json.loads(facts["lightseg.json"])["classes"] == SHAPES
+    metadata = {"lightseg.json": ""}
+    module = torch.export.load(tmp_path / "out/model.pt2", extra_files=metadata).module()
+    assert json.loads(metadata["lightseg.json"])["classes"] == SHAPES
     image = torch.randint(0, 256, (3, 3, 37, 61), dtype=torch.uint8)
     with torch.inference_mode():
         expected = InferenceGraph(lightseg.load(folder))(image)
@@ -377,9 +379,11 @@ def test_export__images_of_more_than_8_bits_are_not_taken_for_bytes(train_on, ex
     assert not (folder / "export").exists()
     out = tmp_path / "out"
     assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
-    taken = "image: float32 (N, 3, height, width), channels as in the file (RGB), values of 0..1: whole numbers divided"
-    assert taken in json.loads((out / "config.json").read_text())["input"]
-    assert taken in (out / "README.md").read_text()
+    description = (
+        "image: float32 (N, 3, height, width), channels as in the file (RGB), values of 0..1: whole numbers divided"
+    )
+    assert description in json.loads((out / "config.json").read_text())["input"]
+    assert description in (out / "README.md").read_text()
 
 
 def test_export__a_value_range_is_told(train_on, export, tmp_path):
@@ -479,9 +483,9 @@ def test_onnx__of_many_nets(fit, recipe, export, net):
     print(f"\n{net}: {out}")
     assert (code, err) == (0, "")
     record = json.loads((outcome.folder / "export/parity.json").read_text())["model.onnx"]
-    for found in (record, record["odd_size"]):
-        assert found["agreement"] >= 0.9999
-        assert abs(found["loss"]) <= 1e-4
+    for parity in (record, record["odd_size"]):
+        assert parity["agreement"] >= 0.9999
+        assert abs(parity["loss"]) <= 1e-4
     _agree(outcome.folder, outcome.folder / "export/model.onnx", [(1, 3, 37, 61), (3, 3, 37, 61), (1, 3, 5, 8)])
 
 
@@ -498,9 +502,9 @@ def test_int8__its_loss_and_latency_are_told(fit, recipe, export, monkeypatch):
     assert abs(record["int8"]["loss"]) < 0.05
     model = onnx.load(folder / "export/model.int8.onnx")
     assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    facts = {entry.key: entry.value for entry in model.metadata_props}
-    assert facts["quantization"] == "static int8, calibrated on 32 images"
-    assert json.loads(facts["classes"]) == SHAPES
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata["quantization"] == "static int8, calibrated on 32 images"
+    assert json.loads(metadata["classes"]) == SHAPES
     export(folder, "--images", "2")
     assert not (folder / "export/model.int8.onnx").exists()
 

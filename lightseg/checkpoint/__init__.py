@@ -1,4 +1,4 @@
-"""Checkpoints that carry their recipe: written, found, checked and loaded."""
+"""Self-contained checkpoints: writing, lookup, validation and loading."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AtomicCheckpointIO", "load", "read", "reload"]
 
-_HOMES = {
+_MODULES = {
     "AtomicCheckpointIO": "lightseg.checkpoint.io",
     "load": "lightseg.checkpoint.loading",
     "read": "lightseg.checkpoint.loading",
@@ -18,7 +18,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: some modules of this package do without torch, which takes seconds."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    """Import a public name at first access, since torch takes seconds and some modules of this package need none."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute {name!r}")

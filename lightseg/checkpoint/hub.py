@@ -13,13 +13,16 @@ _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 
 def fetch(address: str) -> Path:
-    """Return the folder with the weights of `hf://USER/REPO` or `hf://USER/REPO@REVISION`, downloaded or cached.
+    """Download a model from the Hub unless the cache has it, and return the folder with its weights.
 
     `HF_HUB_OFFLINE`, `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to `huggingface_hub`.
 
+    Args:
+        address: `hf://USER/REPO` or `hf://USER/REPO@REVISION`.
+
     Raises:
-        UserError: If the address is none, or there is no such model, or it may not be read.
-        RunError: If the Hub cannot be reached, and the cache does not have it.
+        UserError: If the address is invalid, or the model does not exist or may not be read.
+        RunError: If the Hub cannot be reached and the cache does not have the model.
     """
     repo, revision = parse_address(address)
     from huggingface_hub import snapshot_download
@@ -33,10 +36,10 @@ def fetch(address: str) -> Path:
 
 
 def parse_address(address: str) -> tuple[str, str | None]:
-    """Return repository and revision of an address.
+    """Return repository and revision of an address; None for the default revision.
 
     Raises:
-        UserError: If it is none.
+        UserError: If the address is invalid.
     """
     match = _ADDRESS.fullmatch(address)
     if not match:
@@ -46,7 +49,16 @@ def parse_address(address: str) -> tuple[str, str | None]:
 
 @contextmanager
 def explain_errors(address: str, result: str) -> Iterator[None]:
-    """Say in a line what the client's errors mean, and what to do."""
+    """Translate errors of the Hub's client into one line with what to do.
+
+    Args:
+        address: The model's address, for the message.
+        result: What has not happened, for the message, such as `nothing was loaded`.
+
+    Raises:
+        UserError: If the model, the revision or the token is wrong.
+        RunError: If the Hub cannot be reached or fails.
+    """
     from huggingface_hub import errors
 
     try:
@@ -63,9 +75,9 @@ def explain_errors(address: str, result: str) -> Iterator[None]:
     except errors.RevisionNotFoundError:
         raise UserError(f"{address}: the model has no such branch, tag or commit") from None
     except errors.HFValidationError as error:
-        raise UserError(f"{address}: no name for a model: {_line(error)}") from None
+        raise UserError(f"{address}: no name for a model: {_first_line(error)}") from None
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise RunError(_failed(address, error, result)) from None
+        raise RunError(_describe_failure(address, error, result)) from None
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
@@ -73,30 +85,30 @@ def explain_errors(address: str, result: str) -> Iterator[None]:
                 f"{address}: the Hub refuses the token ({status}); take one that may write there: `hf auth login`"
             ) from None
         raise RunError(
-            f"{address}: the Hub answers with an error ({_line(error)}); {result}; try again later"
+            f"{address}: the Hub answers with an error ({_first_line(error)}); {result}; try again later"
         ) from None
-    except Exception as error:  # the client hands on what its HTTP library raises, which has changed twice
-        raise RunError(_failed(address, error, result)) from None
+    except Exception as error:  # the client passes on its HTTP library's errors, whose types vary with its version
+        raise RunError(_describe_failure(address, error, result)) from None
 
 
-def _failed(address: str, error: Exception, result: str) -> str:
+def _describe_failure(address: str, error: Exception, result: str) -> str:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return f"{address}: HF_HUB_OFFLINE is set, and the cache has no such model; {result}; unset it to go online"
     return (
-        f"{address}: the exchange with the Hub at {constants.ENDPOINT} failed ({_line(error)}); {result}; "
+        f"{address}: the exchange with the Hub at {constants.ENDPOINT} failed ({_first_line(error)}); {result}; "
         "can it be reached from here?"
     )
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:160] if lines else type(error).__name__
 
 
 def require_address(repo: str, token: str | None = None) -> None:
-    """See, before any work is done, that there is a name and a token to push with.
+    """Check, before any work is done, that a repository's name is valid and that a token is available.
 
     Raises:
         UserError: If not.

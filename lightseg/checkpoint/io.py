@@ -1,4 +1,4 @@
-"""Checkpoints on disk: written whole or not at all, with the one before kept."""
+"""Atomic checkpoint writing that keeps the previous file."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from lightseg.files.names import PREVIOUS
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all, and keeps the one before it."""
+    """Checkpoint plugin that writes a file completely or not at all, and keeps the previous one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,11 +31,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint to a file.
 
         Raises:
-            RunError: If the disk is full or will not take it; the checkpoint that was there before still is. Or if it
-                holds more than tensors and plain data, so that it could not be loaded.
+            RunError: If the file cannot be written, such as on a full disk; the previous checkpoint is unchanged. Or
+                if the content holds more than tensors and plain data, so that it could not be loaded.
         """
         path, content = Path(path), io.BytesIO()
-        # in memory first: what torch does when a disk is full is to end the process
+        # in memory first, since torch.save terminates the process on a full disk
         torch.save(checkpoint, content)
         self._require_plain(content)
         rotate = path.name in PREVIOUS and path.exists()
@@ -52,14 +52,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from None
 
     def _require_plain(self, content: io.BytesIO) -> None:
-        """See once that what is saved can be loaded, rather than when it is needed."""
+        """Check, at the first save, that the checkpoint can be loaded again."""
         if self._is_plain:
             return
         content.seek(0)
         try:
             torch.load(content, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            class_name = _foreign(error)
+            class_name = refused_class(error)
             raise RunError(
                 f"a checkpoint of this run could not be loaded: it holds more than tensors and plain data{class_name}. "
                 "Let the state_dict of your callback, or of your net, hold numbers, texts, lists and tensors alone"
@@ -67,7 +67,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._is_plain = True
 
 
-def _foreign(error: pickle.UnpicklingError) -> str:
-    """Return the class that has no place in a checkpoint, in parentheses, if torch says which."""
+def refused_class(error: pickle.UnpicklingError) -> str:
+    """Return the class that torch refused to unpickle as ` (NAME)`; empty if its message does not name it."""
     match = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
     return f" ({match[1]})" if match else ""

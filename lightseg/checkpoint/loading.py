@@ -1,4 +1,4 @@
-"""Checkpoints that carry their recipe: a file is all it takes to get the model back."""
+"""Loading of trained tasks from self-contained checkpoints."""
 
 import pickle
 import zipfile
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lightseg.checkpoint import safetensors
-from lightseg.checkpoint.io import _foreign
+from lightseg.checkpoint.io import refused_class
 from lightseg.checkpoint.locate import follow_imports, model_file
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known
@@ -31,23 +31,23 @@ _DAMAGE = (
     MemoryError,
     AssertionError,
 )
-"""The errors that torch has for files that it did not write."""
+"""Exceptions that torch raises for damaged files and for files of other formats."""
 
 
 def load(path: str | Path, trust: bool = False) -> Task:
-    """Return the trained task in eval mode; needs no network, but for a name on the Hub, and no other file.
+    """Load a trained task in eval mode, without network access unless a name on the Hub is given.
 
-    It builds nothing but nets and transforms of lightseg and albumentations, whoever made the file.
+    Without `trust` only nets and transforms of lightseg and albumentations are built, whoever made the file.
 
     Args:
         path: A checkpoint or exported `.safetensors`; a run folder, whose best checkpoint is meant; a folder with a
             `model.safetensors`; or `hf://USER/REPO`, or `hf://USER/REPO@REVISION`, on the Hugging Face Hub.
-        trust: Import and run other classes that it names too, such as a net of your own, from where its run folder
-            says that they were; which ones is printed.
+        trust: Also import and run other classes that the file names, such as a custom net, from the import path that
+            its run folder recorded; their names are printed.
 
     Raises:
-        UserError: If it is no checkpoint of lightseg, is damaged, holds anything but plain data and tensors, or names
-            other classes and is not trusted.
+        UserError: If the file is damaged or no checkpoint of lightseg, holds anything but plain data and tensors, or
+            names other classes without `trust`.
     """
     limit_threads()
     file = model_file(path)
@@ -61,29 +61,29 @@ def load(path: str | Path, trust: bool = False) -> Task:
         follow_imports(file.resolve().parent.parent)
     else:
         _require_known_transforms(config.get("data") or {}, file)
-    return _filled(checkpoint, file, trust)
+    return _build_and_fill(checkpoint, file, trust)
 
 
 def reload(file: Path) -> Task:
-    """Return the trained task of a checkpoint that this process has written, with the classes that it was given."""
-    return _filled(read(file), file, trust=True)
+    """Load the trained task of a checkpoint that this process has written, custom classes included."""
+    return _build_and_fill(read(file), file, trust=True)
 
 
-def _filled(checkpoint: dict[str, Any], file: Path, trust: bool) -> Task:
+def _build_and_fill(checkpoint: dict[str, Any], file: Path, trust: bool) -> Task:
     task = build_task(checkpoint["lightseg"], file, trust, checkpoint["state_dict"])
     fill(task, checkpoint["state_dict"], file)
-    task.temperature = checkpoint["temperature"] if "temperature" in checkpoint else _calibrated(file)
+    task.temperature = checkpoint["temperature"] if "temperature" in checkpoint else _calibrated_temperature(file)
     return task.eval()
 
 
 def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
-    """See that what an evaluation does to an image first is known; the data module itself is not built here."""
-    for index, each in enumerate((data.get("init_args") or {}).get("eval_transforms") or []):
-        require_known(each, f"data.eval_transforms.{index}", file)
+    """Check that the eval transforms are classes that may be built; the data module itself is not built here."""
+    for index, transform in enumerate((data.get("init_args") or {}).get("eval_transforms") or []):
+        require_known(transform, f"data.eval_transforms.{index}", file)
 
 
-def _calibrated(file: Path) -> float:
-    """Return the temperature that was measured of just this checkpoint of a run; 1 if none was."""
+def _calibrated_temperature(file: Path) -> float:
+    """Return the temperature that was calibrated for exactly this checkpoint of a run; 1 if there is none."""
     record = file.parent.parent / "calibration.json"
     if file.parent.name != "checkpoints" or not record.is_file():
         return 1.0
@@ -92,10 +92,10 @@ def _calibrated(file: Path) -> float:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint; runs nothing of what it may hold.
+    """Return the content of a checkpoint without running any code from it.
 
     Raises:
-        UserError: If it cannot be read or was not written by lightseg.
+        UserError: If the file cannot be read or was not written by lightseg.
     """
     if file.suffix in (".onnx", ".pt2"):
         raise UserError(
@@ -106,35 +106,36 @@ def read(file: Path) -> dict[str, Any]:
         if file.suffix == ".safetensors":
             checkpoint = safetensors.read(file)
         elif not zipfile.is_zipfile(file):
-            # torch would take it for its old format, and fail in any way
+            # torch would parse it as its legacy format and raise arbitrary errors
             raise ValueError("it is empty" if not file.stat().st_size else "it is no archive")
         else:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(f"{file}: refused: it holds more than tensors and plain data{_foreign(error)}") from None
+        raise UserError(f"{file}: refused: it holds more than tensors and plain data{refused_class(error)}") from None
     except _DAMAGE as error:
-        # torch's own explanations go on for a page
+        # torch's explanations are a page long
         reason = str(error).partition("\n")[0].partition(". ")[0][:80]
         raise UserError(f"{file}: damaged or not a checkpoint ({reason})") from None
     return _require_recipe(checkpoint, file)
 
 
 def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
-    """Return the content of a file, if it is what lightseg writes."""
+    """Check that content has the form that lightseg writes, and return it as plain data.
+
+    Raises:
+        UserError: If it does not.
+    """
     content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     recipe = content.get("lightseg")
     if not isinstance(recipe, dict):
         raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
     version = recipe.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
-        shown_version = (
-            version if type(version) is int and 0 <= version < MAX_VERSION else f"of type {type(version).__name__}"
-        )
-        raise UserError(
-            f"{file}: has format {shown_version}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it"
-        )
-    if lacking := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
-        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {lacking[0]}")
+        is_number = type(version) is int and 0 <= version < MAX_VERSION
+        number = version if is_number else f"of type {type(version).__name__}"
+        raise UserError(f"{file}: has format {number}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
+    if missing := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
+        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {missing[0]}")
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:

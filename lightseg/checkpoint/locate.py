@@ -1,6 +1,6 @@
-"""Run folder or the file with weights that an argument names.
+"""Lookup of the run folder or the weights file that an argument names.
 
-Imports nothing heavy, so that a slip is reported at once.
+Imports nothing heavy, so that a wrong argument is reported at once.
 """
 
 import sys
@@ -16,45 +16,46 @@ def run_folder(path: str, option: str = "") -> Path:
 
     Args:
         path: The argument.
-        option: The option that it belongs to, for the message.
+        option: The option that the argument belongs to, for the message.
 
     Raises:
-        UserError: If it is none; the message has the one that may have been meant.
+        UserError: If the path is no run folder; the message suggests the nearest one.
     """
     folder = Path(path)
     if not (folder / "config.yaml").is_file():
-        raise UserError(f"{option} {path}: no run folder, which has a config.yaml{_nearby(folder)}".lstrip())
+        raise UserError(f"{option} {path}: no run folder, which has a config.yaml{_suggest_run(folder)}".lstrip())
     return folder
 
 
 def model_file(path: str | Path) -> Path:
-    """Return the file with the weights that an argument names: itself, the best of a run, an export's, or the Hub's.
+    """Return the weights file that an argument names.
 
     Args:
-        path: A checkpoint or exported weights; a folder with either; or `hf://USER/REPO`, which is fetched.
+        path: A checkpoint or exported weights; a run folder, whose best checkpoint is taken; a folder with exported
+            weights; or `hf://USER/REPO`, which is downloaded.
 
     Raises:
-        UserError: If there is none; the message has the run that may have been meant.
+        UserError: If there is none; the message suggests the nearest run.
     """
     if str(path).startswith(hub.SCHEME):
         path = hub.fetch(str(path))
-    place = Path(path)
-    inside = [place / "checkpoints" / BEST, place / "checkpoints" / LAST, place / WEIGHTS]
-    candidates = inside if place.is_dir() else [place]
+    source = Path(path)
+    in_folder = [source / "checkpoints" / BEST, source / "checkpoints" / LAST, source / WEIGHTS]
+    candidates = in_folder if source.is_dir() else [source]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    if not place.is_dir():
-        raise UserError(f"{path}: no checkpoint found{_nearby(place)}")
+    if not source.is_dir():
+        raise UserError(f"{path}: no checkpoint found{_suggest_run(source)}")
     run_folder(str(path))
     raise UserError(f"{path}: no checkpoint found (looked for {' nor '.join(map(str, candidates))})")
 
 
 def trained_run(path: str) -> tuple[Path, Path | None]:
-    """Return the checkpoint that is meant by itself or by its run folder, and the run folder, if it is in one.
+    """Return the checkpoint of a file or run folder, and its run folder; None for a file outside of one.
 
     Raises:
-        UserError: If it is neither.
+        UserError: If the path is neither.
     """
     if Path(path).is_file():
         above = Path(path).resolve().parent.parent
@@ -64,12 +65,12 @@ def trained_run(path: str) -> tuple[Path, Path | None]:
 
 
 def follow_imports(folder: Path) -> None:
-    """Find classes of one's own where they were when a run was made, as `env.json` of its folder says.
+    """Extend the import path by that of a run, so that its custom classes can be imported.
 
-    Whoever calls this trusts the folder: it decides which modules are found.
+    Call it for trusted folders only: `env.json` of the folder decides which modules are imported.
 
     Raises:
-        UserError: If that is damaged.
+        UserError: If `env.json` is damaged.
     """
     if not (folder / "env.json").is_file():
         return
@@ -78,14 +79,11 @@ def follow_imports(folder: Path) -> None:
     sys.path += [path for path in read_record(folder / "env.json").get("import_path", []) if path not in sys.path]
 
 
-def _name(folder: Path) -> str:
-    return folder.name
-
-
-def _nearby(path: Path) -> str:
-    """Return the run folder that may have been meant: the newest one below, or the one that a file is in."""
+def _suggest_run(path: Path) -> str:
+    """Return a hint at the nearest run folder: the newest one below a path, or the one that contains it."""
     # a folder of runs, or of experiments; names of runs begin with their time
-    below = sorted((file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.yaml")), key=_name)
+    runs = (file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.yaml"))
+    below = sorted(runs, key=lambda folder: folder.name)
     above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
     near = [*below[-1:], *above[:1]]
     return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such file or folder"

@@ -1,4 +1,4 @@
-"""Recipe that a checkpoint carries, and the task and the data that it rebuilds."""
+"""Recipes in checkpoints, and the tasks and data modules that are rebuilt from them."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ def make_recipe(
     palette: list[Any],
     image_values: Sequence[float | None] | None = None,
 ) -> dict[str, Any]:
-    """Return what a checkpoint must carry so that it can be loaded alone, as plain data.
+    """Return the recipe that makes a checkpoint self-contained, as plain data.
 
     Args:
         config: The resolved config.
         classes: Class names.
         in_channels: Channels of an image.
-        palette: One RGB colour per class.
-        image_values: The meaning of an image's values (`ImageValues`), where files do not say it.
+        palette: One RGB color per class.
+        image_values: Range and nodata value of the images (`ImageValues`), if the config sets them.
     """
     values = {} if image_values is None else {"image_values": list(image_values)}
     return {
@@ -49,41 +49,28 @@ def make_recipe(
 
 
 def build_task(
-    content: dict[str, Any], file: Path | str, trust: bool = False, state: Mapping[str, Tensor] | None = None
+    recipe: dict[str, Any], file: Path | str, trust: bool = False, state: Mapping[str, Tensor] | None = None
 ) -> Task:
-    """Return the task of a recipe, with random weights and no download, and without its optimiser and schedule.
+    """Build the task of a recipe with random weights, without downloads, optimizer and schedule.
 
     Args:
-        content: The recipe, with what its options have become.
-        file: Where it is from, for messages.
-        trust: Build other classes than lightseg's own, too.
-        state: The weights that it is to have; nothing that they do not fit is given memory.
+        recipe: The recipe, with the options as training resolved them.
+        file: Source of the recipe, for messages.
+        trust: Also build custom classes.
+        state: The weights to be loaded; a net that they do not fit is refused before memory is allocated for it.
 
     Raises:
-        UserError: If it names classes that are not trusted or cannot be imported any more, or the weights do not fit.
+        UserError: If the recipe names classes that are not trusted or cannot be imported, or the weights do not fit.
     """
-    # a copy, since the parser turns dicts into its own kind
-    model = copy.deepcopy(content["config"]["model"])
-    options = {**model["init_args"], **content["resolved"], "classes": content["classes"], "compile": False}
-    for name in ("optimizer", "schedule"):
-        # of the training alone
-        options.pop(name, None)
-    net = options["net"]
-    net_options = {**(net.get("init_args") or {}), "num_classes": len(content["classes"])}
-    if content["in_channels"] != 3:
-        net_options["in_channels"] = content["in_channels"]
-    if "encoder_weights" in net_options:
-        # the checkpoint's own weights take their place
-        net_options["encoder_weights"] = None
-    options["net"] = {**net, "init_args": net_options}
-    model["init_args"] = options
+    model = _inference_model(recipe)
+    net = model["init_args"]["net"]
     if not trust:
-        require_known(options["net"], "net", file)
+        require_known(net, "net", file)
         require_known(model, "model", file)
         if state is not None:
-            require_net_fits(known_class(net["class_path"]), net_options, state, file)
+            require_net_fits(known_class(net["class_path"]), net["init_args"], state, file)
     parser = ArgumentParser(exit_on_error=False)
-    # as on the command line, where a net of one's own may leave out its types
+    # as on the command line, where a custom net may lack type hints
     parser.add_subclass_arguments(Task, "model", fail_untyped=False)
     try:
         parsed = parser.parse_object({"model": model})
@@ -95,19 +82,38 @@ def build_task(
     try:
         task: Task = parser.instantiate(parsed).model
     except Exception as error:
-        # what a class of one's own raises keeps its traceback
+        # errors of a custom class keep their traceback
         if trust:
             raise
         raise UserError(f"{file} cannot be loaded again: {printable_line(str(error))[:300]}") from None
-    task.recipe = {key: value for key, value in content.items() if key != "resolved"}
+    task.recipe = {key: value for key, value in recipe.items() if key != "resolved"}
     return task
 
 
-_OF_TRAINING = (
+def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the model block of a recipe as inference needs it: resolved, without pretrained weights and optimizer."""
+    # a copy, since the parser replaces dicts by its own type
+    model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
+    options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
+    for name in ("optimizer", "schedule"):
+        options.pop(name, None)
+    net = options["net"]
+    net_options = {**(net.get("init_args") or {}), "num_classes": len(recipe["classes"])}
+    if recipe["in_channels"] != 3:
+        net_options["in_channels"] = recipe["in_channels"]
+    if "encoder_weights" in net_options:
+        # the checkpoint's weights replace them
+        net_options["encoder_weights"] = None
+    options["net"] = {**net, "init_args": net_options}
+    model["init_args"] = options
+    return model
+
+
+_TRAINING_OPTIONS = (
     *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
     *("train_transforms", "on_device", "device_transforms"),
 )
-"""Options of every data module that change how it is trained on, and no score of a trained net."""
+"""Options of every data module that affect training alone, not the score of a trained net."""
 
 
 def build_data(
@@ -117,14 +123,14 @@ def build_data(
 
     Args:
         config: What `config.yaml` of a run folder holds, or `recipe["config"]` of a loaded task.
-        args: Options of a command line that change the data, such as `--data.root OTHER`.
-        trust: Import and run the classes of others that the config names; without it, nothing is downloaded either,
-            unless an option says so.
-        file: Where the config is from, for messages; None for the user's own, of which nothing need be said.
+        args: Command-line options that change the data, such as `--data.root OTHER`.
+        trust: Also import and run custom classes that the config names; without it, nothing is downloaded either,
+            unless an option sets it.
+        file: Source of the config, for messages; None for the user's own recipe, whose classes are not announced.
 
     Raises:
-        UserError: If it has no data, a class is not trusted, an option is unknown or wrong, or the module cannot be
-            made.
+        UserError: If the config has no data, a class is not trusted, an option is unknown or wrong, or the module
+            cannot be built.
     """
     return data_and_block(config, args, trust, file)[0]
 
@@ -132,10 +138,13 @@ def build_data(
 def data_and_block(
     config: Mapping[str, Any], args: Sequence[str] = (), trust: bool = False, file: object = "the recipe of the run"
 ) -> tuple[ImageDataModule, dict[str, Any], dict[str, Any]]:
-    """Return the same, with the data block of the config as it would be resolved now, without and with the options."""
-    if lacking := [name for name in ("data", "seed_everything") if config.get(name) is None]:
-        raise UserError(f"{file or 'the recipe'}: has no {lacking[0]}, without which its data cannot be made again")
-    # a copy, since the parser turns dicts into its own kind
+    """Return the data module, and the resolved data block of the config without and with the options.
+
+    Args and Raises are those of `build_data`.
+    """
+    if missing := [name for name in ("data", "seed_everything") if config.get(name) is None]:
+        raise UserError(f"{file or 'the recipe'}: has no {missing[0]}, without which its data cannot be made again")
+    # a copy, since the parser replaces dicts by its own type
     spec: dict[str, Any] = copy.deepcopy(config["data"])
     if not trust:
         require_known(spec, "data", file)
@@ -144,29 +153,29 @@ def data_and_block(
     elif file is not None:
         announce(foreign_classes(spec), file)
     parser = Parser()
-    # as in training, where a class of one's own may leave out its types
+    # as in training, where a custom class may lack type hints
     parser.add_subclass_arguments(ImageDataModule, "data", fail_untyped=False)
-    parsed = parser.parse_object({"data": spec})
-    parser.composed = parsed
-    before = _block(parser, parsed)
-    chosen = parser.parse_args(list(args), namespace=parsed)
-    after = _block(parser, chosen)
-    data: ImageDataModule = parser.build(chosen).data
+    composed = parser.parse_object({"data": spec})
+    parser.composed = composed
+    before = _data_block(parser, composed)
+    parsed = parser.parse_args(list(args), namespace=composed)
+    after = _data_block(parser, parsed)
+    data: ImageDataModule = parser.build(parsed).data
     data.seed = config["seed_everything"]
     return data, before, after
 
 
 def scoring_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a data block that changed and can change a score: their new values by key."""
+    """Return the new values, by key, of options that differ between two data blocks and can change a score."""
     changed = differences({"data": before}, {"data": after})
     return {
         key: new
         for key, (_, new) in changed.items()
-        if effect_of(key) == "affects metric" and (*key.split("."), "")[1] not in _OF_TRAINING
+        if effect_of(key) == "affects metric" and (*key.split("."), "")[1] not in _TRAINING_OPTIONS
     }
 
 
-def _block(parser: Parser, config: Namespace) -> dict[str, Any]:
-    """Return the data block of a parsed config, as plain data."""
+def _data_block(parser: Parser, config: Namespace) -> dict[str, Any]:
+    """Return the data block of a parsed config as plain data."""
     block: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["data"]
     return block

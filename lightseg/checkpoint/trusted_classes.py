@@ -1,7 +1,7 @@
-"""Classes that a file may name: those of lightseg and of albumentations; others run only where they are trusted.
+"""Allow-list of the classes that a file may name: those of lightseg and albumentations; others need `trust`.
 
-A checkpoint, an export or a run folder may come from anyone, and whoever builds what it names runs the code that it
-names. So it is looked at first, and nothing is imported by a path that stands in it.
+A checkpoint, an export or a run folder may come from anyone, and building a class that it names runs that class's code.
+Its class paths and options are therefore checked first, and nothing is imported by a path from the file.
 """
 
 import importlib.util
@@ -23,96 +23,97 @@ import lightseg.tasks
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
 
-_HOMES: tuple[ModuleType, ...] = (
+_MODULES: tuple[ModuleType, ...] = (
     *(lightseg.tasks, lightseg.nets, lightseg.data, lightseg.data.device_transforms),
     albumentations,
 )
-_KINDS = (
+_BASE_CLASSES = (
     *(lightseg.tasks.Task, lightseg.nets.Net, lightseg.data.ImageDataModule),
     lightseg.data.device_transforms.DeviceTransform,
     *(albumentations.BasicTransform, albumentations.BaseCompose),
 )
+_PACKAGES = ("lightseg", "albumentations")
 _REFUSED = ("Lambda",)
 """Classes whose options are functions."""
 
-_FUNCTIONS = (type, Callable)
-"""Types for which a parser imports what a text names."""
+_FUNCTION_TYPES = (type, Callable)
+"""Types for which the parser imports the object that a string names."""
 
-_PLAIN = (str, int, float, bool, NoneType, list, tuple, dict, set)
-_WORDS = re.compile(r"[\w .+/-]*")
-"""Text that no parser takes for anything but itself."""
+_PLAIN_TYPES = (str, int, float, bool, NoneType, list, tuple, dict, set)
+_HARMLESS_TEXT = re.compile(r"[\w .+/-]*")
+"""Strings that the parser cannot turn into another object."""
 
 
 def require_known(spec: Any, key: str, file: object) -> None:
-    """See that a class that a file names, and every class in its options, is one that may be built; import none.
+    """Check, without importing, that a class that a file names and all classes in its options may be built.
 
     Args:
-        spec: `{class_path: …, init_args: …}` as it stands in the file.
-        key: Where it stands, for the message.
-        file: The file.
+        spec: `{class_path: …, init_args: …}` as the file has it.
+        key: Its key, for the message.
+        file: The file, for the message.
 
     Raises:
-        UserError: If it names another class, has options that the class does not know, or would build something.
+        UserError: If it names another class, has options that the class does not have, or would build other objects.
     """
     if not isinstance(spec, dict) or not isinstance(spec.get("class_path"), str):
         raise UserError(f"{file}: {key}: names no class by its class_path; the file is damaged")
-    kind = known_class(spec["class_path"])
-    if kind is None:
+    target = known_class(spec["class_path"])
+    if target is None:
         raise UserError(
             f"{file}: {key}: {printable_line(spec['class_path'])} is not a class of lightseg, and may run anything; "
             "if you trust who made the file, load it with trust=True, or --trust on the command line"
         )
     if spec.get("dict_kwargs"):
-        raise UserError(f"{file}: {key}: {kind.__name__} takes no dict_kwargs")
-    hints, options = _hints(kind), spec.get("init_args") or {}
+        raise UserError(f"{file}: {key}: {target.__name__} takes no dict_kwargs")
+    hints, options = _hints(target), spec.get("init_args") or {}
     if not isinstance(options, dict):
         raise UserError(f"{file}: {key}.init_args: is no mapping of options; the file is damaged")
     for name, value in options.items():
         if name not in hints:
-            raise UserError(f"{file}: {key}: {kind.__name__} has no option '{printable_line(str(name))}'")
+            raise UserError(f"{file}: {key}: {target.__name__} has no option '{printable_line(str(name))}'")
         _require_harmless(value, hints[name], f"{key}.{name}", file)
 
 
 def known_class(path: str) -> type | None:
-    """Return the class that a path names, if it may be built without trust; looked up, never imported."""
+    """Return the class that a path names if it may be built without trust, else None; nothing is imported."""
     _, _, name = path.rpartition(".")
-    for home in _HOMES:
-        kind = vars(home).get(name)
-        if inspect.isclass(kind) and issubclass(kind, _KINDS) and path in _paths(kind, home):
-            is_known = kind.__module__.partition(".")[0] in ("lightseg", "albumentations")
-            return kind if is_known and name not in _REFUSED else None
+    for module in _MODULES:
+        candidate = vars(module).get(name)
+        if inspect.isclass(candidate) and issubclass(candidate, _BASE_CLASSES) and path in _paths(candidate, module):
+            is_allowed = candidate.__module__.partition(".")[0] in _PACKAGES and name not in _REFUSED
+            return candidate if is_allowed else None
     return None
 
 
 def foreign_classes(content: Any) -> list[str]:
-    """Return the classes that a recipe names and lightseg, torch and Lightning do not have, each once."""
-    class_paths = dict.fromkeys(each for each in _class_paths(content) if known_class(each) is None)
-    return [each for each in class_paths if each.partition(".")[0] not in ("lightseg", "lightning", "torch")]
+    """Return the paths of the custom classes that a recipe names, without those of torch and Lightning."""
+    paths = dict.fromkeys(path for path in _class_paths(content) if known_class(path) is None)
+    return [path for path in paths if path.partition(".")[0] not in ("lightseg", "lightning", "torch")]
 
 
 def announce(classes: list[str], file: object) -> None:
-    """Say, in a line, which foreign classes are about to run, and where they are."""
-    for each in classes:
-        print(f"lightseg: trusted: {file} runs {printable_line(each)} ({_origin(each)})", file=sys.stderr, flush=True)
+    """Print a line for each custom class that is about to run, with its source file."""
+    for path in classes:
+        print(f"lightseg: trusted: {file} runs {printable_line(path)} ({_origin(path)})", file=sys.stderr, flush=True)
 
 
-def _paths(kind: type, home: ModuleType) -> tuple[str, str]:
-    return f"{home.__name__}.{kind.__name__}", f"{kind.__module__}.{kind.__name__}"
+def _paths(target: type, module: ModuleType) -> tuple[str, str]:
+    return f"{module.__name__}.{target.__name__}", f"{target.__module__}.{target.__name__}"
 
 
 def _class_paths(content: Any) -> Iterator[str]:
     if isinstance(content, dict):
         if isinstance(content.get("class_path"), str):
             yield content["class_path"]
-        for each in content.values():
-            yield from _class_paths(each)
+        for value in content.values():
+            yield from _class_paths(value)
     elif isinstance(content, list):
-        for each in content:
-            yield from _class_paths(each)
+        for value in content:
+            yield from _class_paths(value)
 
 
 def _origin(path: str) -> str:
-    """Return the file of the package that a class is in; to look further would run it."""
+    """Return the file of the package that a class is in; finding its module would run the package."""
     try:
         spec = importlib.util.find_spec(path.partition(".")[0])
     except (ImportError, ValueError):
@@ -121,25 +122,23 @@ def _origin(path: str) -> str:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Types of the options of a class, those included that its constructor passes on."""
+def _hints(target: type) -> dict[str, Any]:
+    """Return the types of the options of a class, including those that its constructor passes to its bases."""
     hints: dict[str, Any] = {}
-    for base in kind.__mro__:
-        if "__init__" not in vars(base) or base.__module__.partition(".")[0] not in ("lightseg", "albumentations"):
+    for base in target.__mro__:
+        if "__init__" not in vars(base) or base.__module__.partition(".")[0] not in _PACKAGES:
             continue
-        # of what wraps a constructor, as albumentations does, the signature alone tells the types
+        # albumentations wraps constructors, so that only the signature has the types
         parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        keyword_parameters = [
-            each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-        ]
-        hints = {**{each.name: _hint(each, base) for each in keyword_parameters if each.name != "self"}, **hints}
-        if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+        options = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
+        hints = {**{option.name: _hint(option, base) for option in options}, **hints}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return hints
 
 
 def _hint(parameter: inspect.Parameter, owner: type) -> Any:
-    """Return the type of a parameter; where it is not known, a function, which no text may stand for."""
+    """Return the type of a parameter; `Callable`, for which no string is accepted, if it is unknown."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
         return Callable
@@ -151,15 +150,15 @@ def _hint(parameter: inspect.Parameter, owner: type) -> Any:
 
 
 def _require_harmless(value: Any, hint: Any, key: str, file: object) -> None:
-    """See that an option builds nothing but known classes, whatever a parser makes of it."""
+    """Check that an option builds nothing but known classes, however the parser interprets it."""
     parts = list(_parts(hint))
     if value is not None and any(_is_built(part) for part in parts):
-        for index, each in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            require_known(each, key if index is None else f"{key}.{index}", file)
+        for index, spec in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            require_known(spec, key if index is None else f"{key}.{index}", file)
         return
-    takes_any, takes_functions = Any in parts or object in parts, any(part in _FUNCTIONS for part in parts)
+    takes_any, takes_functions = Any in parts or object in parts, any(part in _FUNCTION_TYPES for part in parts)
     for text in _texts(value):
-        if text == "class_path" or takes_functions or (takes_any and not _WORDS.fullmatch(text)):
+        if text == "class_path" or takes_functions or (takes_any and not _HARMLESS_TEXT.fullmatch(text)):
             raise UserError(
                 f"{file}: {key}: '{printable_line(text)[:80]}' may build something else; "
                 "if you trust who made the file, load it with trust=True, or --trust on the command line"
@@ -167,33 +166,33 @@ def _require_harmless(value: Any, hint: Any, key: str, file: object) -> None:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """Yield the types that a hint is made of; what no rule below knows may be a function."""
+    """Yield the types that a hint consists of; `Callable` for those that no rule below covers."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         yield str
-    elif origin in _FUNCTIONS:
+    elif origin in _FUNCTION_TYPES:
         yield Callable
     elif arguments := typing.get_args(hint):
         for argument in arguments:
             yield from _parts(argument)
     elif isinstance(hint, typing.ForwardRef):
-        # of a type that is not made yet, which is built
+        # a forward reference is to a class of albumentations, which is built
         yield albumentations.BaseCompose
     else:
         yield hint if inspect.isclass(hint) or hint is Ellipsis else Callable
 
 
 def _is_built(part: Any) -> bool:
-    return inspect.isclass(part) and part not in (*_PLAIN, *_FUNCTIONS, Any, object)
+    return inspect.isclass(part) and part not in (*_PLAIN_TYPES, *_FUNCTION_TYPES, Any, object)
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for name, each in value.items():
+        for name, item in value.items():
             yield str(name)
-            yield from _texts(each)
+            yield from _texts(item)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
+        for item in value:
+            yield from _texts(item)

@@ -1,4 +1,4 @@
-"""Weights of unknown origin: whether a file is whole, holds what it claims, and fits a net, before memory is given."""
+"""Validation of weights of unknown origin, before memory is allocated for what they claim."""
 
 import signal
 import threading
@@ -21,32 +21,32 @@ from lightseg.files.printable import printable_line
 from lightseg.nets.memory import needs_values, without_memory
 from lightseg.tasks import Task
 
-_SHARED = 4
-"""How often, on average, a file may give the same memory to several weights."""
+_MAX_SHARING = 4
+"""Upper limit of the ratio of the weights' bytes to the file's size; weights may share memory."""
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-_LARGEST, _LONGEST = 2**16, 64
-"""The largest number among the options of a net, and the most numbers in a list."""
+_MAX_NUMBER, _MAX_ENTRIES = 2**16, 64
+"""Largest number among the options of a net, and largest number of entries in a list."""
 
-_KWARG, _WINDOW = 4096, 256
-"""The largest whole number among the options of a library's net, and among those of its windows."""
+_MAX_KWARG, _MAX_WINDOW = 4096, 256
+"""Largest integer among the keyword arguments of a library's net, and among those of its windows."""
 
-_BUILT, _MORE, _MORE_BYTES = 10, 1000, 2**30
-"""How many times as much as it ends with a net may make while it is built; how many parameters and bytes beside."""
+_FACTOR, _EXTRA_PARAMETERS, _EXTRA_BYTES = 10, 1000, 2**30
+"""Limits while a net is built: a multiple of its final parameters and bytes, and a constant number of each on top."""
 
-_STEPS = 4
-"""How often a buffer is in memory while it is computed."""
+_BUFFER_COPIES = 4
+"""Number of temporary copies of a buffer while it is computed."""
 
 _SECONDS = 30.0
-"""The processor's time in which a net is built without memory."""
+"""Limit of the CPU time for building a net without memory."""
 
 
 def require_whole(file: Path) -> None:
-    """Read all of an archive against its checksums, which torch does not look at.
+    """Check all of an archive against its checksums, which torch does not verify.
 
     Raises:
-        OSError: If a part of it is not what was written, or would be larger in memory than the file.
+        OSError: If a part is corrupt, or would be larger in memory than the file.
     """
     if not zipfile.is_zipfile(file):
         return
@@ -65,7 +65,7 @@ def require_whole(file: Path) -> None:
 
 
 def plain_weights(state: Any, file: Path) -> dict[str, Tensor]:
-    """Return weights that are tensors with memory of their own, no more of it than the file has, and nothing else.
+    """Check that weights are plain tensors with no more memory than the file has, and return them detached.
 
     Raises:
         UserError: If not.
@@ -84,16 +84,16 @@ def plain_weights(state: Any, file: Path) -> dict[str, Tensor]:
         total += size
         if size > value.untyped_storage().nbytes():
             raise UserError(f"{file}: state_dict.{name}: has the shape {tuple(value.shape)} without the numbers for it")
-    if total > _SHARED * file.stat().st_size:
+    if total > _MAX_SHARING * file.stat().st_size:
         raise UserError(f"{file}: state_dict: its {total} bytes are not in the file; the file is damaged")
     return {name: value.detach() for name, value in state.items()}
 
 
 def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
-    """Give a task its weights.
+    """Load weights into a task.
 
     Raises:
-        UserError: If they are others than it has, or are not finite.
+        UserError: If their names or shapes do not fit, or they are not finite.
     """
     expected = task.state_dict()
     _require_same(expected, state, file)
@@ -101,17 +101,17 @@ def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
         if value.is_floating_point() and not value.isfinite().all() and expected[name].isfinite().all():
             raise UserError(f"{file}: state_dict.{name}: holds NaN or infinity; a net that predicts cannot have it")
     if any(values.dtype == torch.float64 for values in state.values()):
-        # rounded to float32, the weights would not give the numbers of the run back
+        # rounded to float32, the weights would not reproduce the numbers of the run
         task.double()
     task.load_state_dict(state)
 
 
-def require_net_fits(kind: Any, options: Mapping[str, Any], state: Mapping[str, Tensor], file: Path | str) -> None:
-    """See that a net has the shapes of the weights, without memory for it, before it is built.
+def require_net_fits(net_class: Any, options: Mapping[str, Any], state: Mapping[str, Tensor], file: Path | str) -> None:
+    """Check that a net has the shapes of the weights by building it without memory.
 
     Args:
-        kind: Its class.
-        options: The arguments of its constructor.
+        net_class: Class of the net.
+        options: Arguments of its constructor.
         state: The weights of a task.
         file: The file, for the message.
 
@@ -122,24 +122,23 @@ def require_net_fits(kind: Any, options: Mapping[str, Any], state: Mapping[str, 
     weights = {name: value for name, value in state.items() if name.startswith("net.")}
     try:
         with _Bounds(weights), _deadline():
-            net = _shapes(kind, options, weights)
+            net = _build_without_memory(net_class, options, weights)
     except UserError as error:
         raise UserError(f"{file}: net: {printable_line(str(error))}") from None
-    except _Late:
+    except _TimeoutSignal:
         raise UserError(f"{file}: net: takes more than {_SECONDS:g} s to build; the file is damaged") from None
     # the libraries' constructors raise anything from AssertionError to AttributeError
     except Exception as error:
         reason = printable_line(str(error).partition("\n")[0])[:120]
-        raise UserError(f"{file}: net: {kind.__name__} cannot be built with its options: {reason}") from None
+        raise UserError(f"{file}: net: {net_class.__name__} cannot be built with its options: {reason}") from None
     _require_same({f"net.{name}": value for name, value in net.state_dict().items()}, weights, file)
 
 
 def _require_same(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], file: Path | str) -> None:
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    both = sorted(expected.keys() & state.keys())
     reshaped = [
         name
-        for name in both
+        for name in sorted(expected.keys() & state.keys())
         if expected[name].shape != state[name].shape
         or expected[name].is_floating_point() != state[name].is_floating_point()
     ]
@@ -151,49 +150,53 @@ def _require_same(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], f
         )
 
 
-def _shapes(kind: Any, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
-    """Return a net that is there for the shapes of its weights."""
+def _build_without_memory(net_class: Any, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+    """Build a net on the meta device, or, if it needs values while it is built, with bounded allocations."""
     try:
         with without_memory():
-            net: nn.Module = kind(**options)
+            net: nn.Module = net_class(**options)
     except Exception as error:
         if not needs_values(error):
             raise
         with _Allocations(_most_bytes(weights)):
-            net = kind(**options)
+            net = net_class(**options)
     return net
 
 
 def _most_bytes(weights: Mapping[str, Tensor]) -> int:
-    return _BUILT * sum(value.nbytes for value in weights.values()) + _MORE_BYTES
+    return _FACTOR * sum(value.nbytes for value in weights.values()) + _EXTRA_BYTES
 
 
 def _require_small(value: Any, key: str, file: Path | str) -> None:
-    """See that no option of a net is out of all proportion."""
+    """Check that no option of a net is unreasonably large.
+
+    Raises:
+        UserError: If one is.
+    """
     is_size = ".kwargs" in key and isinstance(value, int)
-    most = (_WINDOW if "window" in key else _KWARG) if is_size else _LARGEST
+    most = (_MAX_WINDOW if "window" in key else _MAX_KWARG) if is_size else _MAX_NUMBER
     if isinstance(value, int | float) and not abs(value) <= most:
         raise UserError(f"{file}: {key}: {value} is more than {most}, which no net has; the file is damaged")
-    if isinstance(value, list | dict) and len(value) > _LONGEST:
-        raise UserError(f"{file}: {key}: has {len(value)} entries, more than {_LONGEST}; the file is damaged")
+    if isinstance(value, list | dict) and len(value) > _MAX_ENTRIES:
+        raise UserError(f"{file}: {key}: has {len(value)} entries, more than {_MAX_ENTRIES}; the file is damaged")
     entries = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for name, each in entries:
-        _require_small(each, f"{key}.{name}", file)
+    for name, entry in entries:
+        _require_small(entry, f"{key}.{name}", file)
 
 
-class _Late(BaseException):
-    """Time to build a net is over; no `except Exception` of a library stops it."""
+class _TimeoutSignal(BaseException):
+    """Timeout of building a net; a BaseException, so that no `except Exception` of a library catches it."""
 
 
 @contextmanager
 def _deadline() -> Iterator[None]:
-    """Stop what takes too much of the processor's time; only the main thread can be stopped."""
+    """Raise `_TimeoutSignal` after `_SECONDS` of CPU time, in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(_signal: int, _frame: Any) -> None:
-        raise _Late
+        raise _TimeoutSignal
 
     before = signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, _SECONDS)
@@ -205,10 +208,10 @@ def _deadline() -> Iterator[None]:
 
 
 class _Bounds:
-    """Stops the construction of a net in this thread when it has made more than its weights can account for."""
+    """Context that stops building a net in this thread once it exceeds what its weights can account for."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self.parameters, self.bytes = _BUILT * len(weights) + _MORE, _most_bytes(weights)
+        self.parameters, self.bytes = _FACTOR * len(weights) + _EXTRA_PARAMETERS, _most_bytes(weights)
         self.thread = threading.get_ident()
 
     def __enter__(self) -> None:
@@ -225,8 +228,8 @@ class _Bounds:
         self._count(1, parameter.nbytes)
 
     def _buffer(self, _module: nn.Module, _name: str, buffer: Tensor | None) -> None:
-        # those that the file does not hold are computed, for which they are in memory several times
-        self._count(0, 0 if buffer is None else _STEPS * buffer.nbytes)
+        # buffers that are not in the file are computed, which takes temporary copies
+        self._count(0, 0 if buffer is None else _BUFFER_COPIES * buffer.nbytes)
 
     def _count(self, parameters: int, size: int) -> None:
         if threading.get_ident() != self.thread:
@@ -240,7 +243,7 @@ class _Bounds:
 
 
 class _Allocations(TorchDispatchMode):
-    """Refuses a tensor that is larger than all that a net may have, before it is made."""
+    """Dispatch mode that refuses a tensor larger than all of a net may be, before it is allocated."""
 
     def __init__(self, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -250,7 +253,7 @@ class _Allocations(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        # a new tensor is given a device
+        # functions that allocate a tensor take a device
         if "device" in kwargs and func(*args, **{**kwargs, "device": torch.device("meta")}).nbytes > self.most:
             raise UserError("it needs more memory than the weights in the file account for; the file is damaged")
         return func(*args, **kwargs)

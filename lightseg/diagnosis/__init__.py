@@ -1,1 +1,1 @@
-"""Checks of a dataset before anything is trained on it."""
+"""Checks of a data set before training."""

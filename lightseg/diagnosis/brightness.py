@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the training images against those that they are normalised by."""
+"""Comparison of the training images' mean and deviation with those of the normalization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from lightseg.diagnosis.samples import PixelSums, Sample
 from lightseg.errors import DataError
 from lightseg.nets.base import Normalization
 
-_OFF, _SCALE = 3.0, 4.0
-"""Deviations that a mean may be off, and the factor that a deviation may be off, before a net sees little."""
+_MAX_OFFSET, _MAX_RATIO = 3.0, 4.0
+"""Largest difference of the means, in deviations, and largest ratio of the deviations, without a remark."""
 
 
 @dataclass(frozen=True)
 class Brightness:
-    """Mean and standard deviation per channel on the 0..1 scale, `(C,)` each: measured, and used."""
+    """Measured mean and deviation, and those of the normalization, per channel `(C,)` on the 0..1 scale."""
 
     mean: list[float]
     std: list[float]
@@ -28,27 +28,27 @@ class Brightness:
 def measure_brightness(
     data: ImageDataModule, samples: Sequence[Sample], normalization: Normalization | None = None
 ) -> Brightness | None:
-    """Of all training images that can be read; None where there is none, or their channels differ.
+    """Measure all readable training images; None if there are none, or their channels differ.
 
     Args:
-        data: The data set.
-        samples: What was seen of its samples.
-        normalization: What the images are normalised by; the data's own if left out.
+        data: The data module.
+        samples: Its surveyed samples.
+        normalization: Mean and deviation of the normalization; by default those of the data module.
     """
     try:
         used = normalization or data.pixel_stats()
     except DataError:
-        # it reads images, of which one is broken; that is a finding already
+        # it reads images, and a broken one is a finding already
         return None
     return combine([sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None], used)
 
 
 def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[float]]) -> Brightness | None:
-    """Of all pixels of images; None where there is none, or their channels differ.
+    """Return mean and deviation over all pixels; None without images, or if their channels differ.
 
     Args:
-        images: `pixel_sums` of each.
-        used: What they are normalised by.
+        images: `pixel_sums` of each image.
+        used: Mean and deviation of the normalization.
     """
     if not images or len({len(total) for _, total, _ in images}) > 1:
         return None
@@ -60,19 +60,19 @@ def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[f
 
 
 def is_far(brightness: Brightness) -> bool:
-    """Return whether images are so far from what they are normalised by that they look nearly alike to a net."""
+    """Return whether mean or deviation are so far off that normalized images look nearly alike to a net."""
     if len(brightness.mean) != len(brightness.used_mean):
-        # it will be said by what needs them to be alike
+        # the net's check of its channels reports it
         return False
     std, used = np.array(brightness.std), np.array(brightness.used_std)
-    off = np.abs(np.array(brightness.mean) - brightness.used_mean) / used
-    # a channel may be empty, as long as another one is not
-    scale = std.max() / used[std.argmax()]
-    return bool(off.max() > _OFF or not 1 / _SCALE <= scale <= _SCALE)
+    offset = np.abs(np.array(brightness.mean) - brightness.used_mean) / used
+    # the strongest channel counts, since another one may be empty
+    ratio = std.max() / used[std.argmax()]
+    return bool(offset.max() > _MAX_OFFSET or not 1 / _MAX_RATIO <= ratio <= _MAX_RATIO)
 
 
 def brightness_findings(brightness: Brightness | None) -> list[Finding]:
-    """Return the remark that the images are far from what they are normalised by."""
+    """Note if the normalization does not fit the images."""
     if brightness is None or not is_far(brightness):
         return []
     what = f"the images have mean {rounded(brightness.mean)} and standard deviation {rounded(brightness.std)}, far "
@@ -83,5 +83,5 @@ def brightness_findings(brightness: Brightness | None) -> list[Finding]:
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """Three digits of each."""
+    """Return values rounded to three significant digits."""
     return [float(f"{value:.3g}") for value in values]

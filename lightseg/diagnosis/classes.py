@@ -1,4 +1,4 @@
-"""Table of the classes, and findings about those with too little data."""
+"""Class table, and findings about missing, rare and tiny classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from lightseg.diagnosis.findings import Finding, counted
 from lightseg.diagnosis.samples import Sample
 
 _TINY = 4.0
-"""Side in pixels, of a square as large, below which an object leaves a net little to see."""
+"""Typical side in pixels below which the objects of a class are reported as tiny."""
 
 _FEW = 5
-"""Objects that it takes to speak of a class's size."""
+"""Least number of objects for a statement about a class's size."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Training data of one class.
+    """Statistics of a class.
 
     Attributes:
-        name: Its name.
-        pixels: Pixels, or samples of classification.
-        share: Their share of all that is not void.
-        images: Images that hold it, in the order of the splits.
-        smallest: Pixels of its smallest object; None where it has none.
-        side: Side of a square as large as the object that half of its pixels lie in smaller ones of; None likewise.
+        name: Name of the class.
+        pixels: Its pixels in train; for classification, its samples.
+        share: Their share of all that are not void.
+        images: Number of images with the class, in the order of the splits.
+        smallest: Pixels of its smallest object in train; None without objects.
+        side: Typical side of its objects in train (`typical_side`); None without objects.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ClassRow:
 
 
 def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRow]:
-    """Return one row for each class; pixels and objects are those of the training split."""
+    """Return a row for each class."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
     pixels = tables["train"].sum(0)
     rows = []
@@ -55,7 +55,7 @@ def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRo
 
 
 def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Finding]:
-    """Classes that do not occur, and the note about rare ones."""
+    """Report missing classes, and note rare ones."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
     findings = []
     trained = tables["train"].any(0)
@@ -77,33 +77,34 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
     return findings
 
 
-def tiny_findings(data: ImageDataModule, batches: Sequence[dict[int, ClassCounts]]) -> list[Finding]:
-    """Classes that are hardly more than specks once training has cropped and scaled the images.
+def tiny_findings(data: ImageDataModule, objects: Sequence[dict[int, ClassCounts]]) -> list[Finding]:
+    """Warn of classes whose objects are tiny after the train transforms.
 
     Args:
         data: The data module.
-        batches: Pixels of each object, of each class, of some augmented training samples.
+        objects: Pixels of each object, by class, of some augmented training samples.
     """
     tiny = []
     for label, name in enumerate(data.classes):
-        areas = [objects[label] for objects in batches if label in objects]
+        areas = [sizes[label] for sizes in objects if label in sizes]
         sizes = np.concatenate(areas) if areas else np.zeros(0, np.int64)
         if len(sizes) >= _FEW and typical_side(sizes) < _TINY:
             tiny.append(f"{name} ({typical_side(sizes):.1f} pixels)")
     if not tiny:
         return []
-    what = f"tiny as training sees them, in {counted(len(batches), 'augmented sample')}: {', '.join(tiny)} across"
+    what = f"tiny as training sees them, in {counted(len(objects), 'augmented sample')}: {', '.join(tiny)} across"
     mend = "in data.train_transforms, raise height and width of Resize, or scale_limit of RandomScale"
     return [Finding("tiny class", "warning", what, mend)]
 
 
 def typical_side(sizes: ClassCounts) -> float:
-    """Side of a square as large as the object that half of the pixels lie in smaller ones of: specks count little."""
+    """Return the square root of the pixel-weighted median object size, in which specks count little."""
     ordered = np.sort(sizes)
     cumulative = np.cumsum(ordered)
     return float(np.sqrt(ordered[np.searchsorted(cumulative, cumulative[-1] / 2)]))
 
 
 def _table(data: ImageDataModule, samples: Sequence[Sample], split: str) -> ClassCounts:
+    """Return the pixels of each class in each readable sample of a split, `(N, C)`."""
     rows = [sample.counts[:-1] for sample in samples if sample.split == split and sample.readable]
     return np.array(rows, np.int64).reshape(len(rows), data.num_classes)

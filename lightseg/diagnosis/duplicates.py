@@ -1,4 +1,4 @@
-"""Findings about images that are there twice: pixel by pixel, or nearly and in two splits."""
+"""Findings about duplicate images: equal in every pixel, or nearly equal and in two splits."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -11,22 +11,22 @@ from lightseg.diagnosis.findings import Finding, counted
 from lightseg.diagnosis.samples import Sample
 
 _BITS = 10
-"""Bits of 64 in which the hashes of near duplicates differ at most."""
+"""Largest number of the 64 hash bits in which near duplicates differ."""
 
 _LEVELS, _CORRELATION, _CONTRAST = 6.0, 0.985, 4.0
-"""What thumbnails of near duplicates have: at most this mean difference of grey levels once their brightness is equal,
-at least this correlation, and more contrast than an empty picture."""
+"""Limits for thumbnails of near duplicates: largest mean difference of gray levels at equal brightness, least
+correlation, and least contrast, below which a picture is empty."""
 
 _ROWS = 512
-"""Images that are compared with all of another split at a time."""
+"""Number of images that are compared with another split at a time."""
 
-_SHOWN = 3
+_LISTED = 3
 
 Pair = tuple[Sample, Sample]
 
 
 def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
-    """Images that are there twice, in two splits or in one."""
+    """Warn of duplicate images, in two splits or in one."""
     readable = [sample for sample in samples if sample.readable]
     same = list(_same(readable))
     across = [pair for pair in same if pair[0].split != pair[1].split]
@@ -43,58 +43,55 @@ def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
 def _finding(check: str, pairs: Sequence[Pair], how: str, mend: str) -> list[Finding]:
     if not pairs:
         return []
-    names = ", ".join(
-        f"{first.name} ({first.split}) and {second.name} ({second.split})" for first, second in pairs[:_SHOWN]
+    listed = ", ".join(
+        f"{first.name} ({first.split}) and {second.name} ({second.split})" for first, second in pairs[:_LISTED]
     )
-    more = f" and {counted(len(pairs) - _SHOWN, 'more pair')}" if len(pairs) > _SHOWN else ""
-    what = f"{counted(len({id(second) for _, second in pairs}), 'image')} {how}: {names}{more}"
+    more = f" and {counted(len(pairs) - _LISTED, 'more pair')}" if len(pairs) > _LISTED else ""
+    what = f"{counted(len({id(second) for _, second in pairs}), 'image')} {how}: {listed}{more}"
     files = dict.fromkeys(sample.name for pair in pairs for sample in pair)
     return [Finding(check, "warning", what, mend, list(files))]
 
 
 def _same(samples: Sequence[Sample]) -> Iterator[Pair]:
-    """Each image with the first one that has the same pixels, and the same size."""
+    """Yield each duplicate with the first image of the same pixels and size."""
     first: dict[tuple[bytes, tuple[int, int]], Sample] = {}
     for sample in samples:
-        twin = first.setdefault((sample.digest, sample.size), sample)
-        if twin is not sample:
-            yield twin, sample
+        original = first.setdefault((sample.digest, sample.size), sample)
+        if original is not sample:
+            yield original, sample
 
 
 def _near(samples: Sequence[Sample]) -> Iterator[Pair]:
-    """Images of two splits whose hashes and thumbnails are nearly equal: each of the later split with its nearest."""
+    """Yield near duplicates in two splits: each image of the later split with its nearest."""
     parts = {split: [sample for sample in samples if sample.split == split] for split in SPLITS}
-    for first, two in combinations(SPLITS, 2):
-        bits = np.array([sample.bits for sample in parts[first]], np.uint64)
-        for start in range(0, len(parts[two]) if len(bits) else 0, _ROWS):
-            rows = parts[two][start : start + _ROWS]
-            apart = np.bitwise_count(bits[None] ^ np.array([sample.bits for sample in rows], np.uint64)[:, None])
+    for earlier, later in combinations(SPLITS, 2):
+        bits = np.array([sample.bits for sample in parts[earlier]], np.uint64)
+        for start in range(0, len(parts[later]) if len(bits) else 0, _ROWS):
+            rows = parts[later][start : start + _ROWS]
+            distances = np.bitwise_count(bits[None] ^ np.array([sample.bits for sample in rows], np.uint64)[:, None])
             for row, sample in enumerate(rows):
-                alike = [parts[first][index] for index in np.flatnonzero(apart[row] <= _BITS)]
-                alike = [
-                    candidate
-                    for candidate in alike
-                    if candidate.digest != sample.digest and are_alike(candidate, sample)
-                ]
-                if alike:
-                    yield min(alike, key=lambda candidate: thumbnail_distance(candidate, sample)), sample
+                candidates = [parts[earlier][index] for index in np.flatnonzero(distances[row] <= _BITS)]
+                matches = [c for c in candidates if c.digest != sample.digest and are_alike(c, sample)]
+                if matches:
+                    yield min(matches, key=lambda match: thumbnail_distance(match, sample)), sample
 
 
-def are_alike(one: Sample, two: Sample) -> bool:
-    """Return whether two images show the same picture, saved, scaled or lit a little differently."""
-    first, second = _centred(one), _centred(two)
-    contrast = float(first.std()), float(second.std())
-    if min(contrast) < _CONTRAST or thumbnail_distance(one, two) > _LEVELS:
+def are_alike(first: Sample, second: Sample) -> bool:
+    """Return whether two images are the same picture up to compression, scale and brightness."""
+    thumbnails = _centered(first), _centered(second)
+    contrast = float(thumbnails[0].std()), float(thumbnails[1].std())
+    if min(contrast) < _CONTRAST or thumbnail_distance(first, second) > _LEVELS:
         return False
-    return float((first * second).mean()) >= _CORRELATION * contrast[0] * contrast[1]
+    return float((thumbnails[0] * thumbnails[1]).mean()) >= _CORRELATION * contrast[0] * contrast[1]
 
 
-def thumbnail_distance(first: Sample, two: Sample) -> float:
-    """Mean difference of grey levels of two thumbnails, once their brightness is equal."""
-    return float(np.abs(_centred(first) - _centred(two)).mean())
+def thumbnail_distance(first: Sample, second: Sample) -> float:
+    """Return the mean absolute difference of the gray levels of two thumbnails at equal brightness."""
+    return float(np.abs(_centered(first) - _centered(second)).mean())
 
 
-def _centred(sample: Sample) -> npt.NDArray[np.float32]:
+def _centered(sample: Sample) -> npt.NDArray[np.float32]:
+    """Return the thumbnail with mean 0."""
     values = sample.thumbnail.astype(np.float32)
-    centred: npt.NDArray[np.float32] = values - values.mean()
-    return centred
+    centered: npt.NDArray[np.float32] = values - values.mean()
+    return centered

@@ -1,4 +1,4 @@
-"""Estimate of a training's time and memory, from a few real steps of its net on this device."""
+"""Estimate of a training's time and memory from a few real steps on this device."""
 
 import resource
 import statistics
@@ -30,12 +30,12 @@ class Estimate:
     """Expected time and memory of a training on one device.
 
     Attributes:
-        device: The device's kind.
-        parameters: Of the net.
-        step_seconds: One optimiser step, or the loading of its samples where that takes longer.
-        loading: Whether it does.
-        steps: Optimiser steps of the whole training.
-        gibibytes: Most memory that a step took: of the GPU, or of the process.
+        device: Type of the device.
+        parameters: Parameters of the net.
+        step_seconds: Seconds of an optimizer step, or of loading its samples if that takes longer.
+        loading: Whether loading takes longer.
+        steps: Optimizer steps of the training.
+        gibibytes: Peak memory of a step in GiB, of the GPU or of the process.
     """
 
     device: str
@@ -47,29 +47,29 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All steps; validation, test and start-up come on top."""
+        """Seconds of all steps, without validation, test and start-up."""
         return self.step_seconds * self.steps
 
 
 def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
-    """Train a few steps on batches as training has them, and extrapolate.
+    """Train a few steps on real batches, and extrapolate.
 
     Args:
-        task: The task of the recipe; it is of no further use.
-        data: Its data.
-        trainer: The recipe's options of the trainer.
+        task: The task of the recipe; its weights are changed.
+        data: The data module of the recipe.
+        trainer: The trainer options of the recipe.
 
     Raises:
         UserError: If net, data and options do not fit each other, or the memory does not suffice.
     """
     parts = trainer.accumulate_grad_batches
     size = data.check_batch_size(1, parts)
-    began = time.perf_counter()
+    start = time.perf_counter()
     batch = joined([data.train_sample(index) for index in range(min(size, len(data.dataset("train"))))])
-    loading = (time.perf_counter() - began) / max(1, _workers(data)) * parts
+    loading = (time.perf_counter() - start) / max(1, _workers(data)) * parts
     task.follow(data)
     device = training_device(trainer.accelerator, trainer.devices)
-    with _in_words(data):
+    with _translate_errors(data):
         seconds, memory = _run(task.to(device).train(), batch, str(trainer.precision), device)
     epoch = len(data.dataset("train")) // data.batch_size
     steps = trainer.max_steps if trainer.max_steps not in (None, -1) else epoch * (trainer.max_epochs or 0)
@@ -78,14 +78,14 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
 
 
 def _run(task: Task, batch: Batch, precision: str, device: torch.device) -> tuple[float, float]:
-    """Median seconds of a step behind the first, and the most memory in GiB."""
+    """Return the median seconds of a step after the first, and the peak memory in GiB."""
     optimizer = configure_optimizer(task.make_optimizer, task.net, task.encoder, *task.lr_factors)
     batch = to_device(batch, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = []
     for _ in range(_STEPS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         cast: Any = torch.autocast(device.type, _MIXED[precision]) if precision in _MIXED else nullcontext()
         with cast:
             logits = task(batch["image"])
@@ -95,14 +95,15 @@ def _run(task: Task, batch: Batch, precision: str, device: torch.device) -> tupl
         optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:]), _peak(device)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:]), _peak_memory(device)
 
 
-def _peak(device: torch.device) -> float:
+def _peak_memory(device: torch.device) -> float:
+    """Return the peak memory in GiB, of the GPU or of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    # of Linux in KiB, of macOS in bytes
+    # in KiB on Linux, in bytes on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
@@ -111,11 +112,11 @@ def _workers(data: ImageDataModule) -> int:
 
 
 @contextmanager
-def _in_words(data: ImageDataModule) -> Iterator[None]:
-    """Say what torch's errors mean here.
+def _translate_errors(data: ImageDataModule) -> Iterator[None]:
+    """Translate errors of torch into ones that name the option to change.
 
     Raises:
-        ConfigError: If the memory does not suffice, or a batch of one leaves BatchNorm nothing to average.
+        ConfigError: If the memory does not suffice, or BatchNorm gets a batch of one.
     """
     try:
         yield
@@ -132,13 +133,13 @@ def _in_words(data: ImageDataModule) -> Iterator[None]:
         ) from None
 
 
-def in_words(cost: Estimate) -> list[str]:
-    """Return the lines that say it."""
-    hours, rest = divmod(round(cost.seconds), 3600)
+def in_words(result: Estimate) -> list[str]:
+    """Return the estimate as lines of text."""
+    hours, rest = divmod(round(result.seconds), 3600)
     total = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-    what = "its samples are loaded (more data.num_workers may help)" if cost.loading else "the net runs"
+    what = "its samples are loaded (more data.num_workers may help)" if result.loading else "the net runs"
     return [
-        f"{cost.parameters / 1e6:.2f} M parameters; {cost.step_seconds:.2f} s a step on this {cost.device}, in "
-        f"which {what}; {cost.steps:,} steps take about {total}, and validation comes on top",
-        f"memory: about {cost.gibibytes:.1f} GiB{' of the process' if cost.device == 'cpu' else ' on the GPU'}",
+        f"{result.parameters / 1e6:.2f} M parameters; {result.step_seconds:.2f} s a step on this {result.device}, in "
+        f"which {what}; {result.steps:,} steps take about {total}, and validation comes on top",
+        f"memory: about {result.gibibytes:.1f} GiB{' of the process' if result.device == 'cpu' else ' on the GPU'}",
     ]

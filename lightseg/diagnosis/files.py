@@ -1,4 +1,4 @@
-"""Findings about files: what cannot be read or used as it is, and what has no counterpart."""
+"""Findings about files: broken, unusable and unpaired ones, and undeclared labels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,17 +29,17 @@ _CHECKS: dict[type[DataError], str] = {
 
 
 def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
-    """Return what is wrong with the layout, as the data module reported it while its errors were collected."""
+    """Return findings about the layout from the errors that were collected while the splits were built."""
     groups: dict[str, list[DataError]] = {}
-    # a module may look again for each split, and report what it has reported
+    # a data module may report the same error for each split
     for error in {str(error): error for error in problems}.values():
         check = error.kind if isinstance(error, UnpairedError) else _CHECKS.get(type(error), "layout")
         groups.setdefault(check, []).append(error)
     findings = []
     for check, errors in groups.items():
         files = dict.fromkeys(file for error in errors for file in getattr(error, "files", ()))
-        # what has no counterpart is reported once for each folder
-        by_folder = check in ("image without mask", "mask without image")
+        # unpaired files are reported once for each folder
+        by_folder = check in ("image without mask", "mask without image", "misnamed file")
         findings.append(
             from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files))
         )
@@ -47,22 +47,22 @@ def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
-    """Return what is wrong with single files: one finding for each kind of trouble."""
+    """Return a finding for each kind of problem with single files."""
     groups: dict[tuple[str, str], list[Problem]] = {}
     for sample in samples:
         for problem in sample.problems:
-            groups.setdefault(_kind(problem), []).append(problem)
+            groups.setdefault(_group(problem), []).append(problem)
     return [_finding(check, problems, parts) for (check, _), problems in groups.items()]
 
 
-def _kind(problem: Problem) -> tuple[str, str]:
-    """Return the check that a problem belongs to, and what keeps problems of one check apart."""
+def _group(problem: Problem) -> tuple[str, str]:
+    """Return the check of a problem, and a key that separates problems of one check with different fixes."""
     error = problem.error
     if isinstance(error, UndeclaredError):
         return "interpolated mask" if problem.interpolated else "undeclared values", str(error.is_colored)
     if type(error) in _CHECKS:
         return _CHECKS[type(error)], ""
-    # what mends them is alike, and nothing else need be
+    # grouped by their fix
     return "unusable", str(error).partition("; ")[2]
 
 
@@ -80,39 +80,41 @@ def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, Imag
 
 
 def _with_more(message: str, more: int, by_folder: bool = False) -> str:
-    """Return the first message, and how many there are like it."""
+    """Return the first message with the number of further ones."""
     what, separator, mend = message.partition("; ")
-    others = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
-    return f"{what} (and {others}){separator}{mend}" if more else message
+    rest = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
+    return f"{what} (and {rest}){separator}{mend}" if more else message
 
 
 def _interpolated(problems: Sequence[Problem]) -> str:
+    """Return one message for all interpolated masks."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     new = sorted({key for error in errors for key in error.undeclared}, key=str)
     listed = ", ".join(str(list(key) if isinstance(key, tuple) else key) for key in new[:6])
     return (
-        f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that nobody declared, in between declared "
-        f"ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges made them"
+        f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that are not declared, in between "
+        f"declared ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges "
+        "made them"
     )
 
 
 def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]) -> str:
-    """Return one message for all masks, whose config line declares what any of them holds."""
+    """Return one message for all masks, with the config line that declares the values of all of them."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
-    values: Counter[Key] = sum((error.pixel_counts for error in errors), Counter())
+    pixels: Counter[Key] = sum((error.pixel_counts for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
-    return str(label_map.undeclared_error(errors[0].path, values, f" and {counted(more, 'more file')}" if more else ""))
+    return str(label_map.undeclared_error(errors[0].path, pixels, f" and {counted(more, 'more file')}" if more else ""))
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
-    """Masks of nothing but 0 and 255, of which nobody said whether 255 is a class."""
+    """Report masks that hold only 0 and 255, where the config does not declare whether 255 is a class."""
     for split, part in parts.items():
         counts = [sample.counts for sample in samples if sample.split == split and sample.readable]
         if isinstance(part, MaskDataset) and counts:
-            total = np.sum(counts, axis=0)
+            summed = np.sum(counts, axis=0)
             totals = np.zeros(IGNORE + 1, np.int64)
-            totals[: len(total) - 1], totals[IGNORE] = total[:-1], total[-1]
+            totals[: len(summed) - 1], totals[IGNORE] = summed[:-1], summed[-1]
             try:
                 part.label_map.check_totals(str(Path(part.root)), totals)
             except DataError as error:

@@ -1,4 +1,4 @@
-"""Findings of a diagnosis: one for each kind of trouble, with its files and its fix."""
+"""Findings of a diagnosis: each a kind of problem with its files and its fix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from typing import Literal
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""From what a training would stop at or learn rubbish from, over what makes its score worth less, to remarks."""
+"""Errors stop a training or corrupt what it learns, warnings bias its score, notes are remarks."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Kind of trouble, with its files and its fix.
+    """Problem of a data set.
 
     Attributes:
-        check: Its name, the same for every data set, such as `shifted`.
-        severity: How bad it is.
-        what: What is the matter.
-        mend: The line of config, or what to do, that mends it.
-        files: All files that it is about, as the data set names them.
+        check: Name of the check, such as `shifted`.
+        severity: Its severity.
+        what: Description of the problem.
+        mend: The fix: a line of config, or what to do.
+        files: All files with the problem, as the data set names them.
     """
 
     check: str
@@ -30,11 +30,11 @@ class Finding:
 
 
 def from_message(check: str, severity: Severity, message: str, files: Sequence[str] = ()) -> Finding:
-    """Return the finding of an error's message: what is wrong, then, behind the first semicolon, the fix."""
+    """Return a finding from an error's message, whose fix follows the first semicolon."""
     what, _, mend = message.partition("; ")
     return Finding(check, severity, what, mend or "repair the file, or remove it and its counterpart", files)
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
+    """Return a count with its noun: `1 image`, `2 images`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -1,4 +1,4 @@
-"""Checks of a few training samples before training: ids that transforms invent, values that do not fit."""
+"""Checks of a few training samples before training: class ids, value range and normalization."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
 
 NUMBER = 8
-"""Number of samples to look at, spread evenly over the split."""
+"""Number of samples, evenly spaced over the split."""
 
 _DARK = 0.125
-"""Share of the values' range below which all pixels lie where images are of fewer bits than their files."""
+"""Share of the value range below which all pixels lie if images have fewer bits than their files."""
 
 
 class FirstSample(NamedTuple):
-    """Training sample before any transform, and where it is in its split."""
+    """Training sample before any transform, with its index in the split."""
 
     position: int
     image: Array
@@ -29,27 +29,27 @@ class FirstSample(NamedTuple):
 
 
 def first_samples(data: ImageDataModule) -> list[FirstSample]:
-    """Read some training samples."""
+    """Read `NUMBER` training samples."""
     dataset = data.dataset("train")
     return [FirstSample(index, *dataset[index]) for index in spread(NUMBER, len(dataset))]
 
 
 def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> None:
-    """See that masks hold no class after the transforms that they did not hold before.
+    """Check that the transforms introduce no class ids into masks.
 
     Raises:
-        ConfigError: If one does.
+        ConfigError: If they do.
     """
     if data.kind != "segmentation":
         return
     for position, _, target in samples:
         before = np.unique(target)
         after = data.train_sample(position)["target"].unique().numpy()
-        invented = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
-        if invented:
+        new_ids = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
+        if new_ids:
             name = data.dataset("train").name(position)
             raise ConfigError(
-                f"data.train_transforms: the mask of {name} has class {_listed(invented)} after them, "
+                f"data.train_transforms: the mask of {name} has class {_listed(new_ids)} after them, "
                 f"and {_listed(before.tolist())} in its file: one of them averages or changes class ids; leave it out"
             )
 
@@ -57,13 +57,13 @@ def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> No
 def remarks(
     data: ImageDataModule, samples: Sequence[FirstSample], mean: Sequence[float], std: Sequence[float]
 ) -> Iterator[str]:
-    """Tell what the images have that a training suffers from.
+    """Yield remarks about value range, normalization and orientation of the images.
 
     Args:
-        data: Whose training images they are.
-        samples: Some of them.
-        mean: What the net subtracts from each channel, on the 0..1 scale.
-        std: What it divides by.
+        data: The data module.
+        samples: Some of its training samples.
+        mean: Mean that the net subtracts from each channel, on the 0..1 scale.
+        std: Deviation that it divides by, likewise.
     """
     images = [sample.image for sample in samples]
     yield from _about_range(images)
@@ -88,9 +88,9 @@ def _about_range(images: Sequence[Array]) -> Iterator[str]:
 
 
 def _about_scale(images: Sequence[Array], mean: Sequence[float], std: Sequence[float]) -> Iterator[str]:
-    found = combine([pixel_sums(image) for image in images], (mean, std))
-    if found is not None and is_far(found):
-        measured, deviation = rounded(found.mean), rounded(found.std)
+    brightness = combine([pixel_sums(image) for image in images], (mean, std))
+    if brightness is not None and is_far(brightness):
+        measured, deviation = rounded(brightness.mean), rounded(brightness.std)
         yield (
             f"{len(images)} training images have mean {measured} and deviation {deviation}, and are normalised by mean "
             f"{rounded(mean)} and deviation {rounded(std)}, so that they look nearly alike to the net; add to "
@@ -99,4 +99,4 @@ def _about_scale(images: Sequence[Array], mean: Sequence[float], std: Sequence[f
 
 
 def _listed(ids: Sequence[int]) -> str:
-    return ", ".join("void" if each == IGNORE else str(each) for each in ids)
+    return ", ".join("void" if label == IGNORE else str(label) for label in ids)

@@ -1,4 +1,4 @@
-"""Recipe whose data is built first, and its net later or never."""
+"""Recipe whose data module can be built without its net."""
 
 from typing import Any
 
@@ -11,21 +11,21 @@ from lightseg.tasks import Task
 
 
 class Recipe(LightsegCLI):
-    """Parses a command line as `fit` does, and builds nothing until it is asked for it."""
+    """Recipe of a command line as `fit` parses it, built on demand."""
 
     def instantiate_classes(self) -> None:
-        """Nothing yet."""
+        """Build nothing; `data` and `task` do."""
 
     def data(self) -> ImageDataModule:
-        """Return the data module; no net is made."""
+        """Build the data module alone."""
         config: dict[str, Any] = yaml.safe_load(self.resolved_config())
         return build_data(config, trust=True, file=None)
 
     def task(self) -> Task:
-        """Return the task with its net.
+        """Build the task with its net.
 
         Raises:
-            UserError: If it cannot be made, or does not fit the data.
+            UserError: If it cannot be built, or does not fit the data.
         """
         super().instantiate_classes()
         task: Task = self.model

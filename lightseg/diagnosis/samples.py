@@ -1,4 +1,4 @@
-"""Every sample of a data set, read once, in parallel, and reduced to what the checks need."""
+"""Survey of a data set: every sample read once, in parallel, and summarized for the checks."""
 
 import hashlib
 import sys
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.datasets.mask_dataset import MaskDataset
+from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.loading.collate import process_options
@@ -31,19 +31,19 @@ THUMBNAIL = 32
 """Side of a thumbnail in pixels."""
 
 _BETWEEN = 0.9
-"""Share of the undeclared pixels that lie on a slope from one value to another, from which on a resize made them."""
+"""Least share of undeclared pixels on a slope between two values that shows interpolation."""
 
 _MOST_WORKERS = 16
 
 
 @dataclass
 class Problem:
-    """Why a sample cannot be used.
+    """Problem of a sample that cannot be used.
 
     Attributes:
         file: The image or the mask, as the data set names it.
-        error: What reading it raised.
-        interpolated: Whether a mask's undeclared values are those that a resize makes.
+        error: The error from reading it.
+        interpolated: Whether a mask's undeclared values come from interpolation.
     """
 
     file: str
@@ -53,24 +53,24 @@ class Problem:
 
 @dataclass
 class Sample:
-    """Summary of one sample; everything behind `problems` is empty where the sample cannot be read.
+    """Summary of a sample; all fields after `problems` are empty if it cannot be read.
 
     Attributes:
         split: Its split.
         name: Its name in the data set.
-        mask: The name of its mask; its own where the mask is no file.
-        problems: Why it cannot be used.
+        mask: Name of its mask; the sample's name if the mask is no file.
+        problems: Reasons why it cannot be used.
         size: Height and width.
-        counts: Pixels of each class, void last, `(C + 1,)`; of classification 1 at the class.
-        objects: Pixels of each connected component, of each class that occurs.
-        border: Pixels beside one of another class.
-        between: Those of each class that lie between one of a lower and one of a higher id, `(C,)`.
-        pixels: Number of pixels, and per channel their sum and their sum of squares on the 0..1 scale.
+        counts: Pixels of each class, void last, `(C + 1,)`; for classification 1 at the class.
+        objects: Pixels of each connected component, by class.
+        border: Number of pixels next to another class.
+        between: Border pixels of each class between a lower and a higher id, `(C,)`.
+        pixels: Sums of `pixel_sums`.
         digest: Hash of the image's pixels.
         bits: Perceptual hash (dHash) of the image.
-        thumbnail: `(32, 32)` grey.
-        shift: Where the mask's edges fit the image best.
-        is_turned: Whether EXIF turns the image alone, or the mask alone, and their sizes do not tell.
+        thumbnail: Gray thumbnail `(32, 32)` uint8.
+        shift: Shift at which the mask's edges fit the image best.
+        is_turned: Whether EXIF rotates only one of image and mask, and their sizes do not reveal which is right.
     """
 
     split: Split
@@ -96,46 +96,48 @@ class Sample:
 
 
 def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[Sample]:
-    """Look at every sample of every split; what is wrong with one is kept with it.
+    """Summarize every sample of every split, with its problems.
 
     Args:
         data: The data module.
-        parts: Its datasets.
+        parts: Its datasets by split.
     """
-    looks = _Looks(data, parts)
+    summaries = _Summaries(data, parts)
     workers = data.num_workers if data.num_workers is not None else min(_MOST_WORKERS, usable_cores())
     loader = DataLoader(
-        looks,
+        summaries,
         batch_size=None,
-        # enough to be worth starting
-        **process_options(workers if len(looks) > 4 * workers else 0),
-        collate_fn=_as_it_is,
+        # starting workers pays only for many samples
+        **process_options(workers if len(summaries) > 4 * workers else 0),
+        collate_fn=_identity,
     )
     quiet = not sys.stdout.isatty()
-    return list(track(loader, "reading images and masks", len(looks), transient=True, disable=quiet))
+    return list(track(loader, "reading images and masks", len(summaries), transient=True, disable=quiet))
 
 
-def _as_it_is(sample: Any) -> Any:
+def _identity(sample: Any) -> Any:
     return sample
 
 
-class _Looks(Dataset[Sample]):
+class _Summaries(Dataset[Sample]):
+    """Dataset of the summaries of all samples."""
+
     def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
         self._classes, self._parts = data.num_classes, dict(parts)
-        self._all = [(split, index) for split, part in parts.items() for index in range(len(part))]
+        self._indices = [(split, index) for split, part in parts.items() for index in range(len(part))]
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._indices)
 
     def __getitem__(self, number: int) -> Sample:
-        split, index = self._all[number]
+        split, index = self._indices[number]
         part = self._parts[split]
         name = part.name(index)
         sample = Sample(split, name, part.mask_name(index) if isinstance(part, MaskDataset) else name)
         try:
             image, target = part[index]
             self._require_usable(name, image, target)
-        except Exception as error:  # a user's own dataset raises anything
+        except Exception as error:  # a custom dataset raises arbitrary exceptions
             sample.problems = _problems(part, index, sample, error)
             return sample
         look(sample, image, target, self._classes)
@@ -143,64 +145,87 @@ class _Looks(Dataset[Sample]):
         return sample
 
     def _require_usable(self, name: str, image: Any, target: Any) -> None:
-        """See to what a user's own dataset may have wrong."""
-        array = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype in (np.uint8, np.float32)
-        if not array:
-            description = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise DataError(f"{name}: the image is {description}; give (H, W, C) uint8, or float32 in 0..1")
+        """Check what a custom dataset may get wrong.
+
+        Raises:
+            DataError: If type, size or class ids are wrong.
+        """
+        is_image = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype in (np.uint8, np.float32)
+        if not is_image:
+            actual = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise DataError(f"{name}: the image is {actual}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
         if ids.ndim and ids.shape != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
-        strange = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
-        if len(strange):
+        unknown = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
+        if len(unknown):
             raise DataError(
-                f"{name}: holds the class id {strange[0]}, but there are {self._classes} classes; ids run from 0 to "
+                f"{name}: holds the class id {unknown[0]}, but there are {self._classes} classes; ids run from 0 to "
                 f"{self._classes - 1}, and {IGNORE} is void"
             )
 
 
 def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
-    """All that is wrong with a sample that cannot be read: with its image, with its mask, or with the two together."""
+    """Return all problems of a sample that cannot be read: of its image, of its mask, and of their sizes."""
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
     problems = []
-    for file, read_part in ((sample.name, part.image), (sample.mask, part.mask)):
+    for file, read_file in ((sample.name, part.image), (sample.mask, part.mask)):
         try:
-            read_part(index)
-        except DataError as cause:
-            path = part.root / file
-            problems.append(
-                Problem(
-                    file,
-                    cause,
-                    isinstance(cause, UndeclaredError) and _is_interpolated(cause, part.label_map.file_values(path)),
-                )
+            read_file(index)
+        except DataError as problem:
+            is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
+                problem, part.label_map.file_values(part.root / file)
             )
+            problems.append(Problem(file, problem, is_interpolated))
+    if any(isinstance(problem.error, UndeclaredError) for problem in problems):
+        problems = [*_size_problem(part, index, sample.mask), *problems]
     return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
+def _size_problem(part: MaskDataset, index: int, mask: str) -> list[Problem]:
+    """Return the problem of a mask with undeclared values that also has another size than its image, in a list."""
+    try:
+        image_shape = part.image(index).shape[:2]
+        part.require_same_size(index, image_shape, part.label_map.file_values(part.root / mask).shape[:2])
+    except SizeError as error:
+        return [Problem(mask, error)]
+    except DataError:
+        # the image is broken, which is a problem already
+        return []
+    return []
+
+
 def _as_data_error(name: str, error: Exception) -> DataError:
+    """Return a DataError as it is, and any other exception as a broken file."""
     if isinstance(error, DataError):
         return error
     return BrokenFileError(f"{name}: reading it raises {type(error).__name__}: {error}")
 
 
 def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
-    """Return whether undeclared values come from a resize: there are many, or they lie between others at borders."""
+    """Return whether undeclared values look interpolated: they are many, or lie at borders between other values."""
     if error.is_interpolated or mask.dtype not in (np.uint8, np.uint16):
         return error.is_interpolated
     planes = mask.reshape(*mask.shape[:2], -1)
     reach = np.ones((5, 5), np.uint8)
-    # one number for each value or colour
+    # one number per value or color
     weights = 256 ** np.arange(planes.shape[2])
-    new = np.isin(planes @ weights, np.reshape(list(error.undeclared), (-1, planes.shape[2])) @ weights)
+    is_undeclared = np.isin(planes @ weights, np.reshape(list(error.undeclared), (-1, planes.shape[2])) @ weights)
     slope = np.asarray((cv2.dilate(mask, reach) > mask) & (cv2.erode(mask, reach) < mask))
     sloping = np.asarray(slope.reshape(planes.shape).any(axis=2))
-    return bool(sloping[new].mean() >= _BETWEEN)
+    return bool(sloping[is_undeclared].mean() >= _BETWEEN)
 
 
 def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
-    """Fill in what a readable sample holds."""
+    """Fill in the summary of a readable sample.
+
+    Args:
+        sample: The summary.
+        image: `(H, W, C)` uint8, or float32 in 0..1.
+        target: Mask `(H, W)` or class id.
+        classes: Number of classes.
+    """
     sample.size = image.shape[0], image.shape[1]
     sample.pixels = pixel_sums(image)
     sample.digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
@@ -218,9 +243,9 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
 
 
 def pixel_sums(image: Array) -> PixelSums:
-    """Return the number of pixels, and the sum and the sum of squares of each channel on the 0..1 scale."""
+    """Return the number of pixels, and the sum and sum of squares of each channel `(C,)` on the 0..1 scale."""
     if image.dtype not in (np.uint8, np.float32):
-        # of a dataset of one's own; OpenCV does not take all types
+        # from a custom dataset; OpenCV does not take all types
         image = image.astype(np.float32)
     moments = [cv2.meanStdDev(image[..., channel]) for channel in range(image.shape[2])]
     mean, deviation = np.array(moments, np.float64).reshape(-1, 2).T / (255 if image.dtype == np.uint8 else 1)
@@ -229,14 +254,14 @@ def pixel_sums(image: Array) -> PixelSums:
 
 
 def _gray(image: Array) -> npt.NDArray[np.uint8]:
-    """Return the mean of the channels, `(H, W)`."""
+    """Return the mean of the channels, `(H, W)` uint8."""
     scale = (1 if image.dtype == np.uint8 else 255) / image.shape[2]
     weights = np.full(image.shape[2], scale, np.float32)
     return np.asarray(image.astype(np.float32) @ weights + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _difference_hash(gray: npt.NDArray[np.uint8]) -> int:
-    """64 bits: whether each of 9 × 8 cells is brighter than the one to its right.
+    """Return a 64-bit hash: whether each of 9 × 8 cells is brighter than the one to its right.
 
     Source: Krawetz 2013, "Kind of like that", dHash.
     """
@@ -245,18 +270,18 @@ def _difference_hash(gray: npt.NDArray[np.uint8]) -> int:
 
 
 def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCounts]:
-    """Pixels beside one of another class, and those of each class that lie between a lower and a higher id, `(C,)`."""
+    """Return the number of border pixels, and those of each class between a lower and a higher id, `(C,)`."""
     reach, valid = np.ones((3, 3), np.uint8), mask != IGNORE
     highest = cv2.dilate(np.where(valid, mask, np.uint8(0)), reach)
-    # void is the highest byte, so that it is never the lowest of its surroundings
+    # void is the highest byte, so that it is never the minimum of its surroundings
     lowest = cv2.erode(mask, reach)
     border, between = valid & (lowest < highest), valid & (lowest < mask) & (mask < highest)
     return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
 
 
 def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
-    """Pixels of each connected component of a class, `(objects,)`."""
-    region = (mask == label).astype(np.uint8)
-    x, y, width, height = cv2.boundingRect(region)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(region[y : y + height, x : x + width], connectivity=8)
+    """Return the pixels of each connected component of a class, `(objects,)`."""
+    binary = (mask == label).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(binary)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(binary[y : y + height, x : x + width], connectivity=8)
     return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

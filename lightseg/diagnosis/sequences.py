@@ -15,20 +15,20 @@ from lightseg.diagnosis.findings import Finding, Severity, counted
 from lightseg.diagnosis.samples import Sample
 
 PATTERNS = (r"([^/]+)/[^/]+$", r"([^/]+)[_-][A-Za-z]*[0-9]+[^/0-9]*$")
-"""How names tell a group: its folder, or what stands before the last number."""
+"""Patterns of the group in a file's name: its folder, or the text before the last number."""
 
 _ALIKE = 0.6
-"""Distance of neighbours, as a share of that of any two images, up to which they are frames of one video."""
+"""Largest ratio of the distance of neighbors to that of random images for frames of a video."""
 
 _MEMBERS = 3
-"""Mean number of samples from which on names that begin alike are more than chance."""
+"""Least mean number of samples of a group for names that begin alike not to be chance."""
 
 _PAIRS = 2000
-_SHOWN = 4
+_LISTED = 4
 
 
 def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Finding]:
-    """Groups that are in two splits: those that the data module knows, else those that names and looks tell."""
+    """Report groups that are in two splits: those of the data module, else those that file names suggest."""
     names = [sample.name for sample in samples]
     groups, pattern = list(data.groups(names)), None
     severity: Severity = "warning"
@@ -36,87 +36,96 @@ def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[
         pattern = _pattern(data, samples)
         if pattern is None:
             return []
-        groups = _by(pattern, names)
+        groups = _group_by(pattern, names)
         severity = "warning" if _looks_like_video(samples, groups) else "note"
     findings = []
-    for first, two in combinations(SPLITS, 2):
-        if pattern is None and data.deals_folds and two == "val":
+    for earlier, later in combinations(SPLITS, 2):
+        if pattern is None and data.deals_folds and later == "val":
             continue
         counts = {
-            split: Counter(g for s, g in zip(samples, groups, strict=True) if s.split == split)
-            for split in (first, two)
+            split: Counter(group for sample, group in zip(samples, groups, strict=True) if sample.split == split)
+            for split in (earlier, later)
         }
-        shared = sorted(counts[first].keys() & counts[two].keys())
+        shared = sorted(counts[earlier].keys() & counts[later].keys())
         if shared:
-            what = _what(first, two, counts, shared, sure=severity == "warning")
-            later = {two} if len(counts[first]) > 1 else {first, two}
-            files = [s.name for s, g in zip(samples, groups, strict=True) if g in shared and s.split in later]
-            findings.append(Finding("straddling sequences", severity, what, _mend(data, pattern, two), files))
-    # where only names tell it, saying it once will do
+            what = _describe(earlier, later, counts, shared, is_certain=severity == "warning")
+            splits = {later} if len(counts[earlier]) > 1 else {earlier, later}
+            files = [
+                sample.name
+                for sample, group in zip(samples, groups, strict=True)
+                if group in shared and sample.split in splits
+            ]
+            findings.append(Finding("straddling sequences", severity, what, _mend(data, pattern, later), files))
+    # a guess from names alone is reported once
     return findings if severity == "warning" else findings[:1]
 
 
 def _pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
-    """Return the first pattern that makes groups of the names, of which some are in two splits."""
+    """Return the first pattern that groups the names such that a group is in two splits; None without one."""
     names = [sample.name for sample in samples]
     for pattern in PATTERNS:
         if not names or not all(re.search(pattern, name) for name in names):
             continue
-        groups = _by(pattern, names)
-        homes = {(group, sample.split) for group, sample in zip(groups, samples, strict=True)}
+        groups = _group_by(pattern, names)
+        pairs = {(group, sample.split) for group, sample in zip(groups, samples, strict=True)}
         number = len(set(groups))
-        # a folder for each class is no group, and neither is one for all
-        is_telling = 1 < number <= len(names) / _MEMBERS and {group.lower() for group in groups} - {
-            c.lower() for c in data.classes
-        }
-        if is_telling and len(homes) > number and (data.kind == "segmentation" or _looks_like_video(samples, groups)):
+        # a folder per class is no group, and neither is a single folder
+        class_names = {name.lower() for name in data.classes}
+        is_grouping = 1 < number <= len(names) / _MEMBERS and {group.lower() for group in groups} - class_names
+        if is_grouping and len(pairs) > number and (data.kind == "segmentation" or _looks_like_video(samples, groups)):
             return pattern
     return None
 
 
-def _by(pattern: str, names: Sequence[str]) -> list[str]:
+def _group_by(pattern: str, names: Sequence[str]) -> list[str]:
+    """Return the group of each name."""
     return [match.group(1) for name in names if (match := re.search(pattern, name))]
 
 
 def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
-    """Return whether neighbours of a group look much more alike than any two images do."""
+    """Return whether neighbors in a group are much more alike than random images."""
     order = sorted(
         (group, _number(sample.name), index) for index, (sample, group) in enumerate(zip(samples, groups, strict=True))
     )
     readable = [(group, samples[index]) for group, _, index in order if samples[index].readable]
-    neighbours = [(first, two) for (group, first), (other, two) in pairwise(readable) if group == other][:_PAIRS]
+    neighbors = [(a, b) for (group, a), (next_group, b) in pairwise(readable) if group == next_group][:_PAIRS]
     shuffled = np.random.default_rng(0).permutation(len(readable))[:_PAIRS]
-    any_two = [(readable[first][1], readable[two][1]) for first, two in pairwise(shuffled)]
-    if not neighbours or not any_two:
+    random_pairs = [(readable[a][1], readable[b][1]) for a, b in pairwise(shuffled)]
+    if not neighbors or not random_pairs:
         return False
-    near, far = (float(np.median([thumbnail_distance(*pair) for pair in pairs])) for pairs in (neighbours, any_two))
+    near, far = (float(np.median([thumbnail_distance(*pair) for pair in pairs])) for pairs in (neighbors, random_pairs))
     return near < _ALIKE * far
 
 
 def _number(name: str) -> int:
-    """Return the last number of a name, by which frames are in order."""
+    """Return the last number of a name, by which frames are ordered."""
     numbers = re.findall(r"[0-9]+", name.rpartition(".")[0] or name)
     return int(numbers[-1]) if numbers else 0
 
 
-def _what(first: Split, two: Split, counts: Mapping[Split, Counter[str]], shared: Sequence[str], sure: bool) -> str:
-    """Say which groups are in both splits."""
-    kind = "sequence" if sure else "group"
-    start = "" if sure else "if the beginnings of the names tell sequences or patients, "
-    for split, other_split in ((two, first), (first, two)):
+def _describe(
+    earlier: Split, later: Split, counts: Mapping[Split, Counter[str]], shared: Sequence[str], is_certain: bool
+) -> str:
+    """Describe the groups that are in two splits."""
+    kind = "sequence" if is_certain else "group"
+    start = "" if is_certain else "if the beginnings of the names tell sequences or patients, "
+    for split, counterpart in ((later, earlier), (earlier, later)):
         if len(counts[split]) == 1:
             group = shared[0]
-            count = counts[other_split][group]
+            number = counts[counterpart][group]
             return (
                 f"{start}{split} is one {kind}, {group} ({counted(counts[split][group], 'image')}), which also occurs "
-                f"in {other_split} ({counted(count, 'image')})"
+                f"in {counterpart} ({counted(number, 'image')})"
             )
-    listed = ", ".join(f"{group} ({counts[first][group]} and {counts[two][group]} images)" for group in shared[:_SHOWN])
-    more = f" and {len(shared) - _SHOWN} more" if len(shared) > _SHOWN else ""
-    return f"{start}{counted(len(shared), kind)} in {first} and in {two}: {listed}{more}"
+    listed = ", ".join(
+        f"{group} ({counts[earlier][group]} and {counts[later][group]} images)" for group in shared[:_LISTED]
+    )
+    more = f" and {len(shared) - _LISTED} more" if len(shared) > _LISTED else ""
+    return f"{start}{counted(len(shared), kind)} in {earlier} and in {later}: {listed}{more}"
 
 
 def _mend(data: ImageDataModule, pattern: str | None, split: Split) -> str:
+    """Return the fix for groups that are in train and in another split."""
     if pattern and "group" in inspect.signature(type(data).__init__).parameters:
         return (
             f"add to data.init_args:\n  group: '{pattern}'\nwhich keeps them together in splits that are drawn; where "

@@ -1,4 +1,4 @@
-"""Diagnosis for people and for programs."""
+"""Output of a diagnosis as text and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ _FILES = 5
 
 
 def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
-    """Print what there is, then the findings.
+    """Print the statistics, then the findings.
 
     Args:
-        diagnosis: What was found.
-        lines: What else there is to say.
+        diagnosis: The diagnosis.
+        lines: Further lines, printed before the findings.
     """
     console = Console(highlight=False)
     sizes = ", ".join(f"{split} {size:,}" for split, size in diagnosis.sizes.items())
     console.print(f"samples: {sizes or 'none'}")
     if diagnosis.brightness:
-        brightness = diagnosis.brightness
+        measured = diagnosis.brightness
         console.print(
-            f"training images: mean {rounded(brightness.mean)}, standard deviation {rounded(brightness.std)}",
+            f"training images: mean {rounded(measured.mean)}, standard deviation {rounded(measured.std)}",
             soft_wrap=True,
         )
     if any(row.pixels for row in diagnosis.rows):
@@ -41,19 +41,19 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
     for line in lines:
         console.print(Text(line), soft_wrap=True)
     for number, finding in enumerate(diagnosis.findings, start=1):
-        _show(console, number, finding)
+        _print_finding(console, number, finding)
     console.print(f"\n{verdict(diagnosis)}")
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """Return the findings counted, in a line."""
+    """Return the numbers of findings as a line."""
     numbers = {severity: sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES}
     listed = ", ".join(counted(number, severity) for severity, number in numbers.items() if number)
     return f"{'clean' if diagnosis.clean else 'not clean'}{': ' * bool(listed)}{listed}"
 
 
 def write_json(diagnosis: Diagnosis, path: Path) -> None:
-    """Everything that was found, with all file names."""
+    """Write all findings and statistics as JSON, with all file names."""
     content: dict[str, Any] = {
         "findings": [asdict(finding) for finding in diagnosis.findings],
         "samples": diagnosis.sizes,
@@ -64,29 +64,30 @@ def write_json(diagnosis: Diagnosis, path: Path) -> None:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    """Return a row for each class; what is not said otherwise is of the training split."""
-    objects = any(row.side is not None for row in diagnosis.rows)
-    caption = "of train: pixels of the smallest object, side in pixels of a typical one" if objects else None
+    """Return the table of classes."""
+    has_objects = any(row.side is not None for row in diagnosis.rows)
+    caption = "of train: pixels of the smallest object, side in pixels of a typical one" if has_objects else None
     table = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
     table.add_column("class")
     for column in (
-        "pixels" if objects else "samples",
+        "pixels" if has_objects else "samples",
         "share %",
         *(f"in {split}" for split in ("train", "val", "test")),
     ):
         table.add_column(column, justify="right")
-    if objects:
+    if has_objects:
         table.add_column("smallest", justify="right")
         table.add_column("typical side", justify="right")
     for row in diagnosis.rows:
         sizes = [f"{row.smallest:,}", f"{row.side:.0f}"] if row.side is not None else ["–", "–"]
         counts = [f"{number:,}" for number in row.images]
-        cells = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if objects else [])]
+        cells = [f"{row.pixels:,}", f"{100 * row.share:.2f}", *counts, *(sizes if has_objects else [])]
         table.add_row(Text(printable(row.name)), *cells)
     return table
 
 
-def _show(console: Console, number: int, finding: Finding) -> None:
+def _print_finding(console: Console, number: int, finding: Finding) -> None:
+    """Print a finding with its first files and its fix."""
     console.print(Text.assemble(f"\n{number}. ", (finding.severity, _STYLES[finding.severity]), f"  {finding.check}"))
     lines = [finding.what]
     if finding.files:
@@ -94,5 +95,5 @@ def _show(console: Console, number: int, finding: Finding) -> None:
         lines.append(f"{counted(len(finding.files), 'file')}: {', '.join(finding.files[:_FILES])}{more}")
     lines += f"mend: {finding.mend}".splitlines()
     for line in lines:
-        # not broken, so that a line of config can be copied
+        # not wrapped, so that a line of config can be copied
         console.print(Text(printable(f"   {line}")), soft_wrap=True)

@@ -1,1 +1,1 @@
-"""Trained task as a file that other runtimes read: traced, written, checked against torch, and described."""
+"""Export of trained tasks to other runtimes: tracing, writing, parity with torch, model card."""

@@ -1,4 +1,4 @@
-"""Export from beginning to end: trace, write, check against torch, describe, then put in place."""
+"""Export of a run: trace, write to a temporary folder, check parity with torch, describe, then move into place."""
 
 import json
 import tempfile
@@ -21,7 +21,16 @@ from lightseg.exporting.benchmark import benchmark
 from lightseg.exporting.formats import INT8, Predict
 from lightseg.exporting.graph import InferenceGraph, takes_any_size, trace
 from lightseg.exporting.metadata import collect_metadata
-from lightseg.exporting.options import CALIBRATION, CARD, FILES, PARITY, SIZES, ExportOptions, ExportResult, taken
+from lightseg.exporting.options import (
+    CALIBRATION,
+    CARD,
+    FILES,
+    PARITY,
+    SIZES,
+    ExportOptions,
+    ExportResult,
+    describe_sizes,
+)
 from lightseg.exporting.parity import ODD, Parity, Sample
 from lightseg.exporting.quantize import quantize
 from lightseg.files.atomic import nearest_folder
@@ -29,64 +38,70 @@ from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
 
-def export_model(request: ExportOptions) -> ExportResult:
+def export_model(options: ExportOptions) -> ExportResult:
     """Export a run.
 
     Raises:
-        UserError: If it cannot be exported so, or its data is gone; nothing has been written.
-        RunError: If what was exported is not what torch says; what was there before is as it was.
+        UserError: If the options do not fit the run, or its data is missing; nothing is written.
+        RunError: If the exported file differs from torch; earlier files are unchanged.
     """
-    # where the files belong, or as near as can be, so that they take their place in a moment
-    near = nearest_folder(request.out, "--out")
-    _check(request)
-    task = loading.load(request.run, request.trust)
+    # on the file system of the destination, so that moving the files is quick
+    parent = nearest_folder(options.out, "--out")
+    _check_options(options)
+    task = loading.load(options.run, options.trust)
     if not task.recipe["config"].get("data"):
-        raise UserError(f"{model_file(request.run)}: its recipe has no data, of which a model card tells")
-    if request.format == "onnx":
-        # onnxruntime has no convolutions in float64
+        raise UserError(f"{model_file(options.run)}: its recipe has no data, of which a model card tells")
+    if options.format == "onnx":
+        # onnxruntime has no float64 convolutions
         task.float()
-    data, samples = _samples(request, task)
-    facts = collect_metadata(task, request.run, model_file(request.run), request.licence)
-    with tempfile.TemporaryDirectory(dir=near, prefix=".export-") as place:
-        result = _write(request, task, data, samples, facts, Path(place))
-        _describe(request, facts, result, Path(place))
-        return _put_in_place(request, result)
+    data, samples = _parity_samples(options, task)
+    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
+        result = _write(options, task, data, samples, metadata, Path(temporary))
+        _describe(options, metadata, result, Path(temporary))
+        return _move_into_place(options, result)
 
 
-def _check(request: ExportOptions) -> None:
-    for name in (*FILES[request.format], PARITY, CARD):
-        if (request.out / name).is_dir():
-            raise UserError(f"--out {request.out}: {name} is a folder there; give another place")
-    if (request.out / CARD).exists() and not (request.out / PARITY).exists():
-        raise UserError(f"--out {request.out}: has a {CARD} that is not of an export; give a new or an empty folder")
-    if request.format == "onnx":
-        formats.require_onnx()
-    if request.int8 and request.format != "onnx":
-        raise ConfigError(f"--int8 is for --format onnx, not {request.format}: onnxruntime quantises ONNX files")
-    if request.int8 and not request.images:
-        raise ConfigError("--int8 needs images to measure the range of every layer on: leave out --images 0")
-    if request.data and not request.images:
-        raise ConfigError(f"{request.data[0]}: changes images that --images 0 does not look at; leave out one of them")
-
-
-def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
-    """Return what to check on: images of the validation split, or noise where that is asked for.
+def _check_options(options: ExportOptions) -> None:
+    """Check the options before the run is loaded.
 
     Raises:
-        ConfigError: If the format takes 8 bits as they are in the file, and the images have a meaning of their own.
+        UserError: If they are wrong, or the destination is in use.
     """
-    if "image_values" in task.recipe and request.format != "safetensors":
+    for name in (*FILES[options.format], PARITY, CARD):
+        if (options.out / name).is_dir():
+            raise UserError(f"--out {options.out}: {name} is a folder there; give another place")
+    if (options.out / CARD).exists() and not (options.out / PARITY).exists():
+        raise UserError(f"--out {options.out}: has a {CARD} that is not of an export; give a new or an empty folder")
+    if options.format == "onnx":
+        formats.require_onnx()
+    if options.int8 and options.format != "onnx":
+        raise ConfigError(f"--int8 is for --format onnx, not {options.format}: onnxruntime quantises ONNX files")
+    if options.int8 and not options.images:
+        raise ConfigError("--int8 needs images to measure the range of every layer on: leave out --images 0")
+    if options.data and not options.images:
+        raise ConfigError(f"{options.data[0]}: changes images that --images 0 does not look at; leave out one of them")
+
+
+def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
+    """Return the data module and validation samples for the parity check; None and noise for `--images 0`.
+
+    Raises:
+        ConfigError: If the format takes uint8 images unscaled, and the config sets the range of their values.
+        DataError: If the validation images cannot be read.
+    """
+    if "image_values" in task.recipe and options.format != "safetensors":
         raise ConfigError(
-            f"--format {request.format}: takes 8-bit images as they are, and data.value_range or data.nodata say what "
+            f"--format {options.format}: takes 8-bit images as they are, and data.value_range or data.nodata say what "
             "these hold; take --format safetensors, which knows it"
         )
-    if not request.images:
-        if request.format != "safetensors":
-            parity.require_bytes(read_record(request.run / "model.json").get("dtype"))
-        return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(request.run))
+    if not options.images:
+        if options.format != "safetensors":
+            parity.require_bytes(read_record(options.run / "model.json").get("dtype"))
+        return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(options.run))
     try:
-        data = build_data(task.recipe["config"], request.data, request.trust, model_file(request.run))
-        return data, parity.read_samples(data, "val", request.images, every_dtype=request.format == "safetensors")
+        data = build_data(task.recipe["config"], options.data, options.trust, model_file(options.run))
+        return data, parity.read_samples(data, "val", options.images, every_dtype=options.format == "safetensors")
     except DataError as error:
         raise DataError(
             f"{error}\nAn export is checked on validation images: say where they are (--data.root FOLDER), "
@@ -95,86 +110,112 @@ def _samples(request: ExportOptions, task: Task) -> tuple[ImageDataModule | None
 
 
 def _image_size(run: Path) -> tuple[int, int]:
-    """Height and width of the images that a run was trained on."""
-    size = read_record(run / "model.json").get("input")
-    if not size:
+    """Return height and width of the images that a run was trained on.
+
+    Raises:
+        UserError: If the run did not record them.
+    """
+    shape = read_record(run / "model.json").get("input")
+    if not shape:
         raise UserError(f"{run / 'model.json'}: is missing, or does not tell the size of the images; bring it back")
-    height, width = size[1:]
+    height, width = shape[1:]
     return height, width
 
 
 def _write(
-    request: ExportOptions,
+    options: ExportOptions,
     task: Task,
     data: ImageDataModule | None,
     samples: list[Sample],
-    facts: dict[str, Any],
-    place: Path,
+    metadata: dict[str, Any],
+    folder: Path,
 ) -> ExportResult:
-    """Write the files of a format, check and time them."""
-    if request.format == "safetensors":
-        size = None if takes_any_size(task) else _image_size(request.run)
-        files, smallest = safetensors.write(task, place, facts), size or (1, 1)
+    """Write the files of a format to a folder, check their parity and time them.
+
+    Raises:
+        UserError: If the net cannot be traced, or does not accept the sizes to time.
+        RunError: If a file cannot be written, does not run or differs from torch.
+    """
+    if options.format == "safetensors":
+        size = None if takes_any_size(task) else _image_size(options.run)
+        files, smallest = safetensors.write(task, folder, metadata), size or (1, 1)
         predict = _inference(loading.reload(files[0]))
     else:
-        traced = trace(task, _image_size(request.run))
-        files, size = [place / FILES[request.format][0]], traced.size
-        # only torch looks at it
-        smallest = size or (traced.smallest if request.format == "torch_export" else (1, 1))
-        write, run = formats.GRAPHS[request.format]
-        with _in_a_line(f"{files[0].name} cannot be written"):
-            write(traced, files[0], {**facts, "size": size or "any"})
-            predict = run(files[0])
-    sizes = _sizes(request, size, smallest)
-    parities = [_compare(request, files[0], task, predict, samples)]
+        traced = trace(task, _image_size(options.run))
+        files, size = [folder / FILES[options.format][0]], traced.size
+        # only torch enforces the smallest size
+        smallest = size or (traced.smallest if options.format == "torch_export" else (1, 1))
+        write, open_file = formats.GRAPHS[options.format]
+        with _translate_errors(f"{files[0].name} cannot be written"):
+            write(traced, files[0], {**metadata, "size": size or "any"})
+            predict = open_file(files[0])
+    sizes = _benchmark_sizes(options, size, smallest)
+    parities = [_compare(options, files[0], task, predict, samples)]
     if not size and all(odd >= least for odd, least in zip(ODD, smallest, strict=True)):
-        parities.append(_compare(request, files[0], task, predict, parity.odd_samples(samples)))
-    runtimes, int8, images = {"torch": _inference(task), request.format: predict}, None, []
-    if request.int8 and data is not None:
-        files.append(place / INT8)
+        parities.append(_compare(options, files[0], task, predict, parity.odd_samples(samples)))
+    runtimes, int8, images = {"torch": _inference(task), options.format: predict}, None, []
+    if options.int8 and data is not None:
+        files.append(folder / INT8)
         images = [image for image, _ in parity.read_samples(data, "train", CALIBRATION)]
-        with _in_a_line("--int8"):
-            quantize(files[0], files[1], images)
-            runtimes["onnx int8"] = formats.open_onnx(files[1])
+        runtimes["onnx int8"] = _quantize(files[0], files[1], images)
+        with _translate_errors("--int8"):
             int8 = parity.compare(task, runtimes["onnx int8"], samples)
-    with _in_a_line("--benchmark"):
+    with _translate_errors("--benchmark"):
         timings = benchmark(runtimes, sizes, task.recipe["in_channels"])
-    source = "validation images" if request.images else "random images"
+    source = "validation images" if options.images else "random images"
     odd = parities[1] if parities[1:] else None
-    # with safetensors lightseg does it by itself
-    before = [] if request.format == "safetensors" else facts["eval_transforms"]
+    # lightseg applies them itself when it loads safetensors
+    before = [] if options.format == "safetensors" else metadata["eval_transforms"]
     return ExportResult(files, size, smallest, before, source, parities[0], odd, int8, len(images), timings)
 
 
-def _sizes(
-    request: ExportOptions, size: tuple[int, int] | None, smallest: tuple[int, int]
-) -> Sequence[tuple[int, int]]:
-    """Return the heights and widths to time a file at.
+def _quantize(source: Path, destination: Path, images: Sequence[Tensor]) -> Predict:
+    """Write the quantized file of an ONNX file, and return its prediction function.
 
     Raises:
-        ConfigError: If it does not take them.
+        RunError: If it cannot be quantized.
     """
-    for height, width in request.sizes:
+    with _translate_errors("--int8"):
+        quantize(source, destination, images)
+        return formats.open_onnx(destination)
+
+
+def _benchmark_sizes(
+    options: ExportOptions, size: tuple[int, int] | None, smallest: tuple[int, int]
+) -> Sequence[tuple[int, int]]:
+    """Return the heights and widths to time a file at; empty without `--benchmark`.
+
+    Raises:
+        ConfigError: If the file does not accept one of them.
+    """
+    for height, width in options.sizes:
         if size not in (None, (height, width)) or height < smallest[0] or width < smallest[1]:
-            raise ConfigError(f"--sizes {height}x{width}: the net takes {taken(size or 'any', smallest)}")
-    return (request.sizes or ([size] if size else SIZES)) if request.benchmark else ()
+            raise ConfigError(f"--sizes {height}x{width}: the net takes {describe_sizes(size or 'any', smallest)}")
+    return (options.sizes or ([size] if size else SIZES)) if options.benchmark else ()
 
 
 @contextmanager
-def _in_a_line(what: str) -> Iterator[None]:
-    """Say in a line what went wrong in a library; these have no common errors."""
+def _translate_errors(step: str) -> Iterator[None]:
+    """Translate any exception of a library into one line.
+
+    Args:
+        step: What was being done, for the message.
+
+    Raises:
+        RunError: If a library raises.
+    """
     try:
         yield
     except (LightsegError, OSError):
-        # the first is a line already, and what has become of a disk is said elsewhere
+        # the verb prints these in one line
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise RunError(f"{what}: {reason}; nothing was written") from None
+        raise RunError(f"{step}: {reason}; nothing was written") from None
 
 
 def _inference(task: Task) -> Predict:
-    """Return a task as the runtimes are called."""
+    """Return the prediction function of a task in torch."""
     graph = InferenceGraph(task)
 
     @torch.inference_mode()
@@ -185,41 +226,40 @@ def _inference(task: Task) -> Predict:
     return predict
 
 
-def _compare(request: ExportOptions, file: Path, task: Task, predict: Predict, samples: list[Sample]) -> Parity:
+def _compare(options: ExportOptions, file: Path, task: Task, predict: Predict, samples: list[Sample]) -> Parity:
     """Compare an exported file with torch.
 
     Raises:
-        RunError: If they differ by more than is let pass, or the file does not run at all.
+        RunError: If they differ by more than the tolerance, or the file does not run.
     """
-    # nothing is computed in another way there
-    tolerance = 0.0 if request.format == "safetensors" else request.tolerance
-    with _in_a_line(f"{file.name} does not run"):
+    # safetensors are run by torch itself
+    tolerance = 0.0 if options.format == "safetensors" else options.tolerance
+    with _translate_errors(f"{file.name} does not run"):
         result = parity.compare(task, predict, samples)
     if not result.holds(tolerance):
         raise RunError(
-            f"{file.name} does not say what torch says: {result}; let pass are {tolerance:g} (--tolerance), "
+            f"{file.name} differs from torch: {result}; allowed are {tolerance:g} (--tolerance), "
             f"{100 * parity.AGREEMENT:g} % and {parity.SCORE:g}. Nothing was written"
         )
     return result
 
 
-def _describe(request: ExportOptions, facts: dict[str, Any], result: ExportResult, place: Path) -> None:
-    """Write `parity.json` and the model card, which also tell of the other formats that are there."""
-    before = read_record(request.out / PARITY) if (request.out / PARITY).is_file() else {}
-    # of the same weights alone
-    records = {name: record for name, record in before.items() if record["checkpoint"] == facts["checkpoint"]}
-    records[result.files[0].name] = {"checkpoint": facts["checkpoint"], **result.record(request.tolerance)}
-    result.files.extend([place / PARITY, place / CARD])
-    name = facts["recipe"]["config"].get("name") or request.run.parent.name
-    (place / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (place / CARD).write_text(model_card.write(name, facts, records), encoding="utf-8")
+def _describe(options: ExportOptions, metadata: dict[str, Any], result: ExportResult, folder: Path) -> None:
+    """Write `parity.json` and the model card, which also cover earlier exports of the same weights."""
+    earlier = read_record(options.out / PARITY) if (options.out / PARITY).is_file() else {}
+    records = {name: record for name, record in earlier.items() if record["checkpoint"] == metadata["checkpoint"]}
+    records[result.files[0].name] = {"checkpoint": metadata["checkpoint"], **result.record(options.tolerance)}
+    result.files.extend([folder / PARITY, folder / CARD])
+    name = metadata["recipe"]["config"].get("name") or options.run.parent.name
+    (folder / PARITY).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(model_card.write(name, metadata, records), encoding="utf-8")
 
 
-def _put_in_place(request: ExportOptions, result: ExportResult) -> ExportResult:
-    """Move the files to where they belong, and remove what an earlier export of the format has left."""
-    request.out.mkdir(parents=True, exist_ok=True)
-    files = [file.replace(request.out / file.name) for file in result.files]
-    for name in FILES[request.format]:
-        if request.out / name not in files:
-            (request.out / name).unlink(missing_ok=True)
+def _move_into_place(options: ExportOptions, result: ExportResult) -> ExportResult:
+    """Move the files to `--out`, and remove other files of an earlier export of the format."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    files = [file.replace(options.out / file.name) for file in result.files]
+    for name in FILES[options.format]:
+        if options.out / name not in files:
+            (options.out / name).unlink(missing_ok=True)
     return replace(result, files=files)

@@ -1,4 +1,4 @@
-"""Formats of a graph: each is written and run here."""
+"""Writers and runtimes of the graph formats, ONNX and torch.export."""
 
 import importlib
 import io
@@ -18,16 +18,16 @@ from lightseg.errors import ConfigError
 from lightseg.exporting.graph import OUTPUTS, Traced
 
 Predict: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Probabilities and classes of uint8 images; see `InferenceGraph`."""
+"""Function from uint8 images to probabilities and classes, as `InferenceGraph`."""
 
 ONNX, INT8, TORCH_EXPORT = "model.onnx", "model.int8.onnx", "model.pt2"
 
 
 def require_onnx() -> None:
-    """See that what ONNX needs is installed.
+    """Check that the packages for ONNX are installed.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If one is not.
     """
     for name in ("onnx", "onnxruntime", "onnxscript"):
         try:
@@ -38,29 +38,35 @@ def require_onnx() -> None:
             ) from None
 
 
-def write_onnx(traced: Traced, file: Path, facts: dict[str, Any]) -> None:
-    """Write one `.onnx` file; the facts are its metadata."""
-    with _quiet():
+def write_onnx(traced: Traced, file: Path, metadata: dict[str, Any]) -> None:
+    """Write an `.onnx` file.
+
+    Args:
+        traced: The traced graph.
+        file: The file to write.
+        metadata: Plain data, which becomes the file's metadata as texts.
+    """
+    with _silence_exporter():
         program = torch.onnx.export(
             traced.program, dynamo=True, input_names=["image"], output_names=list(OUTPUTS), verbose=False
         )
-    # only the old exporter gives nothing
+    # it is None with the legacy exporter only
     assert program is not None
     names = [str(side) for side in program.model.graph.inputs[0].shape or []]
     axes = zip(names, ("batch", None, "height", "width"), strict=True)
     program.rename_axes({symbol: name for symbol, name in axes if name and not symbol.isdigit()})
-    program.model.metadata_props.update(as_texts(facts))
-    program.model.producer_name, program.model.producer_version = "lightseg", facts["lightseg"]
+    program.model.metadata_props.update(as_texts(metadata))
+    program.model.producer_name, program.model.producer_version = "lightseg", metadata["lightseg"]
     program.save(file)
 
 
 def open_onnx(file: Path) -> Predict:
-    """Run an `.onnx` file with onnxruntime on the CPU, on as many threads as torch has."""
+    """Return a function that runs an `.onnx` file with onnxruntime on the CPU, on as many threads as torch uses."""
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # errors alone: it warns of what its own quantiser writes
+    # errors only, since it warns about the output of its own quantizer
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
@@ -71,16 +77,22 @@ def open_onnx(file: Path) -> Predict:
     return predict
 
 
-def write_torch_export(traced: Traced, file: Path, facts: dict[str, Any]) -> None:
-    """Write one `.pt2` file; the facts are in it as `lightseg.json`, which `torch.export.load` gives as extra file."""
+def write_torch_export(traced: Traced, file: Path, metadata: dict[str, Any]) -> None:
+    """Write a `.pt2` file.
+
+    Args:
+        traced: The traced graph.
+        file: The file to write.
+        metadata: Plain data, stored as the extra file `lightseg.json` of `torch.export.load`.
+    """
     content = io.BytesIO()
-    # in memory first: what torch does when a disk is full is to end the process
-    torch.export.save(traced.program, content, extra_files={"lightseg.json": json.dumps(facts)})
+    # in memory first, since torch.export.save may terminate the process on a full disk
+    torch.export.save(traced.program, content, extra_files={"lightseg.json": json.dumps(metadata)})
     file.write_bytes(content.getbuffer())
 
 
 def open_torch_export(file: Path) -> Predict:
-    """Run a `.pt2` file with torch."""
+    """Return a function that runs a `.pt2` file with torch."""
     module = torch.export.load(file).module()
 
     def predict(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +104,12 @@ def open_torch_export(file: Path) -> Predict:
 
 
 GRAPHS = {"onnx": (write_onnx, open_onnx), "torch_export": (write_torch_export, open_torch_export)}
-"""How the formats of a graph are written and run."""
+"""Writer and runtime of each graph format."""
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the exporter says of its own inside; what is wrong with a graph, the check against torch finds."""
+def _silence_exporter() -> Iterator[None]:
+    """Silence the warnings of torch's exporter; the parity check finds wrong graphs."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

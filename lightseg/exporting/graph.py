@@ -1,4 +1,4 @@
-"""Graph to export: from bytes to probabilities and classes."""
+"""Exported graph from uint8 images to probabilities and classes, and its tracing."""
 
 import copy
 import gc
@@ -15,11 +15,11 @@ from lightseg.tasks import Task
 
 OUTPUTS = ("probabilities", "classes")
 SIDES = (89, 157)
-"""Height and width of the images that are traced: primes, since what happens to hold for them is taken for a rule."""
+"""Height and width of traced images: primes, since the tracer generalizes from properties of the sides."""
 
 
 class InferenceGraph(nn.Module):
-    """Module from uint8 images to probabilities and classes: normalization, padding, cropping and upsampling inside.
+    """Inference module from uint8 images to probabilities and classes, with normalization, padding and resizing inside.
 
     Args:
         task: A trained task.
@@ -30,14 +30,13 @@ class InferenceGraph(nn.Module):
         self.task, self.temperature = task.eval(), task.temperature
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict.
+        """Predict probabilities and classes.
 
         Args:
-            image: `(N, C, H, W)` uint8, as it is in the file.
+            image: `(N, C, H, W)` uint8, not normalized.
 
         Returns:
-            Probabilities `(N, K, H, W)` float32, and classes `(N, H, W)` uint8, as mask files have them; of a
-            classification `(N, K)` and `(N,)`.
+            Probabilities `(N, K, H, W)` float32 and classes `(N, H, W)` uint8; for classification `(N, K)` and `(N,)`.
         """
         logits = self.task(image).float()
         return torch.softmax(logits / self.temperature, 1), logits.argmax(1).to(torch.uint8)
@@ -45,12 +44,12 @@ class InferenceGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Traced:
-    """Graph that needs no Python code any more.
+    """Traced graph that runs without Python code.
 
     Attributes:
-        program: It takes `image`, and gives `OUTPUTS`.
-        size: The only height and width that it takes; None for any.
-        smallest: The least height and width that `torch.export` lets pass where the size is not fixed.
+        program: The program, with the input `image` and the outputs `OUTPUTS`.
+        size: The only height and width that it accepts; None for any.
+        smallest: Least height and width that `torch.export` accepts if the size is not fixed.
     """
 
     program: ExportedProgram
@@ -60,27 +59,27 @@ class Traced:
 
 @torch.no_grad()
 def trace(task: Task, size: Sequence[int]) -> Traced:
-    """Trace a task for any batch size, and for images of any size where its net takes them.
+    """Trace a task for any batch size, and for any image size if its net accepts them.
 
     Args:
-        task: A trained task, on the CPU; left as it is.
-        size: Height and width of its images, for a net that takes no others.
+        task: A trained task on the CPU; it is not modified.
+        size: Height and width of its images, for a net that accepts no others.
 
     Raises:
-        UserError: If its net does what no graph can hold.
+        UserError: If the net cannot be traced.
     """
     channels = len(task.resolved["mean"])
-    graph = InferenceGraph(_prepared(task))
+    graph = InferenceGraph(_prepare(task))
 
     def export(sides: Sequence[int], dynamic: dict[int, Any]) -> ExportedProgram:
-        # of two, since a batch of one would be taken for a constant
+        # a batch of 2, since the tracer would take a size of 1 for a constant
         image = torch.zeros(2, channels, *sides, dtype=torch.uint8)
         return _export(graph, image, dynamic)
 
-    # a formula of a size that no task has made a multiple of the stride is too long to trace
+    # without the padding of segmentation, formulas of the size are too long to trace
     if takes_any_size(task) and (task.kind == "segmentation" or not _same_convolutions(task)):
         program = export(SIDES, {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC})
-        return Traced(program, None, _smallest(program))
+        return Traced(program, None, _smallest_size(program))
     height, width = size
     return Traced(export((height, width), {0: Dim.DYNAMIC}), (height, width), (height, width))
 
@@ -89,9 +88,9 @@ def _export(graph: InferenceGraph, image: Tensor, dynamic: dict[int, Any]) -> Ex
     program, reason = None, ""
     try:
         program = torch.export.export(graph, (image,), dynamic_shapes={"image": dynamic})
-    except Exception as error:  # tracers raise what they like
+    except Exception as error:  # tracers raise arbitrary exceptions
         reason = " ".join(str(error).split())[:200]
-    # subclasses of the task's class that torch made for itself, which a later recipe could be taken to mean
+    # removes temporary subclasses of the task's class, which the lookup of a later recipe would find
     gc.collect()
     if program is None:
         net = type(graph.task.net).__name__
@@ -101,23 +100,22 @@ def _export(graph: InferenceGraph, image: Tensor, dynamic: dict[int, Any]) -> Ex
 
 @torch.no_grad()
 def takes_any_size(task: Task) -> bool:
-    """Try it: nets say nothing of the sizes that they take."""
+    """Return whether a net accepts any image size, by trying two sizes."""
     images = (torch.zeros(2, len(task.resolved["mean"]), *sides, dtype=torch.uint8) for sides in (SIDES, SIDES[::-1]))
     try:
         for image in images:
             task(image)
-    # nets, and the libraries that they come from, have no one way to refuse a size
+    # nets of different libraries refuse a size by different exceptions
     except Exception:
         return False
     return True
 
 
-def _prepared(task: Task) -> Task:
-    """Return a copy whose weights are in the memory order of files, and whose padding is fixed where it can be.
+def _prepare(task: Task) -> Task:
+    """Return a copy with contiguous weights and, for segmentation, constant padding in `Conv2dSame` layers.
 
-    timm's convolutions in the manner of TensorFlow pad by a formula of their input's size. The sides of all maps are
-    multiples of the strides, as a task has padded the image, and so it always gives the same; but each layer would add
-    to the formula, which soon takes hours to simplify.
+    `Conv2dSame` of timm computes its padding from its input's size. A segmentation task pads images to multiples of the
+    stride, so that this padding is constant; left symbolic, it would take the tracer hours to simplify.
     """
     task = copy.deepcopy(task)
     for parameter in task.parameters():
@@ -130,7 +128,7 @@ def _prepared(task: Task) -> Task:
             reach = convolution.dilation[axis] * (convolution.kernel_size[axis] - 1)
             total = max(reach + 1 - convolution.stride[axis], 0)
             padding += [total // 2, total - total // 2]
-        # what it inherits from, without padding of its own
+        # the base class, which does not compute padding
         plain = copy.copy(convolution)
         plain.__class__ = nn.Conv2d
         task.set_submodule(name, nn.Sequential(nn.ZeroPad2d((padding[0], padding[1], padding[2], padding[3])), plain))
@@ -138,13 +136,14 @@ def _prepared(task: Task) -> Task:
 
 
 def _same_convolutions(task: Task) -> list[str]:
-    """Return the names of timm's convolutions with the padding of TensorFlow."""
+    """Return the names of timm's convolutions with TensorFlow's padding."""
     from timm.layers import Conv2dSame
 
     return [name for name, module in task.named_modules() if isinstance(module, Conv2dSame)]
 
 
-def _smallest(program: ExportedProgram) -> tuple[int, int]:
+def _smallest_size(program: ExportedProgram) -> tuple[int, int]:
+    """Return the least height and width that a program accepts."""
     shape = next(node for node in program.graph.nodes if node.name == "image").meta["val"].shape
     least = [int(program.range_constraints[side.node.expr].lower) for side in shape[2:]]
     return least[0], least[1]

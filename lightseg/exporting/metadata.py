@@ -15,13 +15,13 @@ from lightseg.version import __version__
 
 
 def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
-    """Everything about a trained task that its user may ask for, as plain data.
+    """Return the metadata of a trained task as plain data.
 
     Args:
         task: The task.
         folder: The run folder.
         file: The checkpoint that the task was loaded from.
-        licence: Licence of the weights, if there is one.
+        licence: Licence of the weights; None if not stated.
     """
     stride = getattr(task.net, "stride", 1)
     return {
@@ -32,9 +32,9 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         **_scores(folder),
         "data": {
             split: {**data, "sha256": data.get("sha256") or "unknown"}
-            for split, data in _recorded(folder / "data.json").items()
+            for split, data in _read_if_exists(folder / "data.json").items()
         },
-        "input": _input(task, _recorded(folder / "model.json").get("dtype") or "uint8"),
+        "input": _input(task, _read_if_exists(folder / "model.json").get("dtype") or "uint8"),
         "eval_transforms": _eval_transforms(task.recipe["config"]),
         "mean": task.resolved["mean"],
         "std": task.resolved["std"],
@@ -43,14 +43,14 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         "net": type(task.net).__name__,
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},
-        "recipe": {**task.recipe, "config": _portable(task.recipe["config"]), "resolved": task.resolved},
+        "recipe": {**task.recipe, "config": _strip_paths(task.recipe["config"]), "resolved": task.resolved},
         "lightseg": __version__,
         "torch": torch.__version__,
     }
 
 
 def _input(task: Task, dtype: str) -> str:
-    """Return the images that a net takes, and the values that they have."""
+    """Describe shape, type and range of the images that a net takes."""
     values = image_values(task.recipe)
     text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)"
     if values.high is not None:
@@ -61,8 +61,8 @@ def _input(task: Task, dtype: str) -> str:
 
 
 def _scores(folder: Path) -> dict[str, Any]:
-    """Return the final scores of a run, those of its test split where it has one; none where it is not finished."""
-    final = _recorded(folder / "metrics.json")
+    """Return the final scores of a run on test, or on val without a test split; empty if the run is not finished."""
+    final = _read_if_exists(folder / "metrics.json")
     split = next((name for name in ("test", "val") if f"{name}/score" in final), None)
     if split is None:
         return {"split": None, "score": None, "scores": {}, "protocol": None, "images": None}
@@ -77,32 +77,32 @@ def _scores(folder: Path) -> dict[str, Any]:
     }
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def _read_if_exists(path: Path) -> dict[str, Any]:
     return read_record(path) if path.is_file() else {}
 
 
 def _eval_transforms(config: dict[str, Any]) -> list[str]:
-    """Return what an evaluation does to an image first, as calls of albumentations; no part of a graph."""
+    """Return the eval transforms, which are no part of a graph, as calls of albumentations."""
     transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms") or []
-    calls = [(each["class_path"], (each.get("init_args") or {}).items()) for each in transforms]
+    calls = [(spec["class_path"], (spec.get("init_args") or {}).items()) for spec in transforms]
     return [f"{name}({', '.join(f'{option}={value!r}' for option, value in options)})" for name, options in calls]
 
 
-def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config that tells nothing of this machine's folders: of an absolute path there is the last name.
+def _strip_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config whose absolute paths are reduced to their last names.
 
-    What rebuilds the net stays, but for `encoder_weights`, since the trained weights take their place.
+    Options of the model are unchanged, except `encoder_weights`, which the trained weights replace.
     """
-    config = copy.deepcopy({name: part if name == "model" else _last_names(part) for name, part in config.items()})
+    config = copy.deepcopy({name: part if name == "model" else _reduce_paths(part) for name, part in config.items()})
     options = config["model"]["init_args"]["net"].get("init_args") or {}
     if "encoder_weights" in options:
-        options["encoder_weights"] = _last_names(options["encoder_weights"])
+        options["encoder_weights"] = _reduce_paths(options["encoder_weights"])
     return config
 
 
-def _last_names(value: Any) -> Any:
+def _reduce_paths(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _last_names(part) for name, part in value.items()}
+        return {name: _reduce_paths(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_last_names(part) for part in value]
+        return [_reduce_paths(part) for part in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

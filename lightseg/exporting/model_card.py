@@ -1,4 +1,4 @@
-"""Model card: what a person should know before using a model, and the front matter that the Hub reads."""
+"""Model card with the front matter of the Hugging Face Hub."""
 
 import math
 import re
@@ -6,91 +6,92 @@ from typing import Any
 
 import yaml
 
-from lightseg.exporting.options import taken
+from lightseg.exporting.options import describe_sizes
 from lightseg.files.printable import printable_line
 
 _LOW = 0.5
-"""Below this IoU (or recall) a class is named as one to be careful with."""
+"""IoU (or recall) below which a class is listed among the limitations."""
 
 _ENTITIES = {ord(character): f"&#{ord(character)};" for character in "&<|`["}
-"""Characters by which a name would become a tag, a cell, code or a link."""
+"""Escapes of characters that would start a tag, a cell, code or a link in Markdown."""
 
 
-def write(name: str, facts: dict[str, Any], records: dict[str, Any]) -> str:
+def write(name: str, metadata: dict[str, Any], records: dict[str, Any]) -> str:
     """Return the text of `README.md`.
 
     Args:
-        name: What to call the model.
-        facts: What `collect_metadata` found.
-        records: What `parity.json` holds: a record for each exported file.
+        name: Name of the model.
+        metadata: Metadata from `collect_metadata`.
+        records: Content of `parity.json`: a record for each exported file.
     """
     parts = [
-        _front_matter(name, facts),
-        f"# {_text(name)}\n\n{_summary(facts)}",
+        _front_matter(name, metadata),
+        f"# {_text(name)}\n\n{_summary(metadata)}",
         _usage(records),
-        _classes(facts),
-        _limitations(facts, records),
+        _classes(metadata),
+        _limitations(metadata, records),
         _parity(records),
         _benchmarks(records),
-        _data(facts),
-        f"## Recipe\n\n{_fenced(yaml.safe_dump(facts['recipe']['config'], sort_keys=False))}",
+        _data(metadata),
+        f"## Recipe\n\n{_fenced(yaml.safe_dump(metadata['recipe']['config'], sort_keys=False))}",
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _front_matter(name: str, facts: dict[str, Any]) -> str:
+def _front_matter(name: str, metadata: dict[str, Any]) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    task, dataset = f"image-{facts['kind']}", _dataset(facts)
+    task, dataset = f"image-{metadata['kind']}", _dataset(metadata)
     results = []
-    if facts["score"] is not None:
-        metric = _metric(facts)
+    if metadata["score"] is not None:
+        metric = _metric(metadata)
         results = [
             EvalResult(
                 task_type=task,
                 dataset_type=dataset.lower(),
                 dataset_name=dataset,
-                dataset_split=facts["split"],
+                dataset_split=metadata["split"],
                 metric_type="mean_iou" if metric == "mIoU" else metric,
                 metric_name=metric,
-                metric_value=round(facts["score"], 6),
+                metric_value=round(metadata["score"], 6),
             )
         ]
     content = ModelCardData(
         library_name="lightseg",
-        license=facts["licence"],
+        license=metadata["licence"],
         pipeline_tag=task,
-        tags=["lightseg", facts["kind"], facts["net"].lower()],
+        tags=["lightseg", metadata["kind"], metadata["net"].lower()],
         model_name=name,
         eval_results=results or None,
     )
     return f"---\n{content.to_yaml()}\n---\n"
 
 
-def _metric(facts: dict[str, Any]) -> str:
-    return "mIoU" if facts["kind"] == "segmentation" else "accuracy"
+def _metric(metadata: dict[str, Any]) -> str:
+    return "mIoU" if metadata["kind"] == "segmentation" else "accuracy"
 
 
-def _dataset(facts: dict[str, Any]) -> str:
-    name: str = facts["recipe"]["config"]["data"]["class_path"].rpartition(".")[2]
+def _dataset(metadata: dict[str, Any]) -> str:
+    name: str = metadata["recipe"]["config"]["data"]["class_path"].rpartition(".")[2]
     return name
 
 
-def _summary(facts: dict[str, Any]) -> str:
-    net, dataset = _text(facts["net"]), _text(_dataset(facts))
-    sentence = (
-        f"{net} with {facts['parameters']:,} parameters for {facts['kind']} into {len(facts['classes'])} "
-        f"classes, trained by lightseg {facts['lightseg']} on {dataset}"
+def _summary(metadata: dict[str, Any]) -> str:
+    net, dataset = _text(metadata["net"]), _text(_dataset(metadata))
+    summary = (
+        f"{net} with {metadata['parameters']:,} parameters for {metadata['kind']} into {len(metadata['classes'])} "
+        f"classes, trained by lightseg {metadata['lightseg']} on {dataset}"
     )
-    if facts["score"] is None:
-        return f"{sentence}. Not scored: the run is not finished.\n"
-    over = f" of {facts['images']} images" if facts["images"] else ""
-    protocol = f"; protocol: {_text(facts['protocol'])}" if facts["protocol"] else ""
-    return f"{sentence}: **{_metric(facts)} {facts['score']:.4f}** on its {facts['split']} split{over}{protocol}.\n"
+    if metadata["score"] is None:
+        return f"{summary}. Not scored: the run is not finished.\n"
+    split, score = metadata["split"], f"{_metric(metadata)} {metadata['score']:.4f}"
+    over = f" of {metadata['images']} images" if metadata["images"] else ""
+    protocol = f"; protocol: {_text(metadata['protocol'])}" if metadata["protocol"] else ""
+    return f"{summary}: **{score}** on its {split} split{over}{protocol}.\n"
 
 
 def _usage(records: dict[str, Any]) -> str:
-    """Two lines for each file that is there."""
+    """Return a code example for each exported file."""
     lines = ["## Use", ""]
     if "model.safetensors" in records:
         lines += ["```python", "import lightseg", "", 'task = lightseg.load(".")  # or hf://USER/REPO, on the Hub']
@@ -108,41 +109,43 @@ def _usage(records: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _classes(facts: dict[str, Any]) -> str:
-    part = _part(facts)
-    lines = [f"## Classes\n\n| id | class | colour | {part} |", "|---|---|---|---|"]
-    for index, (name, color) in enumerate(zip(facts["classes"], facts["palette"], strict=True)):
+def _classes(metadata: dict[str, Any]) -> str:
+    metric = _class_metric(metadata)
+    lines = [f"## Classes\n\n| id | class | colour | {metric} |", "|---|---|---|---|"]
+    for index, (name, color) in enumerate(zip(metadata["classes"], metadata["palette"], strict=True)):
         code = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
-        lines.append(f"| {index} | {_text(name)} | {code} | {_number(facts['scores'].get(f'{part}/{name}'))} |")
-    others = [(_text(name), value) for name, value in facts["scores"].items() if not name.startswith(f"{part}/")]
+        lines.append(f"| {index} | {_text(name)} | {code} | {_number(metadata['scores'].get(f'{metric}/{name}'))} |")
+    others = [(_text(name), value) for name, value in metadata["scores"].items() if not name.startswith(f"{metric}/")]
     if others:
         lines += ["", "| score | value |", "|---|---|", *[f"| {name} | {_number(value)} |" for name, value in others]]
     return "\n".join(lines) + "\n"
 
 
-def _part(facts: dict[str, Any]) -> str:
-    return "iou" if facts["kind"] == "segmentation" else "recall"
+def _class_metric(metadata: dict[str, Any]) -> str:
+    return "iou" if metadata["kind"] == "segmentation" else "recall"
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
-def _limitations(facts: dict[str, Any], records: dict[str, Any]) -> str:
-    scores = {name: facts["scores"].get(f"{_part(facts)}/{name}") for name in facts["classes"]}
+def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
+    scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
     low = [f"{_text(name)} ({value:.2f})" for name, value in scores.items() if value is not None and value < _LOW]
-    absent = [_text(name) for name, value in scores.items() if facts["score"] is not None and _number(value) == ""]
-    what = "IoU" if facts["kind"] == "segmentation" else "recall"
+    absent = [_text(name) for name, value in scores.items() if metadata["score"] is not None and _number(value) == ""]
+    what = "IoU" if metadata["kind"] == "segmentation" else "recall"
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    lines += [f"* Not scored, since the {facts['split']} split has none: {', '.join(absent)}."] if absent else []
-    lines += [f"* `{name}` takes {taken(record['size'], record['smallest'])}." for name, record in records.items()]
-    if facts["eval_transforms"]:
-        first = ", ".join(_code(call) for call in facts["eval_transforms"])
+    lines += [f"* Not scored, since the {metadata['split']} split has none: {', '.join(absent)}."] if absent else []
+    lines += [
+        f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
+    ]
+    if metadata["eval_transforms"]:
+        first = ", ".join(_code(call) for call in metadata["eval_transforms"])
         lines.append(
             f"* It was scored on images after {first}; lightseg does that by itself, a graph does not hold it."
         )
-    lines.append(f"* Its scores hold for images like those of {_text(_dataset(facts))}; nothing is known of others.")
-    if facts["licence"] is None:
+    lines.append(f"* Its scores hold for images like those of {_text(_dataset(metadata))}; nothing is known of others.")
+    if metadata["licence"] is None:
         lines.append("* No licence is stated.")
     return "\n".join(["## Limitations", "", *lines, ""])
 
@@ -169,16 +172,17 @@ def _parity_row(name: str, source: str, record: dict[str, Any]) -> str:
 def _benchmarks(records: dict[str, Any]) -> str:
     lines: list[str] = []
     for record in records.values():
-        if timed := record.get("benchmark"):
+        if benchmark := record.get("benchmark"):
             lines += [
-                f"{timed['device']}, {timed['threads']} threads; one image at a time, and {timed['throughput']}.",
+                f"{benchmark['device']}, {benchmark['threads']} threads; one image at a time, and "
+                f"{benchmark['throughput']}.",
                 "",
             ]
             lines += [
                 "| runtime | height × width | latency | frames/s | images/s in batches |",
                 "|---|---|---|---|---|",
             ]
-            for row in timed["timings"]:
+            for row in benchmark["timings"]:
                 size = f"{row['height']} × {row['width']}"
                 speed = f"{row['latency_ms']:.1f} ms | {row['frames_per_second']:.1f} | {row['throughput']:.1f}"
                 lines.append(f"| {row['runtime']} | {size} | {speed} |")
@@ -186,30 +190,30 @@ def _benchmarks(records: dict[str, Any]) -> str:
     return "\n".join(["## Speed", "", *lines]) if lines else ""
 
 
-def _data(facts: dict[str, Any]) -> str:
+def _data(metadata: dict[str, Any]) -> str:
     lines = ["## Data", "", "| split | samples | sha256 |", "|---|---|---|"]
     lines += [
-        f"| {_text(split)} | {is_['samples']} | `{_text(is_['sha256'][:16])}…` |"
-        for split, is_ in facts["data"].items()
+        f"| {_text(split)} | {split_data['samples']} | `{_text(split_data['sha256'][:16])}…` |"
+        for split, split_data in metadata["data"].items()
     ]
-    mean, std = ([round(value, 4) for value in facts[name]] for name in ("mean", "std"))
-    lines += ["", f"Input: {facts['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
-    lines += [f"Weights: {_code(facts['checkpoint']['file'])}, sha256 `{facts['checkpoint']['sha256']}`."]
+    mean, std = ([round(value, 4) for value in metadata[name]] for name in ("mean", "std"))
+    lines += ["", f"Input: {metadata['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
+    lines += [f"Weights: {_code(metadata['checkpoint']['file'])}, sha256 `{metadata['checkpoint']['sha256']}`."]
     return "\n".join(lines) + "\n"
 
 
 def _text(value: object) -> str:
-    """Return a text of the run as Markdown that shows it, in one line, also in the cell of a table."""
+    """Return a text of the run escaped for Markdown, in one line, also for the cells of a table."""
     return printable_line(str(value)).translate(_ENTITIES)
 
 
 def _code(value: object) -> str:
-    """Return the same as code, in which nothing can be escaped."""
-    text = printable_line(str(value)).replace("`", "'")
-    return f"`{text}`"
+    """Return a text of the run as inline code; backticks, which cannot be escaped there, become quotes."""
+    code = printable_line(str(value)).replace("`", "'")
+    return f"`{code}`"
 
 
 def _fenced(text: str) -> str:
-    """YAML between fences that are longer than any in it."""
+    """Return a YAML block between fences that are longer than any in the text."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`*", text)))
     return f"{fence}yaml\n{text}{fence}\n"

@@ -1,4 +1,4 @@
-"""Options and result of an export."""
+"""Options and results of an export."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +17,15 @@ FILES: dict[Format, tuple[str, ...]] = {
     "torch_export": (TORCH_EXPORT,),
     "safetensors": (WEIGHTS, WEIGHTS_CONFIG),
 }
-"""What each format may write; the first of them always."""
+"""Files that each format may write; the first is always written."""
 
 PARITY, CARD = "parity.json", "README.md"
 
 CALIBRATION = 32
-"""How many training images, at most, the ranges of a quantised net are measured on."""
+"""Largest number of training images for measuring the ranges of a quantized net."""
 
 SIZES = ((256, 256), (512, 512))
-"""Heights and widths that are timed if none are given."""
+"""Default heights and widths for the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        run: The run folder, of which the best checkpoint is meant.
-        out: Where the files go.
-        format: Of the file.
-        images: How many validation images it is checked on; 0: on random ones.
-        tolerance: The largest difference of a probability that is let pass; safetensors must be equal to the last bit.
-        int8: Whether to quantise, too.
-        benchmark: Whether to time it.
-        sizes: Heights and widths to time it at; none: `SIZES`, or the only one that its net takes.
+        run: The run folder, whose best checkpoint is exported.
+        out: Folder for the files.
+        format: Format of the file.
+        images: Number of validation images for the parity check; 0 for random images.
+        tolerance: Largest accepted difference of a probability; safetensors must be bit-identical.
+        int8: Whether to write a quantized file, too.
+        benchmark: Whether to time the files.
+        sizes: Heights and widths to time; empty for `SIZES`, or the only size that the net accepts.
         licence: Licence of the weights.
-        data: Options of a command line that change the data, such as `--data.root OTHER`.
-        trust: Run the classes of others that the run names, see `lightseg.load`.
+        data: Command-line options that change the data, such as `--data.root OTHER`.
+        trust: Also run custom classes that the run names, as in `lightseg.load`.
     """
 
     run: Path
@@ -61,19 +61,19 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """Result of an export.
+    """Files and checks of an export.
 
     Attributes:
-        files: In the order in which a reader may want them.
-        size: Height and width that the file takes; None for any.
-        smallest: The least that it takes.
-        before: What a graph leaves to be done to images first.
-        source: What it was checked on.
-        parity: How far it is from torch.
-        odd: The same for images of `ODD`; None where the size is fixed.
-        int8: How far the quantised file is.
-        calibrated_on: How many training images its ranges were measured on.
-        timings: What `--benchmark` has measured; empty without it.
+        files: The files, the exported model first.
+        size: Height and width that the file accepts; None for any.
+        smallest: Least height and width that it accepts.
+        before: Transforms that are not in the graph, to be applied to images first.
+        source: Images of the parity check, such as `validation images`.
+        parity: Parity of the file with torch.
+        odd: Parity on images of the size `ODD`; None if the size is fixed.
+        int8: Parity of the quantized file with torch; None without it.
+        calibrated_on: Number of training images for its ranges.
+        timings: Times of `--benchmark`; empty without it.
     """
 
     files: list[Path]
@@ -88,7 +88,7 @@ class ExportResult:
     timings: list[Timing]
 
     def record(self, tolerance: float) -> dict[str, Any]:
-        """Everything as plain data, for `parity.json`."""
+        """Return the result as plain data, for `parity.json`."""
         record: dict[str, Any] = {
             "checked_on": self.source,
             "size": self.size or "any",
@@ -106,15 +106,20 @@ class ExportResult:
         return record
 
 
-def taken(size: Sequence[int] | Literal["any"], smallest: Sequence[int]) -> str:
-    """Return the images that a file takes, in words; the arguments are those of `parity.json`."""
+def describe_sizes(size: Sequence[int] | Literal["any"], smallest: Sequence[int]) -> str:
+    """Describe the image sizes that a file accepts.
+
+    Args:
+        size: The only height and width, or `any`.
+        smallest: Least height and width.
+    """
     if size != "any":
         return f"images of {size[0]} × {size[1]} pixels (height × width) only"
     return "images of any size" + (f" from {smallest[0]} × {smallest[1]} pixels on" if max(smallest) > 1 else "")
 
 
 def described_files(folder: Path) -> list[str]:
-    """Return the names of the files that the model card in a folder is about; others there are of other weights.
+    """Return the names of the files that the model card in a folder describes; other files are of other weights.
 
     Raises:
         UserError: If `parity.json` is damaged.

@@ -1,4 +1,4 @@
-"""Parity of an exported file with torch, on images of the run."""
+"""Parity of exported files with torch, on images of the run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,23 +20,23 @@ from lightseg.tasks import Task
 
 ODD = (37, 61)
 AGREEMENT, SCORE = 0.9999, 1e-4
-"""The least share of equal classes, and the largest difference of the score, that an exported file may have."""
+"""Least share of equal classes, and largest difference of the score, of an accepted export."""
 
 Sample: TypeAlias = tuple[Tensor, Tensor | None]
-"""An image `(1, C, H, W)` uint8, and its truth `(1, H, W)` or `(1,)` int64, if there is one."""
+"""Image `(1, C, H, W)` uint8, and target `(1, H, W)` or `(1,)` int64; None without a target."""
 
 
 def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: bool = False) -> list[Sample]:
-    """At most `count` images of a split with their truth, spread evenly over it.
+    """Return at most `count` samples of a split, evenly spaced.
 
     Args:
-        data: The data.
-        split: Of which split.
-        count: How many.
-        every_dtype: Take images that are not of 8 bits, too.
+        data: The data module.
+        split: The split.
+        count: Largest number of samples.
+        every_dtype: Accept images that are not uint8, too.
 
     Raises:
-        ConfigError: If they are not of 8 bits, with which a graph starts.
+        ConfigError: If the images are not uint8, which a graph takes.
         DataError: If the split is empty, or an image cannot be read.
     """
     samples: list[Sample] = []
@@ -51,10 +51,10 @@ def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: b
 
 
 def require_bytes(dtype: str | None) -> None:
-    """See that the images of a run are of 8 bits, as a graph takes them.
+    """Check that the images of a run are uint8, as a graph takes them.
 
     Args:
-        dtype: Their type; None where a run does not tell it.
+        dtype: Their type; None if the run did not record it.
 
     Raises:
         ConfigError: If they are not.
@@ -69,7 +69,13 @@ def require_bytes(dtype: str | None) -> None:
 
 
 def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sample]:
-    """Images of noise, the same every time, where there are no others."""
+    """Return images of noise from a fixed seed, without targets.
+
+    Args:
+        count: Number of images.
+        channels: Channels of an image.
+        size: Height and width.
+    """
     generator = torch.Generator().manual_seed(0)
     shape = (1, channels, *size)
     return [(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), None) for _ in range(count)]
@@ -77,16 +83,16 @@ def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sampl
 
 @dataclass(frozen=True)
 class Parity:
-    """Difference of an exported file from torch.
+    """Differences between the predictions of an exported file and of torch.
 
     Attributes:
-        images: How many were compared.
-        sizes: How many different heights and widths they had.
-        predictions: How many pixels (or images) they had.
+        images: Number of images.
+        sizes: Number of different image sizes.
+        predictions: Number of pixels (or images).
         max_difference: Largest absolute difference of a probability.
-        agreement: Share of predictions that name the same class.
-        score: mIoU (or accuracy) of torch on these images; None without truth.
-        exported_score: The same of the exported file.
+        agreement: Share of predictions with the same class.
+        score: mIoU (or accuracy) of torch on these images; None without targets.
+        exported_score: Score of the exported file, likewise.
     """
 
     images: int
@@ -99,16 +105,16 @@ class Parity:
 
     @property
     def loss(self) -> float:
-        """Return how much of the score was lost; 0 without truth."""
+        """Score of torch minus that of the exported file; 0 without targets."""
         return 0.0 if self.score is None or self.exported_score is None else self.score - self.exported_score
 
     def holds(self, tolerance: float) -> bool:
-        """Return whether probabilities are within the tolerance, and classes and score within what is fixed."""
-        # written so that what is not a number fails
+        """Return whether probabilities are within the tolerance, and classes and score within the fixed limits."""
+        # comparisons that are false for NaN
         return self.max_difference <= tolerance and self.agreement >= AGREEMENT and abs(self.loss) <= SCORE
 
     def record(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return the differences as plain data."""
         return {**asdict(self), "loss": self.loss}
 
     def __str__(self) -> str:
@@ -123,42 +129,48 @@ class Parity:
 
 @torch.inference_mode()
 def compare(task: Task, predict: Predict, samples: Sequence[Sample]) -> Parity:
-    """Predict all samples with torch and with an exported file."""
+    """Compare the predictions of torch and of an exported file on all samples.
+
+    Args:
+        task: The task in torch.
+        predict: Prediction function of the exported file.
+        samples: Images with or without targets.
+    """
     graph, largest, equal, total = InferenceGraph(task), 0.0, 0, 0
     matrices = [ConfusionMatrix(len(task.classes)) for _ in range(2)]
     for image, target in samples:
         expected, actual = graph(image), predict(image)
-        # numpy's, which keeps what is not a number
+        # np.maximum propagates NaN, max does not
         largest = float(np.maximum(largest, float((expected[0] - actual[0]).abs().max())))
         equal, total = equal + int((expected[1] == actual[1]).sum()), total + expected[1].numel()
         if target is not None:
             for matrix, (probabilities, classes) in zip(matrices, (expected, actual), strict=True):
-                matrix.update(_at_target(probabilities, classes, target), target)
+                matrix.update(_resize_to_target(probabilities, classes, target), target)
     scores = [_score(task, matrix) for matrix in matrices]
     sizes = len({image.shape[2:] for image, _ in samples})
     return Parity(len(samples), sizes, total, largest, equal / total, scores[0], scores[1])
 
 
 def odd_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """Four of the images at an odd size, in batches of 3 and 1: neither is what was traced."""
+    """Return up to four images at the size `ODD`, in batches of 3 and 1, to test sizes that were not traced."""
     odd: list[Sample] = []
-    for turn, (image, _) in enumerate(samples[:4]):
+    for number, (image, _) in enumerate(samples[:4]):
         if image.shape[2] < ODD[0] or image.shape[3] < ODD[1]:
             image = F.interpolate(image, ODD, mode="nearest")
         crop = image[..., : ODD[0], : ODD[1]]
-        odd.append((crop if turn % 2 else torch.cat([crop, crop.flip(-1), crop.flip(-2)]), None))
+        odd.append((crop if number % 2 else torch.cat([crop, crop.flip(-1), crop.flip(-2)]), None))
     return odd
 
 
 def _score(task: Task, matrix: ConfusionMatrix) -> float | None:
-    """Return the score of what was counted; None where there was no truth, or all of it was void."""
+    """Return the score of a confusion matrix; None if there were no targets, or void ones only."""
     if not matrix.update_called or not (counts := matrix.compute()).any():
         return None
     return task.scores(counts)["score"]
 
 
-def _at_target(probabilities: Tensor, classes: Tensor, target: Tensor) -> Tensor:
-    """Classes at the size of the ground truth."""
+def _resize_to_target(probabilities: Tensor, classes: Tensor, target: Tensor) -> Tensor:
+    """Return the predicted classes at the size of the target, int64."""
     if classes.shape != target.shape:
         probabilities = F.interpolate(probabilities, target.shape[1:], mode="bilinear", align_corners=False)
         classes = probabilities.argmax(1)

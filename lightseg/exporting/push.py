@@ -1,4 +1,4 @@
-"""Push of a trained model to the Hugging Face Hub."""
+"""Upload of trained models to the Hugging Face Hub."""
 
 import tempfile
 from pathlib import Path
@@ -17,32 +17,46 @@ def push(
     licence: str | None = None,
     trust: bool = False,
 ) -> str:
-    """Export a run's best checkpoint with its model card and send them to the Hub, where `lightseg.load` finds them.
+    """Export a run's best checkpoint with its model card and upload them to the Hub, for `lightseg.load`.
 
     Args:
         run: The run folder.
-        repo: `USER/REPO`; made if it is not there.
-        token: A token that may write; left out, that of `hf auth login` or `HF_TOKEN`.
-        private: Whether a repository that is made is private; left out, as the account has it.
+        repo: `USER/REPO`; created if it does not exist.
+        token: Token with write access; by default that of `hf auth login` or `HF_TOKEN`.
+        private: Whether a new repository is private; by default as the account sets it.
         licence: Licence of the weights, by the Hub's names, such as `mit` or `cc-by-4.0`.
-        trust: Run the classes of others that the run names, see `lightseg.load`.
+        trust: Also run custom classes that the run names, as in `lightseg.load`.
 
     Returns:
-        The address to load it by, such as `hf://USER/REPO`.
+        Address of the model for `lightseg.load`, such as `hf://USER/REPO`.
 
     Raises:
-        UserError: If there is no run, no token, or the Hub does not take it.
+        UserError: If there is no such run or no token, or the Hub refuses the upload.
         RunError: If the Hub cannot be reached.
     """
     require_address(repo, token)
     folder = run_folder(str(run))
-    with tempfile.TemporaryDirectory() as place:
-        export_model(ExportOptions(folder, Path(place), "safetensors", images=0, licence=licence, trust=trust))
-        return upload(Path(place), repo, token, private)
+    with tempfile.TemporaryDirectory() as temporary:
+        export_model(ExportOptions(folder, Path(temporary), "safetensors", images=0, licence=licence, trust=trust))
+        return upload(Path(temporary), repo, token, private)
 
 
 def upload(folder: Path, repo: str, token: str | None = None, private: bool | None = None) -> str:
-    """Send what was exported to the Hub, in one commit; see `push`."""
+    """Upload the files of an export to the Hub in one commit.
+
+    Args:
+        folder: Folder of the export.
+        repo: `USER/REPO`; created if it does not exist.
+        token: Token with write access; by default that of `hf auth login` or `HF_TOKEN`.
+        private: Whether a new repository is private; by default as the account sets it.
+
+    Returns:
+        Address of the model for `lightseg.load`.
+
+    Raises:
+        UserError: If there is no token, or the Hub refuses the upload.
+        RunError: If the Hub cannot be reached.
+    """
     from huggingface_hub import HfApi
 
     require_address(repo, token)

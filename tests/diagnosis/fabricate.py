@@ -1,4 +1,4 @@
-"""Folders of pictures and masks that are sound, and the defects that people's folders have."""
+"""Folders of images and masks without defects, and typical defects."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ SOUND = {"train": 24, "val": 8, "test": 8}
 
 
 def sound(root, sizes=SOUND, side=96):
-    """Painted shapes as PNG files, `train/images/03.png` and so on; nothing is wrong with them."""
+    """Write painted shapes as PNG files such as `train/images/03.png`, without defects."""
     data = Shapes(
         image_size=side, train_size=sizes["train"], val_size=sizes["val"], test_size=sizes.get("test", 0), void_border=0
     )
@@ -72,7 +72,7 @@ def compress_mask(root):
 
 
 def interpolate(root):
-    """A mask of ids made smaller and larger again, as if ids were brightness."""
+    """Resize a mask down and up again by bilinear interpolation."""
     path = root / "train/masks/11.png"
     small = Image.fromarray(read(path)).resize((64, 64), Image.Resampling.NEAREST)
     write(path, np.array(small.resize((96, 96), Image.Resampling.BILINEAR)))
@@ -95,7 +95,7 @@ def empty(root):
 
 
 def leak(root):
-    """An image of `train` in `val`, saved as a JPEG and a little lighter."""
+    """Copy an image of `train` to `val`, as a JPEG and slightly lighter."""
     image = read(root / "train/images/08.png")
     write(root / "val/masks/50.png", read(root / "train/masks/08.png"))
     lighter = np.clip(image.astype(np.int16) + 6, 0, 255).astype(np.uint8)

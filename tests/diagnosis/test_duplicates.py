@@ -7,9 +7,9 @@ from lightseg.diagnosis.samples import Sample, look
 
 
 def sample(split, name, image):
-    made = Sample(split, name, name)
-    look(made, image, 0, 2)
-    return made
+    summary = Sample(split, name, name)
+    look(summary, image, 0, 2)
+    return summary
 
 
 def pictures(count):
@@ -27,11 +27,14 @@ def test_duplicates__other_pictures_are_none():
 
 
 def test_duplicates__equal_pixels_in_one_split_and_in_two():
-    one, two = pictures(2)
-    found = checks(
-        sample("train", "a", one), sample("train", "b", one), sample("val", "c", two), sample("test", "d", two)
+    first, second = pictures(2)
+    findings = checks(
+        sample("train", "a", first),
+        sample("train", "b", first),
+        sample("val", "c", second),
+        sample("test", "d", second),
     )
-    assert found == {"duplicates": ["a", "b"], "duplicates across splits": ["c", "d"]}
+    assert findings == {"duplicates": ["a", "b"], "duplicates across splits": ["c", "d"]}
 
 
 def test_duplicates__saved_scaled_or_lit_otherwise_is_near():
@@ -40,8 +43,8 @@ def test_duplicates__saved_scaled_or_lit_otherwise_is_near():
     scaled = cv2.resize(image, (70, 70), interpolation=cv2.INTER_AREA)
     lit = np.clip(image.astype(int) + 12, 0, 255).astype(np.uint8)
     for changed in (saved, scaled, lit):
-        found = checks(sample("train", "a", image), sample("test", "b", changed))
-        assert found == {"near duplicates across splits": ["a", "b"]}
+        findings = checks(sample("train", "a", image), sample("test", "b", changed))
+        assert findings == {"near duplicates across splits": ["a", "b"]}
 
 
 def test_duplicates__empty_pictures_are_not_near_each_other():

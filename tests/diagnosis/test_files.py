@@ -72,3 +72,26 @@ def test_layout_findings__what_folders_lack_is_counted_once(tmp_path):
     (finding,) = layout_findings(problems)
     assert "nor for 1 more (and the same in 2 more folders)" in finding.what
     assert len(finding.files) == 6
+
+
+def collect(root):
+    with collect_errors() as problems:
+        MaskFolder(["a", "b"], root=str(root)).dataset("train")
+    return layout_findings(problems)
+
+
+def test_layout_findings__one_misnamed_mask_is_one_finding_with_its_new_name(tmp_path):
+    root = folder(tmp_path, 6)
+    (root / "masks/3.png").rename(root / "masks/3_mask.png")
+    (finding,) = collect(root)
+    assert (finding.check, finding.mend) == ("misnamed file", "rename masks/3_mask.png to masks/3.png")
+    assert list(finding.files) == ["images/3.png", "masks/3_mask.png"]
+
+
+def test_layout_findings__a_suffix_of_most_masks_is_one_finding(tmp_path):
+    root = folder(tmp_path, 12)
+    for number in range(5, 12):
+        (root / f"masks/{number}.png").rename(root / f"masks/{number}_mask.png")
+    (finding,) = collect(root)
+    assert finding.check == "image without mask"
+    assert 'set mask_suffix: "_mask"' in finding.mend

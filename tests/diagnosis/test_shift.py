@@ -7,10 +7,10 @@ from lightseg.diagnosis.masks import is_shifted
 from lightseg.diagnosis.shift import measure_shift
 
 
-def square(top=40, left=40, side=30, size=120):
-    """A bright square on a noisy ground, and its mask."""
+def square(y=40, x=40, side=30, size=120):
+    """Return an image of a bright square on noise, and its mask."""
     mask = np.zeros((size, size), np.uint8)
-    mask[top : top + side, left : left + side] = 1
+    mask[y : y + side, x : x + side] = 1
     noise = np.random.default_rng(0).integers(0, 20, mask.shape)
     return (80 + 100 * mask + noise).astype(np.uint8), mask
 
@@ -24,7 +24,7 @@ def test_measure_shift__of_what_fits_is_nothing():
 @pytest.mark.parametrize(("down", "right"), [(0, 12), (-7, 5), (9, 0)])
 def test_measure_shift__says_where_the_mask_should_move(down, right):
     gray, _ = square()
-    _, moved = square(top=40 + down, left=40 + right)
+    _, moved = square(y=40 + down, x=40 + right)
     shift = measure_shift(gray, moved)
     assert (shift.dy, shift.dx) == (-down, -right)
     assert is_shifted(shift)
@@ -32,7 +32,7 @@ def test_measure_shift__says_where_the_mask_should_move(down, right):
 
 def test_measure_shift__of_a_large_image_is_in_its_own_pixels():
     gray, _ = square()
-    _, moved = square(left=52)
+    _, moved = square(x=52)
     large = [cv2.resize(plane, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST) for plane in (gray, moved)]
     shift = measure_shift(*large)
     assert abs(shift.dx + 96) <= 3

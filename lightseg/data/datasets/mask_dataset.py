@@ -74,7 +74,7 @@ class MaskDataset(ImageDataset):
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         image, mask = self.image(index), self.mask(index)
-        self._require_same_size(index, image.shape[:2], mask.shape)
+        self.require_same_size(index, image.shape[:2], mask.shape)
         return image, mask
 
     def image(self, index: int) -> Array:
@@ -171,7 +171,7 @@ class MaskDataset(ImageDataset):
             else:
                 mask = self.mask(index)
             size = image_size(self.root / str(self._images[index]), self.channels)
-            self._require_same_size(index, size, mask.shape)
+            self.require_same_size(index, size, mask.shape)
         except DataError as error:
             return error
         return np.bincount(mask.ravel(), minlength=IGNORE + 1), colors
@@ -195,7 +195,17 @@ class MaskDataset(ImageDataset):
         paths = ", ".join(error.path for error in interpolated[:3]) + ", …" * (len(interpolated) > 3)
         return DataError(f"{error}\nand these look interpolated; export them again as PNG: {paths}")
 
-    def _require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
+    def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
+        """Check that a mask has the size of its image.
+
+        Args:
+            index: Index of the sample.
+            image: Height and width of the image.
+            mask: Height and width of the mask.
+
+        Raises:
+            SizeError: If not.
+        """
         if tuple(image) == tuple(mask):
             return
         is_transposed = tuple(image) == tuple(reversed(mask))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightseg.data.io.error_collector import report
+from lightseg.data.io.name_matching import find_misnamed, find_suffix
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.files.walk import walk
@@ -36,7 +37,7 @@ class UnpairedError(DataError):
     """Images without masks, masks without images, or files that share a name.
 
     Args:
-        kind: `image without mask`, `mask without image` or `ambiguous name`.
+        kind: `image without mask`, `mask without image`, `misnamed file` or `ambiguous name`.
         message: The message.
         files: All such files, as paths relative to the root.
     """
@@ -44,6 +45,77 @@ class UnpairedError(DataError):
     def __init__(self, kind: str, message: str, files: Sequence[str]) -> None:
         super().__init__(message)
         self.kind, self.files = kind, list(files)
+
+
+class _Files(NamedTuple):
+    """Files of a dataset by name, for errors about images without a mask.
+
+    Attributes:
+        root: The dataset's folder.
+        images: Image files by name, as paths relative to the root.
+        masks: Mask files by name, likewise.
+        mask_folder: The folder of the masks.
+        mask_suffix: End of every mask's stem.
+    """
+
+    root: Path
+    images: Mapping[str, str]
+    masks: Mapping[str, str]
+    mask_folder: Path
+    mask_suffix: str
+
+    def report_missing_masks(self, unpaired_images: Sequence[str], unpaired_masks: Sequence[str]) -> list[str]:
+        """Report the images without a mask.
+
+        A file with a wrong name is one error, not an image without a mask and a mask without an image.
+
+        Returns:
+            The masks without an image that no report has named.
+        """
+        suffix = "" if self.mask_suffix else find_suffix(self.images.keys(), self.masks.keys())
+        misnamed = [] if suffix else find_misnamed(unpaired_images, unpaired_masks)
+        if misnamed:
+            report(self._misnamed_error(misnamed))
+        if names := sorted(set(unpaired_images) - {image for image, _ in misnamed}):
+            report(self._missing_mask_error(names, suffix))
+        if suffix:
+            # the other masks are paired by the suffix, or ignored with it
+            return [
+                mask
+                for mask in unpaired_masks
+                if mask.endswith(suffix) and mask.removesuffix(suffix) not in self.images
+            ]
+        return sorted(set(unpaired_masks) - {mask for _, mask in misnamed})
+
+    def _missing_mask_error(self, names: Sequence[str], suffix: str) -> UnpairedError:
+        fix = self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0])
+        message = (
+            f"{self.root / self.images[names[0]]}: no mask for this image{_and_more(names)}; "
+            f"looked for {self.mask_folder / names[0]}{self.mask_suffix}.*; {fix}"
+        )
+        return UnpairedError("image without mask", message, [self.images[name] for name in names])
+
+    def _suffix_fix(self, names: Sequence[str], suffix: str) -> str:
+        example = next(self.masks[name + suffix] for name in names if name + suffix in self.masks)
+        return f'there is {example}: set mask_suffix: "{suffix}"'
+
+    def _name_fix(self, name: str) -> str:
+        near = difflib.get_close_matches(name, list(self.masks)[:10_000], 1)
+        fix = f"the nearest name is {self.masks[near[0]]}" if near else "add the mask or remove the image"
+        return f"{fix}; or set missing_mask: skip, or background"
+
+    def _misnamed_error(self, misnamed: Sequence[tuple[str, str]]) -> UnpairedError:
+        """Return the error for pairs whose names differ by a slip, with the name that the first mask should have."""
+        name, mask_name = misnamed[0]
+        image, mask = self.images[name], self.masks[mask_name]
+        new_name = Path(mask).with_name(f"{Path(name).name}{self.mask_suffix}{Path(mask).suffix}")
+        more = f" (and {len(misnamed) - 1} more like it)" if len(misnamed) > 1 else ""
+        message = (
+            f"{self.root / image}: no mask for this image{more}, but {mask} has a similar name; "
+            f"rename {mask} to {new_name}"
+        )
+        files = [file for image, mask in misnamed for file in (self.images[image], self.masks[mask])]
+        return UnpairedError("misnamed file", message, files)
 
 
 def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
@@ -115,9 +187,10 @@ def find_pairs(
         # the usual case; a million names need no search
         return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     unpaired_images = sorted(image_files.keys() - mask_files.keys())
-    if unpaired_images and missing_mask == "error" and not is_listed:
-        report(_missing_mask_error(root, unpaired_images, image_files, mask_files, root / masks, mask_suffix))
     unpaired_masks = sorted(mask_files.keys() - image_files.keys())
+    if unpaired_images and missing_mask == "error" and not is_listed:
+        files = _Files(root, image_files, mask_files, root / masks, mask_suffix)
+        unpaired_masks = files.report_missing_masks(unpaired_images, unpaired_masks)
     if missing_mask == "background":
         _require_same_case(root, unpaired_images, unpaired_masks, image_files, mask_files)
     if unpaired_masks and not is_listed:
@@ -144,24 +217,6 @@ def _remove_shared_files(
     specific_files = set(specific.values())
     for name in [name for name, file in general.items() if file in specific_files]:
         del general[name]
-
-
-def _missing_mask_error(
-    root: Path,
-    unpaired: Sequence[str],
-    image_files: Mapping[str, str],
-    mask_files: Mapping[str, str],
-    mask_folder: Path,
-    mask_suffix: str,
-) -> UnpairedError:
-    name = unpaired[0]
-    hint = _suffix_hint(name, mask_files, mask_suffix)
-    message = (
-        f"{root / image_files[name]}: no mask for this image{_and_more(unpaired)}; "
-        f"looked for {mask_folder / name}{mask_suffix}.*; {hint}"
-        + ("" if "set mask_suffix" in hint else "; or set missing_mask: skip, or background")
-    )
-    return UnpairedError("image without mask", message, [image_files[name] for name in unpaired])
 
 
 def _missing_image_error(
@@ -238,12 +293,3 @@ def _checked_name(root: Path, file: str, name: str) -> str:
 
 def _and_more(names: Sequence[str]) -> str:
     return f", nor for {len(names) - 1} more" if len(names) > 1 else ""
-
-
-def _suffix_hint(name: str, masks: Mapping[str, str], mask_suffix: str) -> str:
-    """Return the likeliest fix for an image without a mask."""
-    suffixes = [mask.removeprefix(name) for mask in masks if mask.startswith(name) and not mask[len(name)].isalnum()]
-    if suffixes and not mask_suffix:
-        return f'there is {masks[name + suffixes[0]]}: set mask_suffix: "{suffixes[0]}"'
-    near = difflib.get_close_matches(name, list(masks)[:10_000], 1)
-    return f"the nearest name is {masks[near[0]]}" if near else "add the mask or remove the image"

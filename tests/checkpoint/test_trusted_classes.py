@@ -117,11 +117,8 @@ def _as_safetensors(content, path):
     save_file(state, path, {"recipe": json.dumps(content["lightseg"])})
 
 
-@pytest.fixture(scope="module")
-def audited(tmp_path_factory):
-    """What each case said and did, by its name."""
-    place = tmp_path_factory.mktemp("hostile")
-    (place / "planted.py").write_text(MODULE)
+def write_cases(place):
+    """Write the files of all cases, and return their names, paths and trust."""
     cases = []
 
     def add(name, path, trust=False):
@@ -164,6 +161,15 @@ def audited(tmp_path_factory):
     add("hub repository", hub)
     # the last of all, since what is imported once stays
     add("trusted checkpoint", place / "net of a module beside it.ckpt", trust=True)
+    return cases
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """Message and imports of each case, by its name, from a process under audit."""
+    place = tmp_path_factory.mktemp("hostile")
+    (place / "planted.py").write_text(MODULE)
+    cases = write_cases(place)
     (place / "cases.json").write_text(json.dumps(cases))
     environment = {
         **os.environ,
@@ -222,10 +228,10 @@ def test_load__with_trust_says_what_it_runs(audited):
     assert "does not fit the net of its recipe" in result["said"]
     assert "import planted" in result["seen"]
     assert f"write {audited['place'] / 'RAN'}" in result["seen"]
-    said = [line for line in audited["stderr"].splitlines() if "trusted" in line]
-    assert len(said) == 1
-    assert "runs planted.Net" in said[0]
-    assert str(audited["place"] / "planted.py") in said[0]
+    lines = [line for line in audited["stderr"].splitlines() if "trusted" in line]
+    assert len(lines) == 1
+    assert "runs planted.Net" in lines[0]
+    assert str(audited["place"] / "planted.py") in lines[0]
 
 
 def test_load__nothing_was_written(audited):

@@ -1,4 +1,4 @@
-"""The real client of the Hugging Face Hub, against one on loopback."""
+"""Download and upload with the real client of the Hugging Face Hub, against a fake one on loopback."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 @pytest.fixture
 def service(monkeypatch, tmp_path):
-    """A Hub, an account on it, and an empty cache."""
+    """Fake Hub with an account, and an empty cache."""
     from huggingface_hub import constants
 
     with FakeHub() as service:
@@ -45,7 +45,7 @@ def _point_to(monkeypatch, url):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run that nobody changes."""
+    """Trained run that no test changes."""
     return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
@@ -112,14 +112,14 @@ def test_load__offline_comes_from_the_cache(folder, service, image, monkeypatch)
 
     push.push(folder, "somebody/shapes")
     online = lightseg.load("hf://somebody/shapes")(image)
-    asked = len(service.requests)
+    request_count = len(service.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert torch.equal(lightseg.load("hf://somebody/shapes")(image), online)
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set, and the cache has no such model"):
         lightseg.load("hf://somebody/other")
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set"):
         push.push(folder, "somebody/shapes")
-    assert len(service.requests) == asked
+    assert len(service.requests) == request_count
 
 
 def test_load__unreachable(service, monkeypatch):

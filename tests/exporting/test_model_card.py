@@ -1,4 +1,4 @@
-"""The model card of a run that may come from anyone."""
+"""Model card of a run of unknown origin."""
 
 import yaml
 

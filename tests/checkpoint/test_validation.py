@@ -54,7 +54,7 @@ def test_load__a_net_out_of_proportion(net, message, tmp_path):
 
 
 class Looking(nn.Module):
-    """A net that cannot be built without values, and holds memory that is no weight."""
+    """Net that needs values while it is built, and has memory that is no weight."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Looking(nn.Module):
 
 
 class Endless(nn.Module):
-    """A net that is never built."""
+    """Net whose constructor never returns."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -106,7 +106,7 @@ def test_load__missing_weights_are_never_tolerated(folder):
 def test_checkpoint__holds_plain_data_only(folder):
     def plain(value):
         if isinstance(value, dict):
-            return all(isinstance(key, str | int) and plain(each) for key, each in value.items())
+            return all(isinstance(key, str | int) and plain(item) for key, item in value.items())
         if isinstance(value, list | tuple):
             return all(map(plain, value))
         return isinstance(value, str | int | float | bool | None)

@@ -1,4 +1,4 @@
-"""What the data says before it is trained on: what is absent, what transforms invent, which values do not fit."""
+"""Checks of the first samples: absent classes, ids that transforms introduce, value range."""
 
 import json
 
@@ -40,9 +40,9 @@ def layout(case, void=None, masks=None):
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_all_void__stops_before_training(case, split):
     layout(case, void=split)
-    said = case.refused(**VOID_IDS)
-    assert f"{split} has no valid pixel" in said
-    assert "data.ignore" in said
+    message = case.refused(**VOID_IDS)
+    assert f"{split} has no valid pixel" in message
+    assert "data.ignore" in message
 
 
 def test_absent_class__is_named_before_training_and_marked_afterwards(case, call, monkeypatch):
@@ -88,7 +88,7 @@ def test_area_downscale__is_refused(case):
 
 
 class Darker(A.DualTransform):
-    """A transform of one's own that takes a mask for an image."""
+    """Custom transform that changes a mask like an image."""
 
     def apply(self, img, **_):
         return img
@@ -172,8 +172,8 @@ def test_mean__that_is_off_is_told_by_fit_and_doctor_alike(case, call, deviation
 
 def test_first_samples__are_read_once(case, monkeypatch):
     data, files = case.data(batch_size=4), []
-    read = MaskDataset.image
-    monkeypatch.setattr(MaskDataset, "image", lambda self, index: files.append(index) or read(self, index))
+    read_image = MaskDataset.image
+    monkeypatch.setattr(MaskDataset, "image", lambda self, index: files.append(index) or read_image(self, index))
     samples = first_samples(data)
     assert list(remarks(data, samples, [0.5] * 3, [0.25] * 3)) == []
     assert files == [sample.position for sample in samples] == list(range(len(data.dataset("train"))))
