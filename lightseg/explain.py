@@ -76,9 +76,9 @@ def main(args: list[str]) -> None:
     explanation = explain(task, data, split, options.images)
     write_page(explanation, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in explanation.findings[:2]:
-        print(f"{sentence(finding, explanation.seen)}{'' if finding.holds else ' (may be chance)'}")
-    if isinstance(explanation.probes, str):
-        print(f"what the net looks at is left out: {explanation.probes}")
+        print(f"{sentence(finding, explanation.observations)}{'' if finding.is_significant else ' (may be chance)'}")
+    if isinstance(explanation.saliency, str):
+        print(f"what the net looks at is left out: {explanation.saliency}")
     print(printable(f"written: {out}"))
 
 

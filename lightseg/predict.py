@@ -236,11 +236,11 @@ def _show(bar: Progress, progress: TaskID, done: int, share: float) -> None:
 def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
     """Yield the images in order, and read the next one while one is predicted."""
     from lightseg.data.io.images import image_values
-    from lightseg.inference.readers import of_file
+    from lightseg.inference.readers import source_from_file
 
     channels, values = recipe["in_channels"], image_values(recipe)
     with ThreadPoolExecutor(1) as reader:
-        submitted = (reader.submit(of_file, item.file, channels, item.page, values) for item in items)
+        submitted = (reader.submit(source_from_file, item.file, channels, item.page, values) for item in items)
         ahead = deque(islice(submitted, 1))
         for item in items:
             ahead.extend(islice(submitted, 1))

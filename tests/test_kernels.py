@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-BATCHES = "tests/inference/test_predictor.py::test_predict__gives_what_an_evaluation_of_mixed_sizes_counts"
+BATCHES = "tests/inference/test_predictor.py::test_predict__equals_an_evaluation_of_mixed_sizes"
 SHARED = [
     f"tests/test_processes.py::{name}[two batches]"
     for name in ("test_loss__does_not_depend_on_how_a_batch_is_shared", "test_gradient__of_the_first_step_in_float32")

@@ -198,7 +198,7 @@ def test_predict__what_is_there_was_made_otherwise(predict, images, out, tmp_pat
         (["*.nothing"], "no image fits this pattern"),
         (["empty"], "there is no image in this folder"),
         (["images", "--tta", "flop"], "tta: no augmentation 'flop'; did you mean flip"),
-        (["images", "--window", "0"], "window: 0"),
+        (["images", "--window", "0"], "window: must be 1 or more pixels, got 0"),
         (["images", "--window", "x"], "--window"),
         (["images", "--batch", "0"], "--batch 0"),
         (["images", "--device", "toaster"], "--device toaster"),
@@ -244,7 +244,7 @@ def test_predict__another_image_of_the_same_name_is_not_replaced(predict, images
     before = (out / "a.png").read_bytes()
     code, _, said = predict(images / "night/a.png")
     assert code == 2
-    assert f"holds a of {images / 'a.png'}, whose place {images / 'night/a.png'} would take" in said
+    assert f"holds a of {images / 'a.png'}, which {images / 'night/a.png'} would replace" in said
     assert (out / "a.png").read_bytes() == before
     # the same one, elsewhere by now
     (images / "a.png").rename(images / "night/a.png")

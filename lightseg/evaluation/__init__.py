@@ -1,1 +1,1 @@
-"""Scoring a trained task on any data, and views of its errors beside the score."""
+"""Evaluation of a trained task on any data: scores, extra metrics and calibration."""

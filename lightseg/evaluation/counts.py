@@ -15,21 +15,21 @@ from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Stage, Task
 
 TOLERANCE = 1e-4
-"""Largest difference between the score of the re-loaded checkpoint and the logged one; GPU kernels need not repeat."""
+"""Largest difference of the score of the re-loaded checkpoint to the logged one; GPU kernels may not be exact."""
 
 
 def score_split(
     trainer: L.Trainer, task: Task, data: ImageDataModule, split: Stage, name: str, is_whole: bool = True
 ) -> dict[str, float]:
-    """Score a split and check that its counts are complete; training and `evaluate` both score by this.
+    """Score a split and check that its counts are complete; used by the training and by `evaluate`.
 
     Args:
         trainer: The trainer, of one process or several.
         task: The task; its `counts` and `image_counts` of the split are those of this scoring afterwards.
         data: The data.
         split: The split.
-        name: Its name in messages.
-        is_whole: Whether all of it is scored, so that no pixel may be missing.
+        name: Name of the split in messages.
+        is_whole: Whether every pixel of the split is scored, so that none may be missing.
 
     Returns:
         The scores of the task by name, and its `loss`.
@@ -39,49 +39,48 @@ def score_split(
     """
     evaluate = trainer.validate if split == "val" else trainer.test
     evaluate(task, datamodule=data, verbose=False)
-    counts = task.counts[split]
+    confusion = task.counts[split]
     if is_whole:
-        require_all(counts, task.image_counts[split], data.class_table(split), name)
-    return task.scores(counts) | {"loss": float(trainer.callback_metrics[f"{split}/loss"])}
+        require_all(confusion, task.image_counts[split], data.class_table(split), name)
+    return task.scores(confusion) | {"loss": float(trainer.callback_metrics[f"{split}/loss"])}
 
 
-def require_all(counts: Tensor, images: Tensor, table: ClassCounts, split: str) -> None:
-    """See that every valid pixel (or sample) of a split was counted, and none of them twice; image by image, too.
+def require_all(confusion: Tensor, per_image_counts: Tensor, class_counts: ClassCounts, split: str) -> None:
+    """Check that every valid pixel (or sample) of a split was counted exactly once, in total and in each image.
 
     Args:
-        counts: The confusion matrix.
-        images: `PerImageCounts.compute`.
-        table: Pixels of each class in each sample, as the data has them.
-        split: What the split is called.
+        confusion: The confusion matrix, int64 `(C, C)`.
+        per_image_counts: Rows of `PerImageCounts.compute`: image, class, right, true and predicted pixels.
+        class_counts: Pixels of each class in each sample of the data, `(N, C)`.
+        split: Name of the split in messages.
 
     Raises:
-        RunError: If not.
+        RunError: If a pixel was left out or counted twice.
     """
-    truth = table.sum(0)
-    if counts.sum(1).tolist() != truth.tolist():
+    expected = class_counts.sum(0)
+    if confusion.sum(1).tolist() != expected.tolist():
         raise RunError(
-            f"{split} holds {truth.sum()} valid pixels (or samples), but {int(counts.sum())} were counted, or of other "
-            "classes: its score cannot be trusted. Has the data changed meanwhile?"
+            f"{split} holds {expected.sum()} valid pixels (or samples), but {int(confusion.sum())} were counted, or of "
+            "other classes: its score cannot be trusted. Has the data changed meanwhile?"
         )
-    per_sample = torch.from_numpy(table.copy())
-    if (
-        not torch.equal(images[:, 3], per_sample[images[:, 0], images[:, 1]])
-        or images[:, 2].sum() != counts.diagonal().sum()
-    ):
+    pixels = torch.from_numpy(class_counts.copy())
+    images, classes = per_image_counts[:, 0], per_image_counts[:, 1]
+    is_complete = torch.equal(per_image_counts[:, 3], pixels[images, classes])
+    if not is_complete or per_image_counts[:, 2].sum() != confusion.diagonal().sum():
         raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
 def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) -> PerImageResults:
-    """Return what each image adds to a split that was just scored.
+    """Return the per-image results of a split that was just scored.
 
     Args:
-        task: The task that it was scored with.
+        task: The task that scored it.
         data: The data.
         split: The split.
-        name: What it is called.
+        name: Name of the split in the results.
     """
     dataset, rows = data.dataset(split), task.image_counts[split].numpy()
-    indices, places = np.unique(rows[:, 0], return_inverse=True)
+    indices, positions = np.unique(rows[:, 0], return_inverse=True)
     return PerImageResults(
         task.kind,
         name,
@@ -90,19 +89,19 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
         classes=task.classes,
         images=[dataset.name(int(index)) for index in indices],
         indices=indices,
-        rows=np.column_stack([places, rows[:, 1:]]),
+        rows=np.column_stack([positions, rows[:, 1:]]),
     )
 
 
-def write_counts(folder: Path, counts: Tensor, evaluation: PerImageResults) -> None:
+def write_counts(folder: Path, confusion: Tensor, evaluation: PerImageResults) -> None:
     """Write `confusion_SPLIT.csv` and `per_image_SPLIT.npz`.
 
     Args:
-        folder: Where to.
-        counts: The confusion matrix `(C, C)`.
-        evaluation: What each image adds to it.
+        folder: The folder of the files.
+        confusion: The confusion matrix, int64 `(C, C)`.
+        evaluation: The per-image results.
     """
-    file = folder / f"confusion_{evaluation.split}.csv"
-    with file.open("w", newline="", encoding="utf-8") as opened:
-        csv.writer(opened, lineterminator="\n").writerows([evaluation.classes, *counts.tolist()])
+    path = folder / f"confusion_{evaluation.split}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([evaluation.classes, *confusion.tolist()])
     evaluation.write(folder)

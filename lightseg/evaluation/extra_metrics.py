@@ -1,5 +1,6 @@
 """Extra metrics of an evaluation, beside the confusion matrix."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,55 +13,60 @@ from lightseg.metrics.object_recall import ObjectRecall
 from lightseg.tasks import Task
 
 Results = dict[str, Any]
-"""What each view computes, by its name."""
+"""Result of each extra metric, by its name."""
 
 
 def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
-    """Return the views that apply to a task.
+    """Return the extra metrics of a task.
 
     Args:
         task: The task.
         width: Width of the boundary band as a share of the image's diagonal.
-        temperature: What calibration is shown for, beside 1.
+        temperature: Temperature whose calibration is measured in addition to that of 1.
     """
-    size = len(task.classes)
-    views: dict[str, Metric] = {"calibration": Calibration()}
+    num_classes = len(task.classes)
+    metrics: dict[str, Metric] = {"calibration": Calibration()}
     if temperature != 1:
-        views["calibrated"] = Calibration(temperature)
+        metrics["calibrated"] = Calibration(temperature)
     if task.kind == "segmentation":
-        views |= {"boundary": BoundaryIoU(size, width), "objects": ObjectRecall(size)}
-    return views
+        metrics |= {"boundary": BoundaryIoU(num_classes, width), "objects": ObjectRecall(num_classes)}
+    return metrics
 
 
 def numbers(results: Results, classes: list[str]) -> dict[str, float]:
-    """Every number of the views by name, NaN where undefined."""
-    named: dict[str, float] = {}
-    for view, scores in (("boundary", boundary_iou.scores), ("objects", object_recall.scores)):
-        if view in results:
-            named |= scores(results[view], classes)
-    for view, suffix in (("calibration", ""), ("calibrated", "_calibrated")):
-        if view in results:
-            table = Reliability.of(*results[view])
-            named |= {f"ece{suffix}": table.ece, f"nll{suffix}": table.nll, f"brier{suffix}": table.brier}
-    return named
+    """Return every number of the extra metrics by name, NaN where undefined."""
+    values: dict[str, float] = {}
+    for metric, scores in (("boundary", boundary_iou.scores), ("objects", object_recall.scores)):
+        if metric in results:
+            values |= scores(results[metric], classes)
+    for metric, suffix in (("calibration", ""), ("calibrated", "_calibrated")):
+        if metric in results:
+            reliability = Reliability.of(*results[metric])
+            values |= {
+                f"ece{suffix}": reliability.ece,
+                f"nll{suffix}": reliability.nll,
+                f"brier{suffix}": reliability.brier,
+            }
+    return values
 
 
 def details(results: Results, classes: list[str]) -> dict[str, Any]:
     """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables."""
-    content: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     if "boundary" in results:
-        content["boundary"] = _named(results["boundary"].T, classes, ("both", "truth", "prediction"))
+        counts["boundary"] = _nested(results["boundary"].T, classes, ("both", "truth", "prediction"))
     if "objects" in results:
-        parts = ("objects", "found", "pixels", "right")
-        content["objects"] = {
-            name: _named(counts, object_recall.SIZES, parts)
-            for name, counts in zip(classes, results["objects"], strict=True)
+        columns = ("objects", "found", "pixels", "right")
+        counts["objects"] = {
+            name: _nested(sizes, object_recall.SIZES, columns)
+            for name, sizes in zip(classes, results["objects"], strict=True)
         }
-    for view in ("calibration", "calibrated"):
-        if view in results:
-            content[view] = Reliability.of(*results[view]).table
-    return content
+    for metric in ("calibration", "calibrated"):
+        if metric in results:
+            counts[metric] = Reliability.of(*results[metric]).table
+    return counts
 
 
-def _named(counts: Tensor, rows: Any, columns: Any) -> dict[str, dict[str, int]]:
+def _nested(counts: Tensor, rows: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return counts `(R, C)` by the name of the row and of the column."""
     return {name: dict(zip(columns, values, strict=True)) for name, values in zip(rows, counts.tolist(), strict=True)}

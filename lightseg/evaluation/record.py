@@ -1,4 +1,4 @@
-"""Folder of an evaluation: its name, what may take its place, and its files."""
+"""Folder of an evaluation: its name, its files, and the check of an existing folder."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from lightseg.runs.metrics_log import plain_number
 from lightseg.visualization.examples import image_scores
 
 _IDENTITY = ("split", "protocol", "data", "data_options", "sha256")
-"""What makes an evaluation another one."""
+"""Facts that identify an evaluation."""
 
 _NAMES = {"data_options": "options of the data", "sha256": "checkpoint"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """Evaluation with all that a reader must know of it.
+    """Evaluation with the facts that identify it.
 
     Attributes:
-        facts: Split, protocol, data, options of the data that are not the run's, checkpoint and how it was computed, as
-            plain data.
-        numbers: Every score and every number of the views, by name, without the split's.
-        scored: What they were computed from.
-        splits: The split of each sample of the data that was scored.
+        facts: Split, protocol, data, options of the data that differ from the run's, checkpoint, precision and device,
+            as plain data.
+        numbers: Every score and every number of the extra metrics, by name, without the prefix of the split.
+        scored: The scoring that they were computed from.
+        splits: The split of each sample of the scored data.
     """
 
     facts: dict[str, Any]
@@ -47,7 +47,7 @@ class Record:
     splits: Sequence[str]
 
     def write(self, folder: Path) -> None:
-        """Write the folder, whole or not at all; one that is there is replaced."""
+        """Write the folder atomically; an existing one is replaced."""
         split, classes = self.facts["split"], list(self.scored.evaluation.classes)
         metrics = {f"{split}/{name}": plain_number(value) for name, value in self.numbers.items()}
         with atomic_folder(folder) as temporary:
@@ -57,30 +57,30 @@ class Record:
             write_json(temporary / "metrics.json", {**self.facts, **metrics})
 
 
-def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, suffix: str | None) -> str:
-    """Return what an evaluation is called: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
+def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, data_digest: str | None) -> str:
+    """Return the name of an evaluation: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
 
     Args:
         split: The split.
-        checkpoint: Stem of the checkpoint's file; empty where it is the best one of a run.
-        protocol: How it is scored.
-        suffix: Hash of the data and its options; None where they are the run's own.
+        checkpoint: Stem of the checkpoint's file; empty for the best one of a run.
+        protocol: Windows and test-time augmentation.
+        data_digest: Hash of the data and its options; None for those of the run.
     """
     parts = [split, checkpoint]
     if protocol.window is not None:
         parts.append(f"window{protocol.window}")
         if protocol.overlap != InferenceConfig.overlap:
             parts.append(f"overlap{protocol.overlap:g}")
-    return "-".join(part for part in [*parts, *protocol.tta, (suffix or "")[:8]] if part)
+    return "-".join(part for part in [*parts, *protocol.tta, (data_digest or "")[:8]] if part)
 
 
 def data_hash(facts: Mapping[str, Any]) -> str:
-    """Hash of the data of an evaluation and of its options that are not the run's."""
+    """Return the hash of the data of an evaluation and of its options that differ from the run's."""
     return hashlib.sha256(json.dumps([facts["data"], facts["data_options"]], sort_keys=True).encode()).hexdigest()
 
 
 def require_same(folder: Path, facts: dict[str, Any]) -> None:
-    """See that what a folder holds may be replaced: nothing, or the same evaluation.
+    """Check that the content of a folder may be replaced: nothing, or the same evaluation.
 
     Raises:
         UserError: If it holds something else.
@@ -90,22 +90,22 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
         return
     try:
         recorded = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        # options of the data are not in the records of older versions
+        # records of older versions have no options of the data
         recorded = {"data_options": {}, **recorded}
-        differs = [name for name in _IDENTITY if recorded[name] != facts[name]]
+        differences = [name for name in _IDENTITY if recorded[name] != facts[name]]
         if not differ(recorded["data"], facts["data"]):
-            differs = [name for name in differs if name != "data"]
+            differences = [name for name in differences if name != "data"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
-    if differs:
-        what = " and ".join(_NAMES.get(name, name) for name in differs)
-        raise UserError(f"{folder}: holds an evaluation of another {what}; give this one a --name, or remove that one")
+    if differences:
+        names = " and ".join(_NAMES.get(name, name) for name in differences)
+        raise UserError(f"{folder}: holds an evaluation of another {names}; give this one a --name, or remove that one")
 
 
 def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
     """Write a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
 
-    The score is the mean of the IoUs of the classes that are in truth or prediction, which has no cell otherwise.
+    The score is the mean of the IoUs of the classes in the truth or the prediction; the cell of other classes is empty.
     """
     scores, counts = image_scores(evaluation), evaluation.dense
     rows: list[list[Any]] = []
@@ -116,8 +116,8 @@ def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]
         else:
             row += [counts[image, 1].sum(), *["" if np.isnan(score) else f"{score:.6f}" for score in scores[image]]]
         rows.append(row)
-    of_kind = ["truth", "prediction"]
+    columns = ["truth", "prediction"]
     if evaluation.kind == "segmentation":
-        of_kind = ["valid_pixels", *[f"iou/{name}" for name in evaluation.classes]]
+        columns = ["valid_pixels", *[f"iou/{name}" for name in evaluation.classes]]
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["name", "split", "score", *of_kind], *rows])
+        csv.writer(file).writerows([["name", "split", "score", *columns], *rows])

@@ -1,4 +1,4 @@
-"""Scoring of some data by Lightning's Trainer: every valid pixel once, on any number of processes."""
+"""Scoring of data by Lightning's Trainer: every valid pixel once, on any number of processes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Scored:
     """Result of one scoring.
 
     Attributes:
-        scores: The scores of the task and its loss, by name, without the part's.
+        scores: The scores of the task and its loss, by name, without the prefix of the split.
         counts: The confusion matrix, int64 `(C, C)`.
-        evaluation: What each image adds to it.
-        views: What each view has computed.
+        evaluation: The per-image results.
+        views: The result of each extra metric.
     """
 
     scores: dict[str, float]
@@ -45,39 +45,39 @@ class Scored:
     views: Results
 
 
-class _Collect(L.Callback):
-    """Computes the views while the processes are still together."""
+class _ComputeExtraMetrics(L.Callback):
+    """Computation of the extra metrics while the process group still exists."""
 
     results: Results
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        """Compute them all; each adds up what the processes have."""
-        views = pl_module.views.items()  # type: ignore[union-attr, operator]
-        self.results = {name: _on_host(view.compute()) for name, view in views}
+        """Compute every metric, summed over the processes."""
+        metrics = pl_module.views.items()  # type: ignore[union-attr, operator]
+        self.results = {name: _to_cpu(metric.compute()) for name, metric in metrics}
 
 
 class Scorer:
-    """Scores a task, as often as one likes.
+    """Scorer of a task, for any number of scorings.
 
     Args:
         task: The task.
         accelerator: `cpu`, or `auto` for the best device of this machine.
         devices: Number of processes.
-        precision: Lightning's name of it.
+        precision: Lightning's name of the precision, or `auto`.
 
     Raises:
-        ConfigError: If this machine cannot do that.
+        ConfigError: If this machine does not support the devices or the precision.
     """
 
     def __init__(self, task: Task, accelerator: str, devices: int, precision: str) -> None:
-        self.task, self._collect = task, _Collect()
+        self.task, self._extra_metrics = task, _ComputeExtraMetrics()
         device = training_device(accelerator)
         try:
             self.choice = (
                 choose_precision(device) if precision == AUTO else check_precision(precision, device, "precision")
             )
             if self.precision != "64-true":
-                # Lightning leaves a net that was trained in float64 as it is
+                # Lightning does not convert a net that was trained in float64
                 task.float()
             if device.type == "cpu":
                 require(devices <= usable_cores(), f"this process may use {usable_cores()} cores")
@@ -86,7 +86,7 @@ class Scorer:
                 devices=devices,
                 strategy="ddp" if devices > 1 else "auto",
                 precision=self.choice.precision,  # type: ignore[arg-type]
-                callbacks=[self._collect],
+                callbacks=[self._extra_metrics],
                 logger=False,
                 enable_checkpointing=False,
                 enable_model_summary=False,
@@ -94,58 +94,58 @@ class Scorer:
                 use_distributed_sampler=False,
             )
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
-            raise ConfigError(f"--devices {devices} --precision {precision}: {_plain(error)}") from None
+            raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:
             raise environment.missing(error) or error from None
 
     @property
     def precision(self) -> str:
-        """Lightning's name of the precision."""
+        """Return Lightning's name of the precision."""
         return self.choice.precision
 
     @property
     def device(self) -> str:
-        """Return what computes: `cpu`, or the name of the GPU."""
+        """Return the device: `cpu`, or the name of the GPU."""
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def score(self, part: SplitData, name: Name, views: Mapping[str, Metric]) -> Scored:
-        """Score a part of some data.
+    def score(self, data: SplitData, name: Name, metrics: Mapping[str, Metric]) -> Scored:
+        """Score a split of some data.
 
         Args:
-            part: The part.
-            name: What it is called.
-            views: Metrics that are updated with the logits.
+            data: The split.
+            name: Name of the split.
+            metrics: Extra metrics, which are updated with the logits.
 
         Raises:
             RunError: If a valid pixel was left out or counted twice, or a process has died.
-            DataError: If a sample cannot be read, or all is void.
+            DataError: If a sample cannot be read, or every pixel is void.
         """
         task = self.task
-        task.views = nn.ModuleDict(dict(views))
-        # every target is read before the net runs
-        require_valid(part.class_table("test"), part.root, name)
+        task.views = nn.ModuleDict(dict(metrics))
+        # reads every target before the net runs
+        require_valid(data.class_table("test"), data.root, name)
         try:
-            # one precision for the processes that this one starts
+            # the processes that this one starts inherit its precision
             with replaced_internals(), environment.inherited({environment.PRECISION: self.precision}):
-                scores = score_split(self.trainer, task, part, "test", name)
+                scores = score_split(self.trainer, task, data, "test", name)
         except SystemExit:
-            # what Lightning makes of Ctrl-C
+            # Lightning turns Ctrl-C into SystemExit
             raise KeyboardInterrupt from None
         except Exception as error:
-            message = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
-            message = message or refusal(error, task.net)
-            if message is None:
+            failure = translate_error(error, self.trainer) if isinstance(error, RuntimeError | ValueError) else None
+            failure = failure or refusal(error, task.net)
+            if failure is None:
                 raise
-            raise message from None
+            raise failure from None
         finally:
             task.views = nn.ModuleDict()
-        return Scored(scores, task.counts["test"], evaluation_of(task, part, "test", name), self._collect.results)
+        return Scored(scores, task.counts["test"], evaluation_of(task, data, "test", name), self._extra_metrics.results)
 
 
-def _plain(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).removeprefix("precision: ").split())
 
 
-def _on_host(computed: Any) -> Any:
-    return tuple(map(_on_host, computed)) if isinstance(computed, tuple) else computed.cpu()
+def _to_cpu(computed: Any) -> Any:
+    return tuple(map(_to_cpu, computed)) if isinstance(computed, tuple) else computed.cpu()

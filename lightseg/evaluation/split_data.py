@@ -1,4 +1,4 @@
-"""Any part of some data as the test split of its own, which is what Lightning scores."""
+"""Split of any data as the test split of a data module of its own, which Lightning scores."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,14 +15,14 @@ Name = Literal["train", "val", "test", "all"]
 
 
 class SplitData(ImageDataModule):
-    """Split of a data module, or all of them together, as `test`; nothing is drawn or augmented.
+    """Split of a data module, or all of them together, as `test`, without sampling and augmentation.
 
     Args:
         data: The data.
-        name: Which part of it.
+        name: Name of the split, or `all`.
 
     Raises:
-        DataError: If there is nothing in it, or a target cannot be used.
+        DataError: If it is empty, or a target is invalid.
     """
 
     def __init__(self, data: ImageDataModule, name: Name) -> None:
@@ -30,34 +30,34 @@ class SplitData(ImageDataModule):
         self._data, self.in_channels = data, data.in_channels
         self._eval_transform = data._eval_transform
         splits: tuple[Split, ...] = SPLITS if name == "all" else (name,)
-        parts = {split: dataset for split in splits if len(dataset := data.dataset(split))}
-        if not parts:
-            what = "every split" if name == "all" else f"the {name} split"
-            raise DataError(f"{data.root}: {what} of {type(data).__name__} is empty: there is nothing to score")
-        self.fingerprints = {split: data.split_fingerprint(split) for split in parts}
-        """Of each split that is in it."""
-        self.splits = [split for split, dataset in parts.items() for _ in range(len(dataset))]
-        """The split of each sample."""
-        (first, *more), tables = parts.values(), [data.class_table(split) for split in parts]
-        self._samples = Pooled([first, *more], np.concatenate(tables)) if more else first
+        datasets = {split: dataset for split in splits if len(dataset := data.dataset(split))}
+        if not datasets:
+            subject = "every split" if name == "all" else f"the {name} split"
+            raise DataError(f"{data.root}: {subject} of {type(data).__name__} is empty: there is nothing to score")
+        self.fingerprints = {split: data.split_fingerprint(split) for split in datasets}
+        """Fingerprint of each split that is part of it."""
+        self.splits = [split for split, dataset in datasets.items() for _ in range(len(dataset))]
+        """Split of each sample."""
+        (first, *others), tables = datasets.values(), [data.class_table(split) for split in datasets]
+        self._samples = Pooled([first, *others], np.concatenate(tables)) if others else first
 
     @property
     def label(self) -> str:
-        """Return what data it is of, for a reader."""
+        """Return a description of the data: its class and its folder."""
         name = type(self._data).__name__
         return f"{name} {self.root}" if Path(self.root).exists() else name
 
     @property
     def classes(self) -> list[str]:
-        """Those of the data."""
+        """Return the class names of the data."""
         return self._data.classes
 
     def make_dataset(self, split: Split) -> ImageDataset:  # noqa: ARG002
-        """Return the samples of the part."""
+        """Return the samples of the split."""
         return self._samples
 
     def prepare_data(self) -> None:
-        """Nothing: it is there already."""
+        """Do nothing, since the data is prepared."""
 
     def setup(self, stage: str) -> None:
-        """Nothing: a trained task follows the data that it was trained on."""
+        """Do nothing, since a trained task keeps the configuration from its own data."""

@@ -1,7 +1,8 @@
-"""Evaluation on the terminal."""
+"""Table of an evaluation on the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -31,23 +32,15 @@ _CLASS = {"iou": "IoU %", "recall": "recall %", "boundary_iou": "boundary IoU %"
 
 
 def show(record: Record, console: Console | None = None) -> None:
-    """Print an evaluation: overall, by class, by size, calibration, and what was scored in which way.
+    """Print an evaluation: overall, by class, by size, calibration, protocol, data and checkpoint.
 
     Args:
-        record: What to print.
-        console: Where to; standard output if left out.
+        record: The evaluation.
+        console: The console; standard output if None.
     """
     console = console or Console(highlight=False)
     numbers, facts = record.numbers, record.facts
-    overall = _table("", facts["split"])
-    for name, label in _OVERALL.items():
-        if name in numbers:
-            overall.add_row(label, percent(numbers[name], 2))
-    for suffix, label in (("", ""), ("_calibrated", f" at temperature {facts['temperature']:.3g}")):
-        if f"ece{suffix}" in numbers:
-            overall.add_row(f"calibration error (ECE) %{label}", percent(numbers[f"ece{suffix}"], 2))
-            overall.add_row(f"negative log-likelihood{label}", f"{numbers[f'nll{suffix}']:.4f}")
-    console.print(overall)
+    console.print(_overall(numbers, facts))
     absences = absent(record.scored.counts.sum(1), record.scored.evaluation.classes)
     console.print(_classes(numbers, record.scored.evaluation.classes, absences))
     if absences:
@@ -59,6 +52,18 @@ def show(record: Record, console: Console | None = None) -> None:
     options = "".join(f", {key}: {format_value(value)}" for key, value in facts["data_options"].items())
     console.print(Text(f"data: {data}{printable(options)}"))
     console.print(Text(f"checkpoint: {facts['checkpoint']}, {facts['precision']} on {facts['device']}"))
+
+
+def _overall(numbers: Mapping[str, float], facts: Mapping[str, Any]) -> Table:
+    table = _table("", facts["split"])
+    for name, label in _OVERALL.items():
+        if name in numbers:
+            table.add_row(label, percent(numbers[name], 2))
+    for suffix, label in (("", ""), ("_calibrated", f" at temperature {facts['temperature']:.3g}")):
+        if f"ece{suffix}" in numbers:
+            table.add_row(f"calibration error (ECE) %{label}", percent(numbers[f"ece{suffix}"], 2))
+            table.add_row(f"negative log-likelihood{label}", f"{numbers[f'nll{suffix}']:.4f}")
+    return table
 
 
 def _table(first: str, *columns: str) -> Table:

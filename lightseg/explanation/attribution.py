@@ -15,35 +15,34 @@ if TYPE_CHECKING:
     from lightseg.tasks import Task
 
 _SIDE = 4
-"""A map of fewer positions than this along a side says too little of places."""
+"""Least side of a feature map with enough positions to localize a class."""
 
 _STEPS = 16
 """Steps of the integral of gradients."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """Question to a net: how much of a class is there in an image?
+class ClassTarget:
+    """Class in an image, whose mean logit over a region is attributed to pixels.
 
     Attributes:
-        task: Who is asked.
+        task: The task.
         image: `(1, C, H, W)` float on the 0..1 scale.
         label: The class.
-        where: The pixels that are said to be of the class, bool `(H, W)`, over which its score is a mean; `()` and true
-            for a classification.
+        region: Pixels of the mean, bool `(H, W)`; `()` for a classification.
     """
 
     task: Task
     image: Tensor
     label: int
-    where: Tensor
+    region: Tensor
 
     @classmethod
-    def ask(cls, task: Task, image: Tensor, label: int) -> Question:
-        """Return the question about the pixels that a task says the class is at.
+    def of(cls, task: Task, image: Tensor, label: int) -> ClassTarget:
+        """Return the target of a class over the pixels that are predicted as it.
 
         Args:
-            task: Who is asked.
+            task: The task.
             image: `(1, C, H, W)` uint8, or float on the 0..1 scale.
             label: The class.
         """
@@ -52,7 +51,7 @@ class Question:
             return cls(task, image, label, task(image)[0].argmax(0) == label)
 
     def logit(self, images: Tensor) -> Tensor:
-        """Mean logit of the class in some variants of the image, `(N,)`.
+        """Return the mean logit of the class in variants `(N, C, H, W)` of the image, `(N,)`.
 
         Source: Vinogradova et al. 2020, "Towards Interpretable Semantic Segmentation via Gradient-weighted Class
         Activation Mapping", arXiv:2002.11434.
@@ -61,18 +60,18 @@ class Question:
 
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
-        """Mean probability of the class in some variants of the image, `(N,)`."""
+        """Return the mean probability of the class in variants `(N, C, H, W)` of the image, `(N,)`."""
         return self._mean((self.task(images) / self.task.temperature).softmax(1)[:, self.label])
 
     def _mean(self, values: Tensor) -> Tensor:
-        return values[:, self.where].mean(1) if self.where.ndim else values
+        return values[:, self.region].mean(1) if self.region.ndim else values
 
 
-Attribution = Callable[[Question], Tensor]
+Attribution = Callable[[ClassTarget], Tensor]
 
 
 def is_installed() -> bool:
-    """Return whether captum is there, which computes the maps."""
+    """Return whether captum, which computes the maps, is installed."""
     try:
         importlib.import_module("captum.attr")
     except ImportError:
@@ -80,60 +79,67 @@ def is_installed() -> bool:
     return True
 
 
-def method(task: Task, image: Tensor) -> tuple[str, Attribution]:
-    """Return how a net's attributions are computed: what it is called, and the function.
+def choose_method(task: Task, image: Tensor) -> tuple[str, Attribution]:
+    """Return the name and the function of the attribution method for a net.
 
     Args:
         task: The task.
         image: One of its images, `(1, C, H, W)`.
 
     Returns:
-        The name, and what turns a question into a map, `(H, W)`: the larger, the more a place speaks for the class.
+        The name, and a function from a target to a map, `(H, W)`, which is larger at pixels with more evidence for the
+        class.
     """
-    name = map_layer(task.net, lambda: task(image), (image.shape[2], image.shape[3]))
+    name = find_map_layer(task.net, lambda: task(image), (image.shape[2], image.shape[3]))
     if name is None:
         return "integrated gradients", _integrated_gradients
     layer = task.net.get_submodule(name)
-    return f"Grad-CAM at net.{name}", lambda question: _grad_cam(question, layer)
+    return f"Grad-CAM at net.{name}", lambda target: _grad_cam(target, layer)
 
 
 @torch.no_grad()
-def map_layer(net: nn.Module, ask: Callable[[], object], size: tuple[int, int]) -> str | None:
+def find_map_layer(net: nn.Module, forward: Callable[[], object], size: tuple[int, int]) -> str | None:
     """Return the name of the layer with the last of the coarsest feature maps; None where features are no map.
 
     Args:
-        net: The net. Of one that has an `encoder`, only that is looked at.
-        ask: Runs it.
-        size: Height and width of what it is run on.
+        net: The net. If it has an `encoder`, only layers of that are considered.
+        forward: Runs the net.
+        size: Height and width of the input of the net.
     """
-    within = "encoder" if isinstance(getattr(net, "encoder", None), nn.Module) else ""
-    shapes: list[tuple[str, tuple[int, ...]]] = []
-
-    def note(name: str, output: object) -> None:
-        if isinstance(output, Tensor):
-            shapes.append((name, tuple(output.shape)))
-
-    hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
-        for name, module in net.named_modules()
-        # what the net gives itself are its logits
-        if name and name.startswith(within)
-    ]
-    try:
-        ask()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    shapes = _output_shapes(net, forward)
     maps = [
-        (shape[2] * shape[3], -at, name)
-        for at, (name, shape) in enumerate(shapes)
+        (shape[2] * shape[3], -position, name)
+        for position, (name, shape) in enumerate(shapes)
         if _is_map(shape, size) and min(shape[2:]) >= _SIDE
     ]
     if not maps:
         return None
     _, negative, layer = min(maps)
-    # what comes behind it as tokens, or with the channels last, knows more than the map
+    # a later sequence of tokens, or a map with the channels last, has more information than the map
     return None if any(_is_sequence(shape, size) for _, shape in shapes[1 - negative :]) else layer
+
+
+def _output_shapes(net: nn.Module, forward: Callable[[], object]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the name and the output shape of every layer, in the order of execution."""
+    prefix = "encoder" if isinstance(getattr(net, "encoder", None), nn.Module) else ""
+    shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def record(name: str, output: object) -> None:
+        if isinstance(output, Tensor):
+            shapes.append((name, tuple(output.shape)))
+
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: record(name, output))
+        for name, module in net.named_modules()
+        # the output of the net itself are its logits
+        if name and name.startswith(prefix)
+    ]
+    try:
+        forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return shapes
 
 
 def _is_map(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
@@ -152,19 +158,25 @@ def _is_sequence(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
     return is_last and shape[1] > 1
 
 
-def _grad_cam(question: Question, layer: nn.Module) -> Tensor:
-    """Source: Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391."""
+def _grad_cam(target: ClassTarget, layer: nn.Module) -> Tensor:
+    """Compute Grad-CAM at a layer, `(H, W)`.
+
+    Source: Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391.
+    """
     from captum.attr import LayerGradCam
 
-    cam: Any = LayerGradCam(question.logit, layer).attribute(question.image, relu_attributions=True)
-    return F.interpolate(cam.detach(), question.image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
+    cam: Any = LayerGradCam(target.logit, layer).attribute(target.image, relu_attributions=True)
+    return F.interpolate(cam.detach(), target.image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
 
 
-def _integrated_gradients(question: Question) -> Tensor:
-    """Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", arXiv:1703.01365; from the mean."""
+def _integrated_gradients(target: ClassTarget) -> Tensor:
+    """Compute integrated gradients from the mean color of the image, `(H, W)`.
+
+    Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", arXiv:1703.01365.
+    """
     from captum.attr import IntegratedGradients
 
-    mean = question.image.mean((2, 3), keepdim=True).expand_as(question.image)
-    integral: Any = IntegratedGradients(question.logit)
-    values: Tensor = integral.attribute(question.image, mean, n_steps=_STEPS, internal_batch_size=1)
+    mean = target.image.mean((2, 3), keepdim=True).expand_as(target.image)
+    integral: Any = IntegratedGradients(target.logit)
+    values: Tensor = integral.attribute(target.image, mean, n_steps=_STEPS, internal_batch_size=1)
     return values.detach().abs().sum(1)[0]

@@ -8,148 +8,151 @@ import numpy.typing as npt
 from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import components
-from lightseg.explanation.gallery import Exhibit, Gallery
+from lightseg.explanation.gallery import Exhibit, Gallery, Picture
 from lightseg.explanation.table import Ints
 from lightseg.labels import IGNORE
 from lightseg.metrics.scores import iou
+from lightseg.visualization.examples import Image
 
 _CLASSES = 12
-"""So many classes are shown, those with the lowest scores."""
+"""Largest number of classes, those with the lowest scores."""
 
-_PAIRS = 8
-"""So many confusions are shown, the most frequent ones."""
+_CONFUSIONS = 8
+"""Largest number of confusions, the most frequent ones."""
 
 _MARGIN = 0.5
-"""What is shown around a region, as a share of its longer side, on each side."""
+"""Margin of a crop around a region on each side, as a share of the region's longer side."""
 
 _LEAST = 48
-"""Pixels that are shown of an image at least."""
+"""Least side of a crop, in pixels."""
 
 
-def per_image(statistics: Observations) -> npt.NDArray[np.int64]:
-    """Pixels right, true and predicted of each image and class, int64 `(N, 3, C)`."""
-    shape = {"image": len(statistics.names)}
-    right = statistics.cells.where(statistics.cells["truth"] == statistics.cells["prediction"])
-    counts = [right.sums(**shape, truth=len(statistics.classes))]
-    counts += [
-        statistics.cells.sums(**shape, **{column: len(statistics.classes)}) for column in ("truth", "prediction")
-    ]
+def per_image_counts(observations: Observations) -> npt.NDArray[np.int64]:
+    """Return the numbers of right, true and predicted pixels of each image and class, int64 `(N, 3, C)`."""
+    images, classes, cells = len(observations.names), len(observations.classes), observations.cells
+    right = cells.where(cells["truth"] == cells["prediction"])
+    counts = [right.sums(image=images, truth=classes)]
+    counts += [cells.sums(**{"image": images, column: classes}) for column in ("truth", "prediction")]
     return np.stack(counts, 1)
 
 
-def worst(statistics: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
-    """Return the images with the lowest IoU of each class that they show, classes with the lowest IoU first.
+def worst_images(observations: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
+    """Return the images with the lowest IoU of each class in them, classes with the lowest IoU first.
 
-    Of a classification, those whose true class was given the lowest probability, if another one was said.
+    Of a classification, the wrong images with the lowest probability of their true class.
     """
-    if statistics.kind == "classification":
-        return [_missed_image(gallery, index) for index in _least_likely(statistics, number)]
-    counts = per_image(statistics)
+    if observations.kind == "classification":
+        return [_image_exhibit(gallery, index) for index in _least_likely(observations, number)]
+    counts = per_image_counts(observations)
     sums = counts.sum(0)
-    # no image shows a class that is absent
+    # an absent class is in no image
     scores, overall = iou(counts), np.where(sums[1] > 0, iou(sums), np.nan)
     exhibits: list[Exhibit] = []
     for label in np.argsort(overall, kind="stable")[: min(_CLASSES, int((~np.isnan(overall)).sum()))]:
-        # of equally bad images, the one with more of the class
-        present = np.flatnonzero(counts[:, 1, label])
-        order = np.lexsort((-counts[present, 1, label], scores[present, label]))
-        for index in present[order][:number]:
+        # of images with equal scores, the one with more pixels of the class first
+        images = np.flatnonzero(counts[:, 1, label])
+        order = np.lexsort((-counts[images, 1, label], scores[images, label]))
+        for index in images[order][:number]:
             if scores[index, label] < 1:
-                its = f"IoU {percent(float(scores[index, label]))} %"
-                exhibits.append(_segmented(gallery, int(index), f"{statistics.classes[label]}: {its}"))
+                score = f"IoU {percent(float(scores[index, label]))} %"
+                exhibits.append(_mask_exhibit(gallery, int(index), f"{observations.classes[label]}: {score}"))
     return exhibits
 
 
-def _least_likely(statistics: Observations, number: int) -> list[int]:
+def _least_likely(observations: Observations, number: int) -> list[int]:
     """Return the wrong images of each class, those with the lowest probability of the truth first."""
-    wrong = statistics.cells.where(statistics.cells["truth"] != statistics.cells["prediction"])
-    chosen: list[int] = []
-    recalls = np.diag(statistics.confusion) / statistics.confusion.sum(1).clip(1)
+    wrong = observations.cells.where(observations.cells["truth"] != observations.cells["prediction"])
+    indices: list[int] = []
+    recalls = np.diag(observations.confusion) / observations.confusion.sum(1).clip(1)
     for label in np.argsort(recalls, kind="stable")[:_CLASSES]:
         images = wrong["image"][wrong["truth"] == label]
-        chosen += images[np.argsort(statistics.truth_probability[images], kind="stable")][:number].tolist()
-    return chosen
+        indices += images[np.argsort(observations.truth_probability[images], kind="stable")][:number].tolist()
+    return indices
 
 
-def confusions(statistics: Observations) -> list[tuple[int, int, int]]:
-    """True class, what it is said to be, and how often, for the largest cells off the diagonal."""
-    counts = statistics.confusion - np.diag(np.diag(statistics.confusion))
-    order = np.argsort(-counts, axis=None, kind="stable")[:_PAIRS]
+def largest_confusions(observations: Observations) -> list[tuple[int, int, int]]:
+    """Return true class, predicted class and count of the largest cells off the diagonal of the confusion matrix."""
+    counts = observations.confusion - np.diag(np.diag(observations.confusion))
+    order = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSIONS]
     pairs = [tuple(map(int, np.unravel_index(cell, counts.shape))) for cell in order]
+    return [(truth, predicted, int(counts[truth, predicted])) for truth, predicted in pairs if counts[truth, predicted]]
+
+
+def confusion_crops(
+    observations: Observations, gallery: Gallery, confusion: tuple[int, int], number: int
+) -> list[Exhibit]:
+    """Return the images with the most pixels of a confusion, each as a crop around its largest region."""
+    truth, predicted = confusion
+    cells = observations.cells
+    cells = cells.where((cells["truth"] == truth) & (cells["prediction"] == predicted))
+    if observations.kind == "classification":
+        order = np.argsort(observations.truth_probability[cells["image"]], kind="stable")
+        return [_image_exhibit(gallery, int(index)) for index in cells["image"][order][:number]]
+    counts = cells.sums(image=len(observations.names))
+    images = np.argsort(-counts, kind="stable")[:number]
+    return [_crop(observations, gallery, int(index), truth, predicted) for index in images if counts[index]]
+
+
+def most_uncertain(observations: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
+    """Return the images with the highest mean entropy, with their uncertainty beside their errors."""
+    order = np.argsort(-np.nan_to_num(observations.entropy, nan=-1), kind="stable")[:number]
+    exhibits = []
+    for index in order.tolist():
+        result = gallery.predict(index)
+        if not result.target.ndim:
+            exhibits.append(_image_exhibit(gallery, index, f"entropy {percent(float(result.entropy))} %"))
+            continue
+        pictures = [gallery.photo(result.image), gallery.mask(result.prediction, "prediction")]
+        pictures += [gallery.heat(result.entropy, "uncertainty"), gallery.errors(result.target, result.prediction)]
+        title = f"mean entropy {percent(float(observations.entropy[index]))} %"
+        exhibits.append(Exhibit(result.name, title, pictures))
+    return exhibits
+
+
+def _mask_exhibit(gallery: Gallery, index: int, title: str) -> Exhibit:
+    """Return an image of a segmentation with truth, prediction and errors."""
+    result = gallery.predict(index)
+    return Exhibit(title, result.name, _mask_pictures(gallery, result.image, result.target, result.prediction))
+
+
+def _mask_pictures(
+    gallery: Gallery, image: Image, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]
+) -> list[Picture]:
     return [
-        (truth, prediction, int(counts[truth, prediction])) for truth, prediction in pairs if counts[truth, prediction]
+        gallery.photo(image),
+        gallery.mask(target, "truth"),
+        gallery.mask(prediction, "prediction"),
+        gallery.errors(target, prediction),
     ]
 
 
-def crops(statistics: Observations, gallery: Gallery, pair: tuple[int, int], number: int) -> list[Exhibit]:
-    """Return the images with most of a confusion, and of each its largest region with what is around it."""
-    truth, prediction = pair
-    cells = statistics.cells.where(
-        (statistics.cells["truth"] == truth) & (statistics.cells["prediction"] == prediction)
-    )
-    if statistics.kind == "classification":
-        surest = cells["image"][np.argsort(statistics.truth_probability[cells["image"]], kind="stable")]
-        return [_missed_image(gallery, int(index)) for index in surest[:number]]
-    counts = cells.sums(image=len(statistics.names))
-    most = np.argsort(-counts, kind="stable")[:number]
-    return [_crop(statistics, gallery, int(index), truth, prediction) for index in most if counts[index]]
+def _image_exhibit(gallery: Gallery, index: int, remark: str = "") -> Exhibit:
+    """Return an image of a classification with its prediction and its confidence."""
+    result, names = gallery.predict(index), gallery.task.classes
+    confidence = percent(float(result.probabilities.max()), 0)
+    prediction = f"predicted as {names[int(result.prediction)]}, {confidence} % sure"
+    is_true = result.target == result.prediction or result.target == IGNORE
+    title = prediction if is_true else f"{names[int(result.target)]}: {prediction}"
+    return Exhibit(title, remark, [gallery.photo(result.image, result.name)])
 
 
-def uncertain(statistics: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
-    """Return the images with the highest mean entropy, with their uncertainty beside their errors."""
-    order = np.argsort(-np.nan_to_num(statistics.entropy, nan=-1), kind="stable")[:number]
-    exhibits = []
-    for index in order.tolist():
-        look = gallery.look(index)
-        if not look.target.ndim:
-            exhibits.append(_missed_image(gallery, index, f"entropy {percent(float(look.entropy))} %"))
-            continue
-        pictures = [gallery.photo(look.image), gallery.mask(look.prediction, "prediction")]
-        pictures += [gallery.heat(look.entropy, "uncertainty"), gallery.errors(look.target, look.prediction)]
-        exhibits.append(Exhibit(look.name, f"mean entropy {percent(float(statistics.entropy[index]))} %", pictures))
-    return exhibits
-
-
-def _segmented(gallery: Gallery, index: int, title: str) -> Exhibit:
-    look = gallery.look(index)
-    pictures = [gallery.photo(look.image), gallery.mask(look.target, "truth")]
-    pictures += [gallery.mask(look.prediction, "prediction"), gallery.errors(look.target, look.prediction)]
-    return Exhibit(title, look.name, pictures)
-
-
-def _missed_image(gallery: Gallery, index: int, remark: str = "") -> Exhibit:
-    """Return a whole image, with what was said about it and how surely."""
-    look, names = gallery.look(index), gallery.task.classes
-    sure = percent(float(look.probabilities.max()), 0)
-    caption = f"predicted as {names[int(look.prediction)]}, {sure} % sure"
-    is_true = look.target == look.prediction or look.target == IGNORE
-    title = caption if is_true else f"{names[int(look.target)]}: {caption}"
-    return Exhibit(title, remark, [gallery.photo(look.image, look.name)])
-
-
-def _crop(statistics: Observations, gallery: Gallery, index: int, truth: int, said: int) -> Exhibit:
-    look = gallery.look(index)
-    confused = np.where((look.target == truth) & (look.prediction == said), 0, IGNORE)
+def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, predicted: int) -> Exhibit:
+    result = gallery.predict(index)
+    confused = np.where((result.target == truth) & (result.prediction == predicted), 0, IGNORE)
     regions = components(confused)
     sizes = regions.count(confused == 0)
     largest = int(np.argmax(sizes))
-    down, across = (
-        _window(axis, look.target.shape[number]) for number, axis in enumerate(np.nonzero(regions.labels == largest))
-    )
-    target, prediction = (part[down, across] for part in (look.target, look.prediction))
-    pictures = [
-        gallery.photo(look.image[down, across]),
-        gallery.mask(target, "truth"),
-        gallery.mask(prediction, "prediction"),
-    ]
-    pictures.append(gallery.errors(target, prediction))
-    title = f"{statistics.classes[truth]} predicted as {statistics.classes[said]}: {sizes[largest]:,} pixels"
-    return Exhibit(title, look.name, pictures)
+    positions = enumerate(np.nonzero(regions.labels == largest))
+    rows, columns = (_window(coordinates, result.target.shape[axis]) for axis, coordinates in positions)
+    target, prediction = (ids[rows, columns] for ids in (result.target, result.prediction))
+    confusion = f"{observations.classes[truth]} predicted as {observations.classes[predicted]}"
+    pictures = _mask_pictures(gallery, result.image[rows, columns], target, prediction)
+    return Exhibit(f"{confusion}: {sizes[largest]:,} pixels", result.name, pictures)
 
 
-def _window(places: Ints, side: int) -> slice:
-    """Return what is shown of an axis around some places on it."""
-    low, high = int(places.min()), int(places.max()) + 1
+def _window(coordinates: Ints, side: int) -> slice:
+    """Return the range of a crop along an axis of `side` pixels around coordinates on it."""
+    low, high = int(coordinates.min()), int(coordinates.max()) + 1
     length = min(side, max(_LEAST, round((1 + 2 * _MARGIN) * (high - low))))
     start = min(max(0, (low + high - length) // 2), side - length)
     return slice(start, start + length)

@@ -1,4 +1,4 @@
-"""All that is explained of a run."""
+"""Explanation of a run: statistics, findings, examples and saliency."""
 
 from __future__ import annotations
 
@@ -20,70 +20,71 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is explained of a run.
+    """Content of the page of a run.
 
     Attributes:
         split: The split.
-        protocol: How the predictions were made.
+        protocol: Windows and test-time augmentation of the predictions.
         score: The score on the split.
-        palette: One RGB colour per class.
-        seen: What was said about it.
-        findings: Where errors are concentrated, the most important first.
+        palette: One RGB color per class.
+        observations: Statistics of the split.
+        findings: Concentrations of errors, the most important first.
         worst: The worst images of each class.
-        crops: The largest confusions: true class, what it is said to be, how often, with examples.
+        crops: The largest confusions: true class, predicted class, count, and examples.
         uncertain: The most uncertain images.
-        probes: What the net looks at; or, in words, why that is not known.
+        saliency: The pixels that the net depends on; or the reason why they are not computed.
     """
 
     split: str
     protocol: str
     score: float
     palette: Sequence[Color]
-    seen: Observations
+    observations: Observations
     findings: list[Finding]
     worst: list[Exhibit]
     crops: list[tuple[int, int, int, list[Exhibit]]]
     uncertain: list[Exhibit]
-    probes: Saliency | str
+    saliency: Saliency | str
 
 
 def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Explanation:
-    """Explain what a task says about a split.
+    """Explain the predictions of a task for a split.
 
     Args:
-        task: In eval mode, on the device that it is to be asked on.
+        task: The task, in eval mode and on its device.
         data: The data.
-        split: Which of its splits.
-        number: So many images are shown of each kind, half as many of each confusion.
+        split: The split.
+        number: Number of images of each kind; half as many for each confusion.
 
     Raises:
         DataError: If no pixel of the split is valid, or a file is broken.
     """
     import torch
 
-    statistics, gallery = collect(task, data, split), Gallery(task, data, split)
+    observations, gallery = collect(task, data, split), Gallery(task, data, split)
+    crops = [
+        (*confusion, examples.confusion_crops(observations, gallery, confusion[:2], -(-number // 2)))
+        for confusion in examples.largest_confusions(observations)
+    ]
     return Explanation(
         split,
         str(task.protocol),
-        task.scores(torch.from_numpy(statistics.confusion))["score"],
+        task.scores(torch.from_numpy(observations.confusion))["score"],
         data.palette,
-        statistics,
-        find(statistics),
-        examples.worst(statistics, gallery, number),
-        [
-            (*pair, examples.crops(statistics, gallery, pair[:2], -(-number // 2)))
-            for pair in examples.confusions(statistics)
-        ],
-        examples.uncertain(statistics, gallery, number),
-        _probes(statistics, gallery, number),
+        observations,
+        find(observations),
+        examples.worst_images(observations, gallery, number),
+        crops,
+        examples.most_uncertain(observations, gallery, number),
+        _saliency(observations, gallery, number),
     )
 
 
-def _probes(statistics: Observations, gallery: Gallery, number: int) -> Saliency | str:
+def _saliency(observations: Observations, gallery: Gallery, number: int) -> Saliency | str:
     if not attribution.is_installed():
         return "This takes captum: pip install 'lightseg[explain]'"
     try:
-        return compute_saliency(statistics, gallery, number) or "No class is said to be in any image."
-    # a net of any make; the rest of the page does not need it
+        return compute_saliency(observations, gallery, number) or "No class is predicted in any image."
+    # any net may fail here, and the other sections do not depend on it
     except Exception as error:
         return f"The maps cannot be made: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -10,54 +10,63 @@ from lightseg.explanation.significance import p_values
 from lightseg.explanation.table import Table
 
 LEVEL = 0.05
-"""What chance alone does less often is taken for more."""
+"""Significance level."""
 
 _MOST, _FEWEST = 10, 3
-"""So many findings are told at most; and so many even where chance may have made them."""
+"""Largest number of findings, and number of findings that are reported even without significance."""
 
 _SLIGHT = 0.01
-"""What holds a smaller share of all wrong pixels is not told."""
+"""Least share of all wrong pixels in the excess of a finding."""
 
 
 class Finding(NamedTuple):
-    """Concentration of errors.
+    """Concentration of errors with its significance.
 
     Attributes:
-        what: Which one.
-        alone: How often chance alone makes this one as clear.
-        p: How often chance alone makes any of the candidates as clear.
-        cells: Those of the split that the findings before it leave, which it is about.
+        error_slice: The concentration.
+        p_alone: p value of this one by itself.
+        p: p value corrected for all candidates.
+        cells: Cells of the split without those of the findings before it.
     """
 
-    what: ErrorSlice
-    alone: float
+    error_slice: ErrorSlice
+    p_alone: float
     p: float
     cells: Table
 
     @property
-    def holds(self) -> bool:
-        """Return whether it is more than chance, considering how many were looked at."""
+    def is_significant(self) -> bool:
+        """Return whether it is significant after the correction for all candidates."""
         return self.p <= LEVEL
 
 
-def find(statistics: Observations) -> list[Finding]:
-    """Return the findings, the most important first; each in what those before it leave of the split.
+def find(observations: Observations) -> list[Finding]:
+    """Return the findings, the most important first; each in the cells without those of the findings before it.
 
-    They are ranked by `ErrorSlice.weight`: first those that hold, then those that would if nothing else had been looked
-    at.
+    They are ranked by `ErrorSlice.weight`: first those that are significant after correction, then those that are
+    significant by themselves.
     """
-    cells, results = statistics.cells, list[Finding]()
-    while len(results) < _MOST and len(cells):
-        possible = error_slices(statistics, cells)
-        if not possible:
+    cells, findings = observations.cells, list[Finding]()
+    while len(findings) < _MOST and len(cells):
+        candidates = error_slices(observations, cells)
+        if not candidates:
             break
-        alone, together = p_values([(each.images, each.parts) for each in possible], len(statistics.names))
-        tested = zip(possible, alone.tolist(), together.tolist(), strict=True)
-        weighed = [Finding(*each, cells) for each in tested]
-        large = [each for each in weighed if each.what.weight > 0 and each.what.excess > _SLIGHT * statistics.wrong]
-        best = max(large, key=lambda each: (each.holds, each.alone <= LEVEL, each.what.weight), default=None)
-        if best is None or not (best.holds or len(results) < _FEWEST):
+        sums = [(candidate.images, candidate.parts) for candidate in candidates]
+        alone, corrected = p_values(sums, len(observations.names))
+        tests = zip(candidates, alone.tolist(), corrected.tolist(), strict=True)
+        tested = [Finding(*test, cells) for test in tests]
+        large = [finding for finding in tested if _is_large(finding.error_slice, observations.wrong)]
+        best = max(large, key=_rank, default=None)
+        if best is None or not (best.is_significant or len(findings) < _FEWEST):
             break
-        results.append(best)
-        cells = cells.where(~best.what.rows(cells))
-    return results
+        findings.append(best)
+        cells = cells.where(~best.error_slice.rows(cells))
+    return findings
+
+
+def _is_large(error_slice: ErrorSlice, wrong: int) -> bool:
+    return error_slice.weight > 0 and error_slice.excess > _SLIGHT * wrong
+
+
+def _rank(finding: Finding) -> tuple[bool, bool, float]:
+    return finding.is_significant, finding.p_alone <= LEVEL, finding.error_slice.weight

@@ -1,4 +1,4 @@
-"""Images of a split with what was said about them, predicted again one by one, and the small pictures made of them."""
+"""Images of a split, predicted again one at a time, and small pictures of them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from lightseg.tasks import Stage, Task
 
 _OPAQUE = 0.65
-"""How much numbers cover the image that they are drawn over."""
+"""Opacity of values over an image."""
 
-_KEPT = 4
-"""So many whole images are held in memory."""
+_CACHED = 4
+"""Number of predicted images in the cache."""
 
 
 class Picture(NamedTuple):
@@ -37,8 +37,8 @@ class Picture(NamedTuple):
 
     Attributes:
         pixels: `(H, W, 3)` uint8.
-        caption: What is written below it.
-        photo: Whether it is saved as a photograph.
+        caption: Text below the picture.
+        photo: Whether it is saved as a JPEG photograph.
     """
 
     pixels: Image
@@ -47,7 +47,7 @@ class Picture(NamedTuple):
 
 
 class Exhibit(NamedTuple):
-    """Pictures of one image, with a title and a remark."""
+    """Pictures of one image with a title and a remark."""
 
     title: str
     remark: str
@@ -55,15 +55,15 @@ class Exhibit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
-    """Image and what was said about it.
+class ImagePrediction:
+    """Image with its prediction.
 
     Attributes:
-        name: What the data calls it.
+        name: Name of the image in the data.
         image: `(H, W, 3)` uint8.
-        target: Class ids with `IGNORE`, `(H, W)`, or `()` for a classification; as the next two.
-        prediction: Class ids.
-        entropy: Normalised entropy, in 0..1.
+        target: Class ids and `IGNORE`, int64 `(H, W)`, or `()` for a classification; so are the next two.
+        prediction: Class ids, int64.
+        entropy: Normalized entropy, float64 in 0..1.
         probabilities: Mean probability of each class, `(C,)`.
     """
 
@@ -76,30 +76,30 @@ class Look:
 
 
 class Gallery:
-    """Looks at the images of a split.
+    """Predictions and pictures of the images of a split.
 
     Args:
-        task: Who predicts.
-        data: Whose images they are.
-        split: Which split they are of.
+        task: The task.
+        data: The data.
+        split: The split.
     """
 
     def __init__(self, task: Task, data: ImageDataModule, split: Stage) -> None:
         self.task, self.data, self.split = task, data, split
         self.palette = data.palette
-        self.look = lru_cache(_KEPT)(self._look)
+        self.predict = lru_cache(_CACHED)(self._predict)
 
     def batch(self, index: int) -> Batch:
-        """Return an image as evaluation sees it, a batch of one on the task's device."""
+        """Return an image as a batch of one on the task's device, prepared as in an evaluation."""
         return to_device(self.data.eval_batch(index, self.split), self.task.device)
 
     @torch.inference_mode()
-    def _look(self, index: int) -> Look:
+    def _predict(self, index: int) -> ImagePrediction:
         dataset = self.data.dataset(self.split)
         logits = self.task.logits_at_target(self.batch(index))[0].cpu()
         probabilities = (logits / self.task.temperature).softmax(0)
         image, target = dataset[index]
-        return Look(
+        return ImagePrediction(
             dataset.name(index),
             visible(image),
             np.asarray(target, np.int64),
@@ -110,26 +110,26 @@ class Gallery:
 
     def photo(self, image: Image, caption: str = "image") -> Picture:
         """Return an image as a picture."""
-        return Picture(_shrunk(image, cv2.INTER_AREA), caption, photo=True)
+        return Picture(_reduce(image, cv2.INTER_AREA), caption, photo=True)
 
     def mask(self, ids: npt.NDArray[np.int64], caption: str) -> Picture:
-        """Class ids as a picture."""
-        return Picture(_shrunk(colorize(ids, self.palette), cv2.INTER_NEAREST), caption)
+        """Return class ids as a picture."""
+        return Picture(_reduce(colorize(ids, self.palette), cv2.INTER_NEAREST), caption)
 
     def errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]) -> Picture:
-        """Return where a prediction is wrong as a picture."""
-        return Picture(_shrunk(errors(target, prediction), cv2.INTER_NEAREST), "errors")
+        """Return the errors of a prediction as a picture."""
+        return Picture(_reduce(errors(target, prediction), cv2.INTER_NEAREST), "errors")
 
     def heat(self, values: Floats, caption: str, image: Image | None = None) -> Picture:
-        """Numbers in 0..1 as a picture, over an image if there is one."""
+        """Return values in 0..1 as a picture, over an image if one is passed."""
         colors = 255 * matplotlib.colormaps["inferno"](np.clip(values, 0, 1))[..., :3]
         if image is not None:
-            # in grey, so that all colour is that of the numbers
+            # the image is gray, so that colors show the values only
             colors = _OPAQUE * colors + (1 - _OPAQUE) * image.mean(2, keepdims=True)
-        return Picture(_shrunk(colors.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
+        return Picture(_reduce(colors.astype(np.uint8), cv2.INTER_AREA), caption, photo=True)
 
 
-def _shrunk(image: Image, interpolation: int) -> Image:
+def _reduce(image: Image, interpolation: int) -> Image:
     height, width = image.shape[:2]
     scale = LONGEST / max(height, width)
     if scale >= 1:

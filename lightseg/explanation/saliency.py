@@ -9,31 +9,31 @@ import numpy as np
 from lightseg.comparison.text import percent
 from lightseg.data.io.images import visible
 from lightseg.explanation import attribution
-from lightseg.explanation.attribution import Question
+from lightseg.explanation.attribution import ClassTarget
 from lightseg.explanation.collect import Observations
-from lightseg.explanation.deletion import SHARES, Deletion, delete
-from lightseg.explanation.examples import per_image
+from lightseg.explanation.deletion import SHARES, Deletion, measure_deletion
+from lightseg.explanation.examples import per_image_counts
 from lightseg.explanation.gallery import Exhibit, Gallery
 from lightseg.files.evenly_spaced import spread
 
-_PROBES = 12
-"""So many images are asked about, each about one class."""
+_IMAGES = 12
+"""Number of tested images, each for one class."""
 
-_FROM, _TO = 0.005, 0.5
-"""A class is asked about where it has a share of the image between these."""
+_LEAST, _MOST = 0.005, 0.5
+"""Least and largest share of an image for a class to be tested in it."""
 
-_TOLD = 1
-"""Which of `SHARES` the captions tell about."""
+_CAPTION_SHARE = 1
+"""Index of the share in `SHARES` that captions report."""
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """Attributions with the test of each.
+    """Attributions with the deletion test of each.
 
     Attributes:
-        method: What they are called.
-        exhibits: An image, and where the class is seen in it, for each that is shown.
-        deletions: The test of each, shown or not.
+        method: Name of the attribution method.
+        exhibits: Images beside their attributions.
+        deletions: The test of each tested image, with or without exhibit.
     """
 
     method: str
@@ -41,53 +41,62 @@ class Saliency:
     deletions: list[Deletion]
 
 
-def compute_saliency(statistics: Observations, gallery: Gallery, number: int) -> Saliency | None:
-    """Ask about classes that the task says are there; None where there are none.
+def compute_saliency(observations: Observations, gallery: Gallery, number: int) -> Saliency | None:
+    """Return attributions of predicted classes; None if no class is predicted in a moderate share of an image.
 
     Args:
-        statistics: What was said about the split.
+        observations: Statistics of the split.
         gallery: Its images.
-        number: So many are shown.
+        number: Number of exhibits.
     """
-    chosen = choose(statistics)
-    if not chosen:
+    choices = choose(observations)
+    if not choices:
         return None
-    name, attribute = attribution.method(gallery.task, gallery.batch(chosen[0][0])["image"])
+    name, attribute = attribution.choose_method(gallery.task, gallery.batch(choices[0][0])["image"])
     exhibits: list[Exhibit] = []
     deletions: list[Deletion] = []
-    for index, label in chosen:
-        question = Question.ask(gallery.task, gallery.batch(index)["image"], label)
-        values = attribute(question)
-        deletions.append(delete(question, values, seed=index))
+    for index, label in choices:
+        target = ClassTarget.of(gallery.task, gallery.batch(index)["image"], label)
+        values = attribute(target)
+        deletions.append(measure_deletion(target, values, seed=index))
         if len(exhibits) < number:
-            image = visible(question.image[0].permute(1, 2, 0).cpu().numpy())
-            where = (values / values.max().clamp_min(1e-12)).double().cpu().numpy()
-            pictures = [gallery.photo(image, statistics.names[index])]
-            pictures.append(gallery.heat(where, f"what speaks for {statistics.classes[label]}", image))
-            exhibits.append(Exhibit(statistics.classes[label], _told(deletions[-1]), pictures))
+            image = visible(target.image[0].permute(1, 2, 0).cpu().numpy())
+            heat = (values / values.max().clamp_min(1e-12)).double().cpu().numpy()
+            class_name = observations.classes[label]
+            pictures = [gallery.photo(image, observations.names[index])]
+            pictures.append(gallery.heat(heat, f"evidence for {class_name}", image))
+            exhibits.append(Exhibit(class_name, _caption(deletions[-1]), pictures))
     return Saliency(name, exhibits, deletions)
 
 
-def choose(statistics: Observations) -> list[tuple[int, int]]:
-    """Images and classes that are said to be there, the classes by turns, their images spread over the split."""
-    confidence = per_image(statistics)[:, 2]
-    shares = confidence / confidence.sum(1, keepdims=True).clip(1)
-    possible = shares == 1 if statistics.kind == "classification" else (shares >= _FROM) & (shares <= _TO)
-    images = [np.flatnonzero(column) for column in possible.T]
-    places = [each[spread(_PROBES, len(each))].tolist() if len(each) else [] for each in images]
-    chosen: dict[int, int] = {}
-    while len(chosen) < _PROBES and any(places):
-        for label, candidates in enumerate(places):
-            while candidates and candidates[0] in chosen:
-                candidates.pop(0)
-            if candidates and len(chosen) < _PROBES:
-                chosen[candidates.pop(0)] = label
-    return list(chosen.items())
+def choose(observations: Observations) -> list[tuple[int, int]]:
+    """Return images and predicted classes to test, the classes in turn, with images spread evenly over the split."""
+    predicted = per_image_counts(observations)[:, 2]
+    shares = predicted / predicted.sum(1, keepdims=True).clip(1)
+    least, most = (1, 1) if observations.kind == "classification" else (_LEAST, _MOST)
+    is_candidate = (shares >= least) & (shares <= most)
+    queues = [_spread(np.flatnonzero(column)) for column in is_candidate.T]
+    choices: dict[int, int] = {}
+    while len(choices) < _IMAGES and any(queues):
+        for label, queue in enumerate(queues):
+            while queue and queue[0] in choices:
+                queue.pop(0)
+            if queue and len(choices) < _IMAGES:
+                choices[queue.pop(0)] = label
+    return list(choices.items())
 
 
-def _told(done: Deletion) -> str:
-    share, most, random = (percent(float(each[_TOLD]), 0) for each in (np.array(SHARES), done.most, done.random))
+def _spread(images: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[int]:
+    """Return at most `_IMAGES` of some images, evenly spaced."""
+    indices: list[int] = images[spread(_IMAGES, len(images))].tolist() if len(images) else []
+    return indices
+
+
+def _caption(deletion: Deletion) -> str:
+    share, most, random = (
+        percent(float(values[_CAPTION_SHARE]), 0) for values in (np.array(SHARES), deletion.most, deletion.random)
+    )
     return (
-        f"probability {percent(done.probability, 0)} %, of which {most} % is left when the {share} % of the image that "
-        f"speak most for it are blurred, {random} % when as much is blurred at random"
+        f"probability {percent(deletion.probability, 0)} %, of which {most} % remains when the {share} % of the image "
+        f"with the most evidence are blurred, {random} % when as much is blurred at random"
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lightseg.explanation.table import Floats, Ints
 
 _MIDDLE = 2**-0.5
-"""Side of the centre relative to the image's: it has half of the area."""
+"""Side of the center relative to that of the image; the center has half of the area."""
 
 
 class Slice(NamedTuple):
@@ -18,8 +18,8 @@ class Slice(NamedTuple):
 
     Attributes:
         name: Column of the table.
-        levels: What each part is called in a sentence.
-        others: What all but that part is called.
+        levels: Phrase for each level in a sentence.
+        others: Phrase for the complement of each level.
     """
 
     name: str
@@ -47,15 +47,15 @@ LIGHT = (
         ("in other images",) * 3,
     ),
 )
-FACETS = {"segmentation": (*PLACES, SIZE, *LIGHT), "classification": LIGHT}
+SLICES = {"segmentation": (*PLACES, SIZE, *LIGHT), "classification": LIGHT}
 
 
 def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> dict[str, Ints]:
-    """Return the levels of `PLACES` of some points.
+    """Return the levels of `PLACES` of points.
 
     Args:
-        rows: Their rows, a pixel's centre being half a pixel below its edge.
-        columns: Their columns, likewise.
+        rows: Row coordinates, `(P,)`; the center of a pixel is half a pixel below its edge.
+        columns: Column coordinates, likewise.
         shape: Height and width of the image.
     """
     down, across = rows / shape[0], columns / shape[1]
@@ -68,6 +68,6 @@ def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, 
 
 
 def thirds(values: Floats) -> Ints:
-    """Return the third of all that each value is in, 0 to 2; equal values are in the same one."""
+    """Return the tercile of each value, 0 to 2; equal values are in the same one."""
     limits = np.quantile(values, [1 / 3, 2 / 3])
     return np.searchsorted(limits, values, side="left").astype(np.int64)

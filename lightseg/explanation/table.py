@@ -1,4 +1,4 @@
-"""Counts of what was seen, by everything that is known of it: any sum that a page tells is a sum over its rows."""
+"""Table of counts by several properties, from which every sum of a page is computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of whole numbers, by the names of their columns.
+    """Rows of integers, by the names of their columns.
 
     Attributes:
         columns: int64 `(M,)` each; one of them is `count`.
@@ -24,8 +24,8 @@ class Table:
 
     @classmethod
     def stack(cls, tables: Sequence[Table]) -> Table:
-        """Return the rows of several tables, at least one, that have the same columns."""
-        return cls({name: np.concatenate([each[name] for each in tables]) for name in tables[0].columns})
+        """Return the rows of one or more tables with the same columns as one table."""
+        return cls({name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns})
 
     def __getitem__(self, name: str) -> Ints:
         return self.columns[name]
@@ -33,25 +33,25 @@ class Table:
     def __len__(self) -> int:
         return len(self["count"])
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Table:
-        """Some of the rows."""
-        return Table({name: values[chosen] for name, values in self.columns.items()})
+    def where(self, mask: npt.NDArray[np.bool_]) -> Table:
+        """Return the rows of a mask, bool `(M,)`."""
+        return Table({name: values[mask] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: Ints) -> Table:
-        """Return the same rows with a column more."""
+        """Return the same rows with an additional column, int64 `(M,)`."""
         return Table({**self.columns, name: values})
 
     def sums(self, **shape: int) -> Ints:
-        """Return the counts added up by some columns.
+        """Return the sums of the counts by the values of columns.
 
         Args:
-            **shape: Columns with the number of values that each may have, from 0 on.
+            **shape: Number of values of each column, from 0 on.
 
         Returns:
             int64, one axis for each column.
         """
         sizes = tuple(shape.values())
         cell = np.ravel_multi_index([self[name] for name in shape], sizes)
-        # exact: a float64 holds whole numbers up to 2**53
+        # exact: a float64 represents integers up to 2**53
         counts = np.bincount(cell, self["count"], int(np.prod(sizes)))
         return counts.astype(np.int64).reshape(sizes)

@@ -10,79 +10,86 @@ from lightseg.explanation.findings import Finding
 from lightseg.explanation.slices import SIZE
 
 _APART = ", apart from the above"
-"""Said of numbers that leave out what the findings before are about."""
+"""Suffix of numbers without the cells of the findings before."""
 
 
-def sentence(finding: Finding, statistics: Observations) -> str:
-    """Return what a finding is: `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
-    what = finding.what
-    name = statistics.classes[what.label] + (_APART if _is_remainder(finding, statistics) else "")
-    others = "of other classes" + (_APART if _is_remainder(finding, statistics, of_others=True) else "")
-    rate, rest = f"{percent(what.rate)} %", f"{percent(what.rest)} %"
-    its = f"{rate} of its {statistics.unit}"
-    if what.kind == "missed" and statistics.kind == "classification":
-        return f"{name}: {its} are missed, {rest} {others}{_taken_for(finding, statistics)}"
-    if what.kind == "missed":
-        return f"{name}: {its} are in objects that are missed whole{_objects(finding, statistics)}, {rest} {others}"
-    if what.kind == "confusion":
-        class_name = statistics.classes[what.level]
-        expected = f"where {rest} were to be expected by how often {class_name} is predicted"
-        return f"{name}: {its} are predicted as {class_name}, {expected}"
-    assert what.facet is not None, "only a facet is left"
-    where, elsewhere = what.facet.levels[what.level], what.facet.others[what.level]
-    if statistics.kind == "classification":
-        return f"{name}: {rate} are missed {where}, {rest} {elsewhere}{_taken_for(finding, statistics)}"
-    text = f"{name}: {its} {where} are missed, {rest} {elsewhere}"
-    return f"{text}{_taken_for(finding, statistics)}{_objects(finding, statistics)}"
+def sentence(finding: Finding, observations: Observations) -> str:
+    """Return a sentence such as `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
+    error_slice = finding.error_slice
+    name = observations.classes[error_slice.label] + (_APART if _is_remainder(finding, observations) else "")
+    others = "of other classes" + (_APART if _is_remainder(finding, observations, of_others=True) else "")
+    rate, rest = f"{percent(error_slice.rate)} %", f"{percent(error_slice.rest)} %"
+    subject = f"{rate} of its {observations.unit}"
+    confusion = _main_confusion(finding, observations)
+    if error_slice.kind == "missed" and observations.kind == "classification":
+        return f"{name}: {subject} are missed, {rest} {others}{confusion}"
+    if error_slice.kind == "missed":
+        return (
+            f"{name}: {subject} are in objects that are missed whole{_objects(finding, observations)}, {rest} {others}"
+        )
+    if error_slice.kind == "confusion":
+        predicted = observations.classes[error_slice.level]
+        expected = f"where {rest} were to be expected by how often {predicted} is predicted"
+        return f"{name}: {subject} are predicted as {predicted}, {expected}"
+    assert error_slice.division is not None, "a finding of kind slice has a division"
+    division, level = error_slice.division, error_slice.level
+    inside, outside = division.levels[level], division.others[level]
+    if observations.kind == "classification":
+        return f"{name}: {rate} are missed {inside}, {rest} {outside}{confusion}"
+    return f"{name}: {subject} {inside} are missed, {rest} {outside}{confusion}{_objects(finding, observations)}"
 
 
-def evidence(finding: Finding, statistics: Observations) -> str:
-    """Return how much it is, and how sure."""
-    what = finding.what
-    excess, share = round(what.excess), percent(what.excess / statistics.wrong)
-    images = len(np.unique(statistics.cells["image"][statistics.cells["truth"] == what.label]))
-    comparison = "than were to be expected" if what.kind == "confusion" else "than at the rate elsewhere"
+def evidence(finding: Finding, observations: Observations) -> str:
+    """Return the extent of a finding and its significance."""
+    error_slice = finding.error_slice
+    excess, share = round(error_slice.excess), percent(error_slice.excess / observations.wrong)
+    images = len(np.unique(observations.cells["image"][observations.cells["truth"] == error_slice.label]))
+    reference = "than were to be expected" if error_slice.kind == "confusion" else "than at the rate elsewhere"
+    doubt = "" if finding.is_significant else ": may be chance"
     return " · ".join(
         (
-            f"{excess:,} wrong {statistics.unit} more {comparison}, {share} % of all errors",
-            f"{images:,} images with {statistics.classes[what.label]}",
-            f"{chance(finding.p)}, corrected for all that was looked at{'' if finding.holds else ': may be chance'}",
+            f"{excess:,} wrong {observations.unit} more {reference}, {share} % of all errors",
+            f"{images:,} images with {observations.classes[error_slice.label]}",
+            f"{chance(finding.p)}, corrected for all that was looked at{doubt}",
         )
     )
 
 
-def _is_remainder(finding: Finding, statistics: Observations, of_others: bool = False) -> bool:
-    """Return whether the findings before it are about a part of its class, or of the others."""
+def _is_remainder(finding: Finding, observations: Observations, of_others: bool = False) -> bool:
+    """Return whether earlier findings contain cells of its class, or of the other classes."""
+    label = finding.error_slice.label
     remaining, total = (
-        cells["count"][(cells["truth"] != finding.what.label) == of_others].sum()
-        for cells in (finding.cells, statistics.cells)
+        cells["count"][(cells["truth"] != label) == of_others].sum() for cells in (finding.cells, observations.cells)
     )
     return bool(remaining < total)
 
 
-def _taken_for(finding: Finding, statistics: Observations) -> str:
-    """Return what most of its errors are."""
-    what = finding.what
-    cells = finding.cells.where(what.rows(finding.cells) & (finding.cells["prediction"] != what.label))
+def _main_confusion(finding: Finding, observations: Observations) -> str:
+    """Return the most frequent prediction of its errors, as the end of a sentence."""
+    error_slice = finding.error_slice
+    is_wrong = finding.cells["prediction"] != error_slice.label
+    cells = finding.cells.where(error_slice.rows(finding.cells) & is_wrong)
     if not len(cells):
         return ""
-    counts = cells.sums(prediction=len(statistics.classes))
-    most = int(np.argmax(counts))
-    return (
-        f"; {percent(counts[most] / counts.sum(), 0)} % of the missed ones are predicted as {statistics.classes[most]}"
-    )
+    counts = cells.sums(prediction=len(observations.classes))
+    label = int(np.argmax(counts))
+    share = percent(counts[label] / counts.sum(), 0)
+    return f"; {share} % of the missed ones are predicted as {observations.classes[label]}"
 
 
-def _objects(finding: Finding, statistics: Observations) -> str:
-    """Return how many of the objects are not found; of a part of them, that is not known."""
-    what = finding.what
-    if statistics.objects is None or _is_remainder(finding, statistics):
+def _objects(finding: Finding, observations: Observations) -> str:
+    """Return the number of missed objects; nothing after earlier findings on the class, since it is undefined then."""
+    error_slice, objects = finding.error_slice, observations.objects
+    if objects is None or _is_remainder(finding, observations):
         return ""
-    chosen = statistics.objects["truth"] == what.label
-    if what.facet:
-        chosen &= statistics.objects[what.facet.name] == what.level
-    missed, number = int(statistics.objects["missed"][chosen].sum()), int(chosen.sum())
-    if what.facet is None:
+    mask = objects["truth"] == error_slice.label
+    division = error_slice.division
+    if division:
+        mask &= objects[division.name] == error_slice.level
+    missed, number = int(objects["missed"][mask].sum()), int(mask.sum())
+    if division is None:
         return f" ({missed:,} of {number:,} objects)"
-    those = f"{number:,} objects {what.facet.levels[what.level]}" if what.facet != SIZE else f"these {number:,} objects"
-    return f"; {missed:,} of {those} are missed whole" if missed else ""
+    subject = f"{number:,} objects {division.levels[error_slice.level]}"
+    if division == SIZE:
+        subject = f"these {number:,} objects"
+    return f"; {missed:,} of {subject} are missed whole" if missed else ""

@@ -12,11 +12,11 @@ from torch import Tensor
 from lightseg.explanation.table import Ints
 
 _STEPS = 1000
-"""Steps of uncertainty that pixels are sorted by."""
+"""Number of bins of the uncertainty."""
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy over the classes relative to its greatest value: 0 is certain, 1 says nothing.
+    """Return the entropy over the classes, normalized: 0 is certain, 1 is uniform.
 
     Args:
         probabilities: `(K, ...)`.
@@ -30,33 +30,33 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 @dataclass
 class ByUncertainty:
-    """Pixels (or images) by their uncertainty, and how many of them are wrong; adds up over images.
+    """Counts of all and of wrong pixels (or images) by uncertainty, summed over images.
 
     Attributes:
-        steps: All and wrong ones at each step of uncertainty, int64 `(_STEPS, 2)`.
+        steps: All and wrong ones in each bin of uncertainty, int64 `(_STEPS, 2)`.
     """
 
     steps: Ints = field(default_factory=lambda: np.zeros((_STEPS, 2), np.int64))
 
     def update(self, uncertainty: Tensor, wrong: Tensor) -> None:
-        """Count some pixels or images.
+        """Count pixels or images.
 
         Args:
-            uncertainty: Normalised entropy, `(P,)`.
-            wrong: Whether the prediction is, bool `(P,)`.
+            uncertainty: Normalized entropy, `(P,)` in 0..1.
+            wrong: Whether the prediction is wrong, bool `(P,)`.
         """
         step = (uncertainty * _STEPS).long().clamp(0, _STEPS - 1)
-        for column, chosen in enumerate((step, step[wrong])):
-            self.steps[:, column] += chosen.bincount(minlength=_STEPS).numpy()
+        for column, steps in enumerate((step, step[wrong])):
+            self.steps[:, column] += steps.bincount(minlength=_STEPS).numpy()
 
     def errors_among(self, share: float) -> float:
         """Return the share of all errors that is among the most uncertain pixels (or images); NaN without any error.
 
         Args:
-            share: How many of them, as a share of all.
+            share: The most uncertain pixels (or images), as a share of all, 0 to 1.
         """
         number, wrong = np.cumsum(self.steps[::-1], axis=0).T
         if not wrong[-1]:
             return math.nan
-        # within a step, errors are taken for spread evenly
+        # errors are assumed to be distributed evenly within a bin
         return float(np.interp(share * number[-1], np.append(0, number), np.append(0, wrong)) / wrong[-1])

@@ -1,1 +1,1 @@
-"""From a trained task to predictions: whole images or windows, images too large for memory, files in and out."""
+"""Inference with a trained task: whole images or windows, images larger than memory, input and output files."""

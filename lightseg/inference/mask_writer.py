@@ -1,4 +1,4 @@
-"""Files that a segmentation leaves of an image, written while it is predicted, row by row of windows."""
+"""Output files of a segmentation, written during the prediction, one row of windows at a time."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from lightseg.inference.readers import Source
 
 LONGEST = 2048
-"""Pixels of the longer side that an overlay has at most."""
+"""Largest length of the longer side of an overlay, in pixels."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files of one image.
+    """Output files of one image.
 
     Attributes:
         mask: Palette PNG whose values are class ids.
-        overlay: JPEG of the image under its classes, shrunk to `LONGEST`; None: not wanted.
-        probabilities: `.npy` of `(K, H, W)` float16; None: not wanted.
+        overlay: JPEG of the image under its classes, reduced to `LONGEST`; None: no overlay.
+        probabilities: `.npy` of `(K, H, W)` float16; None: no probabilities.
     """
 
     mask: Path
@@ -45,7 +45,7 @@ class Outputs:
 
     @property
     def paths(self) -> list[Path]:
-        """Those that are wanted."""
+        """Return the files to write."""
         return [path for path in (self.mask, self.overlay, self.probabilities) if path is not None]
 
 
@@ -58,56 +58,56 @@ def write_masks(
     batch: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Predict an image and write its files, each whole or not at all; under windows, in bounded memory.
+    """Predict an image and write its files, each atomically; under windows, in bounded memory.
 
     Args:
         task: The task.
         source: The image.
-        protocol: How the net is asked.
+        protocol: Windows and test-time augmentation.
         outputs: The files.
-        palette: One RGB colour per class.
-        batch: Windows that go through the net at once; see `windows.slide`.
-        progress: Told the share of the image that is done, whenever there is more.
+        palette: One RGB color per class.
+        batch: Number of windows in one forward pass; see `windows.slide`.
+        progress: Called with the completed share of the image, 0 to 1, after each row of windows.
     """
     (height, width), temperature = source.size, task.temperature_under(protocol)
     step = math.ceil(max(height, width) / LONGEST)
-    shrunk: list[npt.NDArray[np.uint8]] = []
+    reduced: list[npt.NDArray[np.uint8]] = []
     with ExitStack() as files:
         temporary = [files.enter_context(atomic_write(path)) for path in outputs.paths]
         mask = files.enter_context(PalettePng(temporary[0], source.size, palette))
         rows: npt.NDArray[np.uint8] | None = None
-        for top, left, block in task.predict_blocks(source, protocol, batch):
+        for top, x, block in task.predict_blocks(source, protocol, batch):
             if rows is None or len(rows) != block.shape[1]:
                 rows = np.empty((block.shape[1], width), np.uint8)
-            rows[:, left : left + block.shape[2]] = most_likely(block)
+            rows[:, x : x + block.shape[2]] = most_likely(block)
             if outputs.probabilities is not None:
-                _write_probabilities(temporary[-1], source.size, top, left, (block / temperature).softmax(0))
-            if left + block.shape[2] == width:
+                _write_probabilities(temporary[-1], source.size, top, x, (block / temperature).softmax(0))
+            if x + block.shape[2] == width:
                 mask.write(rows)
-                shrunk.append(rows[-top % step :: step, ::step].copy())
+                reduced.append(rows[-top % step :: step, ::step].copy())
                 if progress is not None:
                     progress((top + len(rows)) / height)
         if outputs.overlay is not None:
-            _overlay(source, step, np.concatenate(shrunk), palette).save(temporary[1], "JPEG", quality=90)
+            _overlay(source, step, np.concatenate(reduced), palette).save(temporary[1], "JPEG", quality=90)
 
 
-def _write_probabilities(path: Path, size: tuple[int, int], top: int, left: int, block: Tensor) -> None:
+def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, block: Tensor) -> None:
     classes, height, width = block.shape
     if not path.exists():
         np.lib.format.open_memmap(path, "w+", np.float16, (classes, *size))
-        # a full disk is an error here; when a mapped file is written to, it ends the process
+        # a full disk raises an error here; later, a write to the mapped file would kill the process
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    # mapped anew for each block, or all that was written would stay in memory
-    array = np.lib.format.open_memmap(path, "r+")
-    array[:, top : top + height, left : left + width] = block.half().cpu().numpy()
+    # mapped anew for each block, since a mapping keeps its written pages in memory
+    probabilities = np.lib.format.open_memmap(path, "r+")
+    probabilities[:, top : top + height, x : x + width] = block.half().cpu().numpy()
 
 
 def _overlay(
     source: Source, step: int, classes: npt.NDArray[np.uint8], palette: Sequence[Sequence[int]]
 ) -> Image.Image:
-    """Every so many pixels of the image, each half its own colour and half that of its class."""
+    """Blend every `step`-th pixel of the image equally with the color of its class."""
     parts, top = [], 0
     for strip in source.strips():
         parts.append(strip[-top % step :: step, ::step].copy())

@@ -21,14 +21,14 @@ from lightseg.data.types import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
 from lightseg.inference.inference_config import InferenceConfig
-from lightseg.inference.readers import LARGE, Rows, Source, of_array
-from lightseg.inference.resizing import resized
+from lightseg.inference.readers import LARGE, Rows, Source, source_from_array
+from lightseg.inference.resizing import resize_in_blocks
 from lightseg.inference.windows import Block, most_likely
 
 ClassMap = npt.NDArray[np.uint8]
 
 WINDOW = 512
-"""Side of the windows that images of more than `LARGE` pixels are seen in, unless something else is asked for."""
+"""Default side of the windows, in pixels, for images of more than `LARGE` pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Prediction:
     Attributes:
         classes: The class of every pixel, `(H, W)` uint8; of a classification, the class of the image.
         logits: `(K, H, W)` float32 at the image's own size, or `(K,)`; log-probabilities with test-time augmentation.
-        temperature: What the logits are divided by before they become probabilities: that of the task, but 1 with
-            test-time augmentation, which it was not measured with.
+        temperature: Divisor of the logits before the softmax: that of the task, but 1 with test-time augmentation,
+            without which it was measured.
     """
 
     classes: ClassMap | int
@@ -48,13 +48,13 @@ class Prediction:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Of each class, of the shape of the logits."""
+        """Return the probability of each class, float32 of the shape of the logits."""
         probabilities: npt.NDArray[np.float32] = (torch.from_numpy(self.logits) / self.temperature).softmax(0).numpy()
         return probabilities
 
     @property
     def uncertainty(self) -> npt.NDArray[np.float32]:
-        """Entropy of the probabilities as a share of the highest there could be, 0 to 1: `(H, W)`, or `()`."""
+        """Return the entropy of the probabilities, normalized to 0..1: `(H, W)`, or `()`."""
         probabilities = torch.from_numpy(self.probabilities)
         entropy = torch.special.entr(probabilities).sum(0) / np.log(len(probabilities))
         uncertainty: npt.NDArray[np.float32] = entropy.clamp(0, 1).numpy()
@@ -62,22 +62,22 @@ class Prediction:
 
 
 class Predictor(L.LightningModule):
-    """Predicting part of a task."""
+    """Prediction interface of a task."""
 
     kind: ClassVar[Literal["segmentation", "classification"]]
 
     def __init__(self) -> None:
         super().__init__()
         self.protocol = InferenceConfig()
-        """How an evaluation asks the net."""
+        """Windows and test-time augmentation of an evaluation."""
         self.temperature = 1.0
-        """Probabilities are the softmax of the logits over this; measured by `evaluate --calibrate`."""
+        """Divisor of the logits before the softmax; measured by `evaluate --calibrate`."""
         self.recipe: dict[str, Any] = {}
-        """Plain data that rebuilds this task without its run; written into every checkpoint."""
+        """Plain data to rebuild this task without its run; written into every checkpoint."""
 
     def logits_at_target(self, batch: Batch) -> Tensor:
-        """Float32 logits at the size of the ground truth, which itself is never resized."""
-        # compiled code rounds in another way: a score must be that of the net which `load` gives
+        """Return float32 logits at the size of the ground truth, which itself is never resized."""
+        # compiled code rounds differently: a score must be that of the net which `load` returns
         with torch.compiler.set_stance("force_eager"):
             logits = self.protocol.logits(self, batch["image"])
         size = batch["target"].shape[1:]
@@ -93,64 +93,64 @@ class Predictor(L.LightningModule):
         tta: str | Sequence[str] = (),
         details: bool = False,
     ) -> ClassMap | int | Prediction:
-        """Return the class of every pixel of an image of any size, or of the whole image where the task is to classify.
+        """Return the class of every pixel of an image of any size, or of the image itself for a classification.
 
-        The image is prepared as an evaluation prepares it, and the logits are those of an evaluation and of the
-        training process: to the last bit on the same device where the training was in float32; where it was in mixed
-        precision, within the same `torch.autocast`.
+        The image is prepared as in an evaluation, and the logits are those of an evaluation and of the training
+        process: to the last bit on the same device after a training in float32; after one in mixed precision, within
+        the same `torch.autocast`.
 
         Args:
             image: A file, a PIL image, an array `(H, W)` or `(H, W, C)`, or a tensor `(C, H, W)`; RGB, uint8 or float
                 on the 0..1 scale.
-            window: Side of the square windows in pixels that larger images are seen in; None: all of it at once.
-            overlap: Share of a window that the next one sees again.
+            window: Side of the square windows in pixels for larger images; None: no windows.
+            overlap: Share of a window that the next one covers too.
             tta: Test-time augmentations, `flip` and `scale`; see `InferenceConfig`.
-            details: Give the logits, too.
+            details: Return a `Prediction` with the logits.
 
         Returns:
             `(H, W)` uint8 at the image's own size, or the class id; with `details`, a `Prediction`.
 
         Raises:
             DataError: If the image cannot be read or has other channels than the net.
-            ConfigError: If an option has no meaning.
+            ConfigError: If an option is out of range.
         """
         protocol = InferenceConfig.of(window, overlap, tta)
         source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
         classes: ClassMap = np.empty(source.size, np.uint8)
         logits: npt.NDArray[np.float32] | None = None
         temperature = self.temperature_under(protocol)
-        for top, left, block in self.predict_blocks(source, protocol):
+        for top, x, block in self.predict_blocks(source, protocol):
             if self.kind == "classification":
                 label, values = int(block.argmax()), block.cpu().numpy()
                 return Prediction(label, values, temperature) if details else label
-            place = slice(top, top + block.shape[1]), slice(left, left + block.shape[2])
-            classes[place] = most_likely(block)
+            region = slice(top, top + block.shape[1]), slice(x, x + block.shape[2])
+            classes[region] = most_likely(block)
             if details:
                 logits = np.empty((len(block), *source.size), np.float32) if logits is None else logits
-                logits[:, *place] = block.cpu().numpy()
+                logits[:, *region] = block.cpu().numpy()
         return classes if logits is None else Prediction(classes, logits, temperature)
 
     def temperature_under(self, protocol: InferenceConfig) -> float:
-        """Return the divisor of logits before they become probabilities; 1 with test-time augmentation."""
+        """Return the divisor of logits before the softmax; 1 with test-time augmentation."""
         return 1.0 if protocol.tta else self.temperature
 
     def protocol_for(self, size: tuple[int, int], protocol: InferenceConfig) -> InferenceConfig:
-        """Return a configuration that fits the memory: windows of 512 pixels for an image of more than `LARGE`.
+        """Return a protocol that fits the memory: windows of 512 pixels for an image of more than `LARGE`.
 
-        Not if windows are asked for already, nor where the recipe resizes every image, nor for a classification.
+        The protocol is unchanged if it has windows, if the recipe resizes every image, and for a classification.
         """
         transform = eval_transform_of(self.recipe)
         height, width = size
-        seen_whole = protocol.window is None and not (transform and transform.resizes) and self.kind == "segmentation"
-        return replace(protocol, window=WINDOW) if seen_whole and height * width > LARGE else protocol
+        is_whole = protocol.window is None and not (transform and transform.resizes) and self.kind == "segmentation"
+        return replace(protocol, window=WINDOW) if is_whole and height * width > LARGE else protocol
 
     def predict_blocks(self, source: Source, protocol: InferenceConfig, batch: int | None = None) -> Iterator[Block]:
         """Yield the logits of an image at its own size, block by block; under windows, in bounded memory.
 
         Args:
             source: The image.
-            protocol: How the net is asked.
-            batch: Windows that go through the net at once; see `windows.slide`.
+            protocol: Windows and test-time augmentation.
+            batch: Number of windows in one forward pass; see `windows.slide`.
 
         Yields:
             Top, left, and logits `(K, h, w)` float32 on the task's device, row by row and from left to right; of a
@@ -158,8 +158,8 @@ class Predictor(L.LightningModule):
         """
         blocks = self._blocks(source, protocol, batch)
         while True:
-            # not around the whole loop: between two blocks the task and torch are as whoever takes them has them
-            with torch.inference_mode(), _evaluating(self):
+            # not around the loop: between two blocks the caller has the task and torch in its own modes
+            with torch.inference_mode(), _eval_mode(self):
                 block = next(blocks, None)
             if block is None:
                 return
@@ -168,17 +168,18 @@ class Predictor(L.LightningModule):
     def _blocks(self, source: Source, protocol: InferenceConfig, batch: int | None) -> Iterator[Block]:
         size, transform = source.size, eval_transform_of(self.recipe)
         if transform is not None:
-            source = of_array(transform(source.whole(), 0, 0)[0], source.name)
-        rows = Rows(source, self.device)
+            source = source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+        read_rows = Rows(source, self.device)
         if self.kind == "classification" or source.size == size:
-            yield from protocol.blocks(self, rows, source.size, batch)
+            yield from protocol.blocks(self, read_rows, source.size, batch)
         else:
-            yield from resized(protocol.logits(self, rows(0, source.size[0])[None])[0], size)
+            logits = protocol.logits(self, read_rows(0, source.size[0])[None])[0]
+            yield from resize_in_blocks(logits, size)
 
 
 @contextmanager
-def _evaluating(task: L.LightningModule) -> Iterator[None]:
-    """Evaluation mode for a while; every part goes back to the mode that it was in."""
+def _eval_mode(task: L.LightningModule) -> Iterator[None]:
+    """Set evaluation mode temporarily, then restore the mode of every module."""
     modes = [(module, module.training) for module in task.modules()]
     task.eval()
     try:

@@ -1,4 +1,4 @@
-"""Images that are read from top to bottom, so that they need not be in memory; pixels are those of `read_image`."""
+"""Images read in strips from top to bottom, in bounded memory; pixels are those of `read_image`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from lightseg.data.types import Array
 from lightseg.inference.png_writer import can_be_streamed, png_rows
 
 LARGE = 2**24
-"""Pixels above which an image is not read at once, and, unless told, not shown_page to the net at once: 4096 × 4096."""
+"""Number of pixels above which an image is read in strips and, by default, predicted in windows: 4096 × 4096."""
 
 _STRIP = 2**24
-"""Bytes, about, that are given on at once."""
+"""Approximate bytes of a strip."""
 
 Strips = Callable[[Path, int], Iterator[Pixels]]
-"""Reads a file that is to have so many channels: the rows of its image from top to bottom."""
+"""Reads a file, for a number of channels, as strips from top to bottom."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Source:
     """Image of any size.
 
     Attributes:
-        name: What it is called in messages.
+        name: Name in messages.
         size: Height and width.
-        strips: Begins to read it: its rows from top to bottom, `(n, W, C)` each, uint8 or float32 in 0..1.
+        strips: Starts reading: rows from top to bottom, `(n, W, C)` each, uint8 or float32 in 0..1.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Source:
     strips: Callable[[], Iterator[Array]]
 
     def whole(self) -> Array:
-        """All of it, `(H, W, C)`."""
+        """Return the entire image, `(H, W, C)`."""
         strips = self.strips()
         first, top = next(strips), 0
         if len(first) == self.size[0]:
@@ -68,73 +68,78 @@ class Source:
 
 
 class Rows:
-    """Reads rows of a source from top to bottom, and keeps those that may be asked for again.
+    """Reader of rows of a source from top to bottom, which buffers the rows that the next call may repeat.
 
     Args:
         source: The image.
-        device: Where the rows are wanted.
+        device: Device of the rows.
     """
 
     def __init__(self, source: Source, device: torch.device) -> None:
         self._strips, self._device = source.strips(), device
-        self._kept: list[Array] = []
+        self._buffer: list[Array] = []
         self._top = 0
 
     def __call__(self, first: int, last: int) -> Tensor:
-        """Return the rows from `first`, which never goes back, to before `last`: `(C, last - first, W)`."""
-        parts = [part[first - self._top :] for part in self._kept]
+        """Return the rows `first:last`, `(C, last - first, W)`; `first` must not decrease between calls."""
+        parts = [part[first - self._top :] for part in self._buffer]
         bottom = first + sum(map(len, parts))
         while bottom < last:
             parts.append(next(self._strips))
             bottom += len(parts[-1])
         rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        self._kept, self._top = [rows], first
+        self._buffer, self._top = [rows], first
         return torch.from_numpy(np.ascontiguousarray(rows[: last - first].transpose(2, 0, 1))).to(self._device)
 
 
-def of_array(array: Array, name: str) -> Source:
-    """Return an image `(H, W, C)` that is in memory."""
+def source_from_array(array: Array, name: str) -> Source:
+    """Return the source of an image `(H, W, C)` in memory."""
     return Source(name, (array.shape[0], array.shape[1]), lambda: iter([array]))
 
 
-def of_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
-    """Return an image in a file.
+def source_from_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
+    """Return the source of an image in a file.
 
-    A large one is read part by part where its format lets it: PNG of 8 bits, TIFF (but for planar ones) and `.npy`. Of
-    a large JPEG the values are in memory once. What is left is read as any other image.
+    A large image is read in strips where its format allows it: PNG of 8 bits, TIFF (except planar) and `.npy`. A large
+    JPEG is in memory once. Other formats are read as any image.
 
     Args:
         path: The file.
-        channels: Number of channels wanted; see `read_image`.
-        page: Which page of a TIFF, from 0 on; None: all of it is one image.
-        values: The meaning of the values, where the depth of the file does not say it.
+        channels: Number of channels of the result; see `read_image`.
+        page: Index of the page of a TIFF, from 0 on; None: the file is one image.
+        values: The meaning of the values, where the depth of the file does not define it.
 
     Raises:
         DataError: If the file cannot be read; the message names it.
     """
     size = image_size(path, channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
-        return of_array(read_image(path, channels, page, values), str(path))
+        return source_from_array(read_image(path, channels, page, values), str(path))
     with name_file_in_errors(path, "image"):
-        kind = file_kind(path)
-        strips = (
-            _tiff_strips(path, page) if kind == "TIFF" else _numpy_strips if kind == "NumPy" else _pillow_strips(path)
-        )
-    return Source(str(path), size, partial(_as_images, path, channels, values, strips or partial(_at_once, page=page)))
+        strips = _strips(path, page) or partial(_read_whole, page=page)
+    return Source(str(path), size, partial(_as_images, path, channels, values, strips))
+
+
+def _strips(path: Path, page: int | None) -> Strips | None:
+    """Return the reader of strips for a file; None if its format has none."""
+    kind = file_kind(path)
+    if kind == "TIFF":
+        return _tiff_strips(path, page)
+    return _numpy_strips if kind == "NumPy" else _pillow_strips(path)
 
 
 def _page_size(path: Path, page: int) -> tuple[int, int]:
     import tifffile
 
     with name_file_in_errors(path, "image"), tifffile.TiffFile(path) as file:
-        shown_page = file.pages[page].aspage()
-        require_tiff_data(path, shown_page)
-        size = shown_page.imagelength, shown_page.imagewidth
-        return size if tiff_orientation(shown_page) < 5 else (size[1], size[0])
+        tiff_page = file.pages[page].aspage()
+        require_tiff_data(path, tiff_page)
+        size = tiff_page.imagelength, tiff_page.imagewidth
+        return size if tiff_orientation(tiff_page) < 5 else (size[1], size[0])
 
 
 def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
-    """Yield what a decoder gives, in strips of moderate size, with the type and the channels of `read_image`."""
+    """Yield the output of a decoder in strips of moderate size, with the type and the channels of `read_image`."""
     with name_file_in_errors(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
@@ -142,7 +147,7 @@ def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -
                 yield as_image(path, strip._replace(array=strip.array[top : top + rows]), channels, values)
 
 
-def _at_once(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
+def _read_whole(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
     yield decode(path, channels, page)
 
 
@@ -151,23 +156,23 @@ def _pillow_strips(path: Path) -> Strips | None:
         if image.format == "PNG" and orientation(image) == 1 and can_be_streamed(path):
             return png_rows
         if image.format == "JPEG" and image.mode in ("L", "RGB") and _is_complete(path):
-            return partial(_jpeg, turned=orientation(image))
+            return partial(_jpeg, exif_orientation=orientation(image))
     return None
 
 
 def _is_complete(path: Path) -> bool:
-    """Return whether a JPEG ends as it should; imagecodecs would not say if not."""
+    """Return whether a JPEG ends with its end marker; imagecodecs does not report its absence."""
     with path.open("rb") as file:
         file.seek(-min(64, path.stat().st_size), 2)
         return file.read().rstrip(b"\0").endswith(b"\xff\xd9")
 
 
-def _jpeg(path: Path, _channels: int, turned: int) -> Iterator[Pixels]:
+def _jpeg(path: Path, _channels: int, exif_orientation: int) -> Iterator[Pixels]:
     import imagecodecs
 
     # Pillow would need four bytes per pixel, and four more for each step towards an array
     array = imagecodecs.jpeg_decode(path.read_bytes())
-    yield from_array(turn(array.reshape(*array.shape[:2], -1), turned))
+    yield from_array(turn(array.reshape(*array.shape[:2], -1), exif_orientation))
 
 
 def _numpy_strips(path: Path, channels: int) -> Iterator[Pixels]:
@@ -176,7 +181,7 @@ def _numpy_strips(path: Path, channels: int) -> Iterator[Pixels]:
 
     rows = max(1, _STRIP // mapped()[:1].nbytes)
     for top in range(0, len(mapped()), rows):
-        # mapped anew each time, or all that was read would stay in memory
+        # mapped anew for each strip, since a mapping keeps its pages in memory
         yield from_array(np.array(mapped()[top : top + rows]))
 
 
@@ -198,11 +203,11 @@ def _tiff_mapped(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
     with tifffile.TiffFile(path) as file:
         page = file.pages[number].aspage()
         shape = page.imagelength, page.imagewidth, page.samplesperpixel
-        assert page.dtype is not None, "it could not be mapped"
-        kind, offset = page.dtype.newbyteorder(file.byteorder), page.dataoffsets[0]
-        rows = max(1, _STRIP // (shape[1] * shape[2] * kind.itemsize))
+        assert page.dtype is not None, "the page is memory-mappable"
+        dtype, offset = page.dtype.newbyteorder(file.byteorder), page.dataoffsets[0]
+        rows = max(1, _STRIP // (shape[1] * shape[2] * dtype.itemsize))
         for top in range(0, shape[0], rows):
-            mapped = np.memmap(path, kind, "r", offset, shape)
+            mapped = np.memmap(path, dtype, "r", offset, shape)
             yield from_tiff(path, page, mapped[top : top + rows].astype(page.dtype))
 
 
@@ -213,17 +218,17 @@ def _tiff_segments(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
     with tifffile.TiffFile(path) as file:
         page = file.pages[number].aspage()
         height, width = page.imagelength, page.imagewidth
-        tall = page.tilelength if page.is_tiled else page.rowsperstrip
+        segment_rows = page.tilelength if page.is_tiled else page.rowsperstrip
         top, rows = 0, None
-        for segment, (_, _, at, left, _), _ in page.segments(maxworkers=1, buffersize=_STRIP):
-            if rows is not None and at != top:
+        for segment, (_, _, y, x, _), _ in page.segments(maxworkers=1, buffersize=_STRIP):
+            if rows is not None and y != top:
                 yield from_tiff(path, page, rows)
                 rows = None
             if rows is None:
-                top = at
-                rows = np.full((min(tall, height - top), width, page.samplesperpixel), page.nodata, page.dtype)
+                top = y
+                rows = np.full((min(segment_rows, height - top), width, page.samplesperpixel), page.nodata, page.dtype)
             if segment is not None:
-                part = segment[0, : len(rows), : width - left]
-                rows[: part.shape[0], left : left + part.shape[1]] = part
+                part = segment[0, : len(rows), : width - x]
+                rows[: part.shape[0], x : x + part.shape[1]] = part
         assert rows is not None, "a page has segments"
         yield from_tiff(path, page, rows)

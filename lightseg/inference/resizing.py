@@ -1,4 +1,4 @@
-"""Logits of a resized image, brought to the size of the image itself."""
+"""Resizing of logits to the size of their image, in blocks of rows."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,17 @@ from torch.nn import functional as F
 from lightseg.inference.windows import Block
 
 _BYTES = 2**28
+"""Bytes of logits in one block."""
 
 
-def resized(logits: Tensor, size: tuple[int, int]) -> Iterator[Block]:
-    """Bilinear interpolation in blocks of whole rows, of 256 MB each.
+def resize_in_blocks(logits: Tensor, size: tuple[int, int]) -> Iterator[Block]:
+    """Interpolate logits bilinearly, in blocks of whole rows of 256 MB each.
 
-    What fits into one block is interpolated exactly as an evaluation does it; otherwise it agrees to rounding.
+    Logits that fit into one block are interpolated exactly as in an evaluation; otherwise they agree to rounding.
 
     Args:
         logits: `(K, h, w)` float32.
-        size: Height and width wanted.
+        size: Height and width of the result.
 
     Yields:
         Top, left, and logits `(K, rows, W)`, from top to bottom.
@@ -29,9 +30,9 @@ def resized(logits: Tensor, size: tuple[int, int]) -> Iterator[Block]:
         yield 0, 0, F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
         return
     for top in range(0, height, rows):
-        at = torch.arange(top, min(top + rows, height), device=logits.device, dtype=torch.float64)
-        at = ((at + 0.5) * (logits.shape[1] / height) - 0.5).clamp(min=0)
-        above = at.long()
-        below, share = (above + 1).clamp(max=logits.shape[1] - 1), (at - above).float()[:, None]
-        mixed = logits[:, above].lerp(logits[:, below], share)
-        yield top, 0, F.interpolate(mixed[None], (len(at), width), mode="bilinear", align_corners=False)[0]
+        positions = torch.arange(top, min(top + rows, height), device=logits.device, dtype=torch.float64)
+        positions = ((positions + 0.5) * (logits.shape[1] / height) - 0.5).clamp(min=0)
+        above = positions.long()
+        below, weight = (above + 1).clamp(max=logits.shape[1] - 1), (positions - above).float()[:, None]
+        block = logits[:, above].lerp(logits[:, below], weight)
+        yield top, 0, F.interpolate(block[None], (len(positions), width), mode="bilinear", align_corners=False)[0]

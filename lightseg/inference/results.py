@@ -19,45 +19,45 @@ _IDENTITY = {
     "protocol_large": "protocol for large images",
     "temperature": "temperature",
 }
-"""What all predictions of a folder share, and how messages call it."""
+"""Facts that all predictions of a folder share, with their names in messages."""
 
 
 class Results:
-    """Folder that predictions go to, and that a later call goes on with.
+    """Folder of predictions, which a later call can complete.
 
     Args:
-        folder: It is there; see `open_results`.
-        facts: What `classes.json` is to hold: the classes, and what the predictions are made with.
+        folder: An existing folder; see `open_results`.
+        facts: Content of `classes.json`: the classes and the checkpoint, protocol and temperature of the predictions.
 
     Raises:
-        UserError: If it holds predictions that were made otherwise.
+        UserError: If it holds predictions with other facts.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self.folder = folder
-        self._check(facts)
+        self._require_same_facts(facts)
         self._done = {record["name"]: record for record in self._records()}
         for stale in folder.rglob(".*"):
-            # of a call that was killed; nobody else writes here
+            # temporary files of a killed call; the folder is locked for other processes
             if stale.suffix[1:].isdigit() and stale.is_file():
                 stale.unlink()
         lines = [json.dumps(record) for record in self._done.values()]
         write_atomically(folder / FACTS, json.dumps(facts, indent=1) + "\n")
-        # without what a call that was killed may have left half-written
+        # rewritten without the incomplete last line of a killed call
         write_atomically(folder / DONE, "".join(f"{line}\n" for line in lines))
 
-    def _check(self, facts: dict[str, Any]) -> None:
+    def _require_same_facts(self, facts: dict[str, Any]) -> None:
         if not (self.folder / FACTS).is_file():
             return
         try:
-            before = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
+            recorded = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
         except ValueError:
             raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
         for key, name in _IDENTITY.items():
-            if before.get(key) != facts[key]:
+            if recorded.get(key) != facts[key]:
+                difference = f"another {name} ({recorded.get(key)}; now {facts[key]})"
                 raise UserError(
-                    f"--out {self.folder} holds predictions with another {name} ({before.get(key)}; now {facts[key]}); "
-                    "give another --out, or delete the folder"
+                    f"--out {self.folder} holds predictions with {difference}; give another --out, or delete the folder"
                 )
 
     def _records(self) -> list[dict[str, Any]]:
@@ -66,33 +66,33 @@ class Results:
             try:
                 records.append(json.loads(line))
             except ValueError:
-                # the last line of a call that was killed; its image comes again
+                # the last line of a killed call is incomplete; its image is predicted again
                 continue
         return records
 
     def has(self, item: Item, outputs: Sequence[Path]) -> bool:
-        """Return whether an image is done: the same file as it is now, and all of its outputs are there."""
+        """Return whether an image is done: its file is unchanged, and all of its outputs exist."""
         record = self._done.get(item.name)
         return record is not None and record["input"] == _state(item) and all(path.is_file() for path in outputs)
 
     def add(self, item: Item, **facts: object) -> None:
-        """Record that an image is done, with what there is to say about it."""
+        """Record that an image is done, with facts such as its size."""
         record = {"name": item.name, "input": _state(item), **facts}
         self._done[item.name] = record
         with (self.folder / DONE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def require_same_files(self, items: Sequence[Item]) -> None:
-        """See that no image takes the place of another one, from an earlier call with other inputs.
+        """Check that no image replaces another one, from an earlier call with other inputs.
 
         Raises:
-            UserError: If one would; the message names both.
+            UserError: If an image would replace another one; the message names both files.
         """
         for item in items:
-            before = Path(self._done[item.name]["input"]["file"]) if item.name in self._done else item.file
-            if before.exists() and not before.samefile(item.file):
+            predicted = Path(self._done[item.name]["input"]["file"]) if item.name in self._done else item.file
+            if predicted.exists() and not predicted.samefile(item.file):
                 raise UserError(
-                    f"--out {self.folder} holds {item.name} of {before}, whose place {item.file} would take; "
+                    f"--out {self.folder} holds {item.name} of {predicted}, which {item.file} would replace; "
                     "give another --out"
                 )
 
@@ -100,9 +100,9 @@ class Results:
         """Write `labels.csv`: file, class and probability of each image that is done, by name.
 
         Args:
-            items: The images of this call; those of earlier ones are in the table, too.
+            items: The images of this call; those of earlier calls are in the table, too.
             classes: The class names.
-            every_class: With a column for the probability of each class.
+            every_class: Add a column with the probability of each class.
         """
         failed = {item.name for item in items if not self.has(item, [])}
         records = [self._done[name] for name in sorted(self._done.keys() - failed)]
@@ -111,18 +111,18 @@ class Results:
             writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
             for record in records:
                 probabilities, page = record["probabilities"], record["input"]["page"]
-                cells = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
+                columns = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
                 writer.writerow(
-                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *cells]
+                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *columns]
                 )
 
 
 @contextmanager
 def open_results(folder: Path) -> Iterator[None]:
-    """Make a folder for predictions if need be, and keep it to this process.
+    """Create a folder for predictions if it does not exist, and lock it for other processes.
 
     Raises:
-        UserError: If it is something else, or another process works in it.
+        UserError: If it is a file, holds other files, or another process predicts into it.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder}: is a file; give a folder")
@@ -138,6 +138,6 @@ def open_results(folder: Path) -> Iterator[None]:
 
 
 def _state(item: Item) -> dict[str, Any]:
-    """Return what tells that a file is still the same."""
+    """Return the identity of an input: file, page, size in bytes and time of modification."""
     stat = item.file.stat()
     return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

@@ -1,4 +1,4 @@
-"""Sliding windows over an image of any size, blended without seams, holding only what later windows still add to."""
+"""Sliding windows over an image of any size, blended without seams, in bounded memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from lightseg.errors import ConfigError
 
-Read = Callable[[int, int], Tensor]
-"""The rows of an image from the first to before the last, `(C, last - first, W)`, on the net's device."""
+ReadRows = Callable[[int, int], Tensor]
+"""Reads the rows `first:last` of an image, `(C, last - first, W)`, on the net's device."""
 
 Block = tuple[int, int, Tensor]
-"""Top and left of a part of an image, and its values `(K, h, w)`."""
+"""Top and left of a block of an image, and its values `(K, h, w)`."""
 
 _BATCH_PIXELS = 2**21
-_FLOOR = 1e-9
+_LEAST_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Span:
     """Window along one axis.
 
     Attributes:
-        start: Its first pixel.
-        stop: Behind its last pixel.
-        weights: What it counts at each of its pixels, `(stop - start,)` float32; over all windows they add up to 1.
+        start: First pixel.
+        stop: Last pixel plus 1.
+        weights: Weight of each of its pixels, `(stop - start,)` float32; over all windows they add up to 1.
     """
 
     start: int
@@ -37,16 +37,16 @@ class Span:
 
 
 def spans(side: int, window: int, overlap: float) -> list[Span]:
-    """Windows along an axis of `side` pixels, all of one size, the last one ending at the edge.
+    """Return the windows along an axis of `side` pixels, all of one size, the last one ending at the edge.
 
-    They start at multiples of one step: where that is a multiple of a net's stride, the net lays the same grid over a
-    window as over the whole image. In the overlap of neighbours each counts by a squared sine, which is 0 at its own
-    border and 1 where the overlap ends.
+    They start at multiples of one step: where that is a multiple of a net's stride, its grid over a window is that over
+    the image. In the overlap of neighbors each is weighted by a squared sine, which is 0 at its own border and 1 where
+    the overlap ends.
 
     Args:
         side: Pixels of the image.
-        window: Pixels of a window; the side itself if that is smaller.
-        overlap: Share of the window that the next one sees again.
+        window: Pixels of a window; `side` if that is smaller.
+        overlap: Share of the window that the next one covers too.
     """
     window = min(window, side)
     step = max(1, round(window * (1 - overlap)))
@@ -58,8 +58,8 @@ def spans(side: int, window: int, overlap: float) -> list[Span]:
         after[: window - step] *= ramp
     total = torch.zeros(side, dtype=torch.float64)
     for start, weights in zip(starts, raw, strict=True):
-        # nowhere quite 0, where borders of two windows may meet
-        weights.clamp_(min=_FLOOR)
+        # above 0 everywhere, since the borders of two windows may coincide
+        weights.clamp_(min=_LEAST_WEIGHT)
         total[start : start + window] += weights
     return [
         Span(start, start + window, (weights / total[start : start + window]).float())
@@ -69,53 +69,53 @@ def spans(side: int, window: int, overlap: float) -> list[Span]:
 
 def slide(
     net: Callable[[Tensor], Tensor],
-    read_rows: Read,
+    read_rows: ReadRows,
     size: tuple[int, int],
     window: int,
     overlap: float,
     batch: int | None = None,
 ) -> Iterator[Block]:
-    """Blended values of the net for an image that need not be in memory, block by block.
+    """Yield the blended values of a net for an image that need not be in memory, block by block.
 
-    Of the values, only the rows that the next row of windows sees again are kept, and of the image one row of windows.
+    Only one row of windows of the image is in memory, and of the values only the rows that the next windows overlap.
 
     Args:
         net: Turns `(N, C, h, w)` windows into values `(N, K, h, w)`.
-        read_rows: Reads the image.
+        read_rows: Reads rows of the image.
         size: Height and width of the image.
-        window: Side of the windows, as far as the image is as large.
-        overlap: Share of the window that the next one sees again.
-        batch: Windows that go through the net at once; left out, one on a CPU and 2 megapixels of them elsewhere.
+        window: Side of the windows in pixels, at most that of the image.
+        overlap: Share of the window that the next one covers too.
+        batch: Number of windows in one forward pass; None: one on a CPU, 2 megapixels of them elsewhere.
 
     Yields:
-        Blocks that cover the image once, row by row of windows, each from left to right; free to be changed.
+        Blocks that cover each pixel once, from left to right in each row of windows; the caller may change them.
 
     Raises:
-        ConfigError: If the net gives no value per pixel.
+        ConfigError: If the net returns no value per pixel.
     """
-    # in front of the windows, which would fill the memory where a broken file's header says an absurd size
-    first = [read_rows(0, min(window, size[0]))]
+    # read before the spans are laid out, which would fill the memory for the absurd size in a broken header
+    first_strip = [read_rows(0, min(window, size[0]))]
     rows, columns = (spans(side, window, overlap) for side in size)
     heights = [after.start - before.start for before, after in pairwise(rows)] + [rows[-1].stop - rows[-1].start]
     highest = max((rows[0].stop - height for height in heights[:-1]), default=0)
-    kept: Tensor | None = None
+    overlapping: Tensor | None = None
     carried = 0
     for row, height in zip(rows, heights, strict=True):
-        left_over = row.stop - row.start - height
-        strip = first.pop() if first else read_rows(row.start, row.stop)
-        for left, sums in _row_of_windows(net, strip, row.weights, columns, batch):
-            if kept is None:
-                kept = sums.new_zeros(len(sums), highest, size[1])
-            right = left + sums.shape[2]
-            sums[:, :carried] += kept[:, :carried, left:right]
-            kept[:, :left_over, left:right] = sums[:, height:]
-            yield row.start, left, sums[:, :height]
-        carried = left_over
+        overlap_rows = row.stop - row.start - height
+        strip = first_strip.pop() if first_strip else read_rows(row.start, row.stop)
+        for x, sums in _row_of_windows(net, strip, row.weights, columns, batch):
+            if overlapping is None:
+                overlapping = sums.new_zeros(len(sums), highest, size[1])
+            right = x + sums.shape[2]
+            sums[:, :carried] += overlapping[:, :carried, x:right]
+            overlapping[:, :overlap_rows, x:right] = sums[:, height:]
+            yield row.start, x, sums[:, :height]
+        carried = overlap_rows
 
 
 def most_likely(block: Tensor) -> npt.NDArray[np.uint8]:
-    """Return the class of every pixel `(h, w)`, of logits `(K, h, w)`; of equal ones the first."""
-    # `argmax` gives the same, six times slower on a CPU
+    """Return the class of every pixel, `(h, w)` uint8, of logits `(K, h, w)`; the lowest id where logits are equal."""
+    # `argmax` returns the same, six times slower on a CPU
     classes: npt.NDArray[np.uint8] = block.max(0).indices.byte().cpu().numpy()
     return classes
 
@@ -123,23 +123,23 @@ def most_likely(block: Tensor) -> npt.NDArray[np.uint8]:
 def _row_of_windows(
     net: Callable[[Tensor], Tensor], strip: Tensor, weights: Tensor, columns: list[Span], batch: int | None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Weighted sums `(K, h, w)` over one row of windows, and where they begin, from left to right."""
+    """Yield the left edges and the weighted sums `(K, h, w)` of one row of windows, from left to right."""
     window = columns[0].stop
     if batch is None:
         batch = 1 if strip.device.type == "cpu" else max(1, _BATCH_PIXELS // (window * strip.shape[1]))
-    rest: Tensor | None = None
+    remainder: Tensor | None = None
     for first in range(0, len(columns), batch):
         group = columns[first : first + batch]
-        left = group[0].start
+        x = group[0].start
         right = columns[first + batch].start if first + batch < len(columns) else group[-1].stop
         values = net(torch.stack([strip[:, :, column.start : column.stop] for column in group]))
         if values.ndim != 4:
-            raise ConfigError("window: a classifier says one class per image, so it sees the whole of it; leave it out")
-        sums = values.new_zeros(*values.shape[1:3], group[-1].stop - left, dtype=torch.float32)
-        if rest is not None:
-            sums[:, :, : rest.shape[2]] = rest
+            raise ConfigError("window: a classifier predicts one class per image, from all of it; leave it out")
+        sums = values.new_zeros(*values.shape[1:3], group[-1].stop - x, dtype=torch.float32)
+        if remainder is not None:
+            sums[:, :, : remainder.shape[2]] = remainder
         for column, value in zip(group, values, strict=True):
             weight = (weights[:, None] * column.weights).to(sums.device)
-            sums[:, :, column.start - left : column.stop - left].addcmul_(value.float(), weight)
-        rest = sums[:, :, right - left :]
-        yield left, sums[:, :, : right - left]
+            sums[:, :, column.start - x : column.stop - x].addcmul_(value.float(), weight)
+        remainder = sums[:, :, right - x :]
+        yield x, sums[:, :, : right - x]

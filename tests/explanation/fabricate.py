@@ -1,4 +1,4 @@
-"""A task that knows the truth, so that its failures are the planted ones."""
+"""Task that predicts the truth except for planted failures, and its data."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from lightseg.labels import IGNORE
 from lightseg.tasks import ClassificationTask, SegmentationTask
 
 
-class Drawn(ImageDataset):
+class FixedImages(ImageDataset):
     """Images with their masks, or class ids."""
 
     def __init__(self, images, targets):
@@ -26,38 +26,38 @@ class Drawn(ImageDataset):
         return f"<{index}>.png"
 
     def fingerprint(self):
-        return "drawn"
+        return "fixed"
 
 
 class Data(ImageDataModule):
-    """One split of whatever is given."""
+    """Data module whose splits are the same images."""
 
     def __init__(self, images, targets, classes):
         super().__init__(num_workers=0)
-        self.drawn, self._classes = Drawn(images, targets), list(classes)
+        self.images, self._classes = FixedImages(images, targets), list(classes)
 
     @property
     def classes(self):
         return self._classes
 
     def make_dataset(self, split):
-        return self.drawn
+        return self.images
 
 
 class Oracle:
-    """Says the truth, as far as it is not spoilt: `spoil` turns `(N, ...)` class ids into what is said."""
+    """Task that predicts the truth after `spoil`, which turns true class ids `(N, ...)` into predicted ones."""
 
     device = torch.device("cpu")
     temperature = 1.0
     protocol = InferenceConfig()
 
-    def __init__(self, kind, classes, spoil=lambda truth: truth, sure=8.0):
-        self.kind, self.classes, self.spoil, self.sure = kind, list(classes), spoil, sure
+    def __init__(self, kind, classes, spoil=lambda truth: truth, logit=8.0):
+        self.kind, self.classes, self.spoil, self.logit = kind, list(classes), spoil, logit
 
     def logits_at_target(self, batch):
         truth = batch["target"]
-        said = self.spoil(truth.where(truth != IGNORE, 0).clone())
-        return self.sure * F.one_hot(said, len(self.classes)).movedim(-1, 1).float()
+        predicted = self.spoil(truth.where(truth != IGNORE, 0).clone())
+        return self.logit * F.one_hot(predicted, len(self.classes)).movedim(-1, 1).float()
 
     def scores(self, counts):
         task = SegmentationTask if self.kind == "segmentation" else ClassificationTask
@@ -65,7 +65,7 @@ class Oracle:
 
 
 def discs(count=40, side=48, seed=0):
-    """Images of discs of class 1 and squares of class 2 on class 0, with their masks."""
+    """Return images of discs of class 1 and squares of class 2 on class 0, and their masks."""
     rng, images, masks = np.random.default_rng(seed), [], []
     rows, columns = np.mgrid[:side, :side]
     for _ in range(count):

@@ -83,7 +83,7 @@ def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(ex
     ]
 
     assert first.startswith("disc: 100.0 % of its pixels in the left half are missed, 0.0 % in the right half")
-    wrong = found.seen.wrong
+    wrong = found.observations.wrong
     # by part and by size: the rows, and what they are together
     for rows in (columns[0], columns[2]):
         assert sum(rows[:-1]) == rows[-1] == wrong > 0
@@ -94,7 +94,7 @@ def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(ex
 def test_page__tells_what_the_temperature_changes(explained, read, monkeypatch):
     monkeypatch.setattr(Oracle, "temperature", 3.0)
     found = explained()
-    sure, too_sure = found.seen.reliability, found.seen.uncalibrated
+    sure, too_sure = found.observations.reliability, found.observations.uncalibrated
 
     # a logit of 8 over two of 0, and a third of it
     assert sure.confidence.sum() / sure.pixels.sum() == pytest.approx(1 / (1 + 2 * np.exp(-8 / 3)), abs=1e-6)
@@ -132,12 +132,12 @@ def test_page__tells_whether_maps_are_faithful(explained, read):
     good = Deletion(0.9, np.array([0.1, 0.1, 0.0, 0.0]), np.ones(4), np.array([0.9, 0.8, 0.7, 0.5]))
     bad = Deletion(0.9, good.random, np.ones(4), good.random)
     for done, said in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
-        object.__setattr__(found, "probes", Saliency("Grad-CAM at net.down.3", [], [done] * 12))
+        object.__setattr__(found, "saliency", Saliency("Grad-CAM at net.down.3", [], [done] * 12))
         assert said in read(found).text
 
 
 def test_choose__classes_by_turns(explained):
-    seen = explained().seen
+    seen = explained().observations
     chosen = choose(seen)
 
     assert len(chosen) == len({index for index, _ in chosen}) == 12

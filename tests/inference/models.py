@@ -1,4 +1,4 @@
-"""Checkpoints of nets that have not been trained, which is quicker."""
+"""Checkpoints of untrained nets, which are quick to write."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def write_checkpoint(
     channels: int = 3,
     **net_options: object,
 ) -> Path:
-    """A checkpoint of a random net; by default a U-Net of three classes."""
+    """Write a checkpoint of a random net; by default a U-Net of three classes."""
     if net == "lightseg.nets.UNet":
         net_options = {"width": 4, "depth": 2, **net_options}
     names = [f"class {number}" for number in range(classes)]
@@ -32,9 +32,9 @@ def write_checkpoint(
     content = rebuild.make_recipe(config, names, channels, default_palette(classes))
     content["resolved"] = {"mean": [0.4] * channels, "std": [0.2] * channels}
     torch.manual_seed(0)
-    built = rebuild.build_task(content, path, trust=True)
-    for parameter in built.parameters():
+    model = rebuild.build_task(content, path, trust=True)
+    for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"lightseg": content, "state_dict": built.state_dict()}, path)
+    torch.save({"lightseg": content, "state_dict": model.state_dict()}, path)
     return path

@@ -1,3 +1,5 @@
+"""Predictions of a task: forms of images, equality with an evaluation, windows, temperature, resizing."""
+
 import hashlib
 import json
 
@@ -25,7 +27,7 @@ def task(tmp_path):
     return lightseg.load(write_checkpoint(tmp_path / "x.ckpt"))
 
 
-class Given(ImageDataset):
+class ImageList(ImageDataset):
     def __init__(self, images):
         self.images = images
 
@@ -39,18 +41,18 @@ class Given(ImageDataset):
         return str(index)
 
     def fingerprint(self):
-        return "given"
+        return "images"
 
 
-class GivenImages(ImageDataModule):
+class ImageListData(ImageDataModule):
     classes = ("class 0", "class 1", "class 2")
     images = (IMAGE,)
 
     def make_dataset(self, split):
-        return Given(self.images)
+        return ImageList(self.images)
 
 
-class MixedSizes(GivenImages):
+class MixedSizes(ImageListData):
     images = tuple(
         np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
         for height, width in ((61, 45), (37, 80), (61, 45), (20, 20), (61, 45), (37, 80))
@@ -70,15 +72,15 @@ def test_predict__image_in_any_form(task, tmp_path):
         assert np.array_equal(task.predict(image, details=True).logits, expected.numpy())
 
 
-def test_predict__tensor_of_a_type_that_numpy_lacks(task):
+def test_predict__tensor_of_a_type_without_numpy_equivalent(task):
     image = (torch.from_numpy(IMAGE).permute(2, 0, 1) / 255).bfloat16()
     assert np.array_equal(task.predict(image), task.predict(image.float()))
 
 
-def test_predict__grey_is_repeated(task):
-    grey = IMAGE[..., 0]
-    expected = task.predict(np.repeat(grey[..., None], 3, 2))
-    for image in (grey, grey[..., None], Image.fromarray(grey), torch.from_numpy(grey)[None]):
+def test_predict__gray_is_repeated(task):
+    gray = IMAGE[..., 0]
+    expected = task.predict(np.repeat(gray[..., None], 3, 2))
+    for image in (gray, gray[..., None], Image.fromarray(gray), torch.from_numpy(gray)[None]):
         assert np.array_equal(task.predict(image), expected)
 
 
@@ -94,20 +96,20 @@ def test_predict__grey_is_repeated(task):
         ("nowhere.png", "does not exist"),
     ],
 )
-def test_predict__what_is_no_image(task, image, message):
+def test_predict__invalid_image(task, image, message):
     with pytest.raises(DataError, match=message):
         task.predict(image)
 
 
-@pytest.mark.parametrize("stated", [None, RESIZE])
+@pytest.mark.parametrize("transforms", [None, RESIZE])
 @pytest.mark.parametrize(
     "options", [{}, {"window": 32}, {"tta": "flip,scale"}, {"window": 24, "overlap": 0.5, "tta": "flip"}], ids=str
 )
-def test_predict__gives_what_an_evaluation_counts(tmp_path, stated, options):
+def test_predict__equals_an_evaluation(tmp_path, transforms, options):
     from albumentations import Resize
 
-    task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt", eval_transforms=stated))
-    data = GivenImages(eval_transforms=[Resize(24, 48)] if stated else None)
+    task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt", eval_transforms=transforms))
+    data = ImageListData(eval_transforms=[Resize(24, 48)] if transforms else None)
     task.protocol = InferenceConfig.of(**options)
     with torch.inference_mode():
         expected = task.logits_at_target(data.eval_batch(0, "val"))[0]
@@ -116,46 +118,46 @@ def test_predict__gives_what_an_evaluation_counts(tmp_path, stated, options):
 
 
 @pytest.mark.parametrize("options", [{}, {"window": 80}, {"window": 16}, {"window": 16, "tta": "flip"}], ids=str)
-def test_predict__gives_what_an_evaluation_of_mixed_sizes_counts(task, options):
+def test_predict__equals_an_evaluation_of_mixed_sizes(task, options):
     task.protocol = InferenceConfig.of(**options)
     predicted = [task.predict(image, **options, details=True).logits for image in MixedSizes.images]
-    for together in (1, 4):
-        counted = {}
-        for batches in MixedSizes(batch_size=together, num_workers=0).val_dataloader():
+    for batch_size in (1, 4):
+        evaluated = {}
+        for batches in MixedSizes(batch_size=batch_size, num_workers=0).val_dataloader():
             with torch.inference_mode():
                 for batch in batches:
-                    counted |= zip(batch["index"].tolist(), task.logits_at_target(batch).numpy(), strict=True)
-        assert sorted(counted) == list(range(6))
+                    evaluated |= zip(batch["index"].tolist(), task.logits_at_target(batch).numpy(), strict=True)
+        assert sorted(evaluated) == list(range(6))
         for index, logits in enumerate(predicted):
-            if together == 1 or options.get("window") == 16:
-                assert np.array_equal(counted[index], logits)
-            assert np.allclose(counted[index], logits, rtol=0, atol=1e-5 * np.abs(logits).max())
+            if batch_size == 1 or options.get("window") == 16:
+                assert np.array_equal(evaluated[index], logits)
+            assert np.allclose(evaluated[index], logits, rtol=0, atol=1e-5 * np.abs(logits).max())
 
 
-def test_predict__in_windows_that_cover_the_image_is_whole(task):
+def test_predict__windows_that_cover_the_image_change_nothing(task):
     expected = task.predict(IMAGE, details=True).logits
     for window in (61, 62, 512):
         assert np.array_equal(task.predict(IMAGE, window=window, details=True).logits, expected)
 
 
-def test_predict__leaves_modes_as_they_are(task):
+def test_predict__restores_modes(task):
     expected = task.predict(IMAGE)
     task.train()
     task.net.blocks = task.net.get_submodule(next(name for name, _ in task.net.named_children())).eval()
-    before = [module.training for module in task.modules()]
+    modes = [module.training for module in task.modules()]
     statistics = {name: value.clone() for name, value in task.state_dict().items()}
     assert np.array_equal(task.predict(IMAGE), expected)
-    assert [module.training for module in task.modules()] == before
+    assert [module.training for module in task.modules()] == modes
     assert all(torch.equal(value, statistics[name]) for name, value in task.state_dict().items())
     assert not torch.is_inference_mode_enabled()
 
 
-def test_predict__options_without_a_meaning(task):
-    with pytest.raises(ConfigError, match="window: -1"):
+def test_predict__invalid_option(task):
+    with pytest.raises(ConfigError, match="window: must be 1 or more pixels, got -1"):
         task.predict(IMAGE, window=-1)
 
 
-def test_predict__class_of_an_image(tmp_path):
+def test_predict__returns_the_class_of_an_image(tmp_path):
     task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt", "ClassificationTask", "lightseg.nets.SimpleCNN"))
     image = IMAGE[:32, :32]
     with torch.inference_mode():
@@ -177,20 +179,20 @@ def test_prediction__probabilities_and_uncertainty():
     assert np.allclose(warm.probabilities[:, 0, 0], roots / roots.sum())
 
 
-@pytest.mark.parametrize("fits", [True, False])
-def test_load__temperature_of_this_checkpoint_alone(tmp_path, fits):
+@pytest.mark.parametrize("is_same_checkpoint", [True, False])
+def test_load__uses_the_temperature_of_the_same_checkpoint_only(tmp_path, is_same_checkpoint):
     file = write_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
     assert lightseg.load(tmp_path).temperature == 1
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if fits else "0"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_same_checkpoint else "0"
     (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 1.5, "sha256": sha256}))
     task = lightseg.load(tmp_path)
-    expected = 1.5 if fits else 1.0
+    expected = 1.5 if is_same_checkpoint else 1.0
     assert task.temperature == expected
     assert task.predict(IMAGE, details=True).temperature == expected
     assert task.predict(IMAGE, tta="flip", details=True).temperature == 1
 
 
-def test_protocol_for__large_images_that_are_not_resized(tmp_path):
+def test_protocol_for__adds_windows_for_large_images_without_resizing(tmp_path):
     large, small = (4097, 4096), (4096, 4096)
     task = lightseg.load(write_checkpoint(tmp_path / "x.ckpt"))
     assert task.protocol_for(small, InferenceConfig()) == InferenceConfig()
@@ -200,14 +202,14 @@ def test_protocol_for__large_images_that_are_not_resized(tmp_path):
     assert resizing_task.protocol_for(large, InferenceConfig()) == InferenceConfig()
 
 
-def test_resized__in_blocks_of_rows_as_at_once(monkeypatch):
+def test_resize_in_blocks__equals_one_interpolation(monkeypatch):
     logits = torch.randn(3, 24, 48)
     for size in ((37, 61), (96, 50), (11, 20)):
         expected = F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
         monkeypatch.setattr(resizing, "_BYTES", 2**28)
-        ((_, _, whole),) = resizing.resized(logits, size)
-        assert torch.equal(whole, expected)
+        ((_, _, block),) = resizing.resize_in_blocks(logits, size)
+        assert torch.equal(block, expected)
         monkeypatch.setattr(resizing, "_BYTES", 4 * 3 * size[1] * 5)
-        blocks = list(resizing.resized(logits, size))
+        blocks = list(resizing.resize_in_blocks(logits, size))
         assert len(blocks) > 1
         assert torch.allclose(torch.cat([block for _, _, block in blocks], 1), expected, atol=1e-5)

@@ -1,3 +1,5 @@
+"""Spans of windows and their blended values."""
+
 import pytest
 import torch
 
@@ -5,22 +7,22 @@ from lightseg.inference.windows import slide, spans
 
 
 def _values(images):
-    """A net that looks at single pixels."""
+    """Apply a net whose receptive field is one pixel."""
     return torch.cat([images.cos(), images.sin()], 1) * 10
 
 
 def _assemble(net, image, window, overlap, batch=None):
-    whole = torch.full((len(net(image[None])[0]), *image.shape[1:]), torch.nan)
-    for top, left, block in slide(net, lambda a, b: image[:, a:b], tuple(image.shape[1:]), window, overlap, batch):
-        place = slice(top, top + block.shape[1]), slice(left, left + block.shape[2])
-        assert whole[:, *place].isnan().all(), "blocks cover the image once"
-        whole[:, *place] = block
-    return whole
+    values = torch.full((len(net(image[None])[0]), *image.shape[1:]), torch.nan)
+    for top, x, block in slide(net, lambda a, b: image[:, a:b], tuple(image.shape[1:]), window, overlap, batch):
+        region = slice(top, top + block.shape[1]), slice(x, x + block.shape[2])
+        assert values[:, *region].isnan().all(), "blocks cover the image once"
+        values[:, *region] = block
+    return values
 
 
 @pytest.mark.parametrize("overlap", [0, 0.1, 0.25, 0.5, 0.8])
 @pytest.mark.parametrize(("side", "window"), [(100, 32), (97, 32), (33, 32), (32, 32), (20, 32), (2000, 512)])
-def test_spans__full_windows_to_the_edge_whose_weights_add_up_to_one(side, window, overlap):
+def test_spans__cover_the_axis_with_weights_that_add_up_to_one(side, window, overlap):
     windows, total = spans(side, window, overlap), torch.zeros(side, dtype=torch.float64)
     for span in windows:
         assert span.stop - span.start == len(span.weights) == min(window, side)
@@ -30,7 +32,7 @@ def test_spans__full_windows_to_the_edge_whose_weights_add_up_to_one(side, windo
     assert torch.allclose(total, torch.ones_like(total), atol=1e-6)
 
 
-def test_spans__weights_are_zero_at_borders_inside_the_image_alone():
+def test_spans__weights_vanish_only_at_borders_inside_the_image():
     first, second, last = spans(80, 32, 0.25)
     assert (first.start, second.start, last.start) == (0, 24, 48)
     assert first.weights[0] == last.weights[-1] == 1
@@ -49,18 +51,18 @@ def test_spans__overlap_is_blended_by_a_squared_sine():
 
 @pytest.mark.parametrize("overlap", [0, 0.25, 0.6])
 @pytest.mark.parametrize("window", [16, 37, 50, 64])
-def test_slide__of_a_net_that_looks_at_pixels_is_the_whole(window, overlap):
+def test_slide__equals_a_net_of_single_pixels(window, overlap):
     image = torch.rand(3, 50, 83) * 6
     assert (_assemble(_values, image, window, overlap) - _values(image[None])[0]).abs().max() < 1e-5
 
 
 def _numbered_by_window():
-    """Says in its n-th window 1000 n, everywhere."""
-    asked = []
+    """Return a net whose value in the n-th window is 1000 n."""
+    processed = []
 
     def net(windows):
-        asked.extend(windows)
-        return torch.full((1, 1, *windows.shape[2:]), 1000.0 * len(asked))
+        processed.extend(windows)
+        return torch.full((1, 1, *windows.shape[2:]), 1000.0 * len(processed))
 
     return net
 
@@ -84,26 +86,26 @@ def test_slide__has_no_step_where_the_last_window_overlaps_more(width):
     assert _blended(width, 0.5).diff().abs().max() <= 2 * 1000 * torch.pi / 2 / 31
 
 
-def test_slide__batches_give_what_single_windows_give():
+def test_slide__batches_equal_single_windows():
     image = torch.rand(3, 60, 100)
     for batch in (2, 3, 100):
         assert torch.allclose(_assemble(_values, image, 32, 0.25, batch), _assemble(_values, image, 32, 0.25, 1))
 
 
-def test_slide__keeps_no_more_of_the_image_than_a_row_of_windows():
-    read = []
+def test_slide__reads_one_row_of_windows_at_a_time():
+    requests = []
 
-    def rows(first, last):
-        read.append((first, last))
+    def read_rows(first, last):
+        requests.append((first, last))
         return torch.zeros(1, last - first, 40)
 
-    list(slide(lambda windows: windows, rows, (100, 40), 32, 0.25))
-    assert read == [(0, 32), (24, 56), (48, 80), (68, 100)]
+    list(slide(lambda windows: windows, read_rows, (100, 40), 32, 0.25))
+    assert requests == [(0, 32), (24, 56), (48, 80), (68, 100)]
 
 
-def test_slide__a_file_that_cannot_be_read_is_found_before_windows_of_an_absurd_size_are_laid():
-    def read(first, last):
+def test_slide__reads_before_the_windows_of_an_absurd_size_are_laid_out():
+    def read_rows(first, last):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        next(slide(_values, read, (2**31 - 1, 2**31 - 1), 512, 0.25))
+        next(slide(_values, read_rows, (2**31 - 1, 2**31 - 1), 512, 0.25))

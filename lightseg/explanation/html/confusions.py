@@ -16,7 +16,7 @@ def confusions(explanation: Explanation, longest: int) -> str:
         explanation: What is explained.
         longest: Pixels of the longer side of a picture.
     """
-    stats = explanation.seen
+    stats = explanation.observations
     head = ['<th scope="col">Truth</th>', '<th scope="col">Predicted as</th>']
     titles = (stats.unit.capitalize(), "% of the class", "% of all errors")
     head += [f'<th scope="col" class="number">{title}</th>' for title in titles]

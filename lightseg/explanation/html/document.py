@@ -46,7 +46,7 @@ def write_page(explanation: Explanation, run: str, path: Path) -> None:
 
 
 def _page(explanation: Explanation, run: str, longest: int) -> str:
-    stats = explanation.seen
+    stats = explanation.observations
     uncertain = "Uncertainty beside errors" if stats.kind == "segmentation" else "The most uncertain images"
     return render(
         title=f"Where {run} fails",
@@ -57,7 +57,7 @@ def _page(explanation: Explanation, run: str, longest: int) -> str:
             Section("worst", "Worst images of each class", _worst(explanation, longest)),
             Section("confusions", "Confusions", confusions(explanation, longest)),
             Section("calibration", "Calibration", calibration(stats)),
-            Section("looks", "Where the net looks", looks(explanation.probes, longest)),
+            Section("looks", "Where the net looks", looks(explanation.saliency, longest)),
             Section("uncertain", uncertain, figures(explanation.uncertain, longest)),
             Section("details", "Details", _details(explanation)),
         ],
@@ -66,7 +66,7 @@ def _page(explanation: Explanation, run: str, longest: int) -> str:
 
 
 def _summary(explanation: Explanation) -> str:
-    stats = explanation.seen
+    stats = explanation.observations
     total = int(stats.confusion.sum())
     score = "mIoU" if stats.kind == "segmentation" else "accuracy"
     return (
@@ -79,18 +79,18 @@ def _summary(explanation: Explanation) -> str:
 def _worst(explanation: Explanation, longest: int) -> str:
     if not explanation.worst:
         return '<p class="missing">There is none: every class is found in every image.</p>'
-    if explanation.seen.kind == "classification":
+    if explanation.observations.kind == "classification":
         return figures(explanation.worst, longest)
     legend = colors(
-        explanation.seen.classes,
+        explanation.observations.classes,
         explanation.palette,
-        [explanation.seen.cells["truth"], explanation.seen.cells["prediction"]],
+        [explanation.observations.cells["truth"], explanation.observations.cells["prediction"]],
     )
     return f'{legend}<p class="hint">Errors are red, void is white.</p>{figures(explanation.worst, longest)}'
 
 
 def _details(explanation: Explanation) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    temperature = f"{explanation.seen.temperature:g}" if explanation.seen.temperature != 1 else "none"
+    temperature = f"{explanation.observations.temperature:g}" if explanation.observations.temperature != 1 else "none"
     facts = (("Predicted from", explanation.protocol), ("Temperature", temperature), ("Written", now))
     return f'<dl class="facts">{"".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)}</dl>'

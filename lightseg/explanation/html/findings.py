@@ -14,7 +14,7 @@ DOUBT = "No concentration of errors is shown to be more than chance; the largest
 
 def findings(explanation: Explanation) -> str:
     """Return a list of sentences, each with its evidence."""
-    stats = explanation.seen
+    stats = explanation.observations
     if not explanation.findings:
         nothing = "Errors are not concentrated anywhere" if stats.wrong else f"None of the {stats.unit} is wrong"
         return f'<p class="missing">{nothing}.</p>'
@@ -22,13 +22,13 @@ def findings(explanation: Explanation) -> str:
         f"<li><p>{escape(sentence(each, stats))}</p>{_bars(each)}<small>{escape(evidence(each, stats))}</small></li>"
         for each in explanation.findings
     )
-    doubt = "" if explanation.findings[0].holds else f'<p class="missing">{DOUBT}</p>'
+    doubt = "" if explanation.findings[0].is_significant else f'<p class="missing">{DOUBT}</p>'
     return f'{doubt}<ol class="findings">{items}</ol>{_hint(stats)}'
 
 
 def _bars(finding: Finding) -> str:
     """Return the rate of the finding over that of the rest."""
-    rates = (("here", finding.what.rate), ("else", finding.what.rest))
+    rates = (("here", finding.error_slice.rate), ("else", finding.error_slice.rest))
     bars = "".join(f'<span class="{kind}" style="width:{percent(rate)}%"></span>' for kind, rate in rates)
     return f'<div class="rates" aria-hidden="true">{bars}</div>'
 

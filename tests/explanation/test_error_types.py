@@ -1,4 +1,4 @@
-"""Every wrong pixel in exactly one part, on masks that are counted by hand."""
+"""Error types of masks that are counted by hand; every wrong pixel has exactly one."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def count(parts, part):
     return int((parts.part == part).sum())
 
 
-def test_divide__boundary_and_interior():
+def test_divide_errors__boundary_and_interior():
     target = np.zeros((40, 40), int)
     target[:, 20:] = 1
     prediction = target.copy()
@@ -38,10 +38,10 @@ def test_divide__boundary_and_interior():
     }
 
 
-def test_divide__missed_and_invented_objects():
+def test_divide_errors__missed_and_invented_objects():
     target, prediction = np.zeros((40, 40), int), np.zeros((40, 40), int)
     target[5:15, 5:15] = 1
-    # less than a tenth of it is found
+    # less than a tenth of it is right
     prediction[5:8, 5:8] = 1
     prediction[25:30, 25:33] = 2
     parts = divide_errors(target, prediction)
@@ -53,7 +53,7 @@ def test_divide__missed_and_invented_objects():
     assert (parts.size[10, 10], parts.size[0, 0]) == (0, 1)
 
 
-def test_divide__a_tenth_that_is_found_is_something():
+def test_divide_errors__object_with_a_tenth_right_is_not_missed():
     target, prediction = np.zeros((40, 40), int), np.zeros((40, 40), int)
     target[5:15, 5:15] = 1
     prediction[5:6, 5:15] = 1
@@ -61,7 +61,7 @@ def test_divide__a_tenth_that_is_found_is_something():
     assert not divide_errors(target, prediction).missed.any()
 
 
-def test_divide__a_seam_is_no_object():
+def test_divide_errors__seam_is_no_object():
     target, prediction = np.zeros((40, 40), int), np.zeros((40, 40), int)
     target[:, 20:] = 1
     prediction[:, 20:] = 1
@@ -71,14 +71,14 @@ def test_divide__a_seam_is_no_object():
     assert (count(parts, INVENTED), count(parts, BOUNDARY)) == (0, 80)
 
 
-def test_divide__void_is_in_no_part_but_has_a_boundary():
+def test_divide_errors__void_has_a_boundary_but_no_errors():
     target, prediction = np.zeros((40, 40), int), np.zeros((40, 40), int)
     target[:, :5] = IGNORE
     prediction[:20, 5] = 1
     prediction[:, :5] = 1
     parts = divide_errors(target, prediction)
 
-    # what is said in the void makes it one object of 20 valid pixels, none of them right, all along a boundary
+    # with the prediction in the void it is one object of 20 valid pixels, all of them wrong and along a boundary
     assert (
         count(parts.__class__(parts.part[:, 5:], parts.size, parts.objects, parts.sizes, parts.missed), BOUNDARY) == 20
     )
@@ -86,7 +86,7 @@ def test_divide__void_is_in_no_part_but_has_a_boundary():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_divide__whatever_is_said_the_parts_are_all_that_is_wrong(seed):
+def test_divide_errors__parts_are_all_wrong_pixels(seed):
     rng = np.random.default_rng(seed)
     target, prediction = rng.integers(0, 3, (2, 8, 8)).repeat(5, 1).repeat(5, 2)
     target[rng.random(target.shape) < 0.1] = IGNORE
@@ -95,13 +95,13 @@ def test_divide__whatever_is_said_the_parts_are_all_that_is_wrong(seed):
     assert ((parts.part != RIGHT) == (target != prediction))[valid].all()
 
 
-def test_components__touch_at_a_corner():
+def test_components__are_connected_at_corners():
     ids = np.full((4, 4), IGNORE)
     ids[0, 0] = ids[1, 1] = 3
     ids[3, 3] = 3
-    found = components(ids)
+    regions = components(ids)
 
-    assert found.classes.tolist() == [3, 3]
-    assert found.count(ids == 3).tolist() == [2, 1]
-    assert found.centres.tolist() == [[0.5, 0.5], [3, 3]]
-    assert (found.labels == -1).sum() == 13
+    assert regions.classes.tolist() == [3, 3]
+    assert regions.count(ids == 3).tolist() == [2, 1]
+    assert regions.centers.tolist() == [[0.5, 0.5], [3, 3]]
+    assert (regions.labels == -1).sum() == 13

@@ -1,4 +1,4 @@
-"""Recipes and data blocks that an evaluation cannot use, and what of a run's data goes to other data."""
+"""Recipes and data blocks that an evaluation refuses, and the options of the run that other data inherits."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Write a checkpoint with a config that differs at its top."""
+    """Return a function that writes a checkpoint with changed top-level keys of its config."""
 
     def write(**changes):
         file = write_checkpoint(tmp_path / "x.ckpt")
@@ -37,43 +37,43 @@ def checkpoint(tmp_path):
         ({"trainer": {**TRAINER, "accumulate_grad_batches": None}}, "trainer.accumulate_grad_batches"),
     ],
 )
-def test_of__a_recipe_that_cannot_be_scored(changes, key, checkpoint):
+def test_of__recipe_without_a_required_key(changes, key, checkpoint):
     with pytest.raises(UserError, match=rf"x\.ckpt: its recipe has no {key}, without which"):
         TrainedModel.of(checkpoint(**changes), None)
 
 
-def test_of__one_that_can(checkpoint):
+def test_of__complete_recipe(checkpoint):
     assert TrainedModel.of(checkpoint(), None).images_per_pass(8) == 8
 
 
 @pytest.mark.parametrize("trust", [False, True])
 @pytest.mark.parametrize("key", ["data", "seed_everything"])
-def test_data_of__a_config_without(key, trust):
-    known = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
+def test_build_data__config_without_a_required_key(key, trust):
+    config = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
     with pytest.raises(UserError, match=f"has no {key}, without which"):
-        build_data({**known, key: None}, trust=trust)
+        build_data({**config, key: None}, trust=trust)
 
 
 @pytest.mark.parametrize("block", [5, [1], {"class_path": "Shapes", "init_args": 5}])
-def test_data__a_block_that_is_none(block, checkpoint, tmp_path):
+def test_data__invalid_block(block, checkpoint, tmp_path):
     (tmp_path / "d.yaml").write_text(yaml.safe_dump({"data": block}))
     with pytest.raises(ConfigError, match=r"d\.yaml: data: "):
         TrainedModel.of(checkpoint(), None).data(str(tmp_path / "d.yaml"), [])
 
 
 @pytest.mark.parametrize("block", ["Shapes", {"class_path": "lightseg.data.Shapes"}])
-def test_data__options_that_the_class_has_not_stay_behind(block, checkpoint, tmp_path):
-    kept = {"batch_size": 2, "value_range": [0, 4095], "nodata": -1.0}
-    subject = TrainedModel.of(checkpoint(data={"class_path": "lightseg.data.MaskFolder", "init_args": kept}), None)
+def test_data__inherits_only_options_of_the_class(block, checkpoint, tmp_path):
+    options = {"batch_size": 2, "value_range": [0, 4095], "nodata": -1.0}
+    model = TrainedModel.of(checkpoint(data={"class_path": "lightseg.data.MaskFolder", "init_args": options}), None)
     (tmp_path / "d.yaml").write_text(yaml.safe_dump({"data": block}))
-    # of other classes than the checkpoint's, which are looked at when all else is right
+    # the classes differ from the checkpoint's, which is checked last
     with pytest.raises(DataError, match=r"data\.classes: they must be those of the checkpoint"):
-        subject.data(str(tmp_path / "d.yaml"), [])
+        model.data(str(tmp_path / "d.yaml"), [])
     (tmp_path / "e.yaml").write_text(yaml.safe_dump({"data": "MaskFolder"}))
-    assert subject._block(str(tmp_path / "e.yaml"))["init_args"] == kept
+    assert model._block(str(tmp_path / "e.yaml"))["init_args"] == options
 
 
-def test_describe__a_transform_without_options(checkpoint, tmp_path):
+def test_collect_metadata__transform_without_options(checkpoint, tmp_path):
     transforms = [{"class_path": "albumentations.ToGray", "init_args": None}]
     file = checkpoint(data={"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": transforms}})
     task = TrainedModel.of(file, None).task

@@ -1,4 +1,4 @@
-"""What is read part by part is what `read_image` reads."""
+"""Images read in strips equal those of `read_image`."""
 
 import cv2
 import numpy as np
@@ -10,19 +10,19 @@ from PIL import Image
 from lightseg.data.io.images import read_image
 from lightseg.errors import DataError
 from lightseg.inference import png_writer, readers
-from lightseg.inference.readers import Rows, of_array, of_file
+from lightseg.inference.readers import Rows, source_from_array, source_from_file
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
-# rows that a filter of PNG makes something of
+# equal rows, for which the encoder chooses a PNG filter
 PIXELS[20:60] = PIXELS[20]
-GREY, ALPHA, DEEP = PIXELS[..., 0], np.dstack([PIXELS, PIXELS[..., :1]]), PIXELS.astype(np.uint16) * 200
+GRAY, ALPHA, DEEP = PIXELS[..., 0], np.dstack([PIXELS, PIXELS[..., :1]]), PIXELS.astype(np.uint16) * 200
 
 
 def _pillow(array, **options):
     return lambda path: Image.fromarray(array).save(path, **options)
 
 
-def _turned(orientation):
+def _rotated(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     return _pillow(PIXELS, exif=exif)
@@ -34,94 +34,94 @@ def _tiff(array, **options):
 
 FILES = {
     "rgb.png": _pillow(PIXELS),
-    "grey.png": _pillow(GREY),
+    "gray.png": _pillow(GRAY),
     "rgba.png": _pillow(ALPHA),
-    "grey_alpha.png": _pillow(PIXELS[..., :2]),
+    "gray_alpha.png": _pillow(PIXELS[..., :2]),
     "palette.png": lambda path: Image.fromarray(PIXELS).quantize(200).save(path),
     "four_bits.png": lambda path: Image.fromarray(PIXELS).quantize(5).save(path, bits=4),
-    "one_bit.png": _pillow(GREY > 99),
+    "one_bit.png": _pillow(GRAY > 99),
     "deep.png": lambda path: cv2.imwrite(str(path), DEEP),
-    "deep_grey.png": _pillow(DEEP[..., 0]),
+    "deep_gray.png": _pillow(DEEP[..., 0]),
     "rgb.jpg": _pillow(PIXELS),
     "progressive.jpg": _pillow(PIXELS, progressive=True, quality=50, subsampling=1),
-    "grey.jpg": _pillow(GREY),
+    "gray.jpg": _pillow(GRAY),
     "cmyk.jpg": lambda path: Image.fromarray(PIXELS).convert("CMYK").save(path),
-    **{f"turned_{orientation}.jpg": _turned(orientation) for orientation in range(1, 9)},
+    **{f"rotated_{orientation}.jpg": _rotated(orientation) for orientation in range(1, 9)},
     "rgb.webp": _pillow(PIXELS),
     "tiles.tif": _tiff(PIXELS, tile=(32, 48), compression="deflate", predictor=True, photometric="rgb"),
     "strips.tif": _tiff(PIXELS, rowsperstrip=7, compression="lzw", photometric="rgb"),
     "plain.tif": _tiff(PIXELS, photometric="rgb"),
     "planar.tif": _tiff(np.moveaxis(PIXELS, -1, 0), photometric="rgb", planarconfig="separate", compression="lzw"),
     "alpha.tif": _tiff(ALPHA, photometric="rgb", extrasamples=["unassalpha"], tile=(16, 16)),
-    "white_is_0.tif": _tiff(GREY, photometric="miniswhite", compression="deflate", rowsperstrip=9),
-    "bits.tif": _tiff(GREY > 99, photometric="miniswhite"),
+    "white_is_0.tif": _tiff(GRAY, photometric="miniswhite", compression="deflate", rowsperstrip=9),
+    "bits.tif": _tiff(GRAY > 99, photometric="miniswhite"),
     "palette.tif": lambda path: Image.fromarray(PIXELS).quantize(99).save(path),
     "jpeg.tif": _tiff(PIXELS, tile=(32, 32), compression="jpeg", photometric="ycbcr"),
     "big_endian.tif": _tiff(DEEP, photometric="rgb", byteorder=">"),
     "float.tif": _tiff(PIXELS.astype(np.float32) / 255, compression="deflate", rowsperstrip=8, photometric="rgb"),
     "last.npy": lambda path: np.save(path, PIXELS),
     "first.npy": lambda path: np.save(path, np.moveaxis(PIXELS, -1, 0)),
-    "grey.npy": lambda path: np.save(path, GREY),
+    "gray.npy": lambda path: np.save(path, GRAY),
 }
 
 
 @pytest.fixture
-def everything_is_large(monkeypatch):
+def all_images_are_large(monkeypatch):
     monkeypatch.setattr(readers, "LARGE", 0)
     monkeypatch.setattr(readers, "_STRIP", 5000)
     monkeypatch.setattr(png_writer, "_GROUP", 7000)
 
 
-def _refused(read):
+def _message(call):
     try:
-        read()
+        call()
     except DataError as error:
         return str(error)
     return ""
 
 
-@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.usefixtures("all_images_are_large")
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("name", FILES)
-def test_of_file__in_parts_is_what_read_image_reads(tmp_path, name, channels):
+def test_source_from_file__strips_equal_read_image(tmp_path, name, channels):
     FILES[name](tmp_path / name)
-    if refused := _refused(lambda: read_image(tmp_path / name, channels)):
-        assert _refused(lambda: of_file(tmp_path / name, channels).whole()) == refused
+    if message := _message(lambda: read_image(tmp_path / name, channels)):
+        assert _message(lambda: source_from_file(tmp_path / name, channels).whole()) == message
         return
     expected = read_image(tmp_path / name, channels)
-    source = of_file(tmp_path / name, channels)
+    source = source_from_file(tmp_path / name, channels)
     assert len(list(source.strips())) > 1
     assert source.size == expected.shape[:2]
     assert source.whole().dtype == expected.dtype
     assert np.array_equal(source.whole(), expected)
 
 
-@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.usefixtures("all_images_are_large")
 @pytest.mark.parametrize(
     "name", ["rgb.png", "palette.png", "rgb.jpg", "tiles.tif", "strips.tif", "plain.tif", "last.npy"]
 )
-def test_of_file__truncated_file_is_named(tmp_path, name):
+def test_source_from_file__truncated_file_is_named(tmp_path, name):
     path = tmp_path / name
     FILES[name](path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(DataError, match=f"{name}: this image cannot be read"):
-        of_file(path, 3).whole()
+        source_from_file(path, 3).whole()
 
 
-@pytest.mark.usefixtures("everything_is_large")
-def test_of_file__page_of_a_tiff(tmp_path):
+@pytest.mark.usefixtures("all_images_are_large")
+def test_source_from_file__page_of_a_tiff(tmp_path):
     path = tmp_path / "pages.tif"
     pages = np.stack([PIXELS, PIXELS[::-1], PIXELS // 2])
     tifffile.imwrite(path, pages, photometric="rgb", compression="deflate", rowsperstrip=10)
     for number, page in enumerate(pages):
-        assert np.array_equal(of_file(path, 3, number).whole(), page)
+        assert np.array_equal(source_from_file(path, 3, number).whole(), page)
         assert np.array_equal(read_image(path, 3, number), page)
 
 
 def test_rows__overlapping_rows_of_any_strips():
-    source = of_array(PIXELS, "x")
-    cuts = np.split(PIXELS, [1, 2, 40, 90])
-    for strips in (source.strips, lambda: iter(cuts)):
+    source = source_from_array(PIXELS, "x")
+    parts = np.split(PIXELS, [1, 2, 40, 90])
+    for strips in (source.strips, lambda: iter(parts)):
         rows = Rows(readers.Source("x", (97, 131), strips), torch.device("cpu"))
         for first, last in ((0, 30), (20, 50), (20, 60), (60, 61), (67, 97)):
             assert np.array_equal(rows(first, last), PIXELS[first:last].transpose(2, 0, 1))

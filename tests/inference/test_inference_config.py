@@ -1,3 +1,5 @@
+"""Logits in windows and with test-time augmentation, and the description of a protocol."""
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,12 +11,12 @@ from lightseg.tasks import SegmentationTask
 
 
 def _net(images):
-    """Logits that tell left from right, and large from small."""
+    """Return logits that depend on the column and on the width."""
     ramp = torch.linspace(-1, 1, images.shape[3]).expand(len(images), 1, *images.shape[2:])
     return torch.cat([ramp, images[:, :1].float() / images.shape[3], -ramp], 1)
 
 
-def test_str__of_the_default_is_what_older_runs_recorded():
+def test_str__default_is_that_of_older_runs():
     assert str(InferenceConfig()) == "whole images, scored at the size of their ground truth"
 
 
@@ -28,27 +30,27 @@ def test_str__names_every_option():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 0}, "window: 0"),
-        ({"overlap": 1.0}, "overlap: 1.0"),
-        ({"overlap": -0.1}, "overlap: -0.1"),
+        ({"window": 0}, "window: must be 1 or more pixels, got 0"),
+        ({"overlap": 1.0}, "overlap: must be .* below 1, got 1.0"),
+        ({"overlap": -0.1}, "overlap: must be .* below 1, got -0.1"),
         ({"tta": "flop"}, "tta: no augmentation 'flop'; did you mean flip"),
     ],
 )
-def test_of__options_without_a_meaning(options, message):
+def test_of__invalid_options(options, message):
     with pytest.raises(ConfigError, match=message):
         InferenceConfig.of(**options)
 
 
-def test_of__order_and_repetition_of_augmentations_do_not_matter():
+def test_of__ignores_order_and_repetition_of_augmentations():
     assert InferenceConfig.of(tta="scale, flip,scale") == InferenceConfig.of(tta=["flip", "scale"])
 
 
-def test_logits__an_image_within_the_window_goes_through_whole():
+def test_logits__image_within_the_window_is_processed_in_one_piece():
     images = torch.rand(2, 3, 40, 50)
     assert torch.equal(InferenceConfig(50).logits(_net, images), _net(images))
 
 
-def test_logits__of_a_mirrored_image_are_mirrored_back():
+def test_logits__mirrored_image_is_mirrored_back():
     images = torch.rand(1, 3, 8, 10)
     expected = (_net(images).softmax(1) + _net(images.flip(-1)).softmax(1).flip(-1)) / 2
     logits = InferenceConfig(tta=("flip",)).logits(_net, images)
@@ -56,7 +58,7 @@ def test_logits__of_a_mirrored_image_are_mirrored_back():
     assert torch.allclose(logits.exp().sum(1), torch.ones(1, 8, 10))
 
 
-def test_logits__of_scaled_images_are_brought_back():
+def test_logits__scaled_images_are_resized_back():
     images = torch.randint(0, 256, (1, 3, 12, 16), dtype=torch.uint8)
     expected = _net(images.float() / 255).softmax(1)
     for height, width in ((9, 12), (15, 20)):
@@ -69,7 +71,7 @@ def test_logits__of_scaled_images_are_brought_back():
     assert torch.allclose(InferenceConfig(tta=("scale",)).logits(net, images).exp(), expected / 3, atol=1e-6)
 
 
-def test_logits__of_a_classifier_are_averaged_and_windows_are_refused():
+def test_logits__classifier_is_averaged_and_windows_are_refused():
     def net(images):
         return _net(images).mean((2, 3))
 
@@ -80,41 +82,41 @@ def test_logits__of_a_classifier_are_averaged_and_windows_are_refused():
         InferenceConfig(8).logits(net, images)
 
 
-def test_logits__of_a_net_with_pooling_are_those_of_the_whole_image_where_no_border_is_near():
+def test_logits__windows_equal_the_image_away_from_borders():
     torch.manual_seed(0)
     task = SegmentationTask(UNet(3, width=4, depth=2), ["a", "b", "c"], mean=[0.5] * 3, std=[0.25] * 3).eval()
     image = torch.randint(0, 256, (1, 3, 64, 224), dtype=torch.uint8)
     with torch.inference_mode():
-        whole, slid = task(image), InferenceConfig(128, 0.25).logits(task, image)
-    # windows begin at 0 and 96; the net sees 22 pixels to each side
+        expected, logits = task(image), InferenceConfig(128, 0.25).logits(task, image)
+    # windows begin at 0 and 96; the receptive field has 22 pixels to each side
     for inside in (slice(0, 128 - 40 - 1), slice(96 + 40 + 1, 224)):
-        assert (whole - slid)[..., inside].abs().max() < 1e-5
-    assert (whole - slid)[..., 96:128].abs().max() > 1e-5
+        assert (expected - logits)[..., inside].abs().max() < 1e-5
+    assert (expected - logits)[..., 96:128].abs().max() > 1e-5
 
 
 def _sums(images):
-    """Two logits that depend on where pixels are, so that each way of seeing an image has its own."""
+    """Return two logits that depend on the positions of pixels, so that each view of an image has its own."""
     weights = torch.linspace(-1, 1, images[0].numel()).reshape(images.shape[1:])
-    left = (images.float() * weights).flatten(1).sum(1)
-    return torch.stack([left, -left], 1)
+    logits = (images.float() * weights).flatten(1).sum(1)
+    return torch.stack([logits, -logits], 1)
 
 
-def test_logits__of_shifted_images_are_weighed():
+def test_logits__shifted_images_are_weighted():
     images = torch.rand(2, 3, 4, 5)
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
     up, down = padded[:, :, 2:, 2:], padded[:, :, :-2, :-2]
-    each = [_sums(seen).softmax(1) for seen in (images, up, down)]
+    shifted = [_sums(view).softmax(1) for view in (images, up, down)]
     logits = InferenceConfig.of(tta="shift").logits(_sums, images)
-    assert torch.allclose(logits.exp(), each[0] / 2 + each[1] / 4 + each[2] / 4, atol=1e-6)
-    both = [(_sums(seen).softmax(1) + _sums(seen.flip(-1)).softmax(1)) / 2 for seen in (images, up, down)]
+    assert torch.allclose(logits.exp(), shifted[0] / 2 + shifted[1] / 4 + shifted[2] / 4, atol=1e-6)
+    averaged = [(_sums(view).softmax(1) + _sums(view.flip(-1)).softmax(1)) / 2 for view in (images, up, down)]
     logits = InferenceConfig.of(tta="flip,shift").logits(_sums, images)
-    assert torch.allclose(logits.exp(), both[0] / 2 + both[1] / 4 + both[2] / 4, atol=1e-6)
+    assert torch.allclose(logits.exp(), averaged[0] / 2 + averaged[1] / 4 + averaged[2] / 4, atol=1e-6)
 
 
-def test_logits__the_class_of_every_pixel_of_shifted_images_is_refused():
+def test_logits__shift_is_refused_for_segmentation():
     with pytest.raises(ConfigError, match="tta: shift is for classification"):
         InferenceConfig.of(tta="shift").logits(_net, torch.rand(1, 3, 8, 8))
 
 
-def test_str__says_that_images_are_shifted():
+def test_view__names_shift():
     assert InferenceConfig.of(tta="flip,shift").view == "whole images, mirrored, shifted by a pixel, averaged"
