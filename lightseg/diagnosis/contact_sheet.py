@@ -13,7 +13,7 @@ from lightseg.diagnosis.samples import components
 from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
-from lightseg.visualization.figures import colorize, legend, new_figure, take_literally
+from lightseg.visualization.figures import colorize, disable_math_text, legend, new_figure
 
 PICTURES = 16
 _COLUMNS = 4
@@ -70,7 +70,7 @@ def write_sheet(samples: Sequence[Batch], data: ImageDataModule, path: Path) -> 
     axes.set_axis_off()
     if pairs:
         legend(figure, data.classes, data.palette, void=True, fontsize=7)
-    take_literally(figure)
+    disable_math_text(figure)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -1,4 +1,4 @@
-"""Examples: a few images with predictions, as files that are small and enough to draw them again."""
+"""Folders of example images with truth and prediction, from which figures can be drawn again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +17,22 @@ from lightseg.labels import color_table
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import iou, recall
 
-if TYPE_CHECKING:
-    pass
-
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 LONGEST = 512
-"""Pixels of the longer side that an image is kept with at most."""
+"""Maximum length of the longer side of a written image, in pixels."""
 
 WORST = 16
-"""How many of the images with the lowest scores are kept."""
+"""Number of images with the lowest scores that are written."""
 
 
 @dataclass
 class Example:
-    """Image with its truth and its prediction.
+    """Image with its truth and prediction.
 
     Attributes:
-        name: What the data calls it.
+        name: Name in the dataset.
         image: `(H, W, 3)` uint8.
         target: `(H, W)` class ids with `IGNORE`, or one class id.
         prediction: `(H, W)` class ids, or one class id.
@@ -48,16 +45,22 @@ class Example:
 
 
 def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color]) -> None:
-    """Write a folder of PNGs, all of them or none; one that is there is replaced.
+    """Write a folder of PNGs atomically; an existing folder is replaced.
 
-    Images are shrunk to `LONGEST`, masks with them to the nearest pixel; masks are palette PNGs whose values are the
+    Images are shrunk to `LONGEST`, masks by nearest-neighbor interpolation; masks are palette PNGs whose values are the
     class ids, 255 is void. Names, and the classes of whole images, are in `examples.json`.
+
+    Args:
+        folder: Folder to write.
+        examples: Examples in order.
+        classes: The C class names.
+        palette: One RGB color per class.
     """
     with atomic_folder(folder) as temporary:
         entries = []
         for number, example in enumerate(examples):
             picture = Picture.fromarray(example.image)
-            size = _shrunk(picture.size)
+            size = _shrink(picture.size)
             picture.resize(size, Picture.Resampling.BOX).save(temporary / f"{number:02d}_image.png")
             entry: dict[str, Any] = {"name": example.name}
             for kind, ids in (("truth", example.target), ("prediction", example.prediction)):
@@ -73,32 +76,32 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
 
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
-    """Return the examples that `write_examples` wrote, and the class names; none where there is no such folder."""
+    """Return the examples that `write_examples` wrote and the class names; empty lists without such a folder."""
     if not (folder / "examples.json").is_file():
         return [], []
     examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     for number, entry in enumerate(content["examples"]):
         image = _read_png(folder / f"{number:02d}_image.png")
-        truth, predicted = (
+        truth, prediction = (
             np.asarray(entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png"), np.int64)
             for kind in ("truth", "prediction")
         )
-        examples.append(Example(entry["name"], image, truth, predicted))
+        examples.append(Example(entry["name"], image, truth, prediction))
     return examples, content["classes"]
 
 
 def image_scores(evaluation: PerImageResults) -> npt.NDArray[np.float64]:
-    """IoU of each class in each image, `(N, C)`; NaN where a class is neither in truth nor prediction.
+    """Return the IoU of each class in each image, float64 `(N, C)`; NaN where truth and prediction lack the class.
 
-    Of a classification, it is 1 or 0 for the image's true class: whether it was found.
+    The score of a classification is 1 or 0 for the image's true class and NaN for all others.
     """
     return (recall if evaluation.kind == "classification" else iou)(evaluation.dense)
 
 
 def worst(evaluation: PerImageResults) -> list[int]:
-    """Return the at most `WORST` images with the lowest mean of `image_scores`, lowest first, of equal ones the first.
+    """Return the indices of the `WORST` images with the lowest mean of `image_scores`, lowest first.
 
-    Images that have no valid pixel are left out.
+    Of equal scores the first image comes first. Images without a valid pixel are left out.
     """
     scores = image_scores(evaluation)
     scored = np.flatnonzero(~np.isnan(scores).all(1))
@@ -112,6 +115,6 @@ def _read_png(path: Path) -> Image:
         return np.asarray(picture)
 
 
-def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
+def _shrink(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

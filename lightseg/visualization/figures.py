@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curve, confusion matrix, predictions beside the truth."""
+"""Figures of a run: learning curve, confusion matrix, predictions beside the truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,15 @@ _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 
 
 def learning_curve(folder: Path, path: Path) -> None:
-    """Losses and validation score over optimiser steps, from the run's own log."""
+    """Draw losses and validation score over optimizer steps.
+
+    Args:
+        folder: Run folder, whose log is read.
+        path: PNG to write.
+    """
     rows = read_log(folder)
     figure = new_figure(9, 3.2)
-    left, right = figure.subplots(1, 2)
-    for axis, names in ((left, ("train/loss", "val/loss")), (right, ("val/score",))):
+    for axis, names in zip(figure.subplots(1, 2), (("train/loss", "val/loss"), ("val/score",)), strict=True):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
             steps, values = [step for step, _ in points], [value for _, value in points]
@@ -35,14 +39,14 @@ def learning_curve(folder: Path, path: Path) -> None:
 
 
 def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Draw how the truth (rows) was predicted (columns), each row in shares of its class.
+    """Draw a confusion matrix, each row in shares of its true class.
 
     Args:
-        counts: `(C, C)` int64.
-        classes: Class names.
-        path: The PNG to write.
+        counts: Truth × prediction, int64 `(C, C)`.
+        classes: The C class names.
+        path: PNG to write.
     """
-    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    shares = row_shares(counts)
     size = max(4.0, 0.55 * len(classes) + 2)
     figure = new_figure(size, size)
     axis = figure.subplots()
@@ -59,22 +63,35 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
     _save(figure, path)
 
 
+def row_shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Divide the counts of each row of a confusion matrix, `(C, C)`, by their sum; a row of zeros stays 0."""
+    shares: npt.NDArray[np.float64] = counts / counts.sum(1, keepdims=True).clip(1)
+    return shares
+
+
 def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:
-    """Draw one row per image: image, truth, prediction, and where they differ."""
+    """Draw one row per image: image, truth, prediction and errors.
+
+    Args:
+        examples: Examples with masks.
+        classes: The C class names.
+        palette: One RGB color per class.
+        path: PNG to write.
+    """
     figure = new_figure(11, 2.3 * len(examples) + 0.7)
     grid = figure.subplots(len(examples), 4, squeeze=False)
     for axis, title in zip(grid[0], ("image", "truth", "prediction", "errors (red)"), strict=True):
         axis.set_title(title, fontsize=9)
     for row, example in zip(grid, examples, strict=True):
-        panels = (
+        pictures = (
             example.image,
             colorize(example.target, palette),
             colorize(example.prediction, palette),
             errors(example.target, example.prediction),
         )
-        for axis, picture in zip(row, panels, strict=True):
+        for axis, picture in zip(row, pictures, strict=True):
             axis.imshow(picture)
             axis.set_axis_off()
     void = any((example.target == IGNORE).any() for example in examples)
@@ -83,50 +100,65 @@ def segmentation_examples(
 
 
 def classification_examples(examples: Sequence[Example], classes: Sequence[str], path: Path) -> None:
-    """Draw a grid of images, each under its predicted class, and the true one where that differs."""
+    """Draw a grid of images, each titled with its predicted class, and with the true class where that differs.
+
+    Args:
+        examples: Examples of whole images.
+        classes: The C class names.
+        path: PNG to write.
+    """
     columns = min(8, len(examples))
     rows = -(-len(examples) // columns)
     figure = new_figure(1.5 * columns, 1.7 * rows)
     for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
-        right = int(example.target) == int(example.prediction)
-        predicted = classes[int(example.prediction)]
+        is_right = int(example.target) == int(example.prediction)
+        title = classes[int(example.prediction)]
         axis.imshow(example.image, interpolation="nearest")
-        title = predicted if right else f"{predicted}\n(is {classes[int(example.target)]})"
-        axis.set_title(title, fontsize=8, color="black" if right else "#c01e1e")
+        if not is_right:
+            title += f"\n(is {classes[int(example.target)]})"
+        axis.set_title(title, fontsize=8, color="black" if is_right else "#c01e1e")
     for axis in figure.axes:
         axis.set_axis_off()
     _save(figure, path)
 
 
 def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
-    """`(H, W)` class ids as an `(H, W, 3)` picture; void is white."""
+    """Return the colors, uint8 `(H, W, 3)`, of class ids, `(H, W)`; void is white."""
     picture: Image = color_table(palette)[mask]
     return picture
 
 
 def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
-    """Return where a prediction is right (grey) and wrong (red), `(H, W, 3)`; void is white."""
+    """Return right pixels in gray and wrong ones in red, uint8 `(H, W, 3)`; void is white."""
     picture = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
     picture[target == IGNORE] = VOID
     return picture
 
 
 def legend(figure: Figure, classes: Sequence[str], palette: Sequence[Color], void: bool, fontsize: int) -> None:
-    """Draw what the colors of masks mean, below all else; void is among them if there is any."""
+    """Add a legend of the class colors below a figure.
+
+    Args:
+        figure: Figure to add it to.
+        classes: The C class names.
+        palette: One RGB color per class.
+        void: Whether to include void.
+        fontsize: In points.
+    """
     colors, names = [*palette, *[VOID] * void], [*classes, *["void"] * void]
     patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="grey") for color in colors]
     figure.legend(patches, names, loc="lower center", ncols=min(8, len(classes) + 1), fontsize=fontsize)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure that needs no display and leaves no global state."""
+    """Return a figure that needs no display and leaves no global state; width and height in inches."""
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
     return figure
 
 
-def take_literally(figure: Figure) -> None:
-    """Let no text of a figure be read as mathematics, which a name between dollar signs would be."""
+def disable_math_text(figure: Figure) -> None:
+    """Show the text of a figure as it is; matplotlib would typeset a name between dollar signs as mathematics."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)
@@ -134,6 +166,6 @@ def take_literally(figure: Figure) -> None:
 
 def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    take_literally(figure)
+    disable_math_text(figure)
     figure.tight_layout(rect=(0, bottom, 1, 1))
     figure.savefig(path)

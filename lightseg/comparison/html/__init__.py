@@ -1,4 +1,4 @@
-"""Comparison as one HTML file that holds all it shows, so that it can be kept, sent and read without a network."""
+"""HTML page of a comparison, self-contained in one file."""
 
 from lightseg.comparison.html.document import write_page
 

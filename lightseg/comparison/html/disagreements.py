@@ -1,4 +1,4 @@
-"""Images whose scores differ most between the best group and another, with what each of the two said."""
+"""Images whose scores differ most between the best group and another, with the predictions of both."""
 
 from __future__ import annotations
 
@@ -7,73 +7,76 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
+from markupsafe import Markup
 
-from lightseg.comparison.html.markup import name
 from lightseg.comparison.html.predictions import predict_again
+from lightseg.comparison.html.sections import render_section
 from lightseg.comparison.results import Comparison
-from lightseg.comparison.text import percent
 from lightseg.errors import LightsegError
 from lightseg.metrics.scores import METRICS, Floats
-from lightseg.visualization.html.images import colors, picture
-from lightseg.visualization.html.markup import escape
+from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
     from lightseg.tasks import Stage
     from lightseg.visualization.examples import Color, Example
 
-IMAGES = 8
-"""So many images are shown."""
+MAX_IMAGES = 8
 
 
-class Said(NamedTuple):
-    """Prediction of a run for an image, and its score."""
+class ScoredExample(NamedTuple):
+    """Prediction of a run for an image, and the score of that image."""
 
     example: Example
     score: float
 
 
-def disagreements(comparison: Comparison, trust: bool = False) -> str:
-    """Return the images side by side; a sentence where they cannot be shown.
+def disagreements(comparison: Comparison, trust: bool = False) -> Markup:
+    """Render the images side by side, or the reason why that is impossible; empty for a single group.
 
     Args:
-        comparison: What to show.
+        comparison: Comparison of groups.
         trust: Run the classes of others that the runs name, see `lightseg.load`.
     """
     if len(comparison.groups) < 2:
-        return ""
+        return Markup()
     groups = (comparison.best, opponent(comparison))
-    chosen = largest(image_scores(comparison, groups[0]) - image_scores(comparison, groups[1]))
-    if not chosen:
-        return '<p class="missing">No image has another score.</p>'
+    images = largest(image_scores(comparison, groups[0]) - image_scores(comparison, groups[1]))
+    if not images:
+        return render_section("disagreements", comparison, reason="No image has another score.")
     try:
-        predictions, palette = _predictions(comparison, groups, chosen, trust)
-    # whatever went: a file, a package, a class of the user's own; the rest of the page does not need it
+        pairs, palette = _predictions(comparison, groups, images, trust)
+    # a file, a package or a class of the user may be missing; the rest of the page does not need it
     except Exception as error:
-        return f'<p class="missing">The images cannot be shown: {escape(_reason(error))}</p>'
-    masks = [mask for each in predictions for example, _ in each for mask in (example.target, example.prediction)]
-    figures = "".join(_figure(comparison, groups, each, palette) for each in predictions)
-    # what a whole image shows has no colour
-    legend = colors(comparison.classes, palette, masks) if masks[0].ndim else ""
-    return f'{_hint(comparison, groups)}{legend}<div class="examples">{figures}</div>'
+        return render_section("disagreements", comparison, reason=f"The images cannot be shown: {_describe(error)}")
+    return render_section(
+        "disagreements",
+        comparison,
+        reason="",
+        groups=groups,
+        pairs=pairs,
+        palette=palette,
+        masks=[mask for pair in pairs for example, _ in pair for mask in (example.target, example.prediction)],
+        colorize=colorize,
+    )
 
 
 def opponent(comparison: Comparison) -> int:
-    """Return the group that the best one is compared with here: the baseline, or else the next best."""
+    """Return the group that the best one is compared with: the baseline, or else the next best."""
     return comparison.baseline or 1
 
 
 def image_scores(comparison: Comparison, group: int) -> Floats:
-    """Return the score of each image by itself from the first trial of a group, float64 `(N,)`; NaN where undefined."""
-    metric = next(each for each in METRICS[comparison.kind].values() if each.name == comparison.metric)
+    """Return the score of each image from the first trial of a group, float64 `(N,)`; NaN where undefined."""
+    metric = next(metric for metric in METRICS[comparison.kind].values() if metric.name == comparison.metric)
     return metric(comparison.groups[group].trials[0].counts)[:, 0]
 
 
-def largest(difference: Floats, number: int = IMAGES) -> list[int]:
-    """Return the images with the largest differences, alternately to the good of the one and of the other.
+def largest(difference: Floats, number: int = MAX_IMAGES) -> list[int]:
+    """Return the images with the largest differences, alternately positive and negative ones.
 
     Args:
-        difference: Score of each image less what it has elsewhere, float64 `(N,)`; NaN where undefined.
-        number: How many at most.
+        difference: Difference of the scores of each image, float64 `(N,)`; NaN where undefined.
+        number: Maximum number of images.
 
     Returns:
         Their indices; of equal differences the first image comes first.
@@ -86,65 +89,17 @@ def largest(difference: Floats, number: int = IMAGES) -> list[int]:
 
 def _predictions(
     comparison: Comparison, groups: tuple[int, int], images: Sequence[int], trust: bool
-) -> tuple[list[tuple[Said, ...]], list[Color]]:
-    """Return what the first trial of each group says about each image, and the colours of the classes."""
-    columns: list[list[Said]] = []
+) -> tuple[list[tuple[ScoredExample, ...]], list[Color]]:
+    """Predict each image with the first trial of each group; also return the colors of the classes."""
+    columns: list[list[ScoredExample]] = []
     palette: list[Color] = []
     for group in groups:
         trial, scores = comparison.groups[group].trials[0], image_scores(comparison, group)
         examples, palette = predict_again(trial, cast("Stage", comparison.split), comparison.images, images, trust)
-        columns.append([Said(examples[image], float(scores[image])) for image in images])
+        columns.append([ScoredExample(examples[image], float(scores[image])) for image in images])
     return list(zip(*columns, strict=True)), palette
 
 
-def _reason(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, LightsegError) else f"{type(error).__name__}: {text}"
-
-
-def _hint(comparison: Comparison, groups: tuple[int, int]) -> str:
-    first, second = (name(comparison, group) for group in groups)
-    return (
-        f'<p class="hint">The first run of {first} against the first of {second}: alternately an image on which the one'
-        f" has the higher {escape(comparison.metric)} and one on which the other has it, as long as there is one, the "
-        f"largest differences first. Numbers are the {escape(comparison.metric)} on that image alone, in %.</p>"
-    )
-
-
-def _figure(
-    comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said], palette: Sequence[Color]
-) -> str:
-    example, difference = predictions[0].example, predictions[0].score - predictions[1].score
-    better = groups[0 if difference > 0 else 1]
-    image = escape(example.name)
-    parts = [picture(example.image, "image", f"image {image}", photo=True)]
-    if example.target.ndim:
-        from lightseg.visualization.figures import colorize
-
-        parts.append(picture(colorize(example.target, palette), "truth", f"truth of {image}"))
-        parts += [
-            picture(
-                colorize(each.example.prediction, palette),
-                f"{name(comparison, group)} <b>{percent(each.score)}</b>",
-                f"prediction of {escape(comparison.groups[group].label)} for {image}",
-            )
-            for group, each in zip(groups, predictions, strict=True)
-        ]
-    else:
-        parts.append(_words(comparison, groups, predictions))
-    ahead = f"{name(comparison, better)} is better by <b>{percent(abs(difference))}</b>"
-    return (
-        f'<figure class="example"><figcaption><h3>{image}</h3> <span>{ahead}</span></figcaption>'
-        f'<div class="pictures">{"".join(parts)}</div></figure>'
-    )
-
-
-def _words(comparison: Comparison, groups: tuple[int, int], predictions: Sequence[Said]) -> str:
-    """Return what a whole image shows and what each group said."""
-    truth = int(predictions[0].example.target)
-    rows = [("truth", escape(comparison.classes[truth]))]
-    for group, each in zip(groups, predictions, strict=True):
-        answer = int(each.example.prediction)
-        mark = "✓" if answer == truth else "✗"
-        rows.append((name(comparison, group), f"{escape(comparison.classes[answer])} {mark}"))
-    return f"<dl>{''.join(f'<dt>{term}</dt><dd>{value}</dd>' for term, value in rows)}</dl>"

@@ -1,4 +1,4 @@
-"""Predictions of finished runs, made again from the checkpoint, the recipe and the data."""
+"""Predictions of finished runs, computed again from the checkpoint, the recipe and the data."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def predict_again(
     trial: Trial, split: Stage, names: Sequence[str], images: Sequence[int], trust: bool = False
 ) -> tuple[dict[int, Example], list[Color]]:
-    """Return what the best checkpoints of a trial say about some images.
+    """Predict some images with the best checkpoints of a trial.
 
     Args:
-        trial: A run, or those of all folds, each of which is asked about the images that it was scored on.
-        split: Which split the images are of.
+        trial: Run, or the runs of all folds, each of which predicts the images that it was scored on.
+        split: Split of the images.
         names: Names of all images of the comparison.
-        images: Which of them are wanted.
+        images: Indices of the images to predict, into `names`.
         trust: Run the classes of others that the runs name, see `lightseg.load`.
 
     Returns:
-        The images by what was wanted; one RGB colour per class.
+        The examples by index; one RGB color per class.
 
     Raises:
-        DataError: If the data is not there any more, or is another than the run was scored on.
+        DataError: If the data is missing, or differs from the data that the run was scored on.
         UserError: If the checkpoint cannot be loaded.
     """
     examples: dict[int, Example] = {}
@@ -42,20 +42,21 @@ def predict_again(
         evaluation = run.evaluation(split)
         if evaluation is None:
             continue
-        place = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
-        if places := {image: place[keys[image]] for image in images if keys[image] in place}:
-            predictions, palette = _predict(run, split, list(places.values()), trust)
-            examples |= zip(places, predictions, strict=True)
+        dataset_indices = dict(zip(_numbered(evaluation.images), evaluation.indices.tolist(), strict=True))
+        indices = {image: dataset_indices[keys[image]] for image in images if keys[image] in dataset_indices}
+        if indices:
+            predictions, palette = _predict(run, split, list(indices.values()), trust)
+            examples |= zip(indices, predictions, strict=True)
     return examples, palette
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the names, with a number that tells images of the same name apart."""
+    """Number the images of each name, so that each pair of name and number is unique."""
     counts = Counter[str]()
     numbered = []
-    for each in names:
-        numbered.append((each, counts[each]))
-        counts[each] += 1
+    for name in names:
+        numbered.append((name, counts[name]))
+        counts[name] += 1
     return numbered
 
 

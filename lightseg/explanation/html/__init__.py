@@ -1,4 +1,4 @@
-"""Explanation as one HTML file that holds all it shows."""
+"""HTML page of an explanation, self-contained in one file."""
 
 from lightseg.explanation.html.document import write_page
 

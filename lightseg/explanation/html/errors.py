@@ -1,8 +1,12 @@
-"""All errors in parts that add up: by what they are, by the size of the object, by the light."""
+"""Errors divided into parts that add up: by type, by object size, by light."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+from markupsafe import Markup
 
 from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
@@ -11,7 +15,9 @@ from lightseg.explanation.slices import LIGHT
 from lightseg.explanation.table import Ints
 from lightseg.metrics.boundary_iou import WIDTH
 from lightseg.metrics.object_recall import LIMITS, SIZES
-from lightseg.visualization.html.markup import escape, table
+from lightseg.visualization.html import render
+
+_WRONG_PARTS = [index for index in range(len(PARTS)) if index != RIGHT]
 
 _MEANINGS = {
     "boundary": f"within {100 * WIDTH:g} % of the image's diagonal of a boundary of the truth",
@@ -21,120 +27,110 @@ _MEANINGS = {
 }
 
 
-def errors(stats: Observations) -> str:
-    """Tables whose rows add up to all that is wrong."""
-    if stats.kind == "classification":
-        return "".join(_by_light(stats, facet.name, len(facet.levels)) for facet in LIGHT)
-    return _by_part(stats) + _by_class(stats) + _by_size(stats)
+class Row(NamedTuple):
+    """Row of a table of numbers: its name, formatted numbers, and small text below the name."""
+
+    name: str
+    cells: Sequence[str]
+    remark: str = ""
 
 
-def _by_part(stats: Observations) -> str:
-    counts = stats.cells.sums(part=len(PARTS))
-    rows = [
-        [_name(part, _MEANINGS[part]), _count(counts[at]), _share(counts[at], stats.wrong)]
-        for at, part in enumerate(PARTS)
-        if at != RIGHT
-    ]
-    wrong = int(counts.sum() - counts[RIGHT])
-    return table(
+class NumberTable(NamedTuple):
+    """Table of numbers: a description for screen readers, titles of all columns, rows, and a heading."""
+
+    label: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    title: str = ""
+
+
+def errors(observations: Observations) -> Markup:
+    """Render tables whose rows add up to the number of errors."""
+    counted = ""
+    if observations.kind == "classification":
+        tables = [_by_light(observations, facet.name, len(facet.levels)) for facet in LIGHT]
+    else:
+        tables = [_by_type(observations), _by_class(observations), _by_size(observations)]
+        counted = f"{observations.cells.sums(part=len(PARTS))[_WRONG_PARTS].sum():,}"
+    return render("explanation/html/errors.html", tables=tables, counted=counted, wrong=f"{observations.wrong:,}")
+
+
+def _by_type(observations: Observations) -> NumberTable:
+    counts = observations.cells.sums(part=len(PARTS))
+    rows = [Row(PARTS[part], _error_cells(observations, counts[part]), _MEANINGS[PARTS[part]]) for part in _WRONG_PARTS]
+    return NumberTable(
         "Wrong pixels by what they are; the first that holds, from missed objects on",
-        _head("Part", "Wrong pixels", "Share of all errors"),
-        [*rows, _sum(stats, wrong)],
-        "sums",
-    ) + _check(stats, wrong)
-
-
-def _check(stats: Observations, wrong: int) -> str:
-    return (
-        '<p class="hint">Every wrong pixel is in one part: missed object before invented object before boundary before '
-        f"interior. Together {wrong:,}; off the diagonal of the confusion matrix there are {stats.wrong:,}.</p>"
+        ["Part", "Wrong pixels", "Share of all errors"],
+        [*rows, Row("together", _error_cells(observations, counts[_WRONG_PARTS].sum()))],
     )
 
 
-def _by_class(stats: Observations) -> str:
-    counts = stats.cells.sums(truth=len(stats.classes), part=len(PARTS))
-    columns = [at for at in range(len(PARTS)) if at != RIGHT]
-    rows = [
-        [
-            _name(name),
-            *[_count(counts[label, at]) for at in columns],
-            _share(int(counts[label].sum() - counts[label, RIGHT]), int(counts[label].sum())),
-        ]
-        for label, name in enumerate(stats.classes)
-    ]
-    titles = [PARTS[at].capitalize() for at in columns]
-    return "<h3>Wrong pixels by true class</h3>" + table(
-        "Wrong pixels of each true class", _head("Class", *titles, "Wrong of the class"), rows, "sums"
+def _by_class(observations: Observations) -> NumberTable:
+    counts = observations.cells.sums(truth=len(observations.classes), part=len(PARTS))
+    rows = []
+    for name, row in zip(observations.classes, counts, strict=True):
+        wrong = row[_WRONG_PARTS]
+        rows.append(Row(name, [*[f"{count:,}" for count in wrong], _share(wrong.sum(), row.sum())]))
+    return NumberTable(
+        "Wrong pixels of each true class",
+        ["Class", *[PARTS[part].capitalize() for part in _WRONG_PARTS], "Wrong of the class"],
+        rows,
+        title="Wrong pixels by true class",
     )
 
 
-def _by_size(stats: Observations) -> str:
-    counts = _wrong_by(stats, "size", len(SIZES))
-    assert stats.objects is not None, "there are objects in a segmentation"
-    objects = stats.objects.sums(size=len(SIZES), missed=2)
+def _by_size(observations: Observations) -> NumberTable:
+    assert observations.objects is not None, "segmentations have objects"
+    counts = _counts_by(observations, "size", len(SIZES))
+    objects = observations.objects.sums(size=len(SIZES), missed=2)
     limits = [f"below {LIMITS[0]:,} pixels", f"below {LIMITS[1]:,}", "the rest"]
     rows = [
-        [
-            _name(size, limits[at]),
-            _count(counts[at, 1]),
-            _share(counts[at, 1], stats.wrong),
-            _share(counts[at, 1], counts[at].sum()),
-            f'<td class="number">{objects[at, 1]:,} of {objects[at].sum():,}</td>',
-        ]
-        for at, size in enumerate(SIZES)
+        Row(name, [*_rate_cells(observations, count), f"{number[1]:,} of {number.sum():,}"], limit)
+        for name, count, number, limit in zip(
+            [*SIZES, "together"],
+            [*counts, counts.sum(0)],
+            [*objects, objects.sum(0)],
+            [*limits, ""],
+            strict=True,
+        )
     ]
-    missed, number = objects[:, 1].sum(), objects.sum()
-    total = [*_sum(stats, int(counts[:, 1].sum())), _share(stats.wrong, counts.sum())]
-    total.append(f'<td class="number">{missed:,} of {number:,}</td>')
-    return "<h3>By the size of the true object</h3>" + table(
+    return NumberTable(
         "Wrong pixels by the size of the true object, which is a connected region of a class",
-        _head("Object", "Wrong pixels", "Share of all errors", "Wrong of its pixels", "Objects missed whole"),
-        [*rows, total],
-        "sums",
+        ["Object", "Wrong pixels", "Share of all errors", "Wrong of its pixels", "Objects missed whole"],
+        rows,
+        title="By the size of the true object",
     )
 
 
-def _by_light(stats: Observations, name: str, levels: int) -> str:
-    counts = _wrong_by(stats, name, levels)
-    rows = [
+def _by_light(observations: Observations, facet: str, levels: int) -> NumberTable:
+    counts = _counts_by(observations, facet, levels)
+    names = ["lowest third", "middle third", "highest third", "together"]
+    return NumberTable(
+        f"Wrong images by {facet}",
+        ["Images", "Wrong", "Share of all errors", "Wrong of these images"],
         [
-            _name(level),
-            _count(counts[at, 1]),
-            _share(counts[at, 1], stats.wrong),
-            _share(counts[at, 1], counts[at].sum()),
-        ]
-        for at, level in enumerate(("lowest third", "middle third", "highest third"))
-    ]
-    total = [*_sum(stats, int(counts[:, 1].sum())), _share(stats.wrong, counts.sum())]
-    return f"<h3>By {name}</h3>" + table(
-        f"Wrong images by {name}",
-        _head("Images", "Wrong", "Share of all errors", "Wrong of these images"),
-        [*rows, total],
-        "sums",
+            Row(name, _rate_cells(observations, count))
+            for name, count in zip(names, [*counts, counts.sum(0)], strict=True)
+        ],
+        title=f"By {facet}",
     )
 
 
-def _wrong_by(stats: Observations, name: str, levels: int) -> Ints:
-    """Right and wrong ones at each level, int64 `(L, 2)`."""
-    wrong = (stats.cells["truth"] != stats.cells["prediction"]).astype(np.int64)
-    return stats.cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
+def _error_cells(observations: Observations, wrong: int) -> list[str]:
+    """Format a number of errors, and its share of all errors."""
+    return [f"{wrong:,}", _share(wrong, observations.wrong)]
 
 
-def _head(first: str, *numbers: str) -> list[str]:
-    return [f'<th scope="col">{first}</th>', *[f'<th scope="col" class="number">{each}</th>' for each in numbers]]
+def _rate_cells(observations: Observations, counts: Ints) -> list[str]:
+    """Format the right and wrong ones, int64 `(2,)`: the errors, their share of all errors, and their rate."""
+    return [*_error_cells(observations, counts[1]), _share(counts[1], counts.sum())]
 
 
-def _name(name: str, meaning: str = "") -> str:
-    return f'<th scope="row">{escape(name)}{f" <small>{meaning}</small>" if meaning else ""}</th>'
-
-
-def _count(value: int) -> str:
-    return f'<td class="number">{value:,}</td>'
+def _counts_by(observations: Observations, facet: str, levels: int) -> Ints:
+    """Count right and wrong pixels (or images) at each level of a facet, int64 `(L, 2)`."""
+    wrong = (observations.cells["truth"] != observations.cells["prediction"]).astype(np.int64)
+    return observations.cells.with_column("wrong", wrong).sums(**{facet: levels, "wrong": 2})
 
 
 def _share(part: int, total: int) -> str:
-    return f'<td class="number">{f"{percent(part / total)} %" if total else "–"}</td>'
-
-
-def _sum(stats: Observations, wrong: int) -> list[str]:
-    return ['<th scope="row">together</th>', _count(wrong), _share(wrong, stats.wrong)]
+    return f"{percent(part / total)} %" if total else "–"

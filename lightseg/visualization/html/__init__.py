@@ -1,5 +1,6 @@
-"""Shell of pages that hold all they show, so that they can be kept, sent and read without a network."""
+"""Self-contained HTML pages: Jinja templates and the macros that they share."""
 
-from lightseg.visualization.html.document import Section, render
+from lightseg.visualization.html.document import Section, render_page
+from lightseg.visualization.html.templates import read_source, render
 
-__all__ = ["Section", "render"]
+__all__ = ["Section", "read_source", "render", "render_page"]

@@ -1,55 +1,60 @@
-"""Images inside a page, and what the colours of masks mean."""
+"""Images and color legends of a page, for the macros `figure` and `color_legend`."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
 from lightseg.labels import IGNORE, VOID
-from lightseg.visualization.html.markup import escape
 
 if TYPE_CHECKING:
     from lightseg.visualization.examples import Color
 
 LONGEST = 320
-"""Pixels of the longer side that a picture is shrunk to."""
+"""Pixels of the longer side that an image is shrunk to."""
 
 
-def picture(image: npt.NDArray[np.uint8], caption: str, words: str, photo: bool = False, longest: int = LONGEST) -> str:
-    """Return a figure that holds its image.
+class EmbeddedImage(NamedTuple):
+    """Image as a data URL.
+
+    Attributes:
+        source: Data URL.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    source: str
+    width: int
+    height: int
+
+
+def embed_image(image: npt.NDArray[np.uint8], is_photo: bool = False, longest: int = LONGEST) -> EmbeddedImage:
+    """Encode an image for a page.
 
     Args:
         image: `(H, W, 3)` uint8.
-        caption: What is written below it, as HTML.
-        words: What it shows, for who does not see it, as HTML.
-        photo: Whether it is a photograph, which is saved as JPEG; what is drawn keeps its colours, as PNG.
+        is_photo: Whether to save it as JPEG; masks keep their colors, as PNG.
         longest: Pixels of the longer side that it is shrunk to.
     """
-    shrunk, content = Picture.fromarray(image), io.BytesIO()
-    shrunk.thumbnail((longest, longest), Picture.Resampling.BOX if photo else Picture.Resampling.NEAREST)
-    options: dict[str, Any] = {"format": "JPEG", "quality": 88} if photo else {"format": "PNG", "optimize": True}
-    shrunk.save(content, **options)
+    thumbnail, content = Picture.fromarray(image), io.BytesIO()
+    thumbnail.thumbnail((longest, longest), Picture.Resampling.BOX if is_photo else Picture.Resampling.NEAREST)
+    options: dict[str, Any] = {"format": "JPEG", "quality": 88} if is_photo else {"format": "PNG", "optimize": True}
+    thumbnail.save(content, **options)
     source = f"data:image/{options['format'].lower()};base64,{base64.b64encode(content.getvalue()).decode()}"
-    width, height = shrunk.size
-    return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" alt="{words}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    return EmbeddedImage(source, *thumbnail.size)
 
 
-def colors(classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt.NDArray[Any]]) -> str:
-    """Return the classes that are in some masks, with their colours."""
-    labels_present = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
-    entries = [(classes[label], palette[label]) for label in labels_present if label != IGNORE]
-    entries += [("void", VOID)] * bool((labels_present == IGNORE).any())
-    items = "".join(
-        f'<li><span class="color" style="background:rgb{tuple(map(int, color))}"></span>{escape(label)}</li>'
-        for label, color in entries
-    )
-    return f'<ul class="colors" aria-label="Colours of the classes">{items}</ul>'
+def mask_colors(
+    classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt.NDArray[Any]]
+) -> list[tuple[str, Color]]:
+    """Return the names and colors of the classes in some masks, `(H, W)` each; void comes last."""
+    labels = np.unique(np.concatenate([np.unique(mask) for mask in masks])).tolist()
+    colors = [(classes[label], palette[label]) for label in labels if label != IGNORE]
+    colors += [("void", VOID)] * (IGNORE in labels)
+    return [(name, (int(red), int(green), int(blue))) for name, (red, green, blue) in colors]

@@ -3,7 +3,7 @@
   const tip = document.getElementById("tip");
   let shown = null;
 
-  // the browser's own hints would cover ours
+  // the tooltips of the browser would cover those of the page
   for (const title of document.querySelectorAll("svg title")) {
     title.parentNode.dataset.tip = title.textContent;
     title.remove();
@@ -26,15 +26,15 @@
     tip.style.left = Math.max(4, Math.min(left, document.documentElement.clientWidth - tip.offsetWidth - 4)) + "px";
     tip.style.top = (above > 4 ? above : Math.min(box.bottom + 6, innerHeight - tip.offsetHeight - 4)) + "px";
   }
-  // over for a mouse and a finger alike, and not ended by the finger's lifting
+  // pointerover works for mouse and touch, and the tip stays after a touch ends
   document.addEventListener("pointerover", (event) => show(event.target.closest("[data-tip]")));
   document.addEventListener("scroll", () => show(null), { capture: true, passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && show(null));
 
-  // what is folded is printed too
+  // print folded details too
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((folded) => (folded.open = true)));
 
-  // a picture is one stop of the Tab key; the arrows go through it
+  // a figure is one tab stop; the arrow keys move inside it
   for (const picture of document.querySelectorAll("[data-row]")) {
     const spots = [...picture.querySelectorAll(".spot, tbody td")];
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -picture.dataset.row, ArrowDown: +picture.dataset.row };
@@ -50,7 +50,7 @@
     });
   }
 
-  // a press on a column's name sorts by it, the largest number or the first word on top; another press turns it round
+  // a click on a column's title sorts by it, numbers descending and words ascending; another click reverses the order
   for (const button of document.querySelectorAll("th button")) {
     button.addEventListener("click", () => {
       const head = button.parentNode;

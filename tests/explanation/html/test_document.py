@@ -1,4 +1,4 @@
-"""The page: one small file that needs nothing else, with sums that add up, and the same every time."""
+"""Page of an explanation: small, self-contained and deterministic, with sums that add up."""
 
 import re
 
@@ -14,7 +14,7 @@ from lightseg.explanation.gallery import Exhibit, Picture
 from lightseg.explanation.html import document, write_page
 from lightseg.explanation.saliency import Saliency, choose
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
-from tests.comparison.page.test_document import Reader
+from tests.comparison.html.test_document import Reader
 from tests.explanation.fabricate import Data, Oracle, discs
 
 EVIL = "<script>alert(1)</script>"
@@ -27,16 +27,16 @@ def left(truth):
 
 
 @pytest.fixture
-def explained(monkeypatch):
-    """What is explained of the planted failure; the oracle has no net that could be looked into."""
+def make_explanation(monkeypatch):
+    """Explain the planted failure; the oracle has no net, so that there are no attributions."""
     monkeypatch.setattr(attribution, "is_installed", lambda: False)
 
     def make(kind="segmentation"):
         images, masks = discs(30)
         if kind == "classification":
             labels = [at % 3 for at in range(30)]
-            said = iter([(label + (at % 5 == 0)) % 3 for at, label in enumerate(labels)])
-            task = Oracle(kind, [EVIL, "disc", "square"], lambda truth: torch.full_like(truth, next(said, 0)))
+            predictions = iter([(label + (at % 5 == 0)) % 3 for at, label in enumerate(labels)])
+            task = Oracle(kind, [EVIL, "disc", "square"], lambda truth: torch.full_like(truth, next(predictions, 0)))
             return explain(task, Data(images, labels, task.classes), "test", 2)
         task = Oracle(kind, [EVIL, "disc", "square"], left)
         return explain(task, Data(images, masks, task.classes), "test", 2)
@@ -45,45 +45,47 @@ def explained(monkeypatch):
 
 
 @pytest.fixture
-def read(tmp_path):
-    def read(found):
-        write_page(found, EVIL, tmp_path / "page.html")
+def read_page(tmp_path):
+    def read_page(explanation):
+        write_page(explanation, EVIL, tmp_path / "page.html")
         return Reader((tmp_path / "page.html").read_text(encoding="utf-8"))
 
-    return read
+    return read_page
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "classification"])
-def test_page__is_one_file_that_runs_nothing_it_was_told(explained, read, tmp_path, kind):
-    page = read(explained(kind))
-    sources = [each[name] for _, each in page.elements for name in ("src", "href", "action") if name in each]
-    ids = [each["id"] for _, each in page.elements if "id" in each]
+def test_page__is_one_file_that_runs_nothing_it_was_told(make_explanation, read_page, tmp_path, kind):
+    page = read_page(make_explanation(kind))
+    sources = [
+        attributes[name] for _, attributes in page.elements for name in ("src", "href", "action") if name in attributes
+    ]
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
 
     assert page.open == []
     assert len(page.all("script")) == 1
     assert EVIL in page.text
     assert all(source.startswith(("data:", "#")) for source in sources)
     assert len([source for source in sources if source.startswith("data:image")]) >= 4
-    assert {each["href"].removeprefix("#") for each in page.all("a")} <= set(ids)
+    assert {attributes["href"].removeprefix("#") for attributes in page.all("a")} <= set(ids)
     assert len(ids) == len(set(ids))
-    assert (tmp_path / "page.html").stat().st_size < document.MOST_BYTES
+    assert (tmp_path / "page.html").stat().st_size < document.MAX_BYTES
     order = ["findings", "parts", "worst", "confusions", "calibration", "looks", "uncertain", "details"]
-    assert [each["id"] for each in page.all("section")] == order
+    assert [attributes["id"] for attributes in page.all("section")] == order
 
 
-def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(explained, read, tmp_path):
-    found = explained()
-    page = read(found)
+def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(make_explanation, read_page, tmp_path):
+    explanation = make_explanation()
+    page = read_page(explanation)
     html = (tmp_path / "page.html").read_text()
-    first = re.search(r'<ol class="findings"><li><p>(.*?)</p>', html)[1]
-    tables = re.findall(r'<table class="sums">.*?</table>', html)
+    first = re.search(r'<ol class="findings">\s*<li><p>(.*?)</p>', html)[1]
+    tables = re.findall(r'<table class="sums">.*?</table>', html, re.DOTALL)
     columns = [
-        [int(row.replace(",", "")) for row in re.findall(r'</th><td class="number">([\d,]+)</td>', each)]
-        for each in tables
+        [int(row.replace(",", "")) for row in re.findall(r'</th><td class="number">([\d,]+)</td>', table)]
+        for table in tables
     ]
 
     assert first.startswith("disc: 100.0 % of its pixels in the left half are missed, 0.0 % in the right half")
-    wrong = found.observations.wrong
+    wrong = explanation.observations.wrong
     # by part and by size: the rows, and what they are together
     for rows in (columns[0], columns[2]):
         assert sum(rows[:-1]) == rows[-1] == wrong > 0
@@ -91,54 +93,54 @@ def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(ex
     assert "pip install 'lightseg[explain]'" in page.text
 
 
-def test_page__tells_what_the_temperature_changes(explained, read, monkeypatch):
+def test_page__tells_what_the_temperature_changes(make_explanation, read_page, monkeypatch):
     monkeypatch.setattr(Oracle, "temperature", 3.0)
-    found = explained()
-    sure, too_sure = found.observations.reliability, found.observations.uncalibrated
+    explanation = make_explanation()
+    sure, too_sure = explanation.observations.reliability, explanation.observations.uncalibrated
 
     # a logit of 8 over two of 0, and a third of it
     assert sure.confidence.sum() / sure.pixels.sum() == pytest.approx(1 / (1 + 2 * np.exp(-8 / 3)), abs=1e-6)
     assert too_sure.confidence.sum() / too_sure.pixels.sum() == pytest.approx(1 / (1 + 2 * np.exp(-8)), abs=1e-6)
-    said = f"{100 * sure.ece:.2f} % with the temperature 3 that was fitted on validation images, "
-    assert f"{said}{100 * too_sure.ece:.2f} % without." in read(found).text
+    text = f"{100 * sure.ece:.2f} % with the temperature 3 that was fitted on validation images, "
+    assert f"{text}{100 * too_sure.ece:.2f} % without." in read_page(explanation).text
 
 
-def test_page__is_the_same_but_for_the_date(explained, tmp_path):
+def test_page__is_the_same_but_for_the_date(make_explanation, tmp_path):
     for name in ("a", "b"):
-        write_page(explained(), "run", tmp_path / name)
+        write_page(make_explanation(), "run", tmp_path / name)
     first, second = (re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", (tmp_path / name).read_text()) for name in "ab")
 
     assert first == second
 
 
-def test_page__too_many_pictures_are_smaller(explained, read, tmp_path, monkeypatch):
-    found = explained()
+def test_page__too_many_pictures_are_smaller(make_explanation, read_page, tmp_path, monkeypatch):
+    explanation = make_explanation()
     noise = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
-    found.worst[:] = [Exhibit("noise", "", [Picture(noise, "image", photo=True)])] * 20
-    read(found)
-    whole = (tmp_path / "page.html").stat().st_size
-    monkeypatch.setattr(document, "MOST_BYTES", whole // 2)
-    page = read(found)
+    explanation.worst[:] = [Exhibit("noise", "", [Picture(noise, "image", photo=True)])] * 20
+    read_page(explanation)
+    size = (tmp_path / "page.html").stat().st_size
+    monkeypatch.setattr(document, "MAX_BYTES", size // 2)
+    page = read_page(explanation)
 
-    assert (tmp_path / "page.html").stat().st_size < whole // 2
-    assert max(int(each["width"]) for each in page.all("img")) < 320
-    monkeypatch.setattr(document, "MOST_BYTES", 1000)
+    assert (tmp_path / "page.html").stat().st_size < size // 2
+    assert max(int(attributes["width"]) for attributes in page.all("img")) < 320
+    monkeypatch.setattr(document, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="--images"):
-        read(found)
+        read_page(explanation)
 
 
-def test_page__tells_whether_maps_are_faithful(explained, read):
-    found = explained()
+def test_page__tells_whether_maps_are_faithful(make_explanation, read_page):
+    explanation = make_explanation()
     good = Deletion(0.9, np.array([0.1, 0.1, 0.0, 0.0]), np.ones(4), np.array([0.9, 0.8, 0.7, 0.5]))
     bad = Deletion(0.9, good.random, np.ones(4), good.random)
-    for done, said in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
-        object.__setattr__(found, "saliency", Saliency("Grad-CAM at net.down.3", [], [done] * 12))
-        assert said in read(found).text
+    for deletion, verdict in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
+        object.__setattr__(explanation, "saliency", Saliency("Grad-CAM at net.down.3", [], [deletion] * 12))
+        assert verdict in read_page(explanation).text
 
 
-def test_choose__classes_by_turns(explained):
-    seen = explained().observations
-    chosen = choose(seen)
+def test_choose__classes_by_turns(make_explanation):
+    observations = make_explanation().observations
+    chosen = choose(observations)
 
     assert len(chosen) == len({index for index, _ in chosen}) == 12
     # the ground is more than half of all images

@@ -1,4 +1,4 @@
-"""The whole page: one file, nothing from elsewhere, nothing of what it names is run."""
+"""Page of a comparison: self-contained, and no text on it is executed."""
 
 import dataclasses
 from html.parser import HTMLParser
@@ -12,7 +12,7 @@ EVIL = '<script>alert("x")</script>&'
 
 
 class Reader(HTMLParser):
-    """Elements with their attributes, the text outside scripts, and whether everything is closed in order."""
+    """Parser of elements, attributes and text outside scripts, which checks that elements are closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a page and read it again."""
+    """Write a page and parse it."""
 
     def write(comparison) -> Reader:
         write_page(comparison, tmp_path / "out" / "page.html")
@@ -53,8 +53,14 @@ def written(tmp_path):
 
 def test_page__needs_nothing_from_elsewhere(make_comparison, written):
     page = written(make_comparison())
-    sources = [each[name] for _, each in page.elements for name in ("src", "href", "action") if name in each]
-    policy = next(each["content"] for each in page.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    sources = [
+        attributes[name] for _, attributes in page.elements for name in ("src", "href", "action") if name in attributes
+    ]
+    policy = next(
+        attributes["content"]
+        for attributes in page.all("meta")
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
 
     assert sources
     assert all(source.startswith(("data:", "#")) for source in sources)
@@ -63,37 +69,37 @@ def test_page__needs_nothing_from_elsewhere(make_comparison, written):
 
 def test_page__is_closed_and_can_be_found_through(make_comparison, written):
     page = written(make_comparison())
-    ids = {each["id"] for _, each in page.elements if "id" in each}
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
 
     assert page.open == []
-    assert {each["href"].removeprefix("#") for each in page.all("a")} <= ids
-    assert {each["aria-labelledby"] for each in page.all("section")} <= ids
+    assert {attributes["href"].removeprefix("#") for attributes in page.all("a")} <= ids
+    assert {attributes["aria-labelledby"] for attributes in page.all("section")} <= ids
     assert len(page.all("h1")) == len(page.all("main")) == 1
-    assert all(each["scope"] in ("row", "col") for each in page.all("th"))
-    assert all(each["aria-label"] for each in page.all("svg") if each.get("role") == "img")
+    assert all(attributes["scope"] in ("row", "col") for attributes in page.all("th"))
+    assert all(attributes["aria-label"] for attributes in page.all("svg") if attributes.get("role") == "img")
 
 
 def test_page__texts_are_shown_and_not_run(make_comparison, written):
-    made = make_comparison(labels=(EVIL, "small"), classes=(EVIL, "b"), notes=(EVIL,))
-    differs = dataclasses.replace(made.groups[0], differs={EVIL: EVIL})
-    other = dataclasses.replace(made.groups[1], differs={EVIL: "–"})
-    page = written(dataclasses.replace(made, groups=(differs, other)))
+    comparison = make_comparison(labels=(EVIL, "small"), classes=(EVIL, "b"), notes=(EVIL,))
+    first = dataclasses.replace(comparison.groups[0], differs={EVIL: EVIL})
+    second = dataclasses.replace(comparison.groups[1], differs={EVIL: "–"})
+    page = written(dataclasses.replace(comparison, groups=(first, second)))
 
     assert len(page.all("script")) == 1
     # label, class, note, key and value; and the command of the runs
     assert page.text.count(EVIL) > 10
     assert "--name <b>" in page.text
-    assert any(EVIL in each.get("title", "") for each in page.all("td"))
+    assert any(EVIL in attributes.get("title", "") for attributes in page.all("td"))
 
 
 def test_page__without_data_the_rest_is_whole(make_comparison, written):
-    made = make_comparison(labels=("big", "small"))
-    page = written(made)
+    comparison = make_comparison(labels=("big", "small"))
+    page = written(comparison)
 
     assert "The images cannot be shown: " in page.text
     assert "the test split is not any more what runs/g0-0 was scored on" in page.text
     assert not page.all("img")
-    assert [each["id"] for each in page.all("section")] == [
+    assert [attributes["id"] for attributes in page.all("section")] == [
         "ranking",
         "curves",
         "classes",
@@ -106,9 +112,15 @@ def test_page__without_data_the_rest_is_whole(make_comparison, written):
 def test_page__of_one_group_compares_nothing(make_comparison, written):
     page = written(make_comparison(labels=("only",)))
 
-    assert [each["id"] for each in page.all("section")] == ["ranking", "curves", "classes", "matrices", "details"]
+    assert [attributes["id"] for attributes in page.all("section")] == [
+        "ranking",
+        "curves",
+        "classes",
+        "matrices",
+        "details",
+    ]
     assert "Better, as far as shown" not in page.text
-    assert not any(each.get("class") == "badge" for each in page.all("span"))
+    assert not any(attributes.get("class") == "badge" for attributes in page.all("span"))
 
 
 def test_page__where_it_cannot_be_written_nothing_stays(make_comparison, tmp_path):

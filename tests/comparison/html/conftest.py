@@ -1,4 +1,4 @@
-"""Comparisons made by hand, of run folders that hold what a page reads but for data and checkpoint."""
+"""Comparisons of run folders that contain all that a page reads except data and checkpoint."""
 
 import json
 
@@ -14,7 +14,7 @@ IMAGES = ("a.png", "b.png", "c.png", "d.png")
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Write a run folder with a short log, a confusion matrix and what the details tell."""
+    """Write a run folder with a short log, a confusion matrix, and the files of the details."""
 
     def make(name: str, classes: int = 3, seed: int = 0, images: tuple = IMAGES) -> Run:
         folder = tmp_path / "runs" / f"{name}-{seed}"
@@ -41,7 +41,7 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def make_comparison(make_run):
-    """Groups of two runs; the first is right on every pixel, each other one less often."""
+    """Make groups of two runs; the first is right on every pixel, the accuracy of the others decreases."""
 
     def make(
         labels: tuple = ("big", "small"), classes: tuple = ("sky", "road", "car"), **changes: object
@@ -68,9 +68,9 @@ def make_comparison(make_run):
             )
             for second in range(1, len(labels))
         )
-        made = {"kind": "segmentation", "metric": "mIoU", "class_metric": "IoU", "baseline": None, "notes": ()}
-        made |= {"split": "test", "images": IMAGES, "resamples": 1000} | changes
-        return Comparison(classes=classes, groups=tuple(groups), pairs=pairs, **made)
+        fields = {"kind": "segmentation", "metric": "mIoU", "class_metric": "IoU", "baseline": None, "notes": ()}
+        fields |= {"split": "test", "images": IMAGES, "resamples": 1000} | changes
+        return Comparison(classes=classes, groups=tuple(groups), pairs=pairs, **fields)
 
     return make
 

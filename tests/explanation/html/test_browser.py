@@ -1,4 +1,4 @@
-"""The page in a real browser: no error, no request, usable by keyboard and on a phone."""
+"""Page of an explanation in a browser: no errors, no requests, usable by keyboard and on a phone."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from lightseg.explanation import attribution
 from lightseg.explanation.explanation import explain
 from lightseg.explanation.html import write_page
-from tests.comparison.page import test_browser
-from tests.comparison.page.test_browser import browse  # noqa: F401
+from tests.comparison.html import test_browser
+from tests.comparison.html.test_browser import browse  # noqa: F401
 from tests.explanation.fabricate import Data, Oracle, discs
 
 pytestmark = test_browser.pytestmark
@@ -43,19 +43,19 @@ def test_page__runs_and_asks_for_nothing(kind, browse, tmp_path, monkeypatch):  
     if kind == "classification":
         targets = np.random.default_rng(0).integers(0, 3, 30).tolist()
     classes = ["ground", "disc", "square" * 20]
-    found = explain(
+    explanation = explain(
         Oracle(kind, classes, lambda truth: truth.roll(3, -1) if truth.ndim > 1 else 0 * truth),
         Data(images, targets, classes),
         "test",
         2,
     )
-    write_page(found, "runs/" + 60 * "x", tmp_path / "written.html")
-    seen, console, urls = browse((tmp_path / "written.html").read_text(encoding="utf-8"))
+    write_page(explanation, "runs/" + 60 * "x", tmp_path / "written.html")
+    results, console, urls = browse((tmp_path / "written.html").read_text(encoding="utf-8"))
 
-    assert (console, urls, seen["faults"], seen["fetched"], seen["broken"]) == ([], [], [], [], 0)
-    assert seen["images"] > 4
-    assert seen["chart"].startswith("the 10 % most uncertain")
-    assert seen["matrix"].startswith("disc predicted as ground: ")
-    assert seen["reliability"].startswith("confidence ")
-    assert seen["stops"]
-    assert seen["width"][1] <= seen["width"][0] <= 500
+    assert (console, urls, results["faults"], results["fetched"], results["broken"]) == ([], [], [], [], 0)
+    assert results["images"] > 4
+    assert results["chart"].startswith("the 10 % most uncertain")
+    assert results["matrix"].startswith("disc predicted as ground: ")
+    assert results["reliability"].startswith("confidence ")
+    assert results["stops"]
+    assert results["width"][1] <= results["width"][0] <= 500

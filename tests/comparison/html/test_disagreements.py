@@ -1,4 +1,4 @@
-"""The images of two groups: those that are shown, and that what is shown is what was scored."""
+"""Images of two groups: the selection, and predictions that match the scores."""
 
 import dataclasses
 import re
@@ -33,9 +33,9 @@ def test_image_scores__are_those_of_the_first_trial(make_comparison):
     assert scores == pytest.approx([90 / 110] * 4)
 
 
-@pytest.mark.parametrize(("baseline", "other"), [(None, 1), (0, 1), (2, 2)])
-def test_opponent__is_the_baseline_or_the_next_best(make_comparison, baseline, other):
-    assert disagreements.opponent(make_comparison(labels=("a", "b", "c"), baseline=baseline)) == other
+@pytest.mark.parametrize(("baseline", "opponent"), [(None, 1), (0, 1), (2, 2)])
+def test_opponent__is_the_baseline_or_the_next_best(make_comparison, baseline, opponent):
+    assert disagreements.opponent(make_comparison(labels=("a", "b", "c"), baseline=baseline)) == opponent
 
 
 def test_disagreements__of_equal_groups_there_are_none(make_comparison):
@@ -55,36 +55,36 @@ def test_disagreements__of_whole_images_the_answers_are_words(make_comparison, m
     monkeypatch.setattr(disagreements, "predict_again", say)
     comparison = make_comparison(kind="classification", metric="accuracy")
     html = disagreements.disagreements(comparison)
-    said = [re.sub("<[^>]+>", " ", each).split() for each in re.findall(r"<dl>.*?</dl>", html)]
+    answers = [re.sub("<[^>]+>", " ", answer).split() for answer in re.findall(r"<dl>.*?</dl>", html, re.DOTALL)]
 
     assert re.findall(r"<h3>(.*?)</h3>", html) == list(comparison.images)
     # 100 % against 90 %
     assert html.count("is better by <b>10.0</b>") == 4
-    assert said == [["truth", "road", "big", "road", "✓", "small", "sky", "✗"]] * 4
+    assert answers == [["truth", "road", "big", "road", "✓", "small", "sky", "✗"]] * 4
 
 
 def test_predict_again__each_fold_is_asked_what_it_was_scored_on(make_run, monkeypatch):
     folds = make_run("one", images=("d", "b", "b")), make_run("two", images=("a", "c"))
-    asked = []
+    calls = []
 
     def say(run, split, indices, trust):
-        asked.append((run.name, split, indices))
+        calls.append((run.name, split, indices))
         return [f"{run.evaluation(split).images[index]}{index}" for index in indices], ["red"]
 
     monkeypatch.setattr(predictions, "_predict", say)
     trial = Trial(folds, np.zeros((5, 3, 3), np.int64), 0.0, np.zeros(3))
-    found, palette = predictions.predict_again(trial, "test", ["a", "b", "b", "c", "d"], [4, 3, 2])
+    examples, palette = predictions.predict_again(trial, "test", ["a", "b", "b", "c", "d"], [4, 3, 2])
 
     # the second image of the same name is the second
-    assert asked == [("one", "test", [0, 2]), ("two", "test", [1])]
-    assert (found, palette) == ({4: "d0", 2: "b2", 3: "c1"}, ["red"])
+    assert calls == [("one", "test", [0, 2]), ("two", "test", [1])]
+    assert (examples, palette) == ({4: "d0", 2: "b2", 3: "c1"}, ["red"])
 
 
 def test_compare__the_page_shows_what_each_run_said(fit, recipe, tmp_path, capsys):
     runs = [fit("--config", recipe(), "--model.net.width", width).folder for width in (2, 4)]
     assert main([*map(str, runs), "--html", str(tmp_path / "page.html")]) == 0
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
-    examples = re.findall(r'<figure class="example">.*?</figure></div></figure>', html)
+    examples = re.findall(r'<figure class="example">.*?</figure>\s*</div></figure>', html, re.DOTALL)
 
     assert 1 <= len(examples) <= 5
     for example in examples:
@@ -94,10 +94,9 @@ def test_compare__the_page_shows_what_each_run_said(fit, recipe, tmp_path, capsy
     evaluation = read(runs[0]).evaluation("test")
     counts = evaluation.dense[[3, 0]]
     trial = Trial((read(runs[0]),), evaluation.dense, 0.0, np.zeros(0))
-    found, palette = predictions.predict_again(trial, "test", evaluation.images, [3, 0])
-    shown = [found[3], found[0]]
+    examples, palette = predictions.predict_again(trial, "test", evaluation.images, [3, 0])
     assert len(palette) == counts.shape[2]
-    for example, (right, true, predicted) in zip(shown, counts, strict=True):
+    for example, (right, true, predicted) in zip((examples[3], examples[0]), counts, strict=True):
         for label in range(counts.shape[2]):
             valid = example.target != 255
             assert true[label] == np.sum(example.target == label)

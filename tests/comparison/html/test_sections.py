@@ -1,23 +1,17 @@
-"""What each section says, in numbers worked out by hand."""
+"""Numbers of each section, worked out by hand."""
 
 import dataclasses
-import json
 import re
 
 import numpy as np
 import pytest
 
-from lightseg.comparison.html.classes import classes
-from lightseg.comparison.html.curves import Axis, curves
-from lightseg.comparison.html.details import details
-from lightseg.comparison.html.markup import look, number
-from lightseg.comparison.html.matrices import matrices
-from lightseg.comparison.html.ranking import ranking
+from lightseg.comparison.html.sections import classes, details, format_number, matrices, ranking
 from lightseg.comparison.results import Estimate
 
 
 def cells(html: str) -> list[list[str]]:
-    """The text of each row's cells."""
+    """Return the text of each row's cells."""
     rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
     return [
         [re.sub("<[^>]+>", " ", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
@@ -50,60 +44,7 @@ def test_ranking__many_verdicts_are_folded(make_comparison):
     ("value", "text"), [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("nan"), "–")]
 )
 def test_number__has_three_digits(value, text):
-    assert number(value) == text
-
-
-def test_look__of_35_groups_no_two_are_alike():
-    assert len({look(group) for group in range(35)}) == 35
-
-
-def test_axis__goes_from_round_number_to_round_number():
-    axis = Axis.over(np.array([12.0, 88.0]), 200, 0)
-
-    assert list(axis.ticks) == [0, 20, 40, 60, 80, 100]
-    assert list(axis.at([0, 25, 100])) == [200, 150, 0]
-
-
-def test_axis__of_a_single_value():
-    assert Axis.over(np.array([3.0, 3.0]), 0, 100).at([3.0])[0] == pytest.approx(50)
-
-
-def test_axis__of_equal_ratios():
-    axis = Axis.over(np.array([0.1, 10.0]), 0, 100, log=True)
-
-    assert axis.ticks[0] == pytest.approx(0.1)
-    assert axis.at([1.0])[0] == pytest.approx(50)
-
-
-def test_curves__a_line_for_each_run_in_each_chart(make_comparison):
-    html = curves(make_comparison())
-
-    assert html.count("<figure>") == 3
-    assert html.count('class="line g0 of0"') == html.count('class="line g1 of1"') == 6
-    assert "<title>step 20\nbig: 40.0, 40.0\nsmall: 40.0, 40.0</title>" in html
-
-
-def test_curves__what_is_not_finite_is_left_out_and_long_ones_are_thinned(make_comparison):
-    comparison = make_comparison(labels=("only",))
-    for run in comparison.groups[0].runs:
-        rows = [{"step": step, "train/loss": None if step % 2 else 0.5 + step} for step in range(1000)]
-        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    html = curves(comparison)
-    (points, _) = re.findall(r'points="(.*?)"', html)
-
-    assert html.count("<figure>") == 1
-    assert "logarithmic" in html
-    assert len(points.split()) == 200
-    # 500 values in 200 chunks: the first three are the values at the steps 0, 2 and 4
-    assert "<title>step 2\nonly: 2.50, 2.50</title>" in html
-
-
-def test_curves__of_a_run_that_logged_nothing_there_are_none(make_comparison):
-    comparison = make_comparison(labels=("only",))
-    for run in comparison.groups[0].runs:
-        (run.folder / "metrics.jsonl").write_text("")
-
-    assert curves(comparison) == ""
+    assert format_number(value) == text
 
 
 def test_classes__only_the_difference_that_is_shown_is_marked(make_comparison):
@@ -143,14 +84,16 @@ def test_matrices__of_many_classes_leave_out_what_is_nought(make_comparison):
     assert 'class="matrix dense"' in html
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("sky\n1", "is damaged"), ("a\nx", "is damaged")])
-def test_matrices__say_which_file_is_wrong(make_comparison, content, said):
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "is missing"), ("sky\n1", "is damaged"), ("a\nx", "is damaged")]
+)
+def test_matrices__say_which_file_is_wrong(make_comparison, content, reason):
     comparison = make_comparison()
     path = comparison.groups[1].runs[1].folder / "confusion_test.csv"
     path.write_text(content) if content else path.unlink()
     html = matrices(comparison)
 
-    assert f"{path} {said}" in html.replace("\n", "")
+    assert f"{path} {reason}" in html.replace("\n", "")
     assert html.count("<table") == 1
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: its script runs without an error, and nothing is asked of any network."""
+"""Page of a comparison in a browser: its script runs without errors or network requests."""
 
 import html
 import json
@@ -55,7 +55,7 @@ addEventListener("load", () => {
 
 @pytest.fixture
 def browse(tmp_path):
-    """Open a page with the probe in it: what the probe found, what the console said, what the page asked for."""
+    """Open a page with the probe; return the results of the probe, the console's lines, and the requested URLs."""
 
     def run(page: str) -> tuple[dict, list[str], list[str]]:
         probed = page.replace("<title>", BEFORE + "<title>", 1).replace("</body>", AFTER + "</body>")
@@ -66,9 +66,9 @@ def browse(tmp_path):
         command = [BROWSER, *options, *files, "--dump-dom", (tmp_path / "page.html").as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         network = json.loads((tmp_path / "net.json").read_text())
-        # what the browser asks for on its own account has no origin
-        asked = [event["params"] for event in network["events"] if "initiator" in event.get("params", {})]
-        urls = [each["url"] for each in asked if each["initiator"] != "not an origin"]
+        # requests of the browser itself have no origin
+        requests = [event["params"] for event in network["events"] if "initiator" in event.get("params", {})]
+        urls = [request["url"] for request in requests if request["initiator"] != "not an origin"]
         console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         return json.loads(html.unescape(re.search("<pre>(.*?)</pre>", done.stdout)[1])), console, urls
 
@@ -77,28 +77,30 @@ def browse(tmp_path):
 
 def test_page__runs_and_asks_for_nothing(make_comparison, tmp_path, browse):
     write_page(make_comparison(labels=("big", "small", "<script>alert(1)</script>")), tmp_path / "written.html")
-    found, console, urls = browse((tmp_path / "written.html").read_text(encoding="utf-8"))
+    results, console, urls = browse((tmp_path / "written.html").read_text(encoding="utf-8"))
 
-    assert (console, urls, found["faults"], found["fetched"]) == ([], [], [], [])
-    assert found["hovered"] == "sky predicted as road: 5.0 %"
-    assert found["left"] is found["closed"] is None
-    assert found["chart"] == "step 20\nbig: 40.0, 40.0\nsmall: 40.0, 40.0\n<script>alert(1)</script>: 40.0, 40.0"
-    assert found["matrix"] == "road predicted as road: 90.0 %"
-    assert found["before"] == ["big best", "small", "<script>alert(1)</script>"]
-    assert found["after"] == found["before"][::-1]
-    assert found["switched"] == [False, True, True]
-    assert found["width"][1] <= found["width"][0] <= 500
+    assert (console, urls, results["faults"], results["fetched"]) == ([], [], [], [])
+    assert results["hovered"] == "sky predicted as road: 5.0 %"
+    assert results["left"] is results["closed"] is None
+    assert results["chart"] == "step 20\nbig: 40.0, 40.0\nsmall: 40.0, 40.0\n<script>alert(1)</script>: 40.0, 40.0"
+    assert results["matrix"] == "road predicted as road: 90.0 %"
+    assert results["before"] == ["big best", "small", "<script>alert(1)</script>"]
+    assert results["after"] == results["before"][::-1]
+    assert results["switched"] == [False, True, True]
+    assert results["width"][1] <= results["width"][0] <= 500
 
 
 def test_browse__would_tell_of_errors_and_requests(make_comparison, tmp_path, browse):
     write_page(make_comparison(), tmp_path / "written.html")
     page = (tmp_path / "written.html").read_text(encoding="utf-8")
     picture = '<main id="main"><img src="http://127.0.0.1:9/picture.png">'
-    held = page.replace('<main id="main">', picture)
-    free = re.sub("<meta http-equiv[^>]*>", "", held).replace("<title>", "<script>missing()</script><title>")
+    with_image = page.replace('<main id="main">', picture)
+    without_policy = re.sub("<meta http-equiv[^>]*>", "", with_image).replace(
+        "<title>", "<script>missing()</script><title>"
+    )
 
-    assert "http://127.0.0.1:9/picture.png" in browse(held)[0]["faults"]
-    found, console, urls = browse(free)
-    assert "missing is not defined" in found["faults"][0]
+    assert "http://127.0.0.1:9/picture.png" in browse(with_image)[0]["faults"]
+    results, console, urls = browse(without_policy)
+    assert "missing is not defined" in results["faults"][0]
     assert any("missing is not defined" in line for line in console)
     assert "http://127.0.0.1:9/picture.png" in urls

@@ -18,12 +18,12 @@ def _evaluation(kind, rows, images, classes=("a", "b")):
 
 def test_examples__come_back_as_they_were_written(tmp_path):
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    truth, said = np.full((4, 4), 255, np.int64), np.eye(4, dtype=np.int64)
-    write_examples(tmp_path / "worst", [Example("one", image, truth, said)], ["a", "b"], PALETTE)
+    truth, prediction = np.full((4, 4), 255, np.int64), np.eye(4, dtype=np.int64)
+    write_examples(tmp_path / "worst", [Example("one", image, truth, prediction)], ["a", "b"], PALETTE)
     (example,), classes = read_examples(tmp_path / "worst")
     assert (example.name, classes) == ("one", ["a", "b"])
-    for read, written in ((example.image, image), (example.target, truth), (example.prediction, said)):
-        np.testing.assert_array_equal(read, written)
+    for actual, expected in ((example.image, image), (example.target, truth), (example.prediction, prediction)):
+        np.testing.assert_array_equal(actual, expected)
     with Image.open(tmp_path / "worst/00_prediction.png") as mask:
         assert (mask.mode, mask.getpalette()[3:6]) == ("P", [10, 20, 30])
 
@@ -45,9 +45,9 @@ def test_examples__are_shrunk_and_masks_keep_their_values(tmp_path):
 
 
 def test_examples__a_folder_that_is_there_is_replaced(tmp_path):
-    one, two = (Example(name, np.zeros((2, 2, 3), np.uint8), np.array(0), np.array(0)) for name in ("one", "two"))
-    write_examples(tmp_path / "e", [one, two], ["a"], PALETTE)
-    write_examples(tmp_path / "e", [two], ["a"], PALETTE)
+    first, second = (Example(name, np.zeros((2, 2, 3), np.uint8), np.array(0), np.array(0)) for name in ("one", "two"))
+    write_examples(tmp_path / "e", [first, second], ["a"], PALETTE)
+    write_examples(tmp_path / "e", [second], ["a"], PALETTE)
     assert [example.name for example in read_examples(tmp_path / "e")[0]] == ["two"]
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
     assert not list((tmp_path / "e").glob("01_*"))
@@ -85,6 +85,6 @@ def test_spread__same_few_over_all():
 
 @pytest.mark.parametrize(("shape", "expected"), [((2, 2, 1), 3), ((2, 2, 6), 3), ((2, 2, 3), 3)])
 def test_visible__any_image_has_three_channels_of_bytes(shape, expected):
-    shown = visible(np.linspace(-3, 3, int(np.prod(shape)), dtype=np.float32).reshape(shape))
-    assert (shown.shape[2], shown.dtype, int(shown.min())) == (expected, np.uint8, 0)
-    assert shown.max() > 100
+    image = visible(np.linspace(-3, 3, int(np.prod(shape)), dtype=np.float32).reshape(shape))
+    assert (image.shape[2], image.dtype, int(image.min())) == (expected, np.uint8, 0)
+    assert image.max() > 100
