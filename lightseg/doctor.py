@@ -32,7 +32,7 @@ from lightseg.files.atomic import nearest_folder, require_writable
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.diagnosis.diagnosis import Diagnosis
-    from lightseg.diagnosis.recipe import Recipe
+    from lightseg.diagnosis.recipe import RecipeCLI
     from lightseg.nets.base import Normalization
 
 _NET = "configs/net/unet.yaml"
@@ -62,11 +62,11 @@ def main(args: list[str]) -> None:
 
     from lightseg.diagnosis import text
     from lightseg.diagnosis.diagnosis import diagnose
-    from lightseg.diagnosis.recipe import Recipe
+    from lightseg.diagnosis.recipe import RecipeCLI
     from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
-    recipe = Recipe(rest if has_net else ["--config", _NET, *rest])
+    recipe = RecipeCLI(rest if has_net else ["--config", _NET, *rest])
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
@@ -94,7 +94,7 @@ def _as_config(args: list[str]) -> list[str]:
     return [*configs, *options]
 
 
-def _normalization(recipe: "Recipe") -> "Normalization | None":
+def _normalization(recipe: "RecipeCLI") -> "Normalization | None":
     """Return the mean and deviation that images are normalized by; None if they are those of the data."""
     options = recipe.config.model.init_args
     if options.get("mean") and options.get("std"):
@@ -109,7 +109,7 @@ def _normalization(recipe: "Recipe") -> "Normalization | None":
         return None
 
 
-def _estimated(recipe: "Recipe", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
+def _estimated(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
     """Return lines about time and memory of the training; an error that prevents it becomes a finding."""
     from lightseg.diagnosis.estimate import estimate, in_words
     from lightseg.diagnosis.findings import from_message

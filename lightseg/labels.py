@@ -1,4 +1,4 @@
-"""Ignore value of masks: losses and metrics skip its pixels, and pictures show them in white."""
+"""Class colors, and the ignore value of masks: losses and metrics skip its pixels, and pictures show them in white."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,7 +8,10 @@ import numpy.typing as npt
 
 IGNORE: Final[int] = 255
 
-VOID = (255, 255, 255)
+Color = tuple[int, int, int]
+"""RGB color, 0 to 255."""
+
+VOID: Color = (255, 255, 255)
 """Color of pixels without a class."""
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from lightseg.errors import ConfigError
 from lightseg.losses.class_weights import (
-    Scheme,
+    WeightScheme,
     class_prior,
     class_weights,
     effective_number,
@@ -15,7 +15,7 @@ from lightseg.losses.class_weights import (
     set_prior_bias,
 )
 
-every_scheme = pytest.mark.parametrize("scheme", get_args(Scheme))
+every_scheme = pytest.mark.parametrize("scheme", get_args(WeightScheme))
 PIXELS = torch.tensor([9_000_000, 900_000, 90_000, 10_000])
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from lightseg.losses.class_weights import Scheme, class_weights
+from lightseg.losses.class_weights import WeightScheme, class_weights
 from lightseg.losses.losses import (
     LOSSES,
     MSE,
@@ -198,7 +198,7 @@ def test_contract__a_step_against_the_gradient_lowers_it(name, weight):
 
 
 @every_loss
-@pytest.mark.parametrize("scheme", get_args(Scheme))
+@pytest.mark.parametrize("scheme", get_args(WeightScheme))
 def test_contract__weights_change_the_value(name, scheme):
     logits, target = a_batch()
     weight = class_weights(scheme, torch.tensor([1_000_000, 20_000, 300_000, 5]))

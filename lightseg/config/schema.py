@@ -160,7 +160,7 @@ class Cost(_Record):
     dtype: str | None = None
 
 
-class SplitData(_Record):
+class SplitRecord(_Record):
     """Split in `data.json` of a run folder."""
 
     samples: Count
@@ -175,14 +175,14 @@ class GitState(_Record):
     untracked: list[str] | None = None
 
 
-class Calibration(_Record):
+class CalibrationRecord(_Record):
     """`calibration.json` of a run folder, as far as it is read again."""
 
     sha256: str
     temperature: Positive
 
 
-class Agreement(_Record):
+class ParityRecord(_Record):
     """Agreement of an exported file with torch."""
 
     images: Count
@@ -192,19 +192,19 @@ class Agreement(_Record):
     loss: float
 
 
-class OddAgreement(Agreement):
+class OddSizeParityRecord(ParityRecord):
     """Agreement on images of an odd size."""
 
     size: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
-class Int8Agreement(Agreement):
+class Int8ParityRecord(ParityRecord):
     """Agreement of a quantized file with torch."""
 
     file: str
 
 
-class Timing(_Record):
+class TimingRecord(_Record):
     """Row of a benchmark."""
 
     runtime: str
@@ -221,18 +221,18 @@ class Benchmark(_Record):
     device: str
     threads: Count
     throughput: str
-    timings: list[Timing]
+    timings: list[TimingRecord]
 
 
-class Exported(Agreement):
+class Exported(ParityRecord):
     """Exported file in `parity.json`."""
 
     checkpoint: dict[str, str]
     checked_on: str
     size: Literal["any"] | Annotated[list[Count], Field(min_length=2, max_length=2)]
     smallest: Annotated[list[Count], Field(min_length=2, max_length=2)]
-    odd_size: OddAgreement | None = None
-    int8: Int8Agreement | None = None
+    odd_size: OddSizeParityRecord | None = None
+    int8: Int8ParityRecord | None = None
     benchmark: Benchmark | None = None
 
 
@@ -252,9 +252,9 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "metrics.json": TypeAdapter(dict[str, FiniteFloat | None]),
     "env.json": TypeAdapter(Environment),
     "model.json": TypeAdapter(Cost),
-    "data.json": TypeAdapter(dict[str, SplitData]),
+    "data.json": TypeAdapter(dict[str, SplitRecord]),
     "git.json": TypeAdapter(GitState),
-    "calibration.json": TypeAdapter(Calibration),
+    "calibration.json": TypeAdapter(CalibrationRecord),
     "parity.json": TypeAdapter(dict[str, Exported]),
 }
 """Schema of each record of a run folder, by file name."""

@@ -30,7 +30,7 @@ from lightseg.data.loading.collate import (
 from lightseg.data.loading.decoded_cache import is_multi_epoch, map_decoded
 from lightseg.data.loading.loaders import Loader, TrackedDataset
 from lightseg.data.loading.on_device import DeviceDataset, check_on_device_options
-from lightseg.data.loading.sample_weights import Scheme, check_options, draw_weights
+from lightseg.data.loading.sample_weights import SamplingScheme, check_options, draw_weights
 from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.augmentation import Augmentation
@@ -91,7 +91,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         root: str = "data",
         batch_size: int = 8,
         num_workers: int | None = None,
-        sampling: Scheme | None = None,
+        sampling: SamplingScheme | None = None,
         repeat_threshold: float | None = None,
         rare_classes: list[str] | None = None,
         copy_paste: float = 0.0,

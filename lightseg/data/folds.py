@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
 
 from lightseg.data.dataset import ImageDataset, cached_class_table
-from lightseg.data.types import Array, ClassCounts
+from lightseg.data.types import Array, ClassCounts, Indices
 from lightseg.errors import ConfigError, DataError, require
-
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

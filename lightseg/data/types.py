@@ -15,6 +15,9 @@ Array = npt.NDArray[Any]
 ClassCounts = npt.NDArray[np.int64]
 """Pixels (or samples) of each class: `(C,)` of a split, or `(N, C)` of each of its samples."""
 
+Indices = npt.NDArray[np.intp]
+"""Indices of samples, or of their folds, `(N,)`."""
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

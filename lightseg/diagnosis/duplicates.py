@@ -22,7 +22,7 @@ _ROWS = 512
 
 _LISTED = 3
 
-Pair = tuple[Sample, Sample]
+SamplePair = tuple[Sample, Sample]
 
 
 def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
@@ -40,7 +40,7 @@ def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
     ]
 
 
-def _finding(check: str, pairs: Sequence[Pair], how: str, mend: str) -> list[Finding]:
+def _finding(check: str, pairs: Sequence[SamplePair], how: str, mend: str) -> list[Finding]:
     if not pairs:
         return []
     listed = ", ".join(
@@ -52,7 +52,7 @@ def _finding(check: str, pairs: Sequence[Pair], how: str, mend: str) -> list[Fin
     return [Finding(check, "warning", what, mend, list(files))]
 
 
-def _same(samples: Sequence[Sample]) -> Iterator[Pair]:
+def _same(samples: Sequence[Sample]) -> Iterator[SamplePair]:
     """Yield each duplicate with the first image of the same pixels and size."""
     first: dict[tuple[bytes, tuple[int, int]], Sample] = {}
     for sample in samples:
@@ -61,7 +61,7 @@ def _same(samples: Sequence[Sample]) -> Iterator[Pair]:
             yield original, sample
 
 
-def _near(samples: Sequence[Sample]) -> Iterator[Pair]:
+def _near(samples: Sequence[Sample]) -> Iterator[SamplePair]:
     """Yield near duplicates in two splits: each image of the later split with its nearest."""
     parts = {split: [sample for sample in samples if sample.split == split] for split in SPLITS}
     for earlier, later in combinations(SPLITS, 2):

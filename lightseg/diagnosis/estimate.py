@@ -26,7 +26,7 @@ _MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TrainingEstimate:
     """Expected time and memory of a training on one device.
 
     Attributes:
@@ -51,7 +51,7 @@ class Estimate:
         return self.step_seconds * self.steps
 
 
-def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
+def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> TrainingEstimate:
     """Train a few steps on real batches, and extrapolate.
 
     Args:
@@ -74,7 +74,9 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> Estimate:
     epoch = len(data.dataset("train")) // data.batch_size
     steps = trainer.max_steps if trainer.max_steps not in (None, -1) else epoch * (trainer.max_epochs or 0)
     parameters = sum(parameter.numel() for parameter in task.net.parameters())
-    return Estimate(device.type, parameters, max(seconds * parts, loading), loading > seconds * parts, steps, memory)
+    return TrainingEstimate(
+        device.type, parameters, max(seconds * parts, loading), loading > seconds * parts, steps, memory
+    )
 
 
 def _run(task: Task, batch: Batch, precision: str, device: torch.device) -> tuple[float, float]:
@@ -133,7 +135,7 @@ def _translate_errors(data: ImageDataModule) -> Iterator[None]:
         ) from None
 
 
-def in_words(result: Estimate) -> list[str]:
+def in_words(result: TrainingEstimate) -> list[str]:
     """Return the estimate as lines of text."""
     hours, rest = divmod(round(result.seconds), 3600)
     total = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

@@ -10,7 +10,7 @@ from lightseg.data import ImageDataModule
 from lightseg.tasks import Task
 
 
-class Recipe(LightsegCLI):
+class RecipeCLI(LightsegCLI):
     """Recipe of a command line as `fit` parses it, built on demand."""
 
     def instantiate_classes(self) -> None:

@@ -12,7 +12,7 @@ from lightseg.metrics.calibration import Calibration, Reliability
 from lightseg.metrics.object_recall import ObjectRecall
 from lightseg.tasks import Task
 
-Results = dict[str, Any]
+MetricResults = dict[str, Any]
 """Result of each extra metric, by its name."""
 
 
@@ -33,7 +33,7 @@ def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
     return metrics
 
 
-def numbers(results: Results, classes: list[str]) -> dict[str, float]:
+def numbers(results: MetricResults, classes: list[str]) -> dict[str, float]:
     """Return every number of the extra metrics by name, NaN where undefined."""
     values: dict[str, float] = {}
     for metric, scores in (("boundary", boundary_iou.scores), ("objects", object_recall.scores)):
@@ -50,7 +50,7 @@ def numbers(results: Results, classes: list[str]) -> dict[str, float]:
     return values
 
 
-def details(results: Results, classes: list[str]) -> dict[str, Any]:
+def details(results: MetricResults, classes: list[str]) -> dict[str, Any]:
     """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables."""
     counts: dict[str, Any] = {}
     if "boundary" in results:

@@ -17,7 +17,7 @@ from lightseg.data.dataset import require_valid
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
-from lightseg.evaluation.extra_metrics import Results
+from lightseg.evaluation.extra_metrics import MetricResults
 from lightseg.evaluation.split_data import Name, SplitData
 from lightseg.hardware.cpu import usable_cores
 from lightseg.hardware.devices import AUTO, check_precision, choose_precision, training_device
@@ -42,13 +42,13 @@ class Scored:
     scores: dict[str, float]
     counts: Tensor
     evaluation: PerImageResults
-    views: Results
+    views: MetricResults
 
 
 class _ComputeExtraMetrics(L.Callback):
     """Computation of the extra metrics while the process group still exists."""
 
-    results: Results
+    results: MetricResults
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Compute every metric, summed over the processes."""

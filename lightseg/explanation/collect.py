@@ -14,11 +14,12 @@ from lightseg.data.loading.collate import to_device
 from lightseg.errors import DataError
 from lightseg.explanation.error_types import PARTS, divide_errors
 from lightseg.explanation.slices import places, thirds
-from lightseg.explanation.table import Floats, Ints, Table
+from lightseg.explanation.table import Table
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
 from lightseg.labels import IGNORE
 from lightseg.metrics.calibration import Calibration, Reliability, valid_pixels
 from lightseg.metrics.object_recall import SIZES
+from lightseg.metrics.scores import Floats, Integers
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -58,7 +59,7 @@ class Observations:
     by_uncertainty: ByUncertainty
 
     @property
-    def confusion(self) -> Ints:
+    def confusion(self) -> Integers:
         """Return the confusion matrix, truth × prediction, int64 `(C, C)`."""
         return self.cells.sums(truth=len(self.classes), prediction=len(self.classes))
 
@@ -192,7 +193,7 @@ def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: 
     return Table({**cells, "count": counts[occupied]}), Table(objects)
 
 
-def _with_light(table: Table, levels: dict[str, Ints]) -> Table:
+def _with_light(table: Table, levels: dict[str, Integers]) -> Table:
     for name, values in levels.items():
         table = table.with_column(name, values[table["image"]])
     return table

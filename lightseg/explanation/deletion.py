@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lightseg.explanation.attribution import ClassTarget
 from lightseg.explanation.findings import LEVEL
 from lightseg.explanation.significance import p_values
-from lightseg.explanation.table import Floats, Ints
+from lightseg.metrics.scores import Floats, Integers
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 """Blurred shares of the image."""
@@ -87,7 +87,7 @@ def is_faithful(deletions: Sequence[Deletion]) -> bool:
     return gain > 0 and p <= LEVEL
 
 
-def _probabilities(target: ClassTarget, order: Ints, cells: tuple[int, int]) -> Floats:
+def _probabilities(target: ClassTarget, order: Integers, cells: tuple[int, int]) -> Floats:
     """Return the probability with the first cells of an order blurred, `(S,)` for `SHARES`."""
     image, blurred = target.image, _blur(target.image)
     rank = torch.empty(len(order), device=image.device)

@@ -13,7 +13,8 @@ from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import MISSED
 from lightseg.explanation.significance import rate_difference
 from lightseg.explanation.slices import SLICES, Slice
-from lightseg.explanation.table import Floats, Ints, Table
+from lightseg.explanation.table import Table
+from lightseg.metrics.scores import Floats, Integers
 
 _FAIR = 0.1
 """Least share of a class at a level whose rate is considered."""
@@ -45,7 +46,7 @@ class ErrorSlice:
     size: int
     wrong: int
     rest: float
-    images: Ints
+    images: Integers
     parts: Floats
     division: Slice | None = None
     lowest: float = 1.0
@@ -123,9 +124,9 @@ def _compare(
     kind: Literal["slice", "missed"],
     label: int,
     level: int,
-    images: Ints,
-    inside: Ints,
-    outside: Ints,
+    images: Integers,
+    inside: Integers,
+    outside: Integers,
     division: Slice | None = None,
 ) -> Iterator[ErrorSlice]:
     """Yield the candidate of right and wrong pixels of each image, inside and outside, `(M, 2)` each, if possible."""
@@ -137,7 +138,7 @@ def _compare(
         yield ErrorSlice(kind, label, level, int(size), int(wrong), float(rest), images, parts, division)
 
 
-def _confusions(cells: Table, label: int, predictions: Ints, slices: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
+def _confusions(cells: Table, label: int, predictions: Integers, slices: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
     """Yield the confusions of a class with each other class, if it is confused with more than one.
 
     Args:
@@ -177,7 +178,7 @@ def _lowest_rate(cells: Table, mask: npt.NDArray[np.bool_], slices: tuple[Slice,
     return min(rates)
 
 
-def _compact(table: Table) -> tuple[Ints, Table]:
+def _compact(table: Table) -> tuple[Integers, Table]:
     """Return the indices of the images with rows, and the table with positions in these indices."""
     images, positions = np.unique(table["image"], return_inverse=True)
     return images, table.with_column("image", positions)

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.explanation.table import Floats, Ints
 from lightseg.labels import IGNORE
 from lightseg.metrics.boundary_iou import WIDTH
 from lightseg.metrics.object_recall import LIMITS
+from lightseg.metrics.scores import Floats, Integers
 
 PARTS = ("right", "boundary", "missed object", "invented object", "interior")
 RIGHT, BOUNDARY, MISSED, INVENTED, INTERIOR = range(len(PARTS))
@@ -35,10 +35,10 @@ class Components:
     """
 
     labels: npt.NDArray[np.int32]
-    classes: Ints
+    classes: Integers
     centers: Floats
 
-    def count(self, mask: npt.NDArray[np.bool_]) -> Ints:
+    def count(self, mask: npt.NDArray[np.bool_]) -> Integers:
         """Return the number of pixels of a mask, bool `(H, W)`, in each region, int64 `(R,)`."""
         labels = self.labels[mask & (self.labels >= 0)]
         return np.bincount(labels, minlength=len(self.classes)).astype(np.int64)
@@ -59,7 +59,7 @@ class ErrorTypes:
     part: npt.NDArray[np.uint8]
     size: npt.NDArray[np.uint8]
     objects: Components
-    sizes: Ints
+    sizes: Integers
     missed: npt.NDArray[np.bool_]
 
 

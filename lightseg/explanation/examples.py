@@ -9,9 +9,8 @@ from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import components
 from lightseg.explanation.gallery import Exhibit, Gallery, Picture
-from lightseg.explanation.table import Ints
 from lightseg.labels import IGNORE
-from lightseg.metrics.scores import iou
+from lightseg.metrics.scores import Integers, iou
 from lightseg.visualization.examples import Image
 
 _CLASSES = 12
@@ -150,7 +149,7 @@ def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, 
     return Exhibit(f"{confusion}: {sizes[largest]:,} pixels", result.name, pictures)
 
 
-def _window(coordinates: Ints, side: int) -> slice:
+def _window(coordinates: Integers, side: int) -> slice:
     """Return the range of a crop along an axis of `side` pixels around coordinates on it."""
     low, high = int(coordinates.min()), int(coordinates.max()) + 1
     length = min(side, max(_LEAST, round((1 + 2 * _MARGIN) * (high - low))))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from lightseg.explanation import attribution, examples
 from lightseg.explanation.collect import Observations, collect
-from lightseg.explanation.findings import Finding, find
+from lightseg.explanation.findings import ErrorFinding, find
 from lightseg.explanation.gallery import Exhibit, Gallery
 from lightseg.explanation.saliency import Saliency, compute_saliency
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
+    from lightseg.labels import Color
     from lightseg.tasks import Stage, Task
-    from lightseg.visualization.examples import Color
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Explanation:
     score: float
     palette: Sequence[Color]
     observations: Observations
-    findings: list[Finding]
+    findings: list[ErrorFinding]
     worst: list[Exhibit]
     crops: list[tuple[int, int, int, list[Exhibit]]]
     uncertain: list[Exhibit]

@@ -19,7 +19,7 @@ _SLIGHT = 0.01
 """Least share of all wrong pixels in the excess of a finding."""
 
 
-class Finding(NamedTuple):
+class ErrorFinding(NamedTuple):
     """Concentration of errors with its significance.
 
     Attributes:
@@ -40,13 +40,13 @@ class Finding(NamedTuple):
         return self.p <= LEVEL
 
 
-def find(observations: Observations) -> list[Finding]:
+def find(observations: Observations) -> list[ErrorFinding]:
     """Return the findings, the most important first; each in the cells without those of the findings before it.
 
     They are ranked by `ErrorSlice.weight`: first those that are significant after correction, then those that are
     significant by themselves.
     """
-    cells, findings = observations.cells, list[Finding]()
+    cells, findings = observations.cells, list[ErrorFinding]()
     while len(findings) < _MOST and len(cells):
         candidates = error_slices(observations, cells)
         if not candidates:
@@ -54,7 +54,7 @@ def find(observations: Observations) -> list[Finding]:
         sums = [(candidate.images, candidate.parts) for candidate in candidates]
         alone, corrected = p_values(sums, len(observations.names))
         tests = zip(candidates, alone.tolist(), corrected.tolist(), strict=True)
-        tested = [Finding(*test, cells) for test in tests]
+        tested = [ErrorFinding(*test, cells) for test in tests]
         large = [finding for finding in tested if _is_large(finding.error_slice, observations.wrong)]
         best = max(large, key=_rank, default=None)
         if best is None or not (best.is_significant or len(findings) < _FEWEST):
@@ -68,5 +68,5 @@ def _is_large(error_slice: ErrorSlice, wrong: int) -> bool:
     return error_slice.weight > 0 and error_slice.excess > _SLIGHT * wrong
 
 
-def _rank(finding: Finding) -> tuple[bool, bool, float]:
+def _rank(finding: ErrorFinding) -> tuple[bool, bool, float]:
     return finding.is_significant, finding.p_alone <= LEVEL, finding.error_slice.weight

@@ -15,8 +15,8 @@ import torch
 from lightseg.data.io.images import visible
 from lightseg.data.loading.collate import to_device
 from lightseg.data.types import Batch
-from lightseg.explanation.table import Floats
 from lightseg.explanation.uncertainty import entropy
+from lightseg.metrics.scores import Floats
 from lightseg.visualization.examples import Image
 from lightseg.visualization.figures import colorize, errors
 from lightseg.visualization.html.images import LONGEST

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightseg.explanation.table import Floats, Ints
+from lightseg.metrics.scores import Floats, Integers
 
 FLIPS = 2000
 """Number of random sign vectors; the smallest p is 1 / (FLIPS + 1)."""
@@ -14,7 +14,7 @@ FLIPS = 2000
 _AT_ONCE = 500
 
 
-def rate_difference(wrong: Ints, size: Ints) -> Floats:
+def rate_difference(wrong: Integers, size: Integers) -> Floats:
     """Return the contribution of each image to the difference of two rates, under the null of equal rates.
 
     Args:
@@ -31,7 +31,7 @@ def rate_difference(wrong: Ints, size: Ints) -> Floats:
     return parts
 
 
-def p_values(parts: Sequence[tuple[Ints, Floats]], images: int) -> tuple[Floats, Floats]:
+def p_values(parts: Sequence[tuple[Integers, Floats]], images: int) -> tuple[Floats, Floats]:
     """Return p values of sums over images, by random signs of the images.
 
     The parts of each image get a random sign, the same in all sums, which preserves their correlation; sums are

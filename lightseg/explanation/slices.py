@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.explanation.table import Floats, Ints
+from lightseg.metrics.scores import Floats, Integers
 
 _MIDDLE = 2**-0.5
 """Side of the center relative to that of the image; the center has half of the area."""
@@ -50,7 +50,7 @@ LIGHT = (
 SLICES = {"segmentation": (*PLACES, SIZE, *LIGHT), "classification": LIGHT}
 
 
-def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> dict[str, Ints]:
+def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> dict[str, Integers]:
     """Return the levels of `PLACES` of points.
 
     Args:
@@ -67,7 +67,7 @@ def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, 
     }
 
 
-def thirds(values: Floats) -> Ints:
+def thirds(values: Floats) -> Integers:
     """Return the tercile of each value, 0 to 2; equal values are in the same one."""
     limits = np.quantile(values, [1 / 3, 2 / 3])
     return np.searchsorted(limits, values, side="left").astype(np.int64)

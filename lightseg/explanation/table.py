@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from lightseg.metrics.scores import Integers
 
 
 @dataclass(frozen=True)
@@ -20,14 +19,14 @@ class Table:
         columns: int64 `(M,)` each; one of them is `count`.
     """
 
-    columns: Mapping[str, Ints]
+    columns: Mapping[str, Integers]
 
     @classmethod
     def stack(cls, tables: Sequence[Table]) -> Table:
         """Return the rows of one or more tables with the same columns as one table."""
         return cls({name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns})
 
-    def __getitem__(self, name: str) -> Ints:
+    def __getitem__(self, name: str) -> Integers:
         return self.columns[name]
 
     def __len__(self) -> int:
@@ -37,11 +36,11 @@ class Table:
         """Return the rows of a mask, bool `(M,)`."""
         return Table({name: values[mask] for name, values in self.columns.items()})
 
-    def with_column(self, name: str, values: Ints) -> Table:
+    def with_column(self, name: str, values: Integers) -> Table:
         """Return the same rows with an additional column, int64 `(M,)`."""
         return Table({**self.columns, name: values})
 
-    def sums(self, **shape: int) -> Ints:
+    def sums(self, **shape: int) -> Integers:
         """Return the sums of the counts by the values of columns.
 
         Args:

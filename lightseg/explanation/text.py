@@ -6,14 +6,14 @@ import numpy as np
 
 from lightseg.comparison.text import chance, percent
 from lightseg.explanation.collect import Observations
-from lightseg.explanation.findings import Finding
+from lightseg.explanation.findings import ErrorFinding
 from lightseg.explanation.slices import SIZE
 
 _APART = ", apart from the above"
 """Suffix of numbers without the cells of the findings before."""
 
 
-def sentence(finding: Finding, observations: Observations) -> str:
+def sentence(finding: ErrorFinding, observations: Observations) -> str:
     """Return a sentence such as `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
     error_slice = finding.error_slice
     name = observations.classes[error_slice.label] + (_APART if _is_remainder(finding, observations) else "")
@@ -39,7 +39,7 @@ def sentence(finding: Finding, observations: Observations) -> str:
     return f"{name}: {subject} {inside} are missed, {rest} {outside}{confusion}{_objects(finding, observations)}"
 
 
-def evidence(finding: Finding, observations: Observations) -> str:
+def evidence(finding: ErrorFinding, observations: Observations) -> str:
     """Return the extent of a finding and its significance."""
     error_slice = finding.error_slice
     excess, share = round(error_slice.excess), percent(error_slice.excess / observations.wrong)
@@ -55,7 +55,7 @@ def evidence(finding: Finding, observations: Observations) -> str:
     )
 
 
-def _is_remainder(finding: Finding, observations: Observations, of_others: bool = False) -> bool:
+def _is_remainder(finding: ErrorFinding, observations: Observations, of_others: bool = False) -> bool:
     """Return whether earlier findings contain cells of its class, or of the other classes."""
     label = finding.error_slice.label
     remaining, total = (
@@ -64,7 +64,7 @@ def _is_remainder(finding: Finding, observations: Observations, of_others: bool 
     return bool(remaining < total)
 
 
-def _main_confusion(finding: Finding, observations: Observations) -> str:
+def _main_confusion(finding: ErrorFinding, observations: Observations) -> str:
     """Return the most frequent prediction of its errors, as the end of a sentence."""
     error_slice = finding.error_slice
     is_wrong = finding.cells["prediction"] != error_slice.label
@@ -77,7 +77,7 @@ def _main_confusion(finding: Finding, observations: Observations) -> str:
     return f"; {share} % of the missed ones are predicted as {observations.classes[label]}"
 
 
-def _objects(finding: Finding, observations: Observations) -> str:
+def _objects(finding: ErrorFinding, observations: Observations) -> str:
     """Return the number of missed objects; nothing after earlier findings on the class, since it is undefined then."""
     error_slice, objects = finding.error_slice, observations.objects
     if objects is None or _is_remainder(finding, observations):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightseg.explanation.table import Ints
+from lightseg.metrics.scores import Integers
 
 _STEPS = 1000
 """Number of bins of the uncertainty."""
@@ -36,7 +36,7 @@ class ByUncertainty:
         steps: All and wrong ones in each bin of uncertainty, int64 `(_STEPS, 2)`.
     """
 
-    steps: Ints = field(default_factory=lambda: np.zeros((_STEPS, 2), np.int64))
+    steps: Integers = field(default_factory=lambda: np.zeros((_STEPS, 2), np.int64))
 
     def update(self, uncertainty: Tensor, wrong: Tensor) -> None:
         """Count pixels or images.

@@ -31,7 +31,7 @@ from lightseg.exporting.options import (
     ExportResult,
     describe_sizes,
 )
-from lightseg.exporting.parity import ODD, Parity, Sample
+from lightseg.exporting.parity import ODD, Parity, ParitySample
 from lightseg.exporting.quantize import quantize
 from lightseg.files.atomic import nearest_folder
 from lightseg.runs.records import read_record
@@ -83,7 +83,7 @@ def _check_options(options: ExportOptions) -> None:
         raise ConfigError(f"{options.data[0]}: changes images that --images 0 does not look at; leave out one of them")
 
 
-def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[Sample]]:
+def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule | None, list[ParitySample]]:
     """Return the data module and validation samples for the parity check; None and noise for `--images 0`.
 
     Raises:
@@ -126,7 +126,7 @@ def _write(
     options: ExportOptions,
     task: Task,
     data: ImageDataModule | None,
-    samples: list[Sample],
+    samples: list[ParitySample],
     metadata: dict[str, Any],
     folder: Path,
 ) -> ExportResult:
@@ -226,7 +226,7 @@ def _inference(task: Task) -> Predict:
     return predict
 
 
-def _compare(options: ExportOptions, file: Path, task: Task, predict: Predict, samples: list[Sample]) -> Parity:
+def _compare(options: ExportOptions, file: Path, task: Task, predict: Predict, samples: list[ParitySample]) -> Parity:
     """Compare an exported file with torch.
 
     Raises:

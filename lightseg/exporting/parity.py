@@ -22,11 +22,11 @@ ODD = (37, 61)
 AGREEMENT, SCORE = 0.9999, 1e-4
 """Least share of equal classes, and largest difference of the score, of an accepted export."""
 
-Sample: TypeAlias = tuple[Tensor, Tensor | None]
+ParitySample: TypeAlias = tuple[Tensor, Tensor | None]
 """Image `(1, C, H, W)` uint8, and target `(1, H, W)` or `(1,)` int64; None without a target."""
 
 
-def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: bool = False) -> list[Sample]:
+def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: bool = False) -> list[ParitySample]:
     """Return at most `count` samples of a split, evenly spaced.
 
     Args:
@@ -39,7 +39,7 @@ def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: b
         ConfigError: If the images are not uint8, which a graph takes.
         DataError: If the split is empty, or an image cannot be read.
     """
-    samples: list[Sample] = []
+    samples: list[ParitySample] = []
     for index in spread(count, len(data.dataset(split))):
         batch = data.eval_batch(index, split)
         if not every_dtype:
@@ -68,7 +68,7 @@ def require_bytes(dtype: str | None) -> None:
         )
 
 
-def random_samples(count: int, channels: int, size: Sequence[int]) -> list[Sample]:
+def random_samples(count: int, channels: int, size: Sequence[int]) -> list[ParitySample]:
     """Return images of noise from a fixed seed, without targets.
 
     Args:
@@ -128,7 +128,7 @@ class Parity:
 
 
 @torch.inference_mode()
-def compare(task: Task, predict: Predict, samples: Sequence[Sample]) -> Parity:
+def compare(task: Task, predict: Predict, samples: Sequence[ParitySample]) -> Parity:
     """Compare the predictions of torch and of an exported file on all samples.
 
     Args:
@@ -151,9 +151,9 @@ def compare(task: Task, predict: Predict, samples: Sequence[Sample]) -> Parity:
     return Parity(len(samples), sizes, total, largest, equal / total, scores[0], scores[1])
 
 
-def odd_samples(samples: Sequence[Sample]) -> list[Sample]:
+def odd_samples(samples: Sequence[ParitySample]) -> list[ParitySample]:
     """Return up to four images at the size `ODD`, in batches of 3 and 1, to test sizes that were not traced."""
-    odd: list[Sample] = []
+    odd: list[ParitySample] = []
     for number, (image, _) in enumerate(samples[:4]):
         if image.shape[2] < ODD[0] or image.shape[3] < ODD[1]:
             image = F.interpolate(image, ODD, mode="nearest")

@@ -12,7 +12,7 @@ from lightseg.errors import ConfigError, did_you_mean, require
 from lightseg.inference.augmentation import AUGMENTATIONS, SCALES, mean_probabilities
 from lightseg.inference.windows import Block, ReadRows, slide
 
-Net = Callable[[Tensor], Tensor]
+Forward = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class InferenceConfig:
         """Return the description that is recorded beside a score."""
         return f"{self.view}, scored at the size of their ground truth"
 
-    def logits(self, net: Net, images: Tensor) -> Tensor:
+    def logits(self, net: Forward, images: Tensor) -> Tensor:
         """Return float32 logits of a batch of images of one size, at that size.
 
         With windows each image is processed by itself, so that its logits do not depend on the others of its batch.
@@ -105,7 +105,9 @@ class InferenceConfig:
         """Return whether an image of a height and width is processed in one piece."""
         return self.window is None or max(size) <= self.window
 
-    def blocks(self, net: Net, read_rows: ReadRows, size: tuple[int, int], batch: int | None = None) -> Iterator[Block]:
+    def blocks(
+        self, net: Forward, read_rows: ReadRows, size: tuple[int, int], batch: int | None = None
+    ) -> Iterator[Block]:
         """Yield the logits of an image of any size, block by block, in bounded memory; see `windows.slide`."""
         if self.window is None or self.is_whole(size):
             yield 0, 0, self.logits(net, read_rows(0, size[0])[None])[0]
@@ -113,7 +115,7 @@ class InferenceConfig:
         for top, x, sums in slide(self._augmented(net), read_rows, size, self.window, self.overlap, batch):
             yield top, x, self._to_logits(sums)
 
-    def _assemble(self, net: Net, image: Tensor, size: tuple[int, int]) -> Tensor:
+    def _assemble(self, net: Forward, image: Tensor, size: tuple[int, int]) -> Tensor:
         logits: Tensor | None = None
         for top, x, block in self.blocks(net, lambda first, last: image[:, first:last], size):
             if logits is None:
@@ -122,7 +124,7 @@ class InferenceConfig:
         assert logits is not None, "an image has at least one window"
         return logits
 
-    def _augmented(self, net: Net) -> Net:
+    def _augmented(self, net: Forward) -> Forward:
         return (lambda images: mean_probabilities(net, images, self.tta)) if self.tta else net
 
     def _to_logits(self, values: Tensor) -> Tensor:

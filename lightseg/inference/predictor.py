@@ -21,7 +21,7 @@ from lightseg.data.types import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
 from lightseg.inference.inference_config import InferenceConfig
-from lightseg.inference.readers import LARGE, Rows, Source, source_from_array
+from lightseg.inference.readers import LARGE, RowReader, Source, source_from_array
 from lightseg.inference.resizing import resize_in_blocks
 from lightseg.inference.windows import Block, most_likely
 
@@ -169,7 +169,7 @@ class Predictor(L.LightningModule):
         size, transform = source.size, eval_transform_of(self.recipe)
         if transform is not None:
             source = source_from_array(transform(source.whole(), 0, 0)[0], source.name)
-        read_rows = Rows(source, self.device)
+        read_rows = RowReader(source, self.device)
         if self.kind == "classification" or source.size == size:
             yield from protocol.blocks(self, read_rows, source.size, batch)
         else:

@@ -67,7 +67,7 @@ class Source:
         return array
 
 
-class Rows:
+class RowReader:
     """Reader of rows of a source from top to bottom, which buffers the rows that the next call may repeat.
 
     Args:

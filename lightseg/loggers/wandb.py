@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
-from lightseg.tracking.wandb_run import Mode
+from lightseg.tracking.wandb_run import WandbMode
 from lightseg.tracking.wandb_service import said, unreachable
 from lightseg.tracking.wandb_view import View
 
@@ -37,7 +37,7 @@ class Wandb(FolderLogger):
         self,
         project: str = "lightseg",
         entity: str | None = None,
-        mode: Mode = "auto",
+        mode: WandbMode = "auto",
         group: str | None = None,
         tags: list[str] | None = None,
         notes: str | None = None,

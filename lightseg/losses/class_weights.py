@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 
-Scheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
+WeightScheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
 
 LARGEST_WEIGHT = 1e6
 """The largest weight of a class or a loss that can be given, and one over the smallest."""
 
 
-def class_weights(scheme: Scheme | Sequence[float], counts: Tensor, image_totals: Tensor | None = None) -> Tensor:
+def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_totals: Tensor | None = None) -> Tensor:
     """Return the weight of every class.
 
     With n the count of a class, the schemes are
@@ -44,7 +44,7 @@ def class_weights(scheme: Scheme | Sequence[float], counts: Tensor, image_totals
     """
     if not isinstance(scheme, str):
         return _given(scheme, len(counts))
-    schemes = get_args(Scheme)
+    schemes = get_args(WeightScheme)
     if scheme not in schemes:
         raise ConfigError(f"model.class_weights: there is no {scheme!r}{did_you_mean(scheme, schemes, len(schemes))}")
     is_present = counts > 0

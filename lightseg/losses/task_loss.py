@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightseg.data.data_module import ImageDataModule
 from lightseg.errors import ConfigError, require
 from lightseg.losses.base import upcast
-from lightseg.losses.class_weights import Scheme, class_prior, class_weights, set_prior_bias
+from lightseg.losses.class_weights import WeightScheme, class_prior, class_weights, set_prior_bias
 from lightseg.losses.losses import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
@@ -50,7 +50,7 @@ class TaskLoss(nn.Module):
         self,
         spec: LossSpec,
         classes: int,
-        weighting: Scheme | Sequence[float] | None = None,
+        weighting: WeightScheme | Sequence[float] | None = None,
         weights_from: float = 0.0,
         logit_adjustment: float = 0.0,
         prior_bias: bool = False,

@@ -17,14 +17,14 @@ from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.losses.base import over_processes
-from lightseg.losses.class_weights import Scheme, last_bias
+from lightseg.losses.class_weights import WeightScheme, last_bias
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.nets import Net
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
-from lightseg.tasks.compilation import Mode, compile_net, uses_graphs
+from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.lightning_compat import log_step
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
@@ -70,7 +70,7 @@ class Task(Predictor, ABC):
         net: Net | nn.Module,
         classes: list[str],
         loss: str | dict[str, float | dict[str, float]] = "ce",
-        class_weights: Scheme | list[float] | None = None,
+        class_weights: WeightScheme | list[float] | None = None,
         class_weights_from: float = 0.0,
         logit_adjustment: float = 0.0,
         prior_bias: bool = False,
@@ -84,7 +84,7 @@ class Task(Predictor, ABC):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         channels_last: bool = True,
-        compile: bool | Mode = False,  # noqa: A002 - the name that torch users look for
+        compile: bool | CompileMode = False,  # noqa: A002 - the name that torch users look for
     ) -> None:
         super().__init__()
         self.net, self.classes = net, list(classes)

@@ -11,13 +11,13 @@ from lightseg.data.io.disk_cache import cache_dir
 from lightseg.errors import ConfigError
 from lightseg.hardware.cpu import instruction_set
 
-Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 """The modes of `torch.compile`."""
 
-_GRAPHS: tuple[Mode, ...] = ("reduce-overhead", "max-autotune")
+_GRAPHS: tuple[CompileMode, ...] = ("reduce-overhead", "max-autotune")
 
 
-def compile_net(net: nn.Module, mode: bool | Mode) -> None:
+def compile_net(net: nn.Module, mode: bool | CompileMode) -> None:
     """Compile a net in place when it is called first; the kernels stay in the user's cache folder for the next start.
 
     Args:
@@ -37,12 +37,12 @@ def compile_net(net: nn.Module, mode: bool | Mode) -> None:
     net.compile(mode="default" if mode is True else mode)
 
 
-def uses_graphs(mode: bool | Mode) -> bool:
+def uses_graphs(mode: bool | CompileMode) -> bool:
     """Return whether the kernels of a step are recorded as CUDA graphs, which reuse the same memory every step."""
     return mode in _GRAPHS
 
 
-def check_graphs(mode: bool | Mode, accumulate: int) -> None:
+def check_graphs(mode: bool | CompileMode, accumulate: int) -> None:
     """Refuse what CUDA graphs cannot do.
 
     Args:

@@ -8,7 +8,7 @@ STEP = "trainer/global_step"
 BEST = "best_val_score"
 
 
-class Rows:
+class RowMerger:
     """Merges lines of `metrics.jsonl` into one row per step; a row is whole when a line of a later step comes.
 
     A line without a step, or with an earlier one, belongs to the newest step: W&B takes steps only in their order.

@@ -20,7 +20,7 @@ from lightseg.runs.records import read_record
 from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
 
-Mode = Literal["auto", "online", "offline", "disabled"]
+WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
 """Seconds to wait at most: for the start of a run, for W&B to take which data it uses, for the end of the run, and for
@@ -31,7 +31,7 @@ _IDENTITY = ("id", "project", "entity", "name", "group")
 """What W&B calls a run."""
 
 
-def choose(mode: Mode) -> tuple[Mode, str]:
+def choose(mode: WandbMode) -> tuple[WandbMode, str]:
     """Return the mode to run in, and why, as far as this machine alone can know.
 
     A recipe that says `disabled` or `offline` is obeyed; else WANDB_MODE decides, then whether a sweep waits for it.
@@ -42,7 +42,7 @@ def choose(mode: Mode) -> tuple[Mode, str]:
     if mode in ("disabled", "offline"):
         return mode, "asked for"
     requested = os.environ.get("WANDB_MODE") or ("online" if "WANDB_SWEEP_ID" in os.environ else mode)
-    modes: dict[str, Mode] = {"auto": "auto", "dryrun": "offline", "run": "online", "shared": "online"}
+    modes: dict[str, WandbMode] = {"auto": "auto", "dryrun": "offline", "run": "online", "shared": "online"}
     modes |= {"online": "online", "offline": "offline", "disabled": "disabled"}
     if requested not in modes:
         raise ConfigError(f"WANDB_MODE={requested}: give online, offline or disabled")

@@ -20,7 +20,7 @@ from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
-from lightseg.tracking.wandb_rows import STEP, Rows, summary_of
+from lightseg.tracking.wandb_rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
 from lightseg.visualization.examples import Example, image_scores, read_examples, worst
 
@@ -43,7 +43,7 @@ class View:
     def __init__(self, folder: Path, run: Any, log_checkpoint: bool) -> None:
         self.folder, self.run, self.log_checkpoint = folder, run, log_checkpoint
         self.beside: dict[str, Any] = {}
-        self._rows, self._offset, self._named = Rows(), 0, set[str]()
+        self._rows, self._offset, self._named = RowMerger(), 0, set[str]()
         self._extremes: dict[str, dict[str, float]] = {}
 
     @property
@@ -201,7 +201,7 @@ def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]
 
 def extent(folder: Path) -> dict[str, Any]:
     """Return the extent of a run: its whole rows, the last step (-1: none), and whether it is finished."""
-    rows = Rows()
+    rows = RowMerger()
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     steps = [row[STEP] for line in lines if (row := rows.add(line))]
     finished = (folder / "metrics.json").exists()

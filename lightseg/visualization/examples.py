@@ -13,12 +13,11 @@ import numpy.typing as npt
 from PIL import Image as Picture
 
 from lightseg.files.atomic import atomic_folder, require_regular
-from lightseg.labels import color_table
+from lightseg.labels import Color, color_table
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import iou, recall
 
 Image = npt.NDArray[np.uint8]
-Color = tuple[int, int, int]
 
 LONGEST = 512
 """Maximum length of the longer side of a written image, in pixels."""

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from lightseg.labels import IGNORE, VOID, color_table
+from lightseg.labels import IGNORE, VOID, Color, color_table
 from lightseg.runs.metrics_log import read_log
-from lightseg.visualization.examples import Color, Example, Image
+from lightseg.visualization.examples import Example, Image
 
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 

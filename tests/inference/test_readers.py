@@ -10,7 +10,7 @@ from PIL import Image
 from lightseg.data.io.images import read_image
 from lightseg.errors import DataError
 from lightseg.inference import png_writer, readers
-from lightseg.inference.readers import Rows, source_from_array, source_from_file
+from lightseg.inference.readers import RowReader, source_from_array, source_from_file
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
 # equal rows, for which the encoder chooses a PNG filter
@@ -122,6 +122,6 @@ def test_rows__overlapping_rows_of_any_strips():
     source = source_from_array(PIXELS, "x")
     parts = np.split(PIXELS, [1, 2, 40, 90])
     for strips in (source.strips, lambda: iter(parts)):
-        rows = Rows(readers.Source("x", (97, 131), strips), torch.device("cpu"))
+        rows = RowReader(readers.Source("x", (97, 131), strips), torch.device("cpu"))
         for first, last in ((0, 30), (20, 50), (20, 60), (60, 61), (67, 97)):
             assert np.array_equal(rows(first, last), PIXELS[first:last].transpose(2, 0, 1))

@@ -1,8 +1,8 @@
-from lightseg.tracking.wandb_rows import Rows, summary_of
+from lightseg.tracking.wandb_rows import RowMerger, summary_of
 
 
 def _rows(*lines):
-    rows = Rows()
+    rows = RowMerger()
     return [row for line in lines if (row := rows.add(line))], rows
 
 
@@ -36,7 +36,7 @@ def test_rows__best_score_is_in_every_row_that_has_a_score():
 
 
 def test_rows__none_without_lines():
-    assert Rows().newest() is None
+    assert RowMerger().newest() is None
 
 
 def test_summary_of__best_of_what_is_measured_again_and_again():

@@ -17,8 +17,9 @@ from lightseg.metrics.scores import METRICS, Floats
 from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
+    from lightseg.labels import Color
     from lightseg.tasks import Stage
-    from lightseg.visualization.examples import Color, Example
+    from lightseg.visualization.examples import Example
 
 MAX_IMAGES = 8
 

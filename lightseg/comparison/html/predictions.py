@@ -12,8 +12,9 @@ from lightseg.runs.fingerprint import differ
 from lightseg.runs.read import Run
 
 if TYPE_CHECKING:
+    from lightseg.labels import Color
     from lightseg.tasks import Stage
-    from lightseg.visualization.examples import Color, Example
+    from lightseg.visualization.examples import Example
 
 
 def predict_again(

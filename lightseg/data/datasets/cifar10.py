@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from lightseg.data.data_module import ImageDataModule, ImageDataset
 from lightseg.data.datasets import cifar10_files as files
 from lightseg.data.datasets.long_tail import long_tail, long_tail_counts
 from lightseg.data.folds import require_alike
 from lightseg.data.sample_index import mix
-from lightseg.data.types import Array, ClassCounts, Split
+from lightseg.data.types import Array, ClassCounts, Indices, Split
 from lightseg.errors import ConfigError
-
-Indices = npt.NDArray[np.intp]
 
 
 class CIFAR10(ImageDataModule):

@@ -44,7 +44,7 @@ _DECODING_ERRORS = (
 """Exceptions of an image or a zip that is damaged, encrypted, or compressed by an unsupported method."""
 
 
-class Source(NamedTuple):
+class Cifar10Source(NamedTuple):
     """Location of CIFAR-10 on disk, with its reader.
 
     Attributes:
@@ -79,7 +79,7 @@ def load(root: Path) -> SampleTable:
     return cached_table(cache_dir() / f"cifar10-{digest[:20]}.npy", read_sorted)
 
 
-def locate(root: Path) -> Source | None:
+def locate(root: Path) -> Cifar10Source | None:
     """Return the location of CIFAR-10 in `root`, or `root` itself; None if there is none.
 
     Raises:
@@ -118,7 +118,7 @@ def download(root: Path) -> None:
 # ---- the official archive, packed and unpacked ---------------------------------------------------------------------
 
 
-def _batches(folder: Path) -> Source:
+def _batches(folder: Path) -> Cifar10Source:
     def read_batch(name: str) -> bytes:
         try:
             return (folder / name).read_bytes()
@@ -126,10 +126,10 @@ def _batches(folder: Path) -> Source:
             raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from None
 
     state = " ".join(_state(folder / name) for name in _BATCHES if (folder / name).exists())
-    return Source(folder, state, lambda: _read_batches(folder, read_batch))
+    return Cifar10Source(folder, state, lambda: _read_batches(folder, read_batch))
 
 
-def _archive(path: Path) -> Source:
+def _archive(path: Path) -> Cifar10Source:
     def read_all() -> SampleTable:
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
@@ -142,7 +142,7 @@ def _archive(path: Path) -> Source:
             members = {member.name: member for member in tar}
             return _read_batches(path, lambda name: tar.extractfile(members[f"{_FOLDER}/{name}"]).read())  # type: ignore[union-attr]
 
-    return Source(path, _state(path), read_all)
+    return Cifar10Source(path, _state(path), read_all)
 
 
 def _read_batches(path: Path, read_batch: Callable[[str], bytes]) -> SampleTable:
@@ -216,11 +216,13 @@ def _to_entry(match: re.Match[str], path: str, state: str) -> _Entry:
     return _Entry(split.lower(), label, file, path, state)
 
 
-def _image_folders(root: Path) -> Source:
+def _image_folders(root: Path) -> Cifar10Source:
     entries = list(_list_folder(root))
     _check_classes(root, entries)
     state = hashlib.sha256("\n".join(sorted(f"{entry.path} {entry.state}" for entry in entries)).encode())
-    return Source(root, state.hexdigest(), lambda: _decode_all(root, entries, lambda path: Path(path).read_bytes()))
+    return Cifar10Source(
+        root, state.hexdigest(), lambda: _decode_all(root, entries, lambda path: Path(path).read_bytes())
+    )
 
 
 def _list_folder(root: Path) -> Iterator[_Entry]:
@@ -231,7 +233,7 @@ def _list_folder(root: Path) -> Iterator[_Entry]:
                     yield _to_entry(match, file.path, _state(Path(file.path)))
 
 
-def _zip(path: Path) -> Source | None:
+def _zip(path: Path) -> Cifar10Source | None:
     require_regular(path, DataError)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -245,7 +247,7 @@ def _zip(path: Path) -> Source | None:
         with zipfile.ZipFile(path) as archive:
             return _decode_all(path, entries, archive.read)
 
-    return Source(path, _state(path), read_all) if any(map(_IMAGE_PATH.search, members)) else None
+    return Cifar10Source(path, _state(path), read_all) if any(map(_IMAGE_PATH.search, members)) else None
 
 
 def _check_classes(path: Path, entries: Iterable[_Entry]) -> None:

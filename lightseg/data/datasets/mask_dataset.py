@@ -17,13 +17,12 @@ from lightseg.data.io.images import AS_STORED, ImageValues, exif_orientation, im
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
 from lightseg.data.io.mask_consistency import used_colors
-from lightseg.data.io.masks import Color
 from lightseg.data.io.pairing import Pair
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
 from lightseg.hardware.cpu import usable_cores
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, Color
 
 _SAMPLED, _END_BYTES = 64, 4096
 """Pairs of files that a fingerprint reads, and bytes that it reads at either end of a file."""

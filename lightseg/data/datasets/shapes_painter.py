@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+Float32s = npt.NDArray[np.float32]
 FloatColor = tuple[float, float, float]
 """RGB on the 0..255 scale."""
 
@@ -100,7 +100,7 @@ def _draw_color(rng: np.random.Generator, avoid: Sequence[FloatColor]) -> FloatC
     return max(scaled, key=lambda color: min((math.dist(color, distractor) for distractor in avoid), default=0.0))
 
 
-def _texture(rng: np.random.Generator, height: int, width: int, color: FloatColor) -> Floats:
+def _texture(rng: np.random.Generator, height: int, width: int, color: FloatColor) -> Float32s:
     """Draw shades of one color, `(height, width, 3)`: noise at several scales, with a gradient or stripes."""
     pattern = np.zeros((height, width), np.float32)
     for cells, weight in ((3, 0.5), (8, 0.3), (20, 0.2)):
@@ -118,7 +118,7 @@ def _texture(rng: np.random.Generator, height: int, width: int, color: FloatColo
     return np.asarray(color, np.float32) + pattern[..., None] * shade
 
 
-def _ramp(height: int, width: int, angle: float) -> Floats:
+def _ramp(height: int, width: int, angle: float) -> Float32s:
     """Return a linear ramp `(height, width)` from about 0 to about 1 in the direction of `angle` (radians)."""
     rows, columns = np.ogrid[:height, :width]
     scale = 1 / max(height, width)

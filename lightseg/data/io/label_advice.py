@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lightseg.data.io.masks import Color
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, Color
 
 Key = int | Color
 """Value or RGB color of a mask's pixel."""

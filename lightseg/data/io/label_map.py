@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from lightseg.data.io.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
 from lightseg.data.io.mask_consistency import MaskConsistency
-from lightseg.data.io.masks import Color, palette_colors, read_mask, to_8_bit_colors, to_gray
+from lightseg.data.io.masks import palette_colors, read_mask, to_8_bit_colors, to_gray
 from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, Color
 
 LookupTable = npt.NDArray[np.uint16]
 """Train id + 1 by value or packed color; 0: undeclared."""

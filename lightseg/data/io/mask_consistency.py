@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.io.masks import Color, palette_colors
+from lightseg.data.io.masks import palette_colors
 from lightseg.data.types import Array
 from lightseg.errors import DataError
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, Color
 
 
 def used_colors(path: Path, values: Array) -> dict[int, Color]:

@@ -10,8 +10,7 @@ from lightseg.data.io.pixels import FORMATS, Pixels, decode
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
-
-Color = tuple[int, int, int]
+from lightseg.labels import Color
 
 MASK_SUFFIXES = IMAGE_SUFFIXES
 """Suffixes of masks; lossy formats included, so that their error names the format instead of a missing mask."""

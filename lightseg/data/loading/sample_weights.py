@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from lightseg.errors import did_you_mean, require
 
-Scheme = Literal["class_balanced", "square_root", "repeat_factor"]
+SamplingScheme = Literal["class_balanced", "square_root", "repeat_factor"]
 
-_EXPONENT: dict[Scheme, float] = {"class_balanced": 0.0, "square_root": 0.5}
+_EXPONENT: dict[SamplingScheme, float] = {"class_balanced": 0.0, "square_root": 0.5}
 
 
 def draw_weights(
-    scheme: Scheme, table: npt.NDArray[np.int64], repeat_threshold: float | None = None
+    scheme: SamplingScheme, table: npt.NDArray[np.int64], repeat_threshold: float | None = None
 ) -> npt.NDArray[np.float64]:
     """Return the probability of each sample in a draw.
 
@@ -72,7 +72,7 @@ def check_options(scheme: str | None, repeat_threshold: float | None) -> None:
     Raises:
         ConfigError: If the scheme is unknown, or the threshold is out of range or has no effect.
     """
-    schemes = get_args(Scheme)
+    schemes = get_args(SamplingScheme)
     require(
         scheme is None or scheme in schemes,
         f"data.sampling: there is no {scheme!r}{did_you_mean(str(scheme), schemes, len(schemes))}",

@@ -19,7 +19,7 @@ _PASTE_SEED = 4
 """Salt of the seed of copy-paste."""
 
 
-class Cutout(NamedTuple):
+class ObjectCutout(NamedTuple):
     """Object cut out of an image.
 
     Attributes:
@@ -82,7 +82,7 @@ class CopyPaste:
         y, x = rng.integers(room + 1)
         return self._paste(image.copy(), mask.copy(), cutout, y, x)
 
-    def _paste(self, image: Array, mask: Array, cutout: Cutout, y: int, x: int) -> tuple[Array, Array]:
+    def _paste(self, image: Array, mask: Array, cutout: ObjectCutout, y: int, x: int) -> tuple[Array, Array]:
         height, width = cutout.cover.shape
         box = slice(y, y + height), slice(x, x + width)
         is_covered = cutout.cover & ~self._is_protected[mask[box]]
@@ -91,7 +91,7 @@ class CopyPaste:
         return image, mask
 
 
-def cut(image: Array, mask: Array, label: int, rng: np.random.Generator) -> Cutout:
+def cut(image: Array, mask: Array, label: int, rng: np.random.Generator) -> ObjectCutout:
     """Cut a random object of a class out of a sample that holds it, mirrored with probability 0.5.
 
     The object is drawn uniformly among the components of `SPECK` pixels or more, or among all if none is that large.
@@ -110,4 +110,4 @@ def cut(image: Array, mask: Array, label: int, rng: np.random.Generator) -> Cuto
     x, y, width, height = stats[component, : cv2.CC_STAT_AREA]
     box = slice(y, y + height), slice(x, x + width)
     columns = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    return Cutout(image[box][:, columns], components[box][:, columns] == component, label)
+    return ObjectCutout(image[box][:, columns], components[box][:, columns] == component, label)

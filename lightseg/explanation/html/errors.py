@@ -12,9 +12,9 @@ from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import NOTHING, PARTS, RIGHT
 from lightseg.explanation.slices import LIGHT
-from lightseg.explanation.table import Ints
 from lightseg.metrics.boundary_iou import WIDTH
 from lightseg.metrics.object_recall import LIMITS, SIZES
+from lightseg.metrics.scores import Integers
 from lightseg.visualization.html import render
 
 _WRONG_PARTS = [index for index in range(len(PARTS)) if index != RIGHT]
@@ -121,12 +121,12 @@ def _error_cells(observations: Observations, wrong: int) -> list[str]:
     return [f"{wrong:,}", _share(wrong, observations.wrong)]
 
 
-def _rate_cells(observations: Observations, counts: Ints) -> list[str]:
+def _rate_cells(observations: Observations, counts: Integers) -> list[str]:
     """Format the right and wrong ones, int64 `(2,)`: the errors, their share of all errors, and their rate."""
     return [*_error_cells(observations, counts[1]), _share(counts[1], counts.sum())]
 
 
-def _counts_by(observations: Observations, facet: str, levels: int) -> Ints:
+def _counts_by(observations: Observations, facet: str, levels: int) -> Integers:
     """Count right and wrong pixels (or images) at each level of a facet, int64 `(L, 2)`."""
     wrong = (observations.cells["truth"] != observations.cells["prediction"]).astype(np.int64)
     return observations.cells.with_column("wrong", wrong).sums(**{facet: levels, "wrong": 2})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-Floats = npt.NDArray[np.float64]
+from lightseg.metrics.scores import Floats
 
 
 class Frame(NamedTuple):

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from lightseg.labels import IGNORE, VOID
 
 if TYPE_CHECKING:
-    from lightseg.visualization.examples import Color
+    from lightseg.labels import Color
 
 LONGEST = 320
 """Pixels of the longer side that an image is shrunk to."""
