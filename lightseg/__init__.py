@@ -21,8 +21,9 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].partition(".")[0].en
         del sys.path[0]
 
 # after that, since a file can shadow even a module of the standard library
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lightseg.config.lazy import lazy_getattr
 from lightseg.version import __version__
 
 if TYPE_CHECKING:
@@ -33,14 +34,4 @@ if TYPE_CHECKING:
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 
-def __getattr__(name: str) -> Any:
-    """Import `load` and `push` on first use: importing torch takes seconds, and `--help` should not."""
-    if name == "load":
-        from lightseg.checkpoint.loading import load
-
-        return load
-    if name == "push":
-        from lightseg.exporting.push import push
-
-        return push
-    raise AttributeError(f"module 'lightseg' has no attribute {name!r}")
+__getattr__ = lazy_getattr(__name__, {"load": "checkpoint.loading", "push": "exporting.push"})

@@ -1,4 +1,4 @@
-"""Callbacks beside Lightning's own: what a run shows, and what keeps it sound."""
+"""Callbacks in addition to Lightning's: checkpoints, graceful stop, weight averages, progress, warnings."""
 
 from lightseg.callbacks.bar import Bar
 from lightseg.callbacks.best import BestCheckpoint

@@ -1,17 +1,17 @@
-"""Checkpoint that is scored in the end."""
+"""Best checkpoint, which is scored at the end of a run."""
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`, the weights of the validation with the highest score."""
+    """Keeps `best.ckpt`, the weights with the highest validation score."""
 
-    # nothing is saved between validations
+    # saves after validations only
     on_train_batch_end = L.Callback.on_train_batch_end
 
     def __init__(self) -> None:
-        # at the end of the validation, since the state of the training that is saved next must know of it
+        # at the end of the validation, so that the next `last.ckpt` contains its state
         super().__init__(
             monitor="val/score",
             mode="max",
@@ -22,5 +22,5 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Another one than that of a `ModelCheckpoint` with the same options in a recipe."""
+        """Return a key that differs from that of a recipe's `ModelCheckpoint` with the same options."""
         return "Best"

@@ -1,4 +1,4 @@
-"""Class counts of the training samples, as they were drawn."""
+"""Class counts of the training samples, after sampling and augmentation."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from lightseg.tasks import Task
 
 
 class ClassCounter(L.Callback):
-    """Counts the pixels (or samples) of each class in all optimiser steps, over all processes; void does not count.
+    """Counts the pixels (or samples) of each class in all optimizer steps, over all processes; void is excluded.
 
-    What is counted is what the loss saw: drawn, pasted and cropped as the recipe says. The counts are exact as long as
-    a step has fewer than 2 million of a class, and to seven digits beyond.
+    The counts are those of the batches that the loss receives. They are exact as long as a step has fewer than 2
+    million pixels of a class, and have seven correct digits beyond.
     """
 
     def __init__(self) -> None:
@@ -27,16 +27,16 @@ class ClassCounter(L.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Add what the step holds, without waiting for the device."""
+        """Add the counts of the step, without waiting for the device."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches or task.step_counts is None:
             return
         step, batches = task.step_counts, trainer.world_size * trainer.accumulate_grad_batches
-        # a mean of whole numbers, so that times their number is one but for rounding
+        # rounded, since it is a mean of integers multiplied by their number
         step = step.long() if batches == 1 else (step * batches).round().long()
         self.counts = step + self.counts.to(step.device) if len(self.counts) else step
 
     def shares(self, classes: list[str]) -> dict[str, float]:
-        """Return the share of each class among all that was drawn, by name; nothing where nothing was counted."""
+        """Return the share of each class by name; empty if nothing was counted."""
         total = int(self.counts.sum())
         return {name: count / total for name, count in zip(classes, self.counts.tolist(), strict=True)} if total else {}
 
@@ -46,9 +46,9 @@ class ClassCounter(L.Callback):
         return "DrawnClasses"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts so far."""
+        """Return the counts."""
         return {"counts": self.counts.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the counts of a checkpoint."""
         self.counts = torch.tensor(state["counts"], dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Warning about classes that the net hardly predicts any more."""
+"""Warning about collapsed classes, which the net hardly predicts any more."""
 
 import sys
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from torch import Tensor
 from lightseg.tasks import Task
 
 SHARE = 0.01
-"""A class that is predicted less often than this, relative to how often it occurs, has collapsed."""
+"""Ratio of predicted to true pixels of a class, below which it has collapsed."""
 
 _RARE = (
     "If that stays so, try --model.class_weights sqrt_inverse, --model.logit_adjustment 1.0 or "
@@ -24,9 +24,9 @@ _COMMON = (
 
 
 class CollapseWarning(L.Callback):
-    """Warns of classes that have collapsed in two validations in a row, of each class once in a run.
+    """Warns about classes that have collapsed in two validations in a row, once per class and run.
 
-    A score that is a mean over classes, or an accuracy, can rise all the while.
+    The mean score over classes, or an accuracy, can rise at the same time.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class CollapseWarning(L.Callback):
         self._reported: set[int] = set()
 
     def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
-        """Look at the confusion matrix of a validation of the training."""
+        """Check the confusion matrix of a validation during training."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         current = collapsed(task.counts["val"])
@@ -64,7 +64,7 @@ def collapsed(confusion: Tensor) -> set[int]:
 
 
 def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
-    """Name collapsed classes, and what to try: weights help none that has more than an equal share already."""
+    """Return the warning with its advice; weights do not help a class of more than an equal share."""
     names = ", ".join(classes[index] for index in sorted(ids))
     is_common = all(truth[index] * len(classes) > truth.sum() for index in ids)
     return f"warning: hardly ever predicted in the last two validations: {names}\n{_COMMON if is_common else _RARE}"

@@ -24,19 +24,19 @@ class EMA(WeightAveraging):
         self._update = get_ema_multi_avg_fn(decay)
 
     def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
-        """Begin with a copy of the task."""
+        """Create the averaged copy of the task."""
         if stage == "fit":
             self._average_model = _Average(task, task.device, multi_avg_fn=self._update, use_buffers=True)
 
 
 class _Average(AveragedModel):
-    """Average of a module; torch's own asks the device at every update whether it is the first one."""
+    """Average of a module; that of torch reads its update count from the device in every update."""
 
     _begun = False
 
     def update_parameters(self, model: nn.Module) -> None:
-        """Take the module's weights and buffers into the average; the first time, they are the average."""
-        # a training that goes on has an average
+        """Update the average by the module's weights and buffers; the first call copies them."""
+        # a resumed training has an average
         self._begun = self._begun or bool(self.n_averaged > 0)
         if not self._begun:
             super().update_parameters(model)

@@ -10,19 +10,21 @@ import lightning as L
 import torch
 from torch import distributed
 
+from lightseg.tasks.lightning_compat import exchange_timeout
+
 
 class Stop(KeyboardInterrupt):
-    """Raised between two steps, where the state of the training is whole."""
+    """Raised between two steps, where the state of the training is consistent."""
 
 
 class GracefulStop(L.Callback):
-    """Turns Ctrl-C, SIGTERM and SIGUSR1 (what schedulers send before they take a machine away) into an orderly stop.
+    """Stops the training between two steps after Ctrl-C, SIGTERM or SIGUSR1, which schedulers send before preemption.
 
-    A validation that is running is finished first; where there is no next step, as in the final scoring, it stops at
-    once. A second signal ends the process.
+    A running validation is finished first. Outside of training, as in the final test, the stop is immediate. A second
+    signal ends the process.
 
     Attributes:
-        received: The signal that this process, or another one of the run, was sent.
+        received: Number of the signal that a process of the run has received; 0 if none.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -34,27 +36,26 @@ class GracefulStop(L.Callback):
         self._hosts: Any = None
 
     def on_sanity_check_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Listen."""
+        """Install the signal handlers."""
         self._listen()
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Listen; from now on there is a next step to wait for."""
+        """Install the signal handlers, and defer signals to the next step from now on."""
         self._listen()
         self._training = True
         if trainer.world_size > 1:
-            # the processes agree beside their devices, which need not be waited for so
-            patience = getattr(trainer.strategy, "_timeout", None)
-            self._hosts = distributed.new_group(backend="gloo", timeout=patience)
+            # a group of the hosts, so that the exchange does not wait for the devices
+            self._hosts = distributed.new_group(backend="gloo", timeout=exchange_timeout(trainer.strategy))
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """There is no next step."""
+        """Stop deferring signals once training has ended."""
         self._training = False
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop here if one of the processes was asked to."""
+        """Stop if any process has received a signal."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        # a signal may come while the processes agree, and is then answered at the next step
+        # a signal that arrives during the exchange is handled at the next step
         signal_number = self.received
         if self._hosts is not None:
             signal_number = largest(signal_number, self._hosts)
@@ -63,14 +64,14 @@ class GracefulStop(L.Callback):
             raise Stop
 
     def restore(self) -> None:
-        """Listen no more."""
+        """Restore the previous signal handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
     def _ask(self, received: int, _frame: FrameType | None) -> None:
         if self.received:
-            # a process that waits for others, or in a library, would not come to an exception
+            # an exception would not be raised while the process waits in a library or for another process
             signal.signal(received, signal.SIG_DFL)
             signal.raise_signal(received)
         self.received = received
@@ -84,9 +85,9 @@ class GracefulStop(L.Callback):
 
     def _listen(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            # in a notebook's or a sweep's thread, Python lets signals be; the program's own handlers stay
+            # Python allows handlers only in the main thread; in a notebook or a sweep, those of the program remain
             return
-        # Lightning sets its own handlers after every earlier hook
+        # later than any other hook, since Lightning installs its own handlers before
         for number in self.SIGNALS:
             if signal.getsignal(number) != self._ask:
                 before = signal.signal(number, self._ask)
@@ -94,7 +95,7 @@ class GracefulStop(L.Callback):
 
 
 def largest(value: int, group: Any) -> int:
-    """Return the largest of the numbers that the processes of a group have."""
+    """Return the maximum of a number over the processes of a group."""
     number = torch.tensor(value)
     distributed.all_reduce(number, distributed.ReduceOp.MAX, group)
     return int(number)

@@ -10,18 +10,19 @@ from lightseg.callbacks.graceful_stop import Stop
 from lightseg.data.loading.loaders import StepLoader
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.errors import ConfigError
+from lightseg.tasks.lightning_compat import repair_resumed_progress
 
 
 class LastCheckpoint(L.Callback):
-    """Writes `last.ckpt` after every validation, every so often in between, when the run is stopped, and at its end.
+    """Writes `last.ckpt` after every validation, at intervals in between, when the run is stopped, and at its end.
 
-    Always at the same point: a batch of the next step is there, but nothing has been done with it, and all that belongs
-    to the steps before is done, logged and seen by every other callback. So it must be the first of the callbacks.
+    The checkpoint is always written at the same point: the first batch of the next step has been fetched, and all hooks
+    and logs of the previous steps are complete. This callback must be the first one for that.
 
     Args:
         path: The file.
-        every_n_steps: Also write after so many optimiser steps.
-        every_minutes: Also write when the last time is so many minutes ago.
+        every_n_steps: Also write after this many optimizer steps.
+        every_minutes: Also write when the last checkpoint is this many minutes old.
     """
 
     def __init__(self, path: Path, every_n_steps: int | None = None, every_minutes: float | None = None) -> None:
@@ -33,18 +34,18 @@ class LastCheckpoint(L.Callback):
 
     @property
     def seconds(self) -> float:
-        """Return how long the training has taken, all of its parts together."""
+        """Return the seconds of the training, including those before each resume."""
         return self._before + time.monotonic() - self._since
 
     def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
-        """Tell the other processes where the file is."""
+        """Broadcast the path of the file to the other processes."""
         self.path = Path(trainer.strategy.broadcast(str(self.path)))
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Let the loader begin where the training is: the batches that were done in the epoch are all there is to know.
+        """Start the loader behind the completed batches of the epoch, the only state of its order.
 
         Raises:
-            ConfigError: If an epoch is no whole number of steps, or its order is not a known one.
+            ConfigError: If an epoch is not an integer number of steps, or its sampler cannot be resumed.
         """
         loader: Any = trainer.train_dataloader
         done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
@@ -54,7 +55,7 @@ class LastCheckpoint(L.Callback):
                 f"{trainer.accumulate_grad_batches} (trainer.accumulate_grad_batches) each"
             )
         if isinstance(loader, StepLoader):
-            # not there where Lightning has made the loader again
+            # Lightning replaces the loader in some options, such as overfit_batches
             loader.batches_per_step = trainer.accumulate_grad_batches
         if done and not isinstance(loader.sampler, EpochSampler):
             raise ConfigError("trainer.overfit_batches: such a run cannot go on within an epoch; start it again")
@@ -66,46 +67,43 @@ class LastCheckpoint(L.Callback):
         self._since = self._saved_at = time.monotonic()
 
     def on_sanity_check_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """That was no validation."""
+        """Ignore the sanity check, which is no validation."""
         self._validated = False
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Save before the next step; what else belongs to the end of an epoch comes first."""
+        """Schedule a checkpoint before the next step, after all other hooks of the epoch's end."""
         self._validated = True
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Save if it is time."""
+        """Save if a checkpoint is due."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
         if self._resumed:
-            # Lightning counts the step that a checkpoint was written in twice, or not, depending on where that was
-            loop = trainer.fit_loop.epoch_loop
-            loop._batches_that_stepped = trainer.global_step
-            loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+            repair_resumed_progress(trainer)
             self._resumed, self._saved_step = False, trainer.global_step
         if self._is_time(trainer):
             self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Save the end, so that a run that is killed while it is scored need not train again."""
+        """Save the final state, so that a run that is killed during its test need not train again."""
         self.finished = True
         self._save(trainer)
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
-        """Save where the run was stopped; an error in the midst of a step leaves nothing that could be gone on from."""
+        """Save if the run was stopped between two steps; after an error inside a step there is no consistent state."""
         if isinstance(exception, Stop) and self._saved_step != trainer.global_step:
             self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the time it took, and whether it is the end."""
+        """Return the seconds of the training so far, and whether it has finished."""
         return {"seconds": self.seconds, "finished": self.finished}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self._before, self.finished, self._resumed = state["seconds"], state["finished"], True
 
     def on_save_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Tell where this is, and how many batches make a step: Lightning counts batches."""
+        """Add the run folder and the batches per step, which Lightning's progress counts need."""
         checkpoint["made_in"] = {
             "folder": str(self.path.parent),
             "batches_per_step": trainer.accumulate_grad_batches,
@@ -113,7 +111,7 @@ class LastCheckpoint(L.Callback):
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Fit what Lightning saved to the machine and the folder of now."""
+        """Adapt paths and progress counts to this run folder and its number of batches per step."""
         made_in = checkpoint["made_in"]
         trainer.should_stop = made_in["should_stop"]
         for state in checkpoint["callbacks"].values():
@@ -129,7 +127,7 @@ class LastCheckpoint(L.Callback):
             return False
         if self._validated or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
             return True
-        # every process must decide alike, and their clocks differ
+        # all processes must take the same decision, and their clocks differ
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.every_minutes is None or trainer.global_step % interval:
             return False
@@ -143,7 +141,7 @@ class LastCheckpoint(L.Callback):
 
 
 def _move_paths(state: dict[str, Any], before: str, now: str) -> None:
-    """Let a `ModelCheckpoint` find its files although the run folder lies elsewhere now."""
+    """Replace the run folder in the paths of a `ModelCheckpoint`."""
     if state.get("dirpath") == before:
         for name in ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path"):
             state[name] = state[name].replace(before, now)

@@ -1,10 +1,10 @@
-"""Weights that a slow average pulls back, again and again."""
+"""Lookahead: weights that are periodically set to their slow average (Zhang et al. 2019)."""
 
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lightseg.errors import require
 from lightseg.tasks import Task
@@ -13,17 +13,18 @@ from lightseg.tasks import Task
 class Lookahead(L.Callback):
     """Keeps a slow average of the weights and statistics of the net, and sets the net to it every few steps.
 
-    The average starts `start` into the training. What an update keeps of it grows with the progress of the training:
-    fast in the middle, steady at the end. The last step of an epoch sets the net to the average as it is.
+    An update multiplies the average by `decay**every * progress**power`, so that it changes more slowly towards the end
+    of the training, and adds the rest of the current weights. The last step of an epoch sets the net to the average
+    without an update.
 
     Args:
-        every: Optimiser steps between two updates.
-        decay: What a step would keep of the average at the end of the training, 0 to 1.
-        power: How slowly that value is reached: its share at a fraction of the training is the fraction to this power.
+        every: Optimizer steps between two updates.
+        decay: Decay of the average per step at the end of the training, 0 to 1.
+        power: Exponent of the training's progress in the decay, at least 0.
         start: Share of the training before the first update, 0 to below 1.
 
     Raises:
-        ConfigError: If an option has no meaning.
+        ConfigError: If an option is out of range.
 
     Source: Zhang et al. 2019, arXiv:1907.08610; with an average that grows slower, and over the statistics of BatchNorm
     too, Jordan 2024, arXiv:2404.00498, section 3.4, after hlb-CIFAR10. The defaults are those of the latter.
@@ -45,7 +46,7 @@ class Lookahead(L.Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Update the average after every so many optimiser steps."""
+        """Update the average every `every` optimizer steps."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         is_time = trainer.global_step % self.every == 0 and task.progress > self.start
@@ -55,16 +56,18 @@ class Lookahead(L.Callback):
         if not self._slow:
             self._slow = [value.clone() for value in fast]
             return
-        # on the CPU at first, where a training goes on
+        # a resumed state is on the CPU
         self._slow = [value.to(fast[0].device) for value in self._slow]
         if is_time:
-            torch._foreach_lerp_(self._slow, fast, 1 - self.decay**self.every * task.progress**self.power)
-        torch._foreach_copy_(fast, self._slow)
+            update = get_ema_multi_avg_fn(self.decay**self.every * task.progress**self.power)
+            update(self._slow, fast, task.global_step)
+        for value, average in zip(fast, self._slow, strict=True):
+            value.copy_(average)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average so far."""
+        """Return the average."""
         return {"slow": self._slow}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the average of a checkpoint."""
         self._slow = state["slow"]

@@ -1,4 +1,4 @@
-"""Predictions of the same few images while the net learns."""
+"""Predictions of the same few validation images during training."""
 
 import lightning as L
 import torch
@@ -9,6 +9,7 @@ from lightseg.files.evenly_spaced import spread
 from lightseg.loggers import Wandb
 from lightseg.tasks import Task
 from lightseg.tasks.examples import predict
+from lightseg.tasks.lightning_compat import logged_step
 from lightseg.visualization.examples import write_examples
 
 IMAGES, SNAPSHOTS = 4, 10
@@ -17,27 +18,26 @@ IMAGES, SNAPSHOTS = 4, 10
 class PredictionSnapshots(L.Callback):
     """Predicts four validation images, at most ten times a run, into `images/samples/STEP` for a W&B logger to show.
 
-    A snapshot is taken at the first validation after each tenth of the training, the end included. The numbers of the
-    run stay as they are without: the first process alone predicts, with the net as it is validated, and draws nothing.
-    A net that several processes share cannot run on one of them, and is not shown; nor is anything without W&B.
+    A snapshot is written at the first validation after each tenth of the training, the end included. It does not change
+    the metrics of the run: only the first process predicts, and it draws no random number. There are no snapshots of
+    sharded nets, which cannot run in one process, nor without a W&B logger.
     """
 
     def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Take a snapshot if it is time; averaged weights, which later callbacks take away, are still in place."""
+        """Write a snapshot if one is due; averaged weights, which later callbacks swap out, are still in the net."""
         folder = next((log.folder for log in trainer.loggers if isinstance(log, Wandb) and log.folder), None)
         assert isinstance(task, Task)
         tenth = int(SNAPSHOTS * task.progress) if trainer.state.fn == "fit" else 0
         if folder is None or not tenth or not trainer.is_global_zero or isinstance(task.net, FSDPModule):
             return
-        # the step that the scores of this validation are logged with: the first is 0
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
+        step = logged_step(trainer)
         place, total = folder / "images" / "samples", trainer.estimated_stepping_batches
         before = [int(old.name) for old in place.glob("[0-9]*") if int(old.name) < step]
         if any(int(SNAPSHOTS * (old + 1) / total) == tenth for old in before):
             return
         data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         devices = [task.device] if task.device.type == "cuda" else []
-        # a net that draws in evaluation, or is compiled for the shapes it has seen, must not be moved by this
+        # keep random numbers of nets that draw in evaluation, and graphs of nets compiled for other shapes
         with (
             torch.random.fork_rng(devices),
             torch.compiler.set_stance("force_eager"),

@@ -32,7 +32,7 @@ class EpochPrinter(L.Callback):
         self._restart()
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Print a line if it is due; at the end of a step, the line of a validation could follow at once."""
+        """Print a line if it is due; not at the end of a step, where a validation may print one."""
         is_due = time.monotonic() >= self._next_line and self._images > 0
         if is_due and trainer.is_global_zero and not trainer.progress_bar_callback:
             self._print(trainer)

@@ -11,9 +11,9 @@ _NET = 3
 
 
 class StepSeed(L.Callback):
-    """Seeds torch's generators from (seed, optimiser step, micro-batch, process) before every forward pass.
+    """Seeds torch's generators from (seed, optimizer step, micro-batch, process) before every forward pass.
 
-    So there is no state of a generator to be saved, and a resumed run draws what the whole run would have drawn.
+    A resumed run draws the same numbers as an uninterrupted one, without a saved generator state.
 
     Args:
         seed: Seed of the run.
@@ -26,7 +26,7 @@ class StepSeed(L.Callback):
         """Seed the generators of the CPU and of this process's device."""
         micro_batch = batch_idx % trainer.accumulate_grad_batches
         seed = mix(self.seed, trainer.global_step, micro_batch, trainer.global_rank, _NET)
-        # `torch.manual_seed` visits every backend there is, which costs 0.2 ms
+        # `torch.manual_seed` seeds every backend, which takes 0.2 ms
         torch.default_generator.manual_seed(seed)
         if task.device.type == "cuda":
             torch.cuda.manual_seed(seed)

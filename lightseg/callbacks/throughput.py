@@ -20,10 +20,10 @@ class Throughput(L.Callback):
         self._images, self._since = 0, 0.0
 
     def on_train_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
-        """Log at least once an epoch, however short it is."""
+        """Set the interval to at most one epoch."""
         interval = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
         trainer.log_every_n_steps = max(1, int(interval))  # type: ignore[attr-defined]
-        # a run that goes on within an epoch does not come by its start
+        # a run that is resumed inside an epoch has no call at its start
         self._restart()
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
@@ -31,7 +31,7 @@ class Throughput(L.Callback):
         self._restart()
 
     def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
-        """Start the clock anew: validation is not training."""
+        """Restart the clock, to exclude the validation."""
         self._restart()
 
     def on_train_batch_end(
@@ -42,7 +42,7 @@ class Throughput(L.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Count the batch, and log where the trainer logs."""
+        """Count the batch, and log at the trainer's interval."""
         self._images += len(batch["image"]) * trainer.world_size
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (batch_idx + 1) % interval == 0 or trainer.is_last_batch:

@@ -1,7 +1,8 @@
 """Self-contained checkpoints: writing, lookup, validation and loading."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lightseg.config.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from lightseg.checkpoint.io import AtomicCheckpointIO
@@ -9,16 +10,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AtomicCheckpointIO", "load", "read", "reload"]
 
-_MODULES = {
-    "AtomicCheckpointIO": "lightseg.checkpoint.io",
-    "load": "lightseg.checkpoint.loading",
-    "read": "lightseg.checkpoint.loading",
-    "reload": "lightseg.checkpoint.loading",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name at first access, since torch takes seconds and some modules of this package need none."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
+__getattr__ = lazy_getattr(
+    __name__, {"AtomicCheckpointIO": "io"} | dict.fromkeys(("load", "read", "reload"), "loading")
+)

@@ -14,6 +14,8 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+
+# documented by torch for user code, but without a public module
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightseg.errors import UserError

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from jsonargparse import Namespace
-from jsonargparse._util import import_object
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lightseg.cli.messages import require_known_sections
-from lightseg.cli.parser import Parser, _ConfigAction, warn_of_dropped_callbacks
+from lightseg.cli.parser import ConfigAction, Parser, warn_of_dropped_callbacks
 from lightseg.cli.trainer_options import Trainer, set_length
 from lightseg.config.class_errors import is_user_code
 
@@ -77,7 +77,7 @@ class LightsegCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> Parser:
         """Return the parser, with `--config` and `base`."""
         parser = Parser(**kwargs)
-        parser.add_argument("-c", "--config", action=_ConfigAction, help="A recipe or overlay; later ones win.")
+        parser.add_argument("-c", "--config", action=ConfigAction, help="A recipe or overlay; later ones win.")
         parser.add_argument("--base", type=list[str] | str | None, help="In a file: the files applied before it.")
         return parser
 
@@ -155,7 +155,7 @@ class LightsegCLI(LightningCLI):
         optimizer = self.config.model.init_args.optimizer
         if optimizer is None:
             return torch.optim.AdamW
-        kind = import_object(optimizer.class_path)
+        kind = pkgutil.resolve_name(optimizer.class_path)
         is_user_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
         if not is_user_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
             raise ConfigError(

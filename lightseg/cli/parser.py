@@ -17,11 +17,19 @@ from lightseg.errors import ConfigError
 from lightseg.nets.memory import require_room
 
 
-class _ConfigAction(ActionConfigFile):
+class ConfigAction(ActionConfigFile):
     """Action of `--config FILE`, which applies the bases of a file, then the file."""
 
     @staticmethod
     def apply_config(parser: Parser, cfg: Namespace, dest: str, value: str) -> None:
+        """Apply the bases of a recipe, then the recipe.
+
+        Args:
+            parser: The parser.
+            cfg: The config so far, which is changed.
+            dest: Name of the option.
+            value: The file.
+        """
         files = chain(value)
         parser.recipe = parser.recipe or files[-1].stem
         parser.files += files

@@ -15,7 +15,7 @@ from lightseg.files.atomic import expand_home
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 LIBRARY = _PACKAGE.parent if (_PACKAGE.parent / "configs").is_dir() else _PACKAGE
-"""The folder that holds `configs/` and `experiments/`: the clone's, or the installed package's."""
+"""Folder that contains `configs/` and `experiments/`: the clone's, or the installed package's."""
 
 _DEEPEST = 50
 _LARGEST = 100_000

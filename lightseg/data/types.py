@@ -10,7 +10,7 @@ from torch import Tensor
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 
 Array = npt.NDArray[Any]
-"""An image `(H, W, C)` or a mask `(H, W)`."""
+"""Image `(H, W, C)` or mask `(H, W)`."""
 
 ClassCounts = npt.NDArray[np.int64]
 """Pixels (or samples) of each class: `(C,)` of a split, or `(N, C)` of each of its samples."""

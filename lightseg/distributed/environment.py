@@ -1,4 +1,4 @@
-"""Environment variables by which the processes of a run, and the runs of a series, agree."""
+"""Environment variables shared by the processes of a run, and by the runs of a series."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from lightseg.errors import ConfigError, UserError
 
 RESUMED = "LIGHTSEG_RESUMED"
-"""Run folder that goes on, for the processes that another one of the run starts; empty for a new run."""
+"""Run folder to resume, for the processes that the first one starts; empty for a new run."""
 
 PRECISION = "LIGHTSEG_PRECISION"
-"""What `trainer.precision: auto` stands for, instead of a measurement."""
+"""Precision for `trainer.precision: auto`, instead of a measurement."""
 
 
 _NUMBERS = (
@@ -23,10 +23,10 @@ _NUMBERS = (
 
 
 def require_numbers() -> None:
-    """See that the variables that number the processes of a run hold numbers.
+    """Check that the variables with ranks and numbers of processes are integers.
 
     Raises:
-        UserError: If one does not.
+        UserError: If one is not.
     """
     for name in _NUMBERS:
         value = os.environ.get(name, "0")
@@ -35,7 +35,7 @@ def require_numbers() -> None:
 
 
 def describe_misread(error: Exception) -> str | None:
-    """Return what to say where a library was imported and refuses the value of a variable; None for another error."""
+    """Return the message for a library that rejects a variable at its import; None for other errors."""
     frames = traceback.extract_tb(error.__traceback__)
     if not any(frame.name == "<module>" and "site-packages" in frame.filename for frame in frames):
         return None
@@ -47,7 +47,7 @@ def describe_misread(error: Exception) -> str | None:
 
 
 def missing(error: KeyError) -> ConfigError | None:
-    """Return what to say where a launcher has set some of its variables and not this one; None for another key."""
+    """Return the error of a launcher that has set only some of its variables; None for other keys."""
     name = str(error.args[0]) if error.args else ""
     if name not in _NUMBERS or name in os.environ:
         return None
@@ -60,7 +60,7 @@ def missing(error: KeyError) -> ConfigError | None:
 
 @contextlib.contextmanager
 def inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, for the processes that this one starts, and restore those of before."""
+    """Set environment variables within this context, for child processes too."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -16,10 +16,10 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightseg.errors import LightsegError
 
 ENDING = threading.Event()
-"""Set when this process has left its training, for good or ill, and needs the others no more."""
+"""Set when this process has left its training, with or without an error."""
 
 _GRACE = 15.0
-"""Seconds in which this process may find out by itself that another one has died, and end in order."""
+"""Seconds for an orderly end of this process after another one has died."""
 
 _LOST = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket timeout|timed out waiting"
@@ -29,10 +29,10 @@ _LOST = re.compile(
 
 
 def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> bool:
-    """Let processes that torchrun or SLURM has started find each other now, and not only when training begins.
+    """Initialize the process group of torchrun or SLURM now instead of at the start of training.
 
     Returns:
-        Whether there are such processes; those that Lightning starts itself come later.
+        Whether there are such processes; those that Lightning starts itself are started later.
     """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     if trainer.world_size == 1 or environment is None or isinstance(environment, LightningEnvironment):
@@ -44,15 +44,15 @@ def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> boo
 
 @contextlib.contextmanager
 def raise_on_all_ranks(trainer: L.Trainer, is_distributed: bool) -> Iterator[None]:
-    """Let the first process act for all; where it fails, the others, which wait here, end too.
+    """End all processes if the block fails in the first one; the others wait at its end.
 
     Args:
         trainer: The trainer.
         is_distributed: Whether the processes can exchange data already.
 
     Raises:
-        LightsegError: What it failed with, in the first process.
-        SystemExit: In the others, with its exit code.
+        LightsegError: The error, in the first process.
+        SystemExit: In the others, with the error's exit code.
     """
     error = None
     try:
@@ -67,16 +67,16 @@ def raise_on_all_ranks(trainer: L.Trainer, is_distributed: bool) -> Iterator[Non
 
 
 def is_loss(error: BaseException) -> bool:
-    """Return whether an exception is what a process sees of another one's death."""
+    """Return whether an exception is a lost connection to another process."""
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
 def describe_dead_worker(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
-    """Return which of the processes that this one started has died, and how.
+    """Return a message about the child processes that have died: rank and exit code or signal.
 
     Args:
-        children: They have ranks from 1 on.
-        patience: Seconds to wait for the news.
+        children: Processes of ranks 1, 2, ….
+        patience: Seconds to wait for the exit of a child.
     """
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -89,10 +89,10 @@ def describe_dead_worker(children: Sequence[Popen[bytes]], patience: float = 2.0
 
 
 def watch_over(children: Sequence[Popen[bytes]]) -> None:
-    """End this process, too, when one that it started has died and it hangs: with a message.
+    """Watch the child processes in a thread; end this process with a message if it hangs after one has died.
 
     Args:
-        children: They have ranks from 1 on.
+        children: Processes of ranks 1, 2, ….
     """
 
     def watch() -> None:
@@ -111,7 +111,7 @@ def watch_over(children: Sequence[Popen[bytes]]) -> None:
 
 
 def end_with_parent() -> None:
-    """Let a process that another one of the run has started not outlive it, not even where it waits for a GPU."""
+    """Watch the parent in a thread; end this process when the parent has died, even if it waits for a GPU."""
     if not int(os.environ.get("LOCAL_RANK", 0)) or "TORCHELASTIC_RUN_ID" in os.environ:
         return
     parent = os.getppid()

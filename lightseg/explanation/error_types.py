@@ -19,7 +19,7 @@ PARTS = ("right", "boundary", "missed object", "invented object", "interior")
 RIGHT, BOUNDARY, MISSED, INVENTED, INTERIOR = range(len(PARTS))
 
 NOTHING = 0.1
-"""An object with a smaller share of correct pixels is missed."""
+"""Share of correct pixels below which an object is missed."""
 
 Mask = npt.NDArray[Any]
 

@@ -1,1 +1,1 @@
-"""Files and folders: written whole or not at all, named once, walked without end."""
+"""Files and folders: atomic writing, locks, file names, folder walks and printable text."""

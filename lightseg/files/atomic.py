@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process at a time works in."""
+"""Atomic writing of files and folders, locks of folders, and checks of paths."""
 
 import contextlib
 import errno
@@ -21,21 +21,22 @@ _HOME = re.compile(r"^(--[\w.+]+=)?~(?=/|$)")
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    """Write a file atomically: readers see the old or the new content, also after a crash."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read, whole or not at all."""
+    """Write indented JSON atomically."""
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes the place of `path` when all of it is on the disk; its folder is made.
+    """Yield a temporary file, which replaces `path` once its content is on the disk; creates the folder.
 
-    Where the writing fails, nothing of it stays. What is no file, such as a pipe, is written to as it is; a link stays.
+    After an error the temporary file is removed. A pipe or a device is written to directly; a link is kept, and its
+    target replaced.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -51,17 +52,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            # an error of writing, such as a full disk, does not say where
+            # the error of a full disk has no file name
             error.filename = error.filename or str(path)
         raise
-    # not every file system can do this to a folder
+    # some file systems cannot sync a folder
     with contextlib.suppress(OSError):
         _flush(path.parent)
 
 
 @contextlib.contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which takes the place of `folder` when it is full; a failure leaves nothing."""
+    """Yield a temporary folder, which replaces `folder` at the end; it is removed after an error."""
     temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".former"))
     for stale in (temporary, former):
         shutil.rmtree(stale, ignore_errors=True)
@@ -82,7 +83,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def flushed(path: Path) -> Iterator[Any]:
-    """Yield a file to write, which is on the disk afterwards."""
+    """Yield an open file, whose content is synced to the disk at the end."""
     with path.open("wb") as file:
         yield file
         file.flush()
@@ -93,21 +94,21 @@ def flushed(path: Path) -> Iterator[Any]:
 def locked(
     folder: Path, busy: str = "another process is training in it; wait for its end, or stop it"
 ) -> Iterator[None]:
-    """Keep a run folder to one run: a lock that ends with the process, however that ends.
+    """Lock a run folder for this process; the lock ends with the process, even if it is killed.
 
     Args:
         folder: The folder.
-        busy: What to say where another process has it.
+        busy: Message if another process holds the lock.
 
     Raises:
-        UserError: If another process has it, or its lock is no file that lightseg has made.
+        UserError: If another process holds the lock, or the lock is not a regular file.
     """
     with _lock_file(folder) as file:
         try:
-            # of this process alone: loading processes that outlive it for a moment must not hold it
+            # POSIX locks are not inherited, so that worker processes that outlive this one do not hold it
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            # a file system that knows no locks has none to offend against
+            # other errors: the file system has no locks
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise UserError(f"{folder}: {busy}") from None
         yield
@@ -115,14 +116,14 @@ def locked(
 
 @contextlib.contextmanager
 def file_lock(folder: Path, message: str) -> Iterator[None]:
-    """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
+    """Lock a folder, after waiting for other processes; create it if it does not exist.
 
     Args:
         folder: The folder.
-        message: What to say where there is one to wait for.
+        message: Line to print before waiting.
 
     Raises:
-        UserError: If its lock is no file that lightseg has made.
+        UserError: If the lock is not a regular file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _lock_file(folder) as file:
@@ -138,7 +139,7 @@ def file_lock(folder: Path, message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock_file(folder: Path) -> Iterator[int]:
-    """Yield the open lock of a folder, which is made if need be; nothing is written to it, and no link is followed."""
+    """Yield the descriptor of a folder's lock file, created if missing; links are not followed."""
     path = folder / ".lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -155,14 +156,14 @@ def _lock_file(folder: Path) -> Iterator[int]:
 
 
 def require_regular(path: Path, error: type[UserError] = UserError) -> None:
-    """Refuse a pipe, a device or a folder in place of a file to read: opening one may never return.
+    """Check that a path is a regular file; opening a pipe or a device could block forever.
 
     Args:
-        path: The file; a missing one is left to whoever opens it.
-        error: What to raise.
+        path: The file; a missing file is accepted.
+        error: Class of the error.
 
     Raises:
-        UserError: If it is none.
+        UserError: If it is not.
     """
     try:
         mode = path.stat().st_mode
@@ -173,11 +174,11 @@ def require_regular(path: Path, error: type[UserError] = UserError) -> None:
 
 
 def require_in_place(path: Path, advice: str) -> None:
-    """Refuse a link, a pipe or a device at a place in a run folder that nobody has named: it may lead anywhere.
+    """Check that a path inside a run folder is not a link, a pipe or a device, which could lead anywhere.
 
     Args:
         path: A file or folder that is written by default.
-        advice: What to do.
+        advice: Fix, the end of the message.
 
     Raises:
         UserError: If it is one.
@@ -191,10 +192,10 @@ def require_in_place(path: Path, advice: str) -> None:
 
 
 def expand_home(value: Any) -> Any:
-    """Return a value with `~/` at the beginning of its texts, or of their part behind `--option=`, as the home folder.
+    """Replace a leading `~/` of strings, or of the part behind `--option=`, by the home folder.
 
     Args:
-        value: Text, or lists and mappings that hold such; anything else comes back as it is.
+        value: A string, or nested lists and mappings with strings; other values are returned unchanged.
     """
     if isinstance(value, str):
         return _HOME.sub(lambda match: f"{match[1] or ''}{os.path.expanduser('~')}", value)  # noqa: PTH111
@@ -206,7 +207,7 @@ def expand_home(value: Any) -> Any:
 
 
 def require_no_broken_link(path: Path, option: str) -> None:
-    """See that no part of a path is a link that leads nowhere, or to itself: nothing can be made there.
+    """Check that no part of a path is a broken or circular link.
 
     Raises:
         UserError: If one is.
@@ -220,7 +221,7 @@ def require_no_broken_link(path: Path, option: str) -> None:
 
 
 def require_writable(path: Path, option: str) -> None:
-    """See that a file can be written later, before any work is done for it.
+    """Check that a file can be written, before the work whose result it will hold.
 
     Raises:
         UserError: If not.
@@ -240,10 +241,10 @@ def require_writable(path: Path, option: str) -> None:
 
 
 def nearest_folder(path: Path, option: str) -> Path:
-    """Return the folder that is there of a path and those above it, where a folder at that path can be made later.
+    """Return the nearest existing folder of a path, after a check that the path can be created as a folder.
 
     Raises:
-        UserError: If that is no folder, nothing can be written to it, or a link in the path leads nowhere.
+        UserError: If it is not a folder or not writable, or the path has a broken link.
     """
     require_no_broken_link(path, option)
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
@@ -255,13 +256,13 @@ def nearest_folder(path: Path, option: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refusal(folder: Path) -> str | None:
-    """Return why no file can be made in a folder, by trying it; None if one can."""
+    """Return the reason why a file cannot be created in a folder, by trying; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return None
@@ -270,7 +271,7 @@ def _refusal(folder: Path) -> str | None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, are on the disk; a rename may overtake its content."""
+    """Sync a file's content, or a folder's entries, to the disk, so that a rename cannot precede the content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,8 @@
-"""Evenly spaced selection of a few of many."""
+"""Evenly spaced indices."""
 
 import numpy as np
 
 
 def spread(count: int, size: int) -> list[int]:
-    """At most `count` indices, each once and the same every time, spread evenly over `size` things."""
+    """Return at most `count` distinct indices, evenly spaced over 0 to `size - 1`."""
     return [int(index) for index in np.linspace(0, size - 1, min(count, size)).astype(int)]

@@ -1,11 +1,11 @@
-"""Names of the files that lightseg writes and reads; imports nothing, so that whoever looks for one can ask at once."""
+"""Names of the files that lightseg writes and reads; imports nothing, so that it is cheap to import."""
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
-"""The name that a checkpoint gets when the next one is written."""
+"""Name of the backup of a checkpoint while the next one is written."""
 
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
-"""The two files of an export that `lightseg.load` reads."""
+"""Files of an export that `lightseg.load` reads."""
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -14,4 +14,4 @@ IMAGE_SUFFIXES = frozenset(
         *("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "avif"),
     )
 )
-"""Suffixes of files that are taken for images."""
+"""Suffixes of image files."""

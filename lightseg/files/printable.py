@@ -1,19 +1,19 @@
-"""Text of unknown origin, made fit to be printed."""
+"""Escaping of control characters in text of unknown origin."""
 
 import re
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-"""Controls of terminals, all that turn the direction of what is written, and halves of characters.
+"""Control characters, marks of text direction, and surrogates.
 
-Line feed and tab are none; nor are the joiners that Persian names and emoji are written with.
+Line feed and tab are kept, as are the joiners of Persian text and emoji.
 """
 
 
 def printable(text: str) -> str:
-    r"""Return a text whose control characters are spelt out (`\x1b`), so that a terminal shows them and obeys none."""
+    r"""Return a text with escaped control characters (`\x1b`), so that a terminal does not interpret them."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def printable_line(text: str) -> str:
-    """Return the same in one line."""
+    """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())

@@ -1,4 +1,4 @@
-"""Walk over the files of a folder and all folders below it, which ends whatever the links in it lead to."""
+"""Walk over the files below a folder, safe against circular links."""
 
 import glob
 import os
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, list[str]]]:
-    """Yield the path of each folder below the root, with `/` at its end, and its files; the root's own path is empty.
+    """Yield the path of each folder below the root, with a trailing `/`, and its files; the root's path is empty.
 
-    Folders come in order of name, each before those in it, and files in order of name. Links are followed, but not
-    those that lead back to a folder that they are in. Hidden files are left out.
+    Folders are sorted by name, each before its subfolders, and files by name. Links are followed unless they lead back
+    to a parent folder. Hidden files are skipped.
 
     Args:
         root: The folder.
-        skipped: First characters of the names of folders that are left out.
+        skipped: Prefixes of the names of folders to skip.
 
     Raises:
         OSError: If a folder cannot be read.
     """
-    # not by recursion, which ends at a thousand levels
+    # iterative, since Python's recursion is limited to a thousand levels
     pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while pending:
         inside, above = pending.pop()
@@ -36,10 +36,10 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
 
 
 def matches(pattern: str) -> Iterator[str]:
-    """Yield the paths that `glob.iglob` finds, but of links in a circle each folder once, not 40 levels of them.
+    """Yield the paths that `glob.iglob` finds, but follow circular links once instead of 40 levels.
 
     Args:
-        pattern: Such as `runs/**/unet*`; a `**` stands for any number of folders.
+        pattern: A pattern such as `runs/**/unet*`; `**` matches any number of folders.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -65,6 +65,6 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
             try:
                 (folders if entry.is_dir() else files).append(entry.name)
             except OSError:
-                # a link to itself, which is said when it is read
+                # a circular link, whose error is raised when it is read
                 files.append(entry.name)
     return folders, files

@@ -1,4 +1,4 @@
-"""Processor: its name, and the cores of it that this process may use by affinity mask and control groups."""
+"""Processor: its name, and the number of cores for this process by affinity mask and control groups."""
 
 import hashlib
 import math
@@ -8,25 +8,25 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cores() -> int:
-    """Return the number of cores, at least 1; `os.cpu_count` is that of the machine, whatever a container grants."""
+    """Return the number of cores, at least 1; `os.cpu_count` ignores the limits of a container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, cpu_quota())))
 
 
 def processor_name() -> str:
-    """Return the processor's name, such as `AMD EPYC 7763 64-Core Processor`, or its kind where that is unknown."""
+    """Return the processor's name, such as `AMD EPYC 7763 64-Core Processor`, or its architecture if unknown."""
     line = _cpuinfo_line("model name")
     return line.partition(":")[2].strip() or platform.processor() or platform.machine()
 
 
 def instruction_set() -> str:
-    """Return a hash of the instructions that the processor knows; empty where the system does not tell them."""
+    """Return a hash of the processor's instruction set flags; empty if unknown."""
     line = _cpuinfo_line("flags", "Features")
     return hashlib.sha256(line.encode()).hexdigest()[:8] if line else ""
 
 
 def cpu_quota(root: Path = Path("/")) -> float:
-    """Return how many cores' worth of time the control groups of this process grant it; infinity without a limit.
+    """Return the CPU quota of this process's control groups, in cores; infinity without a limit.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -41,7 +41,7 @@ def cpu_quota(root: Path = Path("/")) -> float:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers or "cpu" in controllers.split(","):
-            # a limit of any group above holds too; inside a container the group is mounted as the root
+            # limits of parent groups apply too; inside a container the group is mounted as the root
             groups = [group.relative_to("/") for group in (PurePosixPath(path), *PurePosixPath(path).parents)]
             mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
             quotas += [_quota(mount / group) for group in groups if ".." not in group.parts]

@@ -1,4 +1,4 @@
-"""Device that trains: its kind, the precision in which it is fast, and the threads that it may use."""
+"""Device of the training: type, fast precision, and number of threads."""
 
 import os
 import time
@@ -14,19 +14,19 @@ from lightseg.errors import ConfigError
 from lightseg.hardware.cpu import usable_cores
 
 AUTO = "auto"
-"""The value of `trainer.precision` that `choose_precision` replaces."""
+"""Value of `trainer.precision` that `choose_precision` replaces."""
 
 FLOAT32 = "32-true"
 
 KEPT = "kept from the run"
-"""Reason of a precision that a run goes on with."""
+"""Reason of the precision of a resumed run."""
 
 _WORTH_ON_CPU = 1.2
-"""Speed-up from which bfloat16 is taken on a CPU, where it has no other merit."""
+"""Least speed-up for bfloat16 on a CPU."""
 _WORTH_ON_CUDA = 0.9
-"""The same on a GPU, where it also halves the memory of activations."""
+"""Least speed-up for bfloat16 on a GPU, where it also halves the memory of activations."""
 _SLOW = 1.5
-"""Slowdown from which a stated precision is warned about."""
+"""Least slowdown for a warning about an explicit precision."""
 
 _BFLOAT16 = ("bf16-mixed", "bf16-true", "bf16")
 _FLOAT16 = ("16-mixed", "16-true", "16")
@@ -59,7 +59,7 @@ class PrecisionChoice(NamedTuple):
 
 
 def training_device(accelerator: Any = AUTO, devices: Any = AUTO) -> torch.device:
-    """Return the device that Lightning will give this process, or the first one if processes are still to be started.
+    """Return the device that Lightning will assign to this process; the first one before the others are started.
 
     Args:
         accelerator: The trainer's option: `auto` takes CUDA, then MPS, then the CPU.
@@ -73,7 +73,7 @@ def training_device(accelerator: Any = AUTO, devices: Any = AUTO) -> torch.devic
 
 
 def choose_precision(device: torch.device) -> PrecisionChoice:
-    """Return the precision in which a device trains fast, by a short measurement on it.
+    """Return the precision in which a device trains fast, by a short measurement.
 
     bf16-mixed where the device computes in bfloat16, 16-mixed (with a gradient scaler) on CUDA devices before Ampere,
     32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set: a precision, and
@@ -97,12 +97,12 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
 
 
 def check_precision(precision: Any, device: torch.device, option: str = "trainer.precision") -> PrecisionChoice:
-    """Return a stated precision; the reason is empty, or a warning where it is slow on a device.
+    """Return an explicit precision; the reason is empty, or a warning if it is slow on the device.
 
     Args:
         precision: Lightning's name of it; None is 32-true.
         device: A CUDA, MPS or CPU device.
-        option: The option that states it, for messages.
+        option: The option that sets it, for messages.
 
     Raises:
         ConfigError: If there is no such precision, or the device does not have it.
@@ -119,7 +119,7 @@ def check_precision(precision: Any, device: torch.device, option: str = "trainer
 
 
 def require_kept(precision: str, device: torch.device, folder: object) -> None:
-    """Require that a device has the precision that a run was begun with.
+    """Check that a device has the precision of a resumed run.
 
     Args:
         precision: Lightning's name of it.
@@ -135,8 +135,7 @@ def require_kept(precision: str, device: torch.device, folder: object) -> None:
 def limit_threads(processes: int = 1) -> dict[str, str]:
     """Let torch use no more threads than the control group's quota has cores; `OMP_NUM_THREADS` decides otherwise.
 
-    torch counts the cores that a container sees, not the share of them that it may use, and threads beyond that wait
-    for each other.
+    torch counts all visible cores of a container instead of its quota; threads beyond the quota wait for each other.
 
     Args:
         processes: Training processes that share the cores of this machine.
@@ -156,7 +155,7 @@ def measure_speedup(device: torch.device, half: torch.dtype) -> float:
     """Return how much faster a device trains a small convolutional block under autocast than in float32.
 
     On a CPU the time is that of one thread on the processor, so that other work on the machine does not disturb it.
-    The global random generators are left as they are.
+    The global random generators are unchanged.
 
     Args:
         device: A CPU or CUDA device.
@@ -204,7 +203,7 @@ def _seconds(step: Callable[[torch.dtype], None], dtype: torch.dtype, device: to
 def _require_available(
     name: str, device: torch.device, key: str, advice: str = "on a CPU use auto, bf16-mixed or 32-true"
 ) -> None:
-    """Raise `ConfigError` if Lightning has no such precision, or takes another one for it on a CPU, with a warning."""
+    """Raise `ConfigError` if Lightning does not know a precision, or replaces it by another one on a CPU."""
     if name not in _PRECISIONS:
         raise ConfigError(f"{key}: must be one of {', '.join(_PRECISIONS)}, got {name}")
     if device.type == "cpu" and name in _FLOAT16:
@@ -223,7 +222,7 @@ def _gpu_index(devices: Any) -> int:
     """Return the index of this process's GPU: the one that `devices` names for its rank; a number names none."""
     if isinstance(devices, str) and "," in devices:
         devices = [int(index) for index in devices.split(",") if index.strip().isdecimal()]
-    # torchrun and Lightning say the rank by one variable, SLURM by another
+    # torchrun and Lightning set the rank in one variable, SLURM in another
     rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
     is_named = isinstance(devices, Sequence) and not isinstance(devices, str) and rank < len(devices)
     return int(devices[rank]) if is_named else rank

@@ -1,4 +1,4 @@
-"""Memory of this machine, so that a size is refused before memory is asked for."""
+"""Main memory of this machine, and checks of sizes before an allocation."""
 
 import os
 
@@ -14,9 +14,9 @@ def require_memory(size: float, key: str, contents: str) -> None:
     """Raise `ConfigError` unless main memory is large enough.
 
     Args:
-        size: Bytes that are needed.
-        key: Option that decides on the size, for the message.
-        contents: Words for what fills the memory, likewise.
+        size: Required bytes.
+        key: Option that determines the size, for the message.
+        contents: Description of the data, for the message.
     """
     available = total_memory()
     require(

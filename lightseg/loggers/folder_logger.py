@@ -1,4 +1,4 @@
-"""Base of the loggers of a run folder: their name, and where Lightning's callbacks write."""
+"""Base class of the loggers of a run folder."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from lightning.pytorch.loggers import Logger
 
 
 class FolderLogger(Logger):
-    """Base of the loggers of a run folder.
+    """Base class of the loggers of a run folder.
 
     Attributes:
-        folder: The run folder; None on processes that do not write, and before it is made.
+        folder: The run folder; None on processes that do not write, and before it is created.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -28,5 +28,5 @@ class FolderLogger(Logger):
 
     @property
     def save_dir(self) -> str | None:
-        """Lightning's callbacks write to `save_dir/name/version`, which so is the run folder."""
+        """Return the folder for which `save_dir/name/version`, where Lightning's callbacks write, is the run folder."""
         return str(self.folder.parent.parent) if self.folder else None

@@ -1,4 +1,4 @@
-"""Run folder's own record of every logged number."""
+"""Log of all numbers in the run folder."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from lightseg.runs.metrics_log import plain_number, write_csv
 
 
 class RunLog(FolderLogger):
-    """Appends every logged number to `metrics.jsonl` at once, so that a kill loses nothing; `metrics.csv` follows.
+    """Appends every logged number to `metrics.jsonl` immediately; writes `metrics.csv` at the end.
 
     Args:
         folder: The run folder; `None` on processes that do not write.
@@ -20,10 +20,10 @@ class RunLog(FolderLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; what is not finite is null.
+        """Append one line: `{"step": 9, "epoch": 0, "train/loss": 0.7}`; values that are not finite are null.
 
         Raises:
-            RunError: If the disk is full or will not take it.
+            RunError: If the file cannot be written, such as on a full disk.
         """
         if self.folder is None:
             return
@@ -37,14 +37,14 @@ class RunLog(FolderLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run folder's `config.yaml` has them all."""
+        """Do nothing; `config.yaml` in the run folder has all options."""
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write the same numbers as a table; where that fails after another failure, the other one is told.
+        """Write the table; after a failed training, an error of writing is ignored in favor of the first error.
 
         Raises:
-            RunError: If the disk is full or will not take it, after a success.
+            RunError: If the file cannot be written after a successful training.
         """
         if self.folder is None or not (self.folder / "metrics.jsonl").exists():
             return

@@ -1,4 +1,4 @@
-"""Weights & Biases as a view of the run folder; it never prompts, never waits for long, and never ends a run."""
+"""Weights & Biases logger: sends the run folder's log, without prompts, with timeouts, and without ending a run."""
 
 import contextlib
 import os
@@ -19,15 +19,15 @@ from lightseg.tracking.wandb_view import View
 class Wandb(FolderLogger):
     """Shows the run in W&B; add it with `--config configs/logging/wandb.yaml`.
 
-    The run folder is the truth. Online, every row of its log is sent as soon as it is whole; offline, all of it is
-    written into the run folder at once when the run ends (so W&B's own measurements of the machine are online only).
-    What W&B does not get, for whatever reason, `python -m lightseg.sync RUN` delivers later.
+    The data comes from the run folder. Online, each row of its log is sent as soon as it is complete; offline, all rows
+    are written into the run folder at the end of the run, so that W&B's system metrics exist online only. Whatever W&B
+    has not received, `python -m lightseg.sync RUN` sends later.
 
     Args:
         project: W&B project.
         entity: W&B user or team.
-        mode: `auto` is online where a key is configured and the service answers, else offline.
-        group: Group of the run; the experiment's name if left out.
+        mode: `auto` is online if a key is configured and the service answers, else offline.
+        group: Group of the run; default: the experiment's name.
         tags: Tags of the run.
         notes: Notes on the run.
         log_checkpoint: Whether the best checkpoint becomes an artifact when the run is finished.
@@ -45,7 +45,7 @@ class Wandb(FolderLogger):
     ) -> None:
         super().__init__()
         self.mode = mode
-        self._asked: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "project": project,
             "entity": entity,
             "group": group,
@@ -61,18 +61,18 @@ class Wandb(FolderLogger):
     def experiment(self) -> Any:
         """Return the wandb run for callbacks; offline, one that does nothing until the run has ended.
 
-        Numbers belong into `self.log`, which the run folder keeps. What is logged here directly goes to W&B alone, into
-        the next row of the run folder's log whatever step it is given, and is not repeated when the run is resumed or
-        synced. (`wandb.log` would make rows of its own, and W&B then refuse those of the run folder.)
+        Log metrics by `self.log`, which the run folder keeps. Values logged by the returned run are sent to W&B only,
+        in the next row of the run folder's log regardless of their step, and not again after a resume or a sync.
+        (`wandb.log` would create additional rows, after which W&B rejects those of the run folder.)
         """
         return _Nothing() if self._view is None else _Beside(self._view)
 
     @rank_zero_only
     def prepare(self) -> None:
-        """Find out whether W&B may be online, before there is a run folder.
+        """Choose between online and offline, before the run folder exists.
 
         Raises:
-            ConfigError: If it must be online, and there is no key.
+            ConfigError: If the mode is online, and there is no key.
         """
         self.mode, reason = wandb_run.choose(self.mode)
         if self.mode != "online":
@@ -80,11 +80,11 @@ class Wandb(FolderLogger):
 
     @rank_zero_only
     def attach(self, folder: Path) -> None:
-        """Begin with a run folder, or go on with it."""
+        """Open the W&B run of a new or resumed run folder."""
         if self.mode == "disabled":
             return
         self.folder = folder
-        identity = wandb_run.identity(folder, {**self._asked, **_said_by_sweep()})
+        identity = wandb_run.identity(folder, {**self._options, **_said_by_sweep()})
         wandb_run.write(folder, identity)
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
@@ -98,23 +98,23 @@ class Wandb(FolderLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
-        """Send the rows that the run folder's log, which is written first, has whole by now."""
+        """Send the complete rows of the run folder's log, which is written before."""
         if self._view is not None:
             self._safely("while logging", self._view.follow)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the whole config is there from the start, nested as it is in the YAML."""
+        """Do nothing; the config is sent at the start, nested as in the YAML."""
 
     @rank_zero_only
     def finish(self, exit_code: int) -> None:
-        """End the W&B run, within a bounded time; what belongs to a finished run only if it is."""
+        """End the W&B run, with a timeout; send the results of a finished run."""
         folder = self.folder
         if folder is None:
             return
         try:
             if self._broken and self._view is not None:
-                # W&B has not all of it
+                # W&B has not received everything
                 wandb_run.end(self._view.run, exit_code or 1)
             self._safely("at the end", lambda: self._finish(folder, exit_code))
         except KeyboardInterrupt:
@@ -138,7 +138,7 @@ class Wandb(FolderLogger):
             return
         try:
             action()
-        except Exception as error:  # whatever a service does, the training is worth more
+        except Exception as error:  # no error of the service may end the training
             self._broken = True
             self._warn(f"{when}: {said(error)}")
 
@@ -151,7 +151,7 @@ class Wandb(FolderLogger):
 
 
 class _Beside:
-    """Wandb run whose `log` makes no rows: W&B refuses a row whose step is past, which lightseg's then would be."""
+    """Wandb run whose `log` creates no rows, after which W&B would reject lightseg's rows of earlier steps."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -164,7 +164,7 @@ class _Beside:
 
 
 class _Nothing:
-    """Run that takes everything and does nothing; without wandb, which may complain about its settings."""
+    """Run whose methods do nothing; without wandb, whose import may fail on its settings."""
 
     def __getattr__(self, name: str) -> "_Nothing":
         if name.startswith("__"):
@@ -182,7 +182,7 @@ class _Nothing:
 
 
 def _said_by_sweep() -> dict[str, str]:
-    """Return the settings of a sweep's agent; without one, an id left in the environment would join many runs."""
+    """Return the settings of a sweep's agent; without an agent, a run id in the environment is ignored."""
     names = {"id": "WANDB_RUN_ID", "project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
     if "WANDB_SWEEP_ID" not in os.environ:
         return {}

@@ -4,16 +4,16 @@ Every loss is called as `loss(logits, target)` and returns a scalar, float32 or,
 
 * logits `(N, C, ...)`, any float dtype (`(N, C)` in classification); 16 bits are taken to float32 outside autocast,
   because a sum over a 512 x 512 mask overflows in them;
-* target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. What lies under `IGNORE` has no influence and a gradient of
-  exactly 0; a batch that is all `IGNORE` has loss 0.
+* target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. Ignored pixels have no influence and a gradient of exactly
+  0; a batch of ignored pixels alone has loss 0.
 
-In training the losses are told what the whole optimiser step holds, over all processes and accumulated batches, so that
-the gradient is that of one large batch however it is shared:
+In training, the losses are normalized over the optimizer step, with all processes and accumulated batches, so that the
+gradient is that of one large batch:
 
-* pixel losses divide by the step's weight rather than by their own batch's; exact for processes and accumulation;
+* pixel losses divide by the weight of the step instead of that of the batch; exact for processes and accumulation;
 * class losses that are a ratio of sums over the batch (Dice, Jaccard, Tversky) add the sums of all processes; exact for
-  processes, while every accumulated batch has its own ratio;
-* Lovász and hard example mining rank the pixels of a batch, and stay a mean over the batches.
+  processes, while each accumulated batch has a separate ratio;
+* Lovász and hard example mining rank the pixels of a batch, and are averaged over the batches.
 
 Class weights always make a *weighted mean*: a pixel loss weighs every pixel by the weight of its target, a class loss
 weighs every class that is present. So their scale does not matter, only their ratios.
@@ -28,10 +28,10 @@ from lightseg.labels import IGNORE
 
 
 class MaskedLoss(nn.Module, ABC):
-    """Loss that never sees what is to be ignored; subclasses fill in `compute`.
+    """Base class of losses over valid pixels; subclasses implement `compute`.
 
     Args:
-        weight: class weights, float `(C,)`, or None; a buffer that stays out of the state dict.
+        weight: Class weights, float `(C,)`, or None; a buffer that is not in the state dict.
     """
 
     weight: Tensor | None
@@ -48,7 +48,7 @@ class MaskedLoss(nn.Module, ABC):
             target: `(N, ...)` int64, in [0, C) or `IGNORE`.
 
         Raises:
-            ValueError: see `masked`; or the weights are not one per class.
+            ValueError: See `masked`; or if the number of weights is not C.
         """
         if self.weight is not None and len(self.weight) != logits.shape[1]:
             raise ValueError(f"{len(self.weight)} class weights do not fit logits of {logits.shape[1]} classes")
@@ -63,13 +63,13 @@ class MaskedLoss(nn.Module, ABC):
             logits: `(N, C, P)` float32 or float64, 0 where not valid.
             target: `(N, P)` int64 in [0, C), 0 where not valid.
             valid: `(N, P)` bool.
-            counts: in training, the pixels of each class in the whole step, a mean over its batches and processes,
-                float `(C,)`; None: the batch stands alone.
+            counts: In training, the pixels of each class in the step, averaged over its batches and processes,
+                float `(C,)`; None: the loss is that of the batch alone.
         """
 
 
 class PixelLoss(MaskedLoss):
-    """Mean over the valid pixels (or samples), each weighted by its target's class weight; fill in `per_pixel`."""
+    """Mean over the valid pixels (or samples), weighted by target class; subclasses implement `per_pixel`."""
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
@@ -78,11 +78,11 @@ class PixelLoss(MaskedLoss):
         return ratio((self.per_pixel(logits, target) * weight).sum(), total)
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
-        """Return what each pixel counts, `(N, P)` float: 0 where not valid, else its target's weight, or 1."""
+        """Return the weight of each pixel, `(N, P)` float: 0 where not valid, else its target's class weight, or 1."""
         return valid.float() if self.weight is None else valid * self.weight[target]
 
     def step_weight(self, counts: Tensor) -> Tensor:
-        """Return a batch's share of the step's weight, by which the sum over its pixels is divided in training."""
+        """Return the divisor of the sum over a batch's pixels in training: its share of the step's weight."""
         return counts.sum() if self.weight is None else (counts * self.weight).sum()
 
     @abstractmethod
@@ -91,10 +91,10 @@ class PixelLoss(MaskedLoss):
 
 
 class ClassLoss(MaskedLoss):
-    """Mean over the classes present among the batch's valid targets, weighted by class; fill in `per_class`.
+    """Mean over the classes among the batch's valid targets, weighted by class; subclasses implement `per_class`.
 
-    A class that is absent does not count: it can only be predicted wrongly, and its loss would be a constant that moves
-    the scale of the whole from batch to batch.
+    Absent classes are excluded: they can only be predicted wrongly, and their constant loss would change the scale from
+    batch to batch.
     """
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
@@ -112,21 +112,21 @@ class ClassLoss(MaskedLoss):
         Args:
             probability: `(N, C, P)` float32 or float64 in [0, 1], 0 where not valid.
             truth: `(N, C, P)` bool, one-hot, False where not valid.
-            together: whether all processes are at this batch, and may add up what they have.
+            together: Whether all processes call this for the step, so that sums can be added over them.
         """
 
 
 def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what `MaskedLoss.compute` takes; logits and target are as in `MaskedLoss.forward`.
+    """Return logits, target and valid mask for `MaskedLoss.compute`, from the arguments of `MaskedLoss.forward`.
 
     Raises:
-        ValueError: the shapes do not fit each other, or a target is out of range (seen on the CPU only; on an
-            accelerator the check would make the host wait).
+        ValueError: If the shapes do not match, or a target is out of range (checked on the CPU only; on an accelerator
+            the check would synchronize).
     """
     _check_shapes(logits, target)
     valid, logits = target != IGNORE, upcast(logits)
     if not _is_on_host(target) or not _is_all_valid(target, logits.shape[1]):
-        # filled before anything is computed from them: a mask applied afterwards would turn inf into NaN
+        # filled before the computation, since inf times a mask of 0 is NaN
         logits = logits.masked_fill(~valid.unsqueeze(1), 0.0)
         target = target.masked_fill(~valid, 0)
     if target.ndim == 1:
@@ -135,7 +135,7 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def upcast(values: Tensor) -> Tensor:
-    """Return floats in float32, or in float64 where they are."""
+    """Return floats as float32; float64 is kept."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -145,7 +145,7 @@ def one_hot(target: Tensor, classes: int) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over processes, whose gradient is one too."""
+    """Differentiable sum over processes."""
 
     @staticmethod
     def forward(_ctx: object, values: Tensor) -> Tensor:
@@ -163,14 +163,14 @@ class _Sum(torch.autograd.Function):
 def over_processes(values: Tensor) -> Tensor:
     """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch.
 
-    Unlike Lightning's `strategy.reduce`, which has the hosts wait for each other and for their devices first.
+    Lightning's `strategy.reduce` would synchronize hosts and devices first.
     """
     return _Sum.apply(values) if distributed.is_available() and distributed.is_initialized() else values
 
 
 def ratio(total: Tensor, weight: Tensor) -> Tensor:
     """Return `total / weight`, or `total` where the weight is 0: the mean over nothing is 0, not NaN."""
-    # the truth of a comparison is 1
+    # adds 1 where the weight is 0
     return total / (weight + (weight == 0))
 
 
@@ -180,7 +180,7 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _is_on_host(target: Tensor) -> bool:
-    """Return whether the host may look at a target; to ask an accelerator would make it wait."""
+    """Return whether values of a target can be read without a synchronization of the device."""
     return target.device.type == "cpu"
 
 
@@ -195,10 +195,10 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def _is_all_valid(target: Tensor, classes: int) -> bool:
-    """Return whether nothing in a target on the host is to be ignored.
+    """Return whether a target on the CPU has no ignored value.
 
     Raises:
-        ValueError: If it has something that is neither a class id nor `IGNORE`.
+        ValueError: If it has a value that is neither a class id nor `IGNORE`.
     """
     if not target.numel():
         return True

@@ -11,7 +11,7 @@ from lightseg.errors import ConfigError, did_you_mean
 WeightScheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
 
 LARGEST_WEIGHT = 1e6
-"""The largest weight of a class or a loss that can be given, and one over the smallest."""
+"""Largest weight of a class or a loss in a recipe, and one over the smallest."""
 
 
 def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_totals: Tensor | None = None) -> Tensor:
@@ -19,26 +19,25 @@ def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_
 
     With n the count of a class, the schemes are
 
-    * `inverse`: 1 / n, so that every class has the same say;
-    * `sqrt_inverse`: 1 / sqrt(n), half way to it (Mahajan et al. 2018, arXiv:1805.00932, sampling by square root);
+    * `inverse`: 1 / n, so that every class has the same total weight;
+    * `sqrt_inverse`: 1 / sqrt(n) (Mahajan et al. 2018, arXiv:1805.00932, sampling by square root);
     * `effective_number`: see `effective_number`;
     * `median_frequency`: median(f) / f, f being the class's share of the pixels of the images it occurs in.
 
-    They are scaled to a mean of 1 over the classes that occur. A class that does not occur has no say in training
-    whatever its weight; it gets the neutral 1, so that the validation loss does not hide what is got wrong there.
+    They are scaled to a mean of 1 over the classes that occur. Other classes have a weight of 1, which matters in the
+    validation loss alone.
 
     Args:
-        scheme: a scheme's name, or C weights to be used as they are.
-        counts: pixels (or samples) of each class in the training split, int64 `(C,)`.
-        image_totals: for `median_frequency`, the valid pixels of all images that contain the class, int64 `(C,)`; None
-            for plain shares of the whole, which are right for classification and where every class is in every image.
-            With plain shares the result is that of `inverse`: the two differ by a factor only.
+        scheme: A scheme's name, or C weights to be used as they are.
+        counts: Pixels (or samples) of each class in the training split, int64 `(C,)`.
+        image_totals: For `median_frequency`, the valid pixels of all images that contain the class, int64 `(C,)`; None
+            for shares of all pixels, as in classification, for which the result equals that of `inverse`.
 
     Returns:
         float32 `(C,)`, finite, >= 0.
 
     Raises:
-        ConfigError: there is no such scheme, a list has the wrong length or impossible values, or nothing was counted.
+        ConfigError: If the scheme is unknown, a list has a wrong length or invalid values, or all counts are 0.
 
     Source: median frequency balancing is Eigen & Fergus 2015, arXiv:1411.4734, the definition of alpha_c.
     """
@@ -57,16 +56,16 @@ def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_
 
 
 def effective_number(counts: Tensor, beta: float | None = None) -> Tensor:
-    """Return how many different items n items are worth, new ones overlapping old ones: (1 - beta^n) / (1 - beta).
+    """Return the effective number of n overlapping samples, (1 - beta^n) / (1 - beta).
 
-    With beta = 1 - 1/N it grows like n and levels off at N, the number of different items there are. The paper's 0.9
-    to 0.9999 suit counts of images; with millions of pixels, near copies of their neighbours, every class would be at N
-    and all weights equal. So N is by default the mean count: classes much rarer than the average are weighted by
-    inverse frequency, frequent ones less and less so, and counting at another resolution changes nothing.
+    With beta = 1 - 1/N it grows like n and saturates at N, the number of distinct samples. The paper's 0.9 to 0.9999
+    suit counts of images; with millions of highly correlated pixels, every class would saturate, with equal weights.
+    By default N is the mean count: classes much rarer than the average are weighted by inverse frequency, frequent
+    ones less so, independently of the resolution.
 
     Args:
         counts: int64 `(K,)`, each > 0.
-        beta: in [0, 1), or None for 1 - 1 / mean(counts).
+        beta: Value in [0, 1), or None for 1 - 1 / mean(counts).
 
     Returns:
         float64 `(K,)`, in [1, min(n, N)].
@@ -75,21 +74,21 @@ def effective_number(counts: Tensor, beta: float | None = None) -> Tensor:
     """
     exact = counts.cpu().double()
     different = exact.mean() if beta is None else torch.tensor(1 / (1 - beta), dtype=torch.float64)
-    # 1 - beta^n, where beta^n itself would round to 1
+    # 1 - beta^n without the rounding of beta^n to 1
     return -torch.expm1(exact * torch.log1p(-1 / different)) * different
 
 
 def class_prior(counts: Tensor) -> Tensor:
-    """Return the share of every class, one that does not occur counting as much as the rarest that does.
+    """Return the share of each class; a class that does not occur has the count of the rarest other one.
 
     Args:
-        counts: pixels (or samples) of each class in the training split, int64 `(C,)`.
+        counts: Pixels (or samples) of each class in the training split, int64 `(C,)`.
 
     Returns:
         float64 `(C,)`, each > 0, so that its logarithm is finite; sums to 1.
 
     Raises:
-        ConfigError: nothing was counted.
+        ConfigError: If all counts are 0.
     """
     is_present = counts > 0
     if not is_present.any():
@@ -102,7 +101,7 @@ def last_bias(net: nn.Module, classes: int) -> Tensor:
     """Return the bias `(C,)` of the net's last linear or convolution layer that has an output for each class.
 
     Raises:
-        ConfigError: there is no such layer, or it has no bias.
+        ConfigError: If there is no such layer, or it has no bias.
     """
     name = type(net).__name__
     layers = [layer for layer in net.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
@@ -119,16 +118,16 @@ def last_bias(net: nn.Module, classes: int) -> Tensor:
 
 @torch.no_grad()
 def set_prior_bias(net: nn.Module, prior: Tensor, sigmoid: bool) -> None:
-    """Let a net that knows nothing yet predict every class with the probability of its share.
+    """Initialize the last bias, so that the untrained net predicts each class with the probability of its share.
 
     Args:
-        net: changed in place: its `last_bias` becomes log(p), or log(p / (1 - p)) with sigmoids.
-        prior: p, as of `class_prior`.
-        sigmoid: whether the logits mean a sigmoid for each class, and not a softmax over them.
+        net: The net; its `last_bias` becomes log(p), or log(p / (1 - p)) with sigmoids.
+        prior: p, as returned by `class_prior`.
+        sigmoid: Whether the loss has a sigmoid per class instead of a softmax.
 
-    Source: Lin et al. 2017, arXiv:1708.02002, sections 3.3 and 4.1, who take one p = 0.01 for all classes.
+    Source: Lin et al. 2017, arXiv:1708.02002, sections 3.3 and 4.1, with p = 0.01 for all classes.
     """
-    # a single class has a share of 1, whose logit is infinite
+    # the share of a single class is 1, with an infinite logit
     last_bias(net, len(prior)).copy_(torch.logit(prior, eps=1e-9) if sigmoid else prior.log())
 
 

@@ -1,8 +1,8 @@
 """Losses by name.
 
-A new loss is a `PixelLoss` or a `ClassLoss` (see `lightseg.losses.base` for what these take care of) and one line in
-`LOSSES`. A recipe names them with their coefficients, `{ce: 1.0, dice: 0.5}`, and with settings where they are not the
-default ones, `{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`.
+To add a loss, subclass `PixelLoss` or `ClassLoss` (see `lightseg.losses.base`) and add a line to `LOSSES`. A recipe
+names losses with coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments,
+`{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`.
 """
 
 import inspect
@@ -26,8 +26,8 @@ class CrossEntropy(PixelLoss):
     """Softmax cross-entropy, equal to `torch.nn.CrossEntropyLoss` with the same arguments and `ignore_index=IGNORE`.
 
     Args:
-        weight: class weights; the sum is divided by the sum of the weights of the valid targets.
-        label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
+        weight: Class weights; the sum is divided by the sum of the weights of the valid targets.
+        label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
 
     Source: label smoothing is Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
@@ -39,7 +39,7 @@ class CrossEntropy(PixelLoss):
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
-        # torch weighs the smoothing by the class it falls on, not by the target: so not `per_pixel` times weight
+        # not `per_pixel` times weight: torch weights the smoothing term by each class, not by the target
         weight = None if self.weight is None else self.weight.to(logits.dtype)
         loss = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
         total = self.pixel_weight(target, valid).sum() if counts is None else self.step_weight(counts)
@@ -72,9 +72,9 @@ class SigmoidFocal(PixelLoss):
     Every valid pixel has one positive, so the mean over pixels is the paper's division by the number of positives.
 
     Args:
-        weight: class weights, of the pixel's target.
-        gamma: how much easy pixels are played down, >= 0.
-        alpha: weight of the true class, in [0, 1]; the other classes have `1 - alpha`.
+        weight: Class weights, of the pixel's target.
+        gamma: Exponent that reduces the loss of easy pixels, >= 0.
+        alpha: Weight of the true class, in [0, 1]; the other classes have `1 - alpha`.
 
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 5.
     """
@@ -106,13 +106,13 @@ class MSE(PixelLoss):
 class OHEMCrossEntropy(CrossEntropy):
     """Cross-entropy over the hard pixels of the batch only (online hard example mining).
 
-    Hard is where the true class has a probability of at most `threshold`; when these are fewer than the share
-    `min_kept` of the valid pixels, the hardest `min_kept` are taken, and always at least one.
+    Pixels are hard if the probability of the true class is at most `threshold`; at least the share `min_kept` of the
+    valid pixels, and at least one pixel, is kept.
 
     Args:
-        weight: class weights of the pixels that are kept; they do not change which are kept.
-        threshold: probability of the true class, in (0, 1].
-        min_kept: share of the valid pixels, in [0, 1].
+        weight: Class weights of the kept pixels; they have no influence on the selection.
+        threshold: Probability of the true class, in (0, 1].
+        min_kept: Share of the valid pixels, in [0, 1].
 
     Source: Shrivastava et al. 2016, arXiv:1604.03540; per pixel, with a threshold: Wu et al. 2016, arXiv:1604.04339.
     """
@@ -124,11 +124,11 @@ class OHEMCrossEntropy(CrossEntropy):
         self.threshold, self.min_kept = threshold, min_kept
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """See `MaskedLoss.compute`; which pixels are hard is decided among those of the batch."""
+        """See `MaskedLoss.compute`; the pixels are selected within the batch."""
         loss = self.per_pixel(logits, target)
         ranked = loss.detach().masked_fill(~valid, -1.0).flatten().sort(descending=True).values
         last = (valid.sum() * self.min_kept).ceil().long() - 1
-        # index_select, since the host would read an index that is a tensor
+        # index_select, since indexing by a tensor would synchronize the device
         floor = ranked.index_select(0, last.clamp(min=0).reshape(1)).clamp(max=-math.log(self.threshold))
         return weighted_mean(loss, self.pixel_weight(target, valid) * (loss >= floor))
 
@@ -137,10 +137,10 @@ class Tversky(ClassLoss):
     """Tversky loss: 1 - `(TP + smooth) / (TP + alpha FP + beta FN + smooth)` of soft counts over the batch.
 
     Args:
-        weight: class weights, of the mean over the present classes.
-        alpha: weight of the false positives, >= 0.
-        beta: weight of the false negatives, >= 0; above `alpha` it favours recall.
-        smooth: pixels added to both sides, >= 0; calms the gradient of a class of few pixels.
+        weight: Class weights, of the mean over the present classes.
+        alpha: Weight of the false positives, >= 0.
+        beta: Weight of the false negatives, >= 0; above `alpha` it favours recall.
+        smooth: Pixels added to numerator and denominator, >= 0; reduces the gradient of a class of few pixels.
 
     Source: Salehi et al. 2017, arXiv:1706.05721, the index T(alpha, beta).
     """
@@ -159,7 +159,7 @@ class Tversky(ClassLoss):
         hit, predicted, size = over_processes(sums) if together else sums
         false_positive, false_negative = predicted - hit, size - hit
         union = hit + self.alpha * false_positive + self.beta * false_negative
-        # an absent class without smoothing may be 0/0, and NaN survives a weight of 0
+        # 0/0 for an absent class without smoothing; NaN times a weight of 0 is NaN
         return 1 - (hit + self.smooth) / (union + self.smooth).clamp(min=1e-12), size
 
 
@@ -193,7 +193,7 @@ class Lovasz(ClassLoss):
         """See `ClassLoss.per_class`; every process ranks its own pixels."""
         errors = (truth.float() - probability).abs().transpose(0, 1).flatten(1)
         truths = truth.transpose(0, 1).flatten(1)
-        # one class at a time: sorting them together would hold C index tensors at once
+        # class by class, to hold one index tensor instead of C
         loss = torch.stack([e @ _jaccard_gain(e.detach(), t) for e, t in zip(errors, truths, strict=True)])
         return loss, truth.sum((0, 2)).float()
 
@@ -222,10 +222,10 @@ class WeightedSum(nn.Module):
     def forward(self, logits: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
         """Return the scalar sum; logits and target as in `MaskedLoss.forward`, counts as in `MaskedLoss.compute`."""
         with torch.autocast(logits.device.type, enabled=False):
-            # once for all terms
+            # computed once for all terms
             prepared = masked(logits, target)
             values = {name: cast(MaskedLoss, loss).compute(*prepared, counts) for name, loss in self.terms.items()}
-            # each operation on a scalar costs what one on a small batch does, here and in the backward pass
+            # fewer operations: one on a scalar takes as long as one on a small batch, forward and backward
             first, *others = (
                 value if self.coefficients[name] == 1 else self.coefficients[name] * value
                 for name, value in values.items()
@@ -234,14 +234,14 @@ class WeightedSum(nn.Module):
 
 
 def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
-    """Build what a recipe asks for; with `weight=None` it costs nothing and so serves to check the recipe.
+    """Build the loss of a recipe; without `weight` it is cheap, and used to check a recipe.
 
     Args:
-        spec: loss name -> coefficient, or -> the loss's settings, among which `weight` is the coefficient (default 1).
-        weight: class weights for every term, float `(C,)`, or None.
+        spec: Coefficient of each loss by name, or its arguments, of which `weight` is the coefficient (default 1).
+        weight: Class weights for every term, float `(C,)`, or None.
 
     Raises:
-        ConfigError: a name or a setting does not exist, a value is no number or out of its range, a coefficient is
+        ConfigError: If a name or an argument is unknown, a value is not a number or out of range, a coefficient is
             negative, or none is positive.
     """
     terms = {name: _term(name, settings, weight) for name, settings in spec.items()}
@@ -269,21 +269,21 @@ def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -
         f"model.loss.{name}: the coefficient must be between {1 / _LARGEST:g} and {_LARGEST:g}, beyond which float32 "
         f"has no room for the loss, got {coefficient:g}",
     )
-    # each class has arguments of its own, which `type[MaskedLoss]` does not know
+    # the arguments differ between the classes
     make = cast(Callable[..., MaskedLoss], LOSSES[name])
     return float(coefficient), make(weight=weight, **settings)
 
 
 def _focus(cross_entropy: Tensor, gamma: float) -> Tensor:
-    # 1 - p from -log p; the floor keeps the slope of a power below 1 finite at p = 1
+    # 1 - p from -log p; the lower bound keeps the gradient of a power below 1 finite at p = 1
     return (-torch.expm1(-cross_entropy)).clamp(min=1e-8) ** gamma * cross_entropy
 
 
 def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
-    """Return by how much each pixel raises one minus the intersection over union, worst error first; `(M,)` float.
+    """Return the increase of 1 - IoU by each pixel, sorted by decreasing error; `(M,)` float.
 
-    The differences are in closed form, on whole numbers: neighbours subtracted, as in algorithm 1, keep few correct
-    digits in float32 from some 100,000 pixels on.
+    The differences are in closed form of integers, since the differences of neighbors in algorithm 1 lose most digits
+    in float32 from about 100,000 pixels on.
     """
     order = error.argsort(descending=True)
     hit = truth[order]

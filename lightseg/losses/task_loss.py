@@ -1,4 +1,4 @@
-"""Loss of a task, with the cures of class imbalance that act on the model: weights, logits, first bias."""
+"""Loss of a task with its options against class imbalance: weights, logit adjustment, prior bias."""
 
 import math
 from collections.abc import Sequence
@@ -14,30 +14,30 @@ from lightseg.losses.class_weights import WeightScheme, class_prior, class_weigh
 from lightseg.losses.losses import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
-"""The losses that look at every class alone: what is added to one logit is not taken from the others."""
+"""Losses with a sigmoid per class instead of a softmax."""
 
 
 class TaskLoss(nn.Module):
-    """Loss of training, which class imbalance may change, and of evaluation.
+    """Loss of a task in training, with options against class imbalance, and in evaluation.
 
-    In training, class weights count from `weights_from` on, and the logits are adjusted: the loss sees
-    `logits + tau * log(prior)`, the prior being each class's share of the training split. What the net learns suits
-    classes whose shares are prior^(1 - tau) instead: equal ones for a tau of 1. Weights of prior^(tau - 1) make up for
-    what a smaller tau leaves; theorem 1 of the source is about such pairs.
+    In training, class weights apply from `weights_from` on, and the logits are adjusted: the loss is that of
+    `logits + tau * log(prior)`, where the prior is each class's share of the training split. The net then learns as for
+    class shares of prior^(1 - tau), which are equal for a tau of 1. For a smaller tau, weights of prior^(tau - 1)
+    compensate the rest (theorem 1 of the source).
 
-    In evaluation the weights always count and the logits are never adjusted, so that one number means the same from the
+    In evaluation, the weights always apply and the logits are never adjusted, so that losses are comparable from the
     first validation to the test.
 
     Args:
         spec: The losses; see `build_loss`.
         classes: Number of classes, C.
         weighting: Scheme of `class_weights`, C weights, or None.
-        weights_from: Share of the training, in [0, 1), before which all classes weigh alike.
+        weights_from: Share of the training, in [0, 1), before which all weights are 1.
         logit_adjustment: tau, >= 0.
-        prior_bias: Whether training starts from a net that predicts the prior.
+        prior_bias: Whether the untrained net is initialized to predict the prior.
 
     Raises:
-        ConfigError: An option is out of its range, has nothing to act on, or does not go with another.
+        ConfigError: If an option is out of range, has no effect, or contradicts another.
 
     Source: logit adjustment is Menon et al. 2021, arXiv:2007.07314, eq. 10; with cross-entropy and a tau of 1 it is the
     balanced softmax, Ren et al. 2020, arXiv:2007.10740, eq. 4. Deferred weights are Cao et al. 2019, arXiv:1906.07413,
@@ -61,7 +61,7 @@ class TaskLoss(nn.Module):
         self.plain = self.weighted = build_loss(spec, None)
         self._check()
         if weighting is not None and not isinstance(weighting, str):
-            # given weights need no counts
+            # a list of weights needs no counts
             self.weighted = build_loss(spec, class_weights(weighting, torch.ones(classes)))
         self.register_buffer("adjustment", None, persistent=False)
 
@@ -75,12 +75,12 @@ class TaskLoss(nn.Module):
 
         Args:
             logits: As in `MaskedLoss.forward`.
-            target: Likewise.
-            progress: Share of the training that is over, in [0, 1].
-            counts: What the whole step holds, as in `MaskedLoss.compute`.
+            target: As in `MaskedLoss.forward`.
+            progress: Share of the training that is done, in [0, 1].
+            counts: Pixels of each class in the step, as in `MaskedLoss.compute`.
 
         Raises:
-            ConfigError: An option depends on the data, and there was none to follow.
+            ConfigError: If an option depends on the data, which has not been set.
         """
         if isinstance(self.weighting, str) or (self.tau and self.adjustment is None) or self.prior_bias:
             raise ConfigError(
@@ -95,13 +95,12 @@ class TaskLoss(nn.Module):
     def follow(
         self, data: ImageDataModule, kind: Literal["segmentation", "classification"], net: nn.Module | None
     ) -> None:
-        """Take from the class counts of the training split what is not known yet and will be needed.
+        """Set weights, prior and prior bias from the class counts of the training split.
 
         Args:
-            data: Whose counts they are; read only if they are needed, since a trained task can be evaluated where its
-                training data is not.
-            kind: What is counted, pixels or images.
-            net: The net that is about to be trained, whose first bias may be set; None in evaluation.
+            data: The data; its counts are read only if needed, since an evaluation may lack the training data.
+            kind: Kind of the counts, pixels or images.
+            net: The net to train, whose last bias may be initialized; None in evaluation.
         """
         if isinstance(self.weighting, str):
             counts = torch.from_numpy(data.class_counts())
@@ -113,12 +112,12 @@ class TaskLoss(nn.Module):
             self.adjustment = (self.tau * prior.log()).float() if self.tau else None
             if self.prior_bias:
                 set_prior_bias(net, prior, sigmoid=self.spec.keys() <= _SIGMOID)
-                # once: a training that goes on keeps what was learnt
+                # only once, since a resumed training has a trained bias
                 self.prior_bias = False
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """Return the options of a task as they are once it has been trained."""
+        """Return the options that were set from the data."""
         return {"class_weights": self.weighting, "prior_bias": False}
 
     def _check(self) -> None:

@@ -1,7 +1,8 @@
 """Metrics: confusion matrices, per-image counts, and the scores that follow from them."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lightseg.config.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
@@ -37,12 +38,7 @@ __all__ = [
     "segmentation_scores",
 ]
 
-_COUNTERS = ("ConfusionMatrix", "PerImageCounts")
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name on first use: only the counters need torch, whose import takes seconds."""
-    if name in __all__:
-        module = "confusion_matrix" if name in _COUNTERS else "scores"
-        return getattr(import_module(f"lightseg.metrics.{module}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
+__getattr__ = lazy_getattr(
+    __name__,
+    dict.fromkeys(__all__, "scores") | dict.fromkeys(("ConfusionMatrix", "PerImageCounts"), "confusion_matrix"),
+)

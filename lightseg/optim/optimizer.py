@@ -11,7 +11,7 @@ from lightseg.errors import ConfigError
 from lightseg.optim.param_groups import param_groups
 
 _FUSED = (SGD, Adam, AdamW)
-"""The optimisers of torch that have a fused update on CUDA devices and CPUs."""
+"""Optimizers of torch with a fused update on CUDA devices and CPUs."""
 
 
 def configure_optimizer(
@@ -21,17 +21,17 @@ def configure_optimizer(
     encoder_lr_factor: float,
     norm_bias_lr_factor: float = 1.0,
 ) -> Optimizer:
-    """Build the optimiser over `param_groups`; learning rate and weight decay are those `make_optimizer` sets.
+    """Build the optimizer over `param_groups`, with the learning rate and weight decay of `make_optimizer`.
 
     Args:
-        make_optimizer: takes parameter groups, such as `partial(torch.optim.AdamW, lr=1e-3)`.
-        net: see `param_groups`.
-        encoder: see `param_groups`.
-        encoder_lr_factor: see `param_groups`.
-        norm_bias_lr_factor: see `param_groups`.
+        make_optimizer: Constructor that takes parameter groups, such as `partial(torch.optim.AdamW, lr=1e-3)`.
+        net: See `param_groups`.
+        encoder: See `param_groups`.
+        encoder_lr_factor: See `param_groups`.
+        norm_bias_lr_factor: See `param_groups`.
 
     Raises:
-        ConfigError: see `param_groups`; or the optimiser refuses the groups or its own arguments.
+        ConfigError: See `param_groups`; or if the optimizer rejects the groups or its arguments.
     """
     groups = param_groups(net, encoder, encoder_lr_factor, norm_bias_lr_factor)
     try:
@@ -48,8 +48,8 @@ def configure_optimizer(
 
 
 def scale_groups(optimizer: Optimizer) -> None:
-    """Multiply learning rate and weight decay of each group by the factors that `param_groups` has given it."""
-    # afterwards: before, the base learning rate is not known, nor whether this optimiser has a weight decay
+    """Multiply learning rate and weight decay of each group by its factors."""
+    # after the construction, which sets the base learning rate and a weight decay, if there is one
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group["lr_factor"]
         if "weight_decay" in group:
@@ -57,10 +57,10 @@ def scale_groups(optimizer: Optimizer) -> None:
 
 
 def _fuse(optimizer: Optimizer) -> None:
-    """Let the whole update be one kernel where the device has it and the user has not said how it is to be done.
+    """Select the fused update if the device has one and the user has not chosen another.
 
-    The groups are told and not the constructor, whose `fused` also makes the optimiser take over what a gradient scaler
-    does: then neither can the gradients be clipped in 16 bits, nor a step be skipped by taking them away.
+    It is set in the groups instead of the constructor, whose `fused` also lets the optimizer unscale the gradients of a
+    gradient scaler: they could then not be clipped, nor a step be skipped by removing them.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if type(optimizer) not in _FUSED:
@@ -71,7 +71,7 @@ def _fuse(optimizer: Optimizer) -> None:
         return
     is_sharded = any(isinstance(parameter, DTensor) for parameter in parameters)
     if is_sharded and (isinstance(optimizer, SGD) or devices == {"cpu"}):
-        # of sharded parameters, torch fuses Adam alone, and on GPUs
+        # torch fuses the update of sharded parameters for Adam on GPUs only
         return
     for group in optimizer.param_groups:
         if group["fused"] is None and group["foreach"] is None and not group["differentiable"]:
@@ -79,6 +79,6 @@ def _fuse(optimizer: Optimizer) -> None:
 
 
 def _keep_local_fused(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """Keep the way of the update that is fused on this machine, whatever a checkpoint of another one says."""
+    """Keep this machine's choice of the fused update when a checkpoint of another machine is loaded."""
     saved = zip(state["param_groups"], optimizer.param_groups, strict=True)
     return {**state, "param_groups": [{**group, "fused": current["fused"]} for group, current in saved]}

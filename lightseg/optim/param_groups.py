@@ -7,27 +7,35 @@ from torch import nn
 
 from lightseg.errors import require
 
+_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.GroupNorm, nn.LayerNorm),
+)
+
 
 def param_groups(
     net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: float, norm_bias_lr_factor: float = 1.0
 ) -> list[dict[str, Any]]:
     """Sort the trainable parameters into groups: encoder or rest, with or without weight decay.
 
-    Norms and biases, and everything else of at most one dimension, take no weight decay. Where the biases of norms have
-    a learning rate of their own they do, and lose in a step what a weight loses: left alone, fast ones would run away.
+    Parameters of at most one dimension (norms and biases) have no weight decay, with one exception: the biases of
+    normalization layers if they have another learning rate, since fast biases without decay diverge. Their decay is
+    divided by the factor of their learning rate, so that a step shrinks them as much as it shrinks a weight.
 
     Args:
-        net: all that is trained.
-        encoder: the part of `net` whose learning rate has a factor, or None.
-        encoder_lr_factor: that factor, > 0; 1 where there is no encoder.
-        norm_bias_lr_factor: one for the biases of normalisation layers, > 0; inside the encoder on top of the other.
+        net: The trained net.
+        encoder: The part of `net` whose learning rate has a factor, or None.
+        encoder_lr_factor: Factor of the encoder's learning rate, > 0; 1 without an encoder.
+        norm_bias_lr_factor: Factor for the biases of normalization layers, > 0; multiplied with the encoder's factor
+            inside the encoder.
 
     Returns:
-        The groups that are not empty, sorted by name, each with `params`, `name`, `lr_factor` and `decay`, which
-        are factors of the learning rate and of the weight decay. Every trainable parameter is in exactly one.
+        The groups that are not empty, sorted by name, each with `params`, `name`, `lr_factor` and `decay`; the latter
+        two are factors of the learning rate and of the weight decay. Each trainable parameter is in exactly one.
 
     Raises:
-        ConfigError: a factor is impossible or has nothing to act on, or nothing is trainable.
+        ConfigError: If a factor is out of range or applies to no parameter, or if no parameter is trainable.
 
     Source: fast biases are Page 2018, "How to train your ResNet"; with the decay of the weights, Jordan 2024,
     arXiv:2404.00498, section 3.4.
@@ -40,37 +48,31 @@ def param_groups(
         encoder is not None or encoder_lr_factor == 1,
         f"encoder_lr_factor is {encoder_lr_factor}, but {type(net).__name__} has no encoder; remove it",
     )
-    fast = _norm_biases(net, norm_bias_lr_factor)
-    parameters = set(net.parameters())
-    inside = set(encoder.parameters()) if encoder is not None else set()
-    require(inside <= parameters, "the encoder has parameters that are not in the net")
+    norm_biases = _norm_biases(net, norm_bias_lr_factor)
+    encoder_parameters = set(encoder.parameters()) if encoder is not None else set()
+    require(encoder_parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
     groups: dict[str, dict[str, Any]] = {}
     for parameter in net.parameters():
-        if parameter.requires_grad:
-            part, decay = ("encoder" if parameter in inside else "rest"), parameter.ndim > 1
-            name = part if decay else f"{part}_no_decay"
-            factor = encoder_lr_factor if part == "encoder" else 1.0
-            fresh: dict[str, Any] = {"params": [], "name": name, "lr_factor": factor, "decay": decay}
-            if parameter in fast:
-                name = f"{part}_norm_bias"
-                fresh |= {
-                    "name": name,
-                    "lr_factor": factor * norm_bias_lr_factor,
-                    "decay": 1 / norm_bias_lr_factor,
-                }
-            groups.setdefault(name, fresh)["params"].append(parameter)
+        if not parameter.requires_grad:
+            continue
+        part, factor = ("encoder", encoder_lr_factor) if parameter in encoder_parameters else ("rest", 1.0)
+        decay: float = parameter.ndim > 1
+        name = part if decay else f"{part}_no_decay"
+        if parameter in norm_biases:
+            name, factor, decay = f"{part}_norm_bias", factor * norm_bias_lr_factor, 1 / norm_bias_lr_factor
+        group = groups.setdefault(name, {"params": [], "name": name, "lr_factor": factor, "decay": decay})
+        group["params"].append(parameter)
     require(bool(groups), f"{type(net).__name__} has no trainable parameter; freeze less")
     return [groups[name] for name in sorted(groups)]
 
 
 def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
-    """Return the biases of normalisation layers that have a factor; none for a factor of 1."""
+    """Return the biases of the normalization layers; none for a factor of 1."""
     require(
         math.isfinite(lr_factor) and lr_factor > 0,
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",
     )
-    kinds = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
-    biases = [norm.bias for norm in net.modules() if isinstance(norm, kinds)] if lr_factor != 1 else []
+    biases = [norm.bias for norm in net.modules() if isinstance(norm, _NORMS)] if lr_factor != 1 else []
     norm_biases = {bias for bias in biases if bias is not None}
     require(
         bool(norm_biases) or lr_factor == 1,
@@ -80,15 +82,15 @@ def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
 
 
 def check_encoder_options(net: nn.Module, lr_factor: float, freeze: float) -> None:
-    """See that options for the encoder have one to act on.
+    """Check that options for the encoder are in range, and that the net has an encoder.
 
     Args:
-        net: The net; what pretrained weights fill is its `encoder`.
+        net: The net.
         lr_factor: `model.encoder_lr_factor`.
         freeze: `model.freeze_encoder`.
 
     Raises:
-        ConfigError: If there is none, or the share is out of range.
+        ConfigError: If not.
     """
     require(0 <= freeze <= 1, f"model.freeze_encoder: {freeze} is not a share of the training, 0 to 1")
     option = "freeze_encoder" if freeze else "encoder_lr_factor"

@@ -23,13 +23,13 @@ class Schedule(ABC):
 class WarmedUp(Schedule):
     """Linear rise from `WARMUP_START` to 1, and then `after_warmup`.
 
-    It does not start at 0, for then the first batch would be thrown away.
+    It does not start at 0, with which the first batch would have no effect.
 
     Args:
-        warmup: fraction of training, in [0, 1).
+        warmup: Fraction of training, in [0, 1).
 
     Raises:
-        ConfigError: a fraction is out of its range.
+        ConfigError: A fraction is out of its range.
     """
 
     def __init__(self, warmup: float = 0.0) -> None:
@@ -44,7 +44,7 @@ class WarmedUp(Schedule):
 
     @abstractmethod
     def after_warmup(self, progress: float) -> float:
-        """Return the multiplier at a fraction, in [0, 1], of what remains after the warm-up; 1 at 0."""
+        """Return the multiplier at a fraction, in [0, 1], of the steps after the warm-up; 1 at 0."""
 
 
 class Constant(WarmedUp):
@@ -59,8 +59,8 @@ class WarmupCosine(WarmedUp):
     """Half a cosine from 1 down to `final`.
 
     Args:
-        warmup: fraction of training, in [0, 1).
-        final: multiplier at the end, in [0, 1].
+        warmup: Fraction of training, in [0, 1).
+        final: Multiplier at the end, in [0, 1].
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts.
     """
@@ -79,8 +79,8 @@ class Poly(WarmedUp):
     """`(1 - progress)^power`, the schedule of DeepLab.
 
     Args:
-        power: above 0; 1 is a straight line.
-        warmup: fraction of training, in [0, 1).
+        power: Above 0; 1 is a straight line.
+        warmup: Fraction of training, in [0, 1).
 
     Source: Chen et al. 2017, arXiv:1606.00915, the "poly" policy.
     """
@@ -92,20 +92,20 @@ class Poly(WarmedUp):
 
     def after_warmup(self, progress: float) -> float:
         """See `WarmedUp`."""
-        # rounding may take progress past 1, and a power of a negative number is complex
+        # rounding may give a progress above 1, and a power of a negative number is complex
         return float(max(0.0, 1 - progress) ** self.power)
 
 
 class OneCycle(Schedule):
-    """Half a cosine up to the base learning rate, which is the peak, and another down to almost nothing.
+    """Half a cosine from `start` up to the base learning rate, and another down to `final`.
 
     Args:
-        peak_at: fraction of training, in (0, 1).
-        start: multiplier at the start, in (0, 1].
-        final: multiplier at the end, in [0, 1].
+        peak_at: Fraction of training, in (0, 1).
+        start: Multiplier at the start, in (0, 1].
+        final: Multiplier at the end, in [0, 1].
 
     Raises:
-        ConfigError: a fraction is out of its range.
+        ConfigError: A fraction is out of its range.
 
     Source: Smith & Topin 2018, arXiv:1708.07120: cosine instead of straight lines as in `OneCycleLR`.
     """
@@ -123,17 +123,17 @@ class OneCycle(Schedule):
         return self.between(1.0, self.final, (progress - self.peak_at) / (1 - self.peak_at))
 
     def between(self, start: float, end: float, progress: float) -> float:
-        """Return the multiplier on the way from one to another."""
+        """Interpolate between two multipliers."""
         return _cosine(start, end, progress)
 
 
 class Triangular(OneCycle):
-    """Straight line up to the base learning rate, which is the peak, and another down.
+    """Straight line from `start` up to the base learning rate, and another down to `final`.
 
     Args:
-        peak_at: fraction of training, in (0, 1).
-        start: multiplier at the start, in (0, 1].
-        final: multiplier at the end, in [0, 1].
+        peak_at: Fraction of training, in (0, 1).
+        start: Multiplier at the start, in (0, 1].
+        final: Multiplier at the end, in [0, 1].
 
     Source: Smith 2017, arXiv:1506.01186, one cycle of the "triangular" policy; the defaults are those of Jordan 2024,
     arXiv:2404.00498.
@@ -148,22 +148,22 @@ class Triangular(OneCycle):
 
 
 def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float) -> LambdaLR:
-    """Return a scheduler to be stepped once per optimiser step; step s has the learning rate of `s / total_steps`.
+    """Return a scheduler to be stepped once per optimizer step; step s has the learning rate of `s / total_steps`.
 
     Args:
-        optimizer: its groups' learning rates are the base.
-        schedule: the multiplier.
-        total_steps: optimiser steps of the whole training, at least 1.
+        optimizer: The optimizer; the base rates are those of its groups.
+        schedule: The multiplier.
+        total_steps: Optimizer steps of the training, at least 1.
 
     Raises:
-        ConfigError: training has no end or no step, so there are no fractions of it.
+        ConfigError: If the training has no end or no step.
     """
     require(
         math.isfinite(total_steps) and total_steps >= 1,
         f"a schedule is a fraction of training, which here has {total_steps} steps; "
         "set trainer.max_epochs or trainer.max_steps",
     )
-    # a partial leaves nothing of itself in the scheduler's state, which so stays plain data
+    # a partial, since the state of a class would be stored in checkpoints
     return LambdaLR(optimizer, partial(_multiplier, schedule=schedule, total_steps=total_steps))
 
 

@@ -41,7 +41,7 @@ _SPEED = (
 """Options, with all options below them; an option in neither list may affect a metric."""
 
 _SPEED_ENVIRONMENT = ("python", "platform")
-"""The interpreter and the system do not compute; the packages that do are compared one by one."""
+"""Records of interpreter and system, which do not compute; packages that do are compared one by one."""
 
 _HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores", "torch_threads")
 

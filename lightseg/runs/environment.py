@@ -33,7 +33,7 @@ _PACKAGES = (
 
 
 _GIT_OPTIONS = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
-"""The working directory may be of an untrusted source: its monitors and hooks are not run."""
+"""Options that keep git from running monitors and hooks of an untrusted working directory."""
 
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--submodule=short", "HEAD")
 """Diff programs of the repository are not run; submodules are not entered, since git would run there without these

@@ -26,41 +26,41 @@ from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
-from lightseg.tasks.lightning_compat import log_step
+from lightseg.tasks.lightning_compat import attached_trainer, log_step
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 
 Stage = Literal["val", "test"]
 
 
 class Task(Predictor, ABC):
-    """Base of all tasks. Images come in as they are in the file; normalisation is inside, so an exported model has it.
+    """Base class of tasks; images are normalized inside, so that an exported model takes images as stored in files.
 
     Args:
-        net: Any module that turns `(N, C, H, W)` float images into logits; its `num_classes` and `in_channels` follow
-            the data.
-        classes: Class names; follow the data.
+        net: Any module that maps `(N, C, H, W)` float images to logits; its `num_classes` and `in_channels` are
+            set from the data.
+        classes: Class names; set from the data.
         loss: One loss by name (ce, focal, sigmoid_focal, dice, jaccard, tversky, lovasz, mse, ohem), several with
             their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
-        class_weights: How rare classes weigh in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
+        class_weights: Weights of the classes in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
-        class_weights_from: Share of the training, 0 to below 1, from which on the class weights count; before, all
-            classes weigh alike. In evaluation they always count, so that `val/loss` means the same throughout.
-        logit_adjustment: This times the log of a class's share of the training split is added to its logit in the loss
-            of training: with 1 the net learns as if all classes were equally frequent (with ce, the balanced softmax).
-            Class weights and sampling come on top: `inverse` or `class_balanced` with 1 corrects twice, `sqrt_inverse`
+        class_weights_from: Share of the training, 0 to below 1, from which on the class weights apply; before, all
+            weights are 1. In evaluation they always apply, so that `val/loss` is comparable throughout.
+        logit_adjustment: Factor of the log of a class's share of the training split, which is added to its logit in the
+            training loss: with 1 the net learns as if classes were equally frequent (with ce, the balanced softmax).
+            Class weights and sampling add to it: `inverse` or `class_balanced` with 1 corrects twice, `sqrt_inverse`
             or `square_root` with 0.5 once.
-        prior_bias: Start the bias of the net's last layer at the log of the classes' shares of the training split, so
-            that the training need not begin by learning them.
-        optimizer: Any torch optimiser; `AdamW` if left out.
-        schedule: How the learning rate moves over the training; `WarmupCosine` if left out.
+        prior_bias: Initialize the bias of the net's last layer with the log of the classes' shares of the training
+            split.
+        optimizer: Any torch optimizer; default `AdamW`.
+        schedule: Learning rate over the training; default `WarmupCosine`.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
-        freeze_encoder: Share of the training, 0 to 1, during which the encoder stays as it is, BatchNorm statistics
-            included.
-        norm_bias_lr_factor: Learning rate of the biases of normalisation layers relative to the weights beside them.
-        mean: Mean per channel on the 0..1 scale; left out, it follows the pretrained weights, else the data.
+        freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
+            statistics.
+        norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
+        mean: Mean per channel on the 0..1 scale; default: that of the pretrained weights, else of the data.
         std: Standard deviation per channel on the 0..1 scale, likewise.
-        channels_last: Keep tensors in the memory order that convolutions prefer.
-        compile: Compile the net with `torch.compile`, for training; evaluations run it as it is, as `load` gives it.
+        channels_last: Use the channels-last memory format, in which convolutions are faster.
+        compile: Compile the net with `torch.compile` for training; evaluations run it uncompiled, as `load` does.
             `true`, or a mode by name: `default`, `reduce-overhead` (CUDA graphs, for nets whose kernels are short),
             `max-autotune` (longer to compile, and CUDA graphs) or `max-autotune-no-cudagraphs`.
     """
@@ -74,8 +74,8 @@ class Task(Predictor, ABC):
         class_weights_from: float = 0.0,
         logit_adjustment: float = 0.0,
         prior_bias: bool = False,
-        # no class as the default: jsonargparse would hand its arguments on to whichever class takes its place, and Adam
-        # would decay its weights as AdamW does
+        # no class as the default: jsonargparse would pass its arguments on to another optimizer of the recipe, so that
+        # Adam would have the weight decay of AdamW
         optimizer: OptimizerCallable | None = None,
         schedule: Schedule | None = None,
         encoder_lr_factor: float = 1.0,
@@ -110,35 +110,35 @@ class Task(Predictor, ABC):
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.per_image = PerImageCounts(len(classes))
         self.views = nn.ModuleDict()
-        """More metrics of an evaluation for its own sake, each updated with logits, target and index of a batch."""
+        """Additional metrics of `evaluate` and `explain`, updated with logits, target and index of each batch."""
         self.counts: dict[Stage, Tensor] = {}
-        """The confusion matrix of each split, as it was scored last."""
+        """Confusion matrix `(C, C)` of each split from its last scoring."""
         self.image_counts: dict[Stage, Tensor] = {}
-        """`PerImageCounts.compute` of each split, when it was scored outside of training."""
+        """`PerImageCounts.compute` of each split; only outside of training."""
         self.step_loss = torch.zeros(())
-        """Mean training loss of the last optimiser step, over its batches and all processes."""
+        """Mean training loss of the last optimizer step, over its batches and all processes."""
         self.step_counts: Tensor | None = None
-        """Pixels (or samples) of each class in the last step, float `(C,)`, a mean over its batches and processes."""
+        """Pixels (or samples) of each class in the last step, float `(C,)`, averaged over its batches and processes."""
 
-    # ---- what a subclass gives -------------------------------------------------------------------------------------
+    # ---- abstract methods ------------------------------------------------------------------------------------------
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """Logits of normalised float images `(N, C, H, W)`."""
+        """Return the logits of normalized float images `(N, C, H, W)`."""
 
     @abstractmethod
     def scores(self, counts: Tensor) -> dict[str, float]:
-        """Every metric of a confusion matrix `(C, C)` by name; `score` is the one to maximise."""
+        """Return all metrics of a confusion matrix `(C, C)` by name; `score` is the one to maximize."""
 
     def configure_model(self) -> None:
-        """Share the net with the other processes where the strategy asks for it."""
+        """Shard the net if the strategy has a device mesh."""
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
             shard(self.net, self.device_mesh["data_parallel"])
 
     # ---- one step for all stages -----------------------------------------------------------------------------------
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of raw images: `(N, C, H, W)` uint8, or float on the 0..1 scale."""
+        """Return the logits of images `(N, C, H, W)`, uint8 or float on the 0..1 scale."""
         if self.mean is None or self.std is None:
             raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
         images = normalized(images, self.mean, self.std).to(self.dtype)
@@ -151,37 +151,37 @@ class Task(Predictor, ABC):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch, as a part of its optimiser step; logs the loss of the step at its end."""
+        """Return the loss of one batch; log the mean loss of the optimizer step at its last batch."""
         trainer, micro_batch = self.trainer, batch_idx % self.trainer.accumulate_grad_batches
         if uses_graphs(self.compiled):
-            # what the last step has put out may be written over
+            # the outputs of the last step may be overwritten
             torch.compiler.cudagraph_mark_step_begin()
         if micro_batch == 0:
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
-        # the trainer works out anew each time how long the training is
+        # `progress` computes the length of the training at each access
         progress = self.progress if self.loss.weights_from else 0.0
         loss = self.loss.in_training(self(batch["image"]), batch["target"], progress, self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
-            # a number of Lightning's progress bar would be read at every step, bar or none; `Bar` shows it
+            # not with `prog_bar`, which reads the value from the device in every step; `Bar` shows it
             log_step(self, "train/loss", self.step_loss)
         return loss
 
     def _mean_counts(self, batch: Batch) -> Tensor:
-        # whole numbers until now: in half precision Lightning rounds what a batch has of floats
+        # integers up to here, since Lightning rounds the floats of a batch in half precision
         dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
         counts = over_processes(batch["counts"][: len(self.classes)].to(dtype))
         batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return counts / batches if batches > 1 else counts
 
     def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
-        """Count what the net says about some validation images."""
+        """Update the metrics by validation batches."""
         self._evaluate(batches, "val")
 
     def test_step(self, batches: list[Batch], _batch_idx: int) -> None:  # noqa: PT019 - not a test
-        """Count what the net says about some test images."""
+        """Update the metrics by test batches."""
         self._evaluate(batches, "test")
 
     def on_validation_epoch_end(self) -> None:
@@ -206,41 +206,43 @@ class Task(Predictor, ABC):
                 assert isinstance(view, Metric)
                 view.update(logits, target, batch["index"])
             for image_logits, truth in zip(logits, target, strict=True):
-                # each image alone: a loss that is normalised by its batch would depend on the batch size
+                # per image, since a loss normalized by its batch would depend on the batch size
                 mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def _log_scores(self, stage: Stage) -> None:
         confusion, mean_loss = self._metrics(stage)
         self.counts[stage] = confusion.compute().cpu()
-        # Lightning resets only metrics that are logged themselves; without this, epochs would add up
+        # Lightning resets only metrics that are logged as objects
         confusion.reset()
         if self._is_scored:
             self.image_counts[stage] = self.per_image.compute()
             self.per_image.reset()
         self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
         for name, value in self.scores(self.counts[stage]).items():
-            # the matrix is already the same on every rank; max over equal values keeps it exact and says so
+            # equal on all ranks, since the matrix is summed; max keeps the value exact
             show = name == "score" and stage == "val"
             self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
 
     @property
     def _is_scored(self) -> bool:
-        """Return whether an evaluation is for its own sake, and not a part of a training."""
-        return self._trainer is not None and self.trainer.state.fn != "fit"
+        """Return whether this is an evaluation outside of training."""
+        trainer = attached_trainer(self)
+        return trainer is not None and trainer.state.fn != "fit"
 
     def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
         return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
 
-    # ---- facts of the data -----------------------------------------------------------------------------------------
+    # ---- options set from the data ---------------------------------------------------------------------------------
 
     def follow(self, data: ImageDataModule) -> None:
-        """Take from the data what the recipe left open: normalisation, class weights, the shares of the classes.
+        """Set normalization, class weights and class shares from the data, unless the recipe sets them.
 
-        The data module calls it in its `setup`, before any callback that copies the task, as weight averaging does, and
+        The data module calls it in its `setup`: before callbacks that copy the task, such as weight averaging, and
         before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        trained = self.net if self._trainer is not None and self.trainer.state.fn == "fit" else None
+        trainer = attached_trainer(self)
+        trained = self.net if trainer is not None and trainer.state.fn == "fit" else None
         start_from_images(trained, data, self.mean, self.std)
         self.loss.follow(data, self.kind, trained)
         self.loss.to(self.device)
@@ -253,15 +255,15 @@ class Task(Predictor, ABC):
             if getattr(self, name).numel() != data.in_channels:
                 raise ConfigError(f"model.{name}: give one number per channel, {data.in_channels} of them")
 
-    # ---- optimiser -------------------------------------------------------------------------------------------------
+    # ---- optimizer -------------------------------------------------------------------------------------------------
 
     @property
     def encoder(self) -> nn.Module | None:
-        """Return the part of the net that pretrained weights fill, if it has one."""
+        """Return the part of the net with pretrained weights; None if there is none."""
         return getattr(self.net, "encoder", None)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return one optimiser, no decay on norms and biases, and a schedule that steps with it."""
+        """Return the optimizer, without decay of norms and biases, and the schedule, which steps with it."""
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
@@ -271,43 +273,44 @@ class Task(Predictor, ABC):
 
     @property
     def progress(self) -> float:
-        """Share of the training that is over, by optimiser steps."""
+        """Share of the optimizer steps that are done, 0 to 1."""
         return self.trainer.global_step / self.trainer.estimated_stepping_batches
 
     @property
     def encoder_is_frozen(self) -> bool:
-        """Return whether the encoder is held at this point of the training."""
-        training = self.freeze_encoder > 0 and self._trainer is not None and self.trainer.training
-        return training and self.progress < self.freeze_encoder
+        """Return whether the encoder is frozen at this point of the training."""
+        trainer = attached_trainer(self)
+        is_training = self.freeze_encoder > 0 and trainer is not None and trainer.training
+        return is_training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
-        """Keep the statistics of a frozen encoder from moving, and let it go when its time is over."""
+        """Keep a frozen encoder in eval mode until `freeze_encoder` of training has passed."""
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip gradients where the recipe says so; without this, Lightning prepares for it in every step."""
+        """Clip gradients if the recipe asks for it; Lightning's own hook has overhead even without clipping."""
         if gradient_clip_val is not None:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_before_optimizer_step(self, _optimizer: torch.optim.Optimizer) -> None:
-        """Keep the parameters of a frozen encoder from moving."""
+        """Remove the gradients of a frozen encoder."""
         if self.encoder_is_frozen and self.encoder is not None:
-            # without a gradient an optimiser skips the parameter, decay and momentum included; switching requires_grad
-            # off and on again would take the parameters out of the gradient exchange between processes
+            # optimizers skip parameters without a gradient, including decay and momentum; requires_grad is
+            # unchanged, since it decides which parameters DDP synchronizes
             for parameter in self.encoder.parameters():
                 parameter.grad = None
 
     # ---- checkpoint ------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint carry its recipe, so that loading it needs nothing else."""
+        """Add the recipe to the checkpoint, so that it can be loaded without other files."""
         if self.recipe:
             checkpoint["lightseg"] = {**self.recipe, "resolved": self.resolved}
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """Return the options that the recipe left to the data, as they came out."""
+        """Return the options that were set from the data."""
         return {"mean": to_list(self.mean), "std": to_list(self.std), **self.loss.resolved}

@@ -10,12 +10,12 @@ from lightseg.tasks.base import Task
 
 
 class ClassificationTask(Task):
-    """Tells which class an image shows; the score is accuracy. The options are those of `Task`."""
+    """Task with one class per image; the score is accuracy. The options are those of `Task`."""
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
 
     def logits(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` float to `(N, K)`.
+        """Return the logits `(N, K)` of normalized float images `(N, C, H, W)`.
 
         Raises:
             ConfigError: If the net is a segmentation net.
@@ -28,5 +28,5 @@ class ClassificationTask(Task):
         return logits
 
     def scores(self, counts: Tensor) -> dict[str, float]:
-        """Accuracy, balanced accuracy, macro F1 and the recall of every class."""
+        """Return accuracy, balanced accuracy, macro F1 and the recall of each class."""
         return classification_scores(counts.cpu().numpy(), self.classes)

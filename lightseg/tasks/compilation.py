@@ -12,45 +12,45 @@ from lightseg.errors import ConfigError
 from lightseg.hardware.cpu import instruction_set
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
-"""The modes of `torch.compile`."""
+"""Modes of `torch.compile`."""
 
 _GRAPHS: tuple[CompileMode, ...] = ("reduce-overhead", "max-autotune")
 
 
 def compile_net(net: nn.Module, mode: bool | CompileMode) -> None:
-    """Compile a net in place when it is called first; the kernels stay in the user's cache folder for the next start.
+    """Compile a net in place at its first call; kernels are cached in the user's cache folder.
 
     Args:
         net: The net; in place, since wrapping would put `_orig_mod.` into every key of its checkpoint.
-        mode: A mode of `torch.compile`; `True` is the default one, `False` none.
+        mode: A mode of `torch.compile`; `True` is `default`, `False` does not compile.
     """
     if not mode:
         return
-    # kernels of another instruction set crash: torch finds them by what they compute alone, and homes may be shared
+    # a folder per instruction set: torch's cache ignores it, homes may be shared, and other kernels crash
     processor = f"{torch.backends.cpu.get_cpu_capability()}-{instruction_set()}"
     kernels = cache_dir() / "inductor" / processor
     with contextlib.suppress(OSError):
         kernels.mkdir(parents=True, exist_ok=True)
-    # a folder that cannot be written to, or is another user's, leaves torch its own choice, a temporary one
+    # if the folder is not writable, or another user's, torch uses its temporary one
     if os.access(kernels, os.W_OK):
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels))
     net.compile(mode="default" if mode is True else mode)
 
 
 def uses_graphs(mode: bool | CompileMode) -> bool:
-    """Return whether the kernels of a step are recorded as CUDA graphs, which reuse the same memory every step."""
+    """Return whether a mode records CUDA graphs, which reuse the same memory in every step."""
     return mode in _GRAPHS
 
 
 def check_graphs(mode: bool | CompileMode, accumulate: int) -> None:
-    """Refuse what CUDA graphs cannot do.
+    """Check that CUDA graphs are not combined with gradient accumulation.
 
     Args:
         mode: A mode of `torch.compile`.
-        accumulate: Batches per optimiser step.
+        accumulate: Batches per optimizer step.
 
     Raises:
-        ConfigError: If gradients are to be accumulated, which a graph would write over with those of the next batch.
+        ConfigError: If they are; a graph overwrites the accumulated gradients with those of the next batch.
 
     Source: https://github.com/pytorch/pytorch/issues/169545.
     """

@@ -13,16 +13,16 @@ from lightseg.tasks.normalization import normalized
 
 
 def start_from_images(net: nn.Module | None, data: ImageDataModule, mean: Tensor | None, std: Tensor | None) -> None:
-    """Show a net the training images, normalised, if it asks for them; see `Net.start_from`.
+    """Initialize a net from normalized training images, if it has a `start_from`; see `Net.start_from`.
 
     Args:
-        net: The net; one that is no `Net` may have the method, too. None where none is about to be trained.
-        data: Whose training split is shown.
-        mean: As in `normalized`; known by now.
-        std: Likewise.
+        net: The net, which need not be a `Net`; None outside of training.
+        data: The data module.
+        mean: Mean per channel, as in `normalized`.
+        std: Standard deviation per channel.
     """
     start = getattr(net, "start_from", None)
-    # a split need not be read for a method that does nothing
+    # the split is not read for the inherited method, which does nothing
     if start is not None and getattr(type(net), "start_from", None) is not Net.start_from:
         assert mean is not None, "it follows the data"
         assert std is not None, "it follows the data"
@@ -30,7 +30,7 @@ def start_from_images(net: nn.Module | None, data: ImageDataModule, mean: Tensor
 
 
 def _images(dataset: ImageDataset, mean: Tensor, std: Tensor) -> Iterator[Tensor]:
-    # not in their own order, in which the first ones are often all of one class
+    # shuffled, since the first samples are often of one class
     for index in np.random.default_rng(0).permutation(len(dataset)):
         image = torch.from_numpy(np.ascontiguousarray(dataset[int(index)][0].transpose(2, 0, 1)))
         yield normalized(image[None].to(mean.device), mean, std)[0]

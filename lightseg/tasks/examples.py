@@ -15,7 +15,7 @@ from lightseg.visualization.examples import Example
 
 
 def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[int]) -> list[Example]:
-    """Return what a task says about some images, at the size of their ground truth, on the device that it is on."""
+    """Predict some images of a split at the size of their targets, on the task's device."""
     dataset, examples = data.dataset(split), []
     for index in indices:
         image, target = dataset[index]

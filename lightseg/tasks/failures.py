@@ -9,7 +9,7 @@ from lightseg.errors import ConfigError, LightsegError, RunError
 
 
 def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> LightsegError | None:
-    """Return what torch's words mean to a user."""
+    """Return the explanation of a torch error for users."""
     data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
     if data is not None and isinstance(error, RuntimeError) and (message := describe_dead_worker(error, data.watched)):
         return RunError(message)

@@ -1,14 +1,14 @@
-"""Private parts of Lightning and torch that a run replaces while it trains; each has a test that fails when it changes.
+"""All uses of Lightning's private API, and the replacements that reduce its overhead per step; each has a test.
 
-Lightning calls every hook of every callback, some seventy a step of which a dozen do something, builds a message for
-its log and its profiler at each call, reads the signature of `training_step` at every batch, and describes every logged
-number anew; and it has torch look for a driver's library on disk whenever an optimiser asks whether there is a GPU. A
-step of a small net takes milliseconds, and this a tenth of it.
+In every step Lightning calls about seventy hooks, of which a dozen are implemented, formats a message for its debug log
+and its profiler per hook, inspects the signature of `training_step`, and describes every logged value anew; torch's
+optimizers look for a GPU driver on disk. For a small net, whose steps take milliseconds, this is a tenth of the time.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -16,8 +16,11 @@ import lightning as L
 import torch
 from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.strategies.launchers import subprocess_script
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
@@ -35,9 +38,9 @@ _call_callbacks, _call_module, _call_strategy = (
 def replaced_internals() -> Iterator[None]:
     """Replace private parts of Lightning and torch until the end of the block."""
     replacements: list[tuple[Any, str, Any]] = [
-        # Lightning's own kills this process at once, even while it is saying what has happened
+        # Lightning's observer kills this process at once, even while it prints its error
         (subprocess_script, "_launch_process_observer", watch_over),
-        # Lightning asks in every batch whether a signal came, and waits for the device; `GracefulStop` handles it
+        # Lightning exchanges received signals in every batch, which waits for the device; see `GracefulStop`
         (_TrainingEpochLoop, "_broadcast_sigterm_tensor", _do_nothing),
         (call, "_call_callback_hooks", call_callbacks),
         (call, "_call_lightning_module_hook", call_module),
@@ -45,7 +48,7 @@ def replaced_internals() -> Iterator[None]:
         (training_epoch_loop, "is_param_in_hook_signature", cache(is_param_in_hook_signature)),
     ]
     if torch.accelerator.current_accelerator(check_available=True) is None:
-        # asks in every step whether a graph is being captured, which only an accelerator can; renamed in torch 2.11
+        # checks in every step for graph capture, which needs an accelerator; renamed in torch 2.11
         names = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")
         optimizer = torch.optim.Optimizer
         replacements += [(optimizer, name, _do_nothing) for name in names if hasattr(optimizer, name)]
@@ -65,13 +68,13 @@ def _do_nothing(*_: Any) -> None: ...
 def call_callbacks(
     trainer: L.Trainer, hook_name: str, *args: Any, monitoring_callbacks: bool | None = None, **kwargs: Any
 ) -> None:
-    """Call a hook of all callbacks but those that inherit it from `Callback`, where it does nothing."""
+    """Call a hook of all callbacks that override it."""
     task = trainer.lightning_module
     if monitoring_callbacks is not None or task is None or _is_watched(trainer):
         _call_callbacks(trainer, hook_name, *args, monitoring_callbacks=monitoring_callbacks, **kwargs)
         return
     empty = getattr(L.Callback, hook_name)
-    # a module's own __setattr__ looks for parameters first
+    # faster than the __setattr__ of a module, which looks for parameters first
     attributes = vars(task)
     outer, attributes["_current_fx_name"] = attributes["_current_fx_name"], hook_name
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -108,23 +111,23 @@ def _call(task: L.LightningModule, hook_name: str, hook: Callable[..., Any], *ar
 
 
 def _is_watched(trainer: L.Trainer) -> bool:
-    """Return whether a profiler or a debug log is to hear of every call."""
+    """Return whether a profiler or a debug log records every call."""
     return type(trainer.profiler) is not PassThroughProfiler or call.log.isEnabledFor(logging.DEBUG)  # type: ignore[attr-defined]
 
 
 def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
-    """Log a number of a training step as `task.log(name, value)` does, but faster from the second step of an epoch on.
+    """Log a value of a training step like `task.log(name, value)`, but faster from the second step of an epoch on.
 
     Args:
-        task: Whose `training_step` it is called in.
-        name: As in `LightningModule.log`.
+        task: The task, inside its `training_step`.
+        name: Name of the metric, as in `LightningModule.log`.
         value: A float scalar.
     """
     trainer = task.trainer
     hook_name: Any = task._current_fx_name
     results, connector = trainer._results, trainer._logger_connector
     metric = results.get(f"{hook_name}.{name}") if results is not None else None
-    # in the first step Lightning resets what the last epoch has logged
+    # in the first step Lightning resets the metrics of the previous epoch
     is_known = metric is not None and connector._first_loop_iter is False and metric.value.device == value.device
     if not is_known or type(task).log is not L.LightningModule.log:
         task.log(name, value)
@@ -137,9 +140,53 @@ def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
     connector._current_fx = hook_name
 
 
+def attached_trainer(task: L.LightningModule) -> L.Trainer | None:
+    """Return the trainer of a task, or None outside a trainer, where `task.trainer` raises an error."""
+    return task._trainer
+
+
+def logged_step(trainer: L.Trainer) -> int:
+    """Return the step that Lightning's loggers write for metrics of the current validation; the first is 0."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
+def repair_resumed_progress(trainer: L.Trainer) -> None:
+    """Correct the counters of the first batch after a resume.
+
+    Whether Lightning counts the step of the checkpoint twice depends on the hook in which the checkpoint was written.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    loop._batches_that_stepped = trainer.global_step
+    loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+
+
+def exchange_timeout(strategy: Strategy) -> timedelta | None:
+    """Return the timeout of a strategy's process group; None for strategies without one."""
+    timeout: timedelta | None = getattr(strategy, "_timeout", None)
+    return timeout
+
+
+def enable_bucket_view(strategy: Strategy) -> None:
+    """Let DDP's gradients be views of its communication buckets, which saves a copy and half of their memory."""
+    if isinstance(strategy, DDPStrategy):
+        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
+
+
+def disable_requeue(trainer: L.Trainer) -> None:
+    """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself."""
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False
+
+
+def has_forked_processes(strategy: Strategy) -> bool:
+    """Return whether a strategy trains in forked or spawned children of this process."""
+    return isinstance(strategy.launcher, _MultiProcessingLauncher)
+
+
 def silence_lightning() -> None:
-    """Leave warnings, drop the advice about products and devices that Lightning prints at every start."""
+    """Hide Lightning's start-up advice about products and devices; warnings remain."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # what a profiler says was asked for
+    # the user asked for a profiler's report
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)

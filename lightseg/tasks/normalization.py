@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the channels, between the list of a recipe and the tensor of a net."""
+"""Mean and standard deviation of the channels, as lists of a recipe and as tensors."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,17 @@ from lightseg.errors import ConfigError
 
 
 def to_tensor(values: Sequence[float] | None, device: torch.device | None = None) -> Tensor | None:
-    """Return one number per channel as `(1, C, 1, 1)` float32, which fits images."""
+    """Return one number per channel as a `(1, C, 1, 1)` float32 tensor."""
     return None if values is None else torch.tensor(values, device=device).view(1, -1, 1, 1)
 
 
 def to_list(values: Tensor | None) -> list[float] | None:
-    """Return the same as plain numbers."""
+    """Return the values of such a tensor as a list."""
     return None if values is None else values.flatten().tolist()
 
 
 def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
-    """Refuse statistics on the 0..255 scale, which would make every image black.
+    """Check that mean and deviation are on the 0..1 scale.
 
     Raises:
         ConfigError: If a value is not within 0 and 1.
@@ -30,7 +30,7 @@ def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images `(N, C, H, W)` as a net takes them; uint8, or float on the 0..1 scale, become float32."""
-    # in place: each of these tensors is as large as the batch
+    """Return normalized float32 images from `(N, C, H, W)` uint8, or float on the 0..1 scale."""
+    # in place, to save memory
     images = images.float().div_(255) if images.dtype == torch.uint8 else images
     return (images - mean).div_(std)

@@ -24,15 +24,15 @@ _KEY = "model.optimizer"
 
 
 def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
-    """Let the optimizer take one step on tensors of two values per dimension, one of each rank and group of the net.
+    """Try one optimizer step on small tensors, one of each rank and group of the net's parameters.
 
     Args:
-        task: The task whose optimizer it is.
+        task: The task.
         kind: The optimizer's class.
         options: The optimizer's arguments, for messages.
 
     Raises:
-        ConfigError: If it refuses its arguments or the parameters, or a step does not end in finite numbers.
+        ConfigError: If it rejects its arguments or the parameters, or a step gives values that are not finite.
     """
     groups = param_groups(task.net, task.encoder, *task.lr_factors)
     small = [{**group, "params": _shrink(group["params"])} for group in groups]
@@ -58,10 +58,10 @@ def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
 
 @contextmanager
 def fits(task: Task, batch: Batch) -> Iterator[None]:
-    """Say in one line what a net of a library does not take of a sample.
+    """Translate the error of a library's net about a sample into one line.
 
     Raises:
-        ConfigError: If the net fails and no code of the user's is involved.
+        ConfigError: If the net fails without code of the user involved.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def fits(task: Task, batch: Batch) -> Iterator[None]:
 
 
 def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
-    """Return an error as one line where it arose while a net of a library was running; None otherwise.
+    """Return an error of a library's net as one line; None for other errors.
 
     Args:
         error: The exception with its traceback.
@@ -100,7 +100,7 @@ def try_schedule(schedule: Schedule) -> None:
 
 
 def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None:
-    """See that every limit of the trainer leaves a batch, and that the training comes to a validation.
+    """Check that the trainer's limits leave at least one batch, and that a validation takes place.
 
     Args:
         trainer: The trainer of the run.
@@ -108,7 +108,7 @@ def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None
         epoch: Batches in an epoch of one process.
 
     Raises:
-        ConfigError: If a share of the batches is none, or the stated interval never ends.
+        ConfigError: If a share of the batches is 0 batches, or an interval is longer than the training.
     """
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
@@ -129,8 +129,8 @@ def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None
 
 
 def _check_validation(trainer: L.Trainer, epoch: int) -> None:
-    """Refuse an interval that is longer than the training; say that a training by steps ends before a validation."""
-    # a time, too
+    """Check that an interval is not longer than the training; warn if the training ends before a validation."""
+    # or a time interval
     interval: Any = trainer.val_check_interval
     every = trainer.check_val_every_n_epoch
     if not isinstance(interval, int | float):
@@ -182,7 +182,7 @@ def _step(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _advice(kind: Any, groups: list[dict[str, Any]]) -> str:
-    """Name the parameters that an optimizer for matrices cannot take."""
+    """Return the message about parameters that an optimizer for matrices does not accept."""
     if getattr(kind, "__name__", "") != "Muon":
         return ""
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -12,14 +12,15 @@ from lightseg.tasks.base import Task
 
 
 class SegmentationTask(Task):
-    """Tells which class every pixel belongs to; the score is mIoU. The options are those of `Task`."""
+    """Task with one class per pixel; the score is mIoU. The options are those of `Task`."""
 
     kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
 
     def logits(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` float of any size to `(N, K, H, W)`: padded to the net's stride, and cropped back.
+        """Return the logits `(N, K, H, W)` of normalized float images `(N, C, H, W)` of any size.
 
-        Logits at a lower resolution are brought up bilinearly.
+        Images are padded to the net's stride, and the logits cropped; logits of a lower resolution are upsampled
+        bilinearly.
 
         Raises:
             ConfigError: If the net is a classifier.
@@ -37,18 +38,18 @@ class SegmentationTask(Task):
         return _crop(logits, height, width)
 
     def scores(self, counts: Tensor) -> dict[str, float]:
-        """MIoU, pixel and mean accuracy, Dice and the IoU of every class."""
+        """Return mIoU, pixel and mean accuracy, Dice and the IoU of each class."""
         return segmentation_scores(counts.cpu().numpy(), self.classes)
 
 
 def _pad(images: Tensor, stride: int) -> Tensor:
-    """Mirror the bottom and right edges until the sides are multiples of the stride, over and over if need be."""
+    """Pad bottom and right by reflection, repeatedly if necessary, to multiples of the stride."""
     if stride == 1:
         return images
     height, width = images.shape[2:]
-    # so written, a tracer sees that the sides can be halved
+    # in this form, a tracer infers that the sides are divisible
     sides = [(size + stride - 1) // stride * stride for size in (height, width)]
-    # what is exported must hold for every size; torch mirrors once, and has the faster backward pass
+    # an exported graph must hold for all sizes; torch's own reflection is faster, but reflects only once
     if not torch.compiler.is_exporting() and sides[0] < 2 * height and sides[1] < 2 * width:
         bottom, right = sides[0] - height, sides[1] - width
         return F.pad(images, (0, right, 0, bottom), mode="reflect") if bottom or right else images
@@ -58,14 +59,14 @@ def _pad(images: Tensor, stride: int) -> Tensor:
 
 
 def _mirrored(size: int, side: int, device: torch.device) -> Tensor:
-    """Indices that continue 0 … size - 1 to `side` by mirroring at both ends, as numpy's `reflect` does."""
-    # a tensor, since a tracer takes for granted that no size is 1, where the period would be 0
+    """Return the indices that extend 0 … size - 1 to `side` by reflection at both ends, as numpy's `reflect` does."""
+    # a tensor, since a tracer assumes that no size is 1, for which the period is 0
     last = torch.arange(size, device=device).amax(0)
     return last - (torch.arange(side, device=device) % (2 * last).clamp(min=1) - last).abs()
 
 
 def _crop(logits: Tensor, height: int, width: int) -> Tensor:
-    """Return the top left part; in an export a copy, since it would fix whether a view is all of its base."""
+    """Crop to the top left part; in an export a copy, since a graph would fix whether a view equals its base."""
     if not torch.compiler.is_exporting():
         return logits[..., :height, :width]
     rows, columns = (torch.arange(size, device=logits.device) for size in (height, width))

@@ -1,1 +1,1 @@
-"""W&B's views of run folders, without torch, so that they can be made long after training."""
+"""W&B's views of run folders, without torch."""

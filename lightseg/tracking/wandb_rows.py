@@ -1,4 +1,4 @@
-"""Lines of a run's log as W&B's rows: one for each optimiser step."""
+"""Conversion of the lines of a run's log to rows of W&B, one per optimizer step."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ BEST = "best_val_score"
 
 
 class RowMerger:
-    """Merges lines of `metrics.jsonl` into one row per step; a row is whole when a line of a later step comes.
+    """Merges lines of `metrics.jsonl` into one row per step; a row is complete at the first line of a later step.
 
-    A line without a step, or with an earlier one, belongs to the newest step: W&B takes steps only in their order.
+    A line without a step, or with an earlier one, is added to the newest step, since W&B accepts only increasing steps.
 
     Attributes:
         best_step: The step of the best validation score so far; None before the first.
@@ -23,29 +23,29 @@ class RowMerger:
         self.best_step: int | None = None
 
     def add(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Take a line; returns the row that is whole now, if one is."""
+        """Add a line; return the row that it completes, if any."""
         newest = self._row.get(STEP)
         step = max(line["step"] or 0, newest or 0)
-        whole = None
+        completed = None
         if newest is None or step > newest:
-            whole, self._row = self.newest(), {STEP: step}
-        # a number that was not finite is null there, and no point of a curve
+            completed, self._row = self.newest(), {STEP: step}
+        # null is a value that was not finite, which is no point of a curve
         self._row |= {name: value for name, value in line.items() if name != "step" and value is not None}
         if "val/score" in self._row:
             if self._row["val/score"] > self._best:
                 self._best, self.best_step = self._row["val/score"], step
             self._row[BEST] = self._best
-        return whole
+        return completed
 
     def newest(self) -> dict[str, Any] | None:
-        """Return the row of the newest step, which may still grow."""
+        """Return the row of the newest step, which may be incomplete."""
         return self._row or None
 
 
 def summary_of(name: str) -> Literal["max", "min"] | None:
-    """Return W&B's summary of a curve: the best of scores and losses that are measured again and again.
+    """Return W&B's summary of a curve: the best value for repeated scores and losses, which gets the name `NAME.max`.
 
-    What else there is keeps its last value, and so a column of its own name: a best one is called `NAME.max`.
+    Other curves have their last value under their name; None.
     """
     if name.endswith("/loss") and not name.startswith("test/"):
         return "min"

@@ -1,6 +1,6 @@
-"""W&B run of a run folder: its name, whether W&B can be reached, and how it is opened and ended.
+"""W&B run of a run folder: identity, mode, start and end.
 
-Nothing in here asks a question or waits without end, and all that wandb writes is in the run folder.
+No function prompts or waits without a timeout, and wandb writes into the run folder only.
 """
 
 import contextlib
@@ -23,21 +23,20 @@ from lightseg.tracking.wandb_view import View, config, extent
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
-"""Seconds to wait at most: for the start of a run, for W&B to take which data it uses, for the end of the run, and for
-that of wandb's own process."""
+"""Timeouts in seconds: start of a run, upload of its data's lineage, end of the run, and end of wandb's process."""
 
 _FILE = "wandb.json"
 _IDENTITY = ("id", "project", "entity", "name", "group")
-"""What W&B calls a run."""
+"""Keys of the identity of a W&B run."""
 
 
 def choose(mode: WandbMode) -> tuple[WandbMode, str]:
-    """Return the mode to run in, and why, as far as this machine alone can know.
+    """Return the mode and its reason, from local information alone.
 
-    A recipe that says `disabled` or `offline` is obeyed; else WANDB_MODE decides, then whether a sweep waits for it.
+    `disabled` and `offline` in the recipe take precedence, then WANDB_MODE, then a sweep, which needs online.
 
     Raises:
-        ConfigError: If it must be online, and there is no key or one that cannot be; or if W&B's settings are wrong.
+        ConfigError: If the mode must be online, but the key is missing or invalid; or if W&B's settings are wrong.
     """
     if mode in ("disabled", "offline"):
         return mode, "asked for"
@@ -52,7 +51,7 @@ def choose(mode: WandbMode) -> tuple[WandbMode, str]:
     import wandb
 
     try:
-        # looks for a key without a question, and without W&B, and would say where it found one
+        # finds a key without a prompt and without the network; it would print the place of the key
         with (
             contextlib.redirect_stderr(io.StringIO()),
             tempfile.TemporaryDirectory() as nowhere,
@@ -61,7 +60,7 @@ def choose(mode: WandbMode) -> tuple[WandbMode, str]:
             logged_in, problem = wandb.login(prompt=False, verify=False), "no API key; run `wandb login`"
     except wandb.errors.AuthenticationError as error:
         logged_in, problem = False, str(error)
-    except Exception as error:  # wandb's settings have errors of pydantic's, wandb's and Python's own
+    except Exception as error:  # wandb's settings raise errors of pydantic, wandb and Python
         raise ConfigError(
             f"W&B does not take its settings: {said(error)}; see the WANDB_… variables and its settings files"
         ) from None
@@ -71,14 +70,14 @@ def choose(mode: WandbMode) -> tuple[WandbMode, str]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the record of a folder's W&B run: id, project and so on, and what W&B has of it; empty without one.
+    """Return the record of a folder's W&B run: its identity, and what has been sent; empty if there is none.
 
     Raises:
         DataError: If the file is damaged.
-        UserError: If it is a link, or no file.
+        UserError: If it is a link, or not a regular file.
     """
     path = folder / _FILE
-    # before anything is sent: it is written afterwards
+    # checked before anything is sent, since it is written afterwards
     require_in_place(path, "remove it, and the run becomes a new one in W&B")
     require_regular(path)
     try:
@@ -91,16 +90,16 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, record: dict[str, Any]) -> None:
-    """Keep what is known of a folder's W&B run."""
+    """Write the record of a folder's W&B run."""
     write_json(folder / _FILE, record)
 
 
 def identity(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what the folder's W&B run is called: as it was at first, so that a resumed run is the same one.
+    """Return the identity of a folder's W&B run; that of its first start, so that a resume continues the run.
 
     Args:
         folder: The run folder.
-        options: What the recipe or the command line asks for; a place other than before makes it a new run.
+        options: Options of the recipe or the command line; another project or entity creates a new run.
     """
     record = read(folder)
     options = {key: value for key, value in options.items() if value is not None}
@@ -120,14 +119,14 @@ def open_view(
     live: bool = False,
     place: Path | None = None,
 ) -> View:
-    """Start the wandb run, or go on with it.
+    """Start or resume the wandb run.
 
     Args:
         folder: The run folder.
         named: Its `identity`.
-        mode: Where to.
-        live: Whether the run is training in this process; then its load on the machine and its output are shown too.
-        place: Where wandb writes to; the run folder if left out.
+        mode: Mode of W&B.
+        live: Whether the run is training in this process, so that system metrics and output are recorded.
+        place: Folder for wandb's files; default: the run folder.
     """
     import wandb
 
@@ -137,11 +136,11 @@ def open_view(
         init_timeout=START,
         finish_timeout=FINISH,
         finish_timeout_raises=True,
-        # a kill would lose the 15 s that it keeps by default
+        # by default, a killed process loses the last 15 s
         x_transaction_log_flush_interval=1,
-        # the commit of the run is in its config; that of now may be another
+        # the config has the run's commit; the current one may differ
         disable_git=True,
-        # nor do host, paths and command line leave the machine; what matters of them is in the config
+        # host, paths and command line are not sent; the config has the relevant facts
         x_disable_meta=True,
         **replay,
     )
@@ -162,7 +161,7 @@ def open_view(
 
 
 def write_offline(folder: Path, exit_code: int) -> None:
-    """Write all of a run into one `.wandb` file in its folder, instead of an earlier one of a part of it."""
+    """Write a run into one `.wandb` file in its folder, which replaces earlier ones."""
     for old in (folder / "wandb").glob("offline-run-*"):
         shutil.rmtree(old)
     view = open_view(folder, read(folder), "offline")
@@ -170,17 +169,17 @@ def write_offline(folder: Path, exit_code: int) -> None:
         view.follow()
         view.complete()
     except Exception:
-        # it has not all of it
+        # the file or W&B is incomplete
         end(view.run, exit_code or 1)
         raise
     view.run.finish(exit_code)
 
 
 def deliver(view: View, exit_code: int) -> None:
-    """Send what is left, end the run, and remember what W&B has of it when it says so itself.
+    """Send the rest, end the run, and record the delivery once W&B confirms it.
 
     Raises:
-        RunError: If W&B does not say so in time.
+        RunError: If W&B does not confirm it in time.
     """
     folder, run = view.folder, view.run
     named, state = read(folder), extent(folder)
@@ -190,7 +189,7 @@ def deliver(view: View, exit_code: int) -> None:
         view.complete(again=is_complete and bool(missing(named, view.model)))
         used = view.use_data(USE)
     except Exception:
-        # it has not all of it
+        # the file or W&B is incomplete
         end(run, exit_code or 1)
         raise
     if not end(run, exit_code):
@@ -203,24 +202,24 @@ def deliver(view: View, exit_code: int) -> None:
 
 
 def end(run: Any, exit_code: int) -> bool:
-    """End a wandb run; returns whether W&B has taken what was sent, as far as wandb knows."""
+    """End a wandb run; return whether wandb reports that everything was sent."""
     with contextlib.suppress(Exception):
         return within(FINISH + 1, lambda: run.finish(exit_code))
     return False
 
 
 def clear_delivered(folder: Path) -> None:
-    """Remove what wandb keeps in a run folder once W&B has all of it: copies of what is there, and logs."""
+    """Remove wandb's copies and logs from a run folder once W&B has everything."""
     if read(folder).get("delivered") == extent(folder):
         shutil.rmtree(folder / "wandb", ignore_errors=True)
 
 
 def let_go() -> None:
-    """End wandb's own process, and with it what it has not been able to do; if need be by force."""
+    """End wandb's process with its pending work, if necessary by a kill."""
     import wandb
     from wandb.sdk import wandb_setup
 
-    # wandb waits for it without end, at the end of this process as well, and has no other way to it
+    # wandb waits for its process without a timeout, also at exit, and has no public access to it
     connection = getattr(getattr(wandb_setup, "_singleton", None), "_connection", None)
     process = getattr(getattr(connection, "_proc", None), "_process", None)
 
@@ -234,14 +233,14 @@ def let_go() -> None:
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    """Let wandb keep payloads and caches in the run folder, not in the home of whoever runs it; it ends with this."""
+    """Let wandb keep its data and caches in the run folder within this context; end its process afterwards."""
     folders = {name: str(folder / "wandb") for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
-    # offline too it would send numbers about itself, and complain where they are not taken
+    # even offline, wandb would report errors to its service
     folders["WANDB_ERROR_REPORTING"] = os.environ.get("WANDB_ERROR_REPORTING", "false")
-    # these have been decided by now, and wandb refuses to start where they hold what it does not like
+    # already decided; wandb would not start with an invalid value
     masked = ("WANDB_MODE", "WANDB_RUN_ID")
     before = {name: os.environ.get(name) for name in (*folders, *masked)}
-    # its process knows only the places that it was started with
+    # wandb's process keeps the folders of its start
     let_go()
     os.environ.update(folders)
     for name in masked:

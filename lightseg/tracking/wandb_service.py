@@ -1,4 +1,4 @@
-"""W&B service as it answers, if it does: whether it can be reached, and what it says itself to have of a run."""
+"""Queries to the W&B service: availability, and the parts of a run that it has received."""
 
 import re
 import socket
@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CONNECT, ASK = 3.0, 20.0
-"""Seconds to wait at most for a connection, and for the word that everything has arrived."""
+"""Timeouts in seconds: connection, and confirmation of a run."""
 
 
 def said(error: Exception) -> str:
-    """Return what an error says, in one line; of a wrong setting its name and what is wrong, without its value."""
+    """Return an error's message on one line; for a wrong setting its name and problem, without its value."""
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
@@ -24,14 +24,14 @@ def said(error: Exception) -> str:
 
 
 def within(seconds: float, action: Callable[[], object]) -> bool:
-    """Do what may wait for ever, such as most of wandb for a process of its own that hangs, for a while at most.
+    """Run an action that may block forever, such as a call to wandb's hanging process, with a timeout.
 
     Args:
-        seconds: How long; then it goes on in a thread of its own, which this process does not wait for.
-        action: What to do; what it raises is raised here.
+        seconds: The timeout, after which the action continues in a daemon thread.
+        action: The action; its errors are raised here.
 
     Returns:
-        Whether it was done in time.
+        Whether it has finished in time.
     """
     outcome: list[BaseException | None] = []
 
@@ -39,7 +39,7 @@ def within(seconds: float, action: Callable[[], object]) -> bool:
         try:
             action()
             outcome.append(None)
-        except BaseException as error:  # wandb exits where its process failed
+        except BaseException as error:  # wandb raises SystemExit if its process failed
             outcome.append(error)
 
     acting = threading.Thread(target=act, daemon=True)
@@ -51,7 +51,7 @@ def within(seconds: float, action: Callable[[], object]) -> bool:
 
 
 def unreachable() -> str | None:
-    """Return the reason why W&B, or the proxy before it, does not take a connection; None if it does."""
+    """Return the reason why W&B, or its proxy, does not accept a connection; None if it does."""
     import wandb
 
     settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
@@ -66,7 +66,7 @@ def unreachable() -> str | None:
     except ValueError as error:
         return f"{setting}: is no address: {error}"
     try:
-        # the time-out of a socket does not hold for the look-up of its name
+        # the timeout of a socket excludes the name resolution
         if within(CONNECT, lambda: socket.create_connection(address, CONNECT).close()):
             return None
         problem = f"no answer within {CONNECT:.0f} s"
@@ -81,12 +81,12 @@ def _own_proxies(settings: Any) -> dict[str, str]:
 
 
 def unconfirmed(identity: dict[str, Any], state: dict[str, Any], model: str | None) -> str | None:
-    """Return what W&B does not say itself, asked for a while: that it has a run as far as its folder does, and its end.
+    """Query W&B for a while; return what it does not confirm of a run, None if it has everything.
 
     Args:
         identity: The run's `identity`.
         state: The folder's `extent`.
-        model: The artifact of the checkpoint, if there is to be one.
+        model: Name of the checkpoint's artifact, if there is one.
     """
     until = time.monotonic() + ASK
     problem: str | None = "W&B has not confirmed yet that it has everything"
@@ -106,7 +106,7 @@ def missing(identity: dict[str, Any], model: str | None) -> list[str]:
 
     Args:
         identity: The run's `identity`.
-        model: The artifact of the checkpoint, if there is to be one.
+        model: Name of the checkpoint's artifact, if there is one.
     """
     answer = _ask(identity)
     summary = answer.summary_metrics
@@ -115,7 +115,7 @@ def missing(identity: dict[str, Any], model: str | None) -> list[str]:
     committed = {
         artifact.name.partition(":")[0] for artifact in answer.logged_artifacts() if artifact.state == "COMMITTED"
     }
-    # of each table W&B makes one, whose name is made of letters it likes, and a random end if there were others
+    # W&B stores each table as an artifact, with a sanitized name and a possible random suffix
     tables = [name for name, value in summary.items() if isinstance(value, dict) and "artifact_path" in value]
     artifacts = [f"run-{identity['id']}-{re.sub(r'[^a-zA-Z0-9_.-]', '', name)}" for name in tables]
     artifacts += [model] if model else []
@@ -130,7 +130,7 @@ def _ask(identity: dict[str, Any]) -> Any:
 
 
 def _files(shown: Any) -> Iterator[str]:
-    """Yield the files that a summary speaks of."""
+    """Yield the files that a summary refers to."""
     if isinstance(shown, str):
         if shown.startswith("media/"):
             yield shown

@@ -1,8 +1,8 @@
-"""View of a run in W&B as a function of the run folder alone, so that it can be made again later and elsewhere.
+"""View of a run in W&B, a function of the run folder alone, so that it can be repeated later and elsewhere.
 
-Bounded: pictures of at most 4 images at no more than 10 steps, and of 16 in the table of the worst, each of at most 512
-pixels (see `lightseg.callbacks.PredictionSnapshots`); the panels have C bars and C × C cells, of which only
-those with a count are sent where W&B would cut them, and none where it would cut these (`confusion_*.csv` has all).
+Its size is bounded: pictures of at most 4 images at 10 steps, and of 16 in the table of the worst images, each of at
+most 512 pixels (see `lightseg.callbacks.PredictionSnapshots`); C bars, and C × C cells of the confusion matrix, of
+which only the nonzero ones are sent above W&B's limit, and none if these exceed it too (`confusion_*.csv` has all).
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from lightseg.tracking.wandb_service import within
 from lightseg.visualization.examples import Example, image_scores, read_examples, worst
 
 CELLS = 10_000
-"""How many rows of a table W&B takes at most."""
+"""Maximum number of rows of a W&B table."""
 
 
 class View:
-    """Sends to a wandb run what the run folder holds and W&B does not have yet.
+    """Sends the parts of a run folder to a wandb run that W&B does not have yet.
 
     Args:
         folder: The run folder.
-        run: The wandb run; it takes rows from its `starting_step` on.
+        run: The wandb run, which accepts rows from its `starting_step` on.
         log_checkpoint: Whether the best checkpoint becomes an artifact when the run is finished.
 
     Attributes:
-        beside: What the next row has besides, which is not in the run folder.
+        beside: Further values of the next row, which are not in the run folder.
     """
 
     def __init__(self, folder: Path, run: Any, log_checkpoint: bool) -> None:
@@ -48,19 +48,19 @@ class View:
 
     @property
     def model(self) -> str | None:
-        """Return the artifact of the best checkpoint, if the run is to have one and is finished."""
+        """Return the name of the best checkpoint's artifact; None if it is not wanted or the run not finished."""
         is_complete = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
         return f"model-{self.run.id}" if self.log_checkpoint and is_complete else None
 
     def follow(self) -> None:
-        """Send every row that has become whole."""
+        """Send all rows that are complete."""
         path = self.folder / "metrics.jsonl"
         if not path.exists():
             return
         with path.open("rb") as file:
             file.seek(self._offset)
             text = file.read()
-        # what a kill left of a last line is left out
+        # the last line of a killed run may be incomplete
         complete = text[: text.rfind(b"\n") + 1]
         self._offset += len(complete)
         for line in complete.splitlines():
@@ -68,12 +68,12 @@ class View:
                 self._send(row)
 
     def complete(self, again: bool = False) -> None:
-        """Send what a finished run has beside: its last row, with tables and panels, its summary, its checkpoint.
+        """Send the last row of a finished run with tables and panels, its summary and its checkpoint.
 
-        Of a run that is not finished, only the summary of what has been sent: it may go on, and its last row grow.
+        For an unfinished run only the summary is sent, since its last row may grow after a resume.
 
         Args:
-            again: Whether pictures of the last row are missing in W&B, which has the row: they get one behind it.
+            again: Whether W&B has the last row without its pictures, which are then sent in a further row.
         """
         final: dict[str, Any] = {}
         if (self.folder / "metrics.json").exists():
@@ -85,22 +85,22 @@ class View:
                 self._send(row | panels)
                 if again:
                     self.run.log(panels | self._newest_samples(), step=self.run.starting_step, commit=True)
-        # of all the run; what W&B has worked out is of the rows since the last start
+        # of all rows; W&B's own summary covers those since the last start
         summary = {name: value for name, value in final.items() if name.startswith("train/")}
         self.run.summary.update(summary | self._extremes)
 
     def use_data(self, seconds: float) -> bool:
-        """Say which data the run uses, as lineage; returns whether W&B has taken it.
+        """Send which data the run uses, as lineage; return whether W&B has accepted it.
 
         Args:
-            seconds: How long to wait at most; the client would for ever.
+            seconds: The timeout; the client itself has none.
         """
         import wandb
 
         recipe, fingerprint = config(self.folder), (self.folder / "data.json").read_text(encoding="utf-8")
         name = recipe["data"]["class_path"].rpartition(".")[2]
         artifact = wandb.Artifact(f"data-{name}", "dataset", metadata=json.loads(fingerprint))
-        # the same content is the same version, of all runs
+        # equal content is one version, shared by all runs
         with artifact.new_file("data.json") as file:
             file.write(fingerprint)
 
@@ -111,7 +111,7 @@ class View:
     def _send(self, row: dict[str, Any]) -> None:
         kinds = {name: summary_of(name) for name, value in row.items() if isinstance(value, int | float)}
         for name in row.keys() - self._named - {STEP}:
-            # W&B takes a star for a pattern; without this, a curve is drawn over W&B's own steps, which are the same
+            # a star is a pattern; the curves are drawn over these steps
             if "*" not in name:
                 self.run.define_metric(name, step_metric=STEP, summary=kinds.get(name))
             self._named.add(name)
@@ -200,7 +200,7 @@ def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]
 
 
 def extent(folder: Path) -> dict[str, Any]:
-    """Return the extent of a run: its whole rows, the last step (-1: none), and whether it is finished."""
+    """Return the extent of a run: number of complete rows, last step (-1: none), and whether it is finished."""
     rows = RowMerger()
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     steps = [row[STEP] for line in lines if (row := rows.add(line))]
@@ -229,7 +229,7 @@ def config(folder: Path) -> dict[str, Any]:
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Code, data, model, packages and hardware of a run, without the paths of its machine."""
+    """Return code, data, model, packages and hardware of a run, without paths of its machine."""
     names = ("git", "data", "model", "env")
     git, data, model, env = (read_record(folder / f"{name}.json") for name in names)
     hardware = {name: value for name, value in env.items() if name not in ("import_path", "executable", "packages")}

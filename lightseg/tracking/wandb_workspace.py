@@ -1,6 +1,6 @@
-"""W&B workspace for the runs of a project, as code: which panels, of which of the logged numbers and pictures.
+"""W&B workspace for the runs of a project: its panels of logged numbers and pictures.
 
-What the loggers log is known here by name alone; a test sees that a run logs all that is asked for.
+The panels refer to logged values by name; a test checks that a run logs all of them.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ PER_CLASS = "val/(iou|recall)/.+"
 def workspace(
     project: str, entity: str, scores: Sequence[str], choices: Sequence[str], baseline: str | None = None
 ) -> ws.Workspace:
-    """Return the workspace, not yet saved.
+    """Return a new workspace without saving it.
 
     Args:
         project: W&B project.
         entity: Its user or team.
-        scores: What is scored class by class, such as `iou/road`; if empty, whatever the runs have.
-        choices: Keys of the runs' configs, such as `data.init_args.batch_size`, that are set against the best score.
-        baseline: W&B id of the run that the others are compared with.
+        scores: Names of the scores by class, such as `iou/road`; if empty, a pattern that matches those of the runs.
+        choices: Keys of the runs' configs, such as `data.init_args.batch_size`, to plot against the best score.
+        baseline: W&B id of the run to compare the others with.
     """
     return ws.Workspace(
         entity=entity,
@@ -48,15 +48,15 @@ def workspace(
 
 
 def spec(workspace_model: ws.Workspace) -> dict[str, Any]:
-    """Return what W&B is sent, as plain data; the same workspace gives the same."""
-    # the package has no public way to see it
+    """Return the deterministic plain data of a workspace, as it is sent to W&B."""
+    # the package has no public method for it
     content: dict[str, Any] = workspace_model._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
     return content
 
 
 def _section(name: str, panels: Sequence[Any], columns: int) -> ws.Section:
     for number, panel in enumerate(panels):
-        # random otherwise
+        # the default is random; there is no public setter
         panel._id = f"{name.lower()}-{number}"
     layout = ws.SectionLayoutSettings(columns=columns, rows=2)
     return ws.Section(name=name, panels=list(panels), is_open=True, layout_settings=layout)
@@ -73,7 +73,7 @@ def _result() -> list[PanelTypes]:
 
 
 def _each_class(scores: Sequence[str]) -> list[PanelTypes]:
-    # a panel for each: the lines of all classes of all runs in one could not be told apart
+    # one panel per class, since the lines of all classes and runs would be indistinguishable in one
     lines = [wr.LinePlot(title=f"{name} on val", x=STEP, y=[f"val/{name}"], range_y=(0, 1)) for name in scores]
     return [
         *lines,
@@ -98,7 +98,7 @@ def _pictures() -> list[PanelTypes]:
 
 
 def _chart(key: str, name: str, fields: dict[str, str]) -> wr.CustomChart:
-    """Return what `wandb.plot_table` logged under a key; its numbers are in a table beside it."""
+    """Return the panel of a `wandb.plot_table`, whose numbers are in a table of their own."""
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": f"{key}_table"}},
         chart_name=name,
@@ -118,7 +118,7 @@ def _choices(choices: Sequence[str]) -> list[PanelTypes]:
 
 
 def _short(key: str) -> str:
-    """`net.encoder` of `model.init_args.net.init_args.encoder`, as on the command line after `--model.`."""
+    """Return the short form of a key: `net.encoder` for `model.init_args.net.init_args.encoder`."""
     return ".".join(part for part in key.split(".")[1:] if part not in ("init_args", "class_path"))
 
 

@@ -16,8 +16,6 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
     WeightAveraging,
 )
-from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightseg.callbacks.bar import Bar
@@ -27,10 +25,11 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
-from lightseg.distributed.strategies import FSDP, enable_bucket_view
+from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
+from lightseg.tasks.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 
 
 def make_trainer(
@@ -73,15 +72,8 @@ def make_trainer(
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
     enable_bucket_view(trainer.strategy)
-    _disable_requeue(trainer)
+    disable_requeue(trainer)
     return trainer
-
-
-def _disable_requeue(trainer: L.Trainer) -> None:
-    """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself."""
-    environment = trainer._accelerator_connector.cluster_environment
-    if isinstance(environment, SLURMEnvironment):
-        environment.auto_requeue = False
 
 
 _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
@@ -95,7 +87,7 @@ def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
         trainer: The trainer.
         strategy: The strategy of the recipe.
     """
-    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+    if has_forked_processes(trainer.strategy):
         raise ConfigError(
             f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
             "scores behind; take ddp, which starts whole processes, or trainer.devices: 1"

@@ -39,7 +39,7 @@ _EXPANSIONS = {1: 4, 5: 1500, 8: 1100, 32773: 128, 32946: 1100}
 """Upper bound of the bytes that one byte of a TIFF decodes to: uncompressed, LZW, deflate, PackBits."""
 
 _DEFLATE, _ANY_EXPANSION = 1100, 2**16
-"""The same bound for a PNG, above deflate's limit of 1032, and for all other compressions."""
+"""Bound for a PNG, above deflate's limit of 1032, and for all other compressions."""
 
 _EMPTY_SEGMENT = 2**24
 """Upper bound of the bytes of a strip or tile that a sparse TIFF omits."""
