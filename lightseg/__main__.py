@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _suggest(word: str) -> str:
-    """Return the end of the message about a word that is not a verb."""
+    """Return the end of the message about an unknown verb."""
     synonym = next((verb for verb, words in SYNONYMS.items() if word.lower() in words), None)
     return f"; did you mean {synonym}?" if synonym else did_you_mean(word, VERBS, len(VERBS))
 

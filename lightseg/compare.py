@@ -14,7 +14,7 @@ usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric
   --json FILE       everything: groups, runs, scores, intervals, pairs, classes
   --html FILE       a page to look at, in one file: curves, bars, confusion matrices, images where the runs disagree
   --force           compare what was scored on other content or in another way, too, on the images in common
-  --trust           with --html: import and run what the runs name that is not of lightseg; it is said
+  --trust           with --html: import and run classes of the runs that are not of lightseg; they are printed
 
 Intervals come from drawing the images anew 10,000 times, the same ones for all runs. Where both groups of a pair have
 several runs, the chance of training is in the interval, too. All intervals and p hold together, however many pairs

@@ -11,8 +11,8 @@ usage: python -m lightseg.dashboard PROJECT [--entity NAME] [--from RUN] [--base
 Example:
   python -m lightseg.dashboard lightseg --from runs/unet/20260102T030405-a1b2
 
-Needs `pip install wandb-workspaces`. Each call makes a new workspace and prints its address; it changes none that is
-there. Exit codes: 0 done, 2 bad input, no key, or W&B does not take it.
+Needs `pip install wandb-workspaces`. Each call creates a new workspace and prints its address; existing ones are not
+changed. Exit codes: 0 done, 2 bad input, no key, or W&B rejects it.
 """
 
 import json
@@ -94,7 +94,7 @@ def _save(board: "Workspace") -> str:
     """Send a workspace to W&B and return its address, without a prompt, within about ten seconds.
 
     Raises:
-        UserError: If there is no key, or W&B does not take the workspace, or does not answer.
+        UserError: If there is no key, or W&B rejects the workspace or does not answer.
     """
     import wandb
 
@@ -104,7 +104,7 @@ def _save(board: "Workspace") -> str:
         if is_logged_in := wandb.login(prompt=False):
             board.entity = board.entity or str(wandb.setup().settings.entity or wandb.Api().default_entity)
             board.save()
-    except Exception as error:  # the client has no error of its own that all of its failures are
+    except Exception as error:  # the client's errors have no common base class
         raise UserError(f"W&B did not take the workspace: {error}") from None
     if not is_logged_in:
         raise UserError("W&B: no API key; run `wandb login`, or have the workspace printed with --dry-run")

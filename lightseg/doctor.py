@@ -5,13 +5,13 @@ usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--estimate] [--out DIR] [-
   RECIPE           a recipe, or a block with data alone, such as configs/data/camvid.yaml; `--config FILE` says the same
   --estimate       also build the recipe's net and train a few real steps: how much time and memory a training takes
   --out DIR        where samples.png goes, training samples as training will see them (runs/doctor/RECIPE)
-  --json FILE      everything that was found, with all file names
+  --json FILE      all findings, with all file names
   --data.root DIR  where the data is; every option of `fit` is one here, such as --data.batch_size
 
-An error would stop a training, or teach it rubbish: files that are broken, without counterpart or of different size,
-masks that are JPEG or hold values that nobody declared. A warning makes its score worth less: masks that are shifted,
-resized or empty, images or sequences in two splits, classes that do not occur or are specks. A note is a remark.
-Without --estimate no net is built, but for one whose pretrained weights say how images are normalised.
+Errors stop a training or corrupt what it learns: broken files, files without counterpart or of different size, JPEG
+masks, masks with undeclared values. Warnings bias its score: shifted, resized or empty masks, images or sequences in
+two splits, absent or tiny classes. Notes are remarks. Without --estimate no net is built, unless its pretrained weights
+determine the normalization of images.
 
 Example:
   python -m lightseg.doctor configs/data/mask_folder.yaml --data.root my_data --data.classes "[background, road]"
@@ -52,7 +52,7 @@ def main(args: list[str]) -> None:
     if options.json:
         require_writable(options.json, "--json")
     files = [file for name in option_values(rest, "-c", "--config") for file in chain(name)]
-    # a class in a file beside the recipe is found
+    # classes in a file beside the recipe can be imported
     sys.path += [str(file.parent) for file in files]
     folder = options.out or Path("runs/doctor") / files[-1].stem
     nearest_folder(folder, "--out")
@@ -105,7 +105,7 @@ def _normalization(recipe: "RecipeCLI") -> "Normalization | None":
     try:
         return getattr(recipe.task().net, "normalization", None)
     except UserError:
-        # the weights are not available, which a training reports
+        # weights that cannot be downloaded are reported by a training
         return None
 
 

@@ -18,9 +18,9 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --precision P    if left out, that of the training; auto takes what is fast on this device
   --name NAME      name of the folder in RUN/evaluations/; it follows from split and protocol if left out
   --out DIR        another folder for the result
-  --trust          import and run what the run names that is not of lightseg, such as a net of your own; it is said
+  --trust          import and run classes that are not of lightseg, such as a net of your own; they are printed
 
-Every valid pixel counts once, or it is an error. Beside the scores of the task there are, for segmentation:
+Every valid pixel is counted exactly once. In addition to the scores of the task, there are for segmentation:
 
   boundary IoU     IoU in a band along the outlines (Cheng et al. 2021)
   recall by size   of connected regions of the truth below 32², below 96² pixels, and larger: the share of their
@@ -29,8 +29,8 @@ Every valid pixel counts once, or it is an error. Beside the scores of the task 
                    at the temperature. Also for classification
 
 DIR has metrics.json (numbers, protocol, data, checkpoint), confusion_SPLIT.csv, per_image_SPLIT.npz, images.csv (a row
-for each image) and views.json (what the views were computed from). An evaluation replaces only the same one. Where the
-data is another, or an option of it that can change a score, the name and metrics.json tell.
+for each image) and views.json (data of the additional metrics). An evaluation replaces only one with the same name.
+Other data, or another option that can change a score, is part of the name and of metrics.json.
 
 Example:
   python -m lightseg.evaluate runs/roads/20260102T030405-a1b2 --tta flip

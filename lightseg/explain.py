@@ -6,16 +6,15 @@ usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] 
   --split SPLIT  val or test (test where there is one, else val)
   --out FILE     where to write the page (RUN/explain.html)
   --images N     how many images to show of each class, and half as many of each confusion (4)
-  --data.OPTION  where the data has moved to: --data.root OTHER
-  --trust        import and run what the run names that is not of lightseg, such as a net of your own; it is said
+  --data.OPTION  options of the data, such as --data.root OTHER if it has moved
+  --trust        import and run classes that are not of lightseg, such as a net of your own; they are printed
 
 Example:
   python -m lightseg.explain runs/unet/20260102T030405-a1b2
 
-The page holds: where errors are concentrated, the most important first; all errors in parts that add up; the worst
-images of each class; what is taken for what; whether the net is right as often as it is sure; what it looks at, with a
-test whether that can be believed; its uncertainty beside its errors. It needs no network. What the net looks at takes
-captum: pip install 'lightseg[explain]'
+The page shows concentrations of errors, the most important first; all errors by type; the worst images of each class;
+confusions; calibration; saliency maps with a deletion test; uncertainty compared with errors. It needs no network.
+Saliency maps need captum: pip install 'lightseg[explain]'
 
 Exit codes: 0 done, 2 bad input.
 """

@@ -15,16 +15,16 @@ usage: python -m lightseg.export RUN [--format onnx|torch_export|safetensors] [-
   --licence NAME   licence of the weights, by the Hub's names, such as mit; none is stated if left out
   --push USER/REPO send the files to the Hugging Face Hub
   --data.OPTION    changes the data of the run, such as --data.root FOLDER
-  --trust          import and run what the run names that is not of lightseg, such as a net of your own; it is said
+  --trust          import and run classes that are not of lightseg, such as a net of your own; they are printed
 
 Example:
   python -m lightseg.export runs/roads/20260102T030405-a1b2 --int8 --benchmark
 
-The graph takes `image`, uint8 (N, C, H, W) as in the files, and gives `probabilities`, float32 (N, K, H, W), and
-`classes`, uint8 (N, H, W); of a classifier (N, K) and (N,). Normalisation, padding, cropping and upsampling are inside;
-batch, height and width are free, where the net takes any size. Not inside are data.eval_transforms of the recipe, if
-there are any; they are named. Class names, colours, licence, score, protocol and recipe are in the metadata, without
-this machine's folders. `parity.json` has what the check found, and `README.md` is the model card.
+The graph maps `image`, uint8 (N, C, H, W) as in the files, to `probabilities`, float32 (N, K, H, W), and `classes`,
+uint8 (N, H, W); of a classifier (N, K) and (N,). Normalisation, padding, cropping and upsampling are included; batch,
+height and width are dynamic if the net takes any size. data.eval_transforms of the recipe are not included, but listed.
+Class names, colours, licence, score, protocol and recipe are in the metadata, without this machine's folders.
+`parity.json` has the result of the check, and `README.md` is the model card.
 Exit codes: 0 done, 1 the exported file differs from torch (nothing is written), 2 bad input.
 """
 

@@ -47,7 +47,7 @@ from lightseg.files.atomic import expand_home
 from lightseg.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Variables that number the processes of a run from 0 on, as torchrun, Lightning and SLURM set them."""
+"""Variables with the rank of a process, as set by torchrun, Lightning and SLURM."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -69,7 +69,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _fit(args: list[str]) -> None:
     _require_options(args)
-    # the empty word lets an option without a value at the end be found too
+    # the empty word is the value of an option at the end
     is_series = bool(option_values([*args, ""], "--seeds", "--folds"))
     args = args if is_series else _resumed(args)
     for name in option_values(args, "-c", "--config"):
@@ -116,7 +116,7 @@ def _require_options(args: Sequence[str]) -> None:
 
 
 def _announce(args: Sequence[str]) -> None:
-    """Print version and recipe at once: importing torch and lightning takes seconds, and more on a cold disk."""
+    """Print version and recipe before the imports of torch and lightning, which take seconds."""
     is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
     # programs read the output of these options
     prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)

@@ -14,19 +14,20 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
   --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
-  --trust          import and run what the model names that is not of lightseg, such as a net of your own; it is said
+  --trust          import and run classes that are not of lightseg, such as a net of your own; they are printed
 
 Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
 
 DIR/NAME.png has the size of its image; its values are class ids, its colours the palette. A page of a TIFF is
-NAME_p0001.png; of an animated GIF the first frame counts. DIR/classes.json says which id is which class, and what was
-used; DIR/predictions.jsonl what is done. A classification gives DIR/labels.csv: file, page, class, probability. An
-image is prepared as in an evaluation. Without --window it is seen whole, but for one of more than 4096 × 4096 pixels
-that the recipe does not resize: that is seen in windows of 512 pixels, which is said. Large TIFFs and PNGs are read,
-and all masks are written, part by part, so that an image of 20,000 × 20,000 pixels needs less than 2 GB.
-Exit codes: 0 done, 1 some images could not be predicted, which are named, or there is no room for more, 2 bad input.
+NAME_p0001.png; of an animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings;
+DIR/predictions.jsonl the finished images. A classification writes DIR/labels.csv: file, page, class, probability.
+Images are prepared as in an evaluation. Without --window they are predicted in one piece, except images of more than
+4096 × 4096 pixels that the recipe does not resize: they are predicted in windows of 512 pixels, with a message. Large
+TIFFs and PNGs are read, and all masks are written, in strips, so that an image of 20,000 × 20,000 pixels needs less
+than 2 GB.
+Exit codes: 0 done, 1 some images, which are listed, could not be predicted, or the disk is full, 2 bad input.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ def _describe_failure(item: Item, error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ConfigError | torch.OutOfMemoryError):
         return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
-    # nets of libraries have their own errors for sizes; errors in the user's code keep their traceback
+    # libraries' nets raise various errors for sizes; errors in the user's code keep their traceback
     if isinstance(error, LightsegError) or class_errors.passes_user_code(error.__traceback__):
         return None
     return f"{item.label}: cannot be predicted: {class_errors.reason(error)}"

@@ -9,14 +9,14 @@ usage: python -m lightseg.sync RUN... [--project NAME] [--entity NAME]
 Example:
   python -m lightseg.sync runs/unet/20260102T030405-a1b2
 
-What W&B has already is not sent again; a second call changes nothing. A run that is training is left alone, and of one
-that is not finished the newest step stays behind, which may grow when the run goes on. Tables and pictures that a
-finished run has shown last and that have not arrived come in a row behind the last; earlier pictures do not come again.
-Exit codes: 0 done, 1 W&B did not take everything, 2 bad input, no key, or W&B cannot be reached.
+Nothing is sent twice; a second call changes nothing. A run that is training is skipped. The newest step of an
+unfinished run is not sent, since it may grow when the run is resumed. Missing tables and pictures of a finished run's
+last step are sent in a further row; missing earlier pictures are not sent.
+Exit codes: 0 done, 1 W&B did not accept everything, 2 bad input, no key, or W&B cannot be reached.
 """
 
-# `wandb sync` nowhere does it better: it sends again what has arrived, skips runs that were online, knows nothing of
-# what a kill kept from the `.wandb` file, and says 0 where it could not read one.
+# not `wandb sync`: it sends everything again, skips runs that were online, lacks what a killed process has not written
+# to its `.wandb` file, and exits with 0 if it cannot read one
 
 import glob
 import os
@@ -98,10 +98,10 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
             return "W&B has all of it already"
         if extent["step"] < 0:
             return "there is no whole step yet"
-        # the run is sent online, whatever mode it was in
+        # the run is sent online, regardless of its mode
         os.environ.pop("WANDB_MODE", None)
         wandb_run.choose("online")
-        # wandb writes nothing here that the run folder does not have
+        # everything that wandb writes here is in the run folder
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, wandb_run.inside(Path(place)):
             if problem := unreachable():
                 raise ConfigError(f"W&B cannot be reached ({problem}); nothing was sent")
@@ -131,7 +131,7 @@ def _deliver(folder: Path, identity: dict[str, Any], place: Path, exit_code: int
         raise
     except (FileNotFoundError, wandb.errors.UsageError) as error:
         raise UserError(f"{folder}: {said(error)}") from None
-    except Exception as error:  # the client has no error of its own that all of its failures are
+    except Exception as error:  # the client's errors have no common base class
         raise RunError(f"{folder}: {said(error)}; call sync again, it goes on where this ended") from None
 
 

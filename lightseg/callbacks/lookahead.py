@@ -60,7 +60,8 @@ class Lookahead(L.Callback):
         self._slow = [value.to(fast[0].device) for value in self._slow]
         if is_time:
             update = get_ema_multi_avg_fn(self.decay**self.every * task.progress**self.power)
-            update(self._slow, fast, task.global_step)
+            # the number of averages is unused
+            update(self._slow, fast, 0)
         for value, average in zip(fast, self._slow, strict=True):
             value.copy_(average)
 

@@ -1,39 +1,17 @@
 """Messages of jsonargparse in a line or two: file, key, mistake, suggestion."""
 
 import ast
-import inspect
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch.callbacks
-import torch
 from jsonargparse import Namespace
 
-import lightseg.callbacks
-import lightseg.data
-import lightseg.loggers
-import lightseg.nets
-import lightseg.optim.optimizer
-import lightseg.tasks
-from lightseg.config.compose import LIBRARY, read, show
+from lightseg.cli.choices import class_names, find_class, list_blocks, options_of, public_names
+from lightseg.config.compose import read, show
 from lightseg.config.option_names import FIT_OPTIONS, suggest_option
-from lightseg.data.device_transforms import DeviceTransform
 from lightseg.errors import ConfigError, did_you_mean
-
-_CLASSES: dict[str, Callable[[], Iterable[str]]] = {
-    "net": lambda: _subclasses(lightseg.nets.Net),
-    "model": lambda: _subclasses(lightseg.tasks.Task),
-    "data": lambda: _subclasses(lightseg.data.ImageDataModule),
-    "schedule": lambda: _subclasses(lightseg.optim.Schedule),
-    "optimizer": lambda: _subclasses(torch.optim.Optimizer),
-    "device_transforms": lambda: _subclasses(DeviceTransform),
-    "callbacks": lambda: [*lightseg.callbacks.__all__, *lightning.pytorch.callbacks.__all__],
-    "logger": lambda: lightseg.loggers.__all__,
-}
-"""Class names that a key takes, by the last word of the key."""
 
 
 def explain(message: str, composed: Namespace | None, file: str | None, files: list[Path]) -> str:
@@ -72,7 +50,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
         section, _, option = "", "", section.partition(".")[0]
     section, option = _first_unknown(section, option, composed)
     # a class may pass its options to a base class but set one of them itself
-    choices = [choice for choice in _options_of(section, composed, message) if choice != option]
+    choices = [choice for choice in options_of(section, composed, message) if choice != option]
     if not section:
         return f"no option '{option}'{suggest_option(option)}"
     hint = suggest_option(option, section) or did_you_mean(option, choices) or _list_choices(choices)
@@ -88,7 +66,7 @@ def _first_unknown(section: str, option: str, composed: Namespace) -> tuple[str,
     words = section.split(".") if section else []
     for count in range(1, len(words)):
         above = ".".join(words[:count])
-        choices = _options_of(above, composed, "")
+        choices = options_of(above, composed)
         if choices and words[count] not in choices:
             return above, words[count]
     return section, option
@@ -98,15 +76,15 @@ def _unknown_class(message: str, _composed: Namespace) -> str | None:
     match = re.search(r"Expected a dot import path string: (\S+)", message)
     if match and not re.search(r"Expected a <class '(int|float|bool)'>", message):
         key = _path(message)
-        names = sorted(_CLASSES.get(key.rpartition(".")[2], list)())
+        names = class_names(key)
         listed = f"\navailable: {', '.join(names)}" if 0 < len(names) <= 30 else ""
-        return f"{key}: no class '{match[1]}'{did_you_mean(match[1], names)}{listed}{_blocks(key)}"
+        return f"{key}: no class '{match[1]}'{did_you_mean(match[1], names)}{listed}{list_blocks(key)}"
     match = re.search(
         r"Problem with given class_path '([\w.]+)':\s*(.*(?:No module named|has no attribute).*)", message
     )
     if match:
         module, _, name = match[1].rpartition(".")
-        return f"{_path(message)}: {match[1]}: {match[2]}{did_you_mean(name, _public_names(module))}"
+        return f"{_path(message)}: {match[1]}: {match[2]}{did_you_mean(name, public_names(module))}"
     match = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
     if match and "Option" not in message:
         return f"{_path(message)}: {match[1]} is not a {match[2]}{_suggest_classes(_path(message))}"
@@ -126,7 +104,7 @@ def require_known_sections(file: Path, config: Namespace) -> None:
     for key in _empty_sections(read(file), ""):
         if key not in config:
             section, _, option = key.replace(".init_args", "").rpartition(".")
-            choices = _options_of(section, config, "")
+            choices = options_of(section, config)
             if option not in choices:
                 hint = suggest_option(option, section) or did_you_mean(option, [*choices, *_BLOCK])
                 raise ConfigError(f"{show(file)}: {section}: no option '{option}'{hint}")
@@ -150,7 +128,7 @@ def _missing(message: str, _composed: Namespace) -> str | None:
         return None
     owner = _path(message)
     keys = [f"{owner}.{key}" if owner else key for key in re.split(r",\s*", match[1].strip())]
-    return f"{', '.join(keys)}: not given{_blocks(keys[0])}"
+    return f"{', '.join(keys)}: not given{list_blocks(keys[0])}"
 
 
 def _wrong_type(message: str, composed: Namespace) -> str | None:
@@ -189,7 +167,7 @@ def _misplaced(key: str, composed: Namespace) -> str | None:
     section, _, option = key.rpartition(".")
     above, name = _first_unknown(section, option, composed)
     if above != section:
-        choices = _options_of(above, composed, "")
+        choices = options_of(above, composed)
         return f"{above}: no option '{name}'{did_you_mean(name, choices, 12)}"
     return None
 
@@ -201,16 +179,15 @@ def _misplaced_class(key: str, value: str) -> str | None:
     """Return the message about a class that a key does not take; None if there is no such class."""
     match = re.search(r"class_path'?[=:] ?'([\w.]+)'", value)
     path = match[1] if match else value
-    names = _CLASSES.get(key.rpartition(".")[2], list)()
-    if _class(path) is None or path.rpartition(".")[2] in names:
+    names = class_names(key)
+    if find_class(path) is None or path.rpartition(".")[2] in names:
         return None
     return f"{key}: {path} cannot stand here{_suggest_classes(key)}"
 
 
 def _suggest_classes(key: str) -> str:
     """Return the end of a message about a class of the wrong kind: the classes that the key takes."""
-    word = key.rpartition(".")[2]
-    names = sorted(_CLASSES.get(word, list)())
+    names, word = class_names(key), key.rpartition(".")[2]
     note = " (functions of the share of the training that is done; none follows a metric)" if word == "schedule" else ""
     return f"; take {', '.join(names)}{note}" if 0 < len(names) <= 30 else ""
 
@@ -230,47 +207,6 @@ def _path(message: str) -> str:
     return ".".join(dict.fromkeys(keys)).replace(".init_args", "")
 
 
-def _options_of(section: str, composed: Namespace, message: str) -> list[str]:
-    """Return the options under a key: those of its class in the config."""
-    if not section:
-        return list(FIT_OPTIONS)
-    if section == "trainer":
-        return list(inspect.signature(lightning.Trainer.__init__).parameters)
-    configured = composed.get(section.replace(".", ".init_args."))
-    entries = [entry for entry in (configured if isinstance(configured, list) else [configured]) if entry]
-    class_paths = re.findall(r"'class_path': '([\w.]+)'", message) or [entry.get("class_path", "") for entry in entries]
-    # without a class in the config, the default of the task applies
-    default = inspect.signature(lightseg.tasks.Task).parameters.get(section.rpartition(".")[2])
-    kinds = [_class(str(class_path)) for class_path in class_paths] or [default.default if default else None]
-    return list(dict.fromkeys(name for kind in kinds if inspect.isclass(kind) for name in _parameters(kind)))
-
-
-def _class(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(_module(module), name, None)
-
-
-def _parameters(kind: type) -> dict[str, Any]:
-    """Return the names of a constructor's parameters, and of those that it passes on by `**kwargs`."""
-    names: dict[str, Any] = {}
-    for base in kind.__mro__:
-        if "__init__" in vars(base) and base.__module__.partition(".")[0] not in ("builtins", "abc"):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters
-            names |= parameters
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-                break
-    facts = ("self", "kwargs", "args", "num_classes", "in_channels")
-    return {name: None for name in names if name not in facts}
-
-
-def _blocks(key: str) -> str:
-    """Return the end of a message: the blocks in configs/ for `data` and `net`."""
-    word = key.rpartition(".")[2]
-    folder = f"configs/{'net' if word == 'model' else word}"
-    names = sorted(path.stem for path in (LIBRARY / folder).glob("*.yaml"))
-    return f"\navailable in {folder}: {', '.join(names)}" if names else ""
-
-
 def _plain_type(text: str) -> str:
     if literals := re.findall(r"Literal\[(.+?)\]", text):
         return f"one of {literals[0]}"
@@ -281,23 +217,3 @@ def _plain_type(text: str) -> str:
         "str": "a text",
         "list": "a list",
     }.get(name := re.sub(r"<class '(.+)'>", r"\1", text).rpartition(".")[2], name)
-
-
-def _module(name: str) -> Any:
-    return sys.modules.get(name)
-
-
-def _public_names(module: str) -> list[str]:
-    return [name for name in dir(_module(module)) if not name.startswith("_")] if _module(module) else []
-
-
-def _subclasses(kind: type) -> list[str]:
-    """Return the names of all public, concrete subclasses that have been imported."""
-    below: list[type] = list(kind.__subclasses__())
-    for subclass in below:
-        below += subclass.__subclasses__()
-    return [
-        subclass.__name__
-        for subclass in below
-        if not inspect.isabstract(subclass) and not re.match("_|Lazy", subclass.__name__)
-    ]
