@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lightseg.fit import main
-from tests.crashing import DROPPING, RECIPE
-from tests.fake_wandb import FakeWandb
-from tests.forked import Forked
+from tests.helpers.fake_wandb import FakeWandb
+from tests.helpers.forked_process import Forked
+from tests.helpers.stateful_run import DROPPING, RECIPE
 
 ROOT = Path(__file__).parent.parent
 
@@ -173,7 +173,7 @@ def recipe(tmp_path):
 def crashing(recipe, own_module, monkeypatch):
     """A recipe with a net that drops out, averaged weights, a moving learning rate, and the callback that crashes."""
     own_module("dropping", DROPPING)
-    own_module("crash", (ROOT / "tests/crash.py").read_text())
+    own_module("crash", (ROOT / "tests/helpers/crash_callback.py").read_text())
     monkeypatch.setenv("CRASH_BY", "error")
     monkeypatch.delenv("CRASH", raising=False)
     return recipe(RECIPE, "crashing.yaml")

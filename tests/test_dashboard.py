@@ -14,7 +14,7 @@ import yaml
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.dashboard import CHOICES, main
 from tests.conftest import ROOT
-from tests.fake_wandb import FakeWandb, account
+from tests.helpers.fake_wandb import FakeWandb, account
 
 CONFIG = """
 model:
@@ -59,9 +59,9 @@ def every(content, key: str) -> list:
 
 
 def test_dry_run__is_what_is_checked_in(capsys):
-    # written by: python -m lightseg.dashboard lightseg --dry-run > tests/dashboard.json
+    # written by: python -m lightseg.dashboard lightseg --dry-run > tests/helpers/dashboard.json
     assert main(["lightseg", "--dry-run"]) == 0
-    assert capsys.readouterr().out == (ROOT / "tests/dashboard.json").read_text()
+    assert capsys.readouterr().out == (ROOT / "tests/helpers/dashboard.json").read_text()
 
 
 def test_dry_run__ids_are_distinct(capsys):

@@ -18,8 +18,8 @@ import lightseg
 from lightseg.data.palette import default_palette
 from lightseg.inference import readers
 from lightseg.predict import main
+from tests.helpers.small_disk import on_small_disk
 from tests.inference.models import write_checkpoint
-from tests.small_disk import on_small_disk
 
 RANDOM = np.random.default_rng(0)
 

@@ -14,8 +14,8 @@ from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
 from lightseg.tracking.wandb_view import extent
 from lightseg.visualization.examples import Example, write_examples
-from tests import forked
-from tests.fake_wandb import FakeWandb, account
+from tests.helpers import forked_process as forked
+from tests.helpers.fake_wandb import FakeWandb, account
 
 
 @pytest.fixture

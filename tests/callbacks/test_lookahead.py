@@ -6,7 +6,7 @@ from torch import nn
 
 from lightseg.callbacks import Lookahead
 from lightseg.errors import ConfigError
-from tests.crashing import RECIPE, assert_same
+from tests.helpers.stateful_run import RECIPE, assert_same
 
 STEPS = 20
 

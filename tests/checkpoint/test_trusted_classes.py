@@ -178,7 +178,7 @@ def audited(tmp_path_factory):
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.audited", place / "cases.json"],
+        [sys.executable, "-m", "tests.helpers.audit_load", place / "cases.json"],
         cwd=place,
         env=environment,
         capture_output=True,

@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.forked import Forked
 from tests.fuzz import checkpoints, configs, data, folders
 from tests.fuzz.case import Case
+from tests.helpers.forked_process import Forked
 
 KINDS = {"configs": (configs, 500), "data": (data, 300), "folders": (folders, 400), "checkpoints": (checkpoints, 150)}
 """What makes the cases of each kind, and how many there are."""

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from lightseg import sync
-from tests import forked
-from tests.crashing import numbers, weights
-from tests.fake_wandb import Delay, account
-from tests.wandb_file import read_run
+from tests.helpers import forked_process as forked
+from tests.helpers.fake_wandb import Delay, account
+from tests.helpers.stateful_run import numbers, weights
+from tests.helpers.wandb_file import read_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -12,7 +12,7 @@ from lightseg.loggers import Wandb
 from lightseg.loggers.wandb import _said_by_sweep
 from lightseg.tracking import wandb_run, wandb_service, wandb_view
 from lightseg.tracking.wandb_view import View
-from tests.fake_wandb import KEY, FakeWandb
+from tests.helpers.fake_wandb import KEY, FakeWandb
 
 
 class Run:

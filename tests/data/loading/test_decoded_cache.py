@@ -26,10 +26,10 @@ from lightseg.data.loading import decoded_cache
 from lightseg.data.loading.decoded_cache import DecodedDataset, is_multi_epoch
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import file_lock
-from tests.crashing import RECIPE, assert_same, numbers, weights
 from tests.data import fabricate
-from tests.deadly import DEADLY_RECIPE, deadly
-from tests.small_disk import on_small_disk
+from tests.helpers.dying_worker import DEADLY_RECIPE, deadly
+from tests.helpers.small_disk import on_small_disk
+from tests.helpers.stateful_run import RECIPE, assert_same, numbers, weights
 
 FORK = multiprocessing.get_context("fork")
 CLASSES = ["ground", "road", "car"]

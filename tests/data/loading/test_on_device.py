@@ -11,8 +11,8 @@ from lightseg.data.device_transforms import AlternatingFlip, Cutout, DeviceTrans
 from lightseg.data.loading import on_device as on_device_module
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from tests.crashing import RECIPE, assert_same
 from tests.data.in_memory import MaskOnlyDataset
+from tests.helpers.stateful_run import RECIPE, assert_same
 
 OPTIONS = {"image_size": 16, "train_size": 27, "val_size": 7, "test_size": 5, "batch_size": 6, "num_workers": 0}
 TRANSFORMS = [AlternatingFlip(), RandomFlip(), RandomTranslate(3, "zero")]

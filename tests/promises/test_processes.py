@@ -17,10 +17,10 @@ import torch
 
 import lightseg
 from lightseg.data import Shapes
-from tests import forked
-from tests.crashing import assert_same, numbers
-from tests.deadly import DEADLY_RECIPE, deadly
-from tests.small_disk import on_small_disk
+from tests.helpers import forked_process as forked
+from tests.helpers.dying_worker import DEADLY_RECIPE, deadly
+from tests.helpers.small_disk import on_small_disk
+from tests.helpers.stateful_run import assert_same, numbers
 
 pytestmark = pytest.mark.slow
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]

@@ -10,7 +10,7 @@ import yaml
 
 from lightseg.cli.lightning_cli import LightsegCLI
 from tests.conftest import ROOT
-from tests.fake_wandb import FakeWandb
+from tests.helpers.fake_wandb import FakeWandb
 
 SWEEPS = sorted((ROOT / "experiments/sweeps").glob("*.yaml"))
 WANDB = str(Path(sys.executable).with_name("wandb"))

@@ -16,7 +16,7 @@ from lightseg.data import MaskFolder
 from lightseg.runs import scheduler
 from tests.comparison.fabricate import wide, write_run
 from tests.conftest import ROOT, Outcome
-from tests.small_disk import on_small_disk
+from tests.helpers.small_disk import on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.test_processes import DDP, ended
+from tests.promises.test_processes import DDP, ended
 
 pytestmark = pytest.mark.slow
 

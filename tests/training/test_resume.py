@@ -13,7 +13,7 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import locked
 from lightseg.runs import scheduler
 from lightseg.training.resume import best_score, newest_checkpoint, restore_best
-from tests.crashing import DROPPING, assert_same, numbers
+from tests.helpers.stateful_run import DROPPING, assert_same, numbers
 
 REFERENCES = {}
 

@@ -18,7 +18,7 @@ from lightseg.explain import main as explain
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import abbreviate, add_labels, differ, parse
 from tests.data import fabricate
-from tests.trained import train
+from tests.helpers.train import train
 
 SIDE = 128
 """So that a mask that is not compressed has 16 kB, of which a fingerprint reads 4 kB at both ends."""

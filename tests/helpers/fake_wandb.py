@@ -23,8 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.fake_wandb_graphql import Artifacts, Runs
-from tests.fake_wandb_sweeps import Sweeps, Views
+from tests.helpers.fake_wandb_graphql import Artifacts, Runs
+from tests.helpers.fake_wandb_sweeps import Sweeps, Views
 
 KEY = "x" * 40
 

@@ -15,9 +15,9 @@ from lightseg.evaluate import main
 from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
 from lightseg.metrics.per_image import PerImageResults
-from tests import forked
 from tests.data.fabricate import save
-from tests.trained import train
+from tests.helpers import forked_process as forked
+from tests.helpers.train import train
 
 MIXED = """
 base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]

@@ -1,6 +1,6 @@
 """Loads models in a process whose every import, open file, process and connection is watched; prints what each did.
 
-usage: python -m tests.audited CASES.json, a list of {name, path, trust}
+usage: python -m tests.helpers.audit_load CASES.json, a list of {name, path, trust}
 """
 
 import json

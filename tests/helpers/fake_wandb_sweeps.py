@@ -5,7 +5,7 @@ import json
 
 import yaml
 
-from tests.fake_wandb_graphql import Json, Run, make_id, new_name, project
+from tests.helpers.fake_wandb_graphql import Json, Run, make_id, new_name, project
 
 
 class Sweeps:

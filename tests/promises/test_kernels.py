@@ -11,14 +11,14 @@ from tests.conftest import ROOT
 
 BATCHES = "tests/inference/test_predictor.py::test_predict__equals_an_evaluation_of_mixed_sizes"
 SHARED = [
-    f"tests/test_processes.py::{name}[two batches]"
+    f"tests/promises/test_processes.py::{name}[two batches]"
     for name in ("test_loss__does_not_depend_on_how_a_batch_is_shared", "test_gradient__of_the_first_step_in_float32")
 ]
 EVALUATED = [
     f"tests/test_evaluate.py::test_evaluate__{name}"
-    for name in ("gives_the_numbers_of_the_run", "batch_size_and_windows_that_hold_the_image_change_nothing")
+    for name in ("repeats_the_numbers_of_the_run", "batch_size_and_large_windows_change_nothing")
 ]
-LOADED = "tests/test_predictions.py::test_predict__gives_the_logits_of_the_training_process_to_the_last_bit[plain]"
+LOADED = "tests/checkpoint/test_rebuild.py::test_predict__equals_the_training_process_to_the_last_bit[plain]"
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ trainer:
 
 WATCH = """
 import lightning as L
-from tests.test_host_sync import Waits
+from tests.promises.test_host_sync import Waits
 
 class Watch(L.Callback):
     def on_train_start(self, trainer, task):
