@@ -16,7 +16,7 @@ from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
 from lightseg.metrics.per_image import PerImageResults
 from tests.data.fabricate import save
-from tests.helpers import forked_process as forked
+from tests.helpers.forked_process import run_forked
 from tests.helpers.train import train
 
 MIXED = """
@@ -464,7 +464,7 @@ def test_evaluate__two_processes_count_the_same(folder, tmp_path, evaluate):
     assert evaluate(folder, *options)[0] == 0
     expected = _results(folder)
     arguments = [str(folder), *options, "--devices", "2"]
-    process = forked.run("lightseg.evaluate", arguments, tmp_path, {**os.environ}, tmp_path / "output")
+    process = run_forked("lightseg.evaluate", arguments, tmp_path, {**os.environ}, tmp_path / "output")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("evaluation: ") == 1
     results = _results(folder)

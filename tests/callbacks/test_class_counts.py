@@ -76,15 +76,15 @@ def test_training__draws_what_sampling_says():
 
 
 def test_training__that_is_resumed_has_drawn_the_same(tmp_path):
-    whole, first, second = ClassCounter(), ClassCounter(), ClassCounter()
+    uninterrupted, first, second = ClassCounter(), ClassCounter(), ClassCounter()
     options = {"sampling": "class_balanced", "imbalance": 9}
-    _fit(_shapes(**options), whole, max_epochs=2)
+    _fit(_shapes(**options), uninterrupted, max_epochs=2)
     _fit(_shapes(**options), first).save_checkpoint(tmp_path / "last.ckpt")
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["DrawnClasses"]
     assert state == {"counts": first.counts.tolist()}
     _fit(_shapes(**options), second, tmp_path / "last.ckpt", max_epochs=2)
     assert first.counts.sum() < second.counts.sum()
-    assert second.counts.tolist() == whole.counts.tolist()
+    assert second.counts.tolist() == uninterrupted.counts.tolist()
 
 
 def test_fit__keeps_the_shares_and_leaves_the_table_alone(fit, recipe):

@@ -14,9 +14,9 @@ def a_step(monkeypatch):
     """The start of a step of two processes; what happens while they agree."""
 
     def step(interrupt, meanwhile=lambda: None, others=0):
-        def largest(own, group):
+        def largest(value, group):
             meanwhile()
-            return max(own, others)
+            return max(value, others)
 
         monkeypatch.setattr("lightseg.callbacks.graceful_stop.largest", largest)
         interrupt._hosts = object()

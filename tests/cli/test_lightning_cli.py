@@ -365,8 +365,8 @@ def test_callback__that_averages_refuses_a_shared_net(fit, recipe, callback):
 
 
 def test_callback__a_checkpoint_of_the_same_score_goes_beside_our_own(fit, recipe):
-    own = "[{class_path: ModelCheckpoint, init_args: {monitor: val/score, mode: max, save_top_k: 2}}]"
-    outcome = fit("--config", recipe(), "--trainer.callbacks", own)
+    callbacks = "[{class_path: ModelCheckpoint, init_args: {monitor: val/score, mode: max, save_top_k: 2}}]"
+    outcome = fit("--config", recipe(), "--trainer.callbacks", callbacks)
     assert outcome.code == 0
     assert len(list(outcome.folder.glob("checkpoints/epoch=*.ckpt"))) == 2
 

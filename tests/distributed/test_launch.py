@@ -14,10 +14,10 @@ def test_obituary__names_the_rank_that_died_and_how():
     children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
     for dead in children[1:]:
         dead.wait()
-    said = describe_dead_worker(children)
+    message = describe_dead_worker(children)
     children[0].kill()
     children[0].wait()
-    assert said.startswith("rank 2 was killed by SIGKILL and rank 3 failed with exit code 2;")
+    assert message.startswith("rank 2 was killed by SIGKILL and rank 3 failed with exit code 2;")
 
 
 def test_obituary__of_a_process_that_others_started():

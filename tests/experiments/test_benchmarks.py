@@ -166,7 +166,7 @@ def test_arguments__are_those_of_the_usage(benchmark, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (["--camvid", "nowhere"], "nowhere does not exist"),
         (["--pairs", "0"], "0 is no number from 1 on"),
@@ -174,15 +174,15 @@ def test_arguments__are_those_of_the_usage(benchmark, tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_arguments__what_is_wrong_is_said_before_anything_is_measured(benchmark, capsys, given, said):
+def test_arguments__what_is_wrong_is_said_before_anything_is_measured(benchmark, capsys, given, message):
     arguments = benchmark("runner").arguments("usage: python x.py [--pairs N] [--camvid ROOT]")
     with pytest.raises(SystemExit, match="2"):
         arguments.parse_args(given)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "less", "target", "shown", "met"),
+    ("ours", "theirs", "less", "target", "cells", "is_met"),
     [
         ([10, 12], [10, 10], False, 0.97, "≥ 0.97", True),
         ([8, 9], [10, 10], False, 0.97, "≥ 0.97 **missed**", False),
@@ -193,21 +193,23 @@ def test_arguments__what_is_wrong_is_said_before_anything_is_measured(benchmark,
     ],
     ids=str,
 )
-def test_row__of_two(benchmark, ours, theirs, less, target, shown, met):
+def test_row__of_two(benchmark, ours, theirs, less, target, cells, is_met):
     table = benchmark("table")
     row = table.Row("what", "unit", ours, "the other", theirs, target, less)
-    assert row.is_met is met
-    assert table.markdown([row]).endswith(f"| {shown} |")
+    assert row.is_met is is_met
+    assert table.markdown([row]).endswith(f"| {cells} |")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown", "met"), [([2, 3], "≤ 3", True), ([4, 5], "≤ 3 **missed**", False), ([], "≤ 3", None)], ids=str
+    ("seconds", "cells", "is_met"),
+    [([2, 3], "≤ 3", True), ([4, 5], "≤ 3 **missed**", False), ([], "≤ 3", None)],
+    ids=str,
 )
-def test_row__that_stands_alone(benchmark, seconds, shown, met):
+def test_row__that_stands_alone(benchmark, seconds, cells, is_met):
     table = benchmark("table")
     row = table.Row("what", "s", seconds, target=3, less_is_better=True)
-    assert row.is_met is met
-    assert table.markdown([row]).endswith(f"| {shown} |")
+    assert row.is_met is is_met
+    assert table.markdown([row]).endswith(f"| {cells} |")
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_cifar10__accuracy_under_the_long_tail():
 
 
 @pytest.mark.parametrize(
-    ("values", "plain", "said"),
+    ("values", "plain", "verdict"),
     [
         # the standard deviations are 0.1 and 0.01, and 0.09 is between them
         ([0.39, 0.49, 0.59], [0.39, 0.40, 0.41], "+9.0 within the spread"),
@@ -91,8 +91,8 @@ def test_cifar10__accuracy_under_the_long_tail():
         ([0.60], [0.40], "+20.0"),
     ],
 )
-def test_verdict__larger_of_the_two_deviations(values, plain, said):
-    assert run.verdict(values, plain) == said
+def test_verdict__larger_of_the_two_deviations(values, plain, verdict):
+    assert run.verdict(values, plain) == verdict
 
 
 def test_caption__refuses_runs_of_different_lengths():

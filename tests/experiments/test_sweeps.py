@@ -26,7 +26,7 @@ def trials(sweep: dict) -> list[dict]:
     return [{key: values[number % len(values)] for key, values in choices.items()} for number in range(count)]
 
 
-def found(config: dict, key: str):
+def get_value(config: dict, key: str):
     """The value at a key of the command line, which leaves out `init_args`."""
     for part in key.split("."):
         config = config if part in config else config["init_args"]
@@ -44,14 +44,14 @@ def test_sweep__every_trial_is_what_was_asked_for(path, monkeypatch):
         # builds the net and the data set's module, so a misspelt encoder or loss shows as a misspelt key does
         config = yaml.safe_load(LightsegCLI([*sweep["command"][start:end], *args]).resolved_config())
         for key, value in trial.items():
-            assert found(config, key) == (yaml.safe_load(value) if isinstance(value, str) else value)
+            assert get_value(config, key) == (yaml.safe_load(value) if isinstance(value, str) else value)
         assert config["trainer"]["logger"]["class_path"] == "lightseg.loggers.Wandb"
 
 
 def launch_sweep(path, env, folder) -> str:
-    made = subprocess.run([WANDB, "sweep", path], env=env, cwd=folder, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return re.search(r"wandb agent (\S+)", made.stderr)[1]
+    result = subprocess.run([WANDB, "sweep", path], env=env, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return re.search(r"wandb agent (\S+)", result.stderr)[1]
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
@@ -79,7 +79,7 @@ def test_sweep__an_agent_runs_a_trial_as_it_is(tmp_path):
     assert run.state == "finished", done.stdout + done.stderr
     assert run.info["sweep"] == name.rpartition("/")[2]
     first = {"model.optimizer.lr": 0.001, "model.net.width": 8, "trainer.max_epochs": 5}
-    assert {key: found(run.settings, key) for key in first} == first
+    assert {key: get_value(run.settings, key) for key in first} == first
     assert 0 < run.summary["best_val_score"] < 1
     (folder,) = tmp_path.glob("runs/unet/*")
     assert (folder / "metrics.json").is_file()

@@ -66,12 +66,12 @@ def test_precision__of_a_cpu_is_bfloat16_where_that_is_faster(speedup, measured,
 def test_precision__of_cuda_follows_its_capability_and_the_measurement(
     monkeypatch, capability, measured, half, precision
 ):
-    asked = []
+    measured_dtypes = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GPU of a test")
-    monkeypatch.setattr(devices, "measure_speedup", lambda device, dtype: asked.append(dtype) or measured)
+    monkeypatch.setattr(devices, "measure_speedup", lambda device, dtype: measured_dtypes.append(dtype) or measured)
     choice = devices.choose_precision(torch.device("cuda", 0))
-    assert (choice.precision, asked) == (precision, [half])
+    assert (choice.precision, measured_dtypes) == (precision, [half])
     assert choice.reason.endswith("float32 on GPU of a test")
 
 
@@ -145,15 +145,15 @@ def test_precision__stated_is_not_commented_where_it_is_fast(fit, recipe, speedu
     assert "; bf16-mixed; in " in outcome.out
 
 
-def test_precision__is_kept_by_resume_whatever_the_machine_is_now(fit, crashing, monkeypatch, speedup):
+def test_precision__is_kept_by_resume_whatever_the_machine_is_now(fit, crashing_recipe, monkeypatch, speedup):
     speedup(2.0)
     monkeypatch.setenv("CRASH", "on_train_batch_end:6")
-    crashed = fit("--config", crashing, "--trainer.precision", "auto")
+    crashed = fit("--config", crashing_recipe, "--trainer.precision", "auto")
     assert config_of(crashed.folder)["trainer"]["precision"] == "bf16-mixed"
     monkeypatch.delenv("CRASH")
     speedup(0.15)
     # an overlay asks for auto once more
-    resumed = fit("--config", crashing, "--config", "configs/hardware/cpu.yaml", "--resume", crashed.folder)
+    resumed = fit("--config", crashing_recipe, "--config", "configs/hardware/cpu.yaml", "--resume", crashed.folder)
     assert resumed.code == 0, resumed.err
     assert "bf16-mixed (kept from the run)" in resumed.out
     assert config_of(resumed.folder)["trainer"]["precision"] == "bf16-mixed"

@@ -1,4 +1,4 @@
-"""A callback that ends the process in the midst of things, as `CRASH=HOOK:COUNT` in the environment says."""
+"""Callback that ends the process at the hook and count given by `CRASH=HOOK:COUNT` in the environment."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ class Crash(L.Callback):
         self.hook, _, count = os.environ.get("CRASH", "").partition(":")
         self.left = int(count or 0)
         if self.hook == "write":
-            self.spoil_the_disk()
+            self.truncate_write()
 
     def count(self):
         self.left -= 1
@@ -34,17 +34,17 @@ class Crash(L.Callback):
             return
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def spoil_the_disk(self):
-        whole = pathlib.Path.write_bytes
+    def truncate_write(self):
+        write_bytes = pathlib.Path.write_bytes
 
-        def half(path, data):
+        def write_half(path, data):
             self.left -= 1
             if self.left == 0:
-                whole(path, bytes(data)[: len(data) // 2])
+                write_bytes(path, bytes(data)[: len(data) // 2])
                 self.end()
-            return whole(path, data)
+            return write_bytes(path, data)
 
-        pathlib.Path.write_bytes = half
+        pathlib.Path.write_bytes = write_half
 
 
 def _counting(name):

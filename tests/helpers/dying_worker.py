@@ -1,13 +1,13 @@
-"""Data of which a loading process dies at one training image, and a recipe for it."""
+"""Data whose loading process dies at one training image, and a recipe for it."""
 
-DEADLY_RECIPE = """
+DYING_WORKER_RECIPE = """
 base: [configs/net/unet.yaml]
-data: {class_path: deadly.Deadly, init_args: {batch_size: 2, num_workers: 2}}
+data: {class_path: dying_worker.DyingWorkerData, init_args: {batch_size: 2, num_workers: 2}}
 """
 
 
-def deadly(index):
-    """The source of the module `deadly`, whose processes die at the image of this number."""
+def dying_worker_source(index):
+    """Return the source of the module `dying_worker`, whose processes die at the image of this index."""
     return SOURCE.replace("FATAL", str(index))
 
 
@@ -17,7 +17,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 from lightseg.data import ImageDataModule, ImageDataset
 
-class Files(ImageDataset):
+class DyingWorkerDataset(ImageDataset):
     decodes = True
     def __init__(self, split): self.split = split
     def __len__(self): return 12
@@ -27,9 +27,9 @@ class Files(ImageDataset):
         image = np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8)
         return image, (image[..., 0] > 127).astype(np.uint8)
     def name(self, index): return f"{self.split}/{index}.png"
-    def fingerprint(self): return f"deadly-{self.split}"
+    def fingerprint(self): return f"dying-worker-{self.split}"
 
-class Deadly(ImageDataModule):
+class DyingWorkerData(ImageDataModule):
     classes = ["dark", "bright"]
-    def make_dataset(self, split): return Files(split)
+    def make_dataset(self, split): return DyingWorkerDataset(split)
 """

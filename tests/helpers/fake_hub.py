@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback, of the standard library: enough for the real client to push a model and fetch it.
+"""Hugging Face Hub on loopback, from the standard library: enough for the real client to push and fetch a model.
 
 with FakeHub() as hub:
     ...run the client with HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET=1...
@@ -74,20 +74,20 @@ class FakeHub:
             (r"/api/models/([^/]+/[^/]+)/tree/(\w+)", self._tree),
             (r"/([^/]+/[^/]+)/resolve/(\w+)/(.+)", self._resolve),
         ):
-            if found := re.fullmatch(pattern, path.partition("?")[0]):
-                return handle(*map(urllib.parse.unquote, found.groups()), body, token)
+            if match := re.fullmatch(pattern, path.partition("?")[0]):
+                return handle(*map(urllib.parse.unquote, match.groups()), body, token)
         self.unknown.append((method, path))
         return 500, {}, b""
 
     def _create(self, body, token):
-        asked = json.loads(body)
-        repo = f"{asked.get('organization') or 'somebody'}/{asked['name']}"
+        request = json.loads(body)
+        repo = f"{request.get('organization') or 'somebody'}/{request['name']}"
         if token != TOKEN:
             return _error(401, "Invalid username or password.")
         if repo in self.repos:
             return _json({"error": "You already created this model repo", "url": f"{self.url}/{repo}"}, 409)
         self.commit(repo, {})
-        if asked.get("private") or asked.get("visibility") == "private":
+        if request.get("private") or request.get("visibility") == "private":
             self.private.add(repo)
         return _json({"url": f"{self.url}/{repo}", "name": repo, "id": "1"})
 

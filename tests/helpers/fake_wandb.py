@@ -1,4 +1,4 @@
-"""A W&B service on loopback, of the standard library: enough for the real client's runs, artifacts, sweeps, views.
+"""W&B service on loopback, from the standard library: enough for the real client's runs, artifacts, sweeps, views.
 
     with FakeWandb() as service:
         ...run a process with service.env(home)...
@@ -6,8 +6,8 @@
         run.history, run.summary, run.config, run.files, run.complete, service.artifacts, service.sweeps, service.views
     assert service.unknown == []
 
-`service.fail = lambda method, path, op: ...` is asked before each request is answered: a number that it returns is the
-HTTP status to answer instead, a `Delay` how long to wait first.
+`service.fail = lambda method, path, op: ...` is called before each request is answered: a number that it returns is
+the HTTP status to answer instead, a `Delay` the seconds to wait first.
 """
 
 import collections
@@ -34,13 +34,13 @@ class Delay(float):
 
 
 class FakeWandb(Runs, Artifacts, Sweeps, Views):
-    """The service; a thread of its own answers while it is open.
+    """The service, which answers in a thread while it is open.
 
     Attributes:
-        ops: How often each kind of request came: `graphql UpsertBucket`, `POST /files/E/P/R/file_stream`, …
-        requests: All of them: time, method, path, operation, variables.
-        unknown: What it has no answer to. Tests must see that it is empty: then an upgrade of wandb that asks for
-            something new is noticed.
+        ops: Count of each kind of request: `graphql UpsertBucket`, `POST /files/E/P/R/file_stream`, …
+        requests: Every request: time, method, path, operation, variables.
+        unknown: Requests without an answer. Tests assert that it is empty, so that an upgrade of wandb with new
+            requests is noticed.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -63,19 +63,19 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
         self.close()
 
     def open(self) -> None:
-        """Begin to answer, or to do so again at the same address."""
+        """Start to answer, again at the same address after `close`."""
         if self.gone:
             self.gone, self.httpd = False, _server(self, self.httpd.server_port)
         threading.Thread(target=self.httpd.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """Be gone: from now on connections are refused, and those that are open are closed."""
+        """Refuse new connections and close the open ones."""
         self.gone = True
         self.httpd.shutdown()
         self.httpd.server_close()
 
     def env(self, home: Path, **more: str) -> dict[str, str]:
-        """The environment of a process that has an account here, and nothing of the person who runs the tests."""
+        """Return the environment of a process that has an account at this service."""
         return {**account(home), "WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, **more}
 
     # ---- HTTP --------------------------------------------------------------------------------------------------------
@@ -91,20 +91,20 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
             body = gzip.decompress(body)
         path = urllib.parse.unquote(urllib.parse.urlsplit(http.path).path)
         try:
-            asked = json.loads(body) if path == "/graphql" else None
-            op = _operation(asked) if asked else None
-            variables = (asked.get("variables") or {}) if asked else {"bytes": len(body)}
+            request = json.loads(body) if path == "/graphql" else None
+            op = _operation(request) if request else None
+            variables = (request.get("variables") or {}) if request else {"bytes": len(body)}
             with self.lock:
-                self.ops[f"graphql {op}" if asked else f"{method} {_shape(path)}"] += 1
+                self.ops[f"graphql {op}" if request else f"{method} {_shape(path)}"] += 1
                 self.requests.append((time.time(), method, path, op, variables))
-            said = self.fail(method, path, op) if self.fail else None
-            if isinstance(said, Delay):
-                time.sleep(said)
-            elif said is not None:
-                _send(http, said, {"error": "injected"})
+            failure = self.fail(method, path, op) if self.fail else None
+            if isinstance(failure, Delay):
+                time.sleep(failure)
+            elif failure is not None:
+                _send(http, failure, {"error": "injected"})
                 return
             with self.lock:
-                code, content = self._graphql(op, asked) if asked else self._rest(method, path, body)
+                code, content = self._graphql(op, request) if request else self._rest(method, path, body)
             _send(http, code, content)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client hung up
@@ -112,11 +112,11 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
             self.unknown.append((repr(error), path))
             _send(http, 400, {"error": repr(error)})
 
-    def _graphql(self, op: str | None, asked: dict[str, Any]) -> tuple[int, Any]:
+    def _graphql(self, op: str | None, request: dict[str, Any]) -> tuple[int, Any]:
         answer = getattr(self, f"gql_{op}", None)
-        variables = asked.get("variables") or {}
+        variables = request.get("variables") or {}
         if answer is None:
-            self.unknown.append((op, asked["query"], variables))
+            self.unknown.append((op, request["query"], variables))
             return 200, {"data": None, "errors": [{"message": f"fake: no operation {op}"}]}
         return 200, {"data": answer(variables)}
 
@@ -137,12 +137,12 @@ class FakeWandb(Runs, Artifacts, Sweeps, Views):
         return 404, {"error": "not found"}
 
     def upload_url(self, *key: str) -> str:
-        """Where the client is to put a file."""
+        """Return the URL to which the client uploads a file."""
         return self.url + "/blob/" + "/".join(urllib.parse.quote(str(part)) for part in key)
 
 
 def account(home: Path) -> dict[str, str]:
-    """This process's environment without its W&B account and home; wandb is told to be quiet."""
+    """Return this process's environment with another home, without a W&B account, and with a quiet wandb."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     return {**clean, "HOME": str(home), "WANDB_CONSOLE": "off", "WANDB_X_DISABLE_STATS": "true"}
 
@@ -177,9 +177,9 @@ def _handler(service: FakeWandb) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _operation(asked: dict[str, Any]) -> str:
-    match = re.search(r"(?:query|mutation)\s+(\w+)", asked["query"])
-    return asked.get("operationName") or (match[1] if match else "?")
+def _operation(request: dict[str, Any]) -> str:
+    match = re.search(r"(?:query|mutation)\s+(\w+)", request["query"])
+    return request.get("operationName") or (match[1] if match else "?")
 
 
 def _shape(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What the W&B service on loopback answers to GraphQL, of runs and artifacts; `gql_NAME` answers the operation NAME."""
+"""GraphQL of the W&B service on loopback, for runs and artifacts; `gql_NAME` answers the operation NAME."""
 
 import base64
 import collections
@@ -77,16 +77,16 @@ class Runs:
         """Runs by project and id: an id is one run's in each project."""
         self.alerts: list[Json] = []
 
-    def file_stream(self, key: tuple[str, str], asked: Json) -> Json:
+    def file_stream(self, key: tuple[str, str], chunks: Json) -> Json:
         """Take some lines of a run's streams."""
         run = self.runs[key]
-        for name, chunk in (asked.get("files") or {}).items():
+        for name, chunk in (chunks.get("files") or {}).items():
             for index, line in enumerate(chunk.get("content", [])):
                 run.stream[name][chunk.get("offset", 0) + index] = line
             if name == "wandb-summary.json":
                 run.summary = json.loads(chunk["content"][-1])
-        if asked.get("complete"):
-            run.complete, run.exitcode = True, asked.get("exitcode")
+        if chunks.get("complete"):
+            run.complete, run.exitcode = True, chunks.get("exitcode")
         return {"exitcode": None, "limits": {}}
 
     def _bucket(self, run: Run) -> Json:
@@ -126,23 +126,23 @@ class Runs:
         versions = {"min_cli_version": "0.10.0", "max_cli_version": "99.0.0"}
         return {"serverInfo": {"cliVersionInfo": versions, "latestLocalVersionInfo": None}}
 
-    def gql_RunResumeStatus(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get((asked["project"], asked["name"]))
-        return {"model": {**project(asked["project"]), "bucket": self._bucket(run) if run else None}}
+    def gql_RunResumeStatus(self, variables: Json) -> Json:  # noqa: N802
+        run = self.runs.get((variables["project"], variables["name"]))
+        return {"model": {**project(variables["project"]), "bucket": self._bucket(run) if run else None}}
 
-    def gql_UpsertBucket(self, asked: Json) -> Json:  # noqa: N802
-        name = asked.get("name") or new_name()
-        key = (asked["project"], name)
+    def gql_UpsertBucket(self, variables: Json) -> Json:  # noqa: N802
+        name = variables.get("name") or new_name()
+        key = (variables["project"], name)
         inserted = key not in self.runs
-        run = self.runs.setdefault(key, Run(name, asked["project"]))
-        known = {key: value for key, value in asked.items() if value is not None}
-        run.info |= {key: value for key, value in known.items() if key not in ("config", "summaryMetrics")}
-        run.config |= json.loads(asked.get("config") or "{}")
-        run.summary |= json.loads(asked.get("summaryMetrics") or "{}")
+        run = self.runs.setdefault(key, Run(name, variables["project"]))
+        values = {key: value for key, value in variables.items() if value is not None}
+        run.info |= {key: value for key, value in values.items() if key not in ("config", "summaryMetrics")}
+        run.config |= json.loads(variables.get("config") or "{}")
+        run.summary |= json.loads(variables.get("summaryMetrics") or "{}")
         return {"upsertBucket": {"bucket": self._bucket(run), "inserted": inserted}}
 
-    def gql_Run(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get((asked["project"], asked["name"]))
+    def gql_Run(self, variables: Json) -> Json:  # noqa: N802
+        run = self.runs.get((variables["project"], variables["name"]))
         if run is None:
             return {"project": {"run": None}}
         nothing = ("commit", "createdAt", "heartbeatAt", "systemMetrics", "group", "jobType")
@@ -150,38 +150,38 @@ class Runs:
         more |= {"user": {"name": "Fake", "username": ENTITY}, **self._history_keys(run)}
         return {"project": {"run": {**dict.fromkeys(nothing), **self._bucket(run), **more}}}
 
-    def gql_RunHistoryKeys(self, asked: Json) -> Json:  # noqa: N802
-        run = self.runs.get((asked["project"], asked["name"]))
+    def gql_RunHistoryKeys(self, variables: Json) -> Json:  # noqa: N802
+        run = self.runs.get((variables["project"], variables["name"]))
         return {"project": {"run": self._history_keys(run) if run else None}}
 
     def _history_keys(self, run: Run) -> Json:
         return {"historyKeys": {"lastStep": max(run.steps, default=-1)}}
 
-    def gql_CreateRunFiles(self, asked: Json) -> Json:  # noqa: N802
+    def gql_CreateRunFiles(self, variables: Json) -> Json:  # noqa: N802
         files = [
-            {"name": name, "uploadUrl": self.upload_url("run", asked["project"], asked["run"], name)}
-            for name in asked["files"]
+            {"name": name, "uploadUrl": self.upload_url("run", variables["project"], variables["run"], name)}
+            for name in variables["files"]
         ]
-        return {"createRunFiles": {"runID": make_id("Run", asked["run"]), "uploadHeaders": [], "files": files}}
+        return {"createRunFiles": {"runID": make_id("Run", variables["run"]), "uploadHeaders": [], "files": files}}
 
-    def gql_RunFiles(self, asked: Json) -> Json:  # noqa: N802
-        files = self.runs[asked["project"], asked["name"]].files
+    def gql_RunFiles(self, variables: Json) -> Json:  # noqa: N802
+        files = self.runs[variables["project"], variables["name"]].files
         nothing = ("url", "directUrl", "mimetype", "updatedAt", "md5")
-        found = {name: files[name] for name in asked["fileNames"] if name in files}
+        contents = {name: files[name] for name in variables["fileNames"] if name in files}
         nodes = [
             {**dict.fromkeys(nothing), "id": make_id("File", name), "name": name, "sizeBytes": len(content)}
-            for name, content in found.items()
+            for name, content in contents.items()
         ]
         edges = [{"node": node, "cursor": node["name"]} for node in nodes]
         page = {"endCursor": None, "hasNextPage": False}
-        told = {"fileCount": len(files), "files": {"edges": edges, "pageInfo": page}}
-        return {"project": {"internalId": make_id("Project", asked["project"]), "run": told}}
+        run = {"fileCount": len(files), "files": {"edges": edges, "pageInfo": page}}
+        return {"project": {"internalId": make_id("Project", variables["project"]), "run": run}}
 
     def gql_RunStoppedStatus(self, _: Json) -> Json:  # noqa: N802
         return {"project": {"run": {"stopped": False}}}
 
-    def gql_NotifyScriptableRunAlert(self, asked: Json) -> Json:  # noqa: N802
-        self.alerts.append(asked)
+    def gql_NotifyScriptableRunAlert(self, variables: Json) -> Json:  # noqa: N802
+        self.alerts.append(variables)
         return {"notifyScriptableRunAlert": {"success": True}}
 
 
@@ -194,34 +194,34 @@ class Artifacts:
         self.used: list[str] = []
         """Ids of the artifacts that runs said they use."""
 
-    def gql_CreateArtifact(self, asked: Json) -> Json:  # noqa: N802
-        wanted = asked["input"]
+    def gql_CreateArtifact(self, variables: Json) -> Json:  # noqa: N802
+        specification = variables["input"]
         key = ("projectName", "artifactCollectionName", "artifactTypeName", "digest")
-        for known in self.artifacts.values():
-            if known["state"] == "COMMITTED" and all(known[name] == wanted[name] for name in key):
-                return self._artifact("createArtifact", known)
-        artifact = {**wanted, "id": make_id("Artifact", new_name()), "state": "PENDING", "files": {}}
+        for candidate in self.artifacts.values():
+            if candidate["state"] == "COMMITTED" and all(candidate[name] == specification[name] for name in key):
+                return self._artifact("createArtifact", candidate)
+        artifact = {**specification, "id": make_id("Artifact", new_name()), "state": "PENDING", "files": {}}
         self.artifacts[artifact["id"]] = artifact
         return self._artifact("createArtifact", artifact)
 
     def _artifact(self, operation: str, artifact: Json) -> Json:
-        said = {name: artifact[name] for name in ("id", "state", "digest")}
-        return {operation: {"artifact": {**said, "artifactSequence": {"latestArtifact": None}}}}
+        fields = {name: artifact[name] for name in ("id", "state", "digest")}
+        return {operation: {"artifact": {**fields, "artifactSequence": {"latestArtifact": None}}}}
 
     def _manifest(self, operation: str, manifest: str) -> Json:
         file = {"id": manifest, "uploadUrl": self.upload_url("manifest", manifest), "uploadHeaders": []}
         return {operation: {"artifactManifest": {"id": manifest, "file": file}}}
 
-    def gql_CreateArtifactManifest(self, asked: Json) -> Json:  # noqa: N802
-        return self._manifest("createArtifactManifest", make_id("ArtifactManifest", asked["artifactID"]))
+    def gql_CreateArtifactManifest(self, variables: Json) -> Json:  # noqa: N802
+        return self._manifest("createArtifactManifest", make_id("ArtifactManifest", variables["artifactID"]))
 
-    def gql_UpdateArtifactManifest(self, asked: Json) -> Json:  # noqa: N802
-        return self._manifest("updateArtifactManifest", asked["artifactManifestID"])
+    def gql_UpdateArtifactManifest(self, variables: Json) -> Json:  # noqa: N802
+        return self._manifest("updateArtifactManifest", variables["artifactManifestID"])
 
-    def gql_CreateArtifactFiles(self, asked: Json) -> Json:  # noqa: N802
+    def gql_CreateArtifactFiles(self, variables: Json) -> Json:  # noqa: N802
         edges = []
         # 0.28 sent $artifactFiles, 0.31 sends $input
-        for file in (asked.get("input") or asked)["artifactFiles"]:
+        for file in (variables.get("input") or variables)["artifactFiles"]:
             self.artifacts[file["artifactID"]]["files"][file["name"]] = file["md5"]
             key = ("artifact", file["artifactID"], file["name"])
             node = {"storagePath": "wandb_artifacts/" + "/".join(key), "uploadUrl": self.upload_url(*key)}
@@ -229,27 +229,27 @@ class Artifacts:
             edges.append({"node": node})
         return {"createArtifactFiles": {"files": {"edges": edges}}}
 
-    def gql_CommitArtifact(self, asked: Json) -> Json:  # noqa: N802
-        artifact = self.artifacts[asked["artifactID"]]
+    def gql_CommitArtifact(self, variables: Json) -> Json:  # noqa: N802
+        artifact = self.artifacts[variables["artifactID"]]
         artifact["state"] = "COMMITTED"
         return self._artifact("commitArtifact", artifact)
 
     def gql_OrganizationCoreWeaveOrganizationID(self, _: Json) -> Json:  # noqa: N802
         return {"entity": {"organization": None}}
 
-    def gql_ArtifactType(self, asked: Json) -> Json:  # noqa: N802
-        name = asked["name"].split(":")[0]
+    def gql_ArtifactType(self, variables: Json) -> Json:  # noqa: N802
+        name = variables["name"].split(":")[0]
         types = [a["artifactTypeName"] for a in self.artifacts.values() if a["artifactCollectionName"] == name]
         return {"project": {"artifact": {"artifactType": {"name": types[0]}} if types else None}}
 
-    def gql_ArtifactByID(self, asked: Json) -> Json:  # noqa: N802
-        return {"artifact": self._told(self.artifacts[asked["id"]])}
+    def gql_ArtifactByID(self, variables: Json) -> Json:  # noqa: N802
+        return {"artifact": self._told(self.artifacts[variables["id"]])}
 
-    def gql_RunOutputArtifacts(self, asked: Json) -> Json:  # noqa: N802
+    def gql_RunOutputArtifacts(self, variables: Json) -> Json:  # noqa: N802
         mine = [
             artifact
             for artifact in self.artifacts.values()
-            if (artifact["projectName"], artifact["runName"]) == (asked["project"], asked["run"])
+            if (artifact["projectName"], artifact["runName"]) == (variables["project"], variables["run"])
         ]
         edges = [{"node": self._told(artifact)} for artifact in mine if artifact["state"] == "COMMITTED"]
         page = {"endCursor": None, "hasNextPage": False}
@@ -282,6 +282,6 @@ class Artifacts:
             "aliases": aliases,
         }
 
-    def gql_UseArtifact(self, asked: Json) -> Json:  # noqa: N802
-        self.used.append(asked["input"]["artifactID"])
-        return {"useArtifact": {"artifact": {"id": asked["input"]["artifactID"]}}}
+    def gql_UseArtifact(self, variables: Json) -> Json:  # noqa: N802
+        self.used.append(variables["input"]["artifactID"])
+        return {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}}

@@ -18,34 +18,34 @@ class Sweeps:
         self.sweeps: dict[str, Json] = {}
         self.agents: dict[str, str] = {}
 
-    def gql_UpsertSweep(self, asked: Json) -> Json:  # noqa: N802
-        name = next((name for name in self.sweeps if make_id("Sweep", name) == asked.get("id")), None) or new_name()
+    def gql_UpsertSweep(self, variables: Json) -> Json:  # noqa: N802
+        name = next((name for name in self.sweeps if make_id("Sweep", name) == variables.get("id")), None) or new_name()
         fresh = {"name": name, "state": "PENDING", "issued": [], "controller": {}, "scheduler": {}}
-        sweep = self.sweeps.setdefault(name, {**fresh, "config": "{}", "project": asked.get("projectName")})
-        sweep |= {key: asked[key] for key in ("config", "state") if asked.get(key)}
-        sweep |= {key: json.loads(asked[key]) for key in ("controller", "scheduler") if asked.get(key)}
+        sweep = self.sweeps.setdefault(name, {**fresh, "config": "{}", "project": variables.get("projectName")})
+        sweep |= {key: variables[key] for key in ("config", "state") if variables.get(key)}
+        sweep |= {key: json.loads(variables[key]) for key in ("controller", "scheduler") if variables.get(key)}
         if "grid" not in sweep:
             sweep["grid"] = _grid(yaml.safe_load(sweep["config"]).get("parameters", {}))
         answer = {"name": name, "project": project(sweep["project"] or "p")}
         return {"upsertSweep": {"sweep": answer, "configValidationWarnings": []}}
 
-    def gql_SweepWithRuns(self, asked: Json) -> Json:  # noqa: N802
-        sweep = self.sweeps.get(asked.get("sweep") or asked.get("name") or "")
+    def gql_SweepWithRuns(self, variables: Json) -> Json:  # noqa: N802
+        sweep = self.sweeps.get(variables.get("sweep") or variables.get("name") or "")
         return {"project": {"sweep": self._sweep(sweep) if sweep else None}}
 
     gql_GetSweep = gql_SweepWithRuns  # noqa: N815
 
-    def gql_CreateAgent(self, asked: Json) -> Json:  # noqa: N802
+    def gql_CreateAgent(self, variables: Json) -> Json:  # noqa: N802
         agent = new_name()
-        self.agents[agent] = asked["sweep"]
+        self.agents[agent] = variables["sweep"]
         return {"createAgent": {"agent": {"id": agent}}}
 
-    def gql_Heartbeat(self, asked: Json) -> Json:  # noqa: N802
-        sweep, commands = self.sweeps[self.agents[asked["id"]]], []
-        if not any(json.loads(asked["runState"]).values()):
+    def gql_Heartbeat(self, variables: Json) -> Json:  # noqa: N802
+        sweep, commands = self.sweeps[self.agents[variables["id"]]], []
+        if not any(json.loads(variables["runState"]).values()):
             commands = [_next(sweep)]
         commands = [command for command in commands if command]
-        return {"agentHeartbeat": {"agent": {"id": asked["id"]}, "commands": json.dumps(commands)}}
+        return {"agentHeartbeat": {"agent": {"id": variables["id"]}, "commands": json.dumps(commands)}}
 
     def _sweep(self, sweep: Json) -> Json:
         runs = [r for r in self.runs.values() if r.info.get("sweep") == sweep["name"] or r.id in sweep["issued"]]
@@ -114,13 +114,13 @@ class Views:
         super().__init__()
         self.views: dict[str, Json] = {}
 
-    def gql_UpsertView2(self, asked: Json) -> Json:  # noqa: N802
-        key = asked.get("id") or f"view{len(self.views)}"
+    def gql_UpsertView2(self, variables: Json) -> Json:  # noqa: N802
+        key = variables.get("id") or f"view{len(self.views)}"
         inserted = key not in self.views
-        self.views[key] = asked
-        return {"upsertView": {"view": {"id": key, "name": asked["name"]}, "inserted": inserted}}
+        self.views[key] = variables
+        return {"upsertView": {"view": {"id": key, "name": variables["name"]}, "inserted": inserted}}
 
-    def gql_View(self, asked: Json) -> Json:  # noqa: N802
-        found = {key: view for key, view in self.views.items() if view["name"] == asked["viewName"]}
-        nodes = [{"id": key, "displayName": view["displayName"], "spec": view["spec"]} for key, view in found.items()]
+    def gql_View(self, variables: Json) -> Json:  # noqa: N802
+        views = {key: view for key, view in self.views.items() if view["name"] == variables["viewName"]}
+        nodes = [{"id": key, "displayName": view["displayName"], "spec": view["spec"]} for key, view in views.items()]
         return {"project": {"allViews": {"edges": [{"node": node} for node in nodes]}}}

@@ -1,4 +1,4 @@
-"""Processes that start from one which has imported lightseg already: each start costs seconds less of the processor."""
+"""Processes forked from a server that has imported lightseg, which saves seconds of imports per process."""
 
 import faulthandler
 import io
@@ -14,7 +14,7 @@ from pathlib import Path
 PRELOADED = ["lightseg.training", "lightseg.cli", "lightseg.data", "lightseg.nets", "lightseg.tasks", "albumentations"]
 
 
-class Forked:
+class ForkedProcess:
     """`python -m MODULE ARGUMENTS` in a process group of its own; the methods are those of `subprocess.Popen`.
 
     Args:
@@ -36,23 +36,23 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, or minus the signal that ended it; None while it runs."""
+        """Exit code, negative signal number, or None while the process runs."""
         return self._process.exitcode
 
     @property
     def stderr(self) -> io.StringIO:
-        """What it has printed there until now."""
+        """Error output so far."""
         return io.StringIO(self._files[1].read_text())
 
     def poll(self) -> int | None:
-        """Whether it has ended, and how."""
+        """Return `returncode`."""
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end.
+        """Wait until the process ends.
 
         Raises:
-            subprocess.TimeoutExpired: If it has not come.
+            subprocess.TimeoutExpired: If it is still running after `timeout` seconds.
         """
         self._process.join(timeout)
         if self.returncode is None:
@@ -60,25 +60,25 @@ class Forked:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for its end; returns what it has printed to stdout and stderr."""
+        """Wait until the process ends, and return its stdout and stderr."""
         self.wait(timeout)
         return self._files[0].read_text(), self._files[1].read_text()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to it, unless it has ended."""
+        """Send a signal unless the process has ended."""
         if self.returncode is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
-def run(
+def run_forked(
     module: str, arguments: list[str], cwd: Path, environment: dict[str, str], output: Path
 ) -> subprocess.CompletedProcess:
-    """Run to the end, as `subprocess.run` would; the arguments are those of `Forked`."""
-    process = Forked(module, arguments, cwd, environment, output)
+    """Run to the end, as `subprocess.run` does; the arguments are those of `ForkedProcess`."""
+    process = ForkedProcess(module, arguments, cwd, environment, output)
     try:
         out, err = process.communicate()
     finally:
@@ -99,7 +99,7 @@ def _run(module: str, arguments: list[str], cwd: str, environment: dict[str, str
         os.dup2(descriptor, number)
         os.close(descriptor)
     faulthandler.enable()
-    # its own loading processes start as they do elsewhere
+    # loading processes start with the default method
     multiprocessing.set_start_method(None, force=True)
     os.chdir(cwd)
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""A disk that is full soon."""
+"""File systems of a few bytes, for errors of a full disk."""
 
 import os
 import subprocess
@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 
-def on_small_disk(folder, size, script):
-    """What became of a shell script that has a disk of so many bytes at FOLDER/disk; it is gone with the script."""
+def run_on_small_disk(folder, size, script):
+    """Run a shell script while FOLDER/disk is a file system of the given size, which vanishes when the script ends."""
     if os.name != "posix" or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
     (folder / "disk").mkdir()

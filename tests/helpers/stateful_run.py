@@ -1,16 +1,16 @@
-"""A recipe with everything that has a state, and what it means that two of its runs are the same."""
+"""Recipe in which everything that can have a state has one, and the comparison of two of its runs."""
 
 import hashlib
 import json
 
 import torch
 
-RECIPE = """
+STATEFUL_RECIPE = """
 base: [configs/data/shapes.yaml]
 model:
   class_path: SegmentationTask
   init_args:
-    net: {class_path: dropping.Dropping}
+    net: {class_path: dropout_net.DropoutNet}
     schedule: {class_path: OneCycle}
     optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-2}}
 data:
@@ -34,11 +34,11 @@ trainer:
 save_every_n_steps: 2
 """
 
-DROPPING = """
+DROPOUT_NET = """
 from torch import nn
 
 
-class Dropping(nn.Sequential):
+class DropoutNet(nn.Sequential):
     def __init__(self, num_classes: int, in_channels: int = 3):
         super().__init__(
             nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.3),
@@ -47,8 +47,8 @@ class Dropping(nn.Sequential):
 """
 
 
-def weights(folder, name="last.ckpt"):
-    """A hash of every tensor of the state of a training, those of the optimiser included."""
+def hash_training_state(folder, name="last.ckpt"):
+    """Hash every tensor of a checkpoint, the optimizer's included."""
     content, digest = torch.load(folder / "checkpoints" / name, weights_only=True), hashlib.sha256()
 
     def add(value):
@@ -67,15 +67,16 @@ def weights(folder, name="last.ckpt"):
     return digest.hexdigest()
 
 
-def numbers(folder):
-    """What was logged, apart from how fast it was."""
+def read_logged_values(folder):
+    """Return the rows of the log without the throughput."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "train/images_per_s"} for line in lines]
 
 
-def assert_same(folder, reference):
-    assert numbers(folder) == numbers(reference)
-    assert weights(folder) == weights(reference)
-    assert weights(folder, "best.ckpt") == weights(reference, "best.ckpt")
+def assert_same_run(folder, reference):
+    """Assert that two runs logged, saved and scored the same, bit by bit."""
+    assert read_logged_values(folder) == read_logged_values(reference)
+    assert hash_training_state(folder) == hash_training_state(reference)
+    assert hash_training_state(folder, "best.ckpt") == hash_training_state(reference, "best.ckpt")
     final, expected = (json.loads((run / "metrics.json").read_text()) for run in (folder, reference))
     assert {**final, "train/seconds": 0} == {**expected, "train/seconds": 0}

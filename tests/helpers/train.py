@@ -1,4 +1,4 @@
-"""A run that many tests share, since none of them changes it."""
+"""Training outside of a test, for runs that many tests share because none of them changes them."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from lightseg.fit import main
 
 
-def train(place: Path, recipe: str, *options: str) -> Path:
-    """Train a recipe in a folder of its own, outside of any test; the run folder."""
-    (place / "recipe.yaml").write_text(recipe)
+def train(folder: Path, recipe: str, *options: str) -> Path:
+    """Train a recipe in a folder outside of any test, and return the run folder."""
+    (folder / "recipe.yaml").write_text(recipe)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIGHTSEG_CACHE", str(place / "cache"))
+        patch.setenv("LIGHTSEG_CACHE", str(folder / "cache"))
         patch.setattr("lightseg.training.report._draw", lambda *_: [])
-        assert main(["--config", str(place / "recipe.yaml"), "--runs_dir", str(place / "runs"), *options]) == 0
-    return next(place.glob("runs/recipe/*"))
+        assert main(["--config", str(folder / "recipe.yaml"), "--runs_dir", str(folder / "runs"), *options]) == 0
+    return next(folder.glob("runs/recipe/*"))

@@ -1,4 +1,4 @@
-"""Reads `.wandb` files: protobuf records in the framing of a LevelDB log, which wandb ships no reader for any more."""
+"""Reader of `.wandb` files: protobuf records in the framing of a LevelDB log, for which wandb ships no reader."""
 
 import json
 import struct
@@ -16,7 +16,7 @@ _FULL, _FIRST, _LAST = 1, 2, 4
 
 @dataclass
 class LocalRun:
-    """What a `.wandb` file holds; `exit_code` is None where the run has not ended."""
+    """Content of a `.wandb` file; `exit_code` is None if the run has not ended."""
 
     id: str = ""
     name: str = ""
@@ -34,16 +34,21 @@ class LocalRun:
 
 
 def read_run(path: Path) -> LocalRun:
-    """Read one file."""
+    """Read a `.wandb` file."""
     run = LocalRun()
     for raw in records(path.read_bytes()):
         record = Record()
         record.ParseFromString(raw)
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            told = record.run
-            run.id, run.name, run.project, run.group = told.run_id, told.display_name, told.project, told.run_group
-            _apply(run.config, told.config)
+            header = record.run
+            run.id, run.name, run.project, run.group = (
+                header.run_id,
+                header.display_name,
+                header.project,
+                header.run_group,
+            )
+            _apply(run.config, header.config)
         elif kind in ("config", "summary"):
             _apply(getattr(run, kind), getattr(record, kind))
         elif kind == "history":
@@ -57,7 +62,7 @@ def read_run(path: Path) -> LocalRun:
 
 
 def records(content: bytes) -> Iterator[bytes]:
-    """The records of a file, up to where a kill has torn it."""
+    """Yield the records of a file, up to one that a kill truncated."""
     if content and struct.unpack("<4sH", content[:6]) != (b":W&B", 0xBEE1):
         raise ValueError("not a .wandb file")
     position, parts = _HEADER, []
@@ -83,10 +88,10 @@ def _key(item: Any) -> list[str]:
 
 
 def _nested(items: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for item in items:
-        _put(found, _key(item), json.loads(item.value_json))
-    return found
+        _put(values, _key(item), json.loads(item.value_json))
+    return values
 
 
 def _put(into: dict[str, Any], key: list[str], value: Any) -> None:

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from lightseg import sync
-from tests.helpers import forked_process as forked
 from tests.helpers.fake_wandb import Delay, account
-from tests.helpers.stateful_run import numbers, weights
+from tests.helpers.forked_process import run_forked
+from tests.helpers.stateful_run import hash_training_state, read_logged_values
 from tests.helpers.wandb_file import read_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -42,7 +42,7 @@ def train(tmp_path, recipe):
 
     def run(environment, *arguments, code=0):
         given = [*map(str, ["--config", recipe(RECIPE), "--runs_dir", tmp_path / "runs", *arguments])]
-        done = forked.run("lightseg.fit", given, tmp_path, environment, tmp_path / "output")
+        done = run_forked("lightseg.fit", given, tmp_path, environment, tmp_path / "output")
         assert done.returncode == code, done.stdout + done.stderr
         return done, max((tmp_path / "runs").glob("tiny/*"), default=None)
 
@@ -85,8 +85,8 @@ class Own(L.Callback):
 
 def test_wandb__online_has_all_that_the_folder_has(service, account_here, own_module, train):
     own_module("own", OWN)
-    asked = ["--trainer.logger.log_checkpoint", "true", "--trainer.logger.tags", "[a]"]
-    _, folder = train(account_here, *asked, "--trainer.callbacks", "own.Own")
+    options = ["--trainer.logger.log_checkpoint", "true", "--trainer.logger.tags", "[a]"]
+    _, folder = train(account_here, *options, "--trainer.callbacks", "own.Own")
     (run,) = service.runs.values()
     _assert_holds(run.history, run.settings, folder)
     assert sum("own" in row and "own/step" in row for row in run.history) >= 8
@@ -181,23 +181,23 @@ class Killed(L.Callback):
 def test_wandb__killed_and_resumed_each_step_is_there_once(mode, tmp_path, service, account_here, own_module, train):
     own_module("killed_once", KILLED)
     (tmp_path / "seen").touch()
-    seen = []
+    early_steps = []
     if mode == "online":
         (tmp_path / "seen").unlink()
-        watch = threading.Thread(target=_tell_when_rows_have_come, args=(service, tmp_path / "seen", seen))
+        watch = threading.Thread(target=_tell_when_rows_have_come, args=(service, tmp_path / "seen", early_steps))
         watch.start()
     long = ["--trainer.max_epochs", "20", "--trainer.check_val_every_n_epoch", "5", "--save_every_n_steps", "7"]
     train(account_here, "--trainer.logger.mode", mode, *long, "--trainer.callbacks", "killed_once.Killed", code=-9)
     (folder,) = tmp_path.glob("runs/tiny/*")
     assert not list(folder.glob("wandb/offline-run-*"))
-    done = forked.run("lightseg.fit", ["--resume", str(folder)], tmp_path, account_here, tmp_path / "resumed")
+    done = run_forked("lightseg.fit", ["--resume", str(folder)], tmp_path, account_here, tmp_path / "resumed")
     assert done.returncode == 0, done.stderr
     if mode == "online":
         watch.join()
         (run,) = service.runs.values()
         assert run.state == "finished"
         # some had come before, and not all
-        assert 0 < len(seen[0]) < len(run.steps)
+        assert 0 < len(early_steps[0]) < len(run.steps)
         _assert_holds(run.history, run.settings, folder)
         _assert_best_and_lowest(run.summary, folder)
     else:
@@ -209,25 +209,25 @@ def test_wandb__killed_and_resumed_each_step_is_there_once(mode, tmp_path, servi
 
 def _assert_best_and_lowest(summary, folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    found = {
+    extrema = {
         name: value for name, value in summary.items() if isinstance(value, dict) and {"max", "min"} & value.keys()
     }
-    assert {"val/score", "val/loss", "train/loss"} <= found.keys()
-    for name, said in found.items():
+    assert {"val/score", "val/loss", "train/loss"} <= extrema.keys()
+    for name, recorded in extrema.items():
         values = [line[name] for line in lines if line.get(name) is not None]
-        assert said == {"max": pytest.approx(max(values))} or said == {"min": pytest.approx(min(values))}
+        assert recorded == {"max": pytest.approx(max(values))} or recorded == {"min": pytest.approx(min(values))}
 
 
-def _tell_when_rows_have_come(service, path, seen):
+def _tell_when_rows_have_come(service, path, early_steps):
     _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
     (run,) = service.runs.values()
-    seen.append(run.steps)
+    early_steps.append(run.steps)
     path.touch()
 
 
-def _wait_until(there, seconds=600):
+def _wait_until(condition, seconds=600):
     end = time.monotonic() + seconds
-    while not there():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -238,7 +238,7 @@ def reference(tmp_path_factory):
     place = tmp_path_factory.mktemp("reference")
     (place / "tiny.yaml").write_text(RECIPE)
     command = ["--config", "tiny.yaml", "--runs_dir", "runs", "--trainer.logger.mode", "disabled"]
-    done = forked.run("lightseg.fit", command, place, account(place), place / "output")
+    done = run_forked("lightseg.fit", command, place, account(place), place / "output")
     assert done.returncode == 0, done.stderr
     (folder,) = place.glob("runs/tiny/*")
     assert not list(folder.glob("wandb*"))
@@ -247,9 +247,9 @@ def reference(tmp_path_factory):
 
 
 def _assert_same_training(folder, reference):
-    assert numbers(folder) == numbers(reference)
+    assert read_logged_values(folder) == read_logged_values(reference)
     for name in ("last.ckpt", "best.ckpt"):
-        assert weights(folder, name) == weights(reference, name)
+        assert hash_training_state(folder, name) == hash_training_state(reference, name)
 
 
 @pytest.fixture
@@ -269,14 +269,14 @@ def synced(account_here, monkeypatch, capsys):
 
 def _assert_sync_delivers(service, folder, synced):
     for _ in range(2):
-        said = synced(folder)
+        output = synced(folder)
         (run,) = service.runs.values()
         _assert_holds(run.history, run.settings, folder)
         assert run.state == "finished"
-        asked, state = len(service.requests), json.dumps([run.stream, run.config, run.summary])
+        request_count, state = len(service.requests), json.dumps([run.stream, run.config, run.summary])
         _assert_pictures(run, folder)
-    assert "W&B has all of it already" in said
-    assert (len(service.requests), json.dumps([run.stream, run.config, run.summary])) == (asked, state)
+    assert "W&B has all of it already" in output
+    assert (len(service.requests), json.dumps([run.stream, run.config, run.summary])) == (request_count, state)
 
 
 @pytest.mark.parametrize("answer", [Delay(0.7), 500], ids=["slow", "errors"])

@@ -145,21 +145,21 @@ def test_choose__environment_decides_before_the_rest(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("WANDB_MODE", "foo", "WANDB_MODE=foo"),
         ("WANDB_BASE_URL", "nonsense", "base_url: Input should be a valid URL"),
         ("WANDB_BASE_URL", "http://127.0.0.1:99999", "base_url: Input should be a valid URL"),
     ],
 )
-def test_choose__bad_settings(name, value, said, monkeypatch):
+def test_choose__bad_settings(name, value, message, monkeypatch):
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         wandb_run.choose("auto")
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
+def find_unreachable(tmp_path, monkeypatch):
     """What keeps a service from being reached that has no address, but for a proxy."""
 
     def ask(**environment):
@@ -174,22 +174,22 @@ def asked(tmp_path, monkeypatch):
     return ask
 
 
-def test_unreachable__the_proxy_is_what_must_answer(asked):
+def test_unreachable__the_proxy_is_what_must_answer(find_unreachable):
     with FakeWandb() as proxy:
-        assert "wandb.example.invalid does not answer" in asked()
-        assert asked(http_proxy=proxy.url) is None
-        assert "wandb.example.invalid does not answer" in asked(no_proxy="example.invalid")
-    assert "127.0.0.1 does not answer" in asked(no_proxy="")
+        assert "wandb.example.invalid does not answer" in find_unreachable()
+        assert find_unreachable(http_proxy=proxy.url) is None
+        assert "wandb.example.invalid does not answer" in find_unreachable(no_proxy="example.invalid")
+    assert "127.0.0.1 does not answer" in find_unreachable(no_proxy="")
 
 
 @pytest.mark.parametrize(
-    ("proxy", "said"), [("http://h:abc", "Port could not be cast"), ("http://[h", "Invalid IPv6 URL")]
+    ("proxy", "message"), [("http://h:abc", "Port could not be cast"), ("http://[h", "Invalid IPv6 URL")]
 )
-def test_unreachable__an_address_that_is_none_is_named(asked, proxy, said):
-    assert asked(http_proxy=proxy).startswith(f"http_proxy: is no address: {said}")
+def test_unreachable__an_address_that_is_none_is_named(find_unreachable, proxy, message):
+    assert find_unreachable(http_proxy=proxy).startswith(f"http_proxy: is no address: {message}")
 
 
-def test_unreachable__a_name_that_is_looked_up_for_ever(asked, monkeypatch):
+def test_unreachable__a_name_that_is_looked_up_for_ever(find_unreachable, monkeypatch):
     ever = threading.Event()
 
     def look_up(*_):
@@ -198,7 +198,7 @@ def test_unreachable__a_name_that_is_looked_up_for_ever(asked, monkeypatch):
 
     monkeypatch.setattr(wandb_service, "CONNECT", 0.1)
     monkeypatch.setattr(wandb_service.socket, "create_connection", look_up)
-    assert "no answer within" in asked()
+    assert "no answer within" in find_unreachable()
     ever.set()
 
 

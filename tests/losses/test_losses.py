@@ -65,9 +65,9 @@ def test_contract__logits_under_ignore_have_no_influence(name, weight, poison):
     expected = loss(logits, target)
     ignored = (target == IGNORE).unsqueeze(1)
     poisoned = logits.detach().masked_fill(ignored, poison).requires_grad_()
-    found = loss(poisoned, target)
-    found.backward()
-    assert found.item() == expected.item()
+    value = loss(poisoned, target)
+    value.backward()
+    assert value.item() == expected.item()
     assert poisoned.grad.isfinite().all()
     assert (poisoned.grad[ignored.expand_as(poisoned)] == 0).all()
 
@@ -163,8 +163,8 @@ def test_contract__order_of_classes_does_not_matter(name, weight):
     place = order.argsort()
     moved = torch.where(target == IGNORE, IGNORE, place[target.clamp(max=CLASSES - 1)])
     expected = LOSSES[name](weight)(logits, target)
-    found = LOSSES[name](None if weight is None else weight[order])(logits[:, order], moved)
-    torch.testing.assert_close(found, expected)
+    value = LOSSES[name](None if weight is None else weight[order])(logits[:, order], moved)
+    torch.testing.assert_close(value, expected)
 
 
 @every_loss
@@ -336,10 +336,12 @@ def test_ohem__by_hand():
     assert weighted == pytest.approx((hard[0] + 3 * hard[1]) / 4)
 
 
-@pytest.mark.parametrize(("min_kept", "kept"), [(0.0, [0.5]), (0.3, [0.5]), (0.5, [0.5, 0.6]), (1.0, [0.5, 0.6, 0.8])])
-def test_ohem__keeps_at_least_a_share_of_the_valid_pixels(min_kept, kept):
+@pytest.mark.parametrize(
+    ("min_kept", "kept_probabilities"), [(0.0, [0.5]), (0.3, [0.5]), (0.5, [0.5, 0.6]), (1.0, [0.5, 0.6, 0.8])]
+)
+def test_ohem__keeps_at_least_a_share_of_the_valid_pixels(min_kept, kept_probabilities):
     loss = OHEMCrossEntropy(threshold=0.01, min_kept=min_kept)(LOGITS, TARGET).item()
-    assert loss == pytest.approx(sum(-math.log(p) for p in kept) / len(kept))
+    assert loss == pytest.approx(sum(-math.log(p) for p in kept_probabilities) / len(kept_probabilities))
 
 
 # ---- building -------------------------------------------------------------------------------------------------------

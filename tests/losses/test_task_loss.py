@@ -49,8 +49,8 @@ def test_logit_adjustment__is_for_training_only():
 def test_logit_adjustment__of_pixels_and_images_agrees():
     loss = followed({"ce": 1.0, "dice": 0.5}, 3, logit_adjustment=1.0)
     image = LOGITS.T.reshape(1, 3, 1, 2)
-    found = loss.in_training(image, TARGET.reshape(1, 1, 2), 0.0)
-    torch.testing.assert_close(found, loss.in_training(LOGITS, TARGET, 0.0))
+    values = loss.in_training(image, TARGET.reshape(1, 1, 2), 0.0)
+    torch.testing.assert_close(values, loss.in_training(LOGITS, TARGET, 0.0))
 
 
 def test_logit_adjustment__is_exact_in_half_precision():
@@ -97,8 +97,8 @@ def test_class_weights__wait_until_their_share_of_the_training():
     loss = followed(spec, 3, weights, weights_from=0.8)
     plain, weighted = build_loss(spec, None)(LOGITS, TARGET), build_loss(spec, torch.tensor(weights))(LOGITS, TARGET)
     assert plain != weighted
-    found = [loss.in_training(LOGITS, TARGET, step / 10) for step in range(10)]
-    assert found == [plain] * 8 + [weighted] * 2
+    values = [loss.in_training(LOGITS, TARGET, step / 10) for step in range(10)]
+    assert values == [plain] * 8 + [weighted] * 2
 
 
 def test_class_weights__count_in_evaluation_throughout():

@@ -55,9 +55,9 @@ def test_param_groups__holds_every_trainable_parameter_once(with_encoder):
     net.head.bias.requires_grad_(False)
     net.tied = net.head
     groups = param_groups(net, net.encoder if with_encoder else None, 1.0)
-    found = [id(p) for group in groups for p in group["params"]]
-    assert len(found) == len(set(found))
-    assert set(found) == {id(p) for p in net.parameters() if p.requires_grad}
+    parameter_ids = [id(p) for group in groups for p in group["params"]]
+    assert len(parameter_ids) == len(set(parameter_ids))
+    assert set(parameter_ids) == {id(p) for p in net.parameters() if p.requires_grad}
     assert all(group["params"] for group in groups)
 
 

@@ -24,8 +24,8 @@ def groups_of(net, *factors):
 
 
 def test_param_groups__biases_of_norms_apart():
-    found, groups = groups_of(Net(), None, 1.0, 64.0)
-    assert found == {
+    names, groups = groups_of(Net(), None, 1.0, 64.0)
+    assert names == {
         "rest": ["encoder.0.weight", "head.2.weight"],
         "rest_no_decay": ["encoder.0.bias", "encoder.1.weight", "head.0.weight", "head.2.bias"],
         "rest_norm_bias": ["encoder.1.bias", "head.0.bias"],
@@ -43,10 +43,10 @@ def test_configure_optimizer__fast_biases_lose_in_a_step_what_a_weight_loses():
     net = Net()
     make = partial(torch.optim.SGD, lr=0.5, weight_decay=0.25)
     optimizer = configure_optimizer(make, net, net.encoder, 0.5, 8.0)
-    found = {group["name"]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups}
-    assert found["rest"] == (0.5, 0.25)
-    assert found["rest_norm_bias"] == (4.0, 0.03125)
-    assert found["encoder_norm_bias"] == (2.0, 0.03125)
+    options = {group["name"]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups}
+    assert options["rest"] == (0.5, 0.25)
+    assert options["rest_norm_bias"] == (4.0, 0.03125)
+    assert options["encoder_norm_bias"] == (2.0, 0.03125)
     for parameter in net.parameters():
         nn.init.ones_(parameter)
         parameter.grad = torch.zeros_like(parameter)

@@ -26,10 +26,10 @@ def check(tmp_path):
         # the environment of the tests is made without pip
         for name, text in {"pip": "", **modules}.items():
             (tmp_path / f"{name}.py").write_text(text)
-        found = subprocess.run([sys.executable, tmp_path / "check_python.py"], capture_output=True, text=True)
-        assert found.returncode == (2 if found.stderr else 0)
-        assert found.stderr.count("\n") <= 1
-        return found.stderr
+        result = subprocess.run([sys.executable, tmp_path / "check_python.py"], capture_output=True, text=True)
+        assert result.returncode == (2 if result.stderr else 0)
+        assert result.stderr.count("\n") <= 1
+        return result.stderr
 
     return run
 
@@ -69,10 +69,10 @@ def test_make__no_such_python(tmp_path):
     command = ["make", "install", "PYTHON=no-such-python", f"VENV={tmp_path / 'venv'}"]
     # a make inside `make test` would say which folder it enters
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS")}
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
-    assert made.returncode == 2
-    assert made.stderr.startswith("lightseg: error: no-such-python: not found; ")
-    assert made.stdout == ""
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert result.returncode == 2
+    assert result.stderr.startswith("lightseg: error: no-such-python: not found; ")
+    assert result.stdout == ""
 
 
 def test_verb__dependencies_not_installed():

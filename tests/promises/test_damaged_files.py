@@ -41,10 +41,10 @@ def refused(clean, tmp_path):
         torch.save(content, tmp_path / "bad.ckpt")
         with pytest.raises(UserError) as caught:
             lightseg.load(tmp_path / "bad.ckpt")
-        said = str(caught.value)
-        assert "bad.ckpt" in said
-        assert "\n" not in said
-        return said
+        message = str(caught.value)
+        assert "bad.ckpt" in message
+        assert "\n" not in message
+        return message
 
     return load
 
@@ -63,8 +63,8 @@ def _with_attribute():
 @pytest.mark.parametrize("value", [None, 5, "x", [], {}])
 @pytest.mark.parametrize("key", ["config", "config/model", "config/model/init_args", "config/model/init_args/net"])
 def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
-    said = refused({f"lightseg/{key}": value})
-    assert f"lightseg.{key.replace('/', '.')}" in said
+    message = refused({f"lightseg/{key}": value})
+    assert f"lightseg.{key.replace('/', '.')}" in message
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_load__a_value_that_is_not_possible(refused, key, value, message):
 
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
 def test_load__weights_of_another_layout(refused):
-    said = refused({"state_dict/net.head.bias": torch.zeros(3).to_sparse()})
-    assert "state_dict.net.head.bias: is no plain tensor" in said
+    message = refused({"state_dict/net.head.bias": torch.zeros(3).to_sparse()})
+    assert "state_dict.net.head.bias: is no plain tensor" in message
 
 
 def test_load__without_weights(refused):
@@ -142,8 +142,8 @@ def test_load__layers_without_end(refused, net):
     kwargs = {"layers": [60_000, 2, 2, 2]} if net == "FCN" else {"decoder_channels": [60_000] * 5}
     encoder = "resnet10t" if net == "FCN" else "resnet18"
     options = {"encoder": encoder, "kwargs": kwargs}
-    said = refused({f"{OPTIONS}/net": {"class_path": f"lightseg.nets.{net}", "init_args": options}})
-    assert "net" in said
+    message = refused({f"{OPTIONS}/net": {"class_path": f"lightseg.nets.{net}", "init_args": options}})
+    assert "net" in message
 
 
 def test_load__a_zip_bomb(clean, tmp_path):
@@ -277,7 +277,9 @@ NETS = ({"class_path": 5}, {"class_path": "x", "init_args": [1]}, {"class_path":
 def test_verbs__a_net_of_no_form_is_a_value_like_others(verb, net, tmp_path, call):
     good, bad = config(), config()
     bad["model"]["init_args"]["net"] = net
-    code, out, _ = call(verb.main, *(write_run(tmp_path / name, made) for name, made in (("a", good), ("b", bad))))
+    code, out, _ = call(
+        verb.main, *(write_run(tmp_path / name, net_config) for name, net_config in (("a", good), ("b", bad)))
+    )
     assert code == 0
     assert "net" in out
 
@@ -389,8 +391,8 @@ def test_verbs__text_of_files_is_shown_and_not_obeyed(tmp_path, call):
     assert "<img src=x" not in text
     code, other, err = call(diff.main, *runs)
     assert code == 0
-    for shown in (out, other, err, text):
-        assert not set(shown) & set("\x1b\x9b\u202e\x07\r")
+    for output in (out, other, err, text):
+        assert not set(output) & set("\x1b\x9b\u202e\x07\r")
 
 
 @pytest.mark.parametrize("place", ["x" * 5000, "a/" * 2500])

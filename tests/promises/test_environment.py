@@ -16,7 +16,7 @@ from lightseg.data import MaskFolder
 from lightseg.runs import scheduler
 from tests.comparison.fabricate import wide, write_run
 from tests.conftest import ROOT, Outcome
-from tests.helpers.small_disk import on_small_disk
+from tests.helpers.small_disk import run_on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
 
@@ -170,7 +170,7 @@ def test_files__of_which_few_may_be_open_are_enough_for_fewer_workers(recipe, tm
 @pytest.mark.slow
 def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
     fit = f"{sys.executable} -m lightseg.fit --config {recipe()} --runs_dir disk"
-    done = on_small_disk(tmp_path, "16k", f'{fit}; echo "exit code $?"; find disk -mindepth 1')
+    done = run_on_small_disk(tmp_path, "16k", f'{fit}; echo "exit code $?"; find disk -mindepth 1')
     assert done.stdout.strip().endswith("exit code 2"), done.stdout + done.stderr
     assert "the disk is full" in done.stderr
     assert f"{tmp_path}/disk" in done.stderr

@@ -84,8 +84,8 @@ def waits(fit, recipe, own_module, monkeypatch):
 
 
 def test_step__waits_for_the_loss_alone(waits):
-    found = waits()
-    of_guard = [wait for wait in found if "callbacks/non_finite.py" in wait[-1][-1]]
+    recorded_waits = waits()
+    of_guard = [wait for wait in recorded_waits if "callbacks/non_finite.py" in wait[-1][-1]]
     assert [(step, kind) for step, kind, _ in of_guard] == [(step, "item") for step in (*range(1, 7), *range(8, 15))]
-    others = [(step, kind, files[-3:]) for step, kind, files in found if (step, kind, files) not in of_guard]
+    others = [(step, kind, files[-3:]) for step, kind, files in recorded_waits if (step, kind, files) not in of_guard]
     assert others == [], "\n".join(map(str, others))

@@ -17,10 +17,10 @@ import torch
 
 import lightseg
 from lightseg.data import Shapes
-from tests.helpers import forked_process as forked
-from tests.helpers.dying_worker import DEADLY_RECIPE, deadly
-from tests.helpers.small_disk import on_small_disk
-from tests.helpers.stateful_run import assert_same, numbers
+from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
+from tests.helpers.forked_process import run_forked
+from tests.helpers.small_disk import run_on_small_disk
+from tests.helpers.stateful_run import assert_same_run, read_logged_values
 
 pytestmark = pytest.mark.slow
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
@@ -30,12 +30,12 @@ PATIENCE = 600
 
 
 @pytest.fixture
-def whole(crashing, fit, launch):
+def reference_run(crashing_recipe, fit, launch):
     """The folder of a run that nothing happened to, with some options; made once."""
 
     def run(*options):
         if options not in REFERENCES:
-            arguments = ["--config", crashing, *options]
+            arguments = ["--config", crashing_recipe, *options]
             REFERENCES[options] = ended(launch(*arguments)) if "ddp" in options else fit(*arguments).folder
         return REFERENCES[options]
 
@@ -56,10 +56,10 @@ def ended(process, code=0):
 
 def folder_of(process, tmp_path):
     """The run folder of a process, as soon as it trains."""
-    while not (found := list(tmp_path.glob("runs/*/*/metrics.jsonl"))):
+    while not (logs := list(tmp_path.glob("runs/*/*/metrics.jsonl"))):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
-    return found[0].parent
+    return logs[0].parent
 
 
 def sleep_until(moment, folder):
@@ -78,9 +78,9 @@ PHASES = [
 
 
 @pytest.mark.parametrize("moment", [*PHASES, *range(8)])
-def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, tmp_path, moment):
+def test_kill__anywhere_gives_what_the_whole_run_gives(crashing_recipe, launch, reference_run, tmp_path, moment):
     options = ["--data.num_workers", "2"]
-    killed = launch("--config", crashing, *options, CRASH=moment if moment in PHASES else "", CRASH_BY="kill")
+    killed = launch("--config", crashing_recipe, *options, CRASH=moment if moment in PHASES else "", CRASH_BY="kill")
     folder = folder_of(killed, tmp_path)
     if moment not in PHASES:
         sleep_until(moment, folder)
@@ -88,14 +88,14 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing, launch, whole, 
     killed.wait()
     assert killed.returncode == -signal.SIGKILL
     ended(launch("--resume", folder))
-    assert_same(folder, whole(*options))
+    assert_same_run(folder, reference_run(*options))
 
 
 @pytest.mark.parametrize("moment", ["on_before_backward:9", "write:3", "on_validation_batch_start:2", 0, 1, 2])
-def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
+def test_kill__of_two_processes(crashing_recipe, launch, reference_run, tmp_path, moment):
     options = [*DDP, "--data.num_workers", "1"]
     random_moment = isinstance(moment, int)
-    killed = launch("--config", crashing, *options, CRASH="" if random_moment else moment, CRASH_BY="kill")
+    killed = launch("--config", crashing_recipe, *options, CRASH="" if random_moment else moment, CRASH_BY="kill")
     folder = folder_of(killed, tmp_path)
     if random_moment:
         sleep_until(moment, folder)
@@ -104,14 +104,14 @@ def test_kill__of_two_processes(crashing, launch, whole, tmp_path, moment):
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     ended(launch("--resume", folder))
-    assert_same(folder, whole(*options))
+    assert_same_run(folder, reference_run(*options))
 
 
 @pytest.mark.parametrize("devices", [[], DDP], ids=["one", "two"])
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_path, sent, devices):
+def test_signal__saves_and_stops_between_two_steps(crashing_recipe, launch, reference_run, tmp_path, sent, devices):
     options = ["--trainer.max_epochs", "40", *devices]
-    stopped = launch("--config", crashing, *options, "--save_every_n_steps", "1000")
+    stopped = launch("--config", crashing_recipe, *options, "--save_every_n_steps", "1000")
     folder = folder_of(stopped, tmp_path)
     stopped.send_signal(sent)
     _, err = stopped.communicate()
@@ -121,20 +121,20 @@ def test_signal__saves_and_stops_between_two_steps(crashing, launch, whole, tmp_
     assert "Traceback" not in err
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert 0 < saved < 200
-    assert max(line["step"] for line in numbers(folder)) == saved - 1
+    assert max(line["step"] for line in read_logged_values(folder)) == saved - 1
     ended(launch("--resume", folder))
-    assert_same(folder, whole(*options))
+    assert_same_run(folder, reference_run(*options))
 
 
 def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(
-    crashing, fit, launch, tmp_path, own_module, monkeypatch
+    crashing_recipe, fit, launch, tmp_path, own_module, monkeypatch
 ):
     own_module("crash", RECORD)
     monkeypatch.setenv("RECORD", str(tmp_path / "whole"))
-    whole = fit("--config", crashing).folder
-    killed = launch("--config", crashing, RECORD=str(tmp_path / "killed"), DIE_AT="7")
+    reference = fit("--config", crashing_recipe).folder
+    killed = launch("--config", crashing_recipe, RECORD=str(tmp_path / "killed"), DIE_AT="7")
     killed.wait()
-    (folder,) = set(tmp_path.glob("runs/*/*")) - {whole}
+    (folder,) = set(tmp_path.glob("runs/*/*")) - {reference}
     process = launch("--resume", folder, *DDP, RECORD=str(tmp_path / "killed"))
     out, _ = process.communicate()
     assert "goes on with another trainer.devices: auto -> 2" in out
@@ -181,7 +181,7 @@ def _in_order(shares):
 @pytest.mark.parametrize("workers", [0, 2, 4])
 @pytest.mark.parametrize("devices", [1, 2, 3])
 def test_stream__is_one_for_any_workers_and_processes(
-    crashing, fit, launch, tmp_path, own_module, monkeypatch, workers, devices
+    crashing_recipe, fit, launch, tmp_path, own_module, monkeypatch, workers, devices
 ):
     if (workers, devices) == (0, 1):
         pytest.skip("this is what the others are compared with")
@@ -190,14 +190,14 @@ def test_stream__is_one_for_any_workers_and_processes(
     how = ["--data.num_workers", workers, "--trainer.devices", devices]
     how += ["--trainer.strategy", "ddp" if devices > 1 else "auto"]
     monkeypatch.setenv("RECORD", str(tmp_path / "reference"))
-    assert fit("--config", crashing, *options).code == 0
-    ended(launch("--config", crashing, *options, *how, RECORD=str(tmp_path / "other")))
+    assert fit("--config", crashing_recipe, *options).code == 0
+    ended(launch("--config", crashing_recipe, *options, *how, RECORD=str(tmp_path / "other")))
     assert stream(tmp_path / "other") == stream(tmp_path / "reference")
     assert len(stream(tmp_path / "other")) == 6
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("does", "message"),
     [
         ("die", "rank 1 was killed by SIGKILL"),
         ("raise", "images/a.png: broken"),
@@ -205,13 +205,13 @@ def test_stream__is_one_for_any_workers_and_processes(
         ("die while the other hangs", "rank 1 was killed by SIGKILL"),
     ],
 )
-def test_rank__that_dies_takes_the_others_down_and_is_named(crashing, launch, own_module, does, said):
+def test_rank__that_dies_takes_the_others_down_and_is_named(crashing_recipe, launch, own_module, does, message):
     own_module("crash", RANK)
-    process = launch("--config", crashing, *DDP, RANK_DOES=does)
+    process = launch("--config", crashing_recipe, *DDP, RANK_DOES=does)
     # one that hangs would do so for much longer
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert said in err + out
+    assert message in err + out
     assert "rank 1" in err
     assert "Traceback" not in err
 
@@ -232,9 +232,9 @@ class Crash(L.Callback):
 """
 
 
-def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing, launch, own_module):
+def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing_recipe, launch, own_module):
     own_module("crash", RANK)
-    process = launch("--config", crashing, *DDP, RANK_DOES="die", WHICH="0")
+    process = launch("--config", crashing_recipe, *DDP, RANK_DOES="die", WHICH="0")
     process.wait()
     while members(process.pid):
         time.sleep(0.2)
@@ -247,8 +247,8 @@ def members(group):
 
 
 def test_loading_process__that_is_killed_is_named_with_its_file(recipe, launch, own_module):
-    own_module("deadly", deadly(5))
-    process = launch("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
+    own_module("dying_worker", dying_worker_source(5))
+    process = launch("--config", recipe(DYING_WORKER_RECIPE + "trainer: {accelerator: cpu, max_epochs: 1}"), *NO_SANITY)
     _, err = process.communicate()
     assert process.returncode == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/5\.png", err)
@@ -260,10 +260,10 @@ NO_SANITY = ["--trainer.num_sanity_val_steps", "0"]
 
 # with no room at all even the table of what was logged cannot be written at the end, which must not hide the reason
 @pytest.mark.parametrize("room", [16384, 0])
-def test_disk__full_keeps_the_checkpoint_before(room, crashing, own_module, tmp_path):
+def test_disk__full_keeps_the_checkpoint_before(room, crashing_recipe, own_module, tmp_path):
     own_module("crash", FILLING.format(path=tmp_path / "disk/rest", room=room))
-    fit = f"{sys.executable} -m lightseg.fit --config {crashing} --runs_dir disk/runs --save_every_n_steps 1"
-    done = on_small_disk(tmp_path, "4m", f'{fit}; echo "exit code $?"; cp -r disk/runs runs')
+    fit = f"{sys.executable} -m lightseg.fit --config {crashing_recipe} --runs_dir disk/runs --save_every_n_steps 1"
+    done = run_on_small_disk(tmp_path, "4m", f'{fit}; echo "exit code $?"; cp -r disk/runs runs')
     assert "exit code 1" in done.stdout, done.stderr
     assert re.search(r"checkpoints/\S+: cannot be written: No space left on device", done.stderr)
     assert "Traceback" not in done.stderr
@@ -287,10 +287,10 @@ class Crash(L.Callback):
 """
 
 
-def test_torchrun__a_killed_process_restarts_the_job_which_ends_the_same(crashing, own_module, tmp_path):
+def test_torchrun__a_killed_process_restarts_the_job_which_ends_the_same(crashing_recipe, own_module, tmp_path):
     own_module("crash", ONCE)
-    whole, killed = (torchrun(crashing, tmp_path / name, DIE=die) for name, die in (("a", ""), ("b", "1")))
-    assert_same(killed, whole)
+    reference, killed = (torchrun(crashing_recipe, tmp_path / name, DIE=die) for name, die in (("a", ""), ("b", "1")))
+    assert_same_run(killed, reference)
     assert len((killed / "resumes.jsonl").read_text().splitlines()) == 1
 
 
@@ -408,7 +408,7 @@ def test_evaluation__counts_every_image_once_on_one_two_and_three_processes(reci
     matrices, images = [], []
     for devices in (1, 2, 3):
         given = [str(folder), str(devices)]
-        done = forked.run("evaluate", given, tmp_path, {**os.environ}, tmp_path / f"output{devices}")
+        done = run_forked("evaluate", given, tmp_path, {**os.environ}, tmp_path / f"output{devices}")
         assert done.returncode == 0, done.stderr
         matrices.append(np.loadtxt(tmp_path / f"{devices}.csv", np.int64))
         images.append((tmp_path / f"{devices}_images.csv").read_text())

@@ -95,11 +95,11 @@ def answers(tmp_path_factory):
     for file in ("run/config.yaml", "a.ckpt", "photo.png"):
         (place / file).touch()
     versions = ["--version", *(f"{verb} --version" for verb in VERBS)]
-    asked = [*BAD, *versions]
-    command = [sys.executable, "-c", CALL, json.dumps([line.split() for line in asked])]
+    commands = [*BAD, *versions]
+    command = [sys.executable, "-c", CALL, json.dumps([line.split() for line in commands])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment, check=True)
-    return dict(zip(asked, json.loads(done.stdout), strict=True))
+    return dict(zip(commands, json.loads(done.stdout), strict=True))
 
 
 @pytest.mark.parametrize("line", BAD)
@@ -130,9 +130,9 @@ def test_synonyms__each_means_one_verb():
 
 def test_fit_options__are_those_of_the_parser(recipe):
     cli = LightsegCLI(["--config", str(recipe())])
-    known = {action.dest.partition(".")[0] for action in cli.parser._actions}
+    parser_options = {action.dest.partition(".")[0] for action in cli.parser._actions}
     # of several runs, which have a parser of their own
-    assert known - {"help", "print_shtab"} == {*FIT_OPTIONS} - {"seeds", "folds"}
+    assert parser_options - {"help", "print_shtab"} == {*FIT_OPTIONS} - {"seeds", "folds"}
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_fit__says_what_it_begins_with_before_torch_is_imported(options, environ
 def test_compare_and_diff__of_runs_need_no_torch(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / "roads" / str(seed), config(seed=seed))
-    asked = [["compare", "roads", "--json", "all.json"], ["diff", "roads/0", "roads/1"]]
+    commands = [["compare", "roads", "--json", "all.json"], ["diff", "roads/0", "roads/1"]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", CALL, json.dumps(asked)]
+    command = [sys.executable, "-c", CALL, json.dumps(commands)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
     assert [(code, imported) for code, _, _, imported in json.loads(done.stdout)] == [(0, []), (0, [])]
 

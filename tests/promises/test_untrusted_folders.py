@@ -252,16 +252,16 @@ def test_sync__a_record_that_is_a_link_or_a_pipe(make, tmp_path, victim, call, i
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--out", "/proc"], "--out /proc: is the root of a mounted file system; give a folder in it"),
         (["--name", ".."], "--name ..: is no name of a folder"),
     ],
 )
-def test_evaluate__places_that_cannot_be_replaced(options, said, call):
+def test_evaluate__places_that_cannot_be_replaced(options, message, call):
     code, _, err = call(evaluate.main, "run", *options)
     assert code == 2
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
 
 
@@ -275,13 +275,13 @@ def test_compare__a_pipe_in_place_of_a_file_is_named(name, tmp_path, call, in_ti
     os.mkfifo(bad / name)
     page = tmp_path / "page.html"
     code, _, err = call(compare.main, good, bad, "--html", page)
-    said = f"{bad / name}: is not a regular file"
+    message = f"{bad / name}: is not a regular file"
     if name.startswith("confusion"):
         assert (code, err) == (0, "")
-        assert said in page.read_text()
+        assert message in page.read_text()
     else:
         assert code == 2
-        assert said in err
+        assert message in err
         assert len(err.splitlines()) == 1
 
 

@@ -26,11 +26,11 @@ class Elements(HTMLParser):
 
 def obeyed(page):
     """What a page would load or run beside its own script."""
-    found = Elements(page).found
-    assert [tag for tag, _ in found].count("script") == 1
+    elements = Elements(page).found
+    assert [tag for tag, _ in elements].count("script") == 1
     return [
         (tag, attributes)
-        for tag, attributes in found
+        for tag, attributes in elements
         if any(name.startswith("on") for name in attributes)
         or not attributes.get("src", "data:").startswith("data:")
         or not attributes.get("href", "#").startswith("#")

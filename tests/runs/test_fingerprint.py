@@ -103,8 +103,8 @@ def test_relabelled__is_other_data_to_every_verb(folder, relabelled, call):
     code, out, err = call(evaluate, folder, "--data.root", relabelled)
     assert (code, err) == (0, "")
     assert "as in metrics.json" not in out
-    (made,) = (folder / "evaluations").iterdir()
-    assert made.name.startswith("test-")
+    (evaluation,) = (folder / "evaluations").iterdir()
+    assert evaluation.name.startswith("test-")
     code, _, err = call(explain, folder, "--data.root", relabelled)
     assert code == 2
     assert "the test split is not any more what" in err

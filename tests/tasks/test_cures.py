@@ -47,8 +47,8 @@ def test_prior_bias__is_where_training_starts(loss):
     data, start = _shapes(), Start()
     _trainer(start).fit(_task(prior_bias=True, loss=loss), data)
     prior = class_prior(torch.from_numpy(data.class_counts()))
-    found = start.bias.softmax(0) if loss == "ce" else start.bias.sigmoid()
-    assert found.tolist() == pytest.approx(prior.tolist())
+    initial_prior = start.bias.softmax(0) if loss == "ce" else start.bias.sigmoid()
+    assert initial_prior.tolist() == pytest.approx(prior.tolist())
 
 
 def test_prior_bias__trained_weights_win():

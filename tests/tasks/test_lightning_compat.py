@@ -123,22 +123,22 @@ def test_calls__reach_hooks_of_ancestors_and_of_instances():
 
 
 def test_log_step__is_what_lightning_logs():
-    seen = []
+    values = []
 
     class Watch(L.Callback):
         def on_train_batch_end(self, trainer, task, outputs, *args):
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "val"}
             assert metrics == {"plain": metrics["plain"], "fast": metrics["plain"]}
             assert metrics["plain"] == float(outputs["loss"])
-            seen.append(metrics["plain"])
+            values.append(metrics["plain"])
             # at which Lightning logs a step that is none of its interval
             trainer.should_stop = trainer.global_step == 9
 
     rows = _fit(Watch())
-    assert len(set(seen)) == 9
+    assert len(set(values)) == 9
     train = {step: row for step, row in rows if "plain" in row}
     assert list(train) == [3, 7, 8]
-    assert all(row["fast"] == row["plain"] == seen[step] for step, row in train.items())
+    assert all(row["fast"] == row["plain"] == values[step] for step, row in train.items())
 
 
 def test_log_step__takes_the_short_way_but_in_the_first_step_of_an_epoch(monkeypatch):
@@ -211,17 +211,17 @@ def test_replacements__no_step_looks_for_a_gpu(monkeypatch):
     parameter = torch.nn.Parameter(torch.ones(1))
     parameter.grad = torch.ones(1)
     optimizer = torch.optim.AdamW([parameter])
-    asked = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(1))
+    calls = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: calls.append(1))
     optimizer.step()
-    assert asked, "torch does not ask any more: nothing is left to replace"
-    asked.clear()
+    assert calls, "torch does not ask any more: nothing is left to replace"
+    calls.clear()
     with replaced_internals():
-        asked.clear()
+        calls.clear()
         optimizer.step()
-        assert not asked
+        assert not calls
     optimizer.step()
-    assert asked
+    assert calls
 
 
 def test_replacements__stand_for_what_is_there_and_called():

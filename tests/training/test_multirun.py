@@ -229,14 +229,14 @@ sys.exit(main())"""
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--folds", "1000000000"], "1,000,000,000 runs, one after another; give 10,000 at most"),
         (["--folds", "5001", "--seeds", "0,1"], "10,002 runs"),
     ],
 )
-def test_repeat__too_many_runs_are_refused_before_they_are_listed(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_repeat__too_many_runs_are_refused_before_they_are_listed(options, message):
+    with pytest.raises(ConfigError, match=message):
         run_series(options)
 
 
@@ -256,8 +256,8 @@ def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
     assert done.returncode == 0, err
     folders = sorted((tmp_path / "runs/tiny").iterdir())
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
-    told = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
-    assert told == [(3, 0), (3, 1)]
+    seeds_and_folds = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
+    assert seeds_and_folds == [(3, 0), (3, 1)]
     assert len({config["group"] for config in configs}) == 1
     first, second = (PerImageResults.read(folder, "val").images for folder in folders)
     assert len(set(first + second)) == len(first) + len(second) == 12 + 5
