@@ -1,3 +1,5 @@
+"""Class counts of the training samples."""
+
 import json
 from pathlib import Path
 from types import SimpleNamespace

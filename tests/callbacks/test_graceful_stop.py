@@ -1,3 +1,5 @@
+"""Graceful stops by signals."""
+
 import signal
 from datetime import timedelta
 from types import SimpleNamespace

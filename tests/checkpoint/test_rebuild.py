@@ -8,6 +8,7 @@ import torch
 
 import lightseg
 from lightseg.checkpoint.rebuild import build_data
+from lightseg.errors import UserError
 
 RECORD = """
 import lightning as L
@@ -59,3 +60,11 @@ def test_predict__equals_the_training_process_to_the_last_bit(fit, recipe, own_m
             assert np.array_equal(prediction.logits, logits.numpy())
             assert np.array_equal(task.predict(image), logits.argmax(0).numpy())
         assert torch.equal(task.logits_at_target(batch), recorded["batch"])
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("key", ["data", "seed_everything"])
+def test_build_data__config_without_a_required_key(key, trust):
+    config = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
+    with pytest.raises(UserError, match=f"has no {key}, without which"):
+        build_data({**config, key: None}, trust=trust)

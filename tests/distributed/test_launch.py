@@ -1,3 +1,5 @@
+"""Description of processes that died."""
+
 import subprocess
 import sys
 

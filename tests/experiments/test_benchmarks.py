@@ -1,4 +1,4 @@
-"""The words and ends of the benchmarks; their speeds are theirs to measure."""
+"""Tables, turns and options of the benchmarks; their speeds are not measured here."""
 
 import argparse
 import importlib

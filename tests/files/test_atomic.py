@@ -1,3 +1,5 @@
+"""Atomic writing of files and folders."""
+
 import os
 import subprocess
 

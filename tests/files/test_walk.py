@@ -1,3 +1,5 @@
+"""Bounded walking of folders with links."""
+
 import subprocess
 
 import pytest

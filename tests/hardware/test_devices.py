@@ -1,4 +1,4 @@
-"""Precision `auto`: chosen by what the device does fast, the same everywhere in a run, and named."""
+"""Precision `auto`: chosen by the speed of the device, the same everywhere in a run, and named."""
 
 import math
 import os

@@ -1,3 +1,5 @@
+"""Memory that glibc keeps between steps."""
+
 import os
 import platform
 import subprocess

@@ -1,3 +1,5 @@
+"""The run's log."""
+
 import csv
 
 from lightseg.loggers import RunLog

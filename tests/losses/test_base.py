@@ -1,4 +1,4 @@
-"""What a loss makes of a batch that is a part of a larger one."""
+"""Pixel losses of a batch that is split into parts."""
 
 import pytest
 import torch

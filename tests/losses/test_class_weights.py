@@ -1,3 +1,5 @@
+"""Class weights, priors and the bias of the last layer."""
+
 import math
 from typing import get_args
 

@@ -1,3 +1,5 @@
+"""Losses: the contract that all share, and values by hand."""
+
 import math
 from typing import get_args
 
@@ -379,3 +381,7 @@ def test_build_loss__is_the_weighted_sum(weight):
 def test_build_loss__refuses_what_is_wrong_and_says_why(spec, message):
     with pytest.raises(ConfigError, match=message):
         build_loss(spec, None)
+
+
+def test_loss__coefficients_within_float32_are_taken():
+    assert build_loss({"ce": 1e-6, "dice": 1e6}, None)

@@ -1,3 +1,5 @@
+"""Logit adjustment, delayed class weights, and the state of the task loss."""
+
 import math
 from types import SimpleNamespace
 

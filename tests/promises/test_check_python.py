@@ -1,4 +1,4 @@
-"""The line that says what an interpreter lacks for lightseg, before anything is downloaded or imported."""
+"""The line about what an interpreter lacks, before anything is downloaded or imported."""
 
 import os
 import re

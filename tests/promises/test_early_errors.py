@@ -1,17 +1,8 @@
-"""What can be known before training is said before a run folder exists: one line, exit code 2, and no folder."""
+"""Errors known before training: one line, exit code 2, and no run folder."""
 
 import re
 
 import pytest
-import torch
-from torch import nn
-
-from lightseg.config.class_errors import describe_failure
-from lightseg.config.compose import require_bounded
-from lightseg.config.option_names import _SYNONYMS, suggest_option
-from lightseg.errors import ConfigError
-from lightseg.losses.losses import build_loss
-from lightseg.tasks.preflight import try_schedule
 
 TINY_DATA = """
 data: {init_args: {image_size: 32, train_size: 12, val_size: 6, test_size: 6, batch_size: 4, num_workers: 0}}
@@ -144,30 +135,6 @@ def test_logger__whose_package_is_missing_names_it(fit, recipe, tmp_path, monkey
     _is_refused(fit("--config", recipe(), *arguments), "trainer.logger: TensorBoardLogger(", tmp_path)
 
 
-def test_alias_bomb__is_counted_and_not_built():
-    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    with pytest.raises(ConfigError, match="bomb: aliases make it larger than 100000 values"):
-        require_bounded("\n".join(levels), "bomb")
-    require_bounded("\n".join(levels[:4]), "small")
-
-
-@pytest.mark.parametrize(("option", "names"), _SYNONYMS.items())
-def test_guessed_flag__names_the_option_that_is_suggest_option(capsys, option, names):
-    from lightseg.fit import main
-
-    assert main(["--config", "x.yaml", f"--{names[0]}", "1"]) == 2 or names[0] in ("data",)
-    assert f"no option '{names[0]}'; did you mean --{option}?" in capsys.readouterr().err
-    assert all(suggest_option(name) == f"; did you mean --{option}?" for name in names)
-
-
-@pytest.mark.parametrize(
-    ("flag", "option"), [("bathc_size", "data.batch_size"), ("learning-rate", "model.optimizer.lr")]
-)
-def test_guessed_flag__may_be_misspelt_or_have_dashes(flag, option):
-    assert suggest_option(flag) == f"; did you mean --{option}?"
-
-
 def test_callbacks__of_two_overlays_are_not_dropped_in_silence(fit, recipe):
     overlays = [
         recipe("trainer: {callbacks: [{class_path: EMA}]}", "ema.yaml"),
@@ -210,24 +177,8 @@ def test_loss__that_is_not_finite_in_the_end_fails_the_run(fit, recipe, own_modu
     assert "val/loss is nan with the best checkpoint" in outcome.err
 
 
-def test_schedule__that_is_negative_is_refused():
-    with pytest.raises(ConfigError, match="model.schedule: function multiplies the learning rate by -0.05"):
-        try_schedule(lambda progress: -progress)
-
-
-def test_failure__in_an_object_of_the_recipe_has_its_key():
-    scheduler = torch.optim.lr_scheduler.LinearLR
-    with pytest.raises(RuntimeError) as caught:
-        nn.Linear(2, 2)(torch.zeros(3))
-    assert describe_failure(caught.value, [("trainer.callbacks", scheduler)]) is None
-
-
 def test_net__of_a_library_that_asserts_its_size_is_refused(fit, recipe, tmp_path):
     text = "base: [configs/data/shapes_classification.yaml, configs/net/simple_cnn.yaml]\n" + TINY_DATA
     arguments = ["--model.net", "TimmNet", "--model.net.encoder", "mixer_s32_224"]
     outcome = fit("--config", recipe(text), *arguments)
     _is_refused(outcome, "model.net: TimmNet cannot take images of [3, 32, 32]: ", tmp_path)
-
-
-def test_loss__coefficients_within_float32_are_taken():
-    assert build_loss({"ce": 1e-6, "dice": 1e6}, None)

@@ -1,4 +1,4 @@
-"""Streams, places and names that a machine or a person gives: a run works, or ends with one line and no folder."""
+"""Streams, folders, names and variables of a machine: a run works, or ends with one line and no folder."""
 
 import json
 import os
@@ -11,27 +11,20 @@ import pytest
 
 from lightseg import compare, diff, doctor, evaluate, explain, export, predict, sync
 from lightseg import fit as fit_verb
-from lightseg.cli.entry import open_streams
 from lightseg.data import MaskFolder
-from lightseg.runs import scheduler
 from tests.comparison.fabricate import wide, write_run
 from tests.conftest import ROOT, Outcome
+from tests.helpers.refusal import assert_refused
 from tests.helpers.small_disk import run_on_small_disk
 
 NAMES = ["../esc", "/absolute", "n" * 276, "a\0b", "..", "a/b", "two\nlines", " ", "\x1b[31m"]
 
 
-def refused(outcome, *words):
-    """One line on stderr, exit code 2."""
-    assert outcome.code == 2
-    line = outcome.err.strip()
-    assert "\n" not in line
-    assert all(word in line for word in words), line
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_name__that_is_no_folder_is_refused(fit, recipe, tmp_path, name):
-    refused(fit("--config", recipe(), f"--name={name}"), "--name", "is no name of a folder; give up to 200 printable")
+    assert_refused(
+        fit("--config", recipe(), f"--name={name}"), "--name", "is no name of a folder; give up to 200 printable"
+    )
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "esc").exists()
 
@@ -123,12 +116,6 @@ def test_streams__ascii_shows_what_it_can():
     assert "--runs_dir DIR" in done.stdout
 
 
-def test_open_streams__leaves_open_ones_alone(capsys):
-    before = sys.stdout, sys.stderr
-    open_streams()
-    assert (sys.stdout, sys.stderr) == before
-
-
 @pytest.mark.slow
 def test_streams__a_whole_training_with_each(recipe, tmp_path):
     path = recipe()
@@ -182,7 +169,7 @@ def test_disk__of_16_kb_is_named_and_nothing_is_left(recipe, tmp_path):
 def test_runs_dir__with_a_link_that_leads_nowhere_is_refused(fit, recipe, tmp_path, link, target):
     (tmp_path / link).parent.mkdir(exist_ok=True)
     (tmp_path / link).symlink_to(target if link == "runs/tiny" else {"tiny": "runs"}.get(target, target))
-    refused(fit("--config", recipe()), "--runs_dir", f"{tmp_path / link}", "is a link that leads nowhere")
+    assert_refused(fit("--config", recipe()), "--runs_dir", f"{tmp_path / link}", "is a link that leads nowhere")
 
 
 @pytest.mark.parametrize("place", ["loop", "loop/below", "broken", "broken/below"])
@@ -192,7 +179,9 @@ def test_outputs__through_a_link_that_leads_nowhere_are_refused(call, recipe, tm
     (tmp_path / "broken").symlink_to("nowhere/at/all")
     name, option = verb.split()
     main = {"evaluate": evaluate.main, "doctor": doctor.main, "compare": compare.main}[name]
-    refused(Outcome(*call(main, recipe(), option, tmp_path / place)), option, "is a link that leads nowhere; remove it")
+    assert_refused(
+        Outcome(*call(main, recipe(), option, tmp_path / place)), option, "is a link that leads nowhere; remove it"
+    )
 
 
 def test_compare__a_pattern_ends_where_links_lead_back(call, tmp_path):
@@ -205,57 +194,18 @@ def test_compare__a_pattern_ends_where_links_lead_back(call, tmp_path):
     assert (code, err) == (0, "")
     assert out.count("given twice") == 0
     assert len(json.loads((tmp_path / "found.json").read_text())["groups"]) == 2
-    refused(Outcome(*call(compare.main, f"{tmp_path}/runs/**/nothing")), "there is no such folder")
+    assert_refused(Outcome(*call(compare.main, f"{tmp_path}/runs/**/nothing")), "there is no such folder")
 
 
 def test_compare__a_baseline_that_is_a_link_to_itself(call, tmp_path):
     for name in ("one", "two"):
         write_run(tmp_path / "runs" / name, wide(len(name)))
     (tmp_path / "loop").symlink_to("loop")
-    refused(Outcome(*call(compare.main, tmp_path / "runs", "--baseline", tmp_path / "loop")), "loop")
-
-
-@pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("SLURM_PROCID", ""), ("SLURM_RESTART_COUNT", "²")])
-def test_environment__a_rank_that_is_no_number_is_named(fit, recipe, monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
-    refused(fit("--config", recipe()), f"{name}: the environment sets it to {value!r}")
+    assert_refused(Outcome(*call(compare.main, tmp_path / "runs", "--baseline", tmp_path / "loop")), "loop")
 
 
 VERBS = {"compare": compare, "diff": diff, "doctor": doctor, "evaluate": evaluate, "explain": explain}
 VERBS |= {"export": export, "fit": fit_verb, "predict": predict, "sync": sync}
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_environment__a_rank_that_is_no_number_is_named_by_every_verb(call, monkeypatch, verb):
-    monkeypatch.setenv("RANK", "x")
-    refused(Outcome(*call(VERBS[verb].main, "RUN", "--html", "page.html")), "RANK: the environment sets it to 'x'")
-
-
-@pytest.mark.parametrize("name", ["MPLBACKEND", "HF_HUB_DOWNLOAD_TIMEOUT", "TORCH_LOGS"])
-def test_environment__a_value_that_a_library_refuses_is_named(recipe, tmp_path, name):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), name: "x"}
-    command = [sys.executable, "-m", "lightseg.fit", "--config", str(recipe())]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    refused(Outcome(done.returncode, done.stdout, done.stderr), f"{name}: the environment sets it to 'x'", "; unset")
-
-
-def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
-    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SLURM_NTASKS", "2")
-    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
-    monkeypatch.setenv("SLURM_JOB_NAME", "x")
-    done = fit("--config", recipe(), "--trainer.devices", "2", "--trainer.strategy", "ddp")
-    assert done.code == 2
-    assert "the environment has variables of SLURM, but not SLURM_" in done.err
-    assert "Traceback" not in done.err
-
-
-def test_requeue__without_scontrol_says_so(monkeypatch, capsys):
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setenv("PATH", "")
-    scheduler.requeue()
-    assert capsys.readouterr().err == "warning: scontrol: No such file or directory; the job is not queued again\n"
 
 
 def test_verbs__in_a_working_directory_that_was_removed(tmp_path):
@@ -267,3 +217,11 @@ def test_verbs__in_a_working_directory_that_was_removed(tmp_path):
     assert done.returncode == 2, done.stderr
     assert "the working directory was removed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_environment__a_rank_that_is_no_number_is_named_by_every_verb(call, monkeypatch, verb):
+    monkeypatch.setenv("RANK", "x")
+    assert_refused(
+        Outcome(*call(VERBS[verb].main, "RUN", "--html", "page.html")), "RANK: the environment sets it to 'x'"
+    )

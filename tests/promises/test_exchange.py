@@ -1,10 +1,10 @@
-"""How often the processes of a training exchange something: in a network of machines each time is a wait."""
+"""Number of collective operations per step; each is a wait in a network of machines."""
 
 import json
 
 import pytest
 
-from tests.promises.test_processes import DDP, ended
+from tests.helpers.processes import DDP, wait_for_run
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_gradients__are_exchanged_once_in_an_optimiser_step(recipe, launch, own_
     own_module("counting", COUNT)
     path = tmp_path / "counted.json"
     options = [*DDP, "--trainer.accumulate_grad_batches", str(accumulate)]
-    ended(launch("--config", recipe(RECIPE), *options, COUNTED=str(path)))
+    wait_for_run(launch("--config", recipe(RECIPE), *options, COUNTED=str(path)))
     counted = json.loads(path.read_text())
     assert (counted["batches"], counted["steps"]) == (4 * accumulate, 4)
     assert counted["gradients"] == 4

@@ -1,4 +1,4 @@
-"""The real command on a CUDA device; `make test-gpu` runs these where there is one."""
+"""Trainings on a CUDA device; `make test-gpu` runs these."""
 
 import numpy as np
 import pytest

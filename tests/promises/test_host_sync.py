@@ -1,4 +1,4 @@
-"""What the host asks the device for in a training step: on a GPU each of these waits for all that is queued."""
+"""Host synchronizations of a training step; on a GPU each waits for everything queued."""
 
 import contextlib
 import traceback

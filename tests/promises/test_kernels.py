@@ -1,4 +1,4 @@
-"""What is promised of equality holds with the kernels of lesser processors than this one, too."""
+"""Equalities hold with the kernels of lesser processors, too."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Real processes, real signals: what is killed goes on, what dies takes the others down, and nothing hangs."""
+"""Trainings under real signals: kills, resumes, dying ranks, several processes."""
 
 import json
 import os
@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +18,12 @@ import lightseg
 from lightseg.data import Shapes
 from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
 from tests.helpers.forked_process import run_forked
+from tests.helpers.processes import DDP, PATIENCE, wait_for_run
 from tests.helpers.small_disk import run_on_small_disk
 from tests.helpers.stateful_run import assert_same_run, read_logged_values
 
 pytestmark = pytest.mark.slow
-DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 REFERENCES = {}
-# seconds, less than pytest's own limit, after which processes that hang are asked where
-PATIENCE = 600
 
 
 @pytest.fixture
@@ -36,22 +33,10 @@ def reference_run(crashing_recipe, fit, launch):
     def run(*options):
         if options not in REFERENCES:
             arguments = ["--config", crashing_recipe, *options]
-            REFERENCES[options] = ended(launch(*arguments)) if "ddp" in options else fit(*arguments).folder
+            REFERENCES[options] = wait_for_run(launch(*arguments)) if "ddp" in options else fit(*arguments).folder
         return REFERENCES[options]
 
     return run
-
-
-def ended(process, code=0):
-    """The run folder of a process that ends as expected."""
-    try:
-        out, err = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        # every process of the group says where it hangs
-        os.killpg(process.pid, signal.SIGABRT)
-        out, err = process.communicate()
-    assert process.returncode == code, err
-    return Path(re.compile(r"^run: (.*)$", re.MULTILINE).search(out)[1])
 
 
 def folder_of(process, tmp_path):
@@ -87,7 +72,7 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing_recipe, launch, 
         killed.kill()
     killed.wait()
     assert killed.returncode == -signal.SIGKILL
-    ended(launch("--resume", folder))
+    wait_for_run(launch("--resume", folder))
     assert_same_run(folder, reference_run(*options))
 
 
@@ -103,7 +88,7 @@ def test_kill__of_two_processes(crashing_recipe, launch, reference_run, tmp_path
         killed.wait()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    ended(launch("--resume", folder))
+    wait_for_run(launch("--resume", folder))
     assert_same_run(folder, reference_run(*options))
 
 
@@ -122,7 +107,7 @@ def test_signal__saves_and_stops_between_two_steps(crashing_recipe, launch, refe
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert 0 < saved < 200
     assert max(line["step"] for line in read_logged_values(folder)) == saved - 1
-    ended(launch("--resume", folder))
+    wait_for_run(launch("--resume", folder))
     assert_same_run(folder, reference_run(*options))
 
 
@@ -191,7 +176,7 @@ def test_stream__is_one_for_any_workers_and_processes(
     how += ["--trainer.strategy", "ddp" if devices > 1 else "auto"]
     monkeypatch.setenv("RECORD", str(tmp_path / "reference"))
     assert fit("--config", crashing_recipe, *options).code == 0
-    ended(launch("--config", crashing_recipe, *options, *how, RECORD=str(tmp_path / "other")))
+    wait_for_run(launch("--config", crashing_recipe, *options, *how, RECORD=str(tmp_path / "other")))
     assert stream(tmp_path / "other") == stream(tmp_path / "reference")
     assert len(stream(tmp_path / "other")) == 6
 
@@ -359,7 +344,7 @@ def share(recipe, fit, launch, own_module, tmp_path):
             file = tmp_path / f"{name}.pt"
             callback = [f"--trainer.callbacks+={CALLBACK}", f"--trainer.callbacks.path={file}"]
             command = ["--config", recipe(SHARED), "--model.loss", loss, "--trainer.precision", precision, *callback]
-            folder = ended(launch(*command, *more)) if "ddp" in more else fit(*command, *more).folder
+            folder = wait_for_run(launch(*command, *more)) if "ddp" in more else fit(*command, *more).folder
             losses = [line["train/loss"] for line in lines(folder) if "train/loss" in line]
             results.append((losses, torch.load(file)))
         return results

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""Code, links and recipes of the README."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is imported before a command answers; no test here measures time."""
+"""Imports before a command answers, and versions and options without torch."""
 
 import json
 import os
@@ -204,3 +204,13 @@ def test_fit__needs_nothing_that_its_recipe_does_not_use(tmp_path):
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs" / "small").iterdir()
     assert np.isfinite(json.loads((folder / "metrics.json").read_text())["val/loss"])
+
+
+def test_help__is_quick_and_imports_nothing_heavy():
+    code = "import sys, lightseg.fit as f; f.main(['--help']); assert 'torch' not in sys.modules"
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    after = os.times()
+    assert "--model.net.encoder" in done.stdout
+    # of the processor: other work on the machine is no fault of the verb
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5

@@ -1,4 +1,4 @@
-"""Folders that may come from anyone: nothing in them is run, written through, or waited for without end."""
+"""Untrusted folders: nothing in them is run, written through, or waited for without end."""
 
 import os
 import signal

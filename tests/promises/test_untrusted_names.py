@@ -1,4 +1,4 @@
-"""Names that anyone may give: pages and terminals show them, and neither a browser nor a terminal obeys them."""
+"""Untrusted names in pages and terminals, which neither a browser nor a terminal obeys."""
 
 from html.parser import HTMLParser
 

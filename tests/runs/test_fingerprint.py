@@ -1,4 +1,4 @@
-"""Labels that change while their files keep their sizes, as the verbs see them; runs of versions that did not look."""
+"""Fingerprints of data: labels that change while their files keep their sizes, as every verb sees them."""
 
 import json
 import shutil

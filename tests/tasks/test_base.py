@@ -1,4 +1,4 @@
-"""The step that all tasks share, by hand-made nets whose answers are known."""
+"""The step that all tasks share, with nets whose answers are known."""
 
 import lightning as L
 import numpy as np

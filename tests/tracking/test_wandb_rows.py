@@ -1,3 +1,5 @@
+"""Rows of the W&B history from lines of the log."""
+
 from lightseg.tracking.wandb_rows import Rows, summary_of
 
 

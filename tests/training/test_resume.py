@@ -1,9 +1,10 @@
+"""Resumed trainings give what uninterrupted ones give."""
+
 import json
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 
 import pytest
@@ -11,7 +12,6 @@ import torch
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import locked
-from lightseg.runs import scheduler
 from lightseg.training.resume import best_score, newest_checkpoint, restore_best
 from tests.helpers.stateful_run import DROPOUT_NET, assert_same_run, read_logged_values
 
@@ -294,17 +294,6 @@ def test_slurm__usr1_asks_to_be_queued_again(fit, crashing_recipe, monkeypatch, 
     outcome = fit("--config", crashing_recipe)
     assert outcome.code == 128 + signal.SIGUSR1
     assert (tmp_path / "asked").read_text() == "requeue 7\n"
-
-
-def test_torchrun__knows_its_own_runs_by_when_it_was_started(monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "train")
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    assert scheduler.job() == "torchrun-train"
-    # the process that started this one, as torchrun would have, began before now
-    assert scheduler.restarted(time.time())
-    assert not scheduler.restarted(time.time() - 10 * 365 * 86400)
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert scheduler.restarted(0)
 
 
 # ---- what Lightning keeps elsewhere ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The cures of class imbalance that act on the model, in a training."""
+"""Prior bias and class weights that depend on the data, in a training."""
 
 import lightning as L
 import pytest
