@@ -27,7 +27,7 @@ def a_step(monkeypatch):
     return step
 
 
-def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost(a_step):
+def test_graceful_stop__a_signal_that_comes_while_processes_agree_is_not_lost(a_step):
     interrupt = GracefulStop()
 
     def signalled():
@@ -38,14 +38,14 @@ def test_interrupt__a_signal_that_comes_while_processes_agree_is_not_lost(a_step
         a_step(interrupt)
 
 
-def test_interrupt__of_another_process_stops_this_one(a_step):
+def test_graceful_stop__of_another_process_stops_this_one(a_step):
     interrupt = GracefulStop()
     with pytest.raises(Stop):
         a_step(interrupt, others=int(signal.SIGTERM))
     assert interrupt.received == signal.SIGTERM
 
 
-def test_interrupt__waits_for_others_as_long_as_the_strategy_does(monkeypatch):
+def test_graceful_stop__waits_for_others_as_long_as_the_strategy_does(monkeypatch):
     monkeypatch.setattr(distributed, "new_group", lambda **options: options)
     interrupt, strategy = GracefulStop(), SimpleNamespace(_timeout=timedelta(minutes=5))
     interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)

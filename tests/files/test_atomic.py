@@ -9,7 +9,7 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_folder, atomic_write, require_writable, write_atomically
 
 
-def test_replacing__what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_atomic_write__what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     write_atomically(tmp_path / "a", "old")
 
     def fail():
@@ -30,7 +30,7 @@ def test_write_atomically__leaves_no_other_file(tmp_path):
     assert (tmp_path / "new" / "a.txt").read_text() == "two"
 
 
-def test_replacing__a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+def test_atomic_write__a_link_stays_and_what_it_leads_to_is_written(tmp_path):
     (tmp_path / "table.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to(tmp_path / "table.csv")
     write_atomically(tmp_path / "link.csv", "new")
@@ -38,7 +38,7 @@ def test_replacing__a_link_stays_and_what_it_leads_to_is_written(tmp_path):
     assert (tmp_path / "table.csv").read_text() == "new"
 
 
-def test_replacing__a_pipe_is_written_to(tmp_path):
+def test_atomic_write__a_pipe_is_written_to(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
     write_atomically(tmp_path / "pipe", "through")
@@ -63,7 +63,7 @@ def test_require_writable__says_what_is_wrong(name, message, tmp_path):
 
 
 @pytest.mark.parametrize("fails", ["while it is filled", "when it takes its place"])
-def test_replacing_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch, fails):
+def test_atomic_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch, fails):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/old").touch()
     rename = type(tmp_path).rename
@@ -85,7 +85,7 @@ def test_replacing_folder__what_fails_leaves_the_old_folder_and_nothing_else(tmp
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old"]
 
 
-def test_replacing_folder__takes_the_place_of_the_old_one(tmp_path):
+def test_atomic_folder__takes_the_place_of_the_old_one(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/old").touch()
     with atomic_folder(tmp_path / "a") as temporary:

@@ -1,7 +1,7 @@
-"""A run folder that an earlier version wrote (before the layout of the package changed) is read as before.
+"""Run folder of an earlier version, written before the layout of the package changed, is still read.
 
-`written_before` is what `command.txt` in it made, without pictures; `prediction.png` is what that version's net said of
-`IMAGE`.
+`older_run` is the output of its `command.txt`, without pictures, and `prediction.png` the prediction of that version
+for `IMAGE`.
 """
 
 import json
@@ -17,20 +17,20 @@ from lightseg import compare, evaluate, export, predict
 from lightseg.cli import LightsegCLI
 from tests.conftest import ROOT
 
-BEFORE = Path(__file__).parent / "written_before"
+OLDER_RUN = Path(__file__).parent / "older_run"
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(BEFORE, tmp_path / "run")
+    return shutil.copytree(OLDER_RUN, tmp_path / "run")
 
 
 def expected():
-    return np.asarray(Image.open(BEFORE / "prediction.png"))
+    return np.asarray(Image.open(OLDER_RUN / "prediction.png"))
 
 
-def test_load__the_net_says_what_it_said(folder):
+def test_load__predicts_the_same(folder):
     # another processor may decide a tie otherwise
     assert (lightseg.load(folder).predict(IMAGE) == expected()).mean() >= 0.99
 
