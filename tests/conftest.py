@@ -1,4 +1,4 @@
-"""What the tests share: a quiet machine, a folder of their own, and the real command line."""
+"""Shared fixtures: an isolated environment, temporary recipes and modules, and the real command line."""
 
 import contextlib
 import json
@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lightseg.fit import main
-from tests.crashing import DROPPING, RECIPE
-from tests.fake_wandb import FakeWandb
-from tests.forked import Forked
+from tests.helpers.fake_wandb import FakeWandb
+from tests.helpers.forked_process import ForkedProcess
+from tests.helpers.stateful_run import DROPOUT_NET, STATEFUL_RECIPE
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,14 +30,14 @@ trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
+def _use_one_thread():
     # with more, tests that share their cores with others wait for each other
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _float32():
+def _use_float32():
     # no test depends on what this machine does fast; those of the choice take the variable away
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTSEG_PRECISION", "32-true")
@@ -45,7 +45,7 @@ def _float32():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _kernels(tmp_path_factory):
+def _share_kernels(tmp_path_factory):
     # kernels that another session compiled for another instruction set crash; the processes of one share them
     folder = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
@@ -55,21 +55,21 @@ def _kernels(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _freed_memory_is_given_back(monkeypatch):
+def _keep_malloc_trim(monkeypatch):
     # the largest test would set the size of this process for all that follow; those in processes of their own keep it
     monkeypatch.setattr("lightseg.training.run.disable_malloc_trim", lambda: None)
 
 
 @pytest.fixture(autouse=True)
-def _pictures_only_where_they_are_looked_at(request, monkeypatch):
+def _skip_figures(request, monkeypatch):
     # drawing takes as long as all the rest of a tiny run; those in processes of their own draw
     if request.node.get_closest_marker("pictures") is None:
         monkeypatch.setattr("lightseg.training.report._draw", lambda *_: [])
 
 
 @pytest.fixture(autouse=True)
-def _own_machine(tmp_path_factory, monkeypatch):
-    """No cache, no account and no working directory of the person who runs the tests."""
+def _isolate_environment(tmp_path_factory, monkeypatch):
+    """Hide the caches, accounts and working directory of the person who runs the tests."""
     home = tmp_path_factory.mktemp("home")
     for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(home / name.lower()))
@@ -79,7 +79,7 @@ def _own_machine(tmp_path_factory, monkeypatch):
 
 @dataclass
 class Outcome:
-    """What a command left: exit code, what it printed, and its run folder."""
+    """Exit code, output and run folder of a command."""
 
     code: int
     out: str
@@ -100,7 +100,7 @@ class Outcome:
 
 @pytest.fixture
 def fit(capsys, tmp_path):
-    """The verb as a user calls it, in this process."""
+    """Call `fit` in this process as a user does."""
 
     def run(*args: object) -> Outcome:
         code = main([*map(str, args), "--runs_dir", str(tmp_path / "runs")])
@@ -112,7 +112,7 @@ def fit(capsys, tmp_path):
 
 @pytest.fixture
 def call(capsys):
-    """A verb's `main` in this process; exit code, what it printed, and what it said of errors."""
+    """Call a verb's `main` in this process, and return its exit code, stdout and stderr."""
 
     def run(main, *args: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -124,15 +124,17 @@ def call(capsys):
 
 @pytest.fixture
 def launch(tmp_path):
-    """Start the verb in a process and a group of its own; what is left of it ends with the test."""
+    """Start `fit` in a new process group, which is killed at the end of the test."""
     started = []
 
-    def start(*arguments: object, **environment: str) -> Forked:
+    def start(*arguments: object, **environment: str) -> ForkedProcess:
         command = [*map(str, arguments)]
         if "--resume" not in arguments:
             command += ["--runs_dir", str(tmp_path / "runs")]
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **environment}
-        started.append(Forked("lightseg.fit", command, tmp_path, environment, tmp_path / f"output{len(started)}"))
+        started.append(
+            ForkedProcess("lightseg.fit", command, tmp_path, environment, tmp_path / f"output{len(started)}")
+        )
         return started[-1]
 
     yield start
@@ -144,7 +146,7 @@ def launch(tmp_path):
 
 @pytest.fixture
 def own_module(tmp_path, monkeypatch):
-    """Write a module beside the recipe, as a user would a class of their own."""
+    """Write a module beside the recipe, as a user does for a custom class."""
 
     def write(name: str, code: str) -> Path:
         path = tmp_path / f"{name}.py"
@@ -159,7 +161,7 @@ def own_module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def recipe(tmp_path):
-    """Write a recipe; a tiny one if no text is given."""
+    """Write a recipe; by default a tiny one."""
 
     def write(text: str = TINY, name: str = "tiny.yaml") -> Path:
         path = tmp_path / name
@@ -170,18 +172,18 @@ def recipe(tmp_path):
 
 
 @pytest.fixture
-def crashing(recipe, own_module, monkeypatch):
-    """A recipe with a net that drops out, averaged weights, a moving learning rate, and the callback that crashes."""
-    own_module("dropping", DROPPING)
-    own_module("crash", (ROOT / "tests/crash.py").read_text())
+def crashing_recipe(recipe, own_module, monkeypatch):
+    """Write a recipe with dropout, averaged weights, a learning-rate schedule, and a crashing callback."""
+    own_module("dropout_net", DROPOUT_NET)
+    own_module("crash", (ROOT / "tests/helpers/crash_callback.py").read_text())
     monkeypatch.setenv("CRASH_BY", "error")
     monkeypatch.delenv("CRASH", raising=False)
-    return recipe(RECIPE, "crashing.yaml")
+    return recipe(STATEFUL_RECIPE, "crashing.yaml")
 
 
 @pytest.fixture
 def service():
-    """A W&B service that has an answer to all that it was asked."""
+    """Start a W&B service, and assert that it knew every request."""
     with FakeWandb() as service:
         yield service
     assert service.unknown == []

@@ -25,8 +25,8 @@ def test_compare__two_trained_runs(fit, recipe, compare, tmp_path):
     content = json.loads((tmp_path / "all.json").read_text())
     scores = {group["trials"][0]["runs"][0]: group["score"]["value"] for group in content["groups"]}
     for folder in (first, second):
-        known = json.loads((folder / "metrics.json").read_text())
-        assert scores[str(folder)] == pytest.approx(known["test/score"], abs=1e-12)
+        recorded = json.loads((folder / "metrics.json").read_text())
+        assert scores[str(folder)] == pytest.approx(recorded["test/score"], abs=1e-12)
     assert len(list(csv.DictReader((tmp_path / "groups.csv").read_text().splitlines()))) == 2
     # the same score as val has in metrics.json
     code, out, _ = compare(first, "--split", "val", "--metric", "dice", "--json", tmp_path / "val.json")

@@ -14,7 +14,7 @@ import yaml
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.dashboard import CHOICES, main
 from tests.conftest import ROOT
-from tests.fake_wandb import FakeWandb, account
+from tests.helpers.fake_wandb import FakeWandb, account
 
 CONFIG = """
 model:
@@ -59,9 +59,9 @@ def every(content, key: str) -> list:
 
 
 def test_dry_run__is_what_is_checked_in(capsys):
-    # written by: python -m lightseg.dashboard lightseg --dry-run > tests/dashboard.json
+    # written by: python -m lightseg.dashboard lightseg --dry-run > tests/helpers/dashboard.json
     assert main(["lightseg", "--dry-run"]) == 0
-    assert capsys.readouterr().out == (ROOT / "tests/dashboard.json").read_text()
+    assert capsys.readouterr().out == (ROOT / "tests/helpers/dashboard.json").read_text()
 
 
 def test_dry_run__ids_are_distinct(capsys):
@@ -72,12 +72,12 @@ def test_dry_run__ids_are_distinct(capsys):
 
 def test_from__classes_and_choices_are_the_runs(capsys, run_folder):
     assert main(["lightseg", "--from", str(run_folder), "--dry-run"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    curves = [panel["config"].get("metrics") for panel in panels(made, "Run History Line Plot")]
+    workspace = json.loads(capsys.readouterr().out)
+    curves = [panel["config"].get("metrics") for panel in panels(workspace, "Run History Line Plot")]
     assert [curve for curve in curves if curve and "iou" in curve[0]] == [["val/iou/sky"], ["val/iou/car"]]
-    bars = [panel["config"]["metrics"] for panel in panels(made, "Bar Chart")]
+    bars = [panel["config"]["metrics"] for panel in panels(workspace, "Bar Chart")]
     assert [bar for bar in bars if "iou" in bar[0]] == [["test/iou/sky"], ["test/iou/car"]]
-    (parallel,) = panels(made, "Parallel Coordinates Plot")
+    (parallel,) = panels(workspace, "Parallel Coordinates Plot")
     assert [column["accessor"] for column in parallel["config"]["columns"]] == [
         "config:model.value.init_args.net.class_path",
         "config:model.value.init_args.net.init_args.width",
@@ -100,8 +100,8 @@ def test_from__classes_and_choices_are_the_runs(capsys, run_folder):
 def test_from__a_run_that_was_never_scored_shows_what_the_others_have(capsys, run_folder):
     (run_folder / "metrics.jsonl").unlink()
     assert main(["lightseg", "--from", str(run_folder), "--dry-run"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert "^val/(iou|recall)/.+$" in every(made, "metricRegex")
+    workspace = json.loads(capsys.readouterr().out)
+    assert "^val/(iou|recall)/.+$" in every(workspace, "metricRegex")
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_error__no_key_is_said_without_a_question(tmp_path):
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     try:
         assert subprocess.run(command, env=env, cwd=tmp_path, **streams).returncode == 2
-        said = os.read(ours, 10_000).decode()
+        message = os.read(ours, 10_000).decode()
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "no API key; run `wandb login`" in said
-    assert len(said.strip().splitlines()) == 1
+    assert "no API key; run `wandb login`" in message
+    assert len(message.strip().splitlines()) == 1
 
 
 def test_save__the_service_gets_what_dry_run_prints(tmp_path, capsys):
@@ -169,11 +169,11 @@ def test_save__a_refusal_is_one_message(tmp_path):
 
 def test_choices__are_options_of_the_recipes(monkeypatch):
     monkeypatch.chdir(ROOT)
-    there = set()
+    options = set()
     for recipe in ("experiments/shapes/unet.yaml", "experiments/camvid/unet_small.yaml"):
         config = yaml.safe_load(LightsegCLI(["--config", recipe]).resolved_config())
-        there |= {choice for choice in CHOICES if has(config, choice)}
-    assert there == set(CHOICES)
+        options |= {choice for choice in CHOICES if has(config, choice)}
+    assert options == set(CHOICES)
 
 
 @pytest.mark.slow
@@ -183,23 +183,23 @@ def test_workspace__asks_for_nothing_that_a_run_does_not_log(launch, recipe, cap
     assert process.returncode == 0, err
     folder = out.strip().splitlines()[-1].removeprefix("run: ")
     log = logged(Path(folder))
-    general, own = (["lightseg", "--dry-run", *more] for more in ([], ["--from", folder]))
-    for arguments in (general, own):
+    general, from_run = (["lightseg", "--dry-run", *more] for more in ([], ["--from", folder]))
+    for arguments in (general, from_run):
         main(arguments)
-        made = json.loads(capsys.readouterr().out)
-        asked = {name for key in ("metrics", "xAxis", "mediaKeys") for name in every(made, key)} - {"_step"}
-        asked |= {field["value"] for field in every(made, "args") if field["name"] == "tableKey"}
-        asked |= {value for value in every(made, "val") if isinstance(value, str) and "/" in value}
-        assert {"val/score", "val/samples", "test/confusion_matrix_table", "test/worst"} <= asked
-        assert asked <= log["summary"].keys()
-        for regex in every(made, "metricRegex"):
+        workspace = json.loads(capsys.readouterr().out)
+        metrics = {name for key in ("metrics", "xAxis", "mediaKeys") for name in every(workspace, key)} - {"_step"}
+        metrics |= {field["value"] for field in every(workspace, "args") if field["name"] == "tableKey"}
+        metrics |= {value for value in every(workspace, "val") if isinstance(value, str) and "/" in value}
+        assert {"val/score", "val/samples", "test/confusion_matrix_table", "test/worst"} <= metrics
+        assert metrics <= log["summary"].keys()
+        for regex in every(workspace, "metricRegex"):
             assert any(re.search(regex, name) for name in log["summary"])
         # what stands for a run in one number is one, and not {"max": …}
-        numbers = {*every(panels(made, "Bar Chart"), "metrics"), *every(made, "targetKey")}
+        numbers = {*every(panels(workspace, "Bar Chart"), "metrics"), *every(workspace, "targetKey")}
         assert {"best_val_score", "test/score"} <= numbers
         assert [name for name in numbers if not isinstance(log["summary"][name], int | float)] == []
-    assert {"val/iou/circle", "test/iou/circle"} <= asked
-    *axes, result = every(panels(made, "Parallel Coordinates Plot"), "accessor")
+    assert {"val/iou/circle", "test/iou/circle"} <= metrics
+    *axes, result = every(panels(workspace, "Parallel Coordinates Plot"), "accessor")
     assert result == "summary:best_val_score"
     for axis in axes:
         assert has(log["config"], axis.removeprefix("config:").replace(".value.", ".")), axis

@@ -87,8 +87,8 @@ def explain(capsys, *args):
     # the data and the net are of the test
     code = main([*map(str, args), "--trust"])
     out, err = capsys.readouterr()
-    said = [line for line in err.splitlines(keepends=True) if not line.startswith("lightseg: trusted: ")]
-    return code, out.splitlines(), "".join(said)
+    error_lines = [line for line in err.splitlines(keepends=True) if not line.startswith("lightseg: trusted: ")]
+    return code, out.splitlines(), "".join(error_lines)
 
 
 def test_explain__the_planted_failure_is_the_top_finding(run, capsys):
@@ -149,7 +149,7 @@ def test_explain__other_data_is_refused(run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["nowhere"], "RUN nowhere: no run folder, which has a config.yaml"),
         ([".", "--out", "nowhere/page.html"], "--out nowhere/page.html: there is no folder nowhere"),
@@ -159,13 +159,13 @@ def test_explain__other_data_is_refused(run, capsys):
         (["."], ".: no checkpoint found"),
     ],
 )
-def test_explain__a_slip_is_one_line(args, said, tmp_path, monkeypatch, capsys):
+def test_explain__a_slip_is_one_line(args, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text("seed_everything: 0\ndata: {class_path: lightseg.data.Shapes}\n")
     code, out, err = explain(capsys, *args)
 
     assert (code, out) == (2, [])
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -24,7 +24,7 @@ from lightseg.exporting.graph import InferenceGraph
 from lightseg.exporting.options import described_files
 from lightseg.files.atomic import sha256
 from tests.conftest import TINY
-from tests.trained import train
+from tests.helpers.train import train
 
 # pytree's own, in torch.export of torch 2.15
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -379,10 +379,10 @@ def test_demo_recipe__smokes(fit):
 def test_profile__ends_with_a_table(launch, recipe):
     overlays = [part for name in ("smoke", "profile") for part in ("--config", ROOT / f"configs/debug/{name}.yaml")]
     process = launch("--config", recipe(), *overlays, "--trainer.limit_train_batches", "2")
-    told = process.communicate()[1]
-    assert process.returncode == 0, told
-    assert "FIT Profiler Report" in told
-    assert "run_training_batch" in told
+    err = process.communicate()[1]
+    assert process.returncode == 0, err
+    assert "FIT Profiler Report" in err
+    assert "run_training_batch" in err
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -440,9 +440,9 @@ def test_fit__a_limited_test_keeps_only_the_images_that_were_scored(fit, recipe)
     outcome = fit(
         "--config", recipe(), "--data.batch_size", "1", "--trainer.max_epochs", "1", "--trainer.limit_test_batches", "3"
     )
-    found = PerImageResults.read(outcome.folder, "test")
-    assert len(found.images) == 3
-    assert found.indices.tolist() == [0, 1, 2]
+    results = PerImageResults.read(outcome.folder, "test")
+    assert len(results.images) == 3
+    assert results.indices.tolist() == [0, 1, 2]
     truth = Shapes(image_size=32, test_size=5).class_table("test")
-    assert (found.dense[:, 1] == truth[:3]).all()
+    assert (results.dense[:, 1] == truth[:3]).all()
     assert len(PerImageResults.read(outcome.folder, "val").images) == 5

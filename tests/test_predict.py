@@ -18,8 +18,8 @@ import lightseg
 from lightseg.data.palette import default_palette
 from lightseg.inference import readers
 from lightseg.predict import main
+from tests.helpers.small_disk import run_on_small_disk
 from tests.inference.models import write_checkpoint
-from tests.small_disk import on_small_disk
 
 RANDOM = np.random.default_rng(0)
 
@@ -65,8 +65,8 @@ def _mask(path):
 
 
 def _files(folder):
-    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    return [name for name in found if name not in (".lock", "classes.json", "predictions.jsonl")]
+    paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return [name for name in paths if name not in (".lock", "classes.json", "predictions.jsonl")]
 
 
 def test_predict__masks_of_a_folder_at_the_size_of_the_images(predict, images, out, checkpoint, monkeypatch):
@@ -147,10 +147,10 @@ def test_predict__pattern(predict, images, out):
 def test_predict__broken_file_is_named_and_skipped(predict, images, out):
     data = (images / "b.jpg").read_bytes()
     (images / "b.jpg").write_bytes(data[: len(data) // 2])
-    code, printed, said = predict(images)
+    code, printed, err = predict(images)
     assert code == 1
-    assert f"{images / 'b.jpg'}: this image cannot be read" in said
-    assert "1 of 3 images could not be predicted" in said
+    assert f"{images / 'b.jpg'}: this image cannot be read" in err
+    assert "1 of 3 images could not be predicted" in err
     assert _files(out) == ["a.png", "night/a.png"]
     (images / "b.jpg").write_bytes(data)
     code, printed, _ = predict(images)
@@ -178,16 +178,16 @@ def test_predict__goes_on_where_it_stopped(predict, images, out):
 def test_predict__what_is_there_was_made_otherwise(predict, images, out, tmp_path):
     assert predict(images)[0] == 0
     before = {name: (out / name).read_bytes() for name in _files(out)}
-    code, _, said = predict(images, "--window", 32)
+    code, _, err = predict(images, "--window", 32)
     assert code == 2
-    assert "another protocol (whole images; now windows of 32 pixels that overlap by 0.25); give another" in said
-    code, _, said = predict(images, "--overlap", 0.5)
+    assert "another protocol (whole images; now windows of 32 pixels that overlap by 0.25); give another" in err
+    code, _, err = predict(images, "--overlap", 0.5)
     assert code == 2
-    assert "another protocol for large images (windows of 512 pixels that overlap by 0.25; now windows" in said
+    assert "another protocol for large images (windows of 512 pixels that overlap by 0.25; now windows" in err
     other = write_checkpoint(tmp_path / "other.ckpt", width=2)
-    code, _, said = predict(images, model=other)
+    code, _, err = predict(images, model=other)
     assert code == 2
-    assert "another checkpoint" in said
+    assert "another checkpoint" in err
     assert {name: (out / name).read_bytes() for name in _files(out)} == before
 
 
@@ -211,11 +211,11 @@ def test_predict__bad_input(predict, images, out, tmp_path, monkeypatch, argumen
     (tmp_path / "twins").mkdir()
     for suffix in ("png", "jpg"):
         Image.fromarray(_image(8, 8)).save(tmp_path / f"twins/a.{suffix}")
-    code, _, said = predict(*arguments)
+    code, _, err = predict(*arguments)
     assert code == 2
-    assert said.startswith("lightseg: error: ")
-    assert len(said.splitlines()) == 1
-    assert message in said
+    assert err.startswith("lightseg: error: ")
+    assert len(err.splitlines()) == 1
+    assert message in err
     assert not out.exists()
 
 
@@ -225,26 +225,26 @@ def test_predict__where_it_must_not_write(predict, images, out):
     out.unlink()
     out.mkdir()
     (out / "a.png").write_text("mine")
-    code, _, said = predict(images)
+    code, _, err = predict(images)
     assert code == 2
-    assert "holds other files" in said
+    assert "holds other files" in err
     assert (out / "a.png").read_text() == "mine"
 
 
 def test_predict__input_is_where_results_go(predict, out):
     out.mkdir()
     Image.fromarray(_image(8, 8)).save(out / "a.png")
-    code, _, said = predict(out / "a.png")
+    code, _, err = predict(out / "a.png")
     assert code == 2
-    assert f"{out / 'a.png'}: is in --out {out}, where results go" in said
+    assert f"{out / 'a.png'}: is in --out {out}, where results go" in err
 
 
 def test_predict__another_image_of_the_same_name_is_not_replaced(predict, images, out):
     assert predict(images / "a.png")[0] == 0
     before = (out / "a.png").read_bytes()
-    code, _, said = predict(images / "night/a.png")
+    code, _, err = predict(images / "night/a.png")
     assert code == 2
-    assert f"holds a of {images / 'a.png'}, which {images / 'night/a.png'} would replace" in said
+    assert f"holds a of {images / 'a.png'}, which {images / 'night/a.png'} would replace" in err
     assert (out / "a.png").read_bytes() == before
     # the same one, elsewhere by now
     (images / "a.png").rename(images / "night/a.png")
@@ -262,10 +262,10 @@ def test_predict__full_disk_is_one_message_and_the_next_call_goes_on(predict, im
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", allocate)
-        code, _, said = predict(images, "--probabilities")
+        code, _, err = predict(images, "--probabilities")
     assert code == 1
     assert (
-        said
+        err
         == f"lightseg: error: {out}/probabilities/b.npy: No space left on device; the same command goes on from here\n"
     )
     assert _files(out) == ["a.png", "probabilities/a.npy"]
@@ -276,7 +276,7 @@ def test_predict__full_disk_is_one_message_and_the_next_call_goes_on(predict, im
 def test_predict__probabilities_that_the_disk_has_no_room_for(tmp_path, checkpoint):
     Image.fromarray(_image(300, 300)).save(tmp_path / "a.png")
     predict = f"{sys.executable} -m lightseg.predict {checkpoint} a.png --out disk/out --probabilities"
-    done = on_small_disk(tmp_path, "200k", f'{predict}; echo "exit code $?"; find disk -name "*a.*"')
+    done = run_on_small_disk(tmp_path, "200k", f'{predict}; echo "exit code $?"; find disk -name "*a.*"')
     assert done.stdout == "exit code 1\n"
     file = tmp_path / "disk/out/probabilities/a.npy"
     assert done.stderr == f"lightseg: error: {file}: No space left on device; the same command goes on from here\n"
@@ -289,9 +289,9 @@ def test_predict__results_are_no_input(predict, images, tmp_path, checkpoint, ca
 
 
 def test_predict__no_run(predict, images, tmp_path):
-    code, _, said = predict(images, model=tmp_path / "images")
+    code, _, err = predict(images, model=tmp_path / "images")
     assert code == 2
-    assert "no run folder" in said
+    assert "no run folder" in err
     run = tmp_path / "runs/unet/20260102T030405-a1b2"
     run.mkdir(parents=True)
     (run / "config.yaml").touch()
@@ -314,8 +314,8 @@ def test_predict__labels(predict, images, out, tmp_path):
         prediction = task.predict(row["file"], details=True)
         assert row["class"] == f"class {prediction.classes}"
         assert float(row["probability"]) == pytest.approx(prediction.probabilities.max(), abs=1e-6)
-        said = [float(row[name]) for name in task.classes]
-        assert said == pytest.approx(prediction.probabilities.tolist(), abs=1e-6)
+        probabilities = [float(row[name]) for name in task.classes]
+        assert probabilities == pytest.approx(prediction.probabilities.tolist(), abs=1e-6)
     assert "--window and --overlays are for segmentation" in predict(images, "--overlays", model=model)[2]
 
 
@@ -323,9 +323,9 @@ def test_predict__labels_of_several_calls_but_not_of_what_cannot_be_predicted(pr
     model = write_checkpoint(tmp_path / "classifier.ckpt", "ClassificationTask", "lightseg.nets.SimpleCNN")
     for name in ("a.png", "b.jpg"):
         Image.fromarray(_image(32, 32)).save(images / name)
-    code, _, said = predict(images / "night/a.png", model=model)
+    code, _, err = predict(images / "night/a.png", model=model)
     assert code == 1
-    assert f"{images / 'night/a.png'}: SimpleCNN was built for 32×32 images and got 48×40" in said
+    assert f"{images / 'night/a.png'}: SimpleCNN was built for 32×32 images and got 48×40" in err
 
     def labelled():
         with (out / "labels.csv").open() as file:
@@ -369,13 +369,13 @@ def test_predict__interrupted_leaves_nothing_half_written_and_goes_on(images, ou
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    there = _files(out)
-    assert 2 <= len(there) < 23
-    assert all(name.endswith(".png") and not name.startswith(".") for name in there)
-    for name in there:
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    masks = _files(out)
+    assert 2 <= len(masks) < 23
+    assert all(name.endswith(".png") and not name.startswith(".") for name in masks)
+    for name in masks:
         _mask(out / name)
     assert main([*map(str, command[3:])]) == 0
     assert len(_files(out)) == 23
@@ -463,10 +463,10 @@ def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, 
     assert above < bound
     with Image.open(out / "map.png") as mask:
         assert mask.size == (side, side)
-        said = np.asarray(mask.crop((0, 0, 512, 512)))
+        prediction = np.asarray(mask.crop((0, 0, 512, 512)))
         expected = lightseg.load(model, trust=True).predict(strip)
         # blending rounds, and some of so many pixels are at a tie
-        assert (said != expected).mean() < 1e-4
+        assert (prediction != expected).mean() < 1e-4
         # the last whole one of the equal squares that it is made of
         last = side // 512 * 512
         assert (np.asarray(mask.crop((last - 512, last - 512, last, last))) != expected).mean() < 1e-4
@@ -493,9 +493,9 @@ def test_predict__a_header_that_says_an_absurd_size_is_a_broken_file(predict, im
     else:
         tifffile.imwrite(path, _image(8, 8), photometric="rgb", compression="zlib")
     _claim(path, 2**31 - 1)
-    code, _, said = predict(images, *window)
+    code, _, err = predict(images, *window)
     assert code == 1
-    assert f"{path}: this image cannot be read, the file is broken or truncated (its header says 2147483647×" in said
+    assert f"{path}: this image cannot be read, the file is broken or truncated (its header says 2147483647×" in err
     assert _files(out) == ["a.png", "b.png", "night/a.png"]
 
 
@@ -504,11 +504,11 @@ def test_predict__what_a_net_of_a_library_refuses_is_one_image(images, out, tmp_
     model = write_checkpoint(tmp_path / "m.ckpt", "ClassificationTask", "lightseg.nets.TimmNet", **options)
     Image.fromarray(_image(64, 64)).save(images / "fits.png")
     code = main([str(model), str(images), "--out", str(out)])
-    said = capsys.readouterr().err
+    err = capsys.readouterr().err
     assert code == 1
-    assert f"lightseg: {images / 'a.png'}: cannot be predicted: " in said
-    assert "3 of 4 images could not be predicted" in said
-    assert "Traceback" not in said
+    assert f"lightseg: {images / 'a.png'}: cannot be predicted: " in err
+    assert "3 of 4 images could not be predicted" in err
+    assert "Traceback" not in err
     (row,) = csv.DictReader((out / "labels.csv").read_text().splitlines())
     assert row["file"] == str(images / "fits.png")
 
@@ -518,16 +518,14 @@ def test_predict__out_through_a_link_that_leads_nowhere(images, checkpoint, tmp_
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "dangling").symlink_to("nowhere")
     assert main([str(checkpoint), str(images), "--out", str(tmp_path / out_is)]) == 2
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert "is a link that leads nowhere; remove it" in said
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "is a link that leads nowhere; remove it" in err
 
 
 @pytest.mark.parametrize(("name", "value"), [("RANK", "x"), ("LOCAL_RANK", ""), ("SLURM_PROCID", "1.5")])
 def test_predict__rank_that_is_no_number(predict, images, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    code, _, said = predict(images)
+    code, _, err = predict(images)
     assert code == 2
-    assert said == (
-        f"lightseg: error: {name}: the environment sets it to {value!r}, which is no number; unset {name}\n"
-    )
+    assert err == (f"lightseg: error: {name}: the environment sets it to {value!r}, which is no number; unset {name}\n")

@@ -14,8 +14,8 @@ from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
 from lightseg.tracking.wandb_view import extent
 from lightseg.visualization.examples import Example, write_examples
-from tests import forked
-from tests.fake_wandb import FakeWandb, account
+from tests.helpers.fake_wandb import FakeWandb, account
+from tests.helpers.forked_process import run_forked
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def sync(tmp_path):
 
     def run(environment, *arguments):
         output = tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
-        return forked.run("lightseg.sync", [*map(str, arguments)], tmp_path, environment, output)
+        return run_forked("lightseg.sync", [*map(str, arguments)], tmp_path, environment, output)
 
     return run
 
@@ -103,9 +103,9 @@ def test_sync__goes_on_where_it_ended_and_then_has_nothing_to_do(tmp_path, folde
     assert sync(environment, folder.parent / "*", "--project", "other").returncode == 0
     (run,) = service.runs.values()
     assert (run.project, run.steps, run.info["groupName"]) == ("other", [0, 1], "tiny")
-    asked = len(service.requests)
+    request_count = len(service.requests)
     assert "all of it already" in sync(environment, folder).stdout
-    assert len(service.requests) == asked
+    assert len(service.requests) == request_count
     # it went on, and the memory of what has arrived is lost
     _log(folder, 5)
     (folder / "metrics.json").write_text(json.dumps({"train/seconds": 3.5}))
@@ -150,18 +150,18 @@ def test_sync__damaged_folder(file, content, folder, here):
     (folder / file).unlink(missing_ok=True)
     if content:
         (folder / file).write_text(content)
-    code, said = here(folder)
+    code, err = here(folder)
     assert code == 2
-    assert file in said
-    assert "sync again" not in said
-    assert said.count("\n") == 1
+    assert file in err
+    assert "sync again" not in err
+    assert err.count("\n") == 1
 
 
 def test_sync__project_that_cannot_be(folder, here):
-    code, said = here(folder, "--project", "a b/c")
+    code, err = here(folder, "--project", "a b/c")
     assert code == 2
-    assert "Invalid project name" in said
-    assert "sync again" not in said
+    assert "Invalid project name" in err
+    assert "sync again" not in err
 
 
 def test_sync__to_another_project_is_a_run_of_its_own(folder, service, here):
@@ -221,9 +221,9 @@ def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints/best.ckpt").write_bytes(b"weights")
     service.fail = lambda method, path, op: 403 if method == "PUT" else None
-    code, said = here(folder)
+    code, err = here(folder)
     assert code == 1
-    assert "W&B has not confirmed yet that it has media/" in said
+    assert "W&B has not confirmed yet that it has media/" in err
     assert "delivered" not in read(folder)
     (run,) = service.runs.values()
     assert (run.steps, run.state) == ([0, 1, 2], "finished")
@@ -231,16 +231,16 @@ def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service
     assert here(folder) == (0, "")
     assert run.steps == [0, 1, 2, 3]
     assert "trainer/global_step" not in run.history[-1]
-    shown = {"val/samples", "test/worst", "test/per_class_table", "test/confusion_matrix_table"}
-    assert shown <= run.history[-1].keys()
-    assert all(run.history[-1][name]["path"] in run.files for name in shown if name != "val/samples")
+    keys = {"val/samples", "test/worst", "test/per_class_table", "test/confusion_matrix_table"}
+    assert keys <= run.history[-1].keys()
+    assert all(run.history[-1][name]["path"] in run.files for name in keys if name != "val/samples")
     assert all(name in run.files for name in run.history[-1]["val/samples"]["filenames"])
     assert any(
         a["artifactCollectionName"] == "model-one" and a["state"] == "COMMITTED" for a in service.artifacts.values()
     )
-    asked = len(service.requests)
+    request_count = len(service.requests)
     assert here(folder) == (0, "")
-    assert len(service.requests) == asked
+    assert len(service.requests) == request_count
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def _measure_all(options: argparse.Namespace) -> int:
 def _tests_pass(options: argparse.Namespace) -> bool:
     # another torch warns of other things, and pytest-timeout may be missing
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-o", "filterwarnings=default"]
-    command.append(str(ROOT / "tests/test_gpu.py"))
+    command.append(str(ROOT / "tests/promises/test_gpu.py"))
     # a test of the GPU cannot be rehearsed, but its imports can
     command += ["--collect-only"] if options.cpu_rehearsal else []
     code, errors = run_within(command, TESTS_LIMIT * (4 if options.cpu_rehearsal else 1))

@@ -20,7 +20,7 @@ from runner import arguments
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.fake_wandb import Delay, FakeWandb  # noqa: E402 - it is no package of its own
+from tests.helpers.fake_wandb import Delay, FakeWandb  # noqa: E402 - it is no package of its own
 
 RECIPE = ["--config", "experiments/shapes/unet.yaml", "--trainer.max_epochs", "8"]
 

@@ -105,15 +105,15 @@ class Ground(nn.Module):
         return logits * self.scale
 
 
-@pytest.mark.parametrize(("epochs", "said"), [(1, 0), (3, 1)])
-def test_warning__in_a_training(capsys, tmp_path, epochs, said):
+@pytest.mark.parametrize(("epochs", "warning_count"), [(1, 0), (3, 1)])
+def test_warning__in_a_training(capsys, tmp_path, epochs, warning_count):
     data = Shapes(image_size=32, train_size=4, val_size=12, test_size=0, batch_size=4, num_workers=0)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(
         accelerator="cpu", max_epochs=epochs, callbacks=[CollapseWarning()], enable_checkpointing=False, **quiet
     )
     trainer.fit(SegmentationTask(Ground(), data.classes), data)
-    assert capsys.readouterr().err.count(", ".join(data.classes[1:])) == said
+    assert capsys.readouterr().err.count(", ".join(data.classes[1:])) == warning_count
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["CollapseWarning"]
     assert state["last"] == [1, 2, 3, 4, 5]

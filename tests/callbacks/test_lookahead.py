@@ -6,7 +6,7 @@ from torch import nn
 
 from lightseg.callbacks import Lookahead
 from lightseg.errors import ConfigError
-from tests.crashing import RECIPE, assert_same
+from tests.helpers.stateful_run import STATEFUL_RECIPE, assert_same_run
 
 STEPS = 20
 
@@ -69,23 +69,25 @@ def test_lookahead__averages_statistics_too_and_leaves_whole_numbers():
 
 
 def test_lookahead__goes_on_from_its_state():
-    whole = train(Lookahead(), net=start(0.0))
+    uninterrupted = train(Lookahead(), net=start(0.0))
     before, after, net = Lookahead(), Lookahead(), start(0.0)
     first = train(before, steps=13, net=net)
     after.load_state_dict(before.state_dict())
-    assert first + train(after, first=13, net=net) == whole
+    assert first + train(after, first=13, net=net) == uninterrupted
 
 
-def test_resume__gives_what_the_whole_run_gives(fit, crashing, monkeypatch):
+def test_resume__gives_what_the_whole_run_gives(fit, crashing_recipe, monkeypatch):
     averaged = "lightseg.callbacks.EMA, init_args: {decay: 0.9}"
-    assert averaged in RECIPE
-    crashing.write_text(RECIPE.replace(averaged, "lightseg.callbacks.Lookahead, init_args: {every: 2, start: 0.1}"))
-    whole = fit("--config", crashing)
+    assert averaged in STATEFUL_RECIPE
+    crashing_recipe.write_text(
+        STATEFUL_RECIPE.replace(averaged, "lightseg.callbacks.Lookahead, init_args: {every: 2, start: 0.1}")
+    )
+    uninterrupted = fit("--config", crashing_recipe)
     monkeypatch.setenv("CRASH", "on_train_batch_end:13")
-    crashed = fit("--config", crashing)
+    crashed = fit("--config", crashing_recipe)
     monkeypatch.delenv("CRASH")
     assert fit("--resume", crashed.folder).code == 0
-    assert_same(crashed.folder, whole.folder)
+    assert_same_run(crashed.folder, uninterrupted.folder)
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"decay": 1.5}, {"power": -1.0}, {"start": 1.0}], ids=str)

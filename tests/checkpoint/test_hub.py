@@ -12,8 +12,8 @@ from lightseg.errors import RunError, UserError
 from lightseg.export import main
 from lightseg.exporting import push
 from tests.conftest import TINY
-from tests.fake_hub import TOKEN, FakeHub
-from tests.trained import train
+from tests.helpers.fake_hub import TOKEN, FakeHub
+from tests.helpers.train import train
 
 # the client's own use of its HTTP library
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -178,7 +178,7 @@ def audited(tmp_path_factory):
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.audited", place / "cases.json"],
+        [sys.executable, "-m", "tests.helpers.audit_load", place / "cases.json"],
         cwd=place,
         env=environment,
         capture_output=True,
@@ -194,40 +194,40 @@ def audited(tmp_path_factory):
 @pytest.mark.parametrize("name", FOREIGN)
 def test_load__foreign_class_is_refused_before_it_is_imported(audited, name):
     result = audited[name]
-    assert result["seen"] == []
-    assert result["said"].startswith("UserError: ")
-    assert f"{name}.ckpt" in result["said"]
-    assert "\n" not in result["said"]
+    assert result["events"] == []
+    assert result["message"].startswith("UserError: ")
+    assert f"{name}.ckpt" in result["message"]
+    assert "\n" not in result["message"]
 
 
 @pytest.mark.parametrize("name", IGNORED)
 def test_load__what_belongs_to_the_training_is_never_built(audited, name):
-    assert (audited[name]["said"], audited[name]["seen"]) == ("", [])
+    assert (audited[name]["message"], audited[name]["events"]) == ("", [])
 
 
 @pytest.mark.parametrize("name", ["safetensors", "run folder", "hub repository"])
 def test_load__other_containers_are_no_way_around(audited, name):
-    assert audited[name]["seen"] == []
-    assert "planted.Net is not a class of lightseg" in audited[name]["said"]
-    assert "trust=True, or --trust" in audited[name]["said"]
+    assert audited[name]["events"] == []
+    assert "planted.Net is not a class of lightseg" in audited[name]["message"]
+    assert "trust=True, or --trust" in audited[name]["message"]
 
 
 @pytest.mark.parametrize("name", ["safetensors optimizer", "run folder optimizer"])
 def test_load__other_containers_build_no_optimizer(audited, name):
-    assert (audited[name]["said"], audited[name]["seen"]) == ("", [])
+    assert (audited[name]["message"], audited[name]["events"]) == ("", [])
 
 
 def test_load__harmless_files_are_loaded(audited):
     names = [name for name in audited if name.startswith("harmless")]
     assert len(names) == 5
-    assert [(audited[name]["said"], audited[name]["seen"]) for name in names] == [("", [])] * 5
+    assert [(audited[name]["message"], audited[name]["events"]) for name in names] == [("", [])] * 5
 
 
 def test_load__with_trust_says_what_it_runs(audited):
     result = audited["trusted checkpoint"]
-    assert "does not fit the net of its recipe" in result["said"]
-    assert "import planted" in result["seen"]
-    assert f"write {audited['place'] / 'RAN'}" in result["seen"]
+    assert "does not fit the net of its recipe" in result["message"]
+    assert "import planted" in result["events"]
+    assert f"write {audited['place'] / 'RAN'}" in result["events"]
     lines = [line for line in audited["stderr"].splitlines() if "trusted" in line]
     assert len(lines) == 1
     assert "runs planted.Net" in lines[0]

@@ -1,8 +1,11 @@
 """Arguments of a verb: misspelt options and choices get a suggestion, and folders of runs the newest run."""
 
+import sys
+
 import pytest
 
 from lightseg import diff, evaluate, explain, export
+from lightseg.cli.entry import open_streams
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,9 @@ def test_run__a_folder_of_runs_names_the_newest(verb, folder, tmp_path, monkeypa
         (tmp_path / "runs" / name / "config.yaml").touch()
     assert verb.main([folder] * (2 if verb is diff else 1)) == 2
     assert "did you mean runs/unet/20260102T000000-bbbb?" in capsys.readouterr().err
+
+
+def test_open_streams__leaves_open_ones_alone(capsys):
+    before = sys.stdout, sys.stderr
+    open_streams()
+    assert (sys.stdout, sys.stderr) == before

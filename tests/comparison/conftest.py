@@ -4,7 +4,7 @@ import pytest
 
 from lightseg.comparison.analysis import compare
 from lightseg.runs.read import find
-from tests.comparison.fabricate import write_run
+from tests.comparison.fabricate import skilled, wide, write_run
 
 
 @pytest.fixture
@@ -18,3 +18,11 @@ def runs(tmp_path):
         return compare(find([str(tmp_path)])[0], **options)
 
     return write
+
+
+@pytest.fixture
+def comparison(runs):
+    """Compare two widths of two seeds each, in which one class is absent from the second width."""
+    logged = skilled(0.8, 0.81, 0.9, 0.9)
+    logged[2][:, :, 2] = logged[3][:, :, 2] = logged[0][:, :, 2] = logged[1][:, :, 2] = 0
+    return runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": counts}) for index, counts in enumerate(logged)])

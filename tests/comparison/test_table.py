@@ -2,20 +2,11 @@ import csv
 import io
 import json
 
-import pytest
 from rich.console import Console
 
 from lightseg.comparison import export, table
-from lightseg.comparison.results import Estimate
-from lightseg.comparison.text import chance, interval, percent, reading, verdicts
+from lightseg.comparison.text import reading, verdicts
 from tests.comparison.fabricate import config, skilled, wide
-
-
-@pytest.fixture
-def comparison(runs):
-    logged = skilled(0.8, 0.81, 0.9, 0.9)
-    logged[2][:, :, 2] = logged[3][:, :, 2] = logged[0][:, :, 2] = logged[1][:, :, 2] = 0
-    return runs(*[(wide(4 + index // 2, seed=index % 2), {"logged": counts}) for index, counts in enumerate(logged)])
 
 
 def printed(comparison, width=80):
@@ -101,48 +92,3 @@ def test_reading__recipes_that_one_key_puts_together_are_no_seeds(runs):
     )
     assert [group.recipes for group in grouped.groups] == [2, 2]
     assert reading(grouped)[-1].startswith("The intervals of the differences include the variance within groups")
-
-
-def test_write_csv__a_row_for_each_group(comparison, tmp_path):
-    export.write_csv(comparison, tmp_path / "new" / "groups.csv")
-    rows = list(csv.DictReader((tmp_path / "new" / "groups.csv").read_text().splitlines()))
-    assert [(row["group"], row["n"], row["config/width"], row["IoU/car"]) for row in rows] == [
-        ("width 5", "2", "5", ""),
-        ("width 4", "2", "4", ""),
-    ]
-    assert float(rows[0]["mIoU"]) == comparison.groups[0].score.value
-
-
-def test_write_json__everything(comparison, tmp_path):
-    export.write_json(comparison, tmp_path / "all.json")
-    content = json.loads((tmp_path / "all.json").read_text())
-    pair = content["pairs"][0]
-    assert (pair["first"], pair["second"], content["best"]) == ("width 5", "width 4", "width 5")
-    assert pair["difference"]["value"] == comparison.pairs[0].difference.value
-    assert pair["classes"]["car"] == {"value": None, "low": None, "high": None, "p": None}
-    assert pair["words"] == verdicts(comparison)[0]
-    assert [trial["seed"] for trial in content["groups"][0]["trials"]] == [0, 1]
-    assert content["groups"][1]["trials"][0]["runs"] == [str(comparison.groups[1].runs[0].folder)]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(0.9721, "97.2"), (-0.0451, "−4.5"), (-0.0001, "0.0"), (float("nan"), "absent")],
-)
-def test_percent(value, expected):
-    assert percent(value) == expected
-
-
-def test_interval__finer_where_it_is_narrow_and_turned_round():
-    assert interval(Estimate(0.021, 0.008, 0.033, 0.01)) == "0.8 to 3.3"
-    assert interval(Estimate(0.0005, 0.0001, 0.0009, 0.01)) == "0.01 to 0.09"
-    assert interval(Estimate(-0.021, -0.033, -0.008, 0.01), -1) == "0.8 to 3.3"
-    assert interval(Estimate(0.1, float("nan"), float("nan"), 1)) == "unknown"
-
-
-def test_chance():
-    assert [chance(p) for p in (0.0001, 0.0049, 0.012, 1)] == ["p < 0.001", "p = 0.0049", "p = 0.01", "p = 1.00"]
-    # 0.05 is what a difference that is shown stays below
-    assert [chance(p) for p in (0.044, 0.046, 0.0499, 0.05, 0.053)] == [
-        f"p = {text}" for text in ("0.04", "0.046", "0.0499", "0.05", "0.05")
-    ]

@@ -1,6 +1,6 @@
 import pytest
 
-from lightseg.config.compose import LIBRARY, chain, read
+from lightseg.config.compose import LIBRARY, chain, read, require_bounded
 from lightseg.errors import ConfigError
 
 
@@ -60,3 +60,11 @@ def test_read__refuses_what_would_be_lost(tmp_path, text, message):
 def test_chain__base_must_be_files(tmp_path):
     with pytest.raises(ConfigError, match="base: give a list of files"):
         chain(_write(tmp_path, "top.yaml", "base: {net: unet}"))
+
+
+def test_alias_bomb__is_counted_and_not_built():
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    with pytest.raises(ConfigError, match="bomb: aliases make it larger than 100000 values"):
+        require_bounded("\n".join(levels), "bomb")
+    require_bounded("\n".join(levels[:4]), "small")

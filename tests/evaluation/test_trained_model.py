@@ -1,13 +1,11 @@
-"""Recipes and data blocks that an evaluation refuses, and the options of the run that other data inherits."""
+"""Recipes and data that an evaluation refuses, and the options that other data inherits."""
 
 import pytest
 import torch
 import yaml
 
-from lightseg.checkpoint.rebuild import build_data
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.evaluation.trained_model import TrainedModel
-from lightseg.exporting.metadata import collect_metadata
 from tests.inference.models import write_checkpoint
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "precision": None}
@@ -46,14 +44,6 @@ def test_of__complete_recipe(checkpoint):
     assert TrainedModel.of(checkpoint(), None).images_per_pass(8) == 8
 
 
-@pytest.mark.parametrize("trust", [False, True])
-@pytest.mark.parametrize("key", ["data", "seed_everything"])
-def test_build_data__config_without_a_required_key(key, trust):
-    config = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
-    with pytest.raises(UserError, match=f"has no {key}, without which"):
-        build_data({**config, key: None}, trust=trust)
-
-
 @pytest.mark.parametrize("block", [5, [1], {"class_path": "Shapes", "init_args": 5}])
 def test_data__invalid_block(block, checkpoint, tmp_path):
     (tmp_path / "d.yaml").write_text(yaml.safe_dump({"data": block}))
@@ -71,10 +61,3 @@ def test_data__inherits_only_options_of_the_class(block, checkpoint, tmp_path):
         model.data(str(tmp_path / "d.yaml"), [])
     (tmp_path / "e.yaml").write_text(yaml.safe_dump({"data": "MaskFolder"}))
     assert model._block(str(tmp_path / "e.yaml"))["init_args"] == options
-
-
-def test_collect_metadata__transform_without_options(checkpoint, tmp_path):
-    transforms = [{"class_path": "albumentations.ToGray", "init_args": None}]
-    file = checkpoint(data={"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": transforms}})
-    task = TrainedModel.of(file, None).task
-    assert collect_metadata(task, tmp_path, file)["eval_transforms"] == ["albumentations.ToGray()"]

@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.forked import Forked
 from tests.fuzz import checkpoints, configs, data, folders
 from tests.fuzz.case import Case
+from tests.helpers.forked_process import ForkedProcess
 
 KINDS = {"configs": (configs, 500), "data": (data, 300), "folders": (folders, 400), "checkpoints": (checkpoints, 150)}
 """What makes the cases of each kind, and how many there are."""
@@ -63,8 +63,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--keep", type=Path, default=Path(".cache/fuzz"))
     parser.add_argument("names", nargs="*", metavar="KIND")
-    asked = parser.parse_args()
-    outcomes = run(asked.names or list(KINDS), asked.seed, asked.share, asked.minutes, asked.keep.absolute())
+    options = parser.parse_args()
+    outcomes = run(options.names or list(KINDS), options.seed, options.share, options.minutes, options.keep.absolute())
     print(table(outcomes))
     return int(any(outcome.fault for outcome in outcomes))
 
@@ -92,12 +92,14 @@ def table(outcomes: list[Outcome]) -> str:
     """The counts, and a line for each case that failed."""
     lines = ["kind         cases  exit 0  exit 1  exit 2  other  failed"]
     for kind in KINDS:
-        own = [outcome for outcome in outcomes if outcome.name.startswith(f"{kind}:")]
-        if own:
-            codes = Counter(outcome.code if outcome.code in (0, 1, 2) else "other" for outcome in own)
+        kind_outcomes = [outcome for outcome in outcomes if outcome.name.startswith(f"{kind}:")]
+        if kind_outcomes:
+            codes = Counter(outcome.code if outcome.code in (0, 1, 2) else "other" for outcome in kind_outcomes)
             cells = [codes[code] for code in (0, 1, 2, "other")]
-            faults = sum(bool(outcome.fault) for outcome in own)
-            lines.append(f"{kind:12} {len(own):5}  {cells[0]:6}  {cells[1]:6}  {cells[2]:6}  {cells[3]:5}  {faults:6}")
+            faults = sum(bool(outcome.fault) for outcome in kind_outcomes)
+            lines.append(
+                f"{kind:12} {len(kind_outcomes):5}  {cells[0]:6}  {cells[1]:6}  {cells[2]:6}  {cells[3]:5}  {faults:6}"
+            )
     faulty = [outcome for outcome in outcomes if outcome.fault]
     kinds = Counter(outcome.fault.partition(":")[0] for outcome in faulty)
     lines += [f"{outcome.name}: {outcome.fault}\n    {outcome.command}" for outcome in faulty]
@@ -123,7 +125,7 @@ def _judge(name: str, case: Case, folder: Path) -> Outcome:
     module = f"lightseg.{case.verb}" if case.verb else "tests.fuzz.load"
     environment = {**os.environ, "LIGHTSEG_CACHE": str(folder / "cache"), "LIGHTSEG_PRECISION": "32-true"}
     environment |= {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1", **case.environment}
-    process = Forked(module, case.arguments, folder, environment, folder / "said")
+    process = ForkedProcess(module, case.arguments, folder, environment, folder / "output")
     fault = ""
     try:
         process.wait(LIMIT)

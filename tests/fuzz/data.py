@@ -68,10 +68,16 @@ def make(random: Random, base: Path, folder: Path) -> Case:
 
 
 def _write_recipe(path: Path, options: dict[str, Any]) -> None:
-    own = {"classes": ["background", "object"], "batch_size": 2, "num_workers": 0, "train_transforms": [], **options}
+    init_args = {
+        "classes": ["background", "object"],
+        "batch_size": 2,
+        "num_workers": 0,
+        "train_transforms": [],
+        **options,
+    }
     content = {
         "base": [str(ROOT / "configs/data/mask_folder.yaml"), str(ROOT / "configs/net/unet.yaml")],
-        "data": {"init_args": own},
+        "data": {"init_args": init_args},
         "model": {"init_args": {"net": {"init_args": {"width": 4, "depth": 1}}}},
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1},
     }

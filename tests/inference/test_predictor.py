@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 import lightseg
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
 from lightseg.errors import ConfigError, DataError
-from lightseg.inference import resizing
 from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.predictor import Prediction
 from tests.inference.models import write_checkpoint
@@ -200,16 +198,3 @@ def test_protocol_for__adds_windows_for_large_images_without_resizing(tmp_path):
     assert task.protocol_for(large, InferenceConfig(64)) == InferenceConfig(64)
     resizing_task = lightseg.load(write_checkpoint(tmp_path / "y.ckpt", eval_transforms=RESIZE))
     assert resizing_task.protocol_for(large, InferenceConfig()) == InferenceConfig()
-
-
-def test_resize_in_blocks__equals_one_interpolation(monkeypatch):
-    logits = torch.randn(3, 24, 48)
-    for size in ((37, 61), (96, 50), (11, 20)):
-        expected = F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
-        monkeypatch.setattr(resizing, "_BYTES", 2**28)
-        ((_, _, block),) = resizing.resize_in_blocks(logits, size)
-        assert torch.equal(block, expected)
-        monkeypatch.setattr(resizing, "_BYTES", 4 * 3 * size[1] * 5)
-        blocks = list(resizing.resize_in_blocks(logits, size))
-        assert len(blocks) > 1
-        assert torch.allclose(torch.cat([block for _, _, block in blocks], 1), expected, atol=1e-5)

@@ -84,11 +84,11 @@ def test_fit__by_a_mode_finds_its_kernels_at_the_next_start(fit, recipe):
     first = fit(*options)
     assert first.code == 0, first.err
     counters = torch._dynamo.utils.counters["inductor"]
-    made = counters["fxgraph_cache_miss"]
-    assert made
+    miss_count = counters["fxgraph_cache_miss"]
+    assert miss_count
     assert list((kernels() / "fxgraph").iterdir())
     torch._dynamo.reset()
     again = fit(*options)
     # what is compiled is the same as at the first start, and all of it is there
-    assert counters["fxgraph_cache_miss"] == made
+    assert counters["fxgraph_cache_miss"] == miss_count
     assert again.metrics["val/score"] == first.metrics["val/score"]

@@ -9,9 +9,9 @@ from lightseg.training.flops import measure_cost
 def test_cost__of_one_convolution_by_hand():
     net = nn.Conv2d(3, 2, 3, padding=1)
     task = SegmentationTask(net, ["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
-    found = measure_cost(task, {"image": torch.zeros(1, 3, 8, 10, dtype=torch.uint8)})
+    cost = measure_cost(task, {"image": torch.zeros(1, 3, 8, 10, dtype=torch.uint8)})
     # 8 × 10 pixels, 2 outputs of 3 × 9 products each, which are also added up
-    assert found == {"parameters": 2 * 27 + 2, "gflops": 80 * 2 * 27 * 2 / 1e9, "input": [3, 8, 10], "dtype": "uint8"}
+    assert cost == {"parameters": 2 * 27 + 2, "gflops": 80 * 2 * 27 * 2 / 1e9, "input": [3, 8, 10], "dtype": "uint8"}
     assert task.training
 
 
@@ -38,7 +38,7 @@ class Attention(nn.Module):
 
 def test_cost__attention_counts():
     task = SegmentationTask(Attention(), list("abcd"), mean=[0.5] * 3, std=[0.2] * 3)
-    found = measure_cost(task, {"image": torch.zeros(1, 3, 5, 7, dtype=torch.uint8)})
+    cost = measure_cost(task, {"image": torch.zeros(1, 3, 5, 7, dtype=torch.uint8)})
     # 35 pixels: queries, keys, values and the result are 4 × 4 products each; scores and their use 35 × 4
-    assert found["gflops"] == pytest.approx(2 * (4 * 35 * 4 * 4 + 2 * 35 * 35 * 4) / 1e9)
+    assert cost["gflops"] == pytest.approx(2 * (4 * 35 * 4 * 4 + 2 * 35 * 35 * 4) / 1e9)
     assert torch.backends.mha.get_fastpath_enabled()

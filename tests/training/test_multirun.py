@@ -68,7 +68,7 @@ def runs(tmp_path):
     return folders, [(folder / "command.txt").read_text().removeprefix("python ") for folder in folders]
 
 
-def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared, recipe, tmp_path):
+def test_multirun__a_run_for_each_seed_in_one_group_and_the_table(played, compared, recipe, tmp_path):
     config = recipe()
     run_series([*played, "--seeds", "0,7", "--config", str(config)])
     folders, commands = runs(tmp_path)
@@ -83,7 +83,7 @@ def test_repeat__a_run_for_each_seed_in_one_group_and_the_table(played, compared
     assert compared == [[str(folder) for folder in folders]]
 
 
-def test_repeat__finds_the_runs_where_the_recipe_puts_them(played, compared, recipe, tmp_path):
+def test_multirun__finds_the_runs_where_the_recipe_puts_them(played, compared, recipe, tmp_path):
     overlay = recipe(f"{{runs_dir: {tmp_path / 'runs'}, group: night}}", "overlay.yaml")
     # the script knows no recipes
     run_series(["--config", str(recipe("name: other")), "--config", str(overlay), *played, "--seeds", "0"])
@@ -91,7 +91,7 @@ def test_repeat__finds_the_runs_where_the_recipe_puts_them(played, compared, rec
     assert runs(tmp_path)[1][0].endswith("--seed_everything 0 --group night")
 
 
-def test_repeat__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, compared, tmp_path):
+def test_multirun__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, compared, tmp_path):
     for name, content in (("old", "a: [1"), ("older", "- 1"), ("oldest", "group.a: 1")):
         (tmp_path / "runs/played" / name).mkdir(parents=True)
         (tmp_path / "runs/played" / name / "config.yaml").write_text(content)
@@ -100,14 +100,14 @@ def test_repeat__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, 
     assert len(folders) == 1
 
 
-def test_repeat__every_fold_at_every_seed(played, compared, tmp_path):
+def test_multirun__every_fold_at_every_seed(played, compared, tmp_path):
     run_series([*played, "--folds=2", "--seeds=1,2", "--group", "g"])
     ends = [command.partition("--seed_everything ")[2] for command in runs(tmp_path)[1]]
     folds = [f"{seed} --data.folds 2 --data.fold {fold} --group g" for seed in (1, 2) for fold in (0, 1)]
     assert ends == folds
 
 
-def test_repeat__input_that_no_run_can_begin_with_is_said_alone(tmp_path, recipe, capfd):
+def test_multirun__input_that_no_run_can_begin_with_is_said_alone(tmp_path, recipe, capfd):
     # two real commands, of which the second is not tried
     with pytest.raises(RepeatError) as raised:
         run_series(["--config", str(recipe()), "--seeds", "0,1", "--runs_dir", str(tmp_path), "--model.los", "ce"])
@@ -117,7 +117,7 @@ def test_repeat__input_that_no_run_can_begin_with_is_said_alone(tmp_path, recipe
     assert capfd.readouterr().err.count("did you mean loss?") == 1
 
 
-def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, compared, tmp_path, monkeypatch):
+def test_multirun__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, compared, tmp_path, monkeypatch):
     monkeypatch.setenv("FAILS", "1")
     monkeypatch.setenv("CODE", "7")
     with pytest.raises(RepeatError) as raised:
@@ -133,7 +133,7 @@ def test_repeat__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, 
     assert not (failed / "metrics.json").exists()
 
 
-def test_repeat__that_was_stopped_goes_on_by_one_command(played, compared, tmp_path, monkeypatch, capfd):
+def test_multirun__that_was_stopped_goes_on_by_one_command(played, compared, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("FAILS", "1")
     monkeypatch.setenv("CODE", "143")
     command = [*played, "--seeds", "0,1,2", "--group", "g"]
@@ -153,7 +153,7 @@ def test_repeat__that_was_stopped_goes_on_by_one_command(played, compared, tmp_p
     assert compared == [[str(folder) for folder in folders]]
 
 
-def test_repeat__a_comparison_that_fails_is_said(played, compared, monkeypatch):
+def test_multirun__a_comparison_that_fails_is_said(played, compared, monkeypatch):
     from lightseg import compare
 
     monkeypatch.setattr(compare, "main", lambda _: 2)
@@ -178,7 +178,7 @@ def test_repeat__a_comparison_that_fails_is_said(played, compared, monkeypatch):
         (["--folds", "5", "--data.init_args.folds=3"], "give --folds or --data.fold, not both"),
     ],
 )
-def test_repeat__bad_options(capfd, words, message):
+def test_multirun__bad_options(capfd, words, message):
     assert main(words) == 2
     out, err = capfd.readouterr()
     assert out == ""
@@ -187,7 +187,7 @@ def test_repeat__bad_options(capfd, words, message):
 
 
 @pytest.mark.parametrize(("variable", "launcher"), [("WORLD_SIZE", "torchrun"), ("SLURM_NTASKS", "SLURM")])
-def test_repeat__is_refused_under_several_processes(played, monkeypatch, tmp_path, variable, launcher):
+def test_multirun__is_refused_under_several_processes(played, monkeypatch, tmp_path, variable, launcher):
     monkeypatch.setenv(variable, "2")
     with pytest.raises(ConfigError, match=f"{launcher} has started 2 processes.*a job of its own"):
         run_series([*played, "--seeds", "0,1"])
@@ -196,7 +196,7 @@ def test_repeat__is_refused_under_several_processes(played, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_repeat__a_signal_reaches_the_run_and_ends_the_series(played, tmp_path, sent):
+def test_multirun__a_signal_reaches_the_run_and_ends_the_series(played, tmp_path, sent):
     code = f"""import signal, sys
 from lightseg.fit import main
 # what started the tests may have turned it off, as a shell does for its background
@@ -229,19 +229,19 @@ sys.exit(main())"""
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--folds", "1000000000"], "1,000,000,000 runs, one after another; give 10,000 at most"),
         (["--folds", "5001", "--seeds", "0,1"], "10,002 runs"),
     ],
 )
-def test_repeat__too_many_runs_are_refused_before_they_are_listed(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_multirun__too_many_runs_are_refused_before_they_are_listed(options, message):
+    with pytest.raises(ConfigError, match=message):
         run_series(options)
 
 
 @pytest.mark.parametrize("line", ["name: 2", "group: 7", "runs_dir: [a]"])
-def test_repeat__a_number_in_place_of_a_name_is_refused(recipe, line):
+def test_multirun__a_number_in_place_of_a_name_is_refused(recipe, line):
     with pytest.raises(ConfigError, match=rf"tiny.yaml: {line.partition(':')[0]}: must be text, got"):
         run_series(["--seeds", "0,1", "--config", str(recipe(line))])
 
@@ -250,14 +250,14 @@ def test_repeat__a_number_in_place_of_a_name_is_refused(recipe, line):
 
 
 @pytest.mark.slow
-def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
+def test_multirun__folds_of_shapes(launch, recipe, tmp_path):
     done = launch("--config", recipe(), "--trainer.max_epochs", "1", "--folds", "2", "--seeds", "3")
     out, err = done.communicate()
     assert done.returncode == 0, err
     folders = sorted((tmp_path / "runs/tiny").iterdir())
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
-    told = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
-    assert told == [(3, 0), (3, 1)]
+    seeds_and_folds = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
+    assert seeds_and_folds == [(3, 0), (3, 1)]
     assert len({config["group"] for config in configs}) == 1
     first, second = (PerImageResults.read(folder, "val").images for folder in folders)
     assert len(set(first + second)) == len(first) + len(second) == 12 + 5
@@ -266,7 +266,7 @@ def test_repeat__folds_of_shapes(launch, recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_repeat__a_real_run_is_stopped_in_order(launch, recipe, tmp_path):
+def test_multirun__a_real_run_is_stopped_in_order(launch, recipe, tmp_path):
     started = launch("--config", recipe(), "--trainer.max_epochs", "5000", "--seeds", "0,1")
     while not list((tmp_path / "runs").glob("*/*/checkpoints/last.ckpt")):
         assert started.poll() is None

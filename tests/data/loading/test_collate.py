@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 
 import albumentations as A
 import numpy as np
@@ -148,3 +150,16 @@ def test_loaders__batches_are_the_same_with_loading_processes(workers):
 
 def test_stack_by_size__evaluation_has_no_counts():
     assert set(stack_by_size([_sample([[0, 1]])])[0]) == {"image", "target", "index"}
+
+
+WORKER = """
+import gc, sys
+from lightseg.data.loading.collate import start_worker
+
+start_worker(0)
+sys.exit(0 if gc.get_freeze_count() > 1000 else 3)
+"""
+
+
+def test_worker__does_not_search_what_it_shares_for_garbage():
+    assert subprocess.run([sys.executable, "-c", WORKER], check=False).returncode == 0

@@ -26,10 +26,10 @@ from lightseg.data.loading import decoded_cache
 from lightseg.data.loading.decoded_cache import DecodedDataset, is_multi_epoch
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import file_lock
-from tests.crashing import RECIPE, assert_same, numbers, weights
 from tests.data import fabricate
-from tests.deadly import DEADLY_RECIPE, deadly
-from tests.small_disk import on_small_disk
+from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
+from tests.helpers.small_disk import run_on_small_disk
+from tests.helpers.stateful_run import STATEFUL_RECIPE, assert_same_run, hash_training_state, read_logged_values
 
 FORK = multiprocessing.get_context("fork")
 CLASSES = ["ground", "road", "car"]
@@ -602,8 +602,8 @@ def test_fit__the_numbers_are_the_same_and_files_are_read_once(fit_folder, monke
     monkeypatch.setattr(MaskDataset, "image", lambda self, index: names.append(self.name(index)) or image(self, index))
     second = fit_folder()
     for run in (first, second):
-        assert numbers(run.folder) == numbers(without.folder)
-        assert weights(run.folder) == weights(without.folder)
+        assert read_logged_values(run.folder) == read_logged_values(without.folder)
+        assert hash_training_state(run.folder) == hash_training_state(without.folder)
     assert names
     assert all(name.startswith("test/") for name in names)
 
@@ -632,23 +632,23 @@ def test_fit__a_broken_image_ends_it_before_there_is_a_run_folder(fit_folder, fo
 
 
 def test_fit__a_loading_process_that_dies_is_named_with_its_file(recipe, fit, own_module):
-    own_module("deadly", deadly(11))
-    outcome = fit("--config", recipe(DEADLY_RECIPE + "trainer: {accelerator: cpu, max_epochs: 2}"))
+    own_module("dying_worker", dying_worker_source(11))
+    outcome = fit("--config", recipe(DYING_WORKER_RECIPE + "trainer: {accelerator: cpu, max_epochs: 2}"))
     assert outcome.code == 1
     assert re.search(r"a loading process died( \(signal: Killed\))? while it was at train/11\.png", outcome.err)
     assert entries() == []
 
 
 @pytest.fixture
-def crashing_folder(crashing, folders):
+def crashing_folder(crashing_recipe, folders):
     """Recipe that crashes, on images from files."""
-    head, _, rest = RECIPE.partition("data:\n")
+    head, _, rest = STATEFUL_RECIPE.partition("data:\n")
     text = head.replace("base: [configs/data/shapes.yaml]\n", "") + "data:\n  class_path: MaskFolder\n"
     rest = re.sub(r"    (image|train|val|test)_size: \d+\n", "", rest)
     rest = rest.replace("  init_args:\n", f"  init_args:\n    root: {folders}\n    classes: {CLASSES}\n", 1)
     crop = "      - {class_path: albumentations.RandomCrop, init_args: {height: 8, width: 8}}\n"
-    crashing.write_text(text + rest.replace("train_transforms:\n", f"train_transforms:\n{crop}", 1))
-    return crashing
+    crashing_recipe.write_text(text + rest.replace("train_transforms:\n", f"train_transforms:\n{crop}", 1))
+    return crashing_recipe
 
 
 @pytest.mark.slow
@@ -665,7 +665,7 @@ def test_kill__same_numbers_as_without_cache(crashing_folder, launch, tmp_path, 
     assert len(entries()) == 2
     (folder,) = (path for path in tmp_path.glob("runs/*/*") if path != uninterrupted)
     ended(launch("--resume", folder))
-    assert_same(folder, uninterrupted)
+    assert_same_run(folder, uninterrupted)
 
 
 def ended(process):
@@ -701,7 +701,7 @@ def test_disk__full_during_a_training_is_reported(folders, recipe, own_module, t
     own_module("filling", FILLING.format(path=tmp_path / "disk/rest"))
     path = recipe(FOLDER.format(root=folders).replace("MaskFolder", "filling.Folder"))
     fit = f"LIGHTSEG_CACHE={tmp_path}/disk {sys.executable} -m lightseg.fit --config {path} --runs_dir runs"
-    done = on_small_disk(tmp_path, "1m", f'{fit}; echo "exit code $?"; find disk/decoded')
+    done = run_on_small_disk(tmp_path, "1m", f'{fit}; echo "exit code $?"; find disk/decoded')
     assert "exit code 0" in done.stdout, done.stderr
     assert "No space left on device; images are decoded again in every epoch" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,8 +11,8 @@ from lightseg.data.device_transforms import AlternatingFlip, Cutout, DeviceTrans
 from lightseg.data.loading import on_device as on_device_module
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from tests.crashing import RECIPE, assert_same
 from tests.data.in_memory import MaskOnlyDataset
+from tests.helpers.stateful_run import STATEFUL_RECIPE, assert_same_run
 
 OPTIONS = {"image_size": 16, "train_size": 27, "val_size": 7, "test_size": 5, "batch_size": 6, "num_workers": 0}
 TRANSFORMS = [AlternatingFlip(), RandomFlip(), RandomTranslate(3, "zero")]
@@ -214,17 +214,17 @@ trainer:"""
 
 
 @pytest.fixture
-def on_device(crashing):
+def on_device(crashing_recipe):
     """Recipe with every stateful component, and the data in memory."""
-    before, _, rest = RECIPE.partition("    train_transforms:")
+    before, _, rest = STATEFUL_RECIPE.partition("    train_transforms:")
     assert rest.count("trainer:") == 1
-    crashing.write_text(before + ON_DEVICE + rest.partition("trainer:")[2])
-    return crashing
+    crashing_recipe.write_text(before + ON_DEVICE + rest.partition("trainer:")[2])
+    return crashing_recipe
 
 
-def test_fit__same_numbers_as_with_the_ordinary_loader(fit, crashing):
-    options = ["--config", crashing, "--data.train_transforms", "[]", "--trainer.max_epochs", "2"]
-    assert_same(fit(*options, "--data.on_device", "true").folder, fit(*options).folder)
+def test_fit__same_numbers_as_with_the_ordinary_loader(fit, crashing_recipe):
+    options = ["--config", crashing_recipe, "--data.train_transforms", "[]", "--trainer.max_epochs", "2"]
+    assert_same_run(fit(*options, "--data.on_device", "true").folder, fit(*options).folder)
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_resume__same_numbers_as_uninterrupted(fit, on_device, monkeypatch, mome
     assert crashed.code == 1
     monkeypatch.delenv("CRASH")
     assert fit("--resume", crashed.folder).code == 0
-    assert_same(crashed.folder, uninterrupted.folder)
+    assert_same_run(crashed.folder, uninterrupted.folder)
 
 
 def test_fit__overfits_batches_too(fit, on_device):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lightseg.data.loading.samplers import EpochSampler, ShardSampler, systematic_draw
-from lightseg.data.sample_index import PADDING, mix
+from lightseg.data.sample_index import PADDING, SampleIndex, mix
 
 WEIGHTS = np.random.default_rng(0).random(30) ** 3 * (np.arange(30) != 7)
 
@@ -145,3 +145,14 @@ def test_shard_sampler__batches_do_not_depend_on_the_number_of_processes(batch, 
     # all ranks have as many, and take turns
     dealt = [batch for turn in zip(*shards, strict=True) for batch in turn]
     assert [indices for batch in dealt if (indices := [sample for sample in batch if sample != PADDING])] == expected
+
+
+COUNT = 20_000
+
+
+def test_order__is_an_array_and_gives_plain_numbers():
+    sampler = EpochSampler(COUNT, 8)
+    assert isinstance(sampler._order(), np.ndarray)
+    position = next(iter(sampler))
+    assert type(position) is SampleIndex
+    assert type(position.sample) is int

@@ -1,0 +1,53 @@
+"""Graceful stops by signals."""
+
+import signal
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from torch import distributed
+
+from lightseg.callbacks import GracefulStop
+from lightseg.callbacks.graceful_stop import Stop
+
+
+@pytest.fixture
+def a_step(monkeypatch):
+    """The start of a step of two processes; what happens while they agree."""
+
+    def step(interrupt, meanwhile=lambda: None, others=0):
+        def largest(value, group):
+            meanwhile()
+            return max(value, others)
+
+        monkeypatch.setattr("lightseg.callbacks.graceful_stop.largest", largest)
+        interrupt._hosts = object()
+        interrupt.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=1), None, None, 0)
+
+    return step
+
+
+def test_graceful_stop__a_signal_that_comes_while_processes_agree_is_not_lost(a_step):
+    interrupt = GracefulStop()
+
+    def signalled():
+        interrupt.received = signal.SIGUSR1
+
+    a_step(interrupt, signalled)
+    with pytest.raises(Stop):
+        a_step(interrupt)
+
+
+def test_graceful_stop__of_another_process_stops_this_one(a_step):
+    interrupt = GracefulStop()
+    with pytest.raises(Stop):
+        a_step(interrupt, others=int(signal.SIGTERM))
+    assert interrupt.received == signal.SIGTERM
+
+
+def test_graceful_stop__waits_for_others_as_long_as_the_strategy_does(monkeypatch):
+    monkeypatch.setattr(distributed, "new_group", lambda **options: options)
+    interrupt, strategy = GracefulStop(), SimpleNamespace(_timeout=timedelta(minutes=5))
+    interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)
+    interrupt.restore()
+    assert interrupt._hosts == {"backend": "gloo", "timeout": timedelta(minutes=5)}

@@ -1,0 +1,71 @@
+"""Splits by fractions and by list files."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from lightseg.data.io.pairing import Pair
+from lightseg.data.splits import fraction_split, read_lists
+from lightseg.errors import ConfigError, DataError
+
+
+def _pairs(root, count):
+    return [Pair(f"{index:02}", root / f"{index:02}.png", root / f"{index:02}_mask.png") for index in range(count)]
+
+
+def test_fraction_split__sizes_and_every_sample_once(tmp_path):
+    pairs = _pairs(tmp_path, 20)
+    splits = fraction_split(pairs, {"val": 0.2, "test": 0.1}, 0, [pair.name for pair in pairs])
+    assert {split: len(selected) for split, selected in splits.items()} == {"train": 14, "val": 4, "test": 2}
+    assert Counter(pair for selected in splits.values() for pair in selected) == Counter(pairs)
+
+
+def test_fraction_split__depends_on_the_seed_and_not_on_the_order(tmp_path):
+    pairs = _pairs(tmp_path, 20)
+    names = [pair.name for pair in pairs]
+    splits = fraction_split(pairs, {"val": 0.2}, 0, names)
+    assert fraction_split(pairs[::-1], {"val": 0.2}, 0, names[::-1]) == splits
+    assert fraction_split(pairs, {"val": 0.2}, 1, names) != splits
+    # test is filled first
+    tested = [fraction_split(pairs, {"val": val, "test": 0.1}, 0, names)["test"] for val in (0.1, 0.3)]
+    assert tested[0] == tested[1]
+
+
+def test_fraction_split__groups_stay_together(tmp_path):
+    pairs = _pairs(tmp_path, 20)
+    groups = [str(index // 4) for index in range(20)]
+    splits = fraction_split(pairs, {"val": 0.2}, 0, groups)
+    assert len(splits["val"]) == 4
+    assert len({int(pair.name) // 4 for pair in splits["val"]}) == 1
+
+
+@pytest.mark.parametrize("fractions", [{"val": -0.1}, {"val": 0.5, "test": 0.5}])
+def test_fraction_split__impossible_fractions(tmp_path, fractions):
+    pairs = _pairs(tmp_path, 4)
+    with pytest.raises(ConfigError, match="must be positive and sum below 1"):
+        fraction_split(pairs, fractions, 0, [pair.name for pair in pairs])
+
+
+def test_fraction_split__fewer_groups_than_splits(tmp_path):
+    with pytest.raises(DataError, match="1 group cannot fill 2 splits"):
+        fraction_split(_pairs(tmp_path, 4), {"val": 0.5}, 0, ["a"] * 4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_read_lists__ignores_comments_and_empty_lines(tmp_path, encoding):
+    (tmp_path / "train.txt").write_text("# comment\n a.png \n\nü.png\n", encoding=encoding)
+    (tmp_path / "val.txt").write_text("c.png\n", encoding=encoding)
+    entries = read_lists(tmp_path, {"train": "train.txt", "val": "val.txt"})
+    assert entries == {"train": ["a.png", "ü.png"], "val": ["c.png"]}
+
+
+def test_read_lists__missing_and_empty_lists(tmp_path):
+    with pytest.raises(ConfigError, match="splits: no list for val"):
+        read_lists(tmp_path, {"train": "train.txt"})
+    lists = {"train": "train.txt", "val": "val.txt"}
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'train.txt'}: the list of the train split does not")):
+        read_lists(tmp_path, lists)
+    (tmp_path / "train.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match="the list of the train split names no image"):
+        read_lists(tmp_path, lists)

@@ -1,0 +1,55 @@
+"""Bounded walking of folders with links."""
+
+import subprocess
+
+import pytest
+from PIL import Image
+
+from lightseg.data.io.pairing import find_pairs
+from lightseg.files.walk import walk
+from lightseg.inference.inputs import find_files
+
+
+@pytest.fixture
+def looped(tmp_path):
+    """A folder in which links lead back: to the folder itself twice, and from one folder in it to another and back."""
+    for kind in ("images", "masks"):
+        for name in ("0.png", "left/1.png", "right/2.png"):
+            (tmp_path / kind / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8)).save(tmp_path / kind / name)
+        for name, target in (("a", "."), ("b", "."), ("left/over", "../right"), ("right/over", "../left")):
+            (tmp_path / kind / name).symlink_to(target)
+    return tmp_path
+
+
+REACHED = ["0", "left/1", "left/over/2", "right/2", "right/over/1"]
+
+
+def test_walk__is_that_of_python_in_order(tmp_path):
+    for name in ("b/x.txt", "a/y.txt", "a/c/z.txt", "a-b/w.txt", "v.txt", ".hidden", ".git/config", "__pycache__/u"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = [("", ["v.txt"]), ("a/", ["y.txt"]), ("a/c/", ["z.txt"]), ("a-b/", ["w.txt"]), ("b/", ["x.txt"])]
+    assert list(walk(str(tmp_path), (".", "__"))) == expected
+    assert [inside for inside, _ in walk(str(tmp_path))] == ["", "__pycache__/", "a/", "a/c/", "a-b/", "b/"]
+
+
+def test_walk__ends_where_links_lead_back(looped):
+    pairs = find_pairs(looped, "images", "masks")
+    assert [pair.name for pair in pairs] == REACHED
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.png", "/**"])
+def test_inputs__end_where_links_lead_back(looped, pattern):
+    named = find_files([f"{looped}/images{pattern}"], looped / "out")
+    assert sorted(str(below.with_suffix("")) for below in named.values()) == REACHED
+
+
+def test_walk__takes_any_depth(tmp_path):
+    deep = "d/" * 1500
+    try:
+        subprocess.run(["mkdir", "-p", deep], cwd=tmp_path, check=True)
+        assert [inside for inside, _ in walk(str(tmp_path))][-1] == deep
+    finally:
+        # what cleans up behind the tests goes down by recursion
+        subprocess.run(["rm", "-rf", "d"], cwd=tmp_path, check=True)
