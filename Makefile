@@ -53,7 +53,7 @@ format: $(READY)  ## mend what can be mended of style and format
 	$(BIN)/ruff format .
 
 docs: $(DOCS)  ## build the documentation into .cache/site: strictly, without a network
-	NO_MKDOCS_2_WARNING=1 .cache/docs/bin/mkdocs build --strict --quiet --config-file .github/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 .cache/docs/bin/mkdocs build --strict --config-file .github/mkdocs.yml
 
 bench: $(READY)  ## measure lightseg beside what else there is: ARGS="--camvid ROOT --cifar ROOT"
 	$(BIN)/python experiments/benchmarks/run.py $(ARGS)
@@ -96,6 +96,7 @@ $(READY): $(UV) $(LOCKS) pyproject.toml
 	@touch $(READY)
 
 $(DOCS): $(UV) .requirements/docs.txt
+	$(CHECK_PYTHON)
 	@echo "making .cache/docs …"
 	@$(UV) venv --quiet --clear --no-project --python $(PYTHON) .cache/docs
 	@$(UV) pip sync --quiet --python .cache/docs/bin/python --require-hashes .requirements/docs.txt

@@ -69,18 +69,30 @@ def _configs() -> str:
 
 
 def _losses() -> str:
-    """Return the page of the losses that a recipe can name."""
-    module = _module("lightseg/losses/losses.py")
+    """Return the page of the losses that a recipe can name, with their settings."""
+    path = "lightseg/losses/losses.py"
+    module, losses = _module(path), _constant(path, "LOSSES")
+    assert isinstance(losses, ast.Dict)
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
-    rows = ["| `--model.loss` | class | meaning |", "|---|---|---|"]
-    names = _constant("lightseg/losses/losses.py", "LOSSES")
-    assert isinstance(names, ast.Dict)
-    for key, value in zip(names.keys, names.values, strict=True):
-        assert isinstance(key, ast.Constant)
-        assert isinstance(value, ast.Name)
-        meaning = (ast.get_docstring(classes[value.id]) or "").partition("\n")[0].replace("|", "\\|")
-        rows.append(f"| `{key.value}` | [`{value.id}`][lightseg.losses.{value.id}] | {meaning} |")
+    rows = ["| `--model.loss` | class | settings | meaning |", "|---|---|---|---|"]
+    for name, kind in zip(losses.keys, losses.values, strict=True):
+        assert isinstance(name, ast.Constant)
+        assert isinstance(kind, ast.Name)
+        meaning = (ast.get_docstring(classes[kind.id]) or "").partition("\n")[0]
+        settings = ", ".join(_settings(classes[kind.id]))
+        rows.append(f"| `{name.value}` | [`{kind.id}`][lightseg.losses.{kind.id}] | {settings} | {meaning} |")
     return _join(["# Losses", ast.get_docstring(module) or "", "\n".join(rows)])
+
+
+def _settings(loss: ast.ClassDef) -> list[str]:
+    """Return the settings of a loss with their defaults; the first argument, `weight`, is that of the classes."""
+    for node in loss.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = [argument.arg for argument in node.args.args[2:]]
+            return [
+                f"`{name}: {ast.unparse(value)}`" for name, value in zip(names, node.args.defaults[1:], strict=True)
+            ]
+    return []
 
 
 def _api(package: str) -> str:
