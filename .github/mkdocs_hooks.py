@@ -88,10 +88,8 @@ def _settings(loss: ast.ClassDef) -> list[str]:
     """Return the settings of a loss with their defaults; the first argument, `weight`, is that of the classes."""
     for node in loss.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            names = [argument.arg for argument in node.args.args[2:]]
-            return [
-                f"`{name}: {ast.unparse(value)}`" for name, value in zip(names, node.args.defaults[1:], strict=True)
-            ]
+            settings = zip(node.args.args[2:], node.args.defaults[1:], strict=True)
+            return [f"`{argument.arg}: {ast.unparse(default)}`" for argument, default in settings]
     return []
 
 

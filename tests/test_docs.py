@@ -67,12 +67,13 @@ def _verb_commands() -> dict[str, list[list[str]]]:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, own_module):
     """A working directory with the recipes and modules of the pages."""
-    for name, text in {**_named("python", "py"), **_named("yaml", "yaml")}.items():
+    for name, text in _named("yaml", "yaml").items():
         (tmp_path / name).write_text(text)
+    for name, code in _named("python", "py").items():
+        own_module(name.removesuffix(".py"), code)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
