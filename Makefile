@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := .cache/uv/bin/uv
 LOCKS := $(wildcard .requirements/py3*.txt)
 READY := $(VENV)/.ready
+DOCS := .cache/docs/.ready
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 # bytecode makes every start twice as fast
@@ -17,7 +18,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu fuzz lint type format bench bench-peers requirements clean
+.PHONY: help install demo test test-slow test-gpu fuzz lint type format docs bench bench-peers requirements clean
 
 help:  ## show what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +51,9 @@ type: $(READY)  ## check types
 format: $(READY)  ## mend what can be mended of style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DOCS)  ## build the documentation into .cache/site: strictly, without a network
+	NO_MKDOCS_2_WARNING=1 .cache/docs/bin/mkdocs build --strict --config-file .github/mkdocs.yml
 
 bench: $(READY)  ## measure lightseg beside what else there is: ARGS="--camvid ROOT --cifar ROOT"
 	$(BIN)/python experiments/benchmarks/run.py $(ARGS)
@@ -90,3 +94,10 @@ $(READY): $(UV) $(LOCKS) pyproject.toml
 	  .requirements/$$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+$(DOCS): $(UV) .requirements/docs.txt
+	$(CHECK_PYTHON)
+	@echo "making .cache/docs …"
+	@$(UV) venv --quiet --clear --no-project --python $(PYTHON) .cache/docs
+	@$(UV) pip sync --quiet --python .cache/docs/bin/python --require-hashes .requirements/docs.txt
+	@touch $(DOCS)

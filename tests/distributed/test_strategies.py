@@ -3,7 +3,8 @@
 import pytest
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
-from lightseg.distributed.strategies import FSDP, enable_bucket_view
+from lightseg.distributed.strategies import FSDP
+from lightseg.tasks.lightning_compat import enable_bucket_view
 
 
 @pytest.mark.parametrize(("options", "expected"), [({}, True), ({"gradient_as_bucket_view": False}, False)])
