@@ -114,12 +114,12 @@ def locked(
 
 
 @contextlib.contextmanager
-def file_lock(folder: Path, message: str) -> Iterator[None]:
+def file_lock(folder: Path, message: str = "") -> Iterator[None]:
     """Wait until no other process works in a folder, which is made if need be; the turn ends with the process.
 
     Args:
         folder: The folder.
-        message: What to say where there is one to wait for.
+        message: What to print where there is one to wait for; nothing for work of a moment.
 
     Raises:
         UserError: If its lock is no file that lightseg has made.
@@ -131,7 +131,8 @@ def file_lock(folder: Path, message: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            print(message, file=sys.stderr, flush=True)
+            if message:
+                print(message, file=sys.stderr, flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 
