@@ -225,7 +225,7 @@ def _type_name(dtype: torch.dtype) -> str:
 
 
 def _earlier(speedup: Speedup) -> str:
-    return f", measured earlier ({speedup.date})" if speedup.date else ""
+    return f", measured earlier, on {speedup.date}" if speedup.date else ""
 
 
 def _join(*parts: str) -> str:

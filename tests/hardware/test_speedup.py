@@ -48,7 +48,7 @@ def test_find_speedup__a_choice_near_the_threshold_repeats(measured, monkeypatch
     first, second = choose_precision(CPU), choose_precision(CPU)
     comparison = "bfloat16 is 1.36 × as fast as float32 on this CPU, threshold 1.2"
     assert first == ("bf16-mixed", comparison)
-    assert second == ("bf16-mixed", f"{comparison}, measured earlier ({datetime.now(UTC).date()})")
+    assert second == ("bf16-mixed", f"{comparison}, measured earlier, on {datetime.now(UTC).date()}")
 
 
 @pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"])
