@@ -5,14 +5,15 @@ usage: python -m lightseg.diff RUN RUN
 The runs may be finished or not. A line for each difference between the second and the first, with its effect:
 
   affects metric  the numbers can be others: recipe, seed, data, code, packages that compute
+  affects digits  on CPUs, other kernels or another number of threads: other last digits of the same experiment
   affects speed   the same computation, on another machine or arranged in another way
   cosmetic        neither: names, places, what is shown
 
 and where it lies: recipe, code, data, environment or hardware. What was recorded but is of no effect, such as times and
 folders, is not shown.
 
-Another device, number of devices or number of threads sums in another order, so the last bits of its numbers differ
-too; over many steps that can move a score in its third digit. It is no other experiment, and counts as speed. But where
+Other kernels or another number of threads on a CPU sum in another order, so the last digits differ; over many steps
+that can move a score in its third digit. So do another device and number of devices, which count as speed. But where
 BatchNorm is not synchronised, as on CPUs, each process normalises its own share of a batch: there another number of
 processes affects the metric.
 

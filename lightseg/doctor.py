@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING
 from lightseg.cli.argv import option_values, positionals, require_known_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain, read
-from lightseg.errors import RunError, UserError
+from lightseg.errors import ConfigError, RunError, UserError
 from lightseg.files.atomic import nearest_folder, require_writable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.diagnosis.diagnosis import Diagnosis
+    from lightseg.diagnosis.findings import Finding
     from lightseg.diagnosis.recipe import RecipeCLI
     from lightseg.nets.base import Normalization
 
@@ -70,13 +71,14 @@ def main(args: list[str]) -> None:
     data = recipe.data()
     print(f"{type(data).__name__} of {files[-1].name}", flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
+    diagnosis.add(_machine_findings(recipe))
     lines = [*(_estimated(recipe, data, diagnosis) if options.estimate else []), _sheet(diagnosis, data, folder)]
     text.show(diagnosis, lines)
     if options.json:
         text.write_json(diagnosis, options.json)
         print(f"written: {options.json}")
     if not diagnosis.clean:
-        raise RunError(f"the data is {text.verdict(diagnosis)}")
+        raise RunError(f"recipe and data are {text.verdict(diagnosis)}")
 
 
 def _as_config(args: list[str]) -> list[str]:
@@ -107,6 +109,17 @@ def _normalization(recipe: "RecipeCLI") -> "Normalization | None":
     except UserError:
         # weights that cannot be downloaded are reported by a training
         return None
+
+
+def _machine_findings(recipe: "RecipeCLI") -> "list[Finding]":
+    """Return what this machine lacks for a training of the recipe; its data can be checked without that."""
+    from lightseg.diagnosis.findings import from_message
+
+    try:
+        recipe.require_machine()
+    except ConfigError as error:
+        return [from_message("machine", "error", str(error))]
+    return []
 
 
 def _estimated(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:

@@ -70,6 +70,7 @@ def main(args: list[str]) -> None:
     from lightseg.distributed import launch
     from lightseg.evaluation.scoring import Scorer
     from lightseg.evaluation.trained_model import TrainedModel
+    from lightseg.hardware.precision_names import canonical_precision
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.tasks.lightning_compat import silence_lightning
 
@@ -84,7 +85,7 @@ def main(args: list[str]) -> None:
     data.batch_size = options.batch_size or subject.images_per_pass(data.batch_size) * options.devices
     trainer = subject.config["trainer"]
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
-    precision = options.precision or str(trainer["precision"] or "32-true")
+    precision = options.precision or canonical_precision(trainer["precision"])
     scorer = Scorer(subject.task, accelerator, options.devices, precision)
     if scorer.choice.reason and scorer.trainer.is_global_zero:
         print(f"precision: {scorer.choice}", flush=True)

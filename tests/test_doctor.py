@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lightseg.doctor import main
@@ -62,6 +63,29 @@ def test_doctor__sound_folder_is_clean_and_gets_a_sheet(doctor, tmp_path):
     with Image.open(tmp_path / "out" / "samples.png") as sheet:
         assert sheet.width > 500
     assert outcome.err == ""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--trainer.accelerator", "gpu"), "trainer.accelerator: gpu is not available"),
+        (("--trainer.precision", "16"), "trainer.precision: 16-mixed needs a GPU"),
+    ],
+    ids=["accelerator", "precision"],
+)
+def test_doctor__a_device_that_is_missing_is_a_finding_beside_those_of_the_data(doctor, option, message):
+    outcome, findings = doctor("configs/data/shapes.yaml", *SHAPES, *option)
+    assert outcome.code == 1
+    (error,) = [finding for finding in findings if finding["severity"] == "error"]
+    assert (error["check"], error["what"].startswith(message)) == ("machine", True)
+    assert error["mend"].startswith("set ")
+
+
+def test_doctor__a_precision_that_does_not_exist_is_bad_input(doctor):
+    outcome, findings = doctor("configs/data/shapes.yaml", *SHAPES, "--trainer.precision", "bf17")
+    assert (outcome.code, findings) == (2, [])
+    assert "trainer.precision: must be one of auto, 32-true" in outcome.err
 
 
 def test_doctor__suggests_the_label_map(doctor, tmp_path):

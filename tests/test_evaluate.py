@@ -418,6 +418,14 @@ def test_evaluate__bad_input(options, message, trained, evaluate):
     assert sorted(trained.rglob("*")) == before
 
 
+@pytest.mark.parametrize(("cores", "message"), [(1, "may use 1 core\n"), (2, "may use 2 cores\n")])
+def test_evaluate__more_processes_than_cores(trained, evaluate, monkeypatch, cores, message):
+    monkeypatch.setattr("lightseg.evaluation.scoring.usable_cores", lambda: cores)
+    code, _, err = evaluate(trained, "--devices", "3")
+    assert code == 2
+    assert message in err
+
+
 @pytest.mark.parametrize("content", [None, b"", b"data: {}\n", b"\x80\x04garbage"])
 def test_evaluate__no_checkpoint(content, tmp_path, evaluate):
     path = tmp_path / "model.ckpt"

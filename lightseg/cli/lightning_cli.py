@@ -23,15 +23,15 @@ from lightseg.errors import ConfigError
 from lightseg.files.atomic import expand_home, require_no_broken_link
 from lightseg.files.printable import printable, printable_line
 from lightseg.hardware.devices import (
-    AUTO,
-    FLOAT32,
-    KEPT,
     PrecisionChoice,
     check_precision,
     choose_precision,
-    require_kept,
+    keep_precision,
+    require_accelerator,
+    require_precision_name,
     training_device,
 )
+from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
 from lightseg.runs import folder
 from lightseg.runs.records import read_precision
 from lightseg.tasks import Task
@@ -129,6 +129,8 @@ class LightsegCLI(LightningCLI):
             value = self.config[option]
             if value is not None and not value > 0:
                 raise ConfigError(f"{option}: must be > 0, got {value}; set null to turn it off")
+        trainer.precision = canonical_precision(trainer.precision)
+        require_precision_name(trainer.precision, "trainer.precision")
         if training_device(trainer.accelerator, trainer.devices).type == "cpu":
             # there is no synchronized batch normalization for CPUs
             trainer.sync_batchnorm = False
@@ -163,15 +165,14 @@ class LightsegCLI(LightningCLI):
             )
         return kind
 
-    def take_precision(self, precision: str, reason: str) -> None:
+    def take_precision(self, choice: PrecisionChoice) -> None:
         """Replace the precision that `auto` stood for; the trainer has to be made again afterwards.
 
         Args:
-            precision: Lightning's name of it.
-            reason: Half a sentence for the start line.
+            choice: The precision of all processes.
         """
-        self.precision = PrecisionChoice(precision, reason)
-        self.config.trainer.precision = self.config_init.trainer.precision = precision
+        self.precision = choice
+        self.config.trainer.precision = self.config_init.trainer.precision = choice.precision
         self._resolved = None
 
     def resolved_config(self) -> str:
@@ -196,19 +197,28 @@ class LightsegCLI(LightningCLI):
     def _set_precision(self) -> None:
         """Replace `auto` in the config by a precision: that of a resumed run, or the choice for this device."""
         trainer = self.config.trainer
-        device = training_device(trainer.accelerator, trainer.devices)
         self.has_auto_precision = trainer.precision == AUTO
-        run_precision = None if self.config.resume is None else read_precision(Path(self.config.resume))
-        if run_precision is not None:
-            require_kept(run_precision, device, self.config.resume)
-        if not self.has_auto_precision:
-            self.precision = check_precision(trainer.precision, device)
-            return
-        self.precision = choose_precision(device) if run_precision is None else PrecisionChoice(run_precision, KEPT)
-        if self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
+        try:
+            self.precision = self._choose_precision()
+        except ConfigError:
+            # a device that is missing is the reason for a precision that is
+            require_accelerator(trainer.accelerator)
+            raise
+        if self.has_auto_precision and self.precision.precision == "16-mixed" and _is_sharded(trainer.strategy):
             self.precision = PrecisionChoice(FLOAT32, "FSDP has no 16-mixed")
         trainer.precision = self.precision.precision
         self._resolved = None
+
+    def _choose_precision(self) -> PrecisionChoice:
+        """Return the precision of a resumed run, the stated one, or the choice for this device."""
+        trainer, resume = self.config.trainer, self.config.resume
+        device = training_device(trainer.accelerator, trainer.devices)
+        run_precision = None if resume is None else read_precision(Path(resume))
+        if run_precision is not None and trainer.precision in (AUTO, run_precision):
+            return keep_precision(run_precision, device, resume)
+        if self.has_auto_precision:
+            return choose_precision(device)
+        return check_precision(trainer.precision, device)
 
     def _check_data_facts(self) -> None:
         """Check that classes and channels in the recipe agree with the data; a link would silently ignore them."""

@@ -7,7 +7,7 @@ import lightning as L
 from jsonargparse import Namespace
 
 from lightseg.errors import ConfigError
-from lightseg.hardware.devices import AUTO
+from lightseg.hardware.precision_names import AUTO
 
 EPOCHS = 50
 """Epochs of a training without a length in its recipe."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightseg.errors import UserError, did_you_mean
 from lightseg.files.printable import printable
-from lightseg.runs.diff import NULL_MEANS, count_unsynced_processes, effect_of, format_value, is_class
+from lightseg.runs.diff import count_unsynced_processes, effect_of, format_value, is_class, meaning
 from lightseg.runs.fingerprint import parse
 from lightseg.runs.read import Run
 
@@ -86,7 +86,7 @@ def flat(config: Mapping[str, Any]) -> FlatConfig:
                 options |= _options(value, f"{key}.{name}")
         else:
             options |= _options(section, key)
-    values = {key: NULL_MEANS.get(key) if value is None else value for key, value in options.items()}
+    values = {key: meaning(key, value) for key, value in options.items()}
     return {key: value for key, value in values.items() if value is not None}
 
 

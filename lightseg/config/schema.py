@@ -149,6 +149,9 @@ class Environment(_Record):
     import_path: list[str] = []
     time: FiniteFloat | None = None
     job: str | None = None
+    torch_threads: Count | None = None
+    cpu_capability: str | None = None
+    onednn_max_cpu_isa: str | None = None
 
 
 class Cost(_Record):

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from lightseg.data.io.disk_cache import cached_array
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError
+from lightseg.files.disk_cache import cached_array
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):

@@ -7,6 +7,7 @@ import yaml
 from lightseg.checkpoint.rebuild import build_data
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.data import ImageDataModule
+from lightseg.hardware.devices import require_accelerator, require_precision, training_device
 from lightseg.tasks import Task
 
 
@@ -15,6 +16,16 @@ class RecipeCLI(LightsegCLI):
 
     def instantiate_classes(self) -> None:
         """Build nothing; `data` and `task` do."""
+
+    def require_machine(self) -> None:
+        """Require that this machine has the accelerator and the precision of the recipe.
+
+        Raises:
+            ConfigError: If it does not.
+        """
+        trainer = self.config.trainer
+        require_accelerator(trainer.accelerator)
+        require_precision(trainer.precision, training_device(trainer.accelerator, trainer.devices), "trainer.precision")
 
     def data(self) -> ImageDataModule:
         """Build the data module alone."""

@@ -11,6 +11,7 @@ from lightseg.errors import RunError
 from lightseg.evaluation.counts import TOLERANCE
 from lightseg.evaluation.scoring import Scored
 from lightseg.evaluation.trained_model import TrainedModel
+from lightseg.hardware.precision_names import canonical_precision
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import differ
 
@@ -78,7 +79,7 @@ def _recorded_conditions(model: TrainedModel) -> dict[str, Any]:
     return {
         "machine": environment.get("platform"),
         "torch": environment.get("packages", {}).get("torch"),
-        "precision": trainer["precision"] or "32-true",
+        "precision": canonical_precision(trainer["precision"]),
         "device": gpus[0] if gpus else "cpu",
         "images_per_pass": batch_size and model.images_per_pass(batch_size),
     }

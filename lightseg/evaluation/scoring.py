@@ -20,7 +20,8 @@ from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import MetricResults
 from lightseg.evaluation.split_data import Name, SplitData
 from lightseg.hardware.cpu import usable_cores
-from lightseg.hardware.devices import AUTO, check_precision, choose_precision, training_device
+from lightseg.hardware.devices import check_precision, choose_precision, training_device
+from lightseg.hardware.precision_names import AUTO
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Task
 from lightseg.tasks.failures import translate_error
@@ -80,7 +81,8 @@ class Scorer:
                 # Lightning does not convert a net that was trained in float64
                 task.float()
             if device.type == "cpu":
-                require(devices <= usable_cores(), f"this process may use {usable_cores()} cores")
+                cores = usable_cores()
+                require(devices <= cores, f"this process may use {cores} core{'s' * (cores != 1)}")
             self.trainer = L.Trainer(
                 accelerator=accelerator,
                 devices=devices,

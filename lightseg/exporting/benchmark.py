@@ -87,7 +87,7 @@ def table(timings: Sequence[Timing]) -> str:
             f"{timing.runtime:<14}{size:>16}{latency:>12}{timing.frames_per_second:>10.1f}{timing.throughput:>10.1f}"
         )
     calls = min(timing.calls for timing in timings)
-    lines.append(f"{setup['device']}, {setup['threads']} of {setup['cores']} cores")
+    lines.append(f"{setup['device']}, {setup['threads']} of {setup['cores']} core{'s' * (setup['cores'] != 1)}")
     lines.append(f"latency: median of {calls} calls or more with one image; images/s: {setup['throughput']}")
     return "\n".join(lines)
 

@@ -115,12 +115,12 @@ def locked(
 
 
 @contextlib.contextmanager
-def file_lock(folder: Path, message: str) -> Iterator[None]:
+def file_lock(folder: Path, message: str = "") -> Iterator[None]:
     """Lock a folder, after waiting for other processes; create it if it does not exist.
 
     Args:
         folder: The folder.
-        message: Line to print before waiting.
+        message: Line to print before waiting; nothing by default.
 
     Raises:
         UserError: If the lock is not a regular file.
@@ -132,7 +132,8 @@ def file_lock(folder: Path, message: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            print(message, file=sys.stderr, flush=True)
+            if message:
+                print(message, file=sys.stderr, flush=True)
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
 

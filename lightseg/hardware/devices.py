@@ -1,25 +1,17 @@
 """Device of the training: type, fast precision, and number of threads."""
 
 import os
-import time
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError
+from lightseg.files.disk_cache import warn
 from lightseg.hardware.cpu import usable_cores
-
-AUTO = "auto"
-"""Value of `trainer.precision` that `choose_precision` replaces."""
-
-FLOAT32 = "32-true"
-
-KEPT = "kept from the run"
-"""Reason of the precision of a resumed run."""
+from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
+from lightseg.hardware.speedup import Speedup, find_speedup
 
 _WORTH_ON_CPU = 1.2
 """Least speed-up for bfloat16 on a CPU."""
@@ -28,19 +20,16 @@ _WORTH_ON_CUDA = 0.9
 _SLOW = 1.5
 """Least slowdown for a warning about an explicit precision."""
 
-_BFLOAT16 = ("bf16-mixed", "bf16-true", "bf16")
-_FLOAT16 = ("16-mixed", "16-true", "16")
-_PRECISIONS = (
-    AUTO,
-    FLOAT32,
-    "32",
-    "64-true",
-    "64",
-    *_FLOAT16,
-    *_BFLOAT16,
-    "transformer-engine",
-    "transformer-engine-float16",
-)
+_FLOAT16 = ("16-mixed", "16-true")
+_OMP_THREADS = "OMP_NUM_THREADS"
+
+_TYPES = {
+    "64-true": torch.float64,
+    **dict.fromkeys(_FLOAT16, torch.float16),
+    **dict.fromkeys(("bf16-mixed", "bf16-true"), torch.bfloat16),
+}
+"""Type in which a precision computes, where its speed can be measured."""
+_PRECISIONS = (AUTO, FLOAT32, *_TYPES, "transformer-engine", "transformer-engine-float16")
 
 
 class PrecisionChoice(NamedTuple):
@@ -72,8 +61,28 @@ def training_device(accelerator: Any = AUTO, devices: Any = AUTO) -> torch.devic
     return torch.device("cpu")
 
 
+def require_accelerator(accelerator: Any) -> None:
+    """Require that this machine has the accelerator of a recipe.
+
+    Args:
+        accelerator: The trainer's option.
+
+    Raises:
+        ConfigError: If it is a kind of GPU that torch does not find.
+    """
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    available = {"gpu": has_cuda or has_mps, "cuda": has_cuda, "mps": has_mps}
+    if isinstance(accelerator, str) and not available.get(accelerator, True):
+        is_built = torch.backends.mps.is_built() if accelerator == "mps" else torch.backends.cuda.is_built()
+        reason = "finds no such device on this machine" if is_built else "is built without support of it"
+        raise ConfigError(
+            f"trainer.accelerator: {accelerator} is not available (torch {torch.__version__} {reason}); "
+            "set trainer.accelerator: cpu, or auto for the best device of this machine"
+        )
+
+
 def choose_precision(device: torch.device) -> PrecisionChoice:
-    """Return the precision in which a device trains fast, by a short measurement.
+    """Return the precision in which a device trains fast, by a short measurement on it that the cache keeps.
 
     bf16-mixed where the device computes in bfloat16, 16-mixed (with a gradient scaler) on CUDA devices before Ampere,
     32-true elsewhere. The environment variable `LIGHTSEG_PRECISION` decides instead, if it is set: a precision, and
@@ -82,44 +91,43 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
     Args:
         device: A CUDA, MPS or CPU device.
     """
-    precision, _, reason = os.environ.get(environment.PRECISION, AUTO).partition(":")
-    if precision != AUTO:
-        _require_available(precision, device, environment.PRECISION)
-        return PrecisionChoice(precision, reason or f"set by {environment.PRECISION}")
+    variable, _, reason = os.environ.get(environment.PRECISION, "").partition(":")
+    if variable not in ("", AUTO):
+        name = canonical_precision(variable)
+        require_precision(name, device, environment.PRECISION)
+        slowness = describe_slowness(name, device)
+        advice = "" if reason or not slowness else f"; unset {environment.PRECISION} to take what is fast"
+        return PrecisionChoice(name, _join(reason or f"set by {environment.PRECISION}", slowness) + advice)
     if device.type not in ("cpu", "cuda"):
         return PrecisionChoice(FLOAT32, f"the choice on {device.type}")
     is_cuda = device.type == "cuda"
     is_old = is_cuda and torch.cuda.get_device_capability(device) < (8, 0)
     half, name = (torch.float16, "16-mixed") if is_old else (torch.bfloat16, "bf16-mixed")
-    speedup = measure_speedup(device, half)
-    is_worth_it = speedup >= (_WORTH_ON_CUDA if is_cuda else _WORTH_ON_CPU)
-    return PrecisionChoice(name if is_worth_it else FLOAT32, _compare(half, speedup, device))
+    speedup, threshold = find_speedup(device, half), _WORTH_ON_CUDA if is_cuda else _WORTH_ON_CPU
+    comparison = f"{speedup.ratio:.2f} × as fast as float32 on {_place(device)}, threshold {threshold}"
+    choice = name if speedup.ratio >= threshold else FLOAT32
+    return PrecisionChoice(choice, f"{_type_name(half)} is {comparison}{_earlier(speedup)}")
 
 
 def check_precision(precision: Any, device: torch.device, option: str = "trainer.precision") -> PrecisionChoice:
     """Return an explicit precision; the reason is empty, or a warning if it is slow on the device.
 
     Args:
-        precision: Lightning's name of it; None is 32-true.
+        precision: Lightning's name of it, or an alias; None is 32-true.
         device: A CUDA, MPS or CPU device.
         option: The option that sets it, for messages.
 
     Raises:
         ConfigError: If there is no such precision, or the device does not have it.
     """
-    name = FLOAT32 if precision is None else str(precision)
-    _require_available(name, device, option)
-    half = torch.bfloat16 if name in _BFLOAT16 else torch.float16 if name in _FLOAT16 else None
-    if half is not None and device.type in ("cpu", "cuda"):
-        speedup = measure_speedup(device, half)
-        if speedup < 1 / _SLOW:
-            advice = f"`--{option} auto` takes what is fast"
-            return PrecisionChoice(name, f"{_compare(half, speedup, device)}; {advice}")
-    return PrecisionChoice(name, "")
+    name = canonical_precision(precision)
+    require_precision(name, device, option)
+    slowness = describe_slowness(name, device)
+    return PrecisionChoice(name, f"{slowness}; `--{option} auto` takes what is fast" if slowness else "")
 
 
-def require_kept(precision: str, device: torch.device, folder: object) -> None:
-    """Check that a device has the precision of a resumed run.
+def keep_precision(precision: str, device: torch.device, folder: object) -> PrecisionChoice:
+    """Return the precision that a run was begun with, with a warning where it is slow on a device.
 
     Args:
         precision: Lightning's name of it.
@@ -129,13 +137,61 @@ def require_kept(precision: str, device: torch.device, folder: object) -> None:
     Raises:
         ConfigError: If there is no such precision, or the device does not have it.
     """
-    _require_available(precision, device, f"--resume {folder}", "this run was begun in it: resume it on one")
+    require_precision(precision, device, f"--resume {folder}", "resume it on a machine with one")
+    return PrecisionChoice(precision, _join("kept from the run", describe_slowness(precision, device)))
+
+
+def require_precision(
+    name: str, device: torch.device, key: str, advice: str = "set bf16-mixed, 32-true or auto"
+) -> None:
+    """Require that there is such a precision, and that a device has it; Lightning takes another one on a CPU.
+
+    Args:
+        name: Canonical name of the precision.
+        device: A CUDA, MPS or CPU device.
+        key: Option, variable or run folder that states it, for messages.
+        advice: The fix where the device does not have it.
+
+    Raises:
+        ConfigError: If there is no such precision, or the device does not have it.
+    """
+    require_precision_name(name, key)
+    if device.type == "cpu" and name in _FLOAT16:
+        reason = "the device is set to the CPU" if torch.cuda.is_available() else "torch finds none on this machine"
+        raise ConfigError(f"{key}: {name} needs a GPU, and {reason}; {advice}")
+
+
+def require_precision_name(name: str, key: str) -> None:
+    """Require that there is such a precision.
+
+    Raises:
+        ConfigError: If not.
+    """
+    if name not in _PRECISIONS:
+        raise ConfigError(f"{key}: must be one of {', '.join(_PRECISIONS)}, got {name}")
+
+
+def describe_slowness(precision: str, device: torch.device) -> str:
+    """Return how much slower than float32 a precision is on a device; empty if it is not much slower.
+
+    Args:
+        precision: Canonical name of it.
+        device: A CUDA, MPS or CPU device.
+    """
+    dtype = _TYPES.get(precision)
+    if dtype is None or device.type not in ("cpu", "cuda"):
+        return ""
+    speedup = find_speedup(device, dtype)
+    if speedup.ratio > 1 / _SLOW:
+        return ""
+    return f"{_type_name(dtype)} is {1 / speedup.ratio:.1f} × slower than float32 on {_place(device)}"
 
 
 def limit_threads(processes: int = 1) -> dict[str, str]:
     """Let torch use no more threads than the control group's quota has cores; `OMP_NUM_THREADS` decides otherwise.
 
     torch counts all visible cores of a container instead of its quota; threads beyond the quota wait for each other.
+    An invalid `OMP_NUM_THREADS` is removed from the environment, with a warning.
 
     Args:
         processes: Training processes that share the cores of this machine.
@@ -144,78 +200,36 @@ def limit_threads(processes: int = 1) -> dict[str, str]:
         Environment variables by which the other processes, and Lightning in this one, keep to the limit.
     """
     threads = max(1, usable_cores() // processes)
-    if "OMP_NUM_THREADS" in os.environ or torch.get_num_threads() <= threads:
+    value = os.environ.get(_OMP_THREADS)
+    if value is not None and not _is_thread_count(value):
+        del os.environ[_OMP_THREADS]
+        warn(f"{_OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set")
+    if _OMP_THREADS in os.environ or torch.get_num_threads() <= threads:
         return {}
     torch.set_num_threads(threads)
-    return {"OMP_NUM_THREADS": str(threads)}
+    return {_OMP_THREADS: str(threads)}
 
 
-@lru_cache
-def measure_speedup(device: torch.device, half: torch.dtype) -> float:
-    """Return how much faster a device trains a small convolutional block under autocast than in float32.
-
-    On a CPU the time is that of one thread on the processor, so that other work on the machine does not disturb it.
-    The global random generators are unchanged.
-
-    Args:
-        device: A CPU or CUDA device.
-        half: Type that autocast computes in.
-    """
-    channels, size, batch = (64, 32, 4) if device.type == "cpu" else (128, 64, 32)
-    threads = torch.get_num_threads()
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.enable_grad():
-        layers = [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
-        net = nn.Sequential(*layers, nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
-        net.to(device).to(memory_format=torch.channels_last)
-        images = torch.randn(batch, channels, size, size, device=device).to(memory_format=torch.channels_last)
-
-        def step(dtype: torch.dtype) -> None:
-            with torch.autocast(device.type, half, enabled=dtype == half):
-                output = net(images)
-            output.float().mean().backward()
-
-        try:
-            if device.type == "cpu":
-                torch.set_num_threads(1)
-            for dtype in (torch.float32, half):
-                step(dtype)
-            pairs = [(_seconds(step, torch.float32, device), _seconds(step, half, device)) for _ in range(2)]
-        finally:
-            torch.set_num_threads(threads)
-    full_seconds, half_seconds = map(min, zip(*pairs, strict=True))
-    return float(full_seconds / half_seconds)
+def _is_thread_count(value: str) -> bool:
+    """Return whether OpenMP takes a value for a number of threads: one, or one for each level, as in `4,2`."""
+    counts = [count.strip() for count in value.split(",")]
+    return all(count.isascii() and count.isdecimal() and int(count) > 0 for count in counts)
 
 
-def _seconds(step: Callable[[torch.dtype], None], dtype: torch.dtype, device: torch.device) -> float:
-    """Return the seconds of one step: of this thread on a CPU, of the device's queue on a GPU."""
-    if device.type == "cpu":
-        start = time.thread_time()
-        step(dtype)
-        return time.thread_time() - start
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    step(dtype)
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+def _place(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
 
 
-def _require_available(
-    name: str, device: torch.device, key: str, advice: str = "on a CPU use auto, bf16-mixed or 32-true"
-) -> None:
-    """Raise `ConfigError` if Lightning does not know a precision, or replaces it by another one on a CPU."""
-    if name not in _PRECISIONS:
-        raise ConfigError(f"{key}: must be one of {', '.join(_PRECISIONS)}, got {name}")
-    if device.type == "cpu" and name in _FLOAT16:
-        raise ConfigError(f"{key}: {name} needs a GPU; {advice}")
+def _type_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def _compare(half: torch.dtype, speedup: float, device: torch.device) -> str:
-    name = "bfloat16" if half == torch.bfloat16 else "float16"
-    place = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
-    if speedup < 1:
-        return f"{name} is {1 / speedup:.1f} × slower than float32 on {place}"
-    return f"{name} is {speedup:.1f} × as fast as float32 on {place}"
+def _earlier(speedup: Speedup) -> str:
+    return f", measured earlier, on {speedup.date}" if speedup.date else ""
+
+
+def _join(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _gpu_index(devices: Any) -> int:

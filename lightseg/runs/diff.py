@@ -2,21 +2,20 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lightseg.errors import UserError
 from lightseg.files.printable import printable
+from lightseg.hardware.precision_names import canonical_precision
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.records import read_record
 
-Effect = Literal["affects metric", "affects speed", "cosmetic"]
+Effect = Literal["affects metric", "affects digits", "affects speed", "cosmetic"]
 Area = Literal["recipe", "code", "data", "environment", "hardware"]
 Changes = dict[str, tuple[Any, Any]]
 """Old and new value by dotted key."""
-
-NULL_MEANS = {"trainer.precision": "32-true"}
-"""Meaning of null, by key: runs of older versions state no precision."""
 
 _LOCATION = ("base", "config", "resume", "runs_dir")
 """Options of the location of a run."""
@@ -43,7 +42,10 @@ _SPEED = (
 _SPEED_ENVIRONMENT = ("python", "platform")
 """Records of interpreter and system, which do not compute; packages that do are compared one by one."""
 
-_HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores", "torch_threads")
+_HARDWARE = ("gpus", "processor", "cpu_count", "usable_cores")
+
+KERNELS = ("torch_threads", "cpu_capability", "onednn_max_cpu_isa")
+"""Threads and kernels of torch, in `env.json` and `resumes.jsonl`: a CPU adds up in another order with others."""
 
 _HEADER, _DIFF_BYTES = "diff --git a/", 2**26
 """Start of the changes of a file in `git.diff`, and the limit of the size of `git.diff` in bytes."""
@@ -83,8 +85,9 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     configs = [read_record(folder / "config.yaml") for folder in (old, new)]
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
+    diff_environments = partial(_diff_environments, on_cpu=any(map(trains_on_cpu, configs, environments)))
     results, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
-    for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", _diff_environments)):
+    for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", diff_environments)):
         a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
             missing.append(f"{(old if a is None else new) / name} is missing: not compared")
@@ -131,6 +134,16 @@ def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str
     return max(1, count) * (trainer.get("num_nodes") or 1)
 
 
+def trains_on_cpu(config: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
+    """Return whether a run trains on the CPU.
+
+    Args:
+        config: Resolved config of the run.
+        environment: `env.json` of the run.
+    """
+    return not environment.get("gpus") or (config.get("trainer") or {}).get("accelerator") == "cpu"
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
     """Return the values that differ between two nested mappings, by their key on the command line.
 
@@ -153,12 +166,13 @@ def _changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any
     elif _class_paths(old) == _class_paths(new) is not None:
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _changes(*pair, f"{key}.{index}")
-    elif (pair := (_value(key, old), _value(key, new)))[0] != pair[1]:
+    elif (pair := (meaning(key, old), meaning(key, new)))[0] != pair[1]:
         yield key, pair
 
 
-def _value(key: str, value: Any) -> Any:
-    return NULL_MEANS.get(key) if value is None else value
+def meaning(key: str, value: Any) -> Any:
+    """Return the value of an option in its canonical form: runs of older versions state a precision by an alias."""
+    return canonical_precision(value) if key == "trainer.precision" else value
 
 
 def _below(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -239,7 +253,7 @@ def _describe_missing_labels(old: Path, new: Path, *records: Mapping[str, Any]) 
     return [f"{folder / 'data.json'} is of an older version: labels not compared"]
 
 
-def _diff_environments(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+def _diff_environments(old: Mapping[str, Any], new: Mapping[str, Any], *, on_cpu: bool = True) -> Iterator[Difference]:
     for package, (a, b) in differences(old.get("packages") or {}, new.get("packages") or {}).items():
         area: Area = "code" if package == "lightseg" else "environment"
         yield Difference(
@@ -252,6 +266,14 @@ def _diff_environments(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
             yield Difference(
                 effect, "hardware" if name in _HARDWARE else "environment", f"{name}: {format_change(a, b)}"
             )
+    for name, (a, b) in kernel_changes(old, new).items():
+        yield Difference("affects digits" if on_cpu else "affects speed", "hardware", f"{name}: {format_change(a, b)}")
+
+
+def kernel_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
+    """Return the differences in threads and kernels of two records; those that one of them lacks are unknown."""
+    names = [name for name in KERNELS if name in old and name in new]
+    return {name: (old[name], new[name]) for name in names if old[name] != new[name]}
 
 
 def format_change(old: Any, new: Any) -> str:

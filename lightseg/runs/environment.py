@@ -82,7 +82,16 @@ def environment() -> dict[str, Any]:
         "processor": processor_name(),
         "cpu_count": os.cpu_count(),
         "usable_cores": usable_cores(),
+        **kernels(),
+    }
+
+
+def kernels() -> dict[str, Any]:
+    """Return what decides the order in which a CPU adds up, and so the last digits of a run's numbers."""
+    return {
         "torch_threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA"),
     }
 
 

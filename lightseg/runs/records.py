@@ -10,6 +10,7 @@ from lightseg.config.compose import require_bounded
 from lightseg.config.schema import RECORDS, plain, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
+from lightseg.hardware.precision_names import canonical_precision
 
 _BYTES, _YAML_BYTES = 2**26, 2**20
 """Limits of the size of a record in bytes."""
@@ -72,6 +73,6 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_precision(folder: Path) -> str:
-    """Return the precision of a run, by its name in Lightning."""
+    """Return the precision of a run, by its canonical name in Lightning."""
     config = read_record(folder / "config.yaml")
-    return str((config.get("trainer") or {}).get("precision") or "32-true")
+    return canonical_precision((config.get("trainer") or {}).get("precision"))

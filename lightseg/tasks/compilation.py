@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightseg.data.io.disk_cache import cache_dir
 from lightseg.errors import ConfigError
+from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware.cpu import instruction_set
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]

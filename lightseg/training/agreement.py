@@ -8,7 +8,8 @@ import lightning as L
 
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.distributed import environment, launch
-from lightseg.hardware.devices import AUTO, KEPT, require_kept
+from lightseg.hardware.devices import PrecisionChoice, keep_precision
+from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import scheduler
 from lightseg.runs.records import read_precision
 from lightseg.training import resume
@@ -82,7 +83,7 @@ def _agree_on_precision(cli: LightsegCLI, trainer: L.Trainer, resumed: Path | No
     """
     precision, reason = cli.precision
     if cli.has_auto_precision and resumed:
-        precision, reason = read_precision(resumed), KEPT
+        precision = read_precision(resumed)
     differs = precision != cli.precision.precision
     if is_distributed:
         precision, reason = trainer.strategy.broadcast((precision, reason))
@@ -91,6 +92,6 @@ def _agree_on_precision(cli: LightsegCLI, trainer: L.Trainer, resumed: Path | No
         differs = trainer.strategy.reduce_boolean_decision(differs, all=False)
     if not differs:
         return False
-    require_kept(precision, trainer.strategy.root_device, resumed)
-    cli.take_precision(precision, reason)
+    choice = PrecisionChoice(precision, reason)
+    cli.take_precision(keep_precision(precision, trainer.strategy.root_device, resumed) if resumed else choice)
     return True

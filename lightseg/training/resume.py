@@ -12,9 +12,9 @@ from lightseg.config.schema import plain
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import write_atomically
 from lightseg.files.names import BEST, LAST, PREVIOUS
-from lightseg.hardware.devices import AUTO
+from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import environment, scheduler
-from lightseg.runs.diff import differences, format_change
+from lightseg.runs.diff import differences, format_change, kernel_changes, trains_on_cpu
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
@@ -109,15 +109,21 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
         ConfigError: If the recipe or the data differs; the message has every difference.
     """
     messages = require_same_recipe(folder, config)
-    for split, before in read_record(folder / "data.json").items():
-        now = data.get(split) or {"samples": 0}
-        if before["samples"] != now["samples"] or differ(before.get("sha256"), now.get("sha256")):
+    for split, old in read_record(folder / "data.json").items():
+        new = data.get(split) or {"samples": 0}
+        if old["samples"] != new["samples"] or differ(old.get("sha256"), new.get("sha256")):
             raise ConfigError(
-                f"--resume {folder}: the {split} split is not what it was: {before['samples']} samples then, "
-                f"{now['samples']} now, or other content; bring the data back, or start a new run"
+                f"--resume {folder}: the {split} split is not what it was: {old['samples']} samples then, "
+                f"{new['samples']} now, or other content; bring the data back, or start a new run"
             )
-    packages = differences(read_record(folder / "env.json").get("packages", {}), environment.environment()["packages"])
+    before, now = read_record(folder / "env.json"), environment.environment()
+    packages = differences(before.get("packages", {}), now["packages"])
     messages += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
+    if trains_on_cpu(config, now):
+        messages += [
+            f"{name}: {format_change(old, new)}; the numbers may differ in their last digits"
+            for name, (old, new) in kernel_changes(before, now).items()
+        ]
     for message in messages:
         print(f"goes on with another {message}", flush=True)
 
@@ -172,7 +178,8 @@ def prepare_resume(folder: Path, config: dict[str, Any], data: dict[str, Any], c
     step = state.get("global_step", 0)
     truncate_log(folder, step)
     restore_best(folder, best_score(state))
-    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "after_step": step, "command": command}
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"time": time, "after_step": step, "command": command, **environment.kernels()}
     with (folder / "resumes.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(f"goes on after step {step}" if step else "there is no checkpoint yet: begins anew", flush=True)

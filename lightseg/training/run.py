@@ -12,8 +12,9 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
 from lightseg.distributed import environment, launch
-from lightseg.hardware.devices import FLOAT32, limit_threads
+from lightseg.hardware.devices import limit_threads
 from lightseg.hardware.malloc import disable_malloc_trim
+from lightseg.hardware.precision_names import FLOAT32
 from lightseg.tasks import Task
 from lightseg.tasks.lightning_compat import replaced_internals, silence_lightning
 from lightseg.training import resume

@@ -27,6 +27,7 @@ from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
 from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.hardware.devices import require_accelerator
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
 from lightseg.tasks.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
@@ -47,6 +48,7 @@ def make_trainer(
         ConfigError: If a callback cannot be used, or the machine lacks a device or precision of the recipe.
     """
     config = cli.config_init.trainer
+    require_accelerator(config.accelerator)
     recipe_callbacks = as_list(config.callbacks)
     for callback in recipe_callbacks:
         check_monitor(callback, cli.model, recipe_callbacks)

@@ -44,7 +44,7 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--model.mean", "[123.0, 116.0, 103.0]", "--model.std", "[58.0, 57.0, 57.0]"], "model.mean: 0..1 scale"),
         (["--model.net.in_channels", "4"], "model.net.in_channels: 4, but the data has 3"),
         (["--model.classes", "[a, b]"], "model.classes: differ from the data's"),
-        (["--trainer.precision", "16-mixed"], "trainer.precision: 16-mixed needs a GPU; on a CPU use auto, bf16-mixed"),
+        (["--trainer.precision", "16-mixed"], "trainer.precision: 16-mixed needs a GPU, and "),
         (["--trainer.callbacks+=EarlyStoping"], "trainer.callbacks: no class 'EarlyStoping'; did you mean EarlyStop"),
         (["--data.batch_size", "7", "--trainer.accumulate_grad_batches", "2"], "the nearest that can: 6 or 8"),
         (["--data.batch_size", "0"], "data.batch_size: 0 is not a number of samples"),

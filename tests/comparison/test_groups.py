@@ -47,7 +47,8 @@ def test_group__precisions_are_other_recipes_and_none_is_float32():
         "precision bf16-mixed",
     ]
     # runs of older versions state none
-    assert len(group([run(seed=0, trainer__precision=None), run(seed=1, trainer__precision="32-true")])) == 1
+    names = (None, "32-true", 32, "32")
+    assert len(group([run(seed=seed, trainer__precision=name) for seed, name in enumerate(names)])) == 1
 
 
 def test_group__other_training_data_are_another_recipe():

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from lightseg.data import ImageDataModule, Shapes, ShapesClassification
-from lightseg.data.io.disk_cache import cache_dir
 from lightseg.data.loading.collate import stack
 from lightseg.data.types import SPLITS
 from lightseg.errors import ConfigError, DataError
+from lightseg.files.disk_cache import cache_dir
 from lightseg.labels import IGNORE
 from tests.data.in_memory import MaskOnlyDataset
 

@@ -4,9 +4,10 @@ import math
 import os
 
 import pytest
+import torch
 
 from lightseg.data.loading.collate import default_workers
-from lightseg.hardware import cpu
+from lightseg.hardware import cpu, devices
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,39 @@ def test_cores__limit_the_loading_processes(monkeypatch, quota, usable, workers)
     monkeypatch.setattr(cpu, "cpu_quota", lambda: quota)
     assert cpu.usable_cores() == usable
     assert default_workers(1) == workers
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Let torch have four threads on a machine of two cores; the number of before comes back."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(devices, "usable_cores", lambda: 2)
+    torch.set_num_threads(4)
+    yield torch.get_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("value", ["3", "4,2", " 3 "])
+def test_threads__of_a_valid_variable_are_left_alone(threads, monkeypatch, value):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert devices.limit_threads() == {}
+    assert threads() == 4
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-3", "", "2,x", "²"])
+def test_threads__of_an_invalid_variable_follow_the_quota_with_one_warning(threads, monkeypatch, capsys, value):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert devices.limit_threads() == {"OMP_NUM_THREADS": "2"}
+    assert threads() == 2
+    assert devices.limit_threads() == {}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"warning: OMP_NUM_THREADS: must be a whole number from 1 on, got {value!r}; ignored, as if it were not set"
+    )
+
+
+def test_threads__without_the_variable_are_the_cores_of_each_process(threads, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert devices.limit_threads(2) == {"OMP_NUM_THREADS": "1"}
+    assert threads() == 1
+    assert capsys.readouterr().err == ""

@@ -37,6 +37,8 @@ ENVIRONMENT = {
     "gpus": [],
     "cpu_count": 2,
     "torch_threads": 2,
+    "cpu_capability": "AVX512",
+    "onednn_max_cpu_isa": None,
 }
 GIT = {"commit": "0123456789abcdef", "dirty": False, "untracked": []}
 DIFF = """diff --git a/net.py b/net.py
@@ -160,6 +162,9 @@ def test_diff_runs__values_without_effect(run):
         ({"git": {"untracked": ["a.png", "my_net.py"]}}, "metric", "code", "untracked, in one of them only: my_net.py"),
         ({"environment": {"gpus": ["H200"]}}, "speed", "hardware", "gpus: [] -> [H200]"),
         ({"environment": {"cpu_count": 8}}, "speed", "hardware", "cpu_count: 2 -> 8"),
+        ({"environment": {"torch_threads": 1}}, "digits", "hardware", "torch_threads: 2 -> 1"),
+        ({"environment": {"cpu_capability": "AVX2"}}, "digits", "hardware", "cpu_capability: AVX512 -> AVX2"),
+        ({"environment": {"onednn_max_cpu_isa": "AVX2"}}, "digits", "hardware", "onednn_max_cpu_isa: null -> AVX2"),
         ({"environment": {"python": "3.12.1"}}, "speed", "environment", "python: 3.11.7 -> 3.12.1"),
         ({"environment": {"cuda": "13.0"}}, "metric", "environment", "cuda: null -> 13.0"),
     ],
@@ -167,6 +172,28 @@ def test_diff_runs__values_without_effect(run):
 )
 def test_diff_runs__a_record(run, records, effect, area, text):
     assert diff_runs(run("a"), run("b", **records)) == ([Difference(f"affects {effect}", area, text)], [])
+
+
+@pytest.mark.parametrize(("accelerator", "effect"), [("auto", "speed"), ("gpu", "speed"), ("cpu", "digits")])
+def test_diff_runs__threads_of_a_run_on_gpus_affect_its_speed(run, accelerator, effect):
+    recipe = {"trainer.accelerator": accelerator}
+    a, b = (run(name, recipe, environment={"gpus": ["H200"], "torch_threads": n}) for name, n in (("a", 2), ("b", 4)))
+    assert diff_runs(a, b)[0] == [Difference(f"affects {effect}", "hardware", "torch_threads: 2 -> 4")]
+
+
+def test_diff_runs__kernels_that_an_older_version_did_not_record_are_not_compared(run):
+    a, b = run("a"), run("b")
+    record = json.loads((a / "env.json").read_text())
+    for name in ("torch_threads", "cpu_capability", "onednn_max_cpu_isa"):
+        del record[name]
+    (a / "env.json").write_text(json.dumps(record))
+    assert diff_runs(a, b) == diff_runs(b, a) == ([], [])
+
+
+@pytest.mark.parametrize(("alias", "name"), [(32, "32-true"), ("bf16", "bf16-mixed"), ("16", "16-mixed")])
+def test_diff_runs__aliases_of_a_precision_are_equal(run, alias, name):
+    a, b = (run(folder, {"trainer.precision": value}) for folder, value in (("a", alias), ("b", name)))
+    assert diff_runs(a, b) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -186,12 +213,13 @@ def test_diff_runs__a_package(run, package, effect, area):
 
 def test_diff_runs__effects_on_metrics_come_first_and_few_files_are_listed(run):
     files = [f"net_{index}.py" for index in range(7)]
-    environment = {"packages": {**ENVIRONMENT["packages"], "torch": "9.0"}, "cpu_count": 8}
+    environment = {"packages": {**ENVIRONMENT["packages"], "torch": "9.0"}, "cpu_count": 8, "torch_threads": 8}
     b = run("b", recipe={"name": "tuned"}, environment=environment, git={"untracked": files})
     results, _ = diff_runs(run("a"), b)
     assert [(difference.effect, difference.area) for difference in results] == [
         ("affects metric", "code"),
         ("affects metric", "environment"),
+        ("affects digits", "hardware"),
         ("affects speed", "hardware"),
         ("cosmetic", "recipe"),
     ]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lightseg.data.io.disk_cache import cache_dir
 from lightseg.errors import ConfigError
+from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware.cpu import instruction_set
 from lightseg.tasks.compilation import check_graphs, compile_net
 

@@ -147,6 +147,35 @@ def test_resume__another_machine_is_said(fit, crashed):
     assert "goes on with another torch: 2.0 -> " in outcome.out
 
 
+def test_resume__other_threads_and_kernels_are_said_and_recorded(fit, crashed):
+    path = crashed / "env.json"
+    record = json.loads(path.read_text())
+    kernels = {name: record[name] for name in ("torch_threads", "cpu_capability", "onednn_max_cpu_isa")}
+    assert kernels["torch_threads"] == torch.get_num_threads()
+    assert kernels["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+    path.write_text(json.dumps({**record, "torch_threads": 7, "cpu_capability": "VSX"}))
+    outcome = fit("--resume", crashed)
+    for change in (
+        f"torch_threads: 7 -> {kernels['torch_threads']}",
+        f"cpu_capability: VSX -> {kernels['cpu_capability']}",
+    ):
+        assert f"goes on with another {change}; the numbers may differ in their last digits\n" in outcome.out
+    assert "onednn_max_cpu_isa:" not in outcome.out
+    (line,) = (crashed / "resumes.jsonl").read_text().splitlines()
+    assert kernels.items() <= json.loads(line).items()
+
+
+def test_resume__kernels_that_an_older_version_did_not_record_are_not_compared(fit, crashed):
+    path = crashed / "env.json"
+    record = json.loads(path.read_text())
+    for name in ("torch_threads", "cpu_capability", "onednn_max_cpu_isa"):
+        del record[name]
+    path.write_text(json.dumps(record))
+    outcome = fit("--resume", crashed)
+    assert outcome.code == 0
+    assert "goes on with another" not in outcome.out
+
+
 def test_resume__in_more_batches_per_step(fit, reference_run, crashed):
     # no batch of this size has other statistics in a net without BatchNorm; here only the order is looked at
     outcome = fit("--resume", crashed, "--trainer.accumulate_grad_batches", "2")

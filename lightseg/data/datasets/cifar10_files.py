@@ -19,10 +19,10 @@ import numpy.typing as npt
 from PIL import Image
 from torchvision.datasets.utils import download_url
 
-from lightseg.data.io.disk_cache import cache_dir, cached_table
 from lightseg.data.io.pixels import FORMATS
 from lightseg.errors import DataError
 from lightseg.files.atomic import require_regular
+from lightseg.files.disk_cache import cache_dir, cached_table
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE: Final = "cifar-10-python.tar.gz"

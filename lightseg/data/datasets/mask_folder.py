@@ -11,7 +11,6 @@ import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.mask_dataset import MaskDataset
-from lightseg.data.io.disk_cache import cached
 from lightseg.data.io.images import ImageValues
 from lightseg.data.io.label_map import LabelMap, rgb
 from lightseg.data.io.pairing import MissingMask, Pair, describe_folder, find_pairs
@@ -28,6 +27,7 @@ from lightseg.data.splits import (
 )
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError
+from lightseg.files.disk_cache import cached
 from lightseg.files.evenly_spaced import spread
 
 _FOLDER_NAMES: dict[Split, tuple[str, ...]] = {

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.io.disk_cache import warn
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import DataError, require
+from lightseg.files.disk_cache import warn
 from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
 

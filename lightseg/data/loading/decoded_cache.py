@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.io import images, label_map, masks, netpbm, pixels
-from lightseg.data.io.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
@@ -30,6 +29,7 @@ from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
+from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
 from lightseg.files.evenly_spaced import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"

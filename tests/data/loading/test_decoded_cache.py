@@ -21,11 +21,11 @@ import xxhash
 
 from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes
 from lightseg.data.datasets.mask_dataset import MaskDataset
-from lightseg.data.io.disk_cache import cache_dir
 from lightseg.data.loading import decoded_cache
 from lightseg.data.loading.decoded_cache import DecodedDataset, is_multi_epoch
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import file_lock
+from lightseg.files.disk_cache import cache_dir
 from tests.data import fabricate
 from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
 from tests.helpers.small_disk import run_on_small_disk

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lightseg.data.io.disk_cache import cache_dir, cached, cached_array
+from lightseg.files.disk_cache import cache_dir, cached, cached_array
 
 
 def test_cached__is_computed_once():
