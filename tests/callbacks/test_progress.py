@@ -1,7 +1,8 @@
-"""Lines of a training without a progress bar."""
+"""Lines of a training and of scorings without a progress bar."""
 
 import pytest
 
+from lightseg import evaluate
 from lightseg.callbacks import progress
 
 SLOW = """
@@ -54,4 +55,46 @@ def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):
     for lasted, wait in ((0, 8), (60, 8), (120, 8), (600, 40), (3600, 240)):
         now[0] = 1000 + lasted
         waits._restart()
-        assert waits._next_line - now[0] == wait
+        assert waits._clock.next_line - now[0] == wait
+
+
+LATE = """
+import time
+import lightseg.nets
+
+
+class Late(lightseg.nets.UNet):
+    def forward(self, x):
+        time.sleep(0 if self.training else 0.06)
+        return super().forward(x)
+"""
+
+
+@pytest.fixture
+def scorings(fit, call, recipe, own_module, monkeypatch):
+    """The lines within the scorings of a run, and of `evaluate`; five images of each split are five batches."""
+    own_module("late", LATE)
+
+    def train(wait):
+        monkeypatch.setattr(progress, "_WAIT", wait)
+        options = ["--model.net", "late.Late", "--model.net.width", "4", "--model.net.depth", "2"]
+        run = fit("--config", recipe(), "--trainer.max_epochs", "1", "--data.batch_size", "1", *options)
+        code, out, err = call(evaluate.main, run.folder, "--trust")
+        assert (run.code, code) == (0, 0), run.err + err
+        return [[line for line in text.splitlines() if line.startswith("scoring ")] for text in (run.out, out)]
+
+    return train
+
+
+def test_scoring__prints_the_batches_of_each_pass(scorings):
+    fit, evaluated = scorings(0.1)
+    # two of the sanity check; 60 ms a batch: the third batch begins after 120 ms, the fifth 120 ms later
+    assert fit == ["scoring val: batch 2/5", "scoring val: batch 4/5"] * 2 + [
+        "scoring test: batch 2/5",
+        "scoring test: batch 4/5",
+    ]
+    assert evaluated == ["scoring test: batch 2/5", "scoring test: batch 4/5"]
+
+
+def test_scoring__is_quiet_where_it_is_short(scorings):
+    assert scorings(8.0) == [[], []]
