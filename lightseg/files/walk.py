@@ -44,8 +44,8 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
             paths[*identity, name] += 1
             if paths[*identity, name] > _MOST_PATHS:
                 raise UserError(
-                    f"{os.path.realpath(folder)}/{name}: this link lies on more than {_MOST_PATHS} paths, since folders link to each "
-                    "other; remove some of their links"
+                    f"{os.path.realpath(folder)}/{name}: this link lies on more than {_MOST_PATHS} paths, because "
+                    "folders link to each other; remove some of their links"
                 )
         yield inside, sorted(name for name in files if not name.startswith("."))
         names = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)

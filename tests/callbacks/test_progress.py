@@ -1,5 +1,6 @@
 """Lines of a training and of scorings without a progress bar."""
 
+import lightning as L
 import pytest
 
 from lightseg import evaluate
@@ -58,43 +59,42 @@ def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):
         assert waits._clock.next_line - now[0] == wait
 
 
-LATE = """
-import time
-import lightseg.nets
-
-
-class Late(lightseg.nets.UNet):
-    def forward(self, x):
-        time.sleep(0 if self.training else 0.06)
-        return super().forward(x)
-"""
-
-
 @pytest.fixture
-def scorings(fit, call, recipe, own_module, monkeypatch):
-    """The lines within the scorings of a run, and of `evaluate`; five images of each split are five batches."""
-    own_module("late", LATE)
+def scorings(fit, call, recipe, monkeypatch):
+    """The lines within the scorings of a run, and of `evaluate`; the five images of each split are three batches."""
 
     def train(wait):
         monkeypatch.setattr(progress, "_WAIT", wait)
-        options = ["--model.net", "late.Late", "--model.net.width", "4", "--model.net.depth", "2"]
-        run = fit("--config", recipe(), "--trainer.max_epochs", "1", "--data.batch_size", "1", *options)
-        code, out, err = call(evaluate.main, run.folder, "--trust")
+        run = fit("--config", recipe(), "--trainer.max_epochs", "1", "--trainer.num_sanity_val_steps", "0", *TWO)
+        code, out, err = call(evaluate.main, run.folder)
         assert (run.code, code) == (0, 0), run.err + err
         return [[line for line in text.splitlines() if line.startswith("scoring ")] for text in (run.out, out)]
 
     return train
 
 
+TWO = ["--data.batch_size", "2"]
+
+
 def test_scoring__prints_the_batches_of_each_pass(scorings):
-    fit, evaluated = scorings(0.1)
-    # two of the sanity check; 60 ms a batch: the third batch begins after 120 ms, the fifth 120 ms later
-    assert fit == ["scoring val: batch 2/5", "scoring val: batch 4/5"] * 2 + [
-        "scoring test: batch 2/5",
-        "scoring test: batch 4/5",
-    ]
-    assert evaluated == ["scoring test: batch 2/5", "scoring test: batch 4/5"]
+    val, test = ([f"scoring {split}: batch {batch}/3" for batch in range(3)] for split in ("val", "test"))
+    # a line is due at every batch; the best checkpoint is scored behind the training
+    assert scorings(0.0) == [[*val, *val, *test], test]
 
 
 def test_scoring__is_quiet_where_it_is_short(scorings):
-    assert scorings(8.0) == [[], []]
+    assert scorings(600.0) == [[], []]
+
+
+def test_scoring__a_line_every_eight_seconds(monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    printer, trainer = progress.ScoringPrinter(), L.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    printer.on_test_start(trainer, None)
+    trainer.test_loop._max_batches = [1000]
+    for batch in range(1000):
+        printer.on_test_batch_start(trainer, None, None, batch)
+        now[0] += 0.5
+    assert capsys.readouterr().out.splitlines() == [
+        f"scoring test: batch {batch}/1000" for batch in range(16, 1000, 16)
+    ]
