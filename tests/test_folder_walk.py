@@ -72,9 +72,7 @@ def test_walk__has_all_paths_of_a_few_folders_that_link_to_each_other(tmp_path):
 
 def test_walk__ends_where_many_folders_link_to_each_other(tmp_path):
     root = linked_to_each_other(tmp_path / "many", 9)
-    with pytest.raises(
-        UserError, match=rf"{root}/\d/to\d: this link lies on more than 300 paths, because folders link"
-    ):
+    with pytest.raises(UserError, match=rf"{root}/\d/to\d: this link lies on more than 300 paths, because"):
         list(walk(str(root)))
 
 
