@@ -11,7 +11,7 @@ from lightseg.callbacks.learning_rate import LearningRate
 from lightseg.callbacks.lookahead import Lookahead
 from lightseg.callbacks.non_finite import NonFiniteGuard
 from lightseg.callbacks.prediction_snapshots import PredictionSnapshots
-from lightseg.callbacks.progress import EpochPrinter
+from lightseg.callbacks.progress import EpochPrinter, ScoringPrinter
 from lightseg.callbacks.step_seed import StepSeed
 from lightseg.callbacks.throughput import Throughput
 
@@ -28,6 +28,7 @@ __all__ = [
     "Lookahead",
     "NonFiniteGuard",
     "PredictionSnapshots",
+    "ScoringPrinter",
     "StepSeed",
     "Throughput",
 ]

@@ -1,4 +1,4 @@
-"""Progress lines: one per validation, and some between validations where there is no progress bar."""
+"""Progress lines: one per validation, and some within training, validation and test without a progress bar."""
 
 import math
 import time
@@ -10,7 +10,66 @@ from torch import Tensor
 from lightseg.tasks import Task
 
 _WAIT, _SHARE = 8.0, 1 / 15
-"""Seconds without a line before the next one, or this share of the time since the start, if that is more."""
+"""Seconds without a line before the next one, or this share of the time of the training, if that is more."""
+
+
+class _Clock:
+    """Time of the next line, where there is no progress bar.
+
+    Args:
+        share: Share of the time since the start that passes without a line, if that is more than 8 seconds.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share, self._start, self.next_line = share, 0.0, math.inf
+
+    def start(self) -> None:
+        """Start at the first batch."""
+        self._start = time.monotonic()
+        self.restart()
+
+    def restart(self) -> None:
+        """Set the time of the next line, after a line."""
+        now = time.monotonic()
+        self.next_line = now + max(_WAIT, self._share * (now - self._start))
+
+    def is_due(self, trainer: L.Trainer) -> bool:
+        """Return whether it is time for a line of this process."""
+        is_late = time.monotonic() >= self.next_line
+        return is_late and trainer.is_global_zero and not trainer.progress_bar_callback
+
+
+class ScoringPrinter(L.Callback):
+    """Prints a line every 8 seconds of a validation or test without a progress bar; a shorter one is quiet."""
+
+    def __init__(self) -> None:
+        self._clock = _Clock(share=0.0)
+
+    def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Start the clock."""
+        self._clock.start()
+
+    def on_test_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Start the clock."""
+        self._clock.start()
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Print a line if it is due; after the last batch, the scores could follow at once."""
+        if self._clock.is_due(trainer):
+            self._print("val", batch_idx, trainer.num_val_batches)
+
+    def on_test_batch_start(
+        self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Print a line if it is due; after the last batch, the scores could follow at once."""
+        if self._clock.is_due(trainer):
+            self._print("test", batch_idx, trainer.num_test_batches)
+
+    def _print(self, split: str, finished: int, totals: list[int | float]) -> None:
+        print(f"scoring {split}: batch {finished}/{totals[0]}", flush=True)
+        self._clock.restart()
 
 
 class EpochPrinter(L.Callback):
@@ -23,18 +82,17 @@ class EpochPrinter(L.Callback):
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
         self._steps = self._images = 0
-        self._start = self._last_line = self._last_step = 0.0
-        self._next_line = math.inf
+        self._clock = _Clock(_SHARE)
+        self._last_line = self._last_step = 0.0
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Start the clock."""
-        self._start = time.monotonic()
+        self._clock.start()
         self._restart()
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Print a line if it is due; not at the end of a step, where a validation may print one."""
-        is_due = time.monotonic() >= self._next_line and self._images > 0
-        if is_due and trainer.is_global_zero and not trainer.progress_bar_callback:
+        """Print a line if it is due; at the end of a step, the line of a validation could follow at once."""
+        if self._images and self._clock.is_due(trainer):
             self._print(trainer)
             self._restart()
 
@@ -77,9 +135,8 @@ class EpochPrinter(L.Callback):
         self._total, self._steps = state["total"], state["steps"]
 
     def _restart(self) -> None:
-        now = time.monotonic()
-        self._images, self._last_line = 0, now
-        self._next_line = now + max(_WAIT, _SHARE * (now - self._start))
+        self._images, self._last_line = 0, time.monotonic()
+        self._clock.restart()
 
     def _print(self, trainer: L.Trainer, *scores: str) -> None:
         """Print epoch, step, mean loss since the last validation, `scores`, and speed since the last line."""

@@ -42,7 +42,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
     try:
         with warnings.catch_warnings(), _import_path(imports_user_code):
             _quiet()
-            environment.require_numbers()
+            environment.require_readable()
             run()
     except StoppedError as error:
         print(f"lightseg: stopped by {signal.Signals(error.received).name}; {error}", file=sys.stderr)

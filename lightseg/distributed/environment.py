@@ -21,17 +21,49 @@ _NUMBERS = (
 )
 """Variables by which torchrun, Lightning and SLURM number processes; Lightning reads some while it is imported."""
 
+_OPENCV_SIZES = "(IO_MAX_IMAGE|IMGCODECS|THREAD_POOL|TRACE_(DEPTH|MAX))_.*|KMEANS_.*_GRANULARITY|OPENCL_ALIGNMENT_.*"
+_OPENCV_SWITCHES = (
+    "BUFFER_AREA_ALWAYS_SAFE|DUMP_(CONFIG|ERRORS)|ENABLE_MEMALIGN|SKIP_CPU_BASELINE_CHECK|VIDEO.*_DEBUG"
+    "|OPENCL_(CACHE_(CLEANUP|ENABLE|LOCK_ENABLE|WRITE)|DISABLE_BUFFER_.*|ENABLE_MEM_.*|VALIDATE_.*)"
+    "|TRACE|TRACE_(ITT_(ENABLE|PARENT|SET_THREAD_NAME)|SYNC_OPENCL)"
+)
+_ALLOCATOR_OPTION = r"\s*\w+\s*:\s*(\[[^\[\]]*\]|[^\s,:\[\]][^,:\[\]]*)"
 
-def require_numbers() -> None:
-    """Check that the variables with ranks and numbers of processes are integers.
+_FORMS = (
+    ("|".join(_NUMBERS), "[0-9]+", "no number"),
+    (f"OPENCV_({_OPENCV_SIZES})", "[0-9]{1,18}([KM]B|[KM]b|[km]b)?", "no number of OpenCV, such as 1000 or 64MB"),
+    (f"OPENCV_({_OPENCV_SWITCHES})", "[01]|[Tt]rue|TRUE|[Ff]alse|FALSE", "neither True nor False"),
+    (
+        "PYTORCH_(CUDA_)?ALLOC_CONF",
+        f"({_ALLOCATOR_OPTION}(,{_ALLOCATOR_OPTION})*,?)?",
+        "no list of options, such as expandable_segments:True,max_split_size_mb:128",
+    ),
+)
+"""Names of variables, the form of their values, and the words for another one.
+
+OpenCV and torch read theirs while they are imported, and abort the process where one has another form.
+"""
+
+
+def require_readable() -> None:
+    """Check the environment variables whose values Lightning, OpenCV or torch cannot survive misreading.
 
     Raises:
-        UserError: If one is not.
+        UserError: If one has another form than its library reads.
     """
-    for name in _NUMBERS:
-        value = os.environ.get(name, "0")
-        if not (value.isascii() and value.isdecimal()):
-            raise UserError(f"{name}: the environment sets it to {value[:40]!r}, which is no number; unset {name}")
+    for name, value in sorted(os.environ.items()):
+        for names, form, fault in _FORMS:
+            if re.fullmatch(names, name) and not re.fullmatch(form, value):
+                raise UserError(f"{name}: the environment sets it to {value[:40]!r}, which is {fault}; unset {name}")
+
+
+def local_rank() -> int:
+    """Return the number of this process among those of its machine.
+
+    A LOCAL_RANK without a MASTER_PORT is left over from another program, since no process could find the others by it.
+    """
+    names = ("LOCAL_RANK", "SLURM_LOCALID") if "MASTER_PORT" in os.environ else ("SLURM_LOCALID",)
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
 def describe_misread(error: Exception) -> str | None:

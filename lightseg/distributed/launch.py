@@ -8,24 +8,88 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from subprocess import Popen
 
 import lightning as L
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.errors import LightsegError
+from lightseg.distributed import environment
+from lightseg.errors import ConfigError, LightsegError
 
 ENDING = threading.Event()
 """Set when this process has left its training, with or without an error."""
 
+NO_FILE = (
+    "devices: several need this program once for each, and one from stdin, `-c` or a notebook cannot be started again; "
+    "run a script or `python -m lightseg.fit`, or take one device"
+)
+
 _GRACE = 15.0
 """Seconds for an orderly end of this process after another one has died."""
+
+BEFORE_KILL = contextlib.ExitStack()
+"""Callbacks for the case that another process has died and this one hangs, so that no `finally` is reached."""
 
 _LOST = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket timeout|timed out waiting"
     "|ncclRemoteError|ncclSystemError|communicator was aborted",
     re.IGNORECASE,
 )
+
+
+def check_processes(trainer: L.Trainer) -> None:
+    """Check that the environment numbers the processes that the trainer needs.
+
+    Where it needs one, variables that number processes are left over from another program, and are ignored; where it
+    needs more, those of a launcher must be complete.
+
+    Args:
+        trainer: The trainer.
+
+    Raises:
+        ConfigError: If it would wait for processes that nobody starts, or train the same run in each of them.
+    """
+    # Lightning takes it from the first of these variables, and corrects it for strategies of several processes only
+    rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
+    cluster = trainer._accelerator_connector.cluster_environment
+    needed = trainer.num_devices * trainer.num_nodes
+    if isinstance(cluster, TorchElasticEnvironment):
+        _require_count("WORLD_SIZE", int(os.environ.get("WORLD_SIZE", 1)), needed, "torchrun", "TORCHELASTIC_RUN_ID")
+    elif isinstance(cluster, SLURMEnvironment):
+        _require_count("SLURM_NTASKS", trainer.world_size, needed, "srun", "SLURM_NTASKS")
+    elif isinstance(cluster, LightningEnvironment) and needed > 1:
+        _require_complete(trainer.num_nodes)
+        if "LOCAL_RANK" not in os.environ and not _has_file():
+            raise ConfigError(NO_FILE)
+
+
+def _require_count(name: str, count: int, needed: int, launcher: str, marker: str) -> None:
+    """Raise `ConfigError` unless a launcher has started as many processes as the trainer needs."""
+    if count != needed:
+        raise ConfigError(
+            f"{name}: the environment is that of {count} processes, but devices × num_nodes is {needed}; set "
+            f"trainer.devices, start {needed} by {launcher}, or unset {marker}"
+        )
+
+
+def _require_complete(num_nodes: int) -> None:
+    """Raise `ConfigError` if variables are left over by which Lightning would number processes."""
+    if "LOCAL_RANK" in os.environ and "MASTER_PORT" not in os.environ:
+        raise ConfigError(
+            "LOCAL_RANK: the environment sets it, but not MASTER_PORT, by which processes find each other; "
+            "start the command by torchrun, or unset LOCAL_RANK"
+        )
+    for name in ("NODE_RANK", "GROUP_RANK"):
+        rank = int(os.environ.get(name, 0))
+        if rank >= num_nodes:
+            raise ConfigError(f"{name}: the environment sets it to {rank}, but num_nodes is {num_nodes}; unset {name}")
+
+
+def _has_file() -> bool:
+    """Return whether Lightning can start the program of this process again: as a module, or as a file."""
+    return sys.modules["__main__"].__spec__ is not None or Path(sys.argv[0]).is_file()
 
 
 def init_process_group_early(trainer: L.Trainer, task: L.LightningModule) -> bool:
@@ -105,14 +169,15 @@ def watch_over(children: Sequence[Popen[bytes]]) -> None:
         print(f"lightseg: error: {describe_dead_worker(children)}", file=sys.stderr, flush=True)
         for child in children:
             child.kill()
+        BEFORE_KILL.close()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def end_with_parent() -> None:
-    """Watch the parent in a thread; end this process when the parent has died, even if it waits for a GPU."""
-    if not int(os.environ.get("LOCAL_RANK", 0)) or "TORCHELASTIC_RUN_ID" in os.environ:
+    """Let a process that another one of the run has started not outlive it, not even where it waits for a GPU."""
+    if not environment.local_rank() or "LOCAL_RANK" not in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
         return
     parent = os.getppid()
 

@@ -13,8 +13,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lightseg.callbacks import ScoringPrinter
 from lightseg.data.dataset import require_valid
-from lightseg.distributed import environment
+from lightseg.distributed import environment, launch
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import MetricResults
@@ -88,13 +89,14 @@ class Scorer:
                 devices=devices,
                 strategy="ddp" if devices > 1 else "auto",
                 precision=self.choice.precision,  # type: ignore[arg-type]
-                callbacks=[self._extra_metrics],
+                callbacks=[self._extra_metrics, ScoringPrinter()],
                 logger=False,
                 enable_checkpointing=False,
                 enable_model_summary=False,
                 enable_progress_bar=sys.stdout.isatty(),
                 use_distributed_sampler=False,
             )
+            launch.check_processes(self.trainer)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:

@@ -2,15 +2,24 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from lightseg.errors import UserError
+
+_MOST_PATHS = 300
+"""Paths on which one link may lie; folders that are linked under several names have some, eight that link to each
+other thousands."""
 
 
 def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, list[str]]]:
     """Yield the path of each folder below the root, with a trailing `/`, and its files; the root's path is empty.
 
-    Folders are sorted by name, each before its subfolders, and files by name. Links are followed unless they lead back
-    to a parent folder. Hidden files are skipped.
+    Folders come in order of name, each before those in it, and files in order of name. Links are followed, but not
+    those that lead back to a folder that they are in. A folder may so have several paths, as many as its links give
+    it; where a link lies on more than 300 paths, folders link to each other, and these paths would have no end.
+    Hidden files are left out.
 
     Args:
         root: The folder.
@@ -18,9 +27,11 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
 
     Raises:
         OSError: If a folder cannot be read.
+        UserError: If a link lies on too many paths.
     """
     # iterative, since Python's recursion is limited to a thousand levels
     pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    paths: Counter[tuple[int, int, str]] = Counter()
     while pending:
         inside, above = pending.pop()
         folder = f"{root}/{inside[:-1]}" if inside else root
@@ -28,7 +39,14 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
         identity = state.st_dev, state.st_ino
         if identity in above:
             continue
-        folders, files = _entries(folder)
+        folders, links, files = _entries(folder)
+        for name in links:
+            paths[*identity, name] += 1
+            if paths[*identity, name] > _MOST_PATHS:
+                raise UserError(
+                    f"{os.path.realpath(folder)}/{name}: this link lies on more than {_MOST_PATHS} paths, because "
+                    "folders link to each other; remove some of their links"
+                )
         yield inside, sorted(name for name in files if not name.startswith("."))
         names = sorted((name for name in folders if not name.startswith(skipped)), reverse=True)
         above |= {identity}
@@ -56,15 +74,19 @@ def matches(pattern: str) -> Iterator[str]:
                 yield from matches(str(folder.joinpath(*rest)))
 
 
-def _entries(folder: str) -> tuple[list[str], list[str]]:
-    """Return the names of the folders and of the files in a folder."""
+def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of the folders, of those that are links, and of the files in a folder."""
     folders: list[str] = []
+    links: list[str] = []
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                (folders if entry.is_dir() else files).append(entry.name)
+                is_folder = entry.is_dir()
             except OSError:
-                # a circular link, whose error is raised when it is read
-                files.append(entry.name)
-    return folders, files
+                # a link to itself, which is reported when it is read
+                is_folder = False
+            (folders if is_folder else files).append(entry.name)
+            if is_folder and entry.is_symlink():
+                links.append(entry.name)
+    return folders, links, files

@@ -236,7 +236,6 @@ def _gpu_index(devices: Any) -> int:
     """Return the index of this process's GPU: the one that `devices` names for its rank; a number names none."""
     if isinstance(devices, str) and "," in devices:
         devices = [int(index) for index in devices.split(",") if index.strip().isdecimal()]
-    # torchrun and Lightning set the rank in one variable, SLURM in another
-    rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    rank = environment.local_rank()
     is_named = isinstance(devices, Sequence) and not isinstance(devices, str) and rank < len(devices)
     return int(devices[rank]) if is_named else rank

@@ -54,7 +54,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
         for logger in loggers:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=exit_code)
-        if folder is not None and (exit_code != 1 or has_begun(folder)):
+        if folder is not None and (exit_code != 1 or has_begun(folder, trainer)):
             print(f"run: {folder}", flush=True)
 
 
@@ -72,6 +72,6 @@ def _translate(error: Exception, trainer: L.Trainer, folder: Path | None, object
         failure = translate_error(error, trainer)
     if failure is None and (message := describe_failure(error, objects)):
         failure = RunError(message) if trainer.global_step else ConfigError(message)
-    if folder is not None and isinstance(failure, RunError):
+    if folder is not None and isinstance(failure, RunError) and has_begun(folder, trainer):
         return RunError(f"{failure}\nGo on with: python -m lightseg.fit --resume {folder}")
     return failure

@@ -11,8 +11,8 @@ from typing import Any
 import lightning as L
 
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.distributed import environment
-from lightseg.errors import RunError, StoppedError
+from lightseg.distributed import environment, launch
+from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
 from lightseg.loggers import Wandb
 from lightseg.runs import folder as run_folders
@@ -48,7 +48,7 @@ def open_run(
         folder = resumed
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
-        folder = _create(cli, stack)
+        folder = _create(cli, trainer, stack)
         describe(folder, cli.resolved_config(), command, fingerprint, cost)
     for logger in wandb_loggers:
         logger.attach(folder)
@@ -59,25 +59,36 @@ def open_run(
     return folder, checkpoint
 
 
-def has_begun(folder: Path) -> bool:
-    """Return whether a run has left a checkpoint or a log."""
-    return any((folder / "checkpoints").glob("*")) or (folder / "metrics.jsonl").exists()
+def has_begun(folder: Path, trainer: L.Trainer) -> bool:
+    """Return whether a run has taken a step, now or before it was resumed."""
+    return trainer.global_step > 0 or any((folder / "checkpoints").glob("*")) or (folder / "metrics.jsonl").exists()
 
 
-def _create(cli: LightsegCLI, stack: ExitStack) -> Path:
+def _create(cli: LightsegCLI, trainer: L.Trainer, stack: ExitStack) -> Path:
     """Make a run folder and lock it; return it."""
     folder = run_folders.create(cli.config.runs_dir, cli.config.name)
     # the lock is released first, then the folder of a failed start is removed
-    stack.push(partial(_discard_failed_start, folder))
+    stack.push(partial(_discard_failed_start, folder, trainer))
     stack.enter_context(locked(folder))
+    launch.BEFORE_KILL.callback(_discard_unless_begun, folder, trainer)
+    stack.callback(launch.BEFORE_KILL.pop_all)
     return folder
 
 
 def _discard_failed_start(
-    folder: Path, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    folder: Path,
+    trainer: L.Trainer,
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _trace: TracebackType | None,
 ) -> None:
     """Remove a run folder in which nothing has been trained, unless a signal ended the run."""
-    if error is not None and not isinstance(error, StoppedError | RunError) and not has_begun(folder):
+    if error is not None and not isinstance(error, StoppedError):
+        _discard_unless_begun(folder, trainer)
+
+
+def _discard_unless_begun(folder: Path, trainer: L.Trainer) -> None:
+    if not has_begun(folder, trainer):
         run_folders.discard(folder)
 
 

@@ -15,6 +15,7 @@ from lightseg.callbacks import (
     LearningRate,
     NonFiniteGuard,
     PredictionSnapshots,
+    ScoringPrinter,
     StepSeed,
     Throughput,
 )
@@ -48,6 +49,7 @@ class RunCallbacks:
         self.after: list[L.Callback] = [
             self.class_counter,
             EpochPrinter(),
+            ScoringPrinter(),
             Throughput(),
             NonFiniteGuard(),
             CollapseWarning(),

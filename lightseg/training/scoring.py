@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 
+from lightseg.callbacks import ScoringPrinter
 from lightseg.data import ImageDataModule
 from lightseg.errors import RunError
 from lightseg.evaluation.counts import TOLERANCE, score_split
@@ -15,7 +16,7 @@ def score_checkpoint(trainer: L.Trainer, task: Task, data: ImageDataModule, logg
     """Score val, which must agree with the score that training logged, then test, once.
 
     Args:
-        trainer: The trainer; it loses its callbacks, but for the progress bar.
+        trainer: The trainer; it loses its callbacks, but for the progress bar or lines.
         task: The re-loaded task.
         data: The data.
         logged_score: The best val score that training logged; None where no validation took place.
@@ -28,7 +29,7 @@ def score_checkpoint(trainer: L.Trainer, task: Task, data: ImageDataModule, logg
     """
     # those of the training, such as averaged weights, must not change the re-loaded task
     loggers, trainer.loggers = trainer.loggers, []
-    trainer.callbacks = [bar for bar in (trainer.progress_bar_callback,) if bar]  # type: ignore[attr-defined]
+    trainer.callbacks = [trainer.progress_bar_callback or ScoringPrinter()]  # type: ignore[attr-defined]
     results: dict[str, float] = {}
     splits: tuple[Stage, Stage] = ("val", "test")
     for split in splits:

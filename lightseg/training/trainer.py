@@ -25,6 +25,7 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
+from lightseg.distributed import launch
 from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.hardware.devices import require_accelerator
@@ -67,10 +68,13 @@ def make_trainer(
             default_root_dir=config.default_root_dir or str(Path(cli.config.runs_dir) / cli.config.name),
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        if "interactive environment" in str(error):
+            raise ConfigError(launch.NO_FILE) from None
         raise ConfigError(f"trainer: {reason(error)}") from error
     except KeyError as error:
         raise variables.missing(error) or error from None
     check_launcher(trainer, config.strategy)
+    launch.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
     enable_bucket_view(trainer.strategy)
@@ -92,7 +96,7 @@ def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
     if has_forked_processes(trainer.strategy):
         raise ConfigError(
             f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
-            "scores behind; take ddp, which starts whole processes, or trainer.devices: 1"
+            "scores behind; run `python -m lightseg.fit` with ddp, which starts whole processes, or trainer.devices: 1"
         )
 
 

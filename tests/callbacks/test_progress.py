@@ -1,7 +1,9 @@
-"""Lines of a training without a progress bar."""
+"""Lines of a training and of scorings without a progress bar."""
 
+import lightning as L
 import pytest
 
+from lightseg import evaluate
 from lightseg.callbacks import progress
 
 SLOW = """
@@ -54,4 +56,45 @@ def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):
     for lasted, wait in ((0, 8), (60, 8), (120, 8), (600, 40), (3600, 240)):
         now[0] = 1000 + lasted
         waits._restart()
-        assert waits._next_line - now[0] == wait
+        assert waits._clock.next_line - now[0] == wait
+
+
+@pytest.fixture
+def scorings(fit, call, recipe, monkeypatch):
+    """The lines within the scorings of a run, and of `evaluate`; the five images of each split are three batches."""
+
+    def train(wait):
+        monkeypatch.setattr(progress, "_WAIT", wait)
+        run = fit("--config", recipe(), "--trainer.max_epochs", "1", "--trainer.num_sanity_val_steps", "0", *TWO)
+        code, out, err = call(evaluate.main, run.folder)
+        assert (run.code, code) == (0, 0), run.err + err
+        return [[line for line in text.splitlines() if line.startswith("scoring ")] for text in (run.out, out)]
+
+    return train
+
+
+TWO = ["--data.batch_size", "2"]
+
+
+def test_scoring__prints_the_batches_of_each_pass(scorings):
+    val, test = ([f"scoring {split}: batch {batch}/3" for batch in range(3)] for split in ("val", "test"))
+    # a line is due at every batch; the best checkpoint is scored behind the training
+    assert scorings(0.0) == [[*val, *val, *test], test]
+
+
+def test_scoring__is_quiet_where_it_is_short(scorings):
+    assert scorings(600.0) == [[], []]
+
+
+def test_scoring__a_line_every_eight_seconds(monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    printer, trainer = progress.ScoringPrinter(), L.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    printer.on_test_start(trainer, None)
+    trainer.test_loop._max_batches = [1000]
+    for batch in range(1000):
+        printer.on_test_batch_start(trainer, None, None, batch)
+        now[0] += 0.5
+    assert capsys.readouterr().out.splitlines() == [
+        f"scoring test: batch {batch}/1000" for batch in range(16, 1000, 16)
+    ]

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from lightseg.data.io.pairing import find_pairs
+from lightseg.errors import UserError
 from lightseg.files.walk import walk
 from lightseg.inference.inputs import find_files
 
@@ -53,3 +54,34 @@ def test_walk__takes_any_depth(tmp_path):
     finally:
         # what cleans up behind the tests goes down by recursion
         subprocess.run(["rm", "-rf", "d"], cwd=tmp_path, check=True)
+
+
+def linked_to_each_other(root, folders):
+    """Folders of one file, each with a link to each other one; n folders have n! × e paths."""
+    for name in map(str, range(folders)):
+        (root / name).mkdir(parents=True)
+        (root / name / f"{name}.png").touch()
+        for target in map(str, range(folders)):
+            if target != name:
+                (root / name / f"to{target}").symlink_to(f"../{target}")
+    return root
+
+
+def test_walk__has_all_paths_of_a_few_folders_that_link_to_each_other(tmp_path):
+    paths = [inside for inside, _ in walk(str(linked_to_each_other(tmp_path / "few", 4)))]
+    assert len(paths) == len(set(paths)) == 1 + 4 + 4 * 3 + 4 * 3 * 2 + 4 * 3 * 2
+
+
+def test_walk__ends_where_many_folders_link_to_each_other(tmp_path):
+    root = linked_to_each_other(tmp_path / "many", 9)
+    with pytest.raises(UserError, match=rf"{root}/\d/to\d: this link lies on more than 300 paths, because"):
+        list(walk(str(root)))
+
+
+def test_walk__takes_a_folder_that_many_others_link_to(tmp_path):
+    (tmp_path / "shared/below").mkdir(parents=True)
+    for number in range(400):
+        (tmp_path / f"root/{number}").mkdir(parents=True)
+        (tmp_path / f"root/{number}/link").symlink_to("../../shared")
+    paths = [inside for inside, _ in walk(str(tmp_path / "root"))]
+    assert sum(inside.endswith("/link/below/") for inside in paths) == 400

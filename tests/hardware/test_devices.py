@@ -179,6 +179,11 @@ def test_precision__is_measured_on_the_device_that_trains(monkeypatch, accelerat
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert str(devices.training_device(accelerator, [1, 2])) == expected
     assert str(devices.training_device(accelerator, "1,")) == expected
+    with monkeypatch.context() as patch:
+        # left over from another program
+        patch.setenv("LOCAL_RANK", "1")
+        assert str(devices.training_device(accelerator, 4)) == expected.replace("1", "0")
+    monkeypatch.setenv("MASTER_PORT", "29500")
     for name in ("LOCAL_RANK", "SLURM_LOCALID"):
         with monkeypatch.context() as patch:
             patch.setenv(name, "1")

@@ -217,6 +217,34 @@ class Crash(L.Callback):
 """
 
 
+@pytest.mark.parametrize("when", ["it is imported", "training begins"])
+def test_rank__that_dies_before_training_leaves_no_folder(crashing_recipe, launch, own_module, tmp_path, when):
+    own_module("crash", EARLY)
+    process = launch("--config", crashing_recipe, *DDP, WHEN=when)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "rank 1 failed with exit code 3" in err
+    assert "--resume" not in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+EARLY = """
+import os
+import lightning as L
+
+def die(when):
+    if os.environ["WHEN"] == when and os.environ.get("LOCAL_RANK", "0") == "1":
+        os._exit(3)
+
+die("it is imported")
+
+class Crash(L.Callback):
+    def on_train_start(self, *_):
+        die("training begins")
+"""
+
+
 def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing_recipe, launch, own_module):
     own_module("crash", RANK)
     process = launch("--config", crashing_recipe, *DDP, RANK_DOES="die", WHICH="0")

@@ -40,13 +40,15 @@ def account_here(tmp_path, service):
 
 @pytest.fixture
 def train(tmp_path, recipe):
-    """The verb in a process of its own, without a terminal; returns the ended process and the run folder."""
+    """The verb in a process of its own, without a terminal; returns the ended process and its new run folder."""
 
     def run(environment, *arguments, code=0):
         given = [*map(str, ["--config", recipe(RECIPE), "--runs_dir", tmp_path / "runs", *arguments])]
+        folders = tmp_path / "runs/tiny"
+        before = {*folders.glob("*")}
         done = run_forked("lightseg.fit", given, tmp_path, environment, tmp_path / "output")
         assert done.returncode == code, done.stdout + done.stderr
-        return done, max((tmp_path / "runs").glob("tiny/*"), default=None)
+        return done, next(iter({*folders.glob("*")} - before), None)
 
     return run
 
