@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import torch
-from tests.forked import Forked
+from tests.helpers.forked_process import Forked
 
 from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware import speedup
