@@ -15,6 +15,9 @@ Array = npt.NDArray[Any]
 ClassCounts = npt.NDArray[np.int64]
 """Pixels (or samples) of each class: `(C,)` of a split, or `(N, C)` of each of its samples."""
 
+Kind = Literal["segmentation", "classification"]
+"""Kind of data: the target of an image is a mask of class ids, or one class id."""
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

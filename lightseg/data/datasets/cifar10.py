@@ -4,7 +4,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from lightseg.data.datasets import cifar10_files as files
 from lightseg.data.datasets.long_tail import long_tail, long_tail_counts
 from lightseg.data.folds import require_alike
 from lightseg.data.sample_index import mix
-from lightseg.data.types import Array, ClassCounts, Split
+from lightseg.data.types import Array, ClassCounts, Kind, Split
 from lightseg.errors import ConfigError
 
 Indices = npt.NDArray[np.intp]
@@ -42,7 +42,7 @@ class CIFAR10(ImageDataModule):
         ConfigError: If a value is outside its range.
     """
 
-    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
+    kind: ClassVar[Kind] = "classification"
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
 from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.pairing import normal_name
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 
@@ -21,8 +22,8 @@ class LabeledImage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the path of the image."""
-        return self.image
+        """Return the path of the image, in Unicode's normal form C."""
+        return normal_name(self.image)
 
 
 class LabelDataset(FileDataset):

@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from lightseg.files.walk import walk
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-_SKIPPED_FOLDERS = (".", "__")
+SKIPPED_FOLDERS = (".", "__")
 """First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
@@ -191,6 +191,35 @@ def find_pairs(
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
 
 
+def list_images(folder: Path) -> Iterator[str]:
+    """Yield the paths of the images below a folder, relative to it, in order; hidden folders are left out.
+
+    Raises:
+        DataError: If the name of an image cannot be written as text.
+    """
+    for subfolder, names in walk(str(folder), SKIPPED_FOLDERS):
+        for file in names:
+            # strings: a million files take a second, and half a minute as `Path`
+            path = subfolder + file
+            extension = path.rpartition(".")[2]
+            if extension in _EXTENSIONS or extension.lower() in _EXTENSIONS:
+                if not is_writable(path):
+                    raise DataError(
+                        f"{folder}: the name {path!a} is not UTF-8 or holds a control character; rename the file"
+                    )
+                yield path
+
+
+def is_writable(name: str) -> bool:
+    """Return whether tables, lists and hashes can hold a name."""
+    return name.isprintable() or not _UNWRITABLE.search(name)
+
+
+def normal_name(name: str) -> str:
+    """Return a name in Unicode's normal form C."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def _remove_shared_files(
     images: Path, masks: Path, image_files: dict[str, str], mask_files: dict[str, str], has_longer_mask_suffix: bool
 ) -> None:
@@ -247,39 +276,23 @@ def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     files: dict[str, str] = {}
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder}: {describe_folder(root / folder, [])}")
-    for subfolder, names in walk(f"{root / folder}", _SKIPPED_FOLDERS):
-        for file in names:
-            # strings: a million files take a second, and half a minute as `Path`
-            path = subfolder + file
-            stem, _, extension = path.rpartition(".")
-            if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
-                continue
-            name, relative = stem.removesuffix(suffix), prefix + path
-            if not name.isascii() or not name.isprintable():
-                name = _checked_name(root, relative, name)
-            if name in files:
-                message = (
-                    f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
-                    "rename or remove one of them"
-                )
-                report(LayoutError("ambiguous name", message, [files[name], relative]))
-            files[name] = relative
+    for path in list_images(root / folder):
+        stem = path.rpartition(".")[0]
+        if not stem.endswith(suffix):
+            continue
+        name, relative = normal_name(stem.removesuffix(suffix)), prefix + path
+        if name in files:
+            message = (
+                f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
+                "rename or remove one of them"
+            )
+            report(LayoutError("ambiguous name", message, [files[name], relative]))
+        files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
         content = describe_folder(root / folder, [])
         raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
     return files
-
-
-def _checked_name(root: Path, file: str, name: str) -> str:
-    """Return a name in Unicode's normal form C.
-
-    Raises:
-        DataError: If the file's name cannot be written as text.
-    """
-    if _UNWRITABLE.search(file):
-        raise DataError(f"{root}: the name {file!a} is not UTF-8 or holds a control character; rename the file")
-    return unicodedata.normalize("NFC", name)
 
 
 def _and_more(names: Sequence[str]) -> str:
