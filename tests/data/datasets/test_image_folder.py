@@ -7,6 +7,7 @@ import albumentations as A
 import numpy as np
 import pytest
 
+import lightseg
 from lightseg import compare, doctor, evaluate, explain, export, predict
 from lightseg.data import ImageFolder, ImageTable
 from lightseg.errors import ConfigError, DataError
@@ -169,14 +170,19 @@ def test_image_folder__fingerprint_and_cache_key_see_a_moved_file(small):
     assert after.dataset("train").cache_key() != key
 
 
-def test_image_folder__images_of_different_sizes_need_a_transform(root, fit, recipe, tmp_path):
-    message = refused(fit, recipe, tmp_path, root=root, train_transforms=[])
-    assert (
-        "cannot form a batch; end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize" in message
-    )
+def test_image_folder__images_of_different_sizes_need_a_transform(small, fit, recipe, tmp_path):
+    for path in small.rglob("*.png"):
+        save(path, np.zeros((16, 16, 3), np.uint8))
+    train, val, _ = names(ImageFolder(root=str(small))).values()
+    options = {"root": small, "batch_size": 4, "train_transforms": [], "eval_transforms": []}
+    save(small / train[-1], np.zeros((16, 20, 3), np.uint8))
+    message = refused(fit, recipe, tmp_path, **options)
+    assert "training images of different sizes (16×16 and 16×20) cannot form a batch" in message
+    assert "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize" in message
     # the net is for one size, which a validation image does not have
-    message = refused(fit, recipe, tmp_path, root=root, eval_transforms=[])
-    assert "SimpleCNN was built for 16×16 images" in message
+    save(small / train[-1], np.zeros((16, 16, 3), np.uint8))
+    save(small / val[-1], np.zeros((16, 20, 3), np.uint8))
+    assert "SimpleCNN was built for 16×16 images and got 16×20" in refused(fit, recipe, tmp_path, **options)
 
 
 def test_image_folder__evaluation_may_crop_but_not_flip(root):
@@ -190,7 +196,7 @@ def test_image_folder__evaluation_may_crop_but_not_flip(root):
 
 def _unknown_folder(root):
     (root / "cat").rename(root / "cot")
-    return {"classes": ["cat", "dog"]}, "cot/: cot is not in data.classes; did you mean cat?"
+    return {"classes": ["cat", "dog"]}, "pictures/cot: cot is not in data.classes; did you mean cat?"
 
 
 def _one_class(root):
@@ -223,15 +229,16 @@ def _loose(root):
 
 
 def _broken(root):
-    for path in root.rglob("03.png"):
-        path.write_bytes(path.read_bytes()[:20])
-    return {"val_fraction": 0.2, "test_fraction": 0}, "03.png: this image cannot be read"
+    path = root / "cat/03.png"
+    path.write_bytes(path.read_bytes()[:20])
+    return {"test_fraction": 0}, "cat/03.png: this image cannot be read, the file is broken or truncated"
 
 
 def _truncated(root):
-    for path in root.rglob("03.png"):
-        path.write_bytes(path.read_bytes()[:200])
-    return {"val_fraction": 0.2, "test_fraction": 0}, "03.png: this image cannot be read"
+    # the header is whole, so that only decoding shows it
+    path = root / "cat/03.png"
+    path.write_bytes(path.read_bytes()[:200])
+    return {"test_fraction": 0}, "cat/03.png: this image cannot be read, the file is broken or truncated"
 
 
 def _unknown_split(root):
@@ -347,10 +354,21 @@ def test_image_folder__explains_and_compares(trained, call, tmp_path):
     assert "accuracy %" in out
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_image_folder__exports(trained, call, tmp_path):
+def test_image_folder__exports(trained, root, call, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
-    code, out, err = call(export.main, run, "--format", "onnx")
+    assert call(export.main, run, "--format", "safetensors")[0] == 0
+    (file,) = (run / "export").rglob("*.safetensors")
+    image = root / "dog/03.png"
+    expected, actual = (lightseg.load(model).predict(image, details=True) for model in (run, file))
+    assert np.array_equal(expected.logits, actual.logits)
+    assert actual.classes == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_image_folder__exports_a_graph_and_tells_what_comes_first(trained, call, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    code, _, err = call(export.main, run, "--format", "onnx")
     assert code == 0, err
     (card,) = (run / "export").rglob("*.md")
     assert "SmallestMaxSize" in card.read_text()

@@ -141,12 +141,9 @@ def test_image_table__decoded_cache_follows_a_changed_label(root):
     for label in ("cat", "dog"):
         rows[0][1] = label
         write_table(table, rows)
-        module = ImageTable(table, num_workers=0, val_fraction=0, test_fraction=0.2, splits=None)
+        module = ImageTable(table, num_workers=0, test_fraction=0)
         module.decode()
-        targets = {
-            module.dataset("train").name(i): module.dataset("train")[i][1] for i in range(len(module.dataset("train")))
-        }
-        assert targets.get("cat/00.png", ["cat", "dog"].index(label)) == ["cat", "dog"].index(label)
+        assert labels(module)["cat/00.png"] == label
 
 
 # ---- what tables may have wrong --------------------------------------------------------------------------------------
@@ -154,9 +151,7 @@ def test_image_table__decoded_cache_follows_a_changed_label(root):
 
 def _unknown_label(rows):
     rows[4][1] = "cta"
-    return {
-        "classes": ["cat", "dog"]
-    }, "line 6: cat/04.png has the label cta, which is not in data.classes; did you mean"
+    return {"classes": ["cat", "dog"]}, "line 6: cat/04.png has the label cta, which is not in data.classes"
 
 
 def _no_label(rows):
@@ -268,9 +263,8 @@ def test_image_table__contradictory_options(options, message, root, fit, recipe,
 
 
 def test_image_table__trains_from_the_command_line(root, fit, recipe):
-    outcome = fit("--config", recipe(recipe_text(table=root / "labels.csv", batch_size=4)), "--trainer.max_epochs", "1")
-    assert outcome.code == 0, outcome.err
-    assert "test/accuracy" in outcome.metrics
+    text = recipe_text(table=root / "labels.csv", batch_size=4)
+    assert fit("--config", recipe(text), "--trainer.fast_dev_run", "true").code == 0
 
 
 def test_image_table__parquet_equals_csv(root):
