@@ -254,28 +254,32 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 require_valid(counts[split], self.root, split)
         return counts
 
-    def check_training(self) -> None:
+    def check_training(self) -> list[dict[str, Any]]:
         """Check that the training split fills a batch, and that a training sample is a function of its seed.
+
+        Returns:
+            A few augmented samples, spread over the split, as a loader stacks them.
 
         Raises:
             ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
                 option that needs one, or a transform has its own random generator.
             DataError: If the training samples do not fill one batch.
         """
-        samples = len(self.dataset("train"))
-        if samples < self.batch_size:
+        size = len(self.dataset("train"))
+        if size < self.batch_size:
             raise DataError(
-                f"{self.root}: {samples} training samples do not fill one batch; "
-                f"set data.batch_size to {samples} or less (it is {self.batch_size})"
+                f"{self.root}: {size} training samples do not fill one batch; "
+                f"set data.batch_size to {size} or less (it is {self.batch_size})"
             )
         weights = self.draw_weights()
         require(
             weights is None or bool(np.ptp(weights[weights > 0]) > 1e-9 * weights.max()),
             f"data.sampling: {self.sampling} changes nothing here, since it draws all samples alike; leave it out",
         )
-        check_repeatable(self._training_samples())
+        samples = check_repeatable(self._training_samples())
         self._augmentation.check()
         self._preload_splits()
+        return samples
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of samples and the fingerprint of every split, to identify the data of a run.

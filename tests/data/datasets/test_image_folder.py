@@ -172,17 +172,18 @@ def test_image_folder__fingerprint_and_cache_key_see_a_moved_file(small):
 
 def test_image_folder__images_of_different_sizes_need_a_transform(small, fit, recipe, tmp_path):
     for path in small.rglob("*.png"):
-        save(path, np.zeros((16, 16, 3), np.uint8))
+        save(path, np.full((16, 16, 3), 115, np.uint8))
     train, val, _ = names(ImageFolder(root=str(small))).values()
     options = {"root": small, "batch_size": 4, "train_transforms": [], "eval_transforms": []}
-    save(small / train[-1], np.zeros((16, 20, 3), np.uint8))
+    save(small / train[-1], np.full((16, 20, 3), 115, np.uint8))
     message = refused(fit, recipe, tmp_path, **options)
     assert "training images of different sizes (16×16 and 16×20) cannot form a batch" in message
     assert "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize" in message
     # the net is for one size, which a validation image does not have
-    save(small / train[-1], np.zeros((16, 16, 3), np.uint8))
-    save(small / val[-1], np.zeros((16, 20, 3), np.uint8))
+    save(small / train[-1], np.full((16, 16, 3), 115, np.uint8))
+    save(small / val[-1], np.full((16, 20, 3), 115, np.uint8))
     assert "SimpleCNN was built for 16×16 images and got 16×20" in refused(fit, recipe, tmp_path, **options)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_image_folder__evaluation_may_crop_but_not_flip(root):
@@ -280,6 +281,7 @@ BROKEN = [
 def test_image_folder__broken_folder_is_one_line(break_it, small, fit, recipe, tmp_path):
     options, message = break_it(small)
     assert message in refused(fit, recipe, tmp_path, root=small, batch_size=2, **options)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

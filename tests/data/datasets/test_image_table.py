@@ -205,6 +205,7 @@ def test_image_table__broken_rows_are_one_line(break_it, root, fit, recipe, tmp_
     options, message = break_it(rows)
     table = write_table(root / "labels.csv", rows)
     assert message in refused(fit, recipe, tmp_path, table=table, batch_size=2, **options)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
