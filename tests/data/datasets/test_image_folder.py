@@ -11,6 +11,7 @@ import lightseg
 from lightseg import compare, doctor, evaluate, explain, export, predict
 from lightseg.data import ImageFolder, ImageTable
 from lightseg.errors import ConfigError, DataError
+from tests.data import fabricate
 from tests.data.datasets.labeled_pictures import CLASSES, names, paint, picture, recipe_text, refused, rows_of, stream
 from tests.data.datasets.labeled_pictures import write_table as write
 from tests.data.fabricate import save
@@ -172,16 +173,16 @@ def test_image_folder__fingerprint_and_cache_key_see_a_moved_file(small):
 
 def test_image_folder__images_of_different_sizes_need_a_transform(small, fit, recipe, tmp_path):
     for path in small.rglob("*.png"):
-        save(path, np.full((16, 16, 3), 115, np.uint8))
+        save(path, fabricate.picture(0, 16, 16))
     train, val, _ = names(ImageFolder(root=str(small))).values()
     options = {"root": small, "batch_size": 4, "train_transforms": [], "eval_transforms": []}
-    save(small / train[-1], np.full((16, 20, 3), 115, np.uint8))
+    save(small / train[-1], fabricate.picture(0, 16, 20))
     message = refused(fit, recipe, tmp_path, **options)
     assert "training images of different sizes (16×16 and 16×20) cannot form a batch" in message
     assert "end data.train_transforms with a RandomCrop (pad_if_needed: true) or a Resize" in message
     # the net is for one size, which a validation image does not have
-    save(small / train[-1], np.full((16, 16, 3), 115, np.uint8))
-    save(small / val[-1], np.full((16, 20, 3), 115, np.uint8))
+    save(small / train[-1], fabricate.picture(0, 16, 16))
+    save(small / val[-1], fabricate.picture(0, 16, 20))
     assert "SimpleCNN was built for 16×16 images and got 16×20" in refused(fit, recipe, tmp_path, **options)
     assert not (tmp_path / "runs").exists()
 
