@@ -224,8 +224,8 @@ class LightsegCLI(LightningCLI):
         """Check that classes and channels in the recipe agree with the data; a link would silently ignore them."""
         if self.model.kind != self.datamodule.kind:
             raise ConfigError(
-                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: "
-                f"that is {self.datamodule.kind} data"
+                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: that is "
+                f"{self.datamodule.kind} data, as its attribute `kind` states; take the other kind of task or of data"
             )
         for name in self.datamodule.classes:
             if printable(name) != name or set(name) & set("\t\n"):

@@ -1,8 +1,10 @@
-"""Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder."""
+"""Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder or table."""
 
 from lightseg.data.data_module import ImageDataModule, ImageDataset
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.cifar10 import CIFAR10
+from lightseg.data.datasets.image_folder import ImageFolder
+from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
@@ -18,6 +20,8 @@ __all__ = [
     "EpochSampler",
     "ImageDataModule",
     "ImageDataset",
+    "ImageFolder",
+    "ImageTable",
     "MaskFolder",
     "OxfordPet",
     "PascalVOC",

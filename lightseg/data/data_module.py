@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -35,7 +35,7 @@ from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
-from lightseg.data.types import SPLITS, Batch, ClassCounts, Split, Transform
+from lightseg.data.types import SPLITS, Batch, ClassCounts, Kind, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.atomic import expand_home
 from lightseg.runs.fingerprint import add_labels
@@ -66,6 +66,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         rare_transforms: Albumentations transforms for samples with a rare class, applied before `train_transforms`.
         train_transforms: Albumentations transforms, applied to image and mask together.
         eval_transforms: Resizes and pixel-wise transforms of the image at evaluation; the ground truth keeps its size.
+            In classification, also `CenterCrop` and `PadIfNeeded`.
         folds: Number of folds for cross-validation, over the pooled `train` and `val` splits; `test` is unchanged.
         fold: Index of the fold used as `val`, from 0; the other folds are `train`.
         cache_gb: Maximum size of the cache of decoded images in GiB, over all data sets: training and validation
@@ -75,13 +76,14 @@ class ImageDataModule(L.LightningDataModule, ABC):
             `lightseg.data.device_transforms`.
 
     Attributes:
+        kind: What the targets are, which a subclass states: `segmentation`, masks, or `classification`, class ids.
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
         split_seed: Seed of the folds, which all runs share.
         deals_folds: Whether `train` and `val` are pooled and divided into folds, which never splits a group.
         watched: The datasets of all loaders created so far, with the current sample of each loading process.
     """
 
-    kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
+    kind: ClassVar[Kind] = "segmentation"
     in_channels: int = 3
     image_values: ImageValues = AS_STORED
     split_seed: int = 0
@@ -117,7 +119,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.seed = 0
         self.watched: list[TrackedDataset] = []
         self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
-        self._eval_transform = EvalTransform(eval_transforms or [])
+        self._eval_transform = EvalTransform(eval_transforms or [], self.kind)
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
         check_on_device_options(on_device, on_samples, self.device_transforms)
@@ -252,28 +254,32 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 require_valid(counts[split], self.root, split)
         return counts
 
-    def check_training(self) -> None:
+    def check_training(self) -> list[dict[str, Any]]:
         """Check that the training split fills a batch, and that a training sample is a function of its seed.
+
+        Returns:
+            A few augmented samples, spread over the split, as a loader stacks them.
 
         Raises:
             ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
                 option that needs one, or a transform has its own random generator.
             DataError: If the training samples do not fill one batch.
         """
-        samples = len(self.dataset("train"))
-        if samples < self.batch_size:
+        size = len(self.dataset("train"))
+        if size < self.batch_size:
             raise DataError(
-                f"{self.root}: {samples} training samples do not fill one batch; "
-                f"set data.batch_size to {samples} or less (it is {self.batch_size})"
+                f"{self.root}: {size} training samples do not fill one batch; "
+                f"set data.batch_size to {size} or less (it is {self.batch_size})"
             )
         weights = self.draw_weights()
         require(
             weights is None or bool(np.ptp(weights[weights > 0]) > 1e-9 * weights.max()),
             f"data.sampling: {self.sampling} changes nothing here, since it draws all samples alike; leave it out",
         )
-        check_repeatable(self._training_samples())
+        samples = check_repeatable(self._training_samples())
         self._augmentation.check()
         self._preload_splits()
+        return samples
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of samples and the fingerprint of every split, to identify the data of a run.

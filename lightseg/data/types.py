@@ -18,6 +18,9 @@ ClassCounts = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
 """Indices of samples, or of their folds, `(N,)`."""
 
+Kind = Literal["segmentation", "classification"]
+"""Kind of data: the target of an image is a mask of class ids, or one class id."""
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

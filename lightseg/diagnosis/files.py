@@ -8,11 +8,11 @@ import numpy as np
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
+from lightseg.data.io.error_collector import LayoutError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import LossyMaskError
-from lightseg.data.io.pairing import UnpairedError
 from lightseg.data.splits import LeakError
 from lightseg.data.types import Split
 from lightseg.diagnosis.findings import Finding, counted, from_message
@@ -33,7 +33,7 @@ def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
     groups: dict[str, list[DataError]] = {}
     # a data module may report the same error for each split
     for error in {str(error): error for error in problems}.values():
-        check = error.kind if isinstance(error, UnpairedError) else _CHECKS.get(type(error), "layout")
+        check = error.kind if isinstance(error, LayoutError) else _CHECKS.get(type(error), "layout")
         groups.setdefault(check, []).append(error)
     findings = []
     for check, errors in groups.items():

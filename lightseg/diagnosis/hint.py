@@ -5,14 +5,14 @@ import shlex
 from collections.abc import Sequence
 
 from lightseg.data.datasets.mask_dataset import SizeError
+from lightseg.data.io.error_collector import LayoutError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import LossyMaskError
-from lightseg.data.io.pairing import UnpairedError
 from lightseg.data.splits import LeakError
 from lightseg.errors import DataError
 
-_FILE_ERRORS = (SizeError, BrokenFileError, UndeclaredError, LossyMaskError, UnpairedError, LeakError)
+_FILE_ERRORS = (SizeError, BrokenFileError, UndeclaredError, LossyMaskError, LayoutError, LeakError)
 """Errors at which a training stops and the doctor goes on."""
 
 

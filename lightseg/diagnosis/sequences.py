@@ -1,6 +1,5 @@
 """Findings about sequences and groups that are in two splits: frames of one video, slices of one patient."""
 
-import inspect
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
+from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.duplicates import thumbnail_distance
 from lightseg.diagnosis.findings import Finding, Severity, counted
@@ -126,7 +126,7 @@ def _describe(
 
 def _mend(data: ImageDataModule, pattern: str | None, split: Split) -> str:
     """Return the fix for groups that are in train and in another split."""
-    if pattern and "group" in inspect.signature(type(data).__init__).parameters:
+    if pattern and isinstance(data, FileDataModule):
         return (
             f"add to data.init_args:\n  group: '{pattern}'\nwhich keeps them together in splits that are drawn; where "
             "folders or lists make the splits, move each of them into one"

@@ -139,7 +139,7 @@ class Predictor(L.LightningModule):
 
         The protocol is unchanged if it has windows, if the recipe resizes every image, and for a classification.
         """
-        transform = eval_transform_of(self.recipe)
+        transform = eval_transform_of(self.recipe, self.kind)
         height, width = size
         is_whole = protocol.window is None and not (transform and transform.resizes) and self.kind == "segmentation"
         return replace(protocol, window=WINDOW) if is_whole and height * width > LARGE else protocol
@@ -166,7 +166,7 @@ class Predictor(L.LightningModule):
             yield block
 
     def _blocks(self, source: Source, protocol: InferenceConfig, batch: int | None) -> Iterator[Block]:
-        size, transform = source.size, eval_transform_of(self.recipe)
+        size, transform = source.size, eval_transform_of(self.recipe, self.kind)
         if transform is not None:
             source = source_from_array(transform(source.whole(), 0, 0)[0], source.name)
         read_rows = RowReader(source, self.device)

@@ -24,7 +24,7 @@ _DISTRIBUTION = tuple(f"trainer.{name}" for name in ("devices", "num_nodes", "st
 """Options that affect metrics only through `count_unsynced_processes`."""
 
 _COSMETIC = (
-    *("name", "group", "data.download", "data.root"),
+    *("name", "group", "data.download", "data.root", "data.table"),
     *(f"trainer.{name}" for name in ("default_root_dir", "enable_autolog_hparams", "enable_checkpointing")),
     *(f"trainer.{name}" for name in ("enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger")),
     *(f"trainer.{name}" for name in ("model_registry", "profiler")),

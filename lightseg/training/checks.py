@@ -10,9 +10,11 @@ from lightseg.checkpoint import rebuild
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.data import ImageDataModule
 from lightseg.data.io.images import AS_STORED
+from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
-from lightseg.data.types import ClassCounts, Split
-from lightseg.diagnosis.first_samples import first_samples, remarks, require_own_ids
+from lightseg.data.types import Batch, ClassCounts, Split
+from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
+from lightseg.files.evenly_spaced import spread
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, fits
@@ -42,6 +44,8 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     sample = data.train_sample()
     with fits(task, sample):
         cost = measure_cost(task, sample)
+    if data.kind == "classification":
+        _check_val_sizes(task, data, sample)
     _set_recipe(task, data, cli.resolved_values())
     return cost
 
@@ -50,10 +54,27 @@ def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
     data.prepare_data()
     _warn_of_absent_classes(data, data.check())
     data.decode(trainer)
-    data.check_training()
+    samples = data.check_training()
+    if data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches) > 1:
+        stack(samples)
     loader = data.train_dataloader()
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
+
+
+def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
+    """Check that a classifier, which may be for one size, takes a few validation images of other sizes.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    tried = {sample["image"].shape}
+    for index in spread(NUMBER, len(data.dataset("val"))):
+        batch = data.eval_batch(index, "val")
+        if batch["image"].shape not in tried:
+            tried.add(batch["image"].shape)
+            with fits(task, batch):
+                measure_cost(task, batch)
 
 
 def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:

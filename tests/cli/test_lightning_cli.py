@@ -65,12 +65,14 @@ def test_block__applies_to_a_recipe(path, monkeypatch, recipe):
         "net": SHAPES if path.split("/")[-1] in ("unet.yaml", "fcn.yaml", "smp.yaml") else None,
         "data": "base: [configs/net/unet.yaml]\n",
     }.get(path.split("/")[1], SHAPES)
-    if base is None or "cifar" in path or "classification" in path:
+    if base is None or any(name in path for name in ("cifar", "classification", "data/image_")):
         base = "base: [configs/data/shapes_classification.yaml, configs/net/timm.yaml]\n"
     if path == "configs/hardware/gpu.yaml":
         # asking for a GPU where there is none is refused when the trainer is made, not when the recipe is read
         assert yaml.safe_load(Path(path).read_text())["trainer"]["accelerator"] == "gpu"
-    cli = LightsegCLI(["--config", str(recipe(base, "base.yaml")), "--config", path])
+    # their classes are those of the folder, if not declared
+    classes = ["--data.classes", "[cat, dog]"] if "data/image_" in path else []
+    cli = LightsegCLI(["--config", str(recipe(base, "base.yaml")), "--config", path, *classes])
     assert cli.model.kind == cli.datamodule.kind
 
 

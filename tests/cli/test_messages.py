@@ -97,7 +97,10 @@ def test_error__names_the_file(fit, recipe, text, message):
 def test_error__missing_data_lists_the_blocks(fit, recipe):
     outcome = fit("--config", recipe("base: [configs/net/unet.yaml]"))
     assert outcome.code == 2
-    assert "data: not given\navailable in configs/data: camvid, cifar10, mask_folder" in outcome.err
+    assert (
+        "data: not given\navailable in configs/data: camvid, cifar10, image_folder, image_table, mask_folder"
+        in outcome.err
+    )
 
 
 def test_error__abbreviations_are_refused(fit, recipe):

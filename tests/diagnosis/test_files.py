@@ -3,8 +3,7 @@ import shutil
 import pytest
 
 from lightseg.data import MaskFolder
-from lightseg.data.io.error_collector import collect_errors
-from lightseg.data.io.pairing import UnpairedError
+from lightseg.data.io.error_collector import LayoutError, collect_errors
 from lightseg.data.splits import LeakError
 from lightseg.diagnosis.files import layout_findings
 from lightseg.errors import DataError
@@ -43,7 +42,7 @@ def test_collecting__ends_with_its_block(tmp_path):
     (root / "masks/3.png").unlink()
     with collect_errors():
         pass
-    with pytest.raises(UnpairedError, match="no mask for this image"):
+    with pytest.raises(LayoutError, match="no mask for this image"):
         MaskFolder(["a", "b"], root=str(root)).dataset("train")
 
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 import torch
-from tests.helpers.forked_process import Forked
 
 from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware import speedup
 from lightseg.hardware.devices import choose_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
+from tests.helpers.forked_process import Forked
 
 CPU = torch.device("cpu")
 

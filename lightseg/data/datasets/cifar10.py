@@ -4,7 +4,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lightseg.data.datasets import cifar10_files as files
 from lightseg.data.datasets.long_tail import long_tail, long_tail_counts
 from lightseg.data.folds import require_alike
 from lightseg.data.sample_index import mix
-from lightseg.data.types import Array, ClassCounts, Indices, Split
+from lightseg.data.types import Array, ClassCounts, Indices, Kind, Split
 from lightseg.errors import ConfigError
 
 
@@ -39,7 +39,7 @@ class CIFAR10(ImageDataModule):
         ConfigError: If a value is outside its range.
     """
 
-    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
+    kind: ClassVar[Kind] = "classification"
 
     def __init__(
         self,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lightseg.data.io.pairing import Pair
-from lightseg.data.splits import Pairs, fraction_split
+from lightseg.data.io.pairing import Pair, Pairs
+from lightseg.data.splits import fraction_split
 from lightseg.data.types import Split
 from lightseg.errors import DataError
 

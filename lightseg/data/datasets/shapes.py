@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from lightseg.data.datasets.long_tail import long_tail
 from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, void_along_outlines
 from lightseg.data.folds import require_alike
 from lightseg.data.sample_index import mix
-from lightseg.data.types import SPLITS, Array, Split
+from lightseg.data.types import SPLITS, Array, Kind, Split
 from lightseg.errors import ConfigError
 from lightseg.hardware.memory import require_memory
 from lightseg.labels import IGNORE
@@ -113,7 +113,7 @@ class ShapesClassification(ImageDataModule):
         ConfigError: If a value is outside its range.
     """
 
-    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
+    kind: ClassVar[Kind] = "classification"
 
     def __init__(
         self,

@@ -1,12 +1,26 @@
 """Collection of data errors: the first error is raised, unless a diagnosis collects all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from lightseg.errors import DataError
 
 _collection: ContextVar[list[DataError] | None] = ContextVar("collection", default=None)
+
+
+class LayoutError(DataError):
+    """Mistake in the names or the places of files.
+
+    Args:
+        kind: Name of the mistake, such as `image without mask`, by which a diagnosis groups errors.
+        message: The message.
+        files: All such files, as paths relative to the root.
+    """
+
+    def __init__(self, kind: str, message: str, files: Sequence[str]) -> None:
+        super().__init__(message)
+        self.kind, self.files = kind, list(files)
 
 
 @contextmanager

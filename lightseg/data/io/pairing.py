@@ -3,19 +3,20 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lightseg.data.io.error_collector import report
+from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.name_matching import find_misnamed, find_suffix
+from lightseg.data.types import Split
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.files.walk import walk
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 _EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-_SKIPPED_FOLDERS = (".", "__")
+SKIPPED_FOLDERS = (".", "__")
 """First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
@@ -33,18 +34,8 @@ class Pair(NamedTuple):
     mask: str
 
 
-class UnpairedError(DataError):
-    """Images without masks, masks without images, or files that share a name.
-
-    Args:
-        kind: `image without mask`, `mask without image`, `misnamed file` or `ambiguous name`.
-        message: The message.
-        files: All such files, as paths relative to the root.
-    """
-
-    def __init__(self, kind: str, message: str, files: Sequence[str]) -> None:
-        super().__init__(message)
-        self.kind, self.files = kind, list(files)
+Pairs = dict[Split, list[Pair]]
+"""The pairs of each split."""
 
 
 class _Files(NamedTuple):
@@ -87,13 +78,13 @@ class _Files(NamedTuple):
             ]
         return sorted(set(unpaired_masks) - {mask for _, mask in misnamed})
 
-    def _missing_mask_error(self, names: Sequence[str], suffix: str) -> UnpairedError:
+    def _missing_mask_error(self, names: Sequence[str], suffix: str) -> LayoutError:
         fix = self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0])
         message = (
             f"{self.root / self.images[names[0]]}: no mask for this image{_and_more(names)}; "
             f"looked for {self.mask_folder / names[0]}{self.mask_suffix}.*; {fix}"
         )
-        return UnpairedError("image without mask", message, [self.images[name] for name in names])
+        return LayoutError("image without mask", message, [self.images[name] for name in names])
 
     def _suffix_fix(self, names: Sequence[str], suffix: str) -> str:
         example = next(self.masks[name + suffix] for name in names if name + suffix in self.masks)
@@ -104,7 +95,7 @@ class _Files(NamedTuple):
         fix = f"the nearest name is {self.masks[near[0]]}" if near else "add the mask or remove the image"
         return f"{fix}; or set missing_mask: skip, or background"
 
-    def _misnamed_error(self, misnamed: Sequence[tuple[str, str]]) -> UnpairedError:
+    def _misnamed_error(self, misnamed: Sequence[tuple[str, str]]) -> LayoutError:
         """Return the error for pairs whose names differ by a slip, with the name that the first mask should have."""
         name, mask_name = misnamed[0]
         image, mask = self.images[name], self.masks[mask_name]
@@ -115,7 +106,7 @@ class _Files(NamedTuple):
             f"rename {mask} to {new_name}"
         )
         files = [file for image, mask in misnamed for file in (self.images[image], self.masks[mask])]
-        return UnpairedError("misnamed file", message, files)
+        return LayoutError("misnamed file", message, files)
 
 
 def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
@@ -200,6 +191,35 @@ def find_pairs(
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
 
 
+def list_images(folder: Path) -> Iterator[str]:
+    """Yield the paths of the images below a folder, relative to it, in order; hidden folders are left out.
+
+    Raises:
+        DataError: If the name of an image cannot be written as text.
+    """
+    for subfolder, names in walk(str(folder), SKIPPED_FOLDERS):
+        for file in names:
+            # strings: a million files take a second, and half a minute as `Path`
+            path = subfolder + file
+            extension = path.rpartition(".")[2]
+            if extension in _EXTENSIONS or extension.lower() in _EXTENSIONS:
+                if not is_writable(path):
+                    raise DataError(
+                        f"{folder}: the name {path!a} is not UTF-8 or holds a control character; rename the file"
+                    )
+                yield path
+
+
+def is_writable(name: str) -> bool:
+    """Return whether tables, lists and hashes can hold a name."""
+    return name.isprintable() or not _UNWRITABLE.search(name)
+
+
+def normal_name(name: str) -> str:
+    """Return a name in Unicode's normal form C."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def _remove_shared_files(
     images: Path, masks: Path, image_files: dict[str, str], mask_files: dict[str, str], has_longer_mask_suffix: bool
 ) -> None:
@@ -221,12 +241,12 @@ def _remove_shared_files(
 
 def _missing_image_error(
     root: Path, unpaired: Sequence[str], mask_files: Mapping[str, str], image_folder: Path, image_suffix: str
-) -> UnpairedError:
+) -> LayoutError:
     message = (
         f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
         f"looked for {image_folder / unpaired[0]}{image_suffix}.*; add the image or remove the mask"
     )
-    return UnpairedError("mask without image", message, [mask_files[name] for name in unpaired])
+    return LayoutError("mask without image", message, [mask_files[name] for name in unpaired])
 
 
 def _require_same_case(
@@ -242,7 +262,7 @@ def _require_same_case(
         if name.casefold() in masks:
             image, mask = image_files[name], mask_files[masks[name.casefold()]]
             message = f"{root / image}: no mask of this name, but {mask} differs by its case alone; rename one of them"
-            report(UnpairedError("image without mask", message, [image, mask]))
+            report(LayoutError("image without mask", message, [image, mask]))
             return
 
 
@@ -256,39 +276,23 @@ def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
     files: dict[str, str] = {}
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder}: {describe_folder(root / folder, [])}")
-    for subfolder, names in walk(f"{root / folder}", _SKIPPED_FOLDERS):
-        for file in names:
-            # strings: a million files take a second, and half a minute as `Path`
-            path = subfolder + file
-            stem, _, extension = path.rpartition(".")
-            if not (extension in _EXTENSIONS or extension.lower() in _EXTENSIONS) or not stem.endswith(suffix):
-                continue
-            name, relative = stem.removesuffix(suffix), prefix + path
-            if not name.isascii() or not name.isprintable():
-                name = _checked_name(root, relative, name)
-            if name in files:
-                message = (
-                    f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
-                    "rename or remove one of them"
-                )
-                report(UnpairedError("ambiguous name", message, [files[name], relative]))
-            files[name] = relative
+    for path in list_images(root / folder):
+        stem = path.rpartition(".")[0]
+        if not stem.endswith(suffix):
+            continue
+        name, relative = normal_name(stem.removesuffix(suffix)), prefix + path
+        if name in files:
+            message = (
+                f"{root}: {files[name]} and {relative} have one name, so their counterpart is ambiguous; "
+                "rename or remove one of them"
+            )
+            report(LayoutError("ambiguous name", message, [files[name], relative]))
+        files[name] = relative
     if not files:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
         content = describe_folder(root / folder, [])
         raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
     return files
-
-
-def _checked_name(root: Path, file: str, name: str) -> str:
-    """Return a name in Unicode's normal form C.
-
-    Raises:
-        DataError: If the file's name cannot be written as text.
-    """
-    if _UNWRITABLE.search(file):
-        raise DataError(f"{root}: the name {file!a} is not UTF-8 or holds a control character; rename the file")
-    return unicodedata.normalize("NFC", name)
 
 
 def _and_more(names: Sequence[str]) -> str:

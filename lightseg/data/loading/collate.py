@@ -101,12 +101,16 @@ def _seed_global_generators(seed: int) -> Iterator[None]:
             torch.set_rng_state(states[2])
 
 
-def check_repeatable(samples: TransformedDataset) -> None:
+def check_repeatable(samples: TransformedDataset) -> list[dict[str, Any]]:
     """Check that a few samples, spread over the split, are the same when augmented again with the same seed.
+
+    Returns:
+        These samples.
 
     Raises:
         ConfigError: If one differs.
     """
+    compared = []
     for trial in range(_REPEATED_SAMPLES):
         position = SampleIndex(trial * len(samples) // _REPEATED_SAMPLES, mix(trial))
         first, second = samples[position], samples[position]
@@ -116,6 +120,8 @@ def check_repeatable(samples: TransformedDataset) -> None:
             "same seed: a transform, or the dataset, has its own random generator; use self.py_random or "
             "self.random_generator instead, or random, np.random or torch",
         )
+        compared.append(first)
+    return compared
 
 
 def stack(samples: list[dict[str, Any]]) -> Batch:

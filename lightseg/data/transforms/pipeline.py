@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 from lightseg.data.transforms.rare_crop import RareClassCrop
-from lightseg.data.types import Array, Transform
+from lightseg.data.types import Array, Kind, Transform
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
 _RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
+_FRAMES = (A.CenterCrop, A.PadIfNeeded)
+"""Changes of the frame of an image, which move no class id."""
 
 
 class TrainTransform:
@@ -66,7 +68,9 @@ class EvalTransform:
     """Transforms of the image alone: the ground truth keeps its size, and logits are resized to it.
 
     Args:
-        transforms: Resizes and pixel-wise transforms; crops, flips and pads would shift the image against the mask.
+        transforms: Resizes and pixel-wise transforms; crops, flips and pads would shift the image against the mask. In
+            classification, also `CenterCrop` and `PadIfNeeded`.
+        kind: Kind of data.
 
     Attributes:
         resizes: Whether a transform changes the size of the image.
@@ -75,11 +79,12 @@ class EvalTransform:
         ConfigError: If a transform would move pixels against the ground truth.
     """
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
+    def __init__(self, transforms: Sequence[Transform], kind: Kind = "segmentation") -> None:
+        geometric = (*_RESIZES, *_FRAMES) if kind == "classification" else _RESIZES
         for transform in _walk(transforms):
             _check(transform)
-            if not isinstance(transform, (*_RESIZES, A.ImageOnlyTransform)):
-                allowed = ", ".join(resize.__name__ for resize in _RESIZES)
+            if not isinstance(transform, (*geometric, A.ImageOnlyTransform)):
+                allowed = ", ".join(allowed_class.__name__ for allowed_class in geometric)
                 raise ConfigError(
                     f"eval_transforms: {type(transform).__name__} would shift the image against its ground truth; "
                     f"use {allowed} or transforms that change pixel values only"

@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 
 from lightseg.data.datasets.camvid import CamVid
+from lightseg.data.datasets.image_folder import ImageFolder
+from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.labels import IGNORE
 from tests.data import fabricate
+from tests.data.datasets import labeled_pictures
 
 MASKS = {
     "camvid": "trainannot/0000.png",
@@ -27,8 +30,32 @@ def _mask_folder(root):
         fabricate.folder(root / split, 5, values=(0, 1, 2, 255), first=10 * index)
 
 
+def _image_folder(root):
+    for index, split in enumerate(SPLITS):
+        labeled_pictures.paint(root / split, 5, 10 * index)
+
+
+def _image_table(root):
+    _image_folder(root)
+    rows = [[path, label, path.split("/")[0]] for path, label in labeled_pictures.rows_of(root)]
+    labeled_pictures.write_table(root / "labels.csv", rows, ("path", "label", "split"))
+
+
+def _move_a_picture(root):
+    (root / "train/cat/00.png").rename(root / "train/dog/moved.png")
+
+
+def _change_a_row(root):
+    path = root / "labels.csv"
+    path.write_text(path.read_text().replace("train/cat/00.png,cat", "train/cat/00.png,dog"))
+
+
+RELABELINGS = {"image_folder": _move_a_picture, "image_table": _change_a_row}
+
 CASES = {
     "camvid": (fabricate.camvid, CamVid),
+    "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
+    "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
     "oxford_pet": (fabricate.oxford_pet, OxfordPet),
     "pascal_voc": (fabricate.pascal_voc, PascalVOC),
@@ -62,10 +89,14 @@ def test_contract__samples(module):
     module.check()
     for split in SPLITS:
         assert len(module.dataset(split)) > 0
-        for image, mask in samples(module, split):
-            assert image.dtype == mask.dtype == np.uint8
-            assert image.shape == (*mask.shape, 3)
-            assert set(np.unique(mask)) <= {*range(module.num_classes), IGNORE}
+        for image, target in samples(module, split):
+            assert image.dtype == np.uint8
+            if module.kind == "segmentation":
+                assert target.dtype == np.uint8
+                assert image.shape == (*target.shape, 3)
+            else:
+                assert type(target) is int
+            assert set(np.unique(target)) <= {*range(module.num_classes), IGNORE}
 
 
 def test_contract__names_are_unique_and_splits_disjoint(module):
@@ -75,14 +106,16 @@ def test_contract__names_are_unique_and_splits_disjoint(module):
 
 def test_contract__counts_are_the_pixels_that_are_not_void(module):
     for split in SPLITS:
-        by_hand = sum(np.bincount(mask.ravel(), minlength=256) for _, mask in samples(module, split))
+        by_hand = sum(np.bincount(np.ravel(target), minlength=256) for _, target in samples(module, split))
         assert module.class_counts(split).tolist() == by_hand[: module.num_classes].tolist()
-        assert module.class_counts(split).sum() == sum((mask != IGNORE).sum() for _, mask in samples(module, split))
+        assert module.class_counts(split).sum() == sum(
+            np.sum(np.asarray(target) != IGNORE) for _, target in samples(module, split)
+        )
 
 
-def test_contract__class_table_has_a_row_for_each_mask(module):
-    masks = [mask for _, mask in samples(module, "train")]
-    by_hand = [np.bincount(mask.ravel(), minlength=256)[: module.num_classes].tolist() for mask in masks]
+def test_contract__class_table_has_a_row_for_each_target(module):
+    targets = [np.ravel(target) for _, target in samples(module, "train")]
+    by_hand = [np.bincount(target, minlength=256)[: module.num_classes].tolist() for target in targets]
     assert module.class_table("train").tolist() == by_hand
     # once more, from the cache
     assert module.class_table("train").tolist() == by_hand
@@ -100,14 +133,17 @@ def test_contract__fingerprint_does_not_depend_on_the_folder(dataset_case, tmp_p
     assert module_class(str(root)).fingerprint() == module_class(str(tmp_path / "copy")).fingerprint()
 
 
-def test_contract__fingerprint_and_cache_key_follow_a_changed_mask(dataset_case):
+def test_contract__fingerprint_and_cache_key_follow_a_changed_target(dataset_case):
     kind, module_class, root = dataset_case
     before = module_class(str(root))
     shas, keys = before.fingerprint(), before.dataset("train").cache_key()
-    path = root / MASKS[kind].format(name=before.dataset("train").name(0).rsplit("/", 1)[-1].removesuffix(".jpg"))
-    with Image.open(path) as mask:
-        turned = mask.transpose(Image.Transpose.ROTATE_180)
-    turned.save(path)
+    if kind in MASKS:
+        path = root / MASKS[kind].format(name=before.dataset("train").name(0).rsplit("/", 1)[-1].removesuffix(".jpg"))
+        with Image.open(path) as mask:
+            turned = mask.transpose(Image.Transpose.ROTATE_180)
+        turned.save(path)
+    else:
+        RELABELINGS[kind](root)
     after = module_class(str(root))
     assert after.fingerprint()["train"] != shas["train"]
     assert after.fingerprint()["test"] == shas["test"]

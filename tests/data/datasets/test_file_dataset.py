@@ -1,4 +1,4 @@
-"""Memory and `stat` calls of `MaskDataset` with very many files."""
+"""Memory and `stat` calls of `FileDataset` with very many files."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lightseg.data import MaskFolder
-from lightseg.data.datasets import mask_dataset
+from lightseg.data.datasets import file_dataset
 from lightseg.errors import DataError
 from tests.data import fabricate
 
@@ -40,7 +40,7 @@ def data(folder):
     return MaskFolder(["a", "b"], root=str(folder), batch_size=8, num_workers=0)
 
 
-def test_mask_dataset__holds_names_in_arrays_only(data):
+def test_file_dataset__holds_names_in_arrays_only(data):
     train = data.dataset("train")
     assert len(train) + len(data.dataset("val")) + len(data.dataset("test")) == COUNT
     gc.collect()
@@ -53,7 +53,7 @@ def test_mask_dataset__holds_names_in_arrays_only(data):
     assert len(pairs) < COUNT // 10
 
 
-def test_mask_dataset__stats_every_file_once(data, monkeypatch):
+def test_file_dataset__stats_every_file_once(data, monkeypatch):
     paths, stat, train = [], os.stat, data.dataset("train")
 
     def recording_stat(path, **options):
@@ -69,19 +69,19 @@ def test_mask_dataset__stats_every_file_once(data, monkeypatch):
     assert len(paths) == len(set(paths)) == 2 * len(train)
 
 
-def test_mask_dataset__uses_threads_on_slow_storage_only(data, monkeypatch):
+def test_file_dataset__uses_threads_on_slow_storage_only(data, monkeypatch):
     near, far = data.dataset("train"), MaskFolder(["a", "b"], root=data.root).dataset("train")
     threads, start = [], threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: (threads.append(thread), start(thread)))
-    monkeypatch.setattr(mask_dataset, "_SLOW_STAT", 1.0)
+    monkeypatch.setattr(file_dataset, "_SLOW_STAT", 1.0)
     key = near.cache_key()
     assert not threads
-    monkeypatch.setattr(mask_dataset, "_SLOW_STAT", 0.0)
+    monkeypatch.setattr(file_dataset, "_SLOW_STAT", 0.0)
     assert far.cache_key() == key
     assert threads
 
 
-def test_mask_dataset__missing_file_is_named_once(tmp_path, monkeypatch):
+def test_file_dataset__missing_file_is_named_once(tmp_path, monkeypatch):
     fabricate.folder(tmp_path / "mine", 20)
     monkeypatch.chdir(tmp_path)
     train = MaskFolder(["ground", "road"], root="mine").dataset("train")
@@ -93,7 +93,7 @@ def test_mask_dataset__missing_file_is_named_once(tmp_path, monkeypatch):
         train.cache_key()
 
 
-def test_mask_dataset__subset_reuses_stats_and_keeps_its_key(data, folder):
+def test_file_dataset__subset_reuses_stats_and_keeps_its_key(data, folder):
     train = data.dataset("train")
     indices = np.array([5, 3, 8])
     fresh = train.subset(indices)
@@ -104,7 +104,7 @@ def test_mask_dataset__subset_reuses_stats_and_keeps_its_key(data, folder):
     assert (cached.cache_key(), cached.fingerprint()) == (fresh.cache_key(), fresh.fingerprint())
 
 
-def test_mask_dataset__second_fingerprint_follows_a_changed_file(tmp_path):
+def test_file_dataset__second_fingerprint_follows_a_changed_file(tmp_path):
     fabricate.folder(tmp_path, 200)
     train = MaskFolder(["ground", "road"], root=str(tmp_path)).dataset("train")
     first = train.fingerprint()

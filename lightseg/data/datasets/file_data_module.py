@@ -1,0 +1,164 @@
+"""Base class of the data modules of a user's own files: how images are read, and how samples are split."""
+
+import contextlib
+import gc
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.datasets.file_dataset import FileDataset
+from lightseg.data.io.images import ImageValues
+from lightseg.data.io.pixel_stats import measure_pixel_stats
+from lightseg.data.splits import Named, Splits, fraction_split, groups_of, require_disjoint, stratified_split
+from lightseg.data.types import SPLITS, Split
+from lightseg.errors import ConfigError
+from lightseg.files.disk_cache import cached
+from lightseg.files.evenly_spaced import spread
+
+_STATS_IMAGES = 200
+"""Training images over which mean and standard deviation are measured."""
+
+_Sample = TypeVar("_Sample", bound=Named)
+
+
+class FileDataModule(ImageDataModule):
+    """Base class of the data modules of a user's own files; a subclass defines `classes` and `find_datasets`.
+
+    Args:
+        channels: Channels of an image; 4 read RGBA files; numbers other than 1, 3 and 4 need TIFF or `.npy` files.
+        value_range: Least and greatest value of the images, such as `[0, 4095]` for 12 bits in 16-bit files; they
+            become 0 and 1, and values beyond are clipped. Needed for signed and 32-bit integers, and for floating-point
+            values outside 0..1.
+        nodata: Value of missing pixels in the images, such as -9999; it becomes 0.
+        splits: List file of each split below the root, such as `{train: train.txt, val: val.txt, test: test.txt}`: one
+            image per line, as a name or a path with or without extension.
+        val_fraction: Share of the samples for validation, if nothing else defines it, in 0..1.
+        test_fraction: Share of the samples for testing, if nothing else defines it, in 0..1.
+        split_seed: Seed of the split; separate from `seed`, so that all runs share one split.
+        group: Regular expression on an image's path below the root; its first group is the sequence or patient, whose
+            samples stay in one split.
+        **kwargs: Options of every data module: `root`, `batch_size`, `num_workers`, transforms and `seed`.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        value_range: tuple[float, float] | None = None,
+        nodata: float | None = None,
+        splits: dict[Split, str] | None = None,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        split_seed: int = 0,
+        group: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if channels < 1:
+            raise ConfigError(f"data.channels: {channels} is not a number of channels; give 1 or more")
+        self.in_channels, self.image_values = channels, ImageValues.of(value_range, nodata)
+        self._lists, self._group, self.split_seed = splits, group, split_seed
+        self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+        self._file_datasets: Mapping[Split, FileDataset] = {}
+
+    @abstractmethod
+    def find_datasets(self) -> Mapping[Split, FileDataset]:
+        """Return the samples of all splits; `test` may be empty.
+
+        Raises:
+            DataError: If files are missing or contradict each other.
+        """
+
+    def make_dataset(self, split: Split) -> FileDataset:
+        """Return the samples of one split; `test` may be empty.
+
+        Raises:
+            DataError: If files are missing or contradict each other.
+        """
+        if not self._file_datasets:
+            # only arrays are kept: worker processes would not share the memory of a million samples
+            with _disabled_gc():
+                self._file_datasets = self.find_datasets()
+        return self._file_datasets[split]
+
+    @property
+    def has_groups(self) -> bool:
+        """Return whether an option defines groups of samples that stay in one split."""
+        return self._group is not None
+
+    def groups(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the match of `group` in each image path; without `group`, every sample is a group."""
+        return names if self._group is None else groups_of(names, self._group)
+
+    def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Return ImageNet's mean and standard deviation for 8-bit color, else those of up to 200 training images.
+
+        Raises:
+            DataError: If an image cannot be read.
+        """
+        train = self.dataset("train")
+        if self.in_channels == 3 and train[0][0].dtype == np.uint8:
+            return super().pixel_stats()
+        indices = spread(_STATS_IMAGES, len(train))
+        mean, std = cached(
+            f"stats-{train.cache_key()}", lambda: measure_pixel_stats(train[index][0] for index in indices)
+        )
+        return mean, std
+
+    def _split_at_random(
+        self, samples: Sequence[_Sample], labels: Sequence[int] | None = None, splits: Sequence[Split] = ("val", "test")
+    ) -> Splits[_Sample]:
+        """Split samples at random: whole groups at a time, or without groups each class by itself, if there are labels.
+
+        Args:
+            samples: All samples.
+            labels: Class of each sample.
+            splits: The splits to take off; the rest is `train`.
+        """
+        fractions = {split: self._fractions[split] for split in splits}
+        if labels is not None and not self.has_groups:
+            return stratified_split(samples, fractions, self.split_seed, labels)
+        return fraction_split(samples, fractions, self.split_seed, self._sample_groups(samples))
+
+    def _complete(self, splits: Splits[_Sample], labels: Sequence[int] | None = None) -> Splits[_Sample]:
+        """Split `val` off `train` if it is empty, and check that no group is in two splits.
+
+        Args:
+            splits: The samples of each split.
+            labels: Class of each sample of `train`.
+        """
+        if not splits["val"]:
+            train_and_val = self._split_at_random(splits["train"], labels, ["val"])
+            splits = {**train_and_val, "test": splits["test"]}
+        return self._without_leaks(splits)
+
+    def _without_leaks(self, splits: Splits[_Sample]) -> Splits[_Sample]:
+        """Return the splits after checking that each group is in one of them."""
+        if self.has_groups:
+            samples = [sample for split in SPLITS for sample in splits[split]]
+            require_disjoint(Path(self.root), splits, self._sample_groups(samples), samples)
+        return splits
+
+    def _sample_groups(self, samples: Sequence[_Sample]) -> Sequence[str]:
+        # without groups, a random split depends on names, which may lack the extension
+        if not self.has_groups:
+            return [sample.name for sample in samples]
+        return self.groups([sample.image for sample in samples])
+
+
+@contextlib.contextmanager
+def _disabled_gc() -> Iterator[None]:
+    """Disable garbage collection, which slows the creation of a million objects."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,176 @@
+"""Base class of the datasets of files: their fingerprint, their cache key and their subsets."""
+
+import copy
+import hashlib
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.data_module import ImageDataset
+from lightseg.data.io.images import AS_STORED, ImageValues, image_size, read_image
+from lightseg.data.types import Array
+from lightseg.errors import DataError
+from lightseg.files.evenly_spaced import spread
+from lightseg.hardware.cpu import usable_cores
+
+_SAMPLED, _END_BYTES = 64, 4096
+"""Samples whose files a fingerprint reads, and bytes that it reads at either end of a file."""
+
+_CHUNK = 8192
+"""Files per chunk of `stat` calls and of hashed names."""
+
+_SLOW_STAT = 50e-6
+"""Seconds per `stat` call from which on threads are used."""
+
+_NO_FILE = os.stat_result([0] * 10, {"st_mtime_ns": 0, "st_ctime_ns": 0})
+"""`stat` result of a missing file."""
+
+_Result = TypeVar("_Result")
+
+
+class FileDataset(ImageDataset):
+    """Dataset of image files, and of further files beside each image.
+
+    Args:
+        root: Folder to which the paths are relative.
+        images: Path of the image of each sample.
+        others: Paths of further files, likewise, such as masks; an empty path is no file.
+        channels: Channels of an image.
+        values: Range and nodata value of the images, where their bit depth does not define them.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        images: Sequence[str],
+        others: Sequence[Sequence[str]] = (),
+        channels: int = 3,
+        values: ImageValues = AS_STORED,
+    ) -> None:
+        self.root, self.channels, self.values = Path(root), channels, values
+        self._files = [np.array(files, np.str_) for files in (images, *others)]
+        self._file_stats: npt.NDArray[np.int64] | None = None
+        self._has_fingerprint = False
+
+    @abstractmethod
+    def _target_key(self) -> bytes:
+        """Return what determines the targets beside the files: the options of their reader, or the labels."""
+
+    def _labels(self) -> bytes:
+        """Return the targets that no file holds; they are part of the fingerprint."""
+        return b""
+
+    def __len__(self) -> int:
+        return len(self._files[0])
+
+    def name(self, index: int) -> str:
+        """Return the image's path within the dataset."""
+        return str(self._files[0][index])
+
+    def image(self, index: int) -> Array:
+        """Read the image alone, `(H, W, C)`."""
+        return read_image(self.root / self.name(index), self.channels, values=self.values)
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Read height and width of the image from its header."""
+        return image_size(self.root / self.name(index), self.channels)
+
+    def fingerprint(self) -> str:
+        """Hash relative paths, file sizes, labels, and both ends of the files of up to 64 samples of the split."""
+        if self._has_fingerprint:
+            # a second call, at the end of a run, must see changed files
+            self._file_stats = None
+        self._has_fingerprint = True
+        digest = hashlib.sha256(self._labels())
+        for files, stats in self._chunks():
+            lines = zip(files, stats[:, 0].tolist(), strict=True)
+            digest.update("".join(f"{file}\0{size}\0" for file, size in lines).encode())
+        for index in spread(_SAMPLED, len(self)):
+            for file in filter(None, (str(files[index]) for files in self._files)):
+                digest.update(_read_ends(self.root / file))
+        return digest.hexdigest()
+
+    def cache_key(self) -> str:
+        """Hash paths, sizes, times, and all else that determines pixels and targets."""
+        digest = hashlib.sha256(f"{self.root.resolve()}\0".encode() + self._target_key())
+        digest.update(f"\0{self.channels}\0{self.values}\0".encode())
+        for files, stats in self._chunks():
+            digest.update("\0".join([*files, ""]).encode() + stats.tobytes())
+        return digest.hexdigest()
+
+    def subset(self, indices: npt.NDArray[np.intp]) -> Self:
+        """Return a dataset of the samples with these indices."""
+        subset = copy.copy(self)
+        subset._files = [files[indices] for files in self._files]
+        subset._file_stats = None if self._file_stats is None else self._file_stats[:, indices]
+        return subset
+
+    def _map_samples(self, function: Callable[[int], _Result]) -> Iterator[tuple[int, _Result | DataError]]:
+        """Yield the index of each sample with the result of a function, or its error, computed in parallel threads."""
+
+        def call(index: int) -> _Result | DataError:
+            try:
+                return function(index)
+            except DataError as error:
+                return error
+
+        with ThreadPoolExecutor(min(8, usable_cores())) as pool:
+            yield from enumerate(pool.map(call, range(len(self))))
+
+    def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
+        """Yield the names of all files, images first, and their `_stat_files`, in chunks."""
+        if self._file_stats is None:
+            # once, since a million files take seconds; caches and record of a run thus describe its start
+            self._file_stats = np.stack([self._stat_files(files) for files in self._files])
+        for files, stats in zip(self._files, self._file_stats, strict=True):
+            for start in range(0, len(files), _CHUNK):
+                yield files[start : start + _CHUNK].tolist(), stats[start : start + _CHUNK]
+
+    def _stat_files(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """Return size in bytes, and times of the last change of content and of metadata in ns, `(N, 3)`."""
+        chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+        start_time = time.perf_counter()
+        stats = [np.empty((0, 3), np.int64), *map(self._stat_chunk, chunks[:1])]
+        if time.perf_counter() - start_time < _SLOW_STAT * len(files[:_CHUNK]):
+            return np.concatenate([*stats, *map(self._stat_chunk, chunks[1:])])
+        # threads help on network storage, whose latency dominates, and not on a local disk
+        with ThreadPoolExecutor(min(8, usable_cores())) as pool:
+            return np.concatenate([*stats, *pool.map(self._stat_chunk, chunks[1:])])
+
+    def _stat_chunk(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        root = str(self.root)
+        try:
+            folder = os.open(root, os.O_RDONLY)
+            try:
+                # a `Path` for each file would take five times as long
+                results = [os.stat(file, dir_fd=folder) if file else _NO_FILE for file in files.tolist()]
+            finally:
+                os.close(folder)
+        except OSError as error:
+            # files are relative to the root
+            path = root if error.filename == root else self.root / error.filename
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        # copies and archives may restore the time of the content, but not that of the metadata
+        numbers = (number for stat in results for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        return np.fromiter(numbers, np.int64, 3 * len(results)).reshape(-1, 3)
+
+
+def with_number(first: DataError, errors: Sequence[DataError]) -> DataError:
+    """Return the first error of a split's broken files, with the number of the others."""
+    more = len(errors) - 1
+    return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
+
+
+def _read_ends(path: Path) -> bytes:
+    """Return the first and the last bytes of a file; all bytes of a small one."""
+    with path.open("rb") as file:
+        head = file.read(_END_BYTES)
+        file.seek(max(_END_BYTES, path.stat().st_size - _END_BYTES))
+        return head + file.read(_END_BYTES)

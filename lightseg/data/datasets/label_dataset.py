@@ -1,0 +1,76 @@
+"""Classification dataset of image files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.datasets.file_dataset import FileDataset, with_number
+from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.pairing import normal_name
+from lightseg.data.types import Array, ClassCounts
+from lightseg.errors import DataError
+
+
+class LabeledImage(NamedTuple):
+    """Image, as a path relative to the root, and its class id."""
+
+    image: str
+    label: int
+
+    @property
+    def name(self) -> str:
+        """Return the path of the image, in Unicode's normal form C."""
+        return normal_name(self.image)
+
+
+class LabelDataset(FileDataset):
+    """Dataset of images with a class id each.
+
+    Args:
+        root: Folder to which the paths are relative.
+        samples: The images and their class ids.
+        channels: Channels of an image.
+        values: Range and nodata value of the images, where their bit depth does not define them.
+    """
+
+    decodes = True
+
+    def __init__(
+        self,
+        root: Path | str,
+        samples: Sequence[LabeledImage],
+        channels: int = 3,
+        values: ImageValues = AS_STORED,
+    ) -> None:
+        super().__init__(root, [sample.image for sample in samples], (), channels, values)
+        self._label_ids = np.array([sample.label for sample in samples], np.uint8)
+
+    def __getitem__(self, index: int) -> tuple[Array, int]:
+        return self.image(index), int(self._label_ids[index])
+
+    def class_table(self, num_classes: int) -> ClassCounts:
+        """Return 1 at the class of each sample, int64 `(N, num_classes)`; every header is read, in parallel.
+
+        Raises:
+            DataError: If an image is missing or broken; the message describes the first one and counts the others.
+        """
+        errors = [result for _, result in self._map_samples(self.image_size) if isinstance(result, DataError)]
+        if errors:
+            raise with_number(errors[0], errors)
+        table: ClassCounts = np.eye(num_classes, dtype=np.int64)[self._label_ids]
+        return table
+
+    def subset(self, indices: npt.NDArray[np.intp]) -> Self:
+        """Return a dataset of the samples with these indices."""
+        subset = super().subset(indices)
+        subset._label_ids = self._label_ids[indices]
+        return subset
+
+    def _target_key(self) -> bytes:
+        return self._labels()
+
+    def _labels(self) -> bytes:
+        return self._label_ids.tobytes()
