@@ -10,7 +10,7 @@ from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware import speedup
 from lightseg.hardware.devices import choose_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
-from tests.helpers.forked_process import Forked
+from tests.helpers.forked_process import ForkedProcess
 
 CPU = torch.device("cpu")
 
@@ -115,7 +115,7 @@ print(speedup.find_speedup(torch.device("cpu"), torch.bfloat16).ratio)
 def test_find_speedup__of_two_processes_at_once_is_the_same(tmp_path):
     (tmp_path / "racing.py").write_text(RACING)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    processes = [Forked("racing", [], tmp_path, environment, tmp_path / f"output{index}") for index in range(2)]
+    processes = [ForkedProcess("racing", [], tmp_path, environment, tmp_path / f"output{index}") for index in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]
     first, second = (float((tmp_path / f"output{index}" / "stdout").read_text()) for index in range(2))
     assert first == second
