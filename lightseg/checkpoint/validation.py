@@ -50,9 +50,10 @@ def require_whole(file: Path) -> None:
     Raises:
         OSError: If a part is corrupt, or would be larger in memory than the file.
     """
-    if not zipfile.is_zipfile(file):
-        return
     try:
+        # an archive over several disks is an error even here
+        if not zipfile.is_zipfile(file):
+            return
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, Namespace
+from jsonargparse import ActionConfigFile, Namespace, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightseg.cli.messages import explain
@@ -57,6 +57,8 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        # a value of any type, such as a probability of a transform, may not name a function to call
+        set_parsing_settings(instantiate_subclass_spec_in_any=False)
         self.files: list[Path] = []
         self.built: list[tuple[str, Any]] = []
         """Objects of the config, each with its key."""

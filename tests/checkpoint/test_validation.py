@@ -85,3 +85,10 @@ def test_require_net_fits__a_net_without_end(monkeypatch):
     monkeypatch.setattr(validation, "_SECONDS", 0.2)
     with pytest.raises(UserError, match=r"x: net: takes more than 0\.2 s to build"):
         require_net_fits(Endless, {}, {}, "x")
+
+
+def test_load__an_archive_over_several_disks_is_no_checkpoint(tmp_path):
+    end = b"PK\x06\x07" + bytes(12) + (2).to_bytes(4, "little") + b"PK\x05\x06" + bytes(18)
+    (tmp_path / "model.ckpt").write_bytes(bytes(64) + end)
+    with pytest.raises(UserError, match=r"model\.ckpt: damaged or not a checkpoint"):
+        lightseg.load(tmp_path / "model.ckpt")

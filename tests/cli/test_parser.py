@@ -1,5 +1,7 @@
 """Composition of recipes: files, flags, swapped classes and their defaults."""
 
+import json
+
 import pytest
 
 from lightseg.cli.lightning_cli import LightsegCLI
@@ -68,3 +70,13 @@ def test_composition__null_on_the_command_line_is_nothing(recipe):
     text = "base: [configs/data/shapes.yaml, configs/net/fcn.yaml]"
     cli = LightsegCLI(["--config", str(recipe(text)), "--model.net.encoder", "null"])
     assert cli.config.model.init_args.net.init_args.encoder is None
+
+
+def test_build__a_value_of_any_type_calls_no_function(fit, recipe, own_module, tmp_path):
+    own_module("marker", "def leave(path: str) -> float:\n    open(path, 'w').close()\n    return 0.5\n")
+    function = {"class_path": "marker.leave", "init_args": {"path": str(tmp_path / "called")}}
+    flip = {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": function}}
+    outcome = fit("--config", recipe(f"{SHAPES}data: {{init_args: {{train_transforms: [{json.dumps(flip)}]}}}}\n"))
+    assert outcome.code == 2
+    assert "data.train_transforms: HorizontalFlip(): p: " in outcome.err
+    assert not (tmp_path / "called").exists()
