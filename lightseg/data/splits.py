@@ -43,7 +43,7 @@ class Named(Protocol):
 _Sample = TypeVar("_Sample", bound=Named)
 
 Splits: TypeAlias = dict[Split, list[_Sample]]
-"""The samples of each split."""
+"""Samples of each split."""
 
 
 class LeakError(DataError):

@@ -53,6 +53,7 @@ def check_processes(trainer: L.Trainer) -> None:
     """
     # Lightning takes it from the first of these variables, and corrects it for strategies of several processes only
     rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
+    # a strategy of one device does not know its launcher, and Lightning has no public name for it
     cluster = trainer._accelerator_connector.cluster_environment
     needed = trainer.num_devices * trainer.num_nodes
     if isinstance(cluster, TorchElasticEnvironment):

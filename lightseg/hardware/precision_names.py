@@ -3,7 +3,7 @@
 from typing import Any
 
 AUTO = "auto"
-"""The value of `trainer.precision` that a choice for the device replaces."""
+"""Value of `trainer.precision` that a choice for the device replaces."""
 
 FLOAT32 = "32-true"
 

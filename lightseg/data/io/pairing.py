@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 Pairs = dict[Split, list[Pair]]
-"""The pairs of each split."""
+"""Pairs of each split."""
 
 
 class _Files(NamedTuple):
