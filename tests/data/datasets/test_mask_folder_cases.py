@@ -253,7 +253,7 @@ def test_list_not_utf8__comments_do_not_matter_and_names_are_named(case):
 def test_name_not_utf8__is_named(case):
     for folder in ("images", "masks"):
         (case.root / folder / "03.png").rename(case.root / folder / os.fsdecode(b"caf\xe9.png"))
-    assert "the name 'images/caf\\udce9.png' is not UTF-8" in case.refused()
+    assert "images: the name 'caf\\udce9.png' is not UTF-8" in case.refused()
     for folder in ("images", "masks"):
         (case.root / folder / os.fsdecode(b"caf\xe9.png")).rename(case.root / folder / "a\nb\x1b[31m.png")
     assert "'images/a\\nb\\x1b[31m.png' is not UTF-8 or holds a control character" in case.refused()
