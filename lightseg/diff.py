@@ -17,10 +17,10 @@ that can move a score in its third digit. So do another device and number of dev
 BatchNorm is not synchronised, as on CPUs, each process normalises its own share of a batch: there another number of
 processes affects the metric.
 
-Data is compared by its fingerprint: paths and sizes of all files, 4 kB at both ends of 64 images and 64 masks of each
-split, and the pixels of each class in every mask. So a mask that has more or less of a class shows always; one changed
-pixel of an image shows in splits of up to 64 samples with files below 8 kB, in larger ones if the file's size changes
-or the change lies in what is read. Of untracked files only the names are known.
+Data is compared by its fingerprint: paths and sizes of all files, 64 images of each split, and the class ids of every
+mask. So a changed mask shows always; one changed pixel of an image shows in splits of up to 64 samples with files of up
+to 4 MB, in larger ones if the file's size changes or the change lies in what is read. Of untracked files only the names
+are known.
 
 Example:
   python -m lightseg.diff runs/roads/20260102T030405-a1b2 runs/roads/20260102T040506-b2c3

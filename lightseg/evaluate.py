@@ -154,6 +154,7 @@ def _score(
     from lightseg.evaluation.split_data import SplitData
 
     task, part = subject.task, SplitData(data, options.split)
+    subject.require_same_colors(part.masks)
     temperature = task.temperature_under(task.protocol)
     settings = {
         "precision": scorer.precision,

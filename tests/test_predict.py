@@ -175,6 +175,18 @@ def test_predict__goes_on_where_it_stopped(predict, images, out):
     assert predict(images)[1].startswith("predicted 0 of 3 images, 3 were there")
 
 
+def test_predict__image_that_is_replaced_by_one_of_the_same_size_and_time(predict, images, out):
+    # pixels without compression have one size
+    path = images / "c.bmp"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    assert predict(images)[0] == 0
+    before = path.stat()
+    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert predict(images)[1].startswith("predicted 1 of 4 images, 3 were there")
+
+
 def test_predict__what_is_there_was_made_otherwise(predict, images, out, tmp_path):
     assert predict(images)[0] == 0
     before = {name: (out / name).read_bytes() for name in _files(out)}

@@ -15,6 +15,7 @@ from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
+from lightseg.labels import Color
 from lightseg.runs.diff import differences, effect_of
 from lightseg.tasks import Task
 
@@ -27,6 +28,7 @@ def make_recipe(
     in_channels: int,
     palette: list[Any],
     image_values: Sequence[float | None] | None = None,
+    mask_colors: Mapping[int, Color] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
 
@@ -36,10 +38,13 @@ def make_recipe(
         in_channels: Channels of an image.
         palette: One RGB color per class.
         image_values: Range and nodata value of the images (`ImageValues`), if the config sets them.
+        mask_colors: Color of each palette index of the masks, if indices are class ids.
     """
-    values = {} if image_values is None else {"image_values": list(image_values)}
+    optional: dict[str, Any] = {} if image_values is None else {"image_values": list(image_values)}
+    if mask_colors:
+        optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
     return {
-        **values,
+        **optional,
         "format_version": FORMAT_VERSION,
         "config": config,
         "classes": list(classes),

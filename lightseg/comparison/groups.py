@@ -21,7 +21,7 @@ RUN = "run"
 
 _CHANCE = ("seed_everything", "data.fold")
 
-_CONTENT, _LABELS = "training data", "training labels"
+_CONTENT, _LABELS, _PIXELS = "training data", "training labels", "training pixels"
 _PROCESSES = "processes without SyncBatchNorm"
 """Keys of what affects metrics but is not in the config."""
 
@@ -61,10 +61,12 @@ def recipe(run: Run) -> FlatConfig:
         options[_PROCESSES] = processes
     # the folds of one recipe have different training data
     if run.fold is None and (train := run.data.get("train")):
-        content, label_hash = parse(train.get("sha256"))
+        content, labels, pixels = parse(train.get("sha256"))
         options[_CONTENT] = f"{train['samples']} samples, hash {content[:12] or 'unknown'}"
-        # older versions did not record the labels
-        options[_LABELS] = f"hash {label_hash[:12]}" if label_hash else "unknown"
+        # older versions did not record the labels, and not the pixels
+        options[_LABELS] = f"hash {labels[:12]}" if labels else "unknown"
+        if pixels:
+            options[_PIXELS] = f"hash {pixels[:12]}"
     return options
 
 
@@ -142,7 +144,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     if len(set(names)) == len(names):
         return names
     keys = _select_keys(differs)
-    remaining = sum(key not in (*keys, _CONTENT, _LABELS) for key in differs[0])
+    remaining = sum(key not in (*keys, _CONTENT, _LABELS, _PIXELS) for key in differs[0])
     suffix = f" and {remaining} more" if remaining else ""
     texts = [", ".join(f"{key} {_cut(options[key])}" for key in keys) + suffix for options in differs]
     if len(set(names)) == 1:
@@ -189,8 +191,8 @@ def _select_keys(differs: Sequence[Mapping[str, str]]) -> list[str]:
     def count_distinct(names: list[str]) -> int:
         return len({tuple(options[name] for name in names) for options in differs})
 
-    # a difference of the labels mostly follows from the content, and that from an option, which is more readable
-    for key in (_LABELS, _CONTENT):
+    # differences of pixels and labels mostly follow from the content, and that from an option, which is more readable
+    for key in (_PIXELS, _LABELS, _CONTENT):
         shorter = [name for name in keys if name != key]
         keys = shorter if count_distinct(shorter) == count_distinct(keys) else keys
     if len(keys) <= _IN_LABEL:

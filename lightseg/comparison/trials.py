@@ -1,6 +1,5 @@
 """Trials: scored runs, or pooled folds of a cross-validation, and their alignment on common images."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from lightseg.comparison.groups import canonical, recipe
 from lightseg.errors import UserError
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import Integers
-from lightseg.runs.fingerprint import abbreviate, differ
+from lightseg.runs.fingerprint import abbreviate, combine, differ
 from lightseg.runs.read import Run
 
 _LISTED = 3
@@ -129,7 +128,7 @@ def _pool(runs: Sequence[Run], split: str) -> ScoredTrial:
         )
     starts = np.cumsum([0, *(len(part.images) for part in parts)])
     rows = [part.rows + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, starts, strict=False)]
-    data = hashlib.sha256("".join(sorted(part.data for part in parts)).encode()).hexdigest()
+    data = combine([part.data for part in parts])
     indices = np.concatenate([part.indices for part in parts])
     pooled = PerImageResults(
         first.kind, split, data, first.protocol, first.classes, images, indices, np.concatenate(rows)

@@ -126,6 +126,7 @@ class Recipe(_Record):
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
     image_values: Annotated[list[float | None], Field(min_length=3, max_length=3)] | None = None
+    mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from lightseg.data.dataset import ImageDataset, cached_class_table, require_dataset, require_valid
+from lightseg.data.dataset import ImageDataset, cached_label_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import parse_fold, pool_datasets, split_by_fold
 from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.mask_consistency import MaskValues, merge_values
 from lightseg.data.loading.build import (
     DistributedInfo,
     evaluation_loader,
@@ -221,7 +222,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def class_table(self, split: Split = "train") -> ClassCounts:
         """Return the pixels per sample and class of a split, `(N, num_classes)` int64, read-only and cached on disk."""
-        return cached_class_table(self.dataset(split), self.num_classes)
+        return cached_label_table(self.dataset(split), self.num_classes)[:, :-1]
 
     def draw_weights(self) -> npt.NDArray[np.float64] | None:
         """Return the sampling weight of each training sample, `(N,)` float64; None without `sampling`.
@@ -243,7 +244,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
             `class_counts` of each split that is not empty.
 
         Raises:
-            DataError: If a split is missing, is all void, or a target cannot be used.
+            DataError: If a split is missing, is all void, a target cannot be used, or masks contradict each other.
         """
         counts: dict[Split, ClassCounts] = {}
         for split in SPLITS:
@@ -252,7 +253,22 @@ class ImageDataModule(L.LightningDataModule, ABC):
             if len(self.dataset(split)):
                 counts[split] = self.class_counts(split)
                 require_valid(counts[split], self.root, split)
+        self.mask_values()
         return counts
+
+    def mask_values(self, splits: Sequence[Split] = SPLITS) -> MaskValues | None:
+        """Return the values that the mask files of splits use, and check that they mean the same in all of them.
+
+        Returns:
+            The values; None without mask files.
+
+        Raises:
+            DataError: If masks contradict each other.
+        """
+        # each fold has samples of both
+        pooled = ("train", "val") if self._fold is not None and {"train", "val"} & {*splits} else ()
+        parts = (self._part(split) for split in SPLITS if split in {*splits, *pooled})
+        return merge_values(values for part in parts if len(part) and (values := part.mask_values()) is not None)
 
     def check_training(self) -> list[dict[str, Any]]:
         """Check that the training split fills a batch, and that a training sample is a function of its seed.
@@ -292,7 +308,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         if self._fold is None:
             return splits
         pool = pool_datasets([self._part("train"), self._part("val")], self.num_classes)
-        pool_hash = add_labels(pool.fingerprint(), pool.class_table(self.num_classes))
+        pool_hash = add_labels(pool.fingerprint(), pool.label_table(self.num_classes), pool.image_digest())
         return {**splits, "pool": {"samples": len(pool), "sha256": pool_hash}}
 
     def split_fingerprint(self, split: Split) -> str:
@@ -300,8 +316,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         dataset = self.dataset(split)
         # first, since it lists the files again: the table must describe the same files
         content = dataset.fingerprint()
-        table = self.class_table(split) if len(dataset) else np.zeros((0, self.num_classes), np.int64)
-        return add_labels(content, table)
+        shape = (0, self.num_classes + 1)
+        table = cached_label_table(dataset, self.num_classes) if len(dataset) else np.zeros(shape, np.int64)
+        return add_labels(content, table, dataset.image_digest())
 
     def setup(self, stage: str) -> None:
         """Configure the task from the data and, for training, decode the images; called by Lightning."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
+from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.disk_cache import cached_array
@@ -52,6 +53,10 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
     def fingerprint(self) -> str:
         """Return a hash of the content, equal on every machine with the same data."""
 
+    def image_digest(self) -> bytes:
+        """Return a hash of the pixels of images that `fingerprint` may miss, equal on every machine; empty if none."""
+        return b""
+
     def cache_key(self) -> str:
         """Return a hash that changes whenever the content may have changed on this machine."""
         return self.fingerprint()
@@ -74,6 +79,17 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
         for index, row in enumerate(table):
             row[:] = np.bincount(np.ravel(self[index][1]), minlength=num_classes)[:num_classes]
         return table
+
+    def label_table(self, num_classes: int) -> ClassCounts:
+        """Return `class_table` with one more column, a hash of each target, `(N, C + 1)` int64.
+
+        The hash is 0 unless overridden: a dataset whose `fingerprint` covers its targets needs none.
+        """
+        return np.pad(self.class_table(num_classes), ((0, 0), (0, 1)))
+
+    def mask_values(self) -> MaskValues | None:
+        """Return the values that the mask files use, so that those of two splits are compared; None without files."""
+        return None
 
     def subset(self, indices: npt.NDArray[np.intp]) -> "ImageDataset":
         """Return a subset, `indices` `(M,)`; unless overridden, its fingerprint depends on the whole dataset's."""
@@ -119,10 +135,10 @@ def require_valid(counts: ClassCounts, root: str, split: str) -> None:
         )
 
 
-def cached_class_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
-    """Return `ImageDataset.class_table`, `(N, num_classes)` int64, read-only and cached on disk."""
-    key = f"class-table-{dataset.cache_key()}-{num_classes}"
-    return cached_array(key, lambda: dataset.class_table(num_classes), (len(dataset), num_classes))
+def cached_label_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
+    """Return `ImageDataset.label_table`, `(N, num_classes + 1)` int64, read-only and cached on disk."""
+    key = f"label-table-{dataset.cache_key()}-{num_classes}"
+    return cached_array(key, lambda: dataset.label_table(num_classes), (len(dataset), num_classes + 1))
 
 
 class _Subset(ImageDataset):
@@ -143,6 +159,9 @@ class _Subset(ImageDataset):
 
     def fingerprint(self) -> str:
         return self._hash(self._dataset.fingerprint())
+
+    def image_digest(self) -> bytes:
+        return self._dataset.image_digest()
 
     def cache_key(self) -> str:
         return self._hash(self._dataset.cache_key())

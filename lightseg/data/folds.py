@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from lightseg.data.dataset import ImageDataset, cached_class_table
+from lightseg.data.dataset import ImageDataset, cached_label_table
 from lightseg.data.types import Array, ClassCounts, Indices
 from lightseg.errors import ConfigError, DataError, require
 
@@ -91,8 +91,8 @@ def split_by_fold(
     if len(set(names)) < len(names):
         duplicate = Counter(names).most_common(1)[0][0]
         raise DataError(f"data.folds: two samples of train and val are both called {duplicate}; make the names unique")
-    tables = [cached_class_table(part, num_classes) for part in parts]
-    fold_of = stratified_folds(np.concatenate(tables), _require_groups(groups, names), fold.count, seed)
+    tables = [cached_label_table(part, num_classes) for part in parts]
+    fold_of = stratified_folds(np.concatenate(tables)[:, :-1], _require_groups(groups, names), fold.count, seed)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     train, val = (
         [np.flatnonzero(part) for part in np.split(is_member, ends)]
@@ -171,8 +171,8 @@ def _pool(parts: Sequence[ImageDataset], tables: Sequence[ClassCounts], indices:
 
 
 def pool_datasets(parts: Sequence[ImageDataset], num_classes: int) -> "Pooled":
-    """Concatenate datasets and their class tables."""
-    return Pooled(parts, np.concatenate([cached_class_table(part, num_classes) for part in parts]))
+    """Concatenate datasets and their label tables."""
+    return Pooled(parts, np.concatenate([cached_label_table(part, num_classes) for part in parts]))
 
 
 class Pooled(ImageDataset):
@@ -180,7 +180,7 @@ class Pooled(ImageDataset):
 
     Args:
         parts: The datasets.
-        table: Class table of all samples, `(N, C)` int64.
+        table: Label table of all samples, `(N, C + 1)` int64.
     """
 
     def __init__(self, parts: Sequence[ImageDataset], table: ClassCounts) -> None:
@@ -208,12 +208,20 @@ class Pooled(ImageDataset):
         """Return a hash of the parts' fingerprints."""
         return _hash(part.fingerprint() for part in self._parts)
 
+    def image_digest(self) -> bytes:
+        """Return the digests of the parts, one after another."""
+        return b"".join(part.image_digest() for part in self._parts)
+
     def cache_key(self) -> str:
         """Return a hash of the parts' cache keys."""
         return _hash(part.cache_key() for part in self._parts)
 
-    def class_table(self, num_classes: int) -> ClassCounts:  # noqa: ARG002
-        """Return the class table passed to the constructor."""
+    def class_table(self, num_classes: int) -> ClassCounts:
+        """Return the class counts of the table passed to the constructor."""
+        return self.label_table(num_classes)[:, :-1]
+
+    def label_table(self, num_classes: int) -> ClassCounts:  # noqa: ARG002
+        """Return the label table passed to the constructor."""
         return self._table
 
     def _locate(self, index: int) -> tuple[ImageDataset, int]:

@@ -1,6 +1,7 @@
 """Splits into train, val and test: seeded fractions, list files, and groups that stay in one split."""
 
 import hashlib
+import posixpath
 import re
 import unicodedata
 from collections import Counter, deque
@@ -266,9 +267,12 @@ def without_extension(path: str) -> str:
 
 
 def relative_to(root: Path, path: str) -> str:
-    """Return a path relative to the root if it is below it."""
-    pure, base = PurePosixPath(path.replace("\\", "/").removeprefix("./")), PurePosixPath(root.absolute().as_posix())
-    return pure.relative_to(base).as_posix() if pure.is_relative_to(base) else pure.as_posix()
+    """Return a path without `.` and `..`, relative to the root if it is below it."""
+    pure = PurePosixPath(posixpath.normpath(path.replace("\\", "/")))
+    for base in (Path(posixpath.normpath(root.absolute())), root.resolve()) if pure.is_absolute() else ():
+        if pure.is_relative_to(base.as_posix()):
+            return pure.relative_to(base.as_posix()).as_posix()
+    return pure.as_posix()
 
 
 def _index_names(samples: Sequence[_Sample]) -> dict[str, _Sample | None]:

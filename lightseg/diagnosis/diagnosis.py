@@ -22,7 +22,13 @@ from lightseg.diagnosis.duplicates import duplicate_findings
 from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
 from lightseg.diagnosis.first_samples import first_samples, require_own_ids
-from lightseg.diagnosis.masks import empty_findings, interpolation_findings, shift_findings, turn_findings
+from lightseg.diagnosis.masks import (
+    empty_findings,
+    interpolation_findings,
+    shift_findings,
+    turn_findings,
+    value_findings,
+)
 from lightseg.diagnosis.padding import padding_findings
 from lightseg.diagnosis.samples import Sample, survey
 from lightseg.diagnosis.sequences import sequence_findings
@@ -96,6 +102,8 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
     diagnosis.add([*class_findings(data, labelled), *brightness_findings(diagnosis.brightness)])
     diagnosis.rows = class_rows(data, labelled)
     diagnosis.add([_empty_split(split) for split, part in parts.items() if not len(part) and split != "test"])
+    if diagnosis.trains:
+        diagnosis.add(value_findings(data))
     if diagnosis.trains:
         _check_augmented(data, samples, diagnosis)
     return diagnosis

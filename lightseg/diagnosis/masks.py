@@ -1,13 +1,15 @@
-"""Findings about readable masks: shifted against their images, interpolated or empty."""
+"""Findings about readable masks: shifted against their images, interpolated, empty, or of contradicting values."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import SPLITS
-from lightseg.diagnosis.findings import Finding, Severity, counted
+from lightseg.diagnosis.findings import Finding, Severity, counted, from_message
 from lightseg.diagnosis.samples import Sample
 from lightseg.diagnosis.shift import Shift
+from lightseg.errors import DataError
 
 _PEAK, _RIVAL, _HERE, _FAR = 7.0, 0.8, 0.65, 4.0
 """Criteria of a shifted mask: least height of the best fit, in standard deviations; largest share of it at the next
@@ -91,6 +93,15 @@ def interpolation_findings(samples: Sequence[Sample], classes: Sequence[str]) ->
     mend += "; annotated outlines may stay" if is_outline else ""
     severity: Severity = "note" if is_outline else "warning"
     return [Finding("interpolated mask", severity, what, mend, [sample.mask for sample in interpolated])]
+
+
+def value_findings(data: ImageDataModule) -> list[Finding]:
+    """Report masks whose values contradict those of another mask, of the same split or of another."""
+    try:
+        data.mask_values()
+    except DataError as error:
+        return [from_message("contradiction", "error", str(error))]
+    return []
 
 
 def empty_findings(samples: Sequence[Sample], classes: Sequence[str]) -> list[Finding]:

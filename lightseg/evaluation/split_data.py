@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.folds import Pooled
+from lightseg.data.folds import pool_datasets
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError
 
@@ -38,8 +36,10 @@ class SplitData(ImageDataModule):
         """Fingerprint of each split that is part of it."""
         self.splits = [split for split, dataset in datasets.items() for _ in range(len(dataset))]
         """Split of each sample."""
-        (first, *others), tables = datasets.values(), [data.class_table(split) for split in datasets]
-        self._samples = Pooled([first, *others], np.concatenate(tables)) if others else first
+        self.masks = data.mask_values(list(datasets))
+        """Values that the mask files use; None without files."""
+        parts = list(datasets.values())
+        self._samples = pool_datasets(parts, data.num_classes) if len(parts) > 1 else parts[0]
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from lightseg.checkpoint.locate import model_file
 from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
 from lightseg.config.compose import chain, read, show
 from lightseg.data import ImageDataModule
+from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files.atomic import sha256
@@ -96,6 +97,19 @@ class TrainedModel:
         """Return whether fingerprints of splits are equal to those of the run."""
         recorded = self.recorded("data.json")
         return not any(differ(recorded.get(split, {}).get("sha256"), value) for split, value in fingerprints.items())
+
+    def require_same_colors(self, masks: MaskValues | None) -> None:
+        """Check that palettes of masks have the order of those that the net was trained on.
+
+        Args:
+            masks: The values that the mask files use; None without files.
+
+        Raises:
+            DataError: If a palette index has another color.
+        """
+        if masks is not None:
+            colors = {index: color for index, *color in self.task.recipe.get("mask_colors", [])}
+            masks.require_colors(colors, f"the masks that {self.file} was trained on")
 
     def images_per_pass(self, batch_size: int) -> int:
         """Return the number of images in one forward pass of the training, in each process."""

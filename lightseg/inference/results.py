@@ -138,6 +138,8 @@ def open_results(folder: Path) -> Iterator[None]:
 
 
 def _state(item: Item) -> dict[str, Any]:
-    """Return the identity of an input: file, page, size in bytes and time of modification."""
+    """Return the identity of an input: file, page, size in bytes, and times of the last change."""
     stat = item.file.stat()
-    return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    # copies and archives may restore the time of the content, but not that of the metadata
+    times = {"mtime_ns": stat.st_mtime_ns, "ctime_ns": stat.st_ctime_ns}
+    return {"file": str(item.file), "page": item.page, "bytes": stat.st_size, **times}

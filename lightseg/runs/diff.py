@@ -246,7 +246,7 @@ def _diff_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Diffe
 
 def _describe_missing_labels(old: Path, new: Path, *records: Mapping[str, Any]) -> list[str]:
     """Return a message if only one of the runs has recorded its labels, the other being of an older version."""
-    has_labels = [any(parse(split.get("sha256"))[1] for split in record.values()) for record in records]
+    has_labels = [any(parse(split.get("sha256")).labels for split in record.values()) for record in records]
     if all(has_labels) or not any(has_labels):
         return []
     folder = old if has_labels[1] else new

@@ -80,7 +80,9 @@ def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
 def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
     """Give a task the recipe that its checkpoints carry, and check that it can be built from it."""
     values = None if data.image_values == AS_STORED else data.image_values
-    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values)
+    masks = data.mask_values()
+    colors = masks.colors if masks else None
+    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)
     # a task that cannot be built from its recipe could not be loaded after the training
     rebuild.build_task({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
 

@@ -16,7 +16,7 @@ from lightseg.diff import main as diff
 from lightseg.evaluate import main as evaluate
 from lightseg.explain import main as explain
 from lightseg.metrics.per_image import PerImageResults
-from lightseg.runs.fingerprint import abbreviate, add_labels, differ, parse
+from lightseg.runs.fingerprint import abbreviate, add_labels, combine, differ, parse
 from tests.data import fabricate
 from tests.helpers.train import train
 
@@ -70,8 +70,9 @@ def older(folder):
     record = json.loads((folder / "data.json").read_text())
     record.pop("pool", None)
     for split in record.values():
-        split["sha256"], labels = parse(split["sha256"])
+        split["sha256"], labels, pixels = parse(split["sha256"])
         assert labels
+        assert pixels
     (folder / "data.json").write_text(json.dumps(record))
     for split in ("val", "test"):
         evaluation = PerImageResults.read(folder, split)
@@ -87,8 +88,24 @@ def test_differ__labels_that_are_not_known_are_no_others():
     assert differ(one, "b")
     assert differ(None, one)
     # the hash of a user's own may hold anything
-    assert parse("my+data-4") == ("my+data-4", "")
+    assert parse("my+data-4") == ("my+data-4", "", "")
     assert abbreviate(one) != abbreviate(other)
+
+
+def test_differ__pixels_that_are_not_known_are_no_others():
+    table = np.array([[4, 5, 71], [3, 6, -72]])
+    older = add_labels("a", table * [1, 1, 0])
+    assert [bool(part) for part in parse(older)] == [True, True, False]
+    first, second = add_labels("a", table, b"x"), add_labels("a", table * [1, 1, -1], b"x")
+    assert parse(first)[:2] == parse(second)[:2] == parse(older)[:2]
+    assert differ(first, second)
+    assert differ(first, add_labels("a", table, b"y"))
+    assert not differ(first, older)
+    assert not differ(older, second)
+    assert differ(combine([first, "a"]), combine([second, "b"]))
+    assert differ(combine([first, older]), combine([first, second])) is False
+    assert differ(combine([first, first]), combine([first, second]))
+    assert combine([first, older]) == combine([older, first])
 
 
 def test_relabelled__the_files_alone_do_not_tell(folder, relabelled):
@@ -108,6 +125,37 @@ def test_relabelled__is_other_data_to_every_verb(folder, relabelled, call):
     code, _, err = call(explain, folder, "--data.root", relabelled)
     assert code == 2
     assert "the test split is not any more what" in err
+
+
+def test_mirrored__masks_of_the_same_counts_are_other_data(folder, trained, tmp_path, call):
+    root = shutil.copytree(trained.parents[2] / "data", tmp_path / "data")
+    path = root / "test/masks/4.tif"
+    mask = np.array(Image.open(path))
+    mask[40:-40] = mask[40:-40, ::-1]
+    fabricate.save(path, mask)
+    code, out, err = call(evaluate, folder, "--data.root", root)
+    assert (code, err) == (0, "")
+    assert "as in metrics.json" not in out
+    (evaluation,) = (folder / "evaluations").iterdir()
+    assert evaluation.name.startswith("test-")
+    record = json.loads((folder / "data.json").read_text())["test"]["sha256"]
+    (old, new) = parse(record), parse(json.loads((evaluation / "metrics.json").read_text())["data"])
+    assert old[:2] == new[:2]
+    assert old.pixels != new.pixels
+
+
+def test_image__changed_where_no_end_is(folder, trained, tmp_path):
+    root = shutil.copytree(trained.parents[2] / "data", tmp_path / "data")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    path = root / "test/images/4.png"
+    before = build_data(config, ["--data.root", str(root)]).split_fingerprint("test")
+    content = bytearray(path.read_bytes())
+    assert len(content) > 20_000
+    content[10_000] ^= 1
+    path.write_bytes(content)
+    after = build_data(config, ["--data.root", str(root)]).split_fingerprint("test")
+    assert parse(before)[:2] == parse(after)[:2]
+    assert differ(before, after)
 
 
 def test_explain__options_that_change_what_was_scored(folder, call):

@@ -23,6 +23,9 @@ from lightseg.hardware.cpu import usable_cores
 _SAMPLED, _END_BYTES = 64, 4096
 """Samples whose files a fingerprint reads, and bytes that it reads at either end of a file."""
 
+_SAMPLED_BYTES, _BLOCK_BYTES = 1 << 22, 1 << 16
+"""Bytes of a sampled image that `image_digest` reads, of a larger file in evenly spaced blocks of this size."""
+
 _CHUNK = 8192
 """Files per chunk of `stat` calls and of hashed names."""
 
@@ -96,6 +99,14 @@ class FileDataset(ImageDataset):
             for file in filter(None, (str(files[index]) for files in self._files)):
                 digest.update(_read_ends(self.root / file))
         return digest.hexdigest()
+
+    def image_digest(self) -> bytes:
+        """Hash the images of up to 64 samples of the split; of a large file, evenly spaced blocks."""
+        digest = hashlib.sha256()
+        for index in spread(_SAMPLED, len(self)):
+            for block in _read_blocks(self.root / self.name(index)):
+                digest.update(block)
+        return digest.digest()
 
     def cache_key(self) -> str:
         """Hash paths, sizes, times, and all else that determines pixels and targets."""
@@ -174,3 +185,15 @@ def _read_ends(path: Path) -> bytes:
         head = file.read(_END_BYTES)
         file.seek(max(_END_BYTES, path.stat().st_size - _END_BYTES))
         return head + file.read(_END_BYTES)
+
+
+def _read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file; of a large one, those of evenly spaced blocks from its first to its last byte."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _SAMPLED_BYTES:
+            yield file.read()
+            return
+        for start in np.linspace(0, size - _BLOCK_BYTES, _SAMPLED_BYTES // _BLOCK_BYTES).astype(np.int64).tolist():
+            file.seek(start)
+            yield file.read(_BLOCK_BYTES)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
 from lightseg.data.io.images import AS_STORED, ImageValues, exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
-from lightseg.data.io.mask_consistency import used_colors
+from lightseg.data.io.mask_consistency import MaskValues, used_colors
 from lightseg.data.io.pairing import Pair
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
+from lightseg.files.disk_cache import cached
 from lightseg.labels import IGNORE, Color
 
 
@@ -73,34 +75,60 @@ class MaskDataset(FileDataset):
         return orientations[0] != orientations[1] and (height == width or max(orientations) <= 4)
 
     def class_table(self, num_classes: int) -> ClassCounts:
-        """Count the pixels of each class, int64 `(N, num_classes)`; every mask and image header is read, in parallel.
+        """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""
+        return self.label_table(num_classes)[:, :-1]
+
+    def label_table(self, num_classes: int) -> ClassCounts:
+        """Count the pixels of each class, and hash the train ids of each mask, int64 `(N, num_classes + 1)`.
+
+        Every mask and image header is read, in parallel.
 
         Raises:
             DataError: If any mask is invalid; the message describes the first one and counts the others.
         """
-        table, totals = np.zeros((len(self), num_classes), np.int64), np.zeros(IGNORE + 1, np.int64)
+        table, values = self._read_masks(num_classes)
+        # they come from the same pass
+        cached(self._values_key(), values.dump)
+        return table
+
+    def mask_values(self) -> MaskValues:
+        """Return the values that the masks use, cached on disk; they are checked on every call.
+
+        Raises:
+            DataError: If any mask is invalid, or the masks of two classes are ambiguous.
+        """
+        values = self.label_map.mask_values()
+        values.load(cached(self._values_key(), lambda: self._read_masks(len(self.label_map.classes))[1].dump()))
+        values.require_one_meaning()
+        self.label_map.check_totals(str(self.root), values.totals)
+        return values
+
+    def _values_key(self) -> str:
+        # colors are read only where the indices of palettes are class ids
+        return f"mask-values-{self.cache_key()}-{'by-index' if self.label_map.is_by_index else 'declared'}"
+
+    def _read_masks(self, num_classes: int) -> tuple[ClassCounts, MaskValues]:
+        """Return the label table, and the values that the masks use; see `label_table`."""
+        table = np.zeros((len(self), num_classes + 1), np.int64)
         errors: list[DataError] = []
-        consistency = self.label_map.consistency()
+        values = self.label_map.mask_values()
         for index, result in self._map_samples(self._count_pixels):
             if isinstance(result, DataError):
                 errors.append(result)
                 continue
-            counts, colors = result
-            table[index] = counts[:num_classes]
-            totals += counts
+            counts, digest, colors = result
+            table[index] = [*counts[:num_classes], digest]
             if not errors:
-                consistency.add(f"{self.root}/{self.mask_name(index)}", counts, colors)
+                values.add(f"{self.root}/{self.mask_name(index)}", counts, colors)
         if errors:
             raise self._summarize(errors)
-        consistency.require()
-        self.label_map.check_totals(str(self.root), totals)
-        return table
+        return table, values
 
     def _target_key(self) -> bytes:
         return repr(self.label_map).encode()
 
-    def _count_pixels(self, index: int) -> tuple[ClassCounts, dict[int, Color]]:
-        """Return the pixels per train id `(256,)` and the palette colors of a mask.
+    def _count_pixels(self, index: int) -> tuple[ClassCounts, int, dict[int, Color]]:
+        """Return the pixels per train id `(256,)`, a hash of the train ids, and the palette colors of a mask.
 
         Raises:
             DataError: If the mask is invalid.
@@ -114,7 +142,10 @@ class MaskDataset(FileDataset):
         else:
             mask = self.mask(index)
         self.require_same_size(index, self.image_size(index), mask.shape)
-        return np.bincount(mask.ravel(), minlength=IGNORE + 1), colors
+        # the width tells apart masks of one color
+        digest = xxhash.xxh3_64_digest(np.ascontiguousarray(mask).data, seed=mask.shape[1])
+        counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        return counts, int.from_bytes(digest, "big", signed=True), colors
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""

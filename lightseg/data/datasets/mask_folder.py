@@ -1,7 +1,7 @@
 """Data module of a folder of images and masks."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from lightseg.data.datasets.file_data_module import FileDataModule
@@ -219,21 +219,42 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
         DataError: If a sample is in two lists.
     """
     result: Pairs = {split: [] for split in SPLITS}
+    # a file may have several names
+    name_of: dict[tuple[int, int], str] = {}
+    groups: dict[Pair, str] = {}
     for split, lines in entries.items():
+        samples: dict[tuple[str, ...], Pair] = {}
         for line in dict.fromkeys(lines):
             paths = _parse_paths(root, line)
             if paths is None:
                 return None
-            result[split].append(Pair(without_extension(paths[0]), *paths))
+            names = tuple(name_of.setdefault(_file_identity(root / path), path) for path in paths)
+            pair = samples.setdefault(names, Pair(without_extension(paths[0]), *paths))
+            groups[pair] = names[0]
+        result[split] = list(samples.values())
     pairs = [pair for split in SPLITS for pair in result[split]]
-    require_disjoint(root, result, [pair.image for pair in pairs], pairs)
+    require_disjoint(root, result, [groups[pair] for pair in pairs], pairs)
     return result
+
+
+def _file_identity(path: Path) -> tuple[int, int]:
+    """Return device and inode of a file, which are equal for all of its names."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _parse_paths(root: Path, line: str) -> tuple[str, str] | None:
     """Return the paths of the image and the mask in a line, relative to the root if below it, or None."""
     for parts in (line.split("\t"), line.split(","), line.split()):
         if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
-            image, mask = (relative_to(root, part.strip()) for part in parts)
+            image, mask = (_shortest(root, part.strip()) for part in parts)
             return image, mask
     return None
+
+
+def _shortest(root: Path, path: str) -> str:
+    """Return the path of a file, relative to the root if it is below it, and without `..` where that is the same."""
+    relative = relative_to(root, path)
+    # behind a link, `..` is another folder
+    is_same = (root / relative).is_file() and (root / relative).samefile(root / path)
+    return relative if is_same else PurePosixPath(path).as_posix()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.io.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
-from lightseg.data.io.mask_consistency import MaskConsistency
+from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.io.masks import palette_colors, read_mask, to_8_bit_colors, to_gray
 from lightseg.data.types import Array
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
@@ -202,10 +202,10 @@ class LabelMap:
         """Return whether the indices of a palette are class ids by default, without a declaration."""
         return not self._has_declaration and self._threshold is None and self._channel is None
 
-    def consistency(self) -> MaskConsistency:
-        """Create a comparison of the masks of a split with each other."""
+    def mask_values(self) -> MaskValues:
+        """Create a comparison of masks with each other."""
         ids = {value for value, class_id in self._values.items() if class_id != IGNORE} if self.is_by_index else set()
-        return MaskConsistency(ids, has_default_void=self._has_default_void and len(self.classes) == 2)
+        return MaskValues(ids, has_default_void=self._has_default_void and len(self.classes) == 2)
 
     def check_totals(self, folder: str, counts: npt.NDArray[np.int64]) -> None:
         """Check the pixels per train id of all masks of a split.

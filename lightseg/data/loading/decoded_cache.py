@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.io import images, label_map, masks, netpbm, pixels
+from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
@@ -111,6 +112,10 @@ class DecodedDataset(ImageDataset):
         """Return the fingerprint of the original dataset."""
         return self._dataset.fingerprint()
 
+    def image_digest(self) -> bytes:
+        """Return the image digest of the original dataset."""
+        return self._dataset.image_digest()
+
     def cache_key(self) -> str:
         """Return the cache key of the original dataset."""
         return self._dataset.cache_key()
@@ -118,6 +123,14 @@ class DecodedDataset(ImageDataset):
     def class_table(self, num_classes: int) -> ClassCounts:
         """Return the class table of the original dataset."""
         return self._dataset.class_table(num_classes)
+
+    def label_table(self, num_classes: int) -> ClassCounts:
+        """Return the label table of the original dataset."""
+        return self._dataset.label_table(num_classes)
+
+    def mask_values(self) -> MaskValues | None:
+        """Return the values of the mask files of the original dataset."""
+        return self._dataset.mask_values()
 
     def subset(self, indices: npt.NDArray[np.intp]) -> ImageDataset:
         """Return a subset that reads from the same cache."""

@@ -449,3 +449,57 @@ def test_mask_folder__wholly_void_mask_is_allowed(tmp_path):
     folder(tmp_path)
     save(tmp_path / "masks" / "3.png", np.full((12, 16), IGNORE, np.uint8))
     MaskFolder(TWO, root=str(tmp_path)).check()
+
+
+# ---- lists of pairs ------------------------------------------------------------------------------------------------
+
+
+def pair_lists(root, train, val):
+    """Write lists of pairs, of the names of images, whose masks have the same name in `masks`."""
+    for split, images in (("train", train), ("val", val)):
+        lines = [f"{image}\t{image.replace('images/', 'masks/')}\n" for image in images]
+        (root / f"{split}.txt").write_text("".join(lines))
+    return {"train": "train.txt", "val": "val.txt"}
+
+
+def test_pair_lists__names_of_one_file_are_one_sample(tmp_path):
+    root = folder(tmp_path / "data", 8)
+    (tmp_path / "link").symlink_to(root)
+    others = ["./images/0.png", "images//0.png", "images/../images/0.png", f"{root}/images/0.png"]
+    others += [f"{tmp_path}/link/images/0.png", f"{tmp_path}/data/../data/images/0.png"]
+    for base in (root, tmp_path / "link"):
+        lists = pair_lists(root, [*others, "images/0.png", "images/1.png", *others], [f"{base}/images/2.png"])
+        splits = all_names(MaskFolder(TWO, root=str(base), splits=lists))
+        assert splits == {"train": ["images/0.png", "images/1.png"], "val": ["images/2.png"], "test": []}
+        for name in others:
+            lists = pair_lists(root, ["images/0.png", "images/1.png"], [name, "images/2.png"])
+            assert "a split must not leak into another" in complaint(base, splits=lists)
+
+
+def test_pair_lists__links_to_one_file_are_a_leak(tmp_path):
+    root = folder(tmp_path, 4)
+    for kind in ("images", "masks"):
+        (root / f"{kind}/copy.png").symlink_to(root / f"{kind}/0.png")
+        (root / f"{kind}/hard.png").hardlink_to(root / f"{kind}/1.png")
+    for image in ("images/copy.png", "images/hard.png"):
+        lists = pair_lists(root, ["images/0.png", "images/1.png"], [image, "images/2.png"])
+        assert f"{image} of group 'images/" in complaint(root, splits=lists)
+
+
+def test_pair_lists__parent_behind_a_link_is_another_folder(tmp_path):
+    root = folder(tmp_path / "data", 4)
+    folder(tmp_path / "far/data", 4, first=10)
+    (root / "other").symlink_to(tmp_path / "far/data/images")
+    (root / "train.txt").write_text("other/../images/10.png\tother/../masks/10.png\n")
+    (root / "val.txt").write_text("images/2.png\tmasks/2.png\n")
+    module = MaskFolder(TWO, root=str(root), splits={"train": "train.txt", "val": "val.txt"})
+    assert names(module, "train") == ["other/../images/10.png"]
+    assert np.array_equal(module.dataset("train")[0][0], picture(10))
+
+
+def test_lists__names_of_one_file_are_one_sample(tmp_path):
+    (tmp_path / "train.txt").write_text("0\n./images/0.png\nimages/../images/0.png\n1\n")
+    (tmp_path / "val.txt").write_text("2\n")
+    root = str(folder(tmp_path, 4))
+    module = MaskFolder(TWO, root=root, splits={"train": "train.txt", "val": "val.txt"})
+    assert names(module, "train") == ["images/0.png", "images/1.png"]

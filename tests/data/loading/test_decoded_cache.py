@@ -465,7 +465,7 @@ def test_cache_gb__is_checked():
 
 # ---- damage ---------------------------------------------------------------------------------------------------------
 
-CACHED_FILES = ["pixels: image", "pixels: mask", "index.npy", "class-table-*.npy"]
+CACHED_FILES = ["pixels: image", "pixels: mask", "index.npy", "label-table-*.npy"]
 
 
 def cached_file(kind):
@@ -528,7 +528,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("kind", ["pixels", "index.npy", "class-table-*.npy"])
+@pytest.mark.parametrize("kind", ["pixels", "index.npy", "label-table-*.npy"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_cache__invalid_file_is_reported_and_replaced(folders, kind, damage, capfd):
     expected = trained_on(folders)
