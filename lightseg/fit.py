@@ -8,6 +8,7 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
   --model.net.encoder NAME swap the backbone
   --model.optimizer.lr X   learning rate
+  --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
   --data.root DIR          where the data is
   --data.batch_size N      samples per optimiser step, over all processes
   --data.num_workers N     loading processes

@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, known_class, require_known
 from lightseg.checkpoint.validation import require_net_fits
 from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
-from lightseg.errors import UserError
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.printable import printable_line
 from lightseg.labels import Color
 from lightseg.runs.diff import differences, effect_of
@@ -96,22 +96,55 @@ def build_task(
 
 
 def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the model block of a recipe as inference needs it: resolved, without pretrained weights and optimizer."""
+    """Return the model block of a recipe as inference needs it: resolved, without initial weights and optimizer."""
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule"):
+    for name in ("optimizer", "schedule", "init"):
         options.pop(name, None)
-    net = options["net"]
-    net_options = {**(net.get("init_args") or {}), "num_classes": len(recipe["classes"])}
-    if recipe["in_channels"] != 3:
-        net_options["in_channels"] = recipe["in_channels"]
-    if "encoder_weights" in net_options:
-        # the checkpoint's weights replace them
-        net_options["encoder_weights"] = None
-    options["net"] = {**net, "init_args": net_options}
+    options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options
     return model
+
+
+def _bare_net(net: dict[str, Any], num_classes: int, in_channels: int) -> dict[str, Any]:
+    """Return the net block of a recipe for some classes and channels, without pretrained weights."""
+    options = {**(net.get("init_args") or {}), "num_classes": num_classes}
+    if in_channels != 3:
+        options["in_channels"] = in_channels
+    if "encoder_weights" in options:
+        # trained weights replace them
+        options["encoder_weights"] = None
+    return {**net, "init_args": options}
+
+
+def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, in_channels: int) -> set[str]:
+    """Return the names of a net's tensors whose shape depends on the number of classes.
+
+    They are found by building the net once more, with another number of classes.
+
+    Args:
+        net: The net.
+        config: The user's own resolved config, from which the net was built.
+        num_classes: Number of classes of the net.
+        in_channels: Channels of an image.
+
+    Raises:
+        ConfigError: If the net cannot be built with another number of classes.
+    """
+    # a copy, since the parser replaces dicts by its own type
+    spec = copy.deepcopy(config["model"]["init_args"]["net"])
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(nn.Module, "net", fail_untyped=False)
+    try:
+        parsed = parser.parse_object({"net": _bare_net(spec, num_classes + 1, in_channels)})
+        larger = parser.instantiate(parsed).net.state_dict()
+    except Exception as error:
+        raise ConfigError(
+            f"model.init: {type(net).__name__} cannot be built for {num_classes + 1} classes, by which its last layer "
+            f"is found: {printable_line(str(error))[:300]}"
+        ) from error
+    return {name for name, value in net.state_dict().items() if name not in larger or value.shape != larger[name].shape}
 
 
 _TRAINING_OPTIONS = (

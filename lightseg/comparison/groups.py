@@ -8,6 +8,7 @@ from lightseg.errors import UserError, did_you_mean
 from lightseg.files.printable import printable
 from lightseg.runs.diff import count_unsynced_processes, effect_of, format_value, is_class, meaning
 from lightseg.runs.fingerprint import parse
+from lightseg.runs.origin import name_origin
 from lightseg.runs.read import Run
 
 FlatConfig = dict[str, Any]
@@ -54,7 +55,7 @@ def recipe(run: Run) -> FlatConfig:
     """
     options = {
         key: value
-        for key, value in flat(run.config).items()
+        for key, value in flat(name_origin(run.config, run.cost)).items()
         if key not in _CHANCE and effect_of(key) == "affects metric"
     }
     if (processes := count_unsynced_processes(run.config, run.environment)) > 1:

@@ -20,6 +20,7 @@ _SYNONYMS = {
     "model.schedule.warmup": ("warmup", "warmup_epochs", "warmup_steps"),
     "model.loss": ("loss", "criterion", "loss_fn"),
     "model.class_weights": ("class_weights", "class_weight"),
+    "model.init": ("init", "init_from", "load_from", "finetune", "fine_tune", "warm_start"),
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
     "model.compile": ("compile", "torch_compile"),
     "model.net": ("net", "arch", "architecture", "network", "model_name"),

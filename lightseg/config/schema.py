@@ -155,6 +155,16 @@ class Environment(_Record):
     onednn_max_cpu_isa: str | None = None
 
 
+class OriginRecord(_Record):
+    """Trained model from whose weights a run started, in its `model.json`."""
+
+    run: str
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    score: FiniteFloat | None
+    classes: Annotated[list[str], Field(max_length=_CLASSES)]
+
+
 class Cost(_Record):
     """`model.json` of a run folder."""
 
@@ -162,6 +172,7 @@ class Cost(_Record):
     gflops: FiniteFloat | None = None
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
     dtype: str | None = None
+    init: OriginRecord | None = None
 
 
 class SplitRecord(_Record):

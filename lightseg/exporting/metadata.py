@@ -91,12 +91,13 @@ def _eval_transforms(config: dict[str, Any]) -> list[str]:
 def _strip_paths(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config whose absolute paths are reduced to their last names.
 
-    Options of the model are unchanged, except `encoder_weights`, which the trained weights replace.
+    Options of the model are unchanged, except `init` and `encoder_weights`, which the trained weights replace.
     """
     config = copy.deepcopy({name: part if name == "model" else _reduce_paths(part) for name, part in config.items()})
-    options = config["model"]["init_args"]["net"].get("init_args") or {}
-    if "encoder_weights" in options:
-        options["encoder_weights"] = _reduce_paths(options["encoder_weights"])
+    model = config["model"]["init_args"]
+    for options, name in ((model, "init"), (model["net"].get("init_args") or {}, "encoder_weights")):
+        if name in options:
+            options[name] = _reduce_paths(options[name])
     return config
 
 

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
-from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, fetching, is_file, load_encoder_weights
+from lightseg.nets.weights import (
+    IMAGENET,
+    INCEPTION,
+    adapt_input,
+    adapt_normalization,
+    fetching,
+    is_file,
+    load_encoder_weights,
+)
 
 _CLASSES = 1000
 """Number of outputs of torchvision's classifiers, by which the last layer is found."""
@@ -158,8 +166,6 @@ def _drop_auxiliary(model: Any) -> None:
 
 
 def _adapt_first_conv(model: nn.Module, in_channels: int) -> None:
-    from timm.models import adapt_input_conv
-
     conv = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and layer.in_channels == 3)
     conv.in_channels = in_channels
-    conv.weight = nn.Parameter(adapt_input_conv(in_channels, conv.weight.detach()))
+    conv.weight = nn.Parameter(adapt_input(conv.weight.detach(), in_channels))

@@ -110,6 +110,25 @@ def load_encoder_weights(
     module.load_state_dict({**full_state, **state})
 
 
+def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
+    """Adapt the weights of a convolution on images to another number of channels, as timm does for RGB.
+
+    They are summed for one channel, and else repeated cyclically and rescaled to keep the scale of the output.
+
+    Args:
+        weight: `(O, I, H, W)`.
+        in_channels: Number of channels C.
+
+    Returns:
+        `(O, C, H, W)`.
+    """
+    channels = weight.shape[1]
+    if in_channels == 1:
+        return weight.sum(1, keepdim=True)
+    repeated = weight.repeat(1, -(-in_channels // channels), 1, 1)[:, :in_channels]
+    return repeated * (channels / in_channels)
+
+
 def adapt_normalization(mean: Sequence[float], std: Sequence[float], in_channels: int) -> Normalization:
     """Adapt the mean and standard deviation of RGB to another number of channels.
 
@@ -175,12 +194,7 @@ def _reachable(url: str) -> bool:
 
 def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     is_rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
-    if in_channels == 3 or not is_rgb_stem:
-        return value
-    from timm.models import adapt_input_conv
-
-    adapted: Tensor = adapt_input_conv(in_channels, value)
-    return adapted
+    return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
 
 
 def _few(keys: Sequence[str]) -> str:

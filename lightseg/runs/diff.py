@@ -10,6 +10,7 @@ from lightseg.errors import UserError
 from lightseg.files.printable import printable
 from lightseg.hardware.precision_names import canonical_precision
 from lightseg.runs.fingerprint import differ, parse
+from lightseg.runs.origin import name_origin
 from lightseg.runs.records import read_record
 
 Effect = Literal["affects metric", "affects digits", "affects speed", "cosmetic"]
@@ -82,7 +83,9 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     Raises:
         UserError: a file of one of them is damaged.
     """
-    configs = [read_record(folder / "config.yaml") for folder in (old, new)]
+    configs = [
+        name_origin(read_record(folder / "config.yaml"), _record(folder / "model.json") or {}) for folder in (old, new)
+    ]
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
     diff_environments = partial(_diff_environments, on_cpu=any(map(trains_on_cpu, configs, environments)))

@@ -52,7 +52,7 @@ def describe(folder: Path, config: str, command: str, data: dict[str, Any], cost
         config: Resolved config as YAML, a complete recipe.
         command: Command line.
         data: Fingerprints of the splits.
-        cost: Parameters and GFLOPs of the net.
+        cost: Parameters and GFLOPs of the net, and its origin if it started from trained weights.
     """
     write_atomically(folder / "config.yaml", config)
     write_atomically(folder / "command.txt", command + "\n")

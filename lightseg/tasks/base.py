@@ -1,6 +1,7 @@
 """Base class of tasks: normalization, loss, confusion matrix, optimizer."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -21,6 +22,7 @@ from lightseg.losses.class_weights import WeightScheme, last_bias
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.nets import Net
+from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
@@ -28,6 +30,7 @@ from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.lightning_compat import attached_trainer, log_step
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
+from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
 Stage = Literal["val", "test"]
 
@@ -57,12 +60,18 @@ class Task(Predictor, ABC):
         freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
             statistics.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
-        mean: Mean per channel on the 0..1 scale; default: that of the pretrained weights, else of the data.
+        mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
+            data.
         std: Standard deviation per channel on the 0..1 scale, likewise.
         channels_last: Use the channels-last memory format, in which convolutions are faster.
         compile: Compile the net with `torch.compile` for training; evaluations run it uncompiled, as `load` does.
             `true`, or a mode by name: `default`, `reduce-overhead` (CUDA graphs, for nets whose kernels are short),
             `max-autotune` (longer to compile, and CUDA graphs) or `max-autotune-no-cudagraphs`.
+        init: Trained model from whose weights the training starts: a run folder, whose best checkpoint is meant, a
+            checkpoint, an exported `.safetensors`, or `hf://USER/REPO`. Classes, channels, image size, options of the
+            net and task may differ: a tensor is taken if name and shape agree; the last layer's rows by the names of
+            the classes; the layer on the image is adapted to its channels, repeated cyclically and rescaled (summed for
+            one channel). Everything else starts as without it.
     """
 
     def __init__(
@@ -85,9 +94,11 @@ class Task(Predictor, ABC):
         std: list[float] | None = None,
         channels_last: bool = True,
         compile: bool | CompileMode = False,  # noqa: A002 - the name that torch users look for
+        init: str | None = None,
     ) -> None:
         super().__init__()
-        self.net, self.classes = net, list(classes)
+        self.net, self.classes, self.init = net, list(classes), init
+        self._transferred: tuple[Origin, Target] | None = None
         spec = {loss: 1.0} if isinstance(loss, str) else loss
         self.loss = TaskLoss(spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias)
         if prior_bias:
@@ -246,14 +257,46 @@ class Task(Predictor, ABC):
         start_from_images(trained, data, self.mean, self.std)
         self.loss.follow(data, self.kind, trained)
         self.loss.to(self.device)
+        if trained is not None and self._transferred is not None:
+            # again, since images and class shares have initialized layers that are not new
+            self._transfer(*self._transferred)
+            self._transferred = None
+
+    def start_from(self, origin: Origin, target: Target) -> Report:
+        """Take over the weights of a trained net, and its normalization unless the recipe sets one.
+
+        Args:
+            origin: The trained net.
+            target: Classes and channels of this task's net.
+
+        Returns:
+            What was taken.
+
+        Raises:
+            ConfigError: If no weight fits.
+        """
+        report = self._transfer(origin, target)
+        if origin.mean is not None and origin.std is not None:
+            self._fill_normalization(*adapt_normalization(origin.mean, origin.std, target.in_channels))
+        self._transferred = origin, target
+        return report
+
+    def _transfer(self, origin: Origin, target: Target) -> Report:
+        state, report = transfer(self.net.state_dict(), target, origin)
+        self.net.load_state_dict(state)
+        return report
 
     def _set_normalization(self, data: ImageDataModule) -> None:
         measured = getattr(self.net, "normalization", None) or data.pixel_stats()
-        for name, values in zip(("mean", "std"), measured, strict=True):
-            if getattr(self, name) is None:
-                setattr(self, name, to_tensor(values, self.device))
+        self._fill_normalization(*measured)
+        for name in ("mean", "std"):
             if getattr(self, name).numel() != data.in_channels:
                 raise ConfigError(f"model.{name}: give one number per channel, {data.in_channels} of them")
+
+    def _fill_normalization(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Set mean and standard deviation where they are unknown."""
+        self.mean = to_tensor(mean, self.device) if self.mean is None else self.mean
+        self.std = to_tensor(std, self.device) if self.std is None else self.std
 
     # ---- optimizer -------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from lightseg.loggers import Wandb
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
+from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.resume import prepare_resume
 
 
@@ -38,6 +39,7 @@ def open_run(
     """
     if resumed:
         stack.enter_context(locked(resumed))
+    initial_weights = take_initial_weights(cli, resumed)
     cost = check_run(cli, trainer)
     wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
     for logger in wandb_loggers:
@@ -49,10 +51,11 @@ def open_run(
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
-        describe(folder, cli.resolved_config(), command, fingerprint, cost)
+        lineage = {"init": initial_weights.record} if initial_weights else {}
+        describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in wandb_loggers:
         logger.attach(folder)
-    print(_summary(cli, cost, folder), flush=True)
+    print(_summary(cli, cost, folder), *([initial_weights.report] if initial_weights else []), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
     stack.enter_context(environment.inherited(variables))

@@ -20,6 +20,7 @@ from lightseg.tasks.lightning_compat import replaced_internals, silence_lightnin
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
+from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
@@ -91,8 +92,9 @@ def _open(
         if trainer.is_global_zero:
             folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
             callbacks.write_to(folder)
-    if resumed and not trainer.is_global_zero:
-        checkpoint, _ = resume.newest_checkpoint(resumed)
+    if not trainer.is_global_zero:
+        take_initial_weights(cli, resumed)
+        checkpoint = resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
 
 

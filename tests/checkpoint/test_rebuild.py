@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import lightseg
-from lightseg.checkpoint.rebuild import build_data
-from lightseg.errors import UserError
+from lightseg.checkpoint.rebuild import build_data, class_tensors
+from lightseg.errors import ConfigError, UserError
+from lightseg.nets import FCN
 
 RECORD = """
 import lightning as L
@@ -68,3 +69,25 @@ def test_build_data__config_without_a_required_key(key, trust):
     config = {"data": {"class_path": "lightseg.data.Shapes"}, "seed_everything": 0}
     with pytest.raises(UserError, match=f"has no {key}, without which"):
         build_data({**config, key: None}, trust=trust)
+
+
+def _net_config(path, **options):
+    return {"model": {"init_args": {"net": {"class_path": path, "init_args": options}}}}
+
+
+def test_class_tensors__of_a_net_whose_width_is_the_number_of_classes():
+    config = _net_config("lightseg.nets.FCN", num_classes=None, width=4)
+    scores = {f"scores.{index}.{name}" for index in range(3) for name in ("weight", "bias")}
+    assert class_tensors(FCN(4, in_channels=2, width=4), config, 4, 2) == scores
+
+
+def test_class_tensors__of_a_net_for_one_number_of_classes(own_module):
+    own_module("picky", "import torch\n\nclass Picky(torch.nn.Module):\n" + PICKY)
+    with pytest.raises(ConfigError, match=r"model.init: FCN cannot be built for 5 classes, by which .*only 4"):
+        class_tensors(FCN(4, width=4), _net_config("picky.Picky"), 4, 3)
+
+
+PICKY = """
+    def __init__(self, num_classes: int):
+        raise ValueError("only 4")
+"""

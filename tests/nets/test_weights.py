@@ -8,10 +8,11 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from timm.models import adapt_input_conv
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
-from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, is_file
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file
 
 LITE = "tf_efficientnet_lite0"
 FROM_TIMM = [TimmNet, FCN, SmpNet]
@@ -263,3 +264,17 @@ def test_names_and_files_are_told_apart():
 def test_adapt_normalization():
     assert adapt_normalization((0.1, 0.2, 0.6), (0.1, 0.2, 0.3), 1) == ((pytest.approx(0.3),), (pytest.approx(0.2),))
     assert adapt_normalization((0.1, 0.2, 0.3), (1, 2, 3), 4) == ((0.1, 0.2, 0.3, 0.1), (1.0, 2.0, 3.0, 1.0))
+
+
+def test_adapt_input():
+    weight = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
+    assert adapt_input(weight, 1).flatten().tolist() == [6.0]
+    assert adapt_input(weight, 2).flatten().tolist() == [1.5, 3.0]
+    assert adapt_input(weight, 4).flatten().tolist() == [0.75, 1.5, 2.25, 0.75]
+    assert adapt_input(weight[:, :1], 2).flatten().tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_adapt_input__of_rgb_as_in_timm(channels):
+    weight = torch.rand(4, 3, 3, 3)
+    assert torch.equal(adapt_input(weight, channels), adapt_input_conv(channels, weight.clone()))

@@ -12,6 +12,7 @@ from lightseg.losses.class_weights import class_prior
 from lightseg.nets import UNet
 from lightseg.optim.schedules import Constant
 from lightseg.tasks import SegmentationTask
+from lightseg.tasks.transfer import Origin, Target
 
 CLASSIFICATION = """
 base: [configs/data/shapes_classification.yaml, configs/net/simple_cnn.yaml]
@@ -49,6 +50,16 @@ def test_prior_bias__is_where_training_starts(loss):
     prior = class_prior(torch.from_numpy(data.class_counts()))
     initial_prior = start.bias.softmax(0) if loss == "ce" else start.bias.sigmoid()
     assert initial_prior.tolist() == pytest.approx(prior.tolist())
+
+
+def test_prior_bias__classes_of_trained_weights_keep_theirs():
+    data, task, start = _shapes(), _task(prior_bias=True), Start()
+    state = {**task.net.state_dict(), "head.weight": torch.ones(2, 4, 1, 1), "head.bias": torch.tensor([7.0, 8.0])}
+    origin = Origin("best.ckpt", "UNet", state, ["ring", "moon"], 3)
+    task.start_from(origin, Target(data.classes, 3, {"head.weight", "head.bias"}))
+    _trainer(start).fit(task, data)
+    prior = class_prior(torch.from_numpy(data.class_counts()))
+    assert start.bias.tolist() == pytest.approx([*prior.log()[:5].tolist(), 7.0])
 
 
 def test_prior_bias__trained_weights_win():

@@ -1,0 +1,183 @@
+"""Transfer of trained weights to a net of other classes, channels, options or another task."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from lightseg.errors import ConfigError
+from lightseg.files.printable import printable_line
+from lightseg.nets.weights import adapt_input
+
+_LISTED = 4
+"""Names in a part of the report; the others are counted."""
+
+
+class Origin(NamedTuple):
+    """Trained net from whose weights a training starts.
+
+    Attributes:
+        source: The file, for messages.
+        net: Name of the class of the net.
+        state: State dict of the net.
+        classes: Class names.
+        in_channels: Channels of an image.
+        mean: Mean per channel on the 0..1 scale; None if unknown.
+        std: Standard deviation per channel, likewise.
+    """
+
+    source: str
+    net: str
+    state: Mapping[str, Tensor]
+    classes: Sequence[str]
+    in_channels: int
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+
+class Target(NamedTuple):
+    """Net that takes over weights.
+
+    Attributes:
+        classes: Class names.
+        in_channels: Channels of an image.
+        class_tensors: Names of the tensors whose shape depends on the number of classes.
+    """
+
+    classes: Sequence[str]
+    in_channels: int
+    class_tensors: Collection[str] = ()
+
+
+class Report(NamedTuple):
+    """Names of the tensors that a transfer has taken, and of those that it has not.
+
+    Attributes:
+        origin: The trained net.
+        target: The net that takes over weights.
+        equal: Tensors taken as they are.
+        adapted: Tensors taken with another number of input channels.
+        by_class: Tensors taken in the rows of the classes that both nets have.
+        new: Tensors of the net that start as without the transfer.
+        left: Tensors of the origin that are not taken.
+    """
+
+    origin: Origin
+    target: Target
+    equal: Sequence[str]
+    adapted: Sequence[str]
+    by_class: Sequence[str]
+    new: Sequence[str]
+    left: Sequence[str]
+
+    def __str__(self) -> str:
+        """Return the report in one line."""
+        origin, target = self.origin, self.target
+        taken = len(self.equal) + len(self.adapted) + len(self.by_class)
+        parts = [f"init: {taken} of {taken + len(self.new)} tensors from {origin.source}"]
+        if self.adapted:
+            parts.append(f"{origin.in_channels} -> {target.in_channels} channels: {_list(self.adapted)}")
+        if self.by_class:
+            common = [name for name in target.classes if name in origin.classes]
+            parts.append(f"by class: {_list(self.by_class)}; classes taken: {_list(common)}")
+            new = [name for name in target.classes if name not in common]
+            parts += [f"classes new: {_list(new)}"] if new else []
+            left = [name for name in origin.classes if name not in common]
+            parts += [f"classes left: {_list(left)}"] if left else []
+        parts += [f"new: {_list(self.new)}"] if self.new else []
+        parts += [f"left: {_list(self.left)}"] if self.left else []
+        return "; ".join(parts)
+
+
+def transfer(state: Mapping[str, Tensor], target: Target, origin: Origin) -> tuple[dict[str, Tensor], Report]:
+    """Return the state dict of a net with the weights of another one, and what was taken.
+
+    A tensor is taken if name and shape agree. A tensor that depends on the classes is taken in the rows of the classes
+    whose names agree. The weights of a layer on the image are adapted to another number of channels, see `adapt_input`.
+    A bias is taken with the weight of its layer or not at all. Integers, which count or index, are not taken.
+
+    Args:
+        state: State dict of the net as it starts without the transfer; it is not changed.
+        target: Classes and channels of the net.
+        origin: The trained net.
+
+    Raises:
+        ConfigError: If no weight with two dimensions or more can be taken.
+    """
+    has_equal_classes = list(target.classes) == list(origin.classes)
+    new_state = dict(state)
+    equal, adapted, by_class = list[str](), list[str](), list[str]()
+    weights = {name: value for name, value in state.items() if value.is_floating_point()}
+    for name, value in weights.items():
+        source = origin.state.get(name)
+        if source is None or not source.is_floating_point():
+            continue
+        if name in target.class_tensors and not has_equal_classes:
+            rows = _merge_rows(value, target.classes, source, origin.classes)
+            if rows is not None:
+                new_state[name] = rows
+                by_class.append(name)
+        elif source.shape == value.shape:
+            new_state[name] = source.to(value)
+            equal.append(name)
+        elif _reads_images(value, target.in_channels) and _reads_images(source, origin.in_channels):
+            widened = adapt_input(source, target.in_channels)
+            if widened.shape == value.shape:
+                new_state[name] = widened.to(value)
+                adapted.append(name)
+    taken = {*equal, *adapted, *by_class}
+    orphans = {name for name in taken if _weight_of(name) in weights.keys() - taken}
+    for name in orphans:
+        new_state[name] = state[name]
+    taken -= orphans
+    if not any(weights[name].ndim > 1 for name in taken):
+        raise ConfigError(_describe_misfit(weights, origin))
+    report = Report(
+        origin,
+        target,
+        equal=[name for name in equal if name in taken],
+        adapted=adapted,
+        by_class=[name for name in by_class if name in taken],
+        new=[name for name in weights if name not in taken],
+        left=[name for name, value in origin.state.items() if value.is_floating_point() and name not in taken],
+    )
+    return new_state, report
+
+
+def _merge_rows(value: Tensor, classes: Sequence[str], source: Tensor, source_classes: Sequence[str]) -> Tensor | None:
+    """Return a tensor with the rows of another one for common classes; None if there are none, or no row fits."""
+    rows = {name: row for row, name in enumerate(source_classes)}
+    pairs = [(row, rows[name]) for row, name in enumerate(classes) if name in rows]
+    has_rows = len(value) == len(classes) and len(source) == len(source_classes)
+    if not pairs or not has_rows or value.shape[1:] != source.shape[1:]:
+        return None
+    merged = value.clone()
+    into, out_of = zip(*pairs, strict=True)
+    merged[list(into)] = source[list(out_of)].to(value)
+    return merged
+
+
+def _reads_images(weight: Tensor, in_channels: int) -> bool:
+    return weight.ndim == 4 and weight.shape[1] == in_channels
+
+
+def _weight_of(name: str) -> str | None:
+    """Return the name of the weight that belongs to a bias; None for another tensor."""
+    layer, _, last = name.rpartition(".")
+    return f"{layer}.weight" if last == "bias" else None
+
+
+def _describe_misfit(weights: Mapping[str, Tensor], origin: Origin) -> str:
+    message = f"model.init: no weight of the {printable_line(origin.net)} in {origin.source} fits this net: "
+    common = [name for name in weights if name in origin.state and weights[name].ndim > 1]
+    if common:
+        shapes = [tuple(state[common[0]].shape) for state in (origin.state, weights)]
+        message += f"{common[0]} has the shape {shapes[0]} in the file and {shapes[1]} here"
+    else:
+        message += f"the names differ, {_list(list(origin.state)[:1])} in the file and {_list(list(weights)[:1])} here"
+    return message + "; take the net of that run and its options, or leave model.init out"
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(printable_line(name)[:80] for name in names[:_LISTED]) + more

@@ -1,0 +1,16 @@
+"""Name of the trained weights that a run started from."""
+
+from lightseg.runs.origin import name_origin
+
+CONFIG = {"name": "a", "model": {"class_path": "Task", "init_args": {"init": "/home/me/runs/b/1", "loss": "ce"}}}
+RECORD = {"run": "b/1", "file": "best.ckpt", "sha256": "0123456789abcdef", "score": None, "classes": []}
+
+
+def test_name_origin():
+    named = name_origin(CONFIG, {"parameters": 1, "init": RECORD})
+    assert named["model"]["init_args"] == {"init": "b/1 (best.ckpt, 01234567)", "loss": "ce"}
+    assert CONFIG["model"]["init_args"]["init"] == "/home/me/runs/b/1"
+
+
+def test_name_origin__of_a_run_without_a_record():
+    assert name_origin(CONFIG, {"parameters": 1}) == CONFIG
