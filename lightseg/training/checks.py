@@ -17,7 +17,7 @@ from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, req
 from lightseg.files.evenly_spaced import spread
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
-from lightseg.tasks.preflight import check_lengths, fits
+from lightseg.tasks.preflight import check_lengths, check_weighting, fits
 from lightseg.training.flops import measure_cost
 
 
@@ -35,7 +35,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
         UserError: If the data is damaged, or does not fit the net or the trainer.
     """
     data, task = cli.datamodule, cli.model
-    _check_data(data, trainer)
+    _check_data(data, task, trainer)
     samples = first_samples(data)
     require_own_ids(data, samples)
     task.follow(data)
@@ -50,7 +50,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     return cost
 
 
-def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
+def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     data.prepare_data()
     _warn_of_absent_classes(data, data.check())
     data.decode(trainer)
@@ -60,6 +60,7 @@ def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
     loader = data.train_dataloader()
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
+    check_weighting(task, trainer, len(loader))
 
 
 def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:

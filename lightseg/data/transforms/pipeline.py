@@ -48,7 +48,7 @@ class TrainTransform:
         self._compose = A.Compose(self._transforms)
 
     def require_copied_ids(self, image: Array, mask: Array, seed: int) -> None:
-        """Check on a sample that the transforms copy class ids and do not compute with them, whatever their probability.
+        """Check on a sample that each transform, whatever its probability, copies class ids and computes none.
 
         Each transform changes the mask and the same mask with the order of all ids reversed, by the same random
         numbers; afterwards, each pixel must still be the reverse of the other one, or be filled in both. A mask
@@ -72,10 +72,9 @@ class TrainTransform:
             except Exception:  # it may need the transforms before it, such as one that pads
                 continue
             changed, reverse = result["masks"]
-            fills = {IGNORE, getattr(transform, "fill_mask", None), getattr(transform, "mask_drop_value", None)}
-            is_filled = (changed == reverse) & np.isin(
-                changed, [fill for fill in fills if isinstance(fill, int | float)]
-            )
+            fills = [IGNORE, *(getattr(transform, name, None) for name in ("fill_mask", "mask_drop_value"))]
+            is_fill = np.isin(changed, [fill for fill in fills if isinstance(fill, int | float)])
+            is_filled = (changed == reverse) & is_fill
             if not (is_filled | (reverse == IGNORE - changed)).all():
                 name = type(transform).__name__
                 raise ConfigError(
