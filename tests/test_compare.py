@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -79,6 +80,20 @@ def test_compare__other_data_is_refused_unless_forced(compare, tmp_path):
     code, out, _ = compare(tmp_path, "--force")
     assert code == 0
     assert "note: forced: " in out
+
+
+def test_compare__copied_run_is_no_second_seed(fit, recipe, compare, tmp_path):
+    first = fit("--config", recipe()).folder
+    copy = shutil.copytree(first, tmp_path / "copies/run")
+    text = (copy / "config.yaml").read_text()
+    assert "seed_everything: 0" in text
+    (copy / "config.yaml").write_text(text.replace("seed_everything: 0", "seed_everything: 1"))
+    code, out, err = compare(first, copy)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    runs = sorted((str(first), str(copy)))
+    assert f"{runs[1]}: is a copy of {runs[0]}, with the same weights; leave it out" in err
+    # the same seed twice is a training of its own, with the same weights
+    assert compare(first, fit("--config", recipe()).folder)[0] == 0
 
 
 def test_compare__help(compare):

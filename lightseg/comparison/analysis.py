@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import statistics
 from collections import Counter
@@ -19,6 +20,7 @@ from lightseg.comparison.groups import RUN, differing, group, labels, resolve
 from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair, Trial
 from lightseg.comparison.trials import ScoredTrial, align, default_split, make_trials, missing_folds
 from lightseg.errors import UserError, did_you_mean
+from lightseg.files.names import BEST
 from lightseg.metrics.scores import Integers, ScoreFunction, get_metric
 from lightseg.runs.diff import describe_code_changes
 from lightseg.runs.read import Run
@@ -76,9 +78,10 @@ def compare(
         notes: Messages on the runs that the comparison includes.
 
     Raises:
-        UserError: there is no such key, metric or baseline, or the runs are not comparable.
+        UserError: there is no such key, metric or baseline, a run is a copy, or the runs are not comparable.
     """
     runs = sorted(runs, key=lambda run: run.folder)
+    _require_no_copies(runs)
     split = split or default_split(runs)
     grouping = _group_runs(runs, resolve(by, runs) if by else None, split)
     first = grouping.trials[0][0].evaluation
@@ -100,6 +103,24 @@ def compare(
         resamples=bootstrap.RESAMPLES,
         notes=(*notes, *grouping.notes, *force_notes, *_describe_groups(groups, grouping.key, split)),
     )
+
+
+def _require_no_copies(runs: Sequence[Run]) -> None:
+    """Check that no run is a copy of another one, which would count as one more training.
+
+    A training that is repeated takes another time, even if it gives the same weights.
+
+    Raises:
+        UserError: one is.
+    """
+    first_of: dict[tuple[float, object], Run] = {}
+    for run in runs:
+        first = first_of.setdefault((run.metrics["train/seconds"], run.environment.get("time")), run)
+        if first is run:
+            continue
+        weights, first_weights = (member.folder / "checkpoints" / BEST for member in (run, first))
+        if weights.is_file() and first_weights.is_file() and filecmp.cmp(weights, first_weights, shallow=False):
+            raise UserError(f"{run.folder}: is a copy of {first.folder}, with the same weights; leave it out")
 
 
 def _group_runs(runs: Sequence[Run], key: str | None, split: str) -> _Grouping:

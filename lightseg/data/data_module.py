@@ -36,7 +36,7 @@ from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
-from lightseg.data.types import SPLITS, Batch, ClassCounts, Kind, Split, Transform
+from lightseg.data.types import SPLITS, Array, Batch, ClassCounts, Kind, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.atomic import expand_home
 from lightseg.runs.fingerprint import add_labels
@@ -362,6 +362,18 @@ class ImageDataModule(L.LightningDataModule, ABC):
     def train_sample(self, index: int = 0) -> Batch:
         """Return an augmented training sample, seeded by its index, as a batch of size 1."""
         return stack_training([self._training_samples()[SampleIndex(index, index)]])
+
+    def require_copied_ids(self, image: Array, mask: Array) -> None:
+        """Check on a training sample that the transforms copy class ids and do not compute with them.
+
+        Args:
+            image: `(H, W, C)` uint8 or float32.
+            mask: `(H, W)` uint8.
+
+        Raises:
+            ConfigError: If one computes with ids.
+        """
+        self._augmentation.require_copied_ids(image, mask, self.seed)
 
     def _training_samples(self) -> TransformedDataset:
         """Return the augmented training split; the rare classes are determined first, from the class counts."""

@@ -16,6 +16,9 @@ from lightseg.labels import IGNORE
 NUMBER = 8
 """Number of samples, evenly spaced over the split."""
 
+_PROBED = 3
+"""Number of these on which each transform is tried by itself."""
+
 _DARK = 0.125
 """Share of the value range below which all pixels lie if images have fewer bits than their files."""
 
@@ -35,13 +38,16 @@ def first_samples(data: ImageDataModule) -> list[FirstSample]:
 
 
 def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> None:
-    """Check that the transforms introduce no class ids into masks.
+    """Check that the transforms introduce no class ids into masks, and do not compute with them.
 
     Raises:
         ConfigError: If they do.
     """
     if data.kind != "segmentation":
         return
+    for _, image, target in samples[:_PROBED]:
+        if isinstance(target, np.ndarray):
+            data.require_copied_ids(image, target)
     for position, _, target in samples:
         before = np.unique(target)
         after = data.train_sample(position)["target"].unique().numpy()

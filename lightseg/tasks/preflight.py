@@ -128,6 +128,35 @@ def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None
     _check_validation(trainer, _limited(epoch, trainer.limit_train_batches))
 
 
+def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
+    """Check that the class weights of a recipe, before they are set from the data, have an effect.
+
+    Args:
+        task: The task.
+        trainer: The trainer of the run.
+        epoch: Batches in an epoch of one process.
+
+    Raises:
+        ConfigError: If all weights are equal, or the training ends before they apply.
+    """
+    weights, start = task.loss.weighting, task.loss.weights_from
+    require(
+        weights is None or isinstance(weights, str) or len(set(weights)) > 1,
+        f"model.class_weights: {weights} are all equal, which changes nothing, since the loss is divided by their sum; "
+        "leave them out",
+    )
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    per_epoch = math.ceil(_limited(epoch, trainer.limit_train_batches) / trainer.accumulate_grad_batches)
+    epochs = trainer.max_epochs * per_epoch if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
+    steps = min(trainer.max_steps if trainer.max_steps > 0 else math.inf, epochs)
+    require(
+        start <= 1 - 1 / steps,
+        f"model.class_weights_from: {start} of {steps} steps is after the last one, so that the class weights never "
+        f"apply; give {math.floor(100 * (1 - 1 / steps)) / 100:g} or less, or train for longer",
+    )
+
+
 def _check_validation(trainer: L.Trainer, epoch: int) -> None:
     """Check that an interval is not longer than the training; warn if the training ends before a validation."""
     # or a time interval

@@ -9,6 +9,8 @@ import lightning as L
 from lightseg.checkpoint import rebuild
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.data import ImageDataModule
+from lightseg.data.datasets.file_copies import find_copies
+from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.io.images import AS_STORED
 from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
@@ -17,7 +19,7 @@ from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, req
 from lightseg.files.evenly_spaced import spread
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
-from lightseg.tasks.preflight import check_lengths, fits
+from lightseg.tasks.preflight import check_lengths, check_weighting, fits
 from lightseg.training.flops import measure_cost
 
 
@@ -35,7 +37,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
         UserError: If the data is damaged, or does not fit the net or the trainer.
     """
     data, task = cli.datamodule, cli.model
-    _check_data(data, trainer)
+    _check_data(data, task, trainer)
     samples = first_samples(data)
     require_own_ids(data, samples)
     task.follow(data)
@@ -50,9 +52,10 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     return cost
 
 
-def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
+def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     data.prepare_data()
     _warn_of_absent_classes(data, data.check())
+    _warn_of_copies(data)
     data.decode(trainer)
     samples = data.check_training()
     if data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches) > 1:
@@ -60,6 +63,7 @@ def _check_data(data: ImageDataModule, trainer: L.Trainer) -> None:
     loader = data.train_dataloader()
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
+    check_weighting(task, trainer, len(loader))
 
 
 def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
@@ -94,6 +98,22 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
         if names := absent(counts, data.classes):
             consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
             _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+
+
+def _warn_of_copies(data: ImageDataModule) -> None:
+    """Warn of images of `val` and `test` that are copies of training images, whose scores are too good."""
+    train = data.dataset("train")
+    for split in ("val", "test"):
+        dataset = data.dataset(split)
+        # folds are pools, whose samples have different names
+        if not isinstance(train, FileDataset) or not isinstance(dataset, FileDataset):
+            continue
+        if copies := find_copies(train, dataset):
+            name, original = copies[0]
+            _warn(
+                f"{len(copies)} of {len(dataset)} images of {split} are copies of training images, such as {name} of "
+                f"{original}: {split} does not test the net by them; python -m lightseg.doctor lists them"
+            )
 
 
 def _warn(text: str) -> None:

@@ -105,6 +105,52 @@ def test_ids__that_a_transform_invents_are_seen(case):
     assert not list((case.root.parent / "runs").glob("*/*"))
 
 
+class Blurred(A.DualTransform):
+    """Custom transform without a function for masks, so that it changes them like images."""
+
+    def apply(self, img, **_):
+        return np.minimum(img, np.roll(img, 1, axis=0))
+
+
+class Cleared(A.DualTransform):
+    """Custom transform that makes a class void on purpose."""
+
+    def apply(self, img, **_):
+        return img
+
+    def apply_to_mask(self, mask, **_):
+        return np.where(mask == 5, 255, mask).astype(np.uint8)
+
+
+MORPHOLOGICAL = {"class_path": "albumentations.Morphological", "init_args": {"scale": 5, "p": 0.001}}
+
+
+@pytest.mark.parametrize("chosen", [MORPHOLOGICAL, {"class_path": f"{__name__}.Blurred", "init_args": {"p": 0.001}}])
+@pytest.mark.parametrize("values", [(0, 1), (0, 5)])
+def test_ids__that_a_transform_compares_are_refused_whatever_its_probability(case, chosen, values, call):
+    case.masks(".png", lambda path, mask, _: Image.fromarray(mask * values[1]).save(path))
+    outcome = transforms(case, {"class_path": "albumentations.OneOf", "init_args": {"transforms": [chosen]}})
+    assert outcome.code == 2
+    name = chosen["class_path"].rpartition(".")[2]
+    assert f"data.train_transforms: {name} computes with class ids" in outcome.err.splitlines()[-1]
+    _, out, _ = call(doctor, case.root.parent / "case.yaml", "--out", case.root / "out")
+    assert f"{name} computes with class ids" in " ".join(out.split())
+
+
+def test_ids__that_transforms_copy_fill_or_change_on_purpose(case):
+    fives(case)
+    chosen = [
+        {"class_path": "albumentations.Affine", "init_args": {"rotate": [-30, 30], "p": 1.0}},
+        {"class_path": "albumentations.ElasticTransform", "init_args": {"p": 1.0}},
+        {"class_path": "albumentations.CoarseDropout", "init_args": {"fill_mask": 5, "p": 1.0}},
+        {"class_path": "albumentations.PixelDropout", "init_args": {"mask_drop_value": 0, "p": 1.0}},
+        {"class_path": "albumentations.CropNonEmptyMaskIfExists", "init_args": {"height": 24, "width": 24}},
+        {"class_path": f"{__name__}.Cleared", "init_args": {"p": 1.0}},
+    ]
+    outcome = transforms(case, *chosen)
+    assert outcome.code == 0, outcome.err
+
+
 def twelve_bits(case):
     def write(path, image, _):
         Image.fromarray(image[..., 0].astype(np.uint16) * 16).save(path)

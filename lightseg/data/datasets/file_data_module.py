@@ -15,12 +15,15 @@ from lightseg.data.io.images import ImageValues
 from lightseg.data.io.pixel_stats import measure_pixel_stats
 from lightseg.data.splits import Named, Splits, fraction_split, groups_of, require_disjoint, stratified_split
 from lightseg.data.types import SPLITS, Split
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, require
 from lightseg.files.disk_cache import cached
 from lightseg.files.evenly_spaced import spread
 
 _STATS_IMAGES = 200
 """Training images over which mean and standard deviation are measured."""
+
+_FRACTION = 0.15
+"""Default share of the samples of `val` and of `test`."""
 
 _Sample = TypeVar("_Sample", bound=Named)
 
@@ -53,8 +56,8 @@ class FileDataModule(ImageDataModule):
         value_range: tuple[float, float] | None = None,
         nodata: float | None = None,
         splits: dict[Split, str] | None = None,
-        val_fraction: float = 0.15,
-        test_fraction: float = 0.15,
+        val_fraction: float = _FRACTION,
+        test_fraction: float = _FRACTION,
         split_seed: int = 0,
         group: str | None = None,
         **kwargs: Any,
@@ -65,6 +68,7 @@ class FileDataModule(ImageDataModule):
         self.in_channels, self.image_values = channels, ImageValues.of(value_range, nodata)
         self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+        self._random_splits: frozenset[Split] = frozenset()
         self._file_datasets: Mapping[Split, FileDataset] = {}
 
     @abstractmethod
@@ -86,6 +90,30 @@ class FileDataModule(ImageDataModule):
             with _disabled_gc():
                 self._file_datasets = self.find_datasets()
         return self._file_datasets[split]
+
+    def check_training(self) -> list[dict[str, Any]]:
+        """Check the training split, as every data module does, and that no option of the splits is without effect.
+
+        Raises:
+            ConfigError: If an option is without effect.
+        """
+        samples = super().check_training()
+        for name, value, default, reason in self._unused_options():
+            require(
+                value == default,
+                f"data.{name}: {value} changes nothing, since {reason}; leave it out, or, if a base sets it, set it "
+                f"back to {default!r}",
+            )
+        return samples
+
+    def _unused_options(self) -> Iterator[tuple[str, object, object, str]]:
+        """Yield name, value and default of options that have no effect on these files, and the reason."""
+        reason = "lists define the splits" if self._lists else "folders or a column define the splits"
+        for split, fraction in self._fractions.items():
+            if split not in self._random_splits:
+                yield f"{split}_fraction", fraction, _FRACTION, reason
+        if not self._random_splits and not self.deals_folds:
+            yield "split_seed", self.split_seed, 0, reason
 
     @property
     def has_groups(self) -> bool:
@@ -121,6 +149,7 @@ class FileDataModule(ImageDataModule):
             labels: Class of each sample.
             splits: The splits to take off; the rest is `train`.
         """
+        self._random_splits = frozenset(splits)
         fractions = {split: self._fractions[split] for split in splits}
         if labels is not None and not self.has_groups:
             return stratified_split(samples, fractions, self.split_seed, labels)

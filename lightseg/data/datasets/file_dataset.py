@@ -85,6 +85,10 @@ class FileDataset(ImageDataset):
         """Read height and width of the image from its header."""
         return image_size(self.root / self.name(index), self.channels)
 
+    def image_bytes(self) -> npt.NDArray[np.int64]:
+        """Return the size of each image's file in bytes, `(N,)`."""
+        return self._stats()[0, :, 0]
+
     def fingerprint(self) -> str:
         """Hash relative paths, file sizes, labels, and both ends of the files of up to 64 samples of the split."""
         if self._has_fingerprint:
@@ -97,14 +101,14 @@ class FileDataset(ImageDataset):
             digest.update("".join(f"{file}\0{size}\0" for file, size in lines).encode())
         for index in spread(_SAMPLED, len(self)):
             for file in filter(None, (str(files[index]) for files in self._files)):
-                digest.update(_read_ends(self.root / file))
+                digest.update(read_ends(self.root / file))
         return digest.hexdigest()
 
     def image_digest(self) -> bytes:
         """Hash the images of up to 64 samples of the split; of a large file, evenly spaced blocks."""
         digest = hashlib.sha256()
         for index in spread(_SAMPLED, len(self)):
-            for block in _read_blocks(self.root / self.name(index)):
+            for block in read_blocks(self.root / self.name(index)):
                 digest.update(block)
         return digest.digest()
 
@@ -137,12 +141,16 @@ class FileDataset(ImageDataset):
 
     def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
         """Yield the names of all files, images first, and their `_stat_files`, in chunks."""
+        for files, stats in zip(self._files, self._stats(), strict=True):
+            for start in range(0, len(files), _CHUNK):
+                yield files[start : start + _CHUNK].tolist(), stats[start : start + _CHUNK]
+
+    def _stats(self) -> npt.NDArray[np.int64]:
+        """Return `_stat_files` of the images and of the other files, `(F, N, 3)`."""
         if self._file_stats is None:
             # once, since a million files take seconds; caches and record of a run thus describe its start
             self._file_stats = np.stack([self._stat_files(files) for files in self._files])
-        for files, stats in zip(self._files, self._file_stats, strict=True):
-            for start in range(0, len(files), _CHUNK):
-                yield files[start : start + _CHUNK].tolist(), stats[start : start + _CHUNK]
+        return self._file_stats
 
     def _stat_files(self, files: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """Return size in bytes, and times of the last change of content and of metadata in ns, `(N, 3)`."""
@@ -179,7 +187,7 @@ def with_number(first: DataError, errors: Sequence[DataError]) -> DataError:
     return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
 
 
-def _read_ends(path: Path) -> bytes:
+def read_ends(path: Path) -> bytes:
     """Return the first and the last bytes of a file; all bytes of a small one."""
     with path.open("rb") as file:
         head = file.read(_END_BYTES)
@@ -187,7 +195,7 @@ def _read_ends(path: Path) -> bytes:
         return head + file.read(_END_BYTES)
 
 
-def _read_blocks(path: Path) -> Iterator[bytes]:
+def read_blocks(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a file; of a large one, those of evenly spaced blocks from its first to its last byte."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

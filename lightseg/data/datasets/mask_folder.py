@@ -1,6 +1,6 @@
 """Data module of a folder of images and masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -77,6 +77,7 @@ class MaskFolder(FileDataModule):
         self._missing_mask = missing_mask
         self._colors = {name: rgb(shades)[0] for name, shades in (colors or {}).items()}
         self._folders, self._suffixes = (images, masks), (image_suffix, mask_suffix)
+        self._lists_pairs = False
 
     @property
     def classes(self) -> list[str]:
@@ -115,6 +116,7 @@ class MaskFolder(FileDataModule):
             )
         entries = read_lists(root, self._lists) if self._lists and root.is_dir() else {}
         if entries and (listed := _listed_pairs(root, entries)):
+            self._lists_pairs = True
             return self._without_leaks(listed)
         for layout in ("{split}/{kind}", "{kind}/{split}"):
             folders = {
@@ -138,6 +140,17 @@ class MaskFolder(FileDataModule):
             return self._split_at_random(pairs)
         listed = list_split(root, pairs, self._lists, entries)
         return self._without_leaks({split: self._with_masks(split, part) for split, part in listed.items()})
+
+    def _unused_options(self) -> Iterator[tuple[str, object, object, str]]:
+        yield from super()._unused_options()
+        if self._lists_pairs:
+            (images, masks), (image_suffix, mask_suffix) = self._folders, self._suffixes
+            reason = "the lists name every image and its mask"
+            yield "missing_mask", self._missing_mask, "error", reason
+            yield "images", images, "images", reason
+            yield "masks", masks, "masks", reason
+            yield "image_suffix", image_suffix, "", reason
+            yield "mask_suffix", mask_suffix, "", reason
 
     def _with_masks(self, split: Split, pairs: list[Pair]) -> list[Pair]:
         """Return the pairs of a list without those that lack a mask; by default, these are reported.

@@ -99,6 +99,11 @@ class Augmentation:
         """Class ids that may be pasted into a sample; empty before `configure_from_data`."""
         return self._rare_ids if self._paste_probability else ()
 
+    def require_copied_ids(self, image: Array, mask: Array, seed: int) -> None:
+        """Check that all transforms copy class ids; see `TrainTransform.require_copied_ids`."""
+        for transform in filter(None, (self._rare_transform, self._train_transform)):
+            transform.require_copied_ids(image, mask, seed)
+
     def check(self) -> None:
         """Check, after some samples have been augmented, that a `RareClassCrop` is smaller than some image.
 

@@ -44,7 +44,43 @@ class TrainTransform:
             if getattr(transform, "fill_mask", None) == 0:
                 transform.fill_mask = IGNORE
         self.rare_crops = [transform for transform in _walk(transforms) if isinstance(transform, RareClassCrop)]
-        self._compose = A.Compose(list(transforms))
+        self._transforms, self._option = list(transforms), option
+        self._compose = A.Compose(self._transforms)
+
+    def require_copied_ids(self, image: Array, mask: Array, seed: int) -> None:
+        """Check on a sample that each transform, whatever its probability, copies class ids and computes none.
+
+        Each transform changes the mask and the same mask with the order of all ids reversed, by the same random
+        numbers; afterwards, each pixel must still be the reverse of the other one, or be filled in both. A mask
+        function that a user has written may change ids on purpose.
+
+        Args:
+            image: `(H, W, C)` uint8 or float32.
+            mask: `(H, W)` uint8.
+            seed: Seed of all random numbers.
+
+        Raises:
+            ConfigError: If a transform computes with ids.
+        """
+        for transform in _walk(self._transforms):
+            function = getattr(type(transform), "apply_to_mask", None)
+            if not isinstance(transform, A.DualTransform) or not str(function.__module__).startswith("albumentations"):
+                continue
+            transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
+            try:
+                result = transform(force_apply=True, image=image, mask=mask, masks=np.stack([mask, IGNORE - mask]))
+            except Exception:  # it may need the transforms before it, such as one that pads
+                continue
+            changed, reverse = result["masks"]
+            fills = [IGNORE, *(getattr(transform, name, None) for name in ("fill_mask", "mask_drop_value"))]
+            is_fill = np.isin(changed, [fill for fill in fills if isinstance(fill, int | float)])
+            is_filled = (changed == reverse) & is_fill
+            if not (is_filled | (reverse == IGNORE - changed)).all():
+                name = type(transform).__name__
+                raise ConfigError(
+                    f"data.{self._option}: {name} computes with class ids as if they were brightness, so that it makes "
+                    "classes of void and of each other; leave it out"
+                )
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
         """Transform one sample.

@@ -503,3 +503,64 @@ def test_lists__names_of_one_file_are_one_sample(tmp_path):
     root = str(folder(tmp_path, 4))
     module = MaskFolder(TWO, root=root, splits={"train": "train.txt", "val": "val.txt"})
     assert names(module, "train") == ["images/0.png", "images/1.png"]
+
+
+# ---- options without effect ----------------------------------------------------------------------------------------
+
+
+def by_split(root):
+    for number, split in enumerate(("train", "val", "test")):
+        folder(root / split, 4, first=4 * number)
+    return root
+
+
+def lists_of_names(root):
+    folder(root, 8)
+    (root / "train.txt").write_text("0\n1\n2\n3\n")
+    (root / "val.txt").write_text("4\n")
+    return {"splits": {"train": "train.txt", "val": "val.txt"}}
+
+
+def lists_of_pairs(root):
+    folder(root, 8)
+    return {"splits": pair_lists(root, [f"images/{index}.png" for index in range(4)], ["images/4.png"])}
+
+
+def refused_start(root, **options):
+    """Return the message of the check before a training."""
+    with pytest.raises(ConfigError) as caught:
+        MaskFolder(TWO, root=str(root), batch_size=2, num_workers=0, **options).check_training()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("val_fraction", 0.3), ("test_fraction", 0.0), ("split_seed", 1)])
+def test_mask_folder__options_of_a_random_split_where_there_is_none(tmp_path, name, value):
+    for number, make in enumerate((lambda root: by_split(root) and {}, lists_of_names, lists_of_pairs)):
+        root = tmp_path / str(number)
+        options = make(root)
+        message = refused_start(root, **options, **{name: value})
+        assert message.startswith(f"data.{name}: {value} changes nothing, since {'lists' if options else 'folders'}")
+        assert message.endswith(f"set it back to {0 if name == 'split_seed' else 0.15}")
+        MaskFolder(TWO, root=str(root), batch_size=2, num_workers=0, **options).check_training()
+        # a trained net may be scored on data of another layout
+        MaskFolder(TWO, root=str(root), batch_size=2, num_workers=0, **options, **{name: value}).check()
+
+
+def test_mask_folder__options_of_a_random_split_with_an_effect(tmp_path):
+    folder(tmp_path / "train", 8)
+    options = {"root": str(tmp_path), "batch_size": 2, "num_workers": 0}
+    MaskFolder(TWO, **options, val_fraction=0.3, split_seed=1).check_training()
+    assert "data.test_fraction: 0.3 changes nothing" in refused_start(tmp_path, test_fraction=0.3)
+    root = by_split(tmp_path / "splits")
+    MaskFolder(TWO, **(options | {"root": str(root)}), folds=2, fold=0, split_seed=1).check_training()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "default"),
+    [("missing_mask", "skip", "error"), ("mask_suffix", "_m", ""), ("image_suffix", "_i", ""), ("masks", "m", "masks")],
+)
+def test_mask_folder__options_of_pairing_where_lists_name_pairs(tmp_path, name, value, default):
+    message = refused_start(tmp_path, **lists_of_pairs(tmp_path), **{name: value})
+    assert message.startswith(f"data.{name}: {value} changes nothing, since the lists name every image and its mask")
+    assert message.endswith(f"set it back to {default!r}")
