@@ -53,7 +53,7 @@ def main(args: list[str]) -> None:
     _require_new(out)
 
     from lightseg.scaffold.choices import choose
-    from lightseg.scaffold.recipe import write_recipe
+    from lightseg.scaffold.recipe import format_recipe
     from lightseg.scaffold.settings import Machine
     from lightseg.scaffold.survey import survey_folder
 
@@ -61,7 +61,7 @@ def main(args: list[str]) -> None:
     lines = [printable_line(line) for line in survey.lines]
     print(*lines, sep="\n", flush=True)
     title = f"First recipe, by `python -m lightseg.init {folder}`."
-    text = write_recipe(choose(survey, Machine.detect()), [title, *lines])
+    text = format_recipe(choose(survey, Machine.detect()), [title, *lines])
     _require_new(out)
     write_atomically(out, text)
     print(f"written: {out}\ncheck it: python -m lightseg.doctor {out}\ntrain it: python -m lightseg.fit --config {out}")

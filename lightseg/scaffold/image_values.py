@@ -87,8 +87,8 @@ def _add_range(pixels: Sequence[Pixels], white: int, options: dict[str, Any], re
         for value in _NODATA:
             if (values == value).any():
                 nodata, values = value, values[values != value]
-        low = min(low, float(values.min(initial=np.inf)))
-        high = max(high, float(values.max(initial=-np.inf)))
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
     if nodata is not None:
         options["nodata"], reasons["nodata"] = nodata, "value of missing pixels, which become 0"
     if white:

@@ -13,7 +13,7 @@ from lightseg.scaffold.settings import Setting
 _WIDTH = 120
 
 
-def write_recipe(choices: Choices, lines: Sequence[str]) -> str:
+def format_recipe(choices: Choices, lines: Sequence[str]) -> str:
     """Return a recipe.
 
     Args:
@@ -33,15 +33,21 @@ def _setting(setting: Setting, indent: str) -> Iterator[str]:
     yield from _comment(setting.reason, indent)
     key, value = setting.key, setting.value
     line = f"{indent}{'' if setting.is_active else '# '}{key}: {_flow(value)}"
-    has_items = bool(value) and isinstance(value, list | dict)
-    if not has_items or (len(line) <= _WIDTH and not (isinstance(value, list) and isinstance(value[0], dict))):
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        yield f"{indent}{key}:"
+        for item in value:
+            names = list(item)
+            yield from (f"{indent}  {'-' if name == names[0] else ' '} {name}: {_flow(item[name])}" for name in names)
+    elif len(line) <= _WIDTH or not setting.is_active:
         yield line
     elif isinstance(value, dict):
         yield f"{indent}{key}:"
         yield from (f"{indent}  {_flow(name)}: {_flow(item)}" for name, item in value.items())
-    else:
+    elif isinstance(value, list):
         yield f"{indent}{key}:"
         yield from (f"{indent}  - {_flow(item)}" for item in value)
+    else:
+        yield line
 
 
 def _comment(text: str, indent: str) -> list[str]:
