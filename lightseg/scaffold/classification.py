@@ -98,6 +98,6 @@ def _sampling(survey: Survey) -> list[Setting]:
     counts = survey.counts[survey.counts > 0]
     largest, smallest = int(counts.max()), int(counts.min())
     reason = (
-        f"every class is drawn equally often: the largest has {largest:,} training images, the smallest {smallest:,}"
+        f"every class is drawn equally often: the largest has {largest:,} images in train, the smallest {smallest:,}"
     )
     return [Setting("sampling", "class_balanced", reason)] if largest >= _UNEQUAL * smallest else []

@@ -127,7 +127,7 @@ def _palette(counts: Mapping[Path, Collection[Key]]) -> dict[int, Color] | None:
     for path, values in counts.items():
         palette = palette_colors(path) or []
         for value in values:
-            if isinstance(value, int) and value < len(palette):
+            if isinstance(value, int) and 0 <= value < len(palette):
                 color = colors.setdefault(value, palette[value])
                 if color != palette[value]:
                     return None

@@ -22,7 +22,7 @@ _MASK_NAMES = frozenset(
     (
         *("mask", "label", "annotation", "annot", "ann", "gt", "groundtruth", "target", "trimap", "gtfine", "labelid"),
         *("segmentationclass", "segmentationclassraw", "segmentationclasspng", "segmentation", "seg", "segmap"),
-        *("gtfinelabelid"),
+        "gtfinelabelid",
     )
 )
 """Names of folders and ends of file names, in lower case, without separators and a plural s."""
@@ -83,10 +83,9 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
         return (images, masks) if masks else _within(images, stems)
     if len(stems) == 2 and _are_paired(*stems.values()):
         masked = [group for group in stems if _holds_masks(listing, group)]
+        # both: drawings in folders of classes
         if len(masked) == 1:
             return next(group for group in stems if group != masked[0]), masked[0]
-        if masked:
-            raise DataError(f"{listing.root}: {' and '.join(stems)} may each hold the masks; add --data.masks NAME")
     return _within(".", stems)
 
 
