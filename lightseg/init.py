@@ -21,6 +21,7 @@ Example:
 Exit codes: 0 done, 2 bad input, such as a folder whose layout is not known.
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,9 @@ def main(args: list[str]) -> None:
     text = format_recipe(choose(survey, Machine.detect()), [title, *lines])
     _require_new(out)
     write_atomically(out, text)
-    print(f"written: {out}\ncheck it: python -m lightseg.doctor {out}\ntrain it: python -m lightseg.fit --config {out}")
+    name = printable_line(shlex.quote(str(out)))
+    print(f"written: {name}\ncheck it: python -m lightseg.doctor {name}")
+    print(f"train it: python -m lightseg.fit --config {name}")
 
 
 def _parse_answers(words: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lightseg.scaffold.listing import Listing
 from lightseg.scaffold.mask_labels import MOST_LABELS, count_labels
 
 _IMAGE_NAMES = frozenset(
-    ("image", "img", "imag", "jpegimage", "pngimage", "photo", "picture", "pic", "rgb", "input", "raw", "leftimg8bit")
+    ("image", "img", "jpegimage", "pngimage", "photo", "picture", "pic", "rgb", "input", "raw", "leftimg8bit")
 )
 _MASK_NAMES = frozenset(
     (
@@ -53,6 +53,9 @@ def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str,
     if pair is None:
         return None
     images, masks = pair
+    if images != masks:
+        images, masks = _deepen(listing, images, masks), _deepen(listing, masks, images)
+        stems |= {path: _nested_stems(listing, path) for path in (images, masks) if "/" in path}
     image_suffix, mask_suffix = _find_suffixes(stems.get(images, set()), stems.get(masks, set()), images == masks)
     options = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
     defaults = {"images": "images", "masks": "masks", "image_suffix": "", "mask_suffix": ""}
@@ -89,6 +92,14 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
     return _within(".", stems)
 
 
+def _deepen(listing: Listing, group: str, partner: str) -> str:
+    """Return the folder below a group that holds all of its files, if its partner has no folder of that name."""
+    insides, others = ({place.inside for place in listing.groups().get(name, {})} for name in (group, partner))
+    has_splits = any(place.split for place in listing.groups().get(group, {}))
+    is_deep = len(insides) == 1 and not insides & {"", *others} and not has_splits
+    return f"{group}/{insides.pop()}" if is_deep else group
+
+
 def _only(listing: Listing, groups: Sequence[str], kind: str) -> str | None:
     """Return the only folder of a kind; None without one.
 
@@ -115,6 +126,16 @@ def _stems(places: Mapping[Any, Sequence[str]]) -> set[str]:
     return {
         normal_name(f"{place.split or ''}:{place.inside}/{name.rpartition('.')[0]}")
         for place, names in places.items()
+        for name in names
+    }
+
+
+def _nested_stems(listing: Listing, path: str) -> set[str]:
+    """Return the names of the images below a nested folder without splits, as `_stems` does."""
+    return {
+        normal_name(f":{folder.removeprefix(path).strip('/')}/{name.rpartition('.')[0]}")
+        for folder, names in listing.images.items()
+        if f"{folder}/".startswith(f"{path}/")
         for name in names
     }
 

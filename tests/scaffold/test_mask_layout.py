@@ -41,6 +41,7 @@ def options(root, files, **answers):
                 "mask_suffix": "_gtFine_labelIds",
             },
         ),
+        (["images/a.png", "annotations/trimaps/a.mask.png"], {"masks": "annotations/trimaps", "mask_suffix": ".mask"}),
         (["cat/1.png", "dog/2.png"], None),
         (["with_mask/1.png", "without_mask/2.png"], None),
         (["mask/1.png", "no_mask/2.png"], None),
