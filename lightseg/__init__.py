@@ -24,7 +24,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].partition(".")[0].en
 from typing import TYPE_CHECKING
 
 from lightseg.config.lazy import lazy_getattr
-from lightseg.version import __version__
+from lightseg.files.version import __version__
 
 if TYPE_CHECKING:
     from lightseg.checkpoint.loading import load

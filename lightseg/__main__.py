@@ -7,6 +7,7 @@ from lightseg.cli.entry import open_streams, show_help, show_version
 from lightseg.errors import did_you_mean
 
 VERBS = {
+    "init": "write a first recipe for a folder of images, with the reasons for its settings",
     "doctor": "check a data set before training",
     "fit": "train a recipe, then load the best checkpoint again, score it and test it",
     "evaluate": "score a run on any split or other data, by windows, calibrated, and where it errs",
@@ -20,6 +21,7 @@ VERBS = {
 }
 
 SYNONYMS = {
+    "init": ("new", "create", "setup", "start", "scaffold", "survey"),
     "fit": ("train", "training", "run", "resume"),
     "evaluate": ("test", "val", "validate", "score", "metrics", "benchmark"),
     "predict": ("infer", "inference", "segment", "classify", "apply"),

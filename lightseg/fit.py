@@ -45,7 +45,7 @@ from lightseg.cli.entry import guarded, show_help, show_version
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.atomic import expand_home
-from lightseg.version import __version__
+from lightseg.files.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables with the rank of a process, as set by torchrun, Lightning and SLURM."""

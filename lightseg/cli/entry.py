@@ -18,7 +18,7 @@ from lightseg.distributed import environment
 from lightseg.errors import LightsegError, StoppedError, UserError, did_you_mean
 from lightseg.files.atomic import expand_home
 from lightseg.files.printable import printable
-from lightseg.version import __version__
+from lightseg.files.version import __version__
 
 _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}

@@ -33,11 +33,11 @@ def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[
     groups, pattern = list(data.groups(names)), None
     severity: Severity = "warning"
     if groups == names:
-        pattern = _pattern(data, samples)
+        pattern = suggest_pattern(data, samples)
         if pattern is None:
             return []
-        groups = _group_by(pattern, names)
-        severity = "warning" if _looks_like_video(samples, groups) else "note"
+        groups = group_by(pattern, names)
+        severity = "warning" if looks_like_video(samples, groups) else "note"
     findings = []
     for earlier, later in combinations(SPLITS, 2):
         if pattern is None and data.deals_folds and later == "val":
@@ -60,29 +60,29 @@ def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[
     return findings if severity == "warning" else findings[:1]
 
 
-def _pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
+def suggest_pattern(data: ImageDataModule, samples: Sequence[Sample]) -> str | None:
     """Return the first pattern that groups the names such that a group is in two splits; None without one."""
     names = [sample.name for sample in samples]
     for pattern in PATTERNS:
         if not names or not all(re.search(pattern, name) for name in names):
             continue
-        groups = _group_by(pattern, names)
+        groups = group_by(pattern, names)
         pairs = {(group, sample.split) for group, sample in zip(groups, samples, strict=True)}
         number = len(set(groups))
         # a folder per class is no group, and neither is a single folder
         class_names = {name.lower() for name in data.classes}
         is_grouping = 1 < number <= len(names) / _MEMBERS and {group.lower() for group in groups} - class_names
-        if is_grouping and len(pairs) > number and (data.kind == "segmentation" or _looks_like_video(samples, groups)):
+        if is_grouping and len(pairs) > number and (data.kind == "segmentation" or looks_like_video(samples, groups)):
             return pattern
     return None
 
 
-def _group_by(pattern: str, names: Sequence[str]) -> list[str]:
+def group_by(pattern: str, names: Sequence[str]) -> list[str]:
     """Return the group of each name."""
     return [match.group(1) for name in names if (match := re.search(pattern, name))]
 
 
-def _looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
+def looks_like_video(samples: Sequence[Sample], groups: Sequence[str]) -> bool:
     """Return whether neighbors in a group are much more alike than random images."""
     order = sorted(
         (group, _number(sample.name), index) for index, (sample, group) in enumerate(zip(samples, groups, strict=True))

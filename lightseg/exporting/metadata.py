@@ -8,10 +8,10 @@ import torch
 
 from lightseg.data.io.images import image_values
 from lightseg.files.atomic import sha256
+from lightseg.files.version import __version__
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
-from lightseg.version import __version__
 
 
 def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:

@@ -35,6 +35,11 @@ print(json.dumps(answers))
 
 NOWHERE = "no such f"
 BAD = {
+    "init nowhere": "nowhere: there is no such folder",
+    "init photo.png": "photo.png: is a file; give a folder",
+    "init run --foo": "--foo",
+    "init run --out a.ckpt": "a.ckpt: exists, and is not overwritten",
+    "init run --data.masks": "--data.masks: has no value",
     "compare nowhere": NOWHERE,
     "compare --by run nowhere": NOWHERE,
     "predict nowhere photo.png --out o": NOWHERE,
@@ -83,7 +88,7 @@ BAD = {
     "inference": "did you mean predict?",
     "check": "did you mean doctor?",
     "fitt": "did you mean fit?",
-    "--foo": "there are doctor, fit",
+    "--foo": "there are init, doctor, fit",
 }
 
 

@@ -17,12 +17,12 @@ from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean, require
 from lightseg.files.atomic import expand_home
 
-_PATH_COLUMNS = (
+PATH_COLUMNS = (
     *("path", "file", "image", "filename", "file_name", "filepath", "file_path", "image_path", "image_file"),
     *("image_name", "img", "img_path", "img_name"),
 )
-_LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "label_name", "category_name")
-_SPLIT_COLUMN = "split"
+LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "label_name", "category_name")
+SPLIT_COLUMN = "split"
 
 
 class ImageTable(LabelDataModule):
@@ -87,12 +87,12 @@ class ImageTable(LabelDataModule):
     def _paths(self) -> list[str]:
         """Return the path of the image of each row, relative to the root if below it."""
         root = Path(self.root)
-        column = self._table.find_column("path_column", self._path_column, _PATH_COLUMNS)
+        column = self._table.find_column("path_column", self._path_column, PATH_COLUMNS)
         return [posixpath.normpath(relative_to(root, expand_home(path))) for path in self._table.columns[column]]
 
     @cached_property
     def _labels(self) -> list[str]:
-        column = self._table.find_column("label_column", self._label_column, _LABEL_COLUMNS)
+        column = self._table.find_column("label_column", self._label_column, LABEL_COLUMNS)
         return self._table.columns[column]
 
     def _find_classes(self) -> Iterable[str]:
@@ -140,9 +140,9 @@ class ImageTable(LabelDataModule):
         """
         name = self._split_column
         if name is None:
-            if self._lists is not None or _SPLIT_COLUMN not in self._table.columns:
+            if self._lists is not None or SPLIT_COLUMN not in self._table.columns:
                 return None
-            name = _SPLIT_COLUMN
+            name = SPLIT_COLUMN
         values = self._table.columns[self._table.find_column("split_column", name, ())]
         splits = []
         for row, value in enumerate(values):

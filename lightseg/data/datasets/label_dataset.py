@@ -48,6 +48,11 @@ class LabelDataset(FileDataset):
         super().__init__(root, [sample.image for sample in samples], (), channels, values)
         self._label_ids = np.array([sample.label for sample in samples], np.uint8)
 
+    @property
+    def label_ids(self) -> npt.NDArray[np.uint8]:
+        """Return the class id of each sample, `(N,)`."""
+        return self._label_ids
+
     def __getitem__(self, index: int) -> tuple[Array, int]:
         return self.image(index), int(self._label_ids[index])
 

@@ -136,7 +136,7 @@ class LabelMap:
         else:
             entries = np.zeros(1, np.uint16)
         if not entries.min():
-            raise self.undeclared_error(str(path), _count_pixels(mask))
+            raise self.undeclared_error(str(path), count_pixels(mask))
         return (entries - 1).astype(np.uint8)
 
     def file_values(self, path: Path | str) -> Array:
@@ -369,7 +369,7 @@ def _pack_colors(mask: Array) -> npt.NDArray[np.int32]:
     return np.asarray(words & 0xFFFFFF, np.int32)
 
 
-def _count_pixels(mask: Array) -> Counter[Key]:
+def count_pixels(mask: Array) -> Counter[Key]:
     """Count the pixels of every value of `(H, W)`, or of every color of `(H, W, 3)`."""
     keys, counts = np.unique(_pack_colors(mask) if mask.ndim == 3 else mask, return_counts=True)
     if mask.ndim == 2:

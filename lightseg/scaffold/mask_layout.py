@@ -1,0 +1,210 @@
+"""Recognition of images and masks: by the names of their folders, the ends of their names, or their content."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lightseg.data.io.masks import read_mask
+from lightseg.data.io.pairing import normal_name
+from lightseg.data.splits import SPLIT_OF
+from lightseg.data.types import SPLITS
+from lightseg.errors import DataError
+from lightseg.files.evenly_spaced import spread
+from lightseg.scaffold.listing import Listing
+from lightseg.scaffold.mask_labels import MOST_LABELS, count_labels
+
+_IMAGE_NAMES = frozenset(
+    ("image", "img", "jpegimage", "pngimage", "photo", "picture", "pic", "rgb", "input", "raw", "leftimg8bit")
+)
+_MASK_NAMES = frozenset(
+    (
+        *("mask", "label", "annotation", "annot", "ann", "gt", "groundtruth", "target", "trimap", "gtfine", "labelid"),
+        *("segmentationclass", "segmentationclassraw", "segmentationclasspng", "segmentation", "seg", "segmap"),
+        "gtfinelabelid",
+    )
+)
+"""Names of folders and ends of file names, in lower case, without separators and a plural s."""
+
+_PAIRED = 0.5
+"""Least share of the masks that have an image, for folders whose names do not tell."""
+
+_PROBED, _MOST_ENDS = 8, 10
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a name is a common one for a folder of images."""
+    return _plain(name) in _IMAGE_NAMES
+
+
+def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the options of a `MaskFolder` for a folder; None if it holds no masks.
+
+    Args:
+        listing: Files below the folder.
+        answers: Options of the data that the user states.
+
+    Raises:
+        DataError: If several folders may hold the masks or the images.
+    """
+    stems = {group: _stems(places) for group, places in listing.groups().items()}
+    pair = _find_groups(listing, stems, answers)
+    if pair is None:
+        return None
+    images, masks = pair
+    if images != masks:
+        images, masks = _deepen(listing, images, masks), _deepen(listing, masks, images)
+        stems |= {path: _nested_stems(listing, path) for path in (images, masks) if "/" in path}
+    image_suffix, mask_suffix = _find_suffixes(stems.get(images, set()), stems.get(masks, set()), images == masks)
+    options = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
+    defaults = {"images": "images", "masks": "masks", "image_suffix": "", "mask_suffix": ""}
+    options = {name: value for name, value in options.items() if value != defaults[name]}
+    if "train" not in listing.splits and (lists := _find_lists(listing, stems.get(images, set()), image_suffix)):
+        return {**options, "splits": lists}
+    return options
+
+
+def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the groups of folders that hold the images and the masks; None if none holds masks.
+
+    Raises:
+        DataError: If several may.
+    """
+    masks = answers.get("masks") or _only(listing, [group for group in stems if _plain(group) in _MASK_NAMES], "masks")
+    images = answers.get("images") or _only(listing, [group for group in stems if is_image_name(group)], "images")
+    if masks and images:
+        return images, masks
+    if masks:
+        rest = [group for group in stems if group != masks]
+        partners = rest if "masks" in answers else [group for group in rest if _are_paired(stems[group], stems[masks])]
+        images = _only(listing, partners, "images")
+        return (images, masks) if images else _within(masks, stems)
+    if images:
+        partners = [group for group in stems if group != images and _are_paired(stems[images], stems[group])]
+        masks = _only(listing, [group for group in partners if _holds_masks(listing, group)], "masks")
+        return (images, masks) if masks else _within(images, stems)
+    if len(stems) == 2 and _are_paired(*stems.values()):
+        masked = [group for group in stems if _holds_masks(listing, group)]
+        # both: drawings in folders of classes
+        if len(masked) == 1:
+            return next(group for group in stems if group != masked[0]), masked[0]
+    return _within(".", stems)
+
+
+def _deepen(listing: Listing, group: str, partner: str) -> str:
+    """Return the folder below a group that holds all of its files, if its partner has no folder of that name."""
+    insides, others = ({place.inside for place in listing.groups().get(name, {})} for name in (group, partner))
+    has_splits = any(place.split for place in listing.groups().get(group, {}))
+    is_deep = len(insides) == 1 and not insides & {"", *others} and not has_splits
+    return f"{group}/{insides.pop()}" if is_deep else group
+
+
+def _only(listing: Listing, groups: Sequence[str], kind: str) -> str | None:
+    """Return the only folder of a kind; None without one.
+
+    Raises:
+        DataError: If there are several.
+    """
+    if len(groups) > 1:
+        raise DataError(
+            f"{listing.root}: {' and '.join(sorted(groups))} may each hold the {kind}; "
+            f"name the folder: --data.{kind} {min(groups)}"
+        )
+    return groups[0] if groups else None
+
+
+def _within(group: str, stems: Mapping[str, set[str]]) -> tuple[str, str] | None:
+    """Return a group twice if it holds images and masks, which the ends of their names distinguish."""
+    names = stems.get(group, set())
+    _, suffix = _find_suffixes(names, names, is_one_folder=True)
+    return (group, group) if suffix and _plain(suffix) in _MASK_NAMES else None
+
+
+def _stems(places: Mapping[Any, Sequence[str]]) -> set[str]:
+    """Return the names of a group's images without extension, below the folders of group and split."""
+    return {
+        normal_name(f"{place.split or ''}:{place.inside}/{name.rpartition('.')[0]}")
+        for place, names in places.items()
+        for name in names
+    }
+
+
+def _nested_stems(listing: Listing, path: str) -> set[str]:
+    """Return the names of the images below a nested folder without splits, as `_stems` does."""
+    return {
+        normal_name(f":{folder.removeprefix(path).strip('/')}/{name.rpartition('.')[0]}")
+        for folder, names in listing.images.items()
+        if f"{folder}/".startswith(f"{path}/")
+        for name in names
+    }
+
+
+def _find_suffixes(images: set[str], masks: set[str], is_one_folder: bool) -> tuple[str, str]:
+    """Return the ends of the names of images and masks with which most of them are paired."""
+    if not is_one_folder and len(images & masks) >= _PAIRED * len(masks):
+        return "", ""
+    best, result = 0, ("", "")
+    for image_suffix in _ends(images):
+        names = {name.removesuffix(image_suffix) for name in images if name.endswith(image_suffix)}
+        for mask_suffix in _ends(masks):
+            if is_one_folder and (image_suffix == mask_suffix or _plain(mask_suffix) not in _MASK_NAMES):
+                continue
+            paired = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
+            if paired > best:
+                best, result = paired, (image_suffix, mask_suffix)
+    return result
+
+
+def _ends(names: set[str]) -> list[str]:
+    """Return the most common ends of names that begin with a separator; the first one is empty."""
+    ends: Counter[str] = Counter()
+    for name in names:
+        ends.update(name[match.start() :] for match in re.finditer(r"(?<=.)[_\-. ](?=[^\d/]+[^/]*$)", name))
+    return ["", *(end for end, _ in ends.most_common(_MOST_ENDS))]
+
+
+def _are_paired(images: set[str], masks: set[str]) -> bool:
+    image_suffix, mask_suffix = _find_suffixes(images, masks, is_one_folder=False)
+    paired = {
+        name + image_suffix for mask in masks if (name := mask.removesuffix(mask_suffix)) + image_suffix in images
+    }
+    return len(paired) >= _PAIRED * min(len(images), len(masks))
+
+
+def _holds_masks(listing: Listing, group: str) -> bool:
+    """Return whether a few files of a group are exact and hold few values or colors."""
+    files = [listing.root / place.folder / name for place, names in listing.groups()[group].items() for name in names]
+    for index in spread(_PROBED, len(files)):
+        try:
+            if len(count_labels(read_mask(files[index]))) > MOST_LABELS:
+                return False
+        except DataError:
+            return False
+    return bool(files)
+
+
+def _find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str]:
+    """Return the list file of each split, if there are lists of `train` and `val` that name the images."""
+    names = {stem.rpartition("/")[2] for stem in stems}
+    names |= {name.removesuffix(suffix) for name in names}
+    folders: dict[str, dict[str, str]] = {}
+    for path in listing.texts:
+        split = SPLIT_OF.get(PurePosixPath(path).stem)
+        if split and _names_an_image(listing.root / path, names):
+            folders.setdefault(path.rpartition("/")[0], {}).setdefault(split, path)
+    complete = [lists for lists in folders.values() if {"train", "val"} <= lists.keys()]
+    return {split: complete[0][split] for split in SPLITS if split in complete[0]} if len(complete) == 1 else {}
+
+
+def _names_an_image(path: Path, names: set[str]) -> bool:
+    """Return whether the first entry of a list is an image, or the path of one."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = next((line for line in map(str.strip, file) if line and not line.startswith("#")), "")
+    entry = PurePosixPath(re.split(r"[\s,]", line)[0].replace("\\", "/"))
+    return entry.name in names or entry.stem in names
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case, without separators and a plural s."""
+    return re.sub(r"[\W_]", "", name.rpartition("/")[2]).lower().removesuffix("s")

@@ -1,0 +1,220 @@
+"""Survey of a folder: its layout, a data module that reads it, and the facts that the settings follow from."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data import MaskFolder
+from lightseg.data.datasets.file_data_module import FileDataModule
+from lightseg.data.datasets.file_dataset import FileDataset
+from lightseg.data.datasets.label_dataset import LabelDataset
+from lightseg.data.datasets.mask_dataset import MaskDataset
+from lightseg.data.types import SPLITS, ClassCounts, Split
+from lightseg.diagnosis.findings import counted
+from lightseg.diagnosis.samples import Sample, survey
+from lightseg.diagnosis.sequences import group_by, looks_like_video, suggest_pattern
+from lightseg.errors import DataError, did_you_mean, require
+from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import printable_line
+from lightseg.scaffold.class_names import ClassNames, find_class_names
+from lightseg.scaffold.image_values import measure_images
+from lightseg.scaffold.layout import Options, find_layout
+from lightseg.scaffold.listing import list_folder
+from lightseg.scaffold.mask_labels import Labels, find_labels
+
+_READ = 200
+"""Files that are read of each split; all are listed."""
+
+_PROBED = 40
+"""Images whose bit depth and range are measured."""
+
+_LISTED = 12
+"""Classes that the description lists."""
+
+ImageSizes = npt.NDArray[np.int64]
+"""Height and width of images, `(N, 2)`."""
+
+_DUMMY_CLASSES = ["background", "object"]
+_LABEL_OPTIONS = ("values", "colors", "threshold")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Facts about a folder.
+
+    Attributes:
+        module: Class of the data module that reads it.
+        options: Options of the data module, and their comments.
+        reasons: Comments on options.
+        group: Pattern of groups that names suggest, which is not among the options; empty without one.
+        lines: Description of the folder.
+        classes: Class names.
+        sizes: Number of samples of each split.
+        counts: Pixels (or samples) of each class in `train`, `(C,)`, of the samples that were read.
+        image_counts: Number of samples of `train` with each class, `(C,)`, likewise.
+        image_sizes: Height and width of the images of `train` that were read, `(N, 2)`.
+        channels: Channels of an image.
+        is_photo: Whether images are 8-bit color.
+    """
+
+    module: type[FileDataModule]
+    options: dict[str, Any]
+    reasons: dict[str, str]
+    group: str
+    lines: list[str]
+    classes: list[str]
+    sizes: dict[Split, int]
+    counts: ClassCounts
+    image_counts: ClassCounts
+    image_sizes: ImageSizes
+    channels: int
+    is_photo: bool
+
+
+def survey_folder(root: Path, answers: Options) -> Survey:
+    """Survey a folder.
+
+    Args:
+        root: The folder.
+        answers: Options of the data that the user states.
+
+    Raises:
+        DataError: If its layout is not known, or a training could not use it; the message names one thing to do.
+        ConfigError: If an answer is no option of the data module.
+    """
+    listing = list_folder(root)
+    layout = find_layout(listing, answers)
+    _require_options(layout.module, answers)
+    options, reasons = {**layout.options, **answers}, dict[str, str]()
+    is_masked = layout.module is MaskFolder
+    # the classes are not known yet, and not needed to find the files
+    declared = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
+    parts = _find_files(layout.module(**{**options, **declared}))
+    images = measure_images(_paths(parts["train"], _PROBED))
+    options, reasons = {**options, **images.options, **answers}, {**reasons, **images.reasons}
+    lines = [f"{listing.root}: {layout.content}"]
+    if is_masked and not set(_LABEL_OPTIONS) & answers.keys():
+        labels = _find_labels(parts, root, [path for path in listing.texts if path.count("/") <= 1], answers)
+        options, reasons = {**options, **labels.options, **answers}, {**reasons, **labels.reasons}
+        lines.append(f"masks: {labels.summary}")
+    data = layout.module(**options)
+    samples = _read(data)
+    group, is_video = ("", False) if layout.splits or data.has_groups else _suggest_group(data, samples)
+    if is_video and _can_split(layout.module, {**options, "group": group}):
+        options["group"], reasons["group"] = group, "frames of one video, by their names, stay in one split"
+        data, group = layout.module(**options), ""
+        samples = _read(data)
+    parts = _find_files(data)
+    train = [sample for sample in samples if sample.split == "train" and sample.readable]
+    table = np.array([sample.counts[:-1] for sample in train])
+    counts, image_counts = table.sum(0), (table > 0).sum(0)
+    if isinstance(parts["train"], LabelDataset):
+        counts = image_counts = np.bincount(parts["train"].label_ids, minlength=data.num_classes).astype(np.int64)
+    sizes = {split: len(part) for split, part in parts.items()}
+    image_sizes = np.array([sample.size for sample in train], np.int64)
+    lines += [
+        f"images: {images.summary}, {_describe_sizes(image_sizes)}",
+        f"splits: {', '.join(f'{split} {size:,}' for split, size in sizes.items())} "
+        f"({layout.splits or ('by groups at random' if data.has_groups else 'at random')})",
+        f"classes: {_describe_classes(data.classes, counts)}",
+    ]
+    if broken := sum(not sample.readable for sample in samples):
+        lines.append(f"{counted(broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
+    return Survey(
+        *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
+        *(data.in_channels, images.is_8_bit_color),
+    )
+
+
+def _require_options(module: type[FileDataModule], answers: Options) -> None:
+    """Check that a data module has the options that the user states.
+
+    Raises:
+        ConfigError: If not.
+    """
+    names = {name for base in module.__mro__ for name in inspect.signature(base).parameters}
+    for name in answers:
+        require(name in names, f"--data.{name}: no option of {module.__name__}{did_you_mean(name, names)}")
+
+
+def _find_files(data: FileDataModule) -> dict[Split, FileDataset]:
+    """Return the samples of each split, without reading them.
+
+    Raises:
+        DataError: If the files do not make up splits to train and validate on.
+    """
+    parts = {split: data.make_dataset(split) for split in SPLITS}
+    if empty := [split for split in ("train", "val") if not len(parts[split])]:
+        raise DataError(f"{data.root}: the {empty[0]} split is empty; put samples there, or name another folder")
+    return parts
+
+
+def _paths(part: FileDataset, number: int) -> list[Path]:
+    """Return the paths of some images, evenly spaced."""
+    return [part.root / part.name(index) for index in spread(number, len(part))]
+
+
+def _find_labels(parts: Mapping[Split, FileDataset], root: Path, texts: Sequence[str], answers: Options) -> Labels:
+    """Return the classes of the masks, with the names that the user states, or that a file beside the masks lists."""
+    masks = [
+        part.root / name
+        for part in parts.values()
+        if isinstance(part, MaskDataset)
+        for index in spread(_READ, len(part))
+        if (name := part.mask_name(index))
+    ]
+    names = find_class_names(root, texts)
+    if "classes" in answers:
+        names = ClassNames(Path("--data.classes"), list(answers["classes"]), [], [])
+    channel = answers.get("mask_channel")
+    return find_labels(masks, names, -1 if channel == "alpha" else channel)
+
+
+def _read(data: FileDataModule) -> list[Sample]:
+    """Read some samples of each split, evenly spaced.
+
+    Raises:
+        DataError: If no training sample can be used.
+    """
+    parts = _find_files(data)
+    some = {split: part.subset(np.array(spread(_READ, len(part)), np.intp)) for split, part in parts.items()}
+    samples = survey(data, some)
+    train = [sample for sample in samples if sample.split == "train"]
+    if not any(sample.readable for sample in train):
+        raise train[0].problems[0].error
+    return samples
+
+
+def _suggest_group(data: FileDataModule, samples: Sequence[Sample]) -> tuple[str, bool]:
+    """Return the pattern of groups that names suggest, or an empty one, and whether the groups look like videos."""
+    pattern = suggest_pattern(data, samples)
+    if pattern is None:
+        return "", False
+    return pattern, looks_like_video(samples, group_by(pattern, [sample.name for sample in samples]))
+
+
+def _can_split(module: type[FileDataModule], options: Options) -> bool:
+    """Return whether there are enough groups for all splits."""
+    with suppress(DataError):
+        _find_files(module(**options))
+        return True
+    return False
+
+
+def _describe_sizes(sizes: ImageSizes) -> str:
+    """Return width × height of the images, and their range."""
+    (low_height, low_width), (high_height, high_width) = sizes.min(0), sizes.max(0)
+    low, high = f"{low_width}×{low_height}", f"{high_width}×{high_height}"
+    return f"{low} pixels" if low == high else f"{low} to {high} pixels"
+
+
+def _describe_classes(classes: Sequence[str], counts: ClassCounts) -> str:
+    """Return the class names with their shares."""
+    shares = [f"{printable_line(name)} {count / counts.sum():.1%}" for name, count in zip(classes, counts, strict=True)]
+    return ", ".join(shares[:_LISTED]) + (f" and {len(shares) - _LISTED} more" if len(shares) > _LISTED else "")

@@ -1,0 +1,271 @@
+"""A first recipe for odd folders: what it says, that the doctor takes it, and that it trains."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lightseg import doctor
+from lightseg.init import main
+from tests.data.fabricate import picture, save, save_palette
+
+HEIGHT, WIDTH = 40, 48
+COUNT = 20
+COLORS = np.array([[0, 0, 0], [255, 0, 0], [12, 200, 99]], np.uint8)
+
+
+def image(index):
+    return picture(index, HEIGHT, WIDTH)
+
+
+def mask(index, *values):
+    """Each value in a rectangle of its own, none between two others."""
+    pixels = np.full((HEIGHT, WIDTH), values[0], np.uint8)
+    for column, value in enumerate(values[1:]):
+        pixels[5 + index % 9 : 25, 2 + 15 * column : 12 + 15 * column] = value
+    return pixels
+
+
+def color_masks(root):
+    for index in range(COUNT):
+        save(root / "JPEGImages" / f"{index}.jpg", image(index))
+        save(root / "SegmentationClass" / f"{index}.png", COLORS[mask(index, 0, 1, 2)])
+
+
+def ids_with_gaps(root):
+    for index in range(COUNT):
+        save(root / f"scan_{index:03}.png", image(index))
+        save(root / f"scan_{index:03}_mask.png", mask(index, 0, 3, 7))
+
+
+def palettes(root):
+    for index in range(COUNT):
+        split = "val" if index > 14 else "train"
+        save(root / split / "img" / f"{index}.png", image(index))
+        save_palette(root / split / "labels" / f"{index}.png", mask(index, 0, 1, 2, 255))
+
+
+def black_and_white(root):
+    for index in range(COUNT):
+        save(root / "imgs" / f"{index}.png", image(index))
+        save(root / "gt" / f"{index}_seg.png", mask(index, 0, 255))
+
+
+def class_folders(root):
+    for index in range(COUNT):
+        save(root / ("cat" if index < 16 else "dog") / f"{index}.png", picture(index, 32, 32))
+
+
+def table(root):
+    for index in range(COUNT):
+        save(root / "photos" / f"{index}.png", image(index))
+    rows = [f"{index}.png;{'ab'[index % 2]}" for index in range(COUNT)]
+    (root / "labels.csv").write_text("\n".join(["image_id;kind", *rows]))
+
+
+def deep_images(root):
+    for index in range(COUNT):
+        save(root / "images" / f"{index}.tif", image(index)[..., 0].astype(np.uint16) * 16)
+        save(root / "masks" / f"{index}.png", mask(index, 0, 1))
+
+
+def unlabeled(root):
+    for index in range(3):
+        save(root / f"{index}.png", image(index))
+
+
+FOLDERS = {
+    color_masks: {
+        "images": "JPEGImages",
+        "masks": "SegmentationClass",
+        "classes": ["black", "class_1", "red"],
+        "colors": {"black": [0, 0, 0], "class_1": [12, 200, 99], "red": [255, 0, 0]},
+    },
+    ids_with_gaps: {
+        "images": ".",
+        "masks": ".",
+        "mask_suffix": "_mask",
+        "classes": ["class_0", "class_3", "class_7"],
+        "values": {0: "class_0", 3: "class_3", 7: "class_7"},
+    },
+    palettes: {
+        "images": "img",
+        "masks": "labels",
+        "classes": ["class_0", "class_1", "class_2"],
+        "values": {0: "class_0", 1: "class_1", 2: "class_2"},
+        "colors": {"class_0": [0, 0, 0], "class_1": [128, 0, 0], "class_2": [0, 128, 0]},
+    },
+    black_and_white: {
+        "images": "imgs",
+        "masks": "gt",
+        "mask_suffix": "_seg",
+        "classes": ["background", "object"],
+        "values": {0: "background", 255: "object"},
+    },
+    class_folders: {"sampling": "class_balanced", "eval_transforms": []},
+    table: {
+        "path_column": "image_id",
+        "label_column": "kind",
+        "delimiter": ";",
+        "eval_transforms": [],
+    },
+    deep_images: {"channels": 1, "value_range": [0, 4095], "classes": ["background", "object"]},
+}
+"""Options of the data that the recipe states, beside root, table, batch size and train transforms."""
+
+COMMENTS = {
+    color_masks: "rename them in every line of data: the names are made up",
+    ids_with_gaps: "value in the masks: class; several values of one class merge",
+    palettes: "255 is void: never trained on, never scored",
+    black_and_white: "Dice beside cross-entropy: every class counts alike",
+    class_folders: "every class is drawn equally often: the largest has 12 images in train, the smallest 2",
+    table: "images per step, limited by the number of images, on a",
+    deep_images: "the greatest value is 4080: 12 bits in files of 16; these become 0 and 1",
+}
+"""A reason in a comment of the recipe."""
+
+FAST = (color_masks, class_folders)
+
+
+@pytest.fixture
+def init(call, tmp_path, monkeypatch):
+    """Write the recipe of a folder that a function makes in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(make, *options):
+        root = tmp_path / make.__name__
+        root.mkdir(exist_ok=True)
+        make(root)
+        return call(main, root.name, *options)
+
+    return run
+
+
+@pytest.mark.parametrize("make", FOLDERS, ids=lambda make: make.__name__)
+def test_init__says_what_it_finds_and_states_the_options(init, make):
+    code, out, err = init(make)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{make.__name__}: ")
+    assert out.splitlines()[-2] == f"check it: python -m lightseg.doctor {make.__name__}.yaml"
+    text = Path(f"{make.__name__}.yaml").read_text()
+    options = yaml.safe_load(text)["data"]["init_args"]
+    paths = {"root": make.__name__}
+    if make is table:
+        paths = {"table": "table/labels.csv", "root": "table/photos"}
+    assert {name: options.pop(name) for name in paths} == paths
+    transforms = options.pop("train_transforms")
+    assert [item["class_path"].rpartition(".")[2] for item in transforms][1:3] == ["RandomCrop", "HorizontalFlip"]
+    assert 1 <= options.pop("batch_size") <= COUNT // 4
+    assert options == FOLDERS[make]
+    # comments are wrapped
+    assert COMMENTS[make] in " ".join(text.replace("#", " ").split())
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, marks=[] if make in FAST else pytest.mark.slow) for make in FOLDERS],
+    ids=lambda m: m.__name__,
+)
+def test_init__its_recipe_passes_the_doctor_and_trains(init, make, call, fit):
+    assert init(make)[0] == 0
+    recipe, data = f"{make.__name__}.yaml", ("--data.num_workers", "0")
+    code, out, _ = call(doctor.main, recipe, *data)
+    assert code == 0, out
+    assert fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1").code == 0
+
+
+def test_init__asks_for_what_labels_the_images(init):
+    code, out, err = init(unlabeled)
+    assert (code, out) == (2, "")
+    assert err == (
+        "lightseg: error: unlabeled: 3 images and nothing that labels them, neither masks nor folders of classes nor a "
+        "table; name the folder of the masks: --data.masks NAME\n"
+    )
+
+
+def test_init__no_images(init, tmp_path):
+    def texts(root):
+        (root / "notes.txt").write_text("later")
+
+    code, _, err = init(texts)
+    assert code == 2
+    assert err == ("lightseg: error: texts: no file is an image; it holds notes.txt; name the folder of the images\n")
+
+
+def test_init__overwrites_nothing(init, tmp_path):
+    target = tmp_path / "mine.yaml"
+    target.write_text("# precious")
+    code, out, err = init(black_and_white, "--out", "mine.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith("lightseg: error: mine.yaml: exists, and is not overwritten; give another name: --out ")
+    assert target.read_text() == "# precious"
+    assert init(black_and_white, "--out", "second.yaml")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["mine.yaml", "second.yaml"]
+
+
+def test_init__a_link_that_leads_nowhere_is_not_followed(init, tmp_path):
+    (tmp_path / "black_and_white.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    code, _, err = init(black_and_white)
+    assert code == 2
+    assert "is a link that leads nowhere" in err
+    assert not (tmp_path / "elsewhere.yaml").exists()
+
+
+def test_init__an_answer_decides_between_two_folders(init):
+    def two_masks(root):
+        black_and_white(root)
+        for index in range(COUNT):
+            save(root / "labels" / f"{index}.png", mask(index, 0, 1, 2))
+
+    code, _, err = init(two_masks)
+    assert code == 2
+    assert (
+        err == "lightseg: error: two_masks: gt and labels may each hold the masks; name the folder: --data.masks gt\n"
+    )
+    code, _, err = init(two_masks, "--data.masks", "labels", "--data.classes", "[ground, tree, house]")
+    assert (code, err) == (0, "")
+    options = yaml.safe_load(Path("two_masks.yaml").read_text())["data"]["init_args"]
+    assert (options["masks"], options["classes"]) == ("labels", ["ground", "tree", "house"])
+    assert "values" not in options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data.mask", "gt"], "--data.mask: no option of MaskFolder; did you mean masks?"),
+        (["--data.masks"], "--data.masks: has no value"),
+        (["--data.values", "{0: a"], "--data.values: {0: a is no YAML"),
+        (["--outt", "x.yaml"], "unrecognized arguments: --outt"),
+        (["--out", "no/where.yaml"], "there is no folder no"),
+    ],
+)
+def test_init__bad_options(init, options, message):
+    code, out, err = init(black_and_white, *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_init__names_of_a_file(init):
+    def named(root):
+        palettes(root)
+        (root / "classes.txt").write_text("sky\nroad\ntree\n")
+
+    assert init(named)[0] == 0
+    text = Path("named.yaml").read_text()
+    assert yaml.safe_load(text)["data"]["init_args"]["classes"] == ["sky", "road", "tree"]
+    assert "# names of classes.txt" in text
+
+
+def test_init__unpaired_files_are_named_with_the_option(init):
+    def lacking(root):
+        black_and_white(root)
+        (root / "gt" / "4_seg.png").unlink()
+
+    code, _, err = init(lacking)
+    assert code == 2
+    assert "lacking/imgs/4.png: no mask for this image" in err
+    assert "set missing_mask: skip" in err
+    assert init(lacking, "--data.missing_mask", "skip")[0] == 0
