@@ -1,4 +1,8 @@
 # Every target makes its own environment when it is missing: python3 with pip, and make, are all it takes.
+ifdef VIRTUAL_ENV
+# an active environment may have no pip: .venv has none
+PYTHON ?= $(shell "$$VIRTUAL_ENV/bin/python" -c 'import sys; print(sys.base_prefix + "/bin/python3")')
+endif
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -94,6 +98,7 @@ $(READY): $(UV) $(LOCKS) pyproject.toml
 	  .requirements/$$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+	@echo "ready; for commands without make: source $(BIN)/activate"
 
 $(DOCS): $(UV) .requirements/docs.txt
 	$(CHECK_PYTHON)

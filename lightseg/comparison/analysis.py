@@ -101,7 +101,7 @@ def compare(
         pairs=tuple(_compare_pairs(arms, reference)),
         baseline=reference,
         resamples=bootstrap.RESAMPLES,
-        notes=(*notes, *grouping.notes, *force_notes, *_describe_groups(groups, grouping.key, split)),
+        notes=(*notes, *grouping.notes, *force_notes, *_describe_groups(groups, grouping.key, split, first.classes)),
     )
 
 
@@ -214,7 +214,9 @@ def _find_baseline(baseline: str, groups: Sequence[_ScoredGroup]) -> int:
     raise UserError(f"--baseline {baseline}: no group or run of these{did_you_mean(baseline, names, len(names))}")
 
 
-def _describe_groups(groups: Sequence[_ScoredGroup], key: str | None, split: str) -> Iterator[str]:
+def _describe_groups(
+    groups: Sequence[_ScoredGroup], key: str | None, split: str, classes: Sequence[str]
+) -> Iterator[str]:
     """Yield notes on repeated seeds, on other differences within groups and between them, and on missing folds."""
     for scored in groups:
         times = Counter(trial.seed for trial in scored.trials)
@@ -231,7 +233,20 @@ def _describe_groups(groups: Sequence[_ScoredGroup], key: str | None, split: str
         for trial in scored.trials:
             if missing := missing_folds(trial.runs, split):
                 yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, missing))}"
+    yield from _describe_uneven_means([trial for scored in groups for trial in scored.trials], classes)
     if changes := describe_code_changes([scored.trials[0].runs[0].folder for scored in groups]):
         yield f"the groups differ in code or packages, too: {changes}"
     if split == "val":
         yield "val also chose the checkpoint of each run: its scores are a little too high"
+
+
+def _describe_uneven_means(trials: Sequence[Trial], classes: Sequence[str]) -> Iterator[str]:
+    """Yield a note for each class that the target lacks and only some trials predict, so that their means differ."""
+    for index, name in enumerate(classes):
+        _, targets, predictions = np.array([trial.counts[:, :, index].sum(0) for trial in trials]).T
+        predicting = np.count_nonzero(predictions)
+        if not targets.any() and 0 < predicting < len(trials):
+            yield (
+                f"{name} is absent from the truth and predicted by {predicting} of {len(trials)} runs, whose means count "
+                "it as 0; the means of the others leave it out"
+            )

@@ -292,3 +292,16 @@ def test_compare__the_throughput_is_the_median_of_the_runs(runs, tmp_path):
             f'{{"step": 1, "epoch": 0, "train/images_per_s": {speed}}}\n'
         )
     assert runs().groups[0].images_per_s == 30
+
+
+def test_compare__an_absent_class_that_only_some_runs_predict_is_noted(runs):
+    without, predicted = skilled(0.8, 0.8)
+    for logged in (without, predicted):
+        logged[:, :2, 2] = 0
+    without[:, 2, 2], predicted[:, 2, 2] = 0, 1
+    comparison = runs((wide(4), {"logged": predicted}), (wide(8), {"logged": predicted}))
+    assert not any("car is absent from the truth" in note for note in comparison.notes)
+    assert (
+        "car is absent from the truth and predicted by 2 of 3 runs, whose means count it as 0; the means of the others "
+        "leave it out"
+    ) in runs((wide(16), {"logged": without})).notes
