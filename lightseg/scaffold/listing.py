@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder
 from lightseg.data.splits import SPLIT_OF
-from lightseg.data.types import Split
+from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.files.walk import walk
@@ -62,8 +62,9 @@ class Listing:
 
     @property
     def splits(self) -> list[Split]:
-        """Return the splits that folders name."""
-        return sorted({split for folder in self.images if (split := _place(folder).split)})
+        """Return the splits that folders name, in their usual order."""
+        names = {_place(folder).split for folder in self.images}
+        return [split for split in SPLITS if split in names]
 
     def describe(self) -> str:
         """Return the content of the root, for messages."""

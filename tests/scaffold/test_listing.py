@@ -6,14 +6,14 @@ from tests.data.fabricate import picture, save
 
 
 def test_list_folder__by_kind_without_hidden_files(tmp_path):
-    for name in ("a.png", "train/b/1.JPG.png", ".cache/c.png", "__MACOSX/d.png"):
+    for name in ("a.png", "train/b/1.JPG.png", "test/b/2.png", ".cache/c.png", "__MACOSX/d.png"):
         save(tmp_path / name, picture())
     for name in ("x.csv", "y.txt", "z.md"):
         (tmp_path / name).write_text("")
     listing = list_folder(tmp_path)
-    assert listing.images == {"": ["a.png"], "train/b": ["1.JPG.png"]}
+    assert listing.images == {"": ["a.png"], "test/b": ["2.png"], "train/b": ["1.JPG.png"]}
     assert (listing.tables, listing.texts) == (["x.csv"], ["x.csv", "y.txt"])
-    assert (listing.num_images, listing.splits) == (2, ["train"])
+    assert (listing.num_images, listing.splits) == (3, ["train", "test"])
 
 
 @pytest.mark.parametrize(
