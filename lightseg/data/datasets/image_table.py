@@ -1,7 +1,6 @@
 """Data module of a table of images: a path and a class in each row."""
 
 import os
-import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -88,7 +87,7 @@ class ImageTable(LabelDataModule):
         """Return the path of the image of each row, relative to the root if below it."""
         root = Path(self.root)
         column = self._table.find_column("path_column", self._path_column, PATH_COLUMNS)
-        return [posixpath.normpath(relative_to(root, expand_home(path))) for path in self._table.columns[column]]
+        return [relative_to(root, expand_home(path)) for path in self._table.columns[column]]
 
     @cached_property
     def _labels(self) -> list[str]:
