@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import signal
 import sys
 import threading
 import time
@@ -16,7 +15,8 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.distributed import environment
-from lightseg.errors import ConfigError, LightsegError
+from lightseg.distributed.exit_codes import signal_name
+from lightseg.errors import ConfigError
 
 ENDING = threading.Event()
 """Set when this process has left its training, with or without an error."""
@@ -116,15 +116,16 @@ def raise_on_all_ranks(trainer: L.Trainer, is_distributed: bool) -> Iterator[Non
         is_distributed: Whether the processes can exchange data already.
 
     Raises:
-        LightsegError: The error, in the first process.
+        Exception: The error, in the first process.
         SystemExit: In the others, with the error's exit code.
     """
     error = None
     try:
         yield
-    except LightsegError as raised:
+    except Exception as raised:
         error = raised
-    code = trainer.strategy.broadcast(error.exit_code if error else 0) if is_distributed else 0
+    exit_code = getattr(error, "exit_code", 1) if error else 0
+    code = trainer.strategy.broadcast(exit_code) if is_distributed else 0
     if error:
         raise error
     if code:
@@ -193,4 +194,4 @@ def end_with_parent() -> None:
 
 
 def _how(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+    return f"was killed by {signal_name(-code) or f'signal {-code}'}" if code < 0 else f"failed with exit code {code}"
