@@ -94,7 +94,8 @@ def test_commands__of_fit_are_taken_by_its_parser(folder, capsys):
         # these options are for a series and for a run that exists; the rest of the line is parsed as it is
         rest = re.sub(r"--(help$|(seeds|folds|resume) \S+)", "", shlex.join(words)).replace("RECIPE", "roads.yaml")
         args = shlex.split(rest) if "--config" in rest else ["--config", "roads.yaml", *shlex.split(rest)]
-        # a line of options that other lines had is right; tests/cli/test_lightning_cli.py composes every recipe of experiments/
+        # a line of options that other lines had is right;
+        # tests/cli/test_lightning_cli.py composes every recipe of experiments/
         options = {pair for pair in pairwise(args) if pair[0].startswith("--") and "experiments/" not in pair[1]}
         if not options <= parsed:
             assert _compose(*args) == 0, (words, capsys.readouterr().err)
