@@ -64,7 +64,7 @@ def main(args: list[str]) -> None:
     from lightseg.diagnosis import text
     from lightseg.diagnosis.diagnosis import diagnose
     from lightseg.diagnosis.recipe import RecipeCLI
-    from lightseg.tasks.lightning_compat import silence_lightning
+    from lightseg.distributed.lightning_compat import silence_lightning
 
     silence_lightning()
     recipe = RecipeCLI(rest if has_net else ["--config", _NET, *rest])

@@ -67,15 +67,15 @@ def main(args: list[str]) -> None:
         # checks the files before the slow imports
         chain(options.config)
 
-    from lightseg.distributed import launch
+    from lightseg.distributed import supervision
+    from lightseg.distributed.lightning_compat import silence_lightning
     from lightseg.evaluation.scoring import Scorer
     from lightseg.evaluation.trained_model import TrainedModel
     from lightseg.hardware.precision_names import canonical_precision
     from lightseg.inference.inference_config import InferenceConfig
-    from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
-    launch.end_with_parent()
+    supervision.end_with_parent()
     protocol = InferenceConfig.of(
         options.window, InferenceConfig.overlap if options.overlap is None else options.overlap, options.tta
     )

@@ -11,13 +11,13 @@ from lightseg.checkpoint.loading import reload
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, launch, supervision
+from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.hardware.devices import limit_threads
 from lightseg.hardware.malloc import disable_malloc_trim
 from lightseg.hardware.precision_names import FLOAT32
 from lightseg.runs.records import is_finished
 from lightseg.tasks import Task
-from lightseg.tasks.lightning_compat import replaced_internals, silence_lightning
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
@@ -39,7 +39,7 @@ def fit(args: list[str]) -> None:
         StoppedError: If a signal stopped the run; its state is saved.
     """
     silence_lightning()
-    launch.end_with_parent()
+    supervision.end_with_parent()
     cli = LightsegCLI(args)
     with explained(cli.parser.built):
         callbacks = RunCallbacks(cli.config)

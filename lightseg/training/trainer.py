@@ -26,12 +26,12 @@ from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
 from lightseg.distributed import launch
+from lightseg.distributed.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.hardware.devices import require_accelerator
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.tasks.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 
 
 def make_trainer(
