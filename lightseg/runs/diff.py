@@ -123,9 +123,18 @@ def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str
     Returns:
         At least 1; 1 if BatchNorm is synchronized.
     """
+    trainer = config.get("trainer") or {}
+    return 1 if trainer.get("sync_batchnorm") else count_processes(config, environment)
+
+
+def count_processes(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
+    """Return the number of processes of a training on all its nodes, at least 1.
+
+    Args:
+        config: Resolved config of the run.
+        environment: `env.json` of the run.
+    """
     trainer, gpus = config.get("trainer") or {}, environment.get("gpus") or []
-    if trainer.get("sync_batchnorm"):
-        return 1
     devices = trainer.get("devices", "auto")
     text = "".join(f"{device}," for device in devices) if isinstance(devices, list) else str(devices)
     if "," in text:
