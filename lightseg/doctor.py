@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightseg.cli.argv import option_values, positionals, require_known_options
+from lightseg.cli.argv import option_values, require_known_options, split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain, read
 from lightseg.errors import ConfigError, RunError, UserError
@@ -64,7 +64,7 @@ def main(args: list[str]) -> None:
     from lightseg.diagnosis import text
     from lightseg.diagnosis.diagnosis import diagnose
     from lightseg.diagnosis.recipe import RecipeCLI
-    from lightseg.tasks.lightning_compat import silence_lightning
+    from lightseg.distributed.lightning_compat import silence_lightning
 
     silence_lightning()
     recipe = RecipeCLI(rest if has_net else ["--config", _NET, *rest])
@@ -87,7 +87,7 @@ def _as_config(args: list[str]) -> list[str]:
     Raises:
         UserError: If there is no recipe.
     """
-    recipes, options = positionals(args)
+    recipes, options = split_options(args, "-")
     configs = [word for name in recipes for word in ("--config", name)]
     if not configs and not option_values(args, "-c", "--config"):
         raise UserError(

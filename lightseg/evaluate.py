@@ -67,33 +67,31 @@ def main(args: list[str]) -> None:
         # checks the files before the slow imports
         chain(options.config)
 
-    from lightseg.distributed import launch
+    from lightseg.distributed import supervision
+    from lightseg.distributed.lightning_compat import silence_lightning
     from lightseg.evaluation.scoring import Scorer
     from lightseg.evaluation.trained_model import TrainedModel
     from lightseg.hardware.precision_names import canonical_precision
     from lightseg.inference.inference_config import InferenceConfig
-    from lightseg.tasks.lightning_compat import silence_lightning
 
     silence_lightning()
-    launch.end_with_parent()
-    protocol = InferenceConfig.of(
-        options.window, InferenceConfig.overlap if options.overlap is None else options.overlap, options.tta
-    )
-    subject = TrainedModel.of(*trained, options.trust)
-    subject.task.protocol = protocol
-    data, changed = subject.data(options.config, data_args)
-    data.batch_size = options.batch_size or subject.images_per_pass(data.batch_size) * options.devices
-    trainer = subject.config["trainer"]
+    supervision.end_with_parent()
+    protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
+    model = TrainedModel.of(*trained, options.trust)
+    model.task.protocol = protocol
+    data, changed = model.data(options.config, data_args)
+    data.batch_size = options.batch_size or model.images_per_pass(data.batch_size) * options.devices
+    trainer = model.config["trainer"]
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
     precision = options.precision or canonical_precision(trainer["precision"])
-    scorer = Scorer(subject.task, accelerator, options.devices, precision)
+    scorer = Scorer(model.task, accelerator, options.devices, precision)
     if scorer.choice.reason and scorer.trainer.is_global_zero:
         print(f"precision: {scorer.choice}", flush=True)
     if scorer.trainer.is_global_zero:
         data.prepare_data()
     if options.calibrate:
-        _calibrate(subject, data, changed, scorer)
-    _score(subject, data, changed, scorer, options)
+        _calibrate(model, data, changed, scorer)
+    _score(model, data, changed, scorer, options)
 
 
 def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -114,7 +112,7 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         parser.add_argument(name, action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
-    require(options.overlap is None or options.window is not None, "--overlap: of what? give --window too")
+    require(options.overlap is None or options.window is not None, "--overlap needs --window")
     require(
         0 < options.boundary < 1, f"--boundary {options.boundary}: is no share of the diagonal; give 0.02 or the like"
     )
@@ -131,19 +129,19 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, data_args
 
 
-def _calibrate(subject: "TrainedModel", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
+def _calibrate(model: "TrainedModel", data: "ImageDataModule", changed: dict[str, Any], scorer: "Scorer") -> None:
     from lightseg.evaluation.calibrate import FILE, calibrate, summary
     from lightseg.files.atomic import write_json
 
-    calibration = calibrate(subject, data, changed, scorer)
-    subject.task.temperature = calibration["temperature"]
-    if scorer.trainer.is_global_zero and subject.run:
-        write_json(subject.run / FILE, calibration)
-        print(printable(summary(calibration, subject.run)), flush=True)
+    calibration = calibrate(model, data, changed, scorer)
+    model.task.temperature = calibration["temperature"]
+    if scorer.trainer.is_global_zero and model.run:
+        write_json(model.run / FILE, calibration)
+        print(printable(summary(calibration, model.run)), flush=True)
 
 
 def _score(
-    subject: "TrainedModel",
+    model: "TrainedModel",
     data: "ImageDataModule",
     changed: dict[str, Any],
     scorer: "Scorer",
@@ -153,24 +151,24 @@ def _score(
     from lightseg.evaluation.record import Record, require_same
     from lightseg.evaluation.split_data import SplitData
 
-    task, part = subject.task, SplitData(data, options.split)
-    subject.require_same_colors(part.masks)
+    task, split_data = model.task, SplitData(data, options.split)
+    model.require_same_colors(split_data.masks)
     temperature = task.temperature_under(task.protocol)
     settings = {
         "precision": scorer.precision,
         "device": scorer.device,
         "images_per_pass": max(1, data.batch_size // options.devices),
     }
-    facts = _facts(subject, part, options) | {"data_options": changed, "temperature": temperature}
+    facts = _facts(model, split_data, options) | {"data_options": changed, "temperature": temperature}
     facts |= {"boundary": options.boundary, **settings}
-    folder = _folder(subject, part, facts, options)
+    folder = _folder(model, split_data, facts, options)
     require_same(folder, facts)
-    scored = scorer.score(part, options.split, extra_metrics.make(task, options.boundary, temperature))
+    scored = scorer.score(split_data, options.split, extra_metrics.make(task, options.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
-    agrees = None if changed else agreement.compare(subject, scored, settings)
+    agrees = None if changed else agreement.compare(model, scored, settings)
     numbers = scored.scores | extra_metrics.numbers(scored.views, task.classes)
-    record = Record(facts, numbers, scored, part.splits)
+    record = Record(facts, numbers, scored, split_data.splits)
     record.write(folder)
     table.show(record)
     if agrees:
@@ -178,19 +176,19 @@ def _score(
     print(printable(f"evaluation: {folder}"), flush=True)
 
 
-def _facts(subject: "TrainedModel", part: "SplitData", options: argparse.Namespace) -> dict[str, Any]:
+def _facts(model: "TrainedModel", split_data: "SplitData", options: argparse.Namespace) -> dict[str, Any]:
     return {
         "split": options.split,
-        "protocol": str(subject.task.protocol),
-        "data": part.split_fingerprint("test"),
-        "samples": len(part.dataset("test")),
-        "dataset": part.label,
-        "checkpoint": str(subject.file.relative_to(subject.run) if subject.run else subject.file),
-        "sha256": subject.sha256,
+        "protocol": str(model.task.protocol),
+        "data": split_data.split_fingerprint("test"),
+        "samples": len(split_data.dataset("test")),
+        "dataset": split_data.label,
+        "checkpoint": str(model.file.relative_to(model.run) if model.run else model.file),
+        "sha256": model.sha256,
     }
 
 
-def _folder(subject: "TrainedModel", part: "SplitData", facts: dict[str, Any], options: argparse.Namespace) -> Path:
+def _folder(model: "TrainedModel", split_data: "SplitData", facts: dict[str, Any], options: argparse.Namespace) -> Path:
     """Return the folder for the result.
 
     Raises:
@@ -201,13 +199,13 @@ def _folder(subject: "TrainedModel", part: "SplitData", facts: dict[str, Any], o
 
     if options.out:
         return Path(options.out).resolve()
-    if subject.run is None:
-        raise ConfigError(f"{subject.file}: is in no run folder; say by --out DIR where the result is to go")
-    stem = "" if subject.is_scored else subject.file.stem
-    is_run_data = subject.is_own(part.fingerprints) and not facts["data_options"]
+    if model.run is None:
+        raise ConfigError(f"{model.file}: is in no run folder; say by --out DIR where the result is to go")
+    stem = "" if model.is_scored else model.file.stem
+    is_run_data = model.is_own(split_data.fingerprints) and not facts["data_options"]
     digest = None if is_run_data else data_hash(facts)
-    name = options.name or folder_name(options.split, stem, subject.task.protocol, digest)
-    folder = subject.run / "evaluations" / name
+    name = options.name or folder_name(options.split, stem, model.task.protocol, digest)
+    folder = model.run / "evaluations" / name
     for path in (folder.parent, folder):
         require_in_place(path, "remove it, or give another place by --out DIR")
     return folder

@@ -47,31 +47,29 @@ def main(args: list[str]) -> None:
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--trust", action="store_true")
     arguments, data_options = split_options(args, "--data")
-    options, unknown = parser.parse_known_args(arguments)
+    options = parser.parse_args(arguments)
     folder = run_folder(options.run, "RUN")
     out: Path = options.out or folder / "explain.html"
     if options.out is None:
         require_in_place(out, "remove it, or give another place by --out FILE")
     require_writable(out, "--out")
     require(options.images >= 1, f"--images: {options.images} is not a number of images; give 1 or more")
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    model_file(folder)
+    file = model_file(folder)
 
     import torch
 
-    import lightseg
-    from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
+    from lightseg.evaluation.trained_model import TrainedModel
     from lightseg.explanation.explanation import explain
     from lightseg.explanation.html import write_page
     from lightseg.explanation.text import sentence
 
     splits = _read_splits(folder)
-    task = lightseg.load(folder, options.trust).to("cuda" if torch.cuda.is_available() else "cpu")
-    data, *blocks = data_and_block(task.recipe["config"], data_options, options.trust, model_file(folder))
+    model = TrainedModel.of(file, folder, options.trust)
+    data, changes = model.data(None, data_options)
     split = _choose_split(folder, splits, data, options.split)
-    for key in scoring_changes(*blocks):
+    for key in changes:
         raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
+    task = model.task.to("cuda" if torch.cuda.is_available() else "cpu")
     explanation = explain(task, data, split, options.images)
     write_page(explanation, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
     for finding in explanation.findings[:2]:

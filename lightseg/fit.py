@@ -41,34 +41,18 @@ from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
 from lightseg.cli.argv import option_values, require_known_options
-from lightseg.cli.entry import guarded, show_help, show_version
+from lightseg.cli.entry import verb
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, DataError
-from lightseg.files.atomic import expand_home
 from lightseg.files.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables with the rank of a process, as set by torchrun, Lightning and SLURM."""
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the verb.
-
-    Args:
-        args: The command line without the program's name; by default that of the process.
-
-    Returns:
-        The exit code.
-    """
-    args = expand_home(sys.argv[1:] if args is None else args)
-    if not args or args[0] in ("-h", "--help"):
-        return show_help(__doc__)
-    if "--version" in args:
-        return show_version()
-    return guarded(lambda: _fit(args))
-
-
-def _fit(args: list[str]) -> None:
+@verb(__doc__, imports_user_code=True)
+def main(args: list[str]) -> None:
+    """Train a recipe."""
     _require_options(args)
     # the empty word is the value of an option at the end
     is_series = bool(option_values([*args, ""], "--seeds", "--folds"))

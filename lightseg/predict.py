@@ -81,7 +81,7 @@ def main(args: list[str]) -> None:
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
     task, facts = _load(file, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
-        raise UserError("--window and --overlays are for segmentation; this model says one class per image")
+        raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
     items = items_of(files, task.recipe["in_channels"])
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)})
@@ -98,7 +98,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--out", required=True)
     parser.add_argument("--window", type=int)
-    parser.add_argument("--overlap", type=float, default=0.25)
+    parser.add_argument("--overlap", type=float)
     parser.add_argument("--tta", default="")
     parser.add_argument("--overlays", action="store_true")
     parser.add_argument("--probabilities", action="store_true")

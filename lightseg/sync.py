@@ -91,7 +91,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
     from lightseg.tracking.wandb_service import unreachable
 
     with ExitStack() as stack:
-        stack.enter_context(locked(folder, "it is training, or another sync is at it; wait for the end of that"))
+        stack.enter_context(locked(folder, "it is training, or another process sends it to W&B; wait for its end"))
         extent = _extent(folder)
         identity = wandb_run.identity(folder, {"project": project, "entity": entity})
         if identity.get("delivered") == extent:

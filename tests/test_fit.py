@@ -446,3 +446,9 @@ def test_fit__a_limited_test_keeps_only_the_images_that_were_scored(fit, recipe)
     truth = Shapes(image_size=32, test_size=5).class_table("test")
     assert (results.dense[:, 1] == truth[:3]).all()
     assert len(PerImageResults.read(outcome.folder, "val").images) == 5
+
+
+def test_fit__help_among_other_options_prints_the_usage(fit, recipe):
+    outcome = fit("--config", recipe(), "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith("usage: python -m lightseg.fit --config RECIPE")

@@ -70,7 +70,7 @@ def test_sync__a_run_that_is_training_is_left_alone_and_the_others_are_not(tmp_p
     with locked(folder):
         done = sync(service.env(tmp_path / "home"), folder.parent / "*")
     assert done.returncode == 2
-    assert f"{folder}: it is training, or another sync is at it" in done.stderr
+    assert f"{folder}: it is training, or another process sends it to W&B" in done.stderr
     assert not (folder / "wandb.json").exists()
     assert read(other)["delivered"]["rows"] == 2
     assert [run.info["displayName"] for run in service.runs.values()] == ["tiny-two"]

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import distributed
 
-from lightseg.tasks.lightning_compat import exchange_timeout
+from lightseg.distributed.lightning_compat import exchange_timeout
 
 
 class Stop(KeyboardInterrupt):

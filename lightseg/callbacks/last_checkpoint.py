@@ -9,8 +9,8 @@ import lightning as L
 from lightseg.callbacks.graceful_stop import Stop
 from lightseg.data.loading.loaders import StepLoader
 from lightseg.data.loading.samplers import EpochSampler
+from lightseg.distributed.lightning_compat import repair_resumed_progress
 from lightseg.errors import ConfigError
-from lightseg.tasks.lightning_compat import repair_resumed_progress
 
 
 class LastCheckpoint(L.Callback):

@@ -5,11 +5,11 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from lightseg.data import ImageDataModule
+from lightseg.distributed.lightning_compat import logged_step
 from lightseg.files.evenly_spaced import spread
 from lightseg.loggers import Wandb
 from lightseg.tasks import Task
 from lightseg.tasks.examples import predict
-from lightseg.tasks.lightning_compat import logged_step
 from lightseg.visualization.examples import write_examples
 
 IMAGES, SNAPSHOTS = 4, 10

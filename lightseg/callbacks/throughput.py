@@ -6,8 +6,8 @@ import lightning as L
 import torch
 
 from lightseg.data.types import Batch
+from lightseg.distributed.lightning_compat import log_step
 from lightseg.tasks import Task
-from lightseg.tasks.lightning_compat import log_step
 
 
 class Throughput(L.Callback):

@@ -78,28 +78,12 @@ def require_known_options(args: Sequence[str]) -> None:
             raise ConfigError(f"no option '{option}'{suggest_option(option)}")
 
 
-def positionals(args: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line into positional arguments and options.
-
-    Args:
-        args: The command line; each option takes one value.
-    """
-    positional, rest = list[str](), list[str]()
-    words = iter(args)
-    for word in words:
-        if not word.startswith("-"):
-            positional.append(word)
-        else:
-            rest += [word] if "=" in word else [word, *islice(words, 1)]
-    return positional, rest
-
-
 def split_options(args: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
     """Split a command line into the arguments of a verb, and the options that start with a prefix.
 
     Args:
         args: The command line.
-        prefix: Start of the option names, such as `--data.`.
+        prefix: Start of the option names, such as `--data.`, or `-` for all options. Each takes one value.
 
     Returns:
         The arguments without the prefix, and the options with it, together with their values.

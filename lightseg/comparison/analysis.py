@@ -247,6 +247,6 @@ def _describe_uneven_means(trials: Sequence[Trial], classes: Sequence[str]) -> I
         predicting = np.count_nonzero(predictions)
         if not targets.any() and 0 < predicting < len(trials):
             yield (
-                f"{name} is absent from the truth and predicted by {predicting} of {len(trials)} runs, whose means count "
-                "it as 0; the means of the others leave it out"
+                f"{name} is absent from the truth and predicted by {predicting} of {len(trials)} runs, whose means "
+                "count it as 0; the means of the others leave it out"
             )

@@ -82,10 +82,11 @@ def fraction_split(
         DataError: If there are fewer groups than splits.
     """
     positive = {split: fraction for split, fraction in fractions.items() if fraction}
-    if any(fraction < 0 for fraction in positive.values()) or sum(positive.values()) >= 1:
-        raise ConfigError(
-            f"data.val_fraction, data.test_fraction: {list(fractions.values())} must be positive and sum below 1"
-        )
+    # in this form, NaN is refused too
+    if not (all(0 <= fraction < 1 for fraction in fractions.values()) and sum(fractions.values()) < 1):
+        keys = ", ".join(f"data.{split}_fraction" for split in fractions)
+        values = ", ".join(map(str, fractions.values()))
+        raise ConfigError(f"{keys}: must each be 0 or more, with a sum below 1, got {values}")
     sizes = Counter(groups)
     if len(sizes) <= len(positive):
         unit = "sample" if len(sizes) == len(samples) else "group"
@@ -214,7 +215,7 @@ def groups_of(images: Sequence[str], pattern: str) -> list[str]:
 
     Raises:
         ConfigError: If the expression is invalid or has no capture group.
-        DataError: If it does not match a path.
+        DataError: If it does not match a path, or its group takes no part in the match.
     """
     try:
         expression = re.compile(pattern)
@@ -225,12 +226,13 @@ def groups_of(images: Sequence[str], pattern: str) -> list[str]:
             f"data.group: {pattern!r} needs parentheses around the name of the group, such as '([^/]+)_[0-9]+'"
         )
     matches = [expression.search(image) for image in images]
-    unmatched = [image for image, match in zip(images, matches, strict=True) if match is None]
+    groups: list[str | None] = [match.group(1) if match else None for match in matches]
+    unmatched = [image for image, group in zip(images, groups, strict=True) if group is None]
     if unmatched:
         raise DataError(
             f"data.group: {pattern!r} does not match {unmatched[0]} ({len(unmatched)} of {len(images)} images)"
         )
-    return [str(match.group(1)) for match in matches if match]
+    return [group for group in groups if group is not None]
 
 
 def require_disjoint(root: Path, splits: Splits[_Sample], groups: Sequence[str], samples: Sequence[_Sample]) -> None:

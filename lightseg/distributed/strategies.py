@@ -9,6 +9,8 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 
+from lightseg.distributed.lightning_compat import shard_over_all
+
 
 class FSDP(ModelParallelStrategy):
     """Fully sharded data parallel training (FSDP2): each device stores a shard of weights, gradients, optimizer state.
@@ -27,7 +29,7 @@ class FSDP(ModelParallelStrategy):
 
     def setup_environment(self) -> None:
         """Shard over all processes of all nodes."""
-        self._data_parallel_size = self.num_nodes * self.num_processes
+        shard_over_all(self)
         super().setup_environment()
 
     def on_validation_start(self) -> None:

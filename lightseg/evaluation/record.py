@@ -17,7 +17,7 @@ from lightseg.evaluation import extra_metrics
 from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
 from lightseg.files.atomic import atomic_folder, nearest_folder, write_json
-from lightseg.inference.inference_config import InferenceConfig
+from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import plain_number
@@ -69,7 +69,7 @@ def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, data_dig
     parts = [split, checkpoint]
     if protocol.window is not None:
         parts.append(f"window{protocol.window}")
-        if protocol.overlap != InferenceConfig.overlap:
+        if protocol.overlap != OVERLAP:
             parts.append(f"overlap{protocol.overlap:g}")
     return "-".join(part for part in [*parts, *protocol.tta, (data_digest or "")[:8]] if part)
 

@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from lightseg.callbacks import ScoringPrinter
 from lightseg.data.dataset import require_valid
 from lightseg.distributed import environment, launch
+from lightseg.distributed.lightning_compat import replaced_internals
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import MetricResults
@@ -26,7 +27,6 @@ from lightseg.hardware.precision_names import AUTO
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.tasks import Task
 from lightseg.tasks.failures import translate_error
-from lightseg.tasks.lightning_compat import replaced_internals
 from lightseg.tasks.preflight import refusal
 
 

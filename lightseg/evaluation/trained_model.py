@@ -20,6 +20,7 @@ from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, UserError
 from lightseg.files.atomic import sha256
+from lightseg.runs.diff import count_processes
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
@@ -113,15 +114,8 @@ class TrainedModel:
 
     def images_per_pass(self, batch_size: int) -> int:
         """Return the number of images in one forward pass of the training, in each process."""
-        trainer, gpus = self.config["trainer"], self.recorded("env.json").get("gpus", [])
-        devices = trainer["devices"]
-        if isinstance(devices, str) and "," in devices:
-            devices = devices.strip(",").split(",")
-        if isinstance(devices, list):
-            devices = len(devices)
-        if str(devices) in ("auto", "-1"):
-            devices = len(gpus) if gpus and trainer["accelerator"] != "cpu" else 1
-        passes = max(1, int(devices)) * int(trainer["num_nodes"]) * int(trainer["accumulate_grad_batches"])
+        processes = count_processes(self.config, self.recorded("env.json"))
+        passes = processes * int(self.config["trainer"]["accumulate_grad_batches"])
         return max(1, batch_size // passes)
 
     def data(self, file: str | None, args: Sequence[str]) -> tuple[ImageDataModule, dict[str, Any]]:

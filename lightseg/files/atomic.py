@@ -233,9 +233,10 @@ def require_writable(path: Path, option: str) -> None:
         reason = "is a folder; give the name of a file"
     elif not path.exists() and not path.parent.is_dir():
         reason = f"there is no folder {path.parent}; make it, or give another place"
-    elif path.exists():
-        reason = None if os.access(path, os.W_OK) else "cannot be written: permission denied"
-    elif refusal := _refusal(path.parent):
+    elif path.exists() and not os.access(path, os.W_OK):
+        reason = "cannot be written: permission denied"
+    elif (path.is_file() or not path.exists()) and (refusal := _refusal(path.resolve().parent)):
+        # a regular file is replaced by one that is made beside it
         reason = f"cannot be written: {refusal}"
     if reason:
         raise UserError(f"{option} {path}: {reason}")

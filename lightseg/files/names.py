@@ -4,6 +4,9 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
 """Name of the backup of a checkpoint while the next one is written."""
 
+METRICS = "metrics.json"
+"""File of the final metrics in a run folder; the run is finished once it is there."""
+
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 

@@ -14,6 +14,9 @@ from lightseg.inference.windows import Block, ReadRows, slide
 
 Forward = Callable[[Tensor], Tensor]
 
+OVERLAP = 0.25
+"""Default of `InferenceConfig.overlap`."""
+
 
 @dataclass(frozen=True)
 class InferenceConfig:
@@ -43,28 +46,32 @@ class InferenceConfig:
     """
 
     window: int | None = None
-    overlap: float = 0.25
+    overlap: float = OVERLAP
     tta: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.window is None or self.window >= 1, f"window: must be 1 or more pixels, got {self.window}")
         require(
             0 <= self.overlap < 1,
-            f"overlap: must be a share of a window, 0 or more and below 1, got {self.overlap}; give 0.25, for example",
+            f"overlap: must be a share of a window, 0 or more and below 1, got {self.overlap}",
         )
         for name in self.tta:
             if name not in AUGMENTATIONS:
                 raise ConfigError(f"tta: no augmentation '{name}'{did_you_mean(name, AUGMENTATIONS, 9)}")
 
     @classmethod
-    def of(cls, window: int | None = None, overlap: float = 0.25, tta: str | Sequence[str] = ()) -> InferenceConfig:
+    def of(
+        cls, window: int | None = None, overlap: float | None = None, tta: str | Sequence[str] = ()
+    ) -> InferenceConfig:
         """Return the protocol of options in the form of the command line: `tta` may be one text, `flip,scale`.
 
         Raises:
             ConfigError: If an option is out of range; the message names it.
         """
         names = tta.split(",") if isinstance(tta, str) else tta
-        return cls(window, overlap, tuple(sorted({name.strip() for name in names} - {""})))
+        return cls(
+            window, OVERLAP if overlap is None else overlap, tuple(sorted({name.strip() for name in names} - {""}))
+        )
 
     @property
     def view(self) -> str:

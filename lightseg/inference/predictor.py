@@ -20,7 +20,7 @@ from lightseg.data.io.images import image_values
 from lightseg.data.types import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
-from lightseg.inference.inference_config import InferenceConfig
+from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.inference.readers import LARGE, RowReader, Source, source_from_array
 from lightseg.inference.resizing import resize_in_blocks
 from lightseg.inference.windows import Block, most_likely
@@ -89,7 +89,7 @@ class Predictor(L.LightningModule):
         self,
         image: str | Path | Image.Image | npt.NDArray[Any] | Tensor,
         window: int | None = None,
-        overlap: float = 0.25,
+        overlap: float = OVERLAP,
         tta: str | Sequence[str] = (),
         details: bool = False,
     ) -> ClassMap | int | Prediction:

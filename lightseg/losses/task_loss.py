@@ -132,7 +132,7 @@ class TaskLoss(nn.Module):
         )
         require(
             math.isfinite(self.tau) and self.tau >= 0,
-            f"model.logit_adjustment: {self.tau} will not do; give 0 or more: 1 makes all classes equal",
+            f"model.logit_adjustment: must be 0 or more (1 makes all classes equal), got {self.tau}",
         )
         deaf = ", ".join(name for name in self.spec if name in _SIGMOID)
         require(

@@ -18,14 +18,17 @@ Area = Literal["recipe", "code", "data", "environment", "hardware"]
 Changes = dict[str, tuple[Any, Any]]
 """Old and new value by dotted key."""
 
-_LOCATION = ("base", "config", "resume", "runs_dir")
+LOCATION = ("base", "config", "resume", "runs_dir")
 """Options of the location of a run."""
+
+DATA_LOCATION = ("data.download", "data.root", "data.table")
+"""Options of the location of the data, whose content has a fingerprint."""
 
 _DISTRIBUTION = tuple(f"trainer.{name}" for name in ("devices", "num_nodes", "strategy", "sync_batchnorm"))
 """Options that affect metrics only through `count_unsynced_processes`."""
 
 _COSMETIC = (
-    *("name", "group", "data.download", "data.root", "data.table"),
+    *("name", "group", *DATA_LOCATION),
     *(f"trainer.{name}" for name in ("default_root_dir", "enable_autolog_hparams", "enable_checkpointing")),
     *(f"trainer.{name}" for name in ("enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger")),
     *(f"trainer.{name}" for name in ("model_registry", "profiler")),
@@ -123,9 +126,18 @@ def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str
     Returns:
         At least 1; 1 if BatchNorm is synchronized.
     """
+    trainer = config.get("trainer") or {}
+    return 1 if trainer.get("sync_batchnorm") else count_processes(config, environment)
+
+
+def count_processes(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
+    """Return the number of processes of a training on all its nodes, at least 1.
+
+    Args:
+        config: Resolved config of the run.
+        environment: `env.json` of the run.
+    """
     trainer, gpus = config.get("trainer") or {}, environment.get("gpus") or []
-    if trainer.get("sync_batchnorm"):
-        return 1
     devices = trainer.get("devices", "auto")
     text = "".join(f"{device}," for device in devices) if isinstance(devices, list) else str(devices)
     if "," in text:
@@ -203,21 +215,22 @@ def _diff_recipes(
     old: Mapping[str, Any], new: Mapping[str, Any], *, is_distribution_equal: bool
 ) -> Iterator[Difference]:
     for key, (a, b) in differences(old, new).items():
-        effect = "affects metric" if _within(key, _DISTRIBUTION) and not is_distribution_equal else effect_of(key)
+        effect = "affects metric" if within(key, _DISTRIBUTION) and not is_distribution_equal else effect_of(key)
         if effect:
             yield Difference(effect, "recipe", f"{key}: {format_change(a, b)}")
 
 
 def effect_of(key: str) -> Effect | None:
     """Return the effect of a different value of an option; None for an option of the location of the run."""
-    if _within(key, _LOCATION):
+    if within(key, LOCATION):
         return None
-    if _within(key, _COSMETIC):
+    if within(key, _COSMETIC):
         return "cosmetic"
-    return "affects speed" if _within(key, _SPEED) else "affects metric"
+    return "affects speed" if within(key, _SPEED) else "affects metric"
 
 
-def _within(key: str, options: tuple[str, ...]) -> bool:
+def within(key: str, options: Sequence[str]) -> bool:
+    """Return whether an option is one of these, or below one of these."""
     return any(key == option or key.startswith(f"{option}.") for option in options)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightseg.errors import UserError
+from lightseg.files.names import METRICS
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
-from lightseg.runs.records import read_mapping, require_record
+from lightseg.runs.records import is_finished, read_mapping, require_record
 
 PathLike = TypeVar("PathLike")
 
@@ -101,7 +102,7 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
         for folder in [Path(place).resolve()] if is_run_folder else _find_run_folders(place):
             if folder in runs:
                 notes.append(f"{printable(str(folder))} was given twice; it counts once")
-            elif is_run_folder or (folder / "metrics.json").is_file():
+            elif is_run_folder or is_finished(folder):
                 runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
@@ -118,13 +119,13 @@ def read(folder: Path) -> Run:
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder}: no run folder, which has a config.yaml")
-    if not (folder / "metrics.json").is_file():
+    if not is_finished(folder):
         raise UserError(
             f"{folder}: this run is not finished; go on with it (python -m lightseg.fit --resume {folder}), "
             "or leave it out"
         )
     config = _read_required(folder / "config.yaml", "seed_everything", "data")
-    record = _read_required(folder / "metrics.json", "train/seconds")
+    record = _read_required(folder / METRICS, "train/seconds")
     metrics = {name: math.nan if value is None else value for name, value in record.items()}
     cost = _read_required(folder / "model.json", "parameters", "gflops")
     environment, data = (_read_required(folder / f"{name}.json") for name in ("env", "data"))

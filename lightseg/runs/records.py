@@ -10,10 +10,21 @@ from lightseg.config.compose import require_bounded
 from lightseg.config.schema import RECORDS, plain, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
+from lightseg.files.names import METRICS
 from lightseg.hardware.precision_names import canonical_precision
 
 _BYTES, _YAML_BYTES = 2**26, 2**20
 """Limits of the size of a record in bytes."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a run has its final metrics, which are written last.
+
+    Raises:
+        UserError: their file is not a regular file.
+    """
+    require_regular(folder / METRICS)
+    return (folder / METRICS).exists()
 
 
 def read_record(path: Path) -> dict[str, Any]:

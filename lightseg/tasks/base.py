@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
+from lightseg.distributed.lightning_compat import attached_trainer, log_step
 from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
@@ -28,7 +29,6 @@ from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
-from lightseg.tasks.lightning_compat import attached_trainer, log_step
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 

@@ -23,7 +23,7 @@ class ClassificationTask(Task):
         logits: Tensor = self.net(images)
         if logits.ndim != 2:
             raise ConfigError(
-                f"{type(self.net).__name__} says one class per pixel; take TimmNet, SimpleCNN or the like"
+                f"{type(self.net).__name__} gives one class for each pixel; take TimmNet, SimpleCNN or the like"
             )
         return logits
 

@@ -4,7 +4,7 @@ import lightning as L
 
 from lightseg.data import ImageDataModule
 from lightseg.data.loading.loaders import describe_dead_worker
-from lightseg.distributed import launch
+from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, LightsegError, RunError
 
 
@@ -13,8 +13,8 @@ def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> Lig
     data: ImageDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
     if data is not None and isinstance(error, RuntimeError) and (message := describe_dead_worker(error, data.watched)):
         return RunError(message)
-    if trainer.world_size > 1 and launch.is_loss(error):
-        return RunError(launch.describe_dead_worker(getattr(trainer.strategy.launcher, "procs", [])))
+    if trainer.world_size > 1 and supervision.is_lost_connection(error):
+        return RunError(supervision.describe_dead_worker(getattr(trainer.strategy.launcher, "procs", [])))
     if "more than 1 value per channel" in str(error):
         return ConfigError(
             "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "

@@ -32,7 +32,9 @@ class SegmentationTask(Task):
         padded = _pad(images, stride)
         logits: Tensor = self.net(padded)
         if logits.ndim != images.ndim:
-            raise ConfigError(f"{type(self.net).__name__} says one class per image; take UNet, FCN, SmpNet or the like")
+            raise ConfigError(
+                f"{type(self.net).__name__} gives one class for each image; take UNet, FCN, SmpNet or the like"
+            )
         if logits.shape[2:] != padded.shape[2:]:
             logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
         return _crop(logits, height, width)

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.files.names import BEST as BEST_FILE
+from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
-from lightseg.runs.records import read_record
+from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.wandb_rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
 from lightseg.visualization.examples import Example, image_scores, read_examples, worst
@@ -49,7 +50,7 @@ class View:
     @property
     def model(self) -> str | None:
         """Return the name of the best checkpoint's artifact; None if it is not wanted or the run not finished."""
-        is_complete = all((self.folder / name).exists() for name in ("metrics.json", f"checkpoints/{BEST_FILE}"))
+        is_complete = is_finished(self.folder) and (self.folder / "checkpoints" / BEST_FILE).exists()
         return f"model-{self.run.id}" if self.log_checkpoint and is_complete else None
 
     def follow(self) -> None:
@@ -76,8 +77,8 @@ class View:
             again: Whether W&B has the last row without its pictures, which are then sent in a further row.
         """
         final: dict[str, Any] = {}
-        if (self.folder / "metrics.json").exists():
-            final = read_record(self.folder / "metrics.json")
+        if is_finished(self.folder):
+            final = read_record(self.folder / METRICS)
             if self.model:
                 self._send_checkpoint(self.model, final)
             if row := self._rows.newest():
@@ -204,7 +205,7 @@ def extent(folder: Path) -> dict[str, Any]:
     rows = RowMerger()
     lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
     steps = [row[STEP] for line in lines if (row := rows.add(line))]
-    finished = (folder / "metrics.json").exists()
+    finished = is_finished(folder)
     if finished and (newest := rows.newest()):
         steps.append(newest[STEP])
     return {"step": max(steps, default=-1), "rows": len(steps), "finished": finished}

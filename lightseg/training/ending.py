@@ -9,7 +9,7 @@ import lightning as L
 
 from lightseg.callbacks import GracefulStop
 from lightseg.config.class_errors import Objects, describe_failure
-from lightseg.distributed import launch
+from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.loggers import Wandb
 from lightseg.runs import scheduler
@@ -35,7 +35,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
     # a logger may replace those of the trainer while it runs
     loggers = list(trainer.loggers)
     exit_code = 1
-    launch.ENDING.clear()
+    supervision.ENDING.clear()
     try:
         yield
         exit_code = 0
@@ -50,7 +50,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
             raise
         raise failure from None
     finally:
-        launch.ENDING.set()
+        supervision.ENDING.set()
         for logger in loggers:
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=exit_code)

@@ -17,7 +17,9 @@ from typing import Any, NoReturn, Self
 from lightseg.cli.argv import option_values, text_option
 from lightseg.config.compose import chain, read
 from lightseg.distributed import environment as variables
+from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.runs.records import is_finished
 
 _FOLD_OPTIONS = tuple(f"--data.{scope}{name}" for scope in ("", "init_args.") for name in ("folds", "fold"))
 
@@ -63,7 +65,7 @@ def repeat(args: list[str]) -> list[str]:
         for number, command in enumerate(commands):
             before = _in_group(runs, group)
             earlier = _find_run(command, before)
-            is_done = earlier is not None and _is_finished(earlier)
+            is_done = earlier is not None and is_finished(earlier)
             state = f"{'is finished' if is_done else 'goes on'} in {earlier}" if earlier else f"group {group}"
             print(f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, {state}", flush=True)
             if is_done:
@@ -71,10 +73,10 @@ def repeat(args: list[str]) -> list[str]:
             if earlier is not None:
                 command = ["-m", "lightseg.fit", "--resume", str(earlier)]
             if code := forwarder.run([sys.executable, *command], _keep_precision(before)):
-                finished = [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
+                finished = [str(folder) for folder in _in_group(runs, group) if is_finished(folder)]
                 again = ["-m", "lightseg.fit", *args, *([] if "--group" in args else ["--group", group])]
                 raise RepeatError(_describe_stop(code, again, finished, bool(_in_group(runs, group))), code)
-    return [str(folder) for folder in _in_group(runs, group) if _is_finished(folder)]
+    return [str(folder) for folder in _in_group(runs, group) if is_finished(folder)]
 
 
 def _parse(args: list[str]) -> tuple[list[list[str]], list[str]]:
@@ -151,10 +153,6 @@ def _group(config: Path) -> Any:
         return None
 
 
-def _is_finished(folder: Path) -> bool:
-    return (folder / "metrics.json").exists()
-
-
 def _find_run(command: Sequence[str], folders: Sequence[Path]) -> Path | None:
     """Return the newest of some run folders that was started by exactly this command; None if there is none."""
     text = shlex.join(["python", *command])
@@ -176,7 +174,8 @@ def _describe_stop(code: int, command: Sequence[str], finished: Sequence[str], h
     """
     if code == 2 and not has_begun:
         return "so none of the runs has begun; mend that, and give the command again"
-    outcome = f"was stopped by {signal.Signals(code - 128).name}" if code > 128 else f"ended with exit code {code}"
+    name = signal_name(code - 128)
+    outcome = f"was stopped by {name}" if name else f"ended with exit code {code}"
     folders = "\n".join(f"  {folder}" for folder in finished or ["none"])
     return f"a run {outcome}; finished:\n{folders}\ngo on with: {shlex.join(['python', *command])}"
 

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
 from lightseg.loggers import Wandb
@@ -73,8 +73,8 @@ def _create(cli: LightsegCLI, trainer: L.Trainer, stack: ExitStack) -> Path:
     # the lock is released first, then the folder of a failed start is removed
     stack.push(partial(_discard_failed_start, folder, trainer))
     stack.enter_context(locked(folder))
-    launch.BEFORE_KILL.callback(_discard_unless_begun, folder, trainer)
-    stack.callback(launch.BEFORE_KILL.pop_all)
+    supervision.BEFORE_KILL.callback(_discard_unless_begun, folder, trainer)
+    stack.callback(supervision.BEFORE_KILL.pop_all)
     return folder
 
 

@@ -11,10 +11,18 @@ from lightseg.checkpoint.loading import read
 from lightseg.config.schema import plain
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import write_atomically
-from lightseg.files.names import BEST, LAST, PREVIOUS
+from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
 from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import environment, scheduler
-from lightseg.runs.diff import differences, format_change, kernel_changes, trains_on_cpu
+from lightseg.runs.diff import (
+    DATA_LOCATION,
+    LOCATION,
+    differences,
+    format_change,
+    kernel_changes,
+    trains_on_cpu,
+    within,
+)
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
@@ -28,12 +36,11 @@ _FREE = (
     "trainer.limit_test_batches",
     "data.cache_gb",
     "data.num_workers",
-    "data.root",
-    "save_every_",
+    *DATA_LOCATION,
+    "save_every_minutes",
+    "save_every_n_steps",
 )
 """Options that may change when a run is resumed, with a message."""
-
-_IGNORED = ("resume", "config", "base", "runs_dir")
 
 
 def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
@@ -57,17 +64,18 @@ def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
     return None
 
 
-def is_finished(folder: Path) -> bool:
-    """Return whether a run has its final numbers.
+def require_final_metrics(folder: Path) -> Path:
+    """Return the file with the final metrics of a finished run, after a check that it can be read.
 
     Raises:
-        UserError: If the file with the numbers is damaged.
+        UserError: If it is damaged.
     """
-    path = folder / "metrics.json"
+    path = folder / METRICS
     try:
-        return path.exists() and bool(json.loads(path.read_text()))
-    except ValueError:
+        read_record(path)
+    except UserError:
         raise UserError(f"{path}: is damaged; delete it, and --resume scores the run again") from None
+    return path
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -152,8 +160,8 @@ def find_changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[
     allowed: list[str] = []
     for key, (old, new) in differences(recorded, plain(config, "the recipe")).items():
         # `auto` keeps the precision of the run
-        if not key.startswith(_IGNORED) and (key, new) != ("trainer.precision", AUTO):
-            (allowed if key.startswith(_FREE) else forbidden).append(f"{key}: {format_change(old, new)}")
+        if not within(key, LOCATION) and (key, new) != ("trainer.precision", AUTO):
+            (allowed if within(key, _FREE) else forbidden).append(f"{key}: {format_change(old, new)}")
     return forbidden, allowed
 
 

@@ -11,12 +11,13 @@ from lightseg.checkpoint.loading import reload
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, launch, supervision
+from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.hardware.devices import limit_threads
 from lightseg.hardware.malloc import disable_malloc_trim
 from lightseg.hardware.precision_names import FLOAT32
+from lightseg.runs.records import is_finished
 from lightseg.tasks import Task
-from lightseg.tasks.lightning_compat import replaced_internals, silence_lightning
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
@@ -39,12 +40,12 @@ def fit(args: list[str]) -> None:
         StoppedError: If a signal stopped the run; its state is saved.
     """
     silence_lightning()
-    launch.end_with_parent()
+    supervision.end_with_parent()
     cli = LightsegCLI(args)
     with explained(cli.parser.built):
         callbacks = RunCallbacks(cli.config)
         agreement = agree(cli, callbacks)
-        if agreement.resumed and resume.is_finished(agreement.resumed):
+        if agreement.resumed and is_finished(agreement.resumed):
             _print_finished(cli, agreement.resumed)
         else:
             _run(cli, args, callbacks, agreement)
@@ -67,7 +68,7 @@ def _run(cli: LightsegCLI, args: list[str], callbacks: RunCallbacks, agreement: 
 def _print_finished(cli: LightsegCLI, folder: Path) -> None:
     """Print where the numbers of a finished run are, after a check that the recipe is that of the run."""
     resume.require_same_recipe(folder, cli.resolved_values())
-    print(f"this run is finished; its numbers are in {folder / 'metrics.json'}\nrun: {folder}")
+    print(f"this run is finished; its numbers are in {resume.require_final_metrics(folder)}\nrun: {folder}")
 
 
 def _prepare_cpu(trainer: L.Trainer) -> dict[str, str]:

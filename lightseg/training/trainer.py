@@ -26,12 +26,12 @@ from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment as variables
 from lightseg.distributed import launch
+from lightseg.distributed.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.hardware.devices import require_accelerator
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
-from lightseg.tasks.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 
 
 def make_trainer(
@@ -52,8 +52,8 @@ def make_trainer(
     require_accelerator(config.accelerator)
     recipe_callbacks = as_list(config.callbacks)
     for callback in recipe_callbacks:
-        check_monitor(callback, cli.model, recipe_callbacks)
-        check_callback(callback, config.strategy)
+        _check_monitor(callback, cli.model, recipe_callbacks)
+        _check_callback(callback, config.strategy)
     check_graphs(cli.model.compiled, config.accumulate_grad_batches)
     # a bar on a terminal; where the output goes to a file, EpochPrinter prints lines
     has_bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
@@ -73,7 +73,7 @@ def make_trainer(
         raise ConfigError(f"trainer: {reason(error)}") from error
     except KeyError as error:
         raise variables.missing(error) or error from None
-    check_launcher(trainer, config.strategy)
+    _check_launcher(trainer, config.strategy)
     launch.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
@@ -86,7 +86,7 @@ _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")
 """Metrics of the training that a callback can watch."""
 
 
-def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
+def _check_launcher(trainer: L.Trainer, strategy: Any) -> None:
     """Refuse strategies that train in forked or spawned children, which do not return their scores.
 
     Args:
@@ -100,7 +100,7 @@ def check_launcher(trainer: L.Trainer, strategy: Any) -> None:
         )
 
 
-def check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback]) -> None:
+def _check_monitor(callback: L.Callback, task: Task, callbacks: list[L.Callback]) -> None:
     """Check the metric of a callback and its mode before training; Lightning does so after the first epoch.
 
     Args:
@@ -138,7 +138,7 @@ _REFUSED = {
 """Callbacks that change the training in ways that cannot be resumed, and the options to use instead."""
 
 
-def check_callback(callback: L.Callback, strategy: Any) -> None:
+def _check_callback(callback: L.Callback, strategy: Any) -> None:
     """Refuse a callback that cannot be resumed, or that does not work with the strategy.
 
     Args:

@@ -50,7 +50,7 @@ SHAPES = "base: [configs/data/shapes.yaml, configs/net/unet.yaml]\n"
         (["--data.batch_size", "0"], "data.batch_size: 0 is not a number of samples"),
         (["--model.freeze_encoder", "0.5"], "model.freeze_encoder: UNet has no encoder"),
         (["--model.net", "TimmNet", "--model.net.encoder", "resnet81"], "timm has no encoder 'resnet81'"),
-        (["--model.net", "TimmNet", "--model.net.encoder", "resnet10t"], "TimmNet says one class per image"),
+        (["--model.net", "TimmNet", "--model.net.encoder", "resnet10t"], "TimmNet gives one class for each image"),
         (["--data", "ShapesClassification"], "SegmentationTask cannot learn from ShapesClassification"),
         (["--config", "experiments/nope.yaml"], "--config experiments/nope.yaml: no such file"),
         (["extra"], "'extra' belongs to no option"),

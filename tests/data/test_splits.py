@@ -1,12 +1,13 @@
 """Splits by fractions and by list files."""
 
+import math
 import re
 from collections import Counter
 
 import pytest
 
 from lightseg.data.io.pairing import Pair
-from lightseg.data.splits import fraction_split, read_lists
+from lightseg.data.splits import fraction_split, groups_of, read_lists
 from lightseg.errors import ConfigError, DataError
 
 
@@ -40,10 +41,20 @@ def test_fraction_split__groups_stay_together(tmp_path):
     assert len({int(pair.name) // 4 for pair in splits["val"]}) == 1
 
 
-@pytest.mark.parametrize("fractions", [{"val": -0.1}, {"val": 0.5, "test": 0.5}])
-def test_fraction_split__impossible_fractions(tmp_path, fractions):
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ({"val": -0.1}, "data.val_fraction: must each be 0 or more, with a sum below 1, got -0.1"),
+        ({"val": math.nan}, "data.val_fraction: must each be 0 or more, with a sum below 1, got nan"),
+        (
+            {"val": 0.5, "test": 0.5},
+            "data.val_fraction, data.test_fraction: must each be 0 or more, with a sum below 1, got 0.5, 0.5",
+        ),
+    ],
+)
+def test_fraction_split__impossible_fractions(tmp_path, fractions, message):
     pairs = _pairs(tmp_path, 4)
-    with pytest.raises(ConfigError, match="must be positive and sum below 1"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         fraction_split(pairs, fractions, 0, [pair.name for pair in pairs])
 
 
@@ -69,3 +80,13 @@ def test_read_lists__missing_and_empty_lists(tmp_path):
     (tmp_path / "train.txt").write_text("# nothing\n")
     with pytest.raises(DataError, match="the list of the train split names no image"):
         read_lists(tmp_path, lists)
+
+
+def test_groups_of__the_first_capture_group_of_each_path():
+    assert groups_of(["a/1.png", "a/2.png", "b/1.png"], "([^/]+)/") == ["a", "a", "b"]
+
+
+def test_groups_of__an_optional_group_must_take_part():
+    message = "data.group: '(p[0-9]+_)?' does not match 1.png (2 of 3 images)"
+    with pytest.raises(DataError, match=re.escape(message)):
+        groups_of(["1.png", "2.png", "p1_3.png"], "(p[0-9]+_)?")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,18 @@ def test_require_writable__says_what_is_wrong(name, message, tmp_path):
         require_writable(tmp_path / name, "--csv")
     require_writable(tmp_path / "table.csv", "--csv")
     require_writable(tmp_path / "file", "--csv")
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").is_file(), reason="needs a folder that even root cannot write to")
+def test_require_writable__a_file_whose_folder_takes_no_other(tmp_path):
+    (tmp_path / "link").symlink_to("/proc/self/comm")
+    for path in (Path("/proc/self/comm"), tmp_path / "link"):
+        with pytest.raises(UserError, match=f"--csv {path}: cannot be written: "):
+            require_writable(path, "--csv")
+
+
+def test_require_writable__a_pipe_or_device_is_written_to_directly():
+    require_writable(Path("/dev/null"), "--csv")
 
 
 @pytest.mark.parametrize("fails", ["while it is filled", "when it takes its place"])

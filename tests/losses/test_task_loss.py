@@ -137,8 +137,8 @@ def test_in_training__what_needs_counts_is_not_ignored_without_them(options):
     ("spec", "options", "message"),
     [
         ({"ce": 1.0, "sigmoid_focal": 1.0}, {"logit_adjustment": 1.0}, "sigmoid_focal has no softmax to adjust"),
-        ({"ce": 1.0}, {"logit_adjustment": -1.0}, r"model\.logit_adjustment: -1.0 will not do"),
-        ({"ce": 1.0}, {"logit_adjustment": math.nan}, r"model\.logit_adjustment: nan will not do"),
+        ({"ce": 1.0}, {"logit_adjustment": -1.0}, r"model\.logit_adjustment: must be 0 or more .*, got -1.0"),
+        ({"ce": 1.0}, {"logit_adjustment": math.nan}, r"model\.logit_adjustment: must be 0 or more .*, got nan"),
         ({"ce": 1.0}, {"logit_adjustment": 1.0, "prior_bias": True}, r"model\.prior_bias: with model\.logit_adj"),
         ({"ce": 1.0}, {"weights_from": 0.5}, r"model\.class_weights_from: there are no weights to wait for"),
         ({"ce": 1.0}, {"weights_from": 1.0, "weighting": "inverse"}, r"class_weights_from: 1.0 leaves .* no part"),

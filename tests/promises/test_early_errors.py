@@ -28,7 +28,7 @@ OPTIONS = {
     "Muon": (["--model.optimizer", "Muon"], "weights of this net are no matrices (convolutions, norms, biases)"),
     "SparseAdam": (["--model.optimizer", "SparseAdam"], "SparseAdam does not support dense gradients"),
     "ddp_spawn": (["--trainer.strategy", "ddp_spawn"], "trainer.strategy: ddp_spawn trains in spawned or forked"),
-    "ddp_notebook": (["--trainer.strategy", "ddp_notebook"], "with ddp"),
+    "ddp_notebook": (["--trainer.strategy", "ddp_notebook"], "`python -m lightseg.fit` with ddp, which starts"),
     "monitor": (_early_stopping("val_loss"), "EarlyStopping: nothing is logged as 'val_loss'; did you mean val/loss?"),
     "save_top_k": (
         ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_top_k=2"],

@@ -92,6 +92,8 @@ def run(tmp_path):
         ("data.init_args.num_workers", 4, "affects speed", "data.num_workers: 0 -> 4"),
         ("model.init_args.compile", True, "affects speed", "model.compile: false -> true"),
         ("data.init_args.root", "/elsewhere", "cosmetic", "data.root: data -> /elsewhere"),
+        ("data.init_args.table", "/elsewhere.csv", "cosmetic", "data.table: null -> /elsewhere.csv"),
+        ("data.init_args.download", True, "cosmetic", "data.download: null -> true"),
         ("name", "tuned", "cosmetic", "name: unet -> tuned"),
         ("group", "night", "cosmetic", "group: null -> night"),
         (

@@ -1,11 +1,12 @@
 """Records of a run folder, as they are read."""
 
 import json
+import os
 
 import pytest
 
 from lightseg.errors import UserError
-from lightseg.runs.records import read_mapping, read_precision
+from lightseg.runs.records import is_finished, read_mapping, read_precision
 
 
 def test_read_mapping__yaml_and_json(tmp_path):
@@ -40,3 +41,13 @@ def test_read_mapping__missing(tmp_path):
 def test_read_precision__of_older_runs_is_float32(tmp_path, trainer, precision):
     (tmp_path / "config.yaml").write_text(f"trainer: {trainer}\n")
     assert read_precision(tmp_path) == precision
+
+
+def test_is_finished__once_there_are_final_metrics(tmp_path):
+    assert not is_finished(tmp_path)
+    (tmp_path / "metrics.json").write_text("{}")
+    assert is_finished(tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    os.mkfifo(tmp_path / "metrics.json")
+    with pytest.raises(UserError, match=r"metrics\.json: is not a regular file"):
+        is_finished(tmp_path)

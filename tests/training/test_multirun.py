@@ -117,15 +117,18 @@ def test_multirun__input_that_no_run_can_begin_with_is_said_alone(tmp_path, reci
     assert capfd.readouterr().err.count("did you mean loss?") == 1
 
 
-def test_multirun__a_run_that_fails_ends_the_series_and_says_how_to_go_on(played, compared, tmp_path, monkeypatch):
+@pytest.mark.parametrize("code", [7, 255])
+def test_multirun__a_run_that_fails_ends_the_series_and_says_how_to_go_on(
+    played, compared, tmp_path, monkeypatch, code
+):
     monkeypatch.setenv("FAILS", "1")
-    monkeypatch.setenv("CODE", "7")
+    monkeypatch.setenv("CODE", str(code))
     with pytest.raises(RepeatError) as raised:
         run_series([*played, "--seeds", "0,1,2", "--group", "g"])
-    assert raised.value.exit_code == 7
+    assert raised.value.exit_code == code
     first, failed = runs(tmp_path)[0]
     assert str(raised.value).splitlines() == [
-        "a run ended with exit code 7; finished:",
+        f"a run ended with exit code {code}; finished:",
         f"  {first}",
         f"go on with: python -m lightseg.fit {' '.join(played)} --seeds 0,1,2 --group g",
     ]

@@ -1,6 +1,7 @@
 """Resumed trainings give what uninterrupted ones give."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import torch
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import locked
-from lightseg.training.resume import best_score, newest_checkpoint, restore_best
+from lightseg.training.resume import best_score, find_changes, newest_checkpoint, restore_best
 from tests.helpers.stateful_run import DROPOUT_NET, assert_same_run, read_logged_values
 
 REFERENCES = {}
@@ -204,6 +205,22 @@ def test_resume__final_numbers_that_are_damaged_are_said_and_made_again(fit, rec
     assert fit("--resume", folder).code == 0
     again, before = json.loads((folder / "metrics.json").read_text()), json.loads(content)
     assert {**again, "train/seconds": 0} == {**before, "train/seconds": 0}
+
+
+def test_resume__final_numbers_in_a_pipe_are_refused(fit, recipe):
+    folder = fit("--config", recipe()).folder
+    (folder / "metrics.json").unlink()
+    os.mkfifo(folder / "metrics.json")
+    outcome = fit("--resume", folder)
+    assert outcome.code == 2
+    assert "metrics.json: is not a regular file" in outcome.err
+
+
+@pytest.mark.parametrize("option", ["root", "table", "download"])
+def test_find_changes__the_place_of_the_data_may_change(tmp_path, option):
+    (tmp_path / "config.yaml").write_text(f"data: {{class_path: a.B, init_args: {{{option}: old, classes: [a]}}}}")
+    changed = {"data": {"class_path": "a.B", "init_args": {option: "new", "classes": ["b"]}}}
+    assert find_changes(tmp_path, changed) == (["data.classes: [a] -> [b]"], [f"data.{option}: old -> new"])
 
 
 def test_resume__a_finished_run_stays_as_it_is(fit, recipe):

@@ -1,6 +1,6 @@
 """Helpers of published datasets: download with a clear error, and splits from lists of stems."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightseg.data.io.pairing import Pair, Pairs
@@ -9,18 +9,19 @@ from lightseg.data.types import Split
 from lightseg.errors import DataError
 
 
-def fetch(folder: Path, download: Callable[[], object], hint: str) -> None:
-    """Download a dataset unless its folder exists.
+def fetch(folder: Path, paths: Sequence[str], download: Callable[[], object], hint: str) -> None:
+    """Download a dataset unless it is complete.
 
     Args:
         folder: Folder into which the download is unpacked.
+        paths: Files and folders of the complete dataset, relative to its folder.
         download: Fetches, checks and unpacks the archives.
         hint: Instructions for a manual download, the end of the message.
 
     Raises:
         DataError: If the network or the archive fails.
     """
-    if folder.is_dir():
+    if all((folder / path).exists() for path in paths):
         return
     try:
         download()

@@ -13,6 +13,9 @@ from lightseg.data.types import Split
 _FOLDER = "oxford-iiit-pet"
 """Folder into which torchvision unpacks the archives."""
 
+_LISTS = tuple(f"annotations/{name}.txt" for name in ("trainval", "test"))
+_PATHS = ("images", "annotations/trimaps", *_LISTS)
+
 _PET, _BACKGROUND, _BORDER = 1, 2, 3
 _HINT = (
     "set data.download: true, or unpack images.tar.gz and annotations.tar.gz of "
@@ -62,7 +65,7 @@ class OxfordPet(ImageDataModule):
         if self.download:
             from torchvision.datasets import OxfordIIITPet
 
-            fetch(Path(self.root) / _FOLDER, lambda: OxfordIIITPet(self.root, download=True), _HINT)
+            fetch(Path(self.root) / _FOLDER, _PATHS, lambda: OxfordIIITPet(self.root, download=True), _HINT)
 
     def make_dataset(self, split: Split) -> MaskDataset:
         """Return the images of one split.
@@ -71,9 +74,8 @@ class OxfordPet(ImageDataModule):
             DataError: If a file is missing.
         """
         root = Path(self.root) / _FOLDER
-        lists = [f"annotations/{name}.txt" for name in ("trainval", "test")]
-        require_paths(root, ["images", "annotations/trimaps", *lists], _HINT)
-        train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
+        require_paths(root, _PATHS, _HINT)
+        train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in _LISTS)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
         return MaskDataset(root, splits[split], self._label_map())
 

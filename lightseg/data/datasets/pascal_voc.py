@@ -13,7 +13,8 @@ from lightseg.data.types import Split
 _FOLDER = "VOCdevkit/VOC2012"
 """Folder into which torchvision unpacks the archive."""
 
-_LISTS = "ImageSets/Segmentation"
+_LISTS = tuple(f"ImageSets/Segmentation/{name}.txt" for name in ("train", "val"))
+_PATHS = ("JPEGImages", "SegmentationClass", *_LISTS)
 _HINT = (
     "set data.download: true, or unpack VOCtrainval_11-May-2012.tar of "
     f"https://host.robots.ox.ac.uk/pascal/VOC/voc2012/ so that {_FOLDER}/ lies below data.root"
@@ -65,7 +66,10 @@ class PascalVOC(ImageDataModule):
         if self.download:
             from torchvision.datasets import VOCSegmentation
 
-            fetch(Path(self.root) / _FOLDER, lambda: VOCSegmentation(self.root, "2012", download=True), _HINT)
+            def download() -> object:
+                return VOCSegmentation(self.root, "2012", download=True)
+
+            fetch(Path(self.root) / _FOLDER, _PATHS, download, _HINT)
 
     def make_dataset(self, split: Split) -> MaskDataset:
         """Return the images of one split.
@@ -74,9 +78,8 @@ class PascalVOC(ImageDataModule):
             DataError: If a file is missing.
         """
         root = Path(self.root) / _FOLDER
-        lists = [f"{_LISTS}/{name}.txt" for name in ("train", "val")]
-        require_paths(root, ["JPEGImages", "SegmentationClass", *lists], _HINT)
-        train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in lists)
+        require_paths(root, _PATHS, _HINT)
+        train, test = ([_pair(stem) for stem in read_stems(root / name)] for name in _LISTS)
         splits = split_off_val(train, test, self.val_fraction, self.split_seed)
         return MaskDataset(root, splits[split], LabelMap(self.classes))
 

@@ -9,11 +9,7 @@ from lightseg.data.io.images import apply_palette, name_file_in_errors, to_bytes
 from lightseg.data.io.pixels import FORMATS, Pixels, decode
 from lightseg.data.types import Array
 from lightseg.errors import DataError
-from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.labels import Color
-
-MASK_SUFFIXES = IMAGE_SUFFIXES
-"""Suffixes of masks; lossy formats included, so that their error names the format instead of a missing mask."""
 
 _NEARLY_GRAY = 24
 """Greatest difference between the channels of a gray pixel after JPEG compression."""

@@ -291,7 +291,7 @@ def test_image_folder__broken_folder_is_one_line(break_it, small, fit, recipe, t
         ({"classes": ["cat"]}, "data.classes: 1 class (cat)"),
         ({"classes": ["cat", "cat"]}, "data.classes: cat is listed twice"),
         ({"classes": [str(number) for number in range(256)]}, "data.classes: 256 classes are too many"),
-        ({"val_fraction": 0.6, "test_fraction": 0.5}, "must be positive and sum below 1"),
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "must each be 0 or more, with a sum below 1, got 0.6, 0.5"),
         ({"group": "p[0-9]"}, "needs parentheses"),
     ],
 )

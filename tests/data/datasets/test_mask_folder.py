@@ -428,7 +428,7 @@ def test_mask_folder__broken_lists(tmp_path, train, val, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"val_fraction": 0.6, "test_fraction": 0.5}, "must be positive and sum below 1"),
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "must each be 0 or more, with a sum below 1, got 0.6, 0.5"),
         ({"splits": {"train": "train.txt"}}, "no list for val"),
         ({"group": "("}, "is not a regular expression"),
         ({"group": "p[0-9]"}, "needs parentheses"),

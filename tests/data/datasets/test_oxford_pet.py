@@ -47,3 +47,11 @@ def test_oxford_pet__failed_download_says_what_to_do(tmp_path, monkeypatch):
 def test_oxford_pet__no_download_where_the_data_is(tmp_path, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.OxfordIIITPet", None)
     OxfordPet(str(fabricate.oxford_pet(tmp_path)), download=True).prepare_data()
+
+
+def test_oxford_pet__a_broken_download_is_resumed(tmp_path, monkeypatch):
+    downloads = []
+    monkeypatch.setattr("torchvision.datasets.OxfordIIITPet", lambda *_, **options: downloads.append(options))
+    (tmp_path / "oxford-iiit-pet/images").mkdir(parents=True)
+    OxfordPet(str(tmp_path), download=True).prepare_data()
+    assert downloads == [{"download": True}]

@@ -9,13 +9,22 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
 import lightseg.training.run  # noqa: F401 - importing it must leave Lightning alone
-from lightseg.tasks import lightning_compat
-from lightseg.tasks.lightning_compat import log_step, replaced_internals
+from lightseg.distributed import lightning_compat
+from lightseg.distributed.lightning_compat import (
+    cluster_environment,
+    disable_requeue,
+    enable_bucket_view,
+    log_step,
+    replaced_internals,
+    shard_over_all,
+)
 
 HOOKS = [name for name in vars(L.Callback) if name.startswith("on_") or name in ("setup", "teardown")]
 # called in other ways than those that are replaced
@@ -229,3 +238,35 @@ def test_replacements__stand_for_what_is_there_and_called():
     assert list(inspect.signature(_TrainingEpochLoop._broadcast_sigterm_tensor).parameters) == ["self"]
     launcher = subprocess_script._SubprocessScriptLauncher
     assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, True), ({"gradient_as_bucket_view": False}, False)])
+def test_enable_bucket_view__keeps_the_option_of_the_recipe(options, expected):
+    strategy = DDPStrategy(**options)
+    enable_bucket_view(strategy)
+    assert strategy._ddp_kwargs["gradient_as_bucket_view"] is expected
+
+
+def test_enable_bucket_view__of_one_device_does_nothing():
+    strategy = SingleDeviceStrategy("cpu")
+    enable_bucket_view(strategy)
+    assert not hasattr(strategy, "_ddp_kwargs")
+
+
+def test_shard_over_all__processes_of_all_nodes():
+    strategy = ModelParallelStrategy(data_parallel_size=1)
+    strategy.num_nodes, strategy.parallel_devices = 3, [torch.device("cpu")] * 2
+    shard_over_all(strategy)
+    assert strategy._data_parallel_size == 6
+
+
+def test_cluster_environment__of_one_device():
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert isinstance(cluster_environment(trainer), LightningEnvironment)
+
+
+def test_disable_requeue__of_slurm():
+    slurm = SLURMEnvironment()
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, plugins=[slurm])
+    disable_requeue(trainer)
+    assert slurm.auto_requeue is False

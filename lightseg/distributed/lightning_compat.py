@@ -16,16 +16,16 @@ import lightning as L
 import torch
 from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch.profilers import PassThroughProfiler
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
 
-from lightseg.distributed.launch import watch_over
+from lightseg.distributed.supervision import watch_over
 
 _call_callbacks, _call_module, _call_strategy = (
     call._call_callback_hooks,
@@ -172,11 +172,21 @@ def enable_bucket_view(strategy: Strategy) -> None:
         strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
 
 
+def shard_over_all(strategy: ModelParallelStrategy) -> None:
+    """Let a strategy shard over all processes of all nodes instead of those of one machine."""
+    strategy._data_parallel_size = strategy.num_nodes * strategy.num_processes
+
+
+def cluster_environment(trainer: L.Trainer) -> ClusterEnvironment:
+    """Return the launcher of the processes; a strategy of one device does not know it."""
+    return trainer._accelerator_connector.cluster_environment
+
+
 def disable_requeue(trainer: L.Trainer) -> None:
     """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself."""
-    environment = trainer._accelerator_connector.cluster_environment
-    if isinstance(environment, SLURMEnvironment):
-        environment.auto_requeue = False
+    cluster = cluster_environment(trainer)
+    if isinstance(cluster, SLURMEnvironment):
+        cluster.auto_requeue = False
 
 
 def has_forked_processes(strategy: Strategy) -> bool:
