@@ -139,5 +139,5 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:
-        require_form(TEMPERATURE, content["temperature"], file, "temperature")
+        require_form(TEMPERATURE, plain(content["temperature"], f"{file}: temperature"), file, "temperature")
     return {**content, "lightseg": recipe, "state_dict": plain_weights(content.get("state_dict"), file)}

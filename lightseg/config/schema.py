@@ -186,6 +186,21 @@ class CalibrationRecord(_Record):
     temperature: Positive
 
 
+class ExampleRecord(_Record):
+    """Example image in `examples.json`; the classes are those of a whole image."""
+
+    name: str
+    truth: Count | None = None
+    prediction: Count | None = None
+
+
+class Examples(_Record):
+    """`examples.json` of a folder of example images."""
+
+    classes: list[str]
+    examples: list[ExampleRecord]
+
+
 class ParityRecord(_Record):
     """Agreement of an exported file with torch."""
 
@@ -259,6 +274,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(dict[str, SplitRecord]),
     "git.json": TypeAdapter(GitState),
     "calibration.json": TypeAdapter(CalibrationRecord),
+    "examples.json": TypeAdapter(Examples),
     "parity.json": TypeAdapter(dict[str, Exported]),
 }
 """Schema of each record of a run folder, by file name."""

@@ -102,6 +102,7 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         (f"{OPTIONS}/loss", "evil", "cannot be loaded again"),
         ("temperature", 0, "temperature: "),
         ("temperature", -1.0, "temperature: "),
+        ("temperature", torch.tensor(1.0), "temperature"),
         ("temperature", "x", "temperature: "),
         ("temperature", float("nan"), "temperature: "),
         ("temperature", float("inf"), "temperature: "),
