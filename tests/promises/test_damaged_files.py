@@ -50,6 +50,11 @@ def refused(clean, tmp_path):
 
 OPTIONS = "lightseg/config/model/init_args"
 HUGE = {"class_path": "albumentations.Resize", "init_args": {"height": 10**9, "width": 8}}
+LARGE = {"class_path": "albumentations.Resize", "init_args": {"height": 2**14, "width": 2**14}}
+ANY_LARGE = {"class_path": "albumentations.Compose", "init_args": {"transforms": [LARGE]}}
+PADDED = {"class_path": "albumentations.PadIfNeeded", "init_args": {"min_height": 8, "min_width": 10**9}}
+TILED = {"class_path": "albumentations.CLAHE", "init_args": {"tile_grid_size": [8, 10**6]}}
+GRAY = {"class_path": "albumentations.ToGray"}
 ANY_HUGE = {"class_path": "albumentations.OneOf", "init_args": {"transforms": [HUGE]}}
 
 
@@ -87,8 +92,12 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("lightseg/format_version", torch.tensor([1, 2]), "has format of type Tensor"),
         ("lightseg/format_version", 10**400, "has format of type int"),
         ("lightseg/config/x", 10**400, "holds a number of 1329 bits"),
-        ("lightseg/config/data/init_args", {"eval_transforms": [HUGE]}, "the sides of an image are numbers up to"),
-        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_HUGE]}, "the sides of an image are numbers up to"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [HUGE]}, "height is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_HUGE]}, "height is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_LARGE]}, "an image has up to 67108864 pixels"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [PADDED]}, "min_width is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [TILED]}, "tile_grid_size is a number up to 256"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [GRAY] * 33}, "at most 32 items"),
         ("lightseg/config/data/init_args", {"value_range": "x"}, "lightseg.config.data.init_args.value_range: "),
         (f"{OPTIONS}/net/init_args/width", 10**6, "net.width: 1000000 is more than 65536"),
         (f"{OPTIONS}/net/init_args/width", 1e300, "net.width: "),
