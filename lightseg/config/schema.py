@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    InstanceOf,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from lightseg.errors import UserError
 from lightseg.files.printable import printable, printable_line
@@ -207,6 +216,31 @@ class Examples(_Record):
     examples: list[ExampleRecord]
 
 
+class InputRecord(_Record):
+    """Identity of a predicted image."""
+
+    # pydantic's own texts cannot hold the names of files that are not UTF-8
+    file: InstanceOf[str]
+    page: Count | None
+    bytes: Count
+    mtime_ns: int
+    ctime_ns: int
+
+
+class PredictionRecord(_Record):
+    """Line of `predictions.jsonl`."""
+
+    name: InstanceOf[str]
+    input: InputRecord
+
+
+class LabelRecord(PredictionRecord):
+    """Line of `predictions.jsonl` of a classification."""
+
+    label: Annotated[Count, Field(alias="class")]
+    probabilities: list[FiniteFloat]
+
+
 class ParityRecord(_Record):
     """Agreement of an exported file with torch."""
 
@@ -286,6 +320,13 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
 """Schema of each record of a run folder, by file name."""
 
 RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Positive)
+
+
+PREDICTIONS: dict[str, TypeAdapter[Any]] = {
+    "segmentation": TypeAdapter(PredictionRecord),
+    "classification": TypeAdapter(LabelRecord),
+}
+"""Schema of a line of `predictions.jsonl`, by kind of task."""
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:
