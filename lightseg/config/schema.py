@@ -37,7 +37,8 @@ _LIMITS = {
 }
 """Limits of the options of a transform that its memory grows with."""
 
-Positive = Annotated[FiniteFloat, Field(gt=0)]
+Normal = Annotated[FiniteFloat, Field(ge=2**-126)]
+"""Number by which a float32 can be divided."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -126,7 +127,7 @@ class Resolved(_Record):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     mean: list[FiniteFloat] | None = None
-    std: list[Positive] | None = None
+    std: list[Normal] | None = None
     class_weights: list[FiniteFloat] | str | None = None
     prior_bias: bool = False
 
@@ -150,6 +151,9 @@ class Recipe(_Record):
         # the third value, which marks pixels without data, may be NaN
         if not all(math.isfinite(value) for value in (self.image_values or [])[:2] if value is not None):
             raise ValueError("image_values: the ends of the range are finite numbers")
+        low, high = (self.image_values or [0.0, None])[:2]
+        if low is None or (high is not None and low >= high):
+            raise ValueError("image_values: the least value comes first, and is less than the greatest")
         for name in ("mean", "std"):
             values = getattr(self.resolved, name)
             if values is not None and len(values) != self.in_channels:
@@ -198,7 +202,7 @@ class CalibrationRecord(_Record):
     """`calibration.json` of a run folder, as far as it is read again."""
 
     sha256: str
-    temperature: Positive
+    temperature: Normal
 
 
 class ExampleRecord(_Record):
@@ -319,7 +323,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
 }
 """Schema of each record of a run folder, by file name."""
 
-RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Positive)
+RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Normal)
 
 
 PREDICTIONS: dict[str, TypeAdapter[Any]] = {

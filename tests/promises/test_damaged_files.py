@@ -84,6 +84,9 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("lightseg/palette", 5, "lightseg.palette: "),
         ("lightseg/resolved", {"mean": [0.5], "std": [0.5]}, "resolved.mean: one number for each of 3 channels"),
         ("lightseg/resolved", {"mean": [float("nan")] * 3}, "lightseg.resolved.mean.0: "),
+        ("lightseg/resolved", {"std": [0.2, 5e-324, 0.2]}, "lightseg.resolved.std.1: "),
+        ("lightseg/image_values", [5, 1, None], "image_values: the least value comes first"),
+        ("lightseg/image_values", [None, 1, None], "image_values: the least value comes first"),
         ("lightseg/resolved", {"optimizer": 1}, "lightseg.resolved.optimizer: "),
         ("lightseg/config/data", {"class_path": 1}, "lightseg.config.data.class_path: "),
         ("lightseg/config/trainer", [1], "lightseg.config.trainer: "),
@@ -112,6 +115,7 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("temperature", 0, "temperature: "),
         ("temperature", -1.0, "temperature: "),
         ("temperature", torch.tensor(1.0), "temperature"),
+        ("temperature", 5e-324, "temperature: "),
         ("temperature", "x", "temperature: "),
         ("temperature", float("nan"), "temperature: "),
         ("temperature", float("inf"), "temperature: "),
@@ -133,6 +137,15 @@ def test_load__a_value_that_is_not_possible(refused, key, value, message):
 def test_load__weights_of_another_layout(refused):
     message = refused({"state_dict/net.head.bias": torch.zeros(3).to_sparse()})
     assert "state_dict.net.head.bias: is no plain tensor" in message
+
+
+def test_load__a_negative_variance(tmp_path):
+    content = torch.load(write_checkpoint(tmp_path / "x.ckpt"), weights_only=True)
+    name = next(name for name in content["state_dict"] if name.endswith("running_var"))
+    content["state_dict"][name][0] = -1
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=rf"x.ckpt: state_dict.{name}: holds a negative variance"):
+        lightseg.load(tmp_path / "x.ckpt")
 
 
 def test_load__without_weights(refused):
