@@ -84,7 +84,7 @@ def main(args: list[str]) -> None:
         raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
     items = items_of(files, task.recipe["in_channels"])
     with open_results(out):
-        results = Results(out, {**facts, **_describe(task, protocol)})
+        results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)
         work = _segment if task.kind == "segmentation" else _classify
         broken = work(task, items, protocol, results, options)

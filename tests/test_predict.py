@@ -541,3 +541,13 @@ def test_predict__rank_that_is_no_number(predict, images, monkeypatch, name, val
     code, _, err = predict(images)
     assert code == 2
     assert err == (f"lightseg: error: {name}: the environment sets it to {value!r}, which is no number; unset {name}\n")
+
+
+def test_predict__eval_transforms_that_training_takes_and_that_need_trust_later(fit, recipe, images, out, call):
+    blur = '[{"class_path": "albumentations.GaussianBlur"}]'
+    folder = fit("--config", recipe(), "--trainer.max_epochs", "1", "--data.eval_transforms", blur).folder
+    code, _, err = call(main, folder, images, "--out", out)
+    assert (code, out.exists()) == (2, False)
+    assert "best.ckpt: data.eval_transforms.0: GaussianBlur may take any time and memory" in err
+    assert "--trust on the command line" in err
+    assert call(main, folder, images, "--out", out, "--trust")[0] == 0

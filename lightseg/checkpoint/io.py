@@ -68,6 +68,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def refused_class(error: pickle.UnpicklingError) -> str:
-    """Return the class that torch refused to unpickle as ` (NAME)`; empty if its message does not name it."""
-    match = re.search(r"Unsupported (?:global|class|operand).*?([\w.]+\.\w+)", str(error))
+    """Return what torch refused to unpickle as ` (NAME)`; empty if its message does not name it."""
+    match = re.search(r"\bGLOBAL ([\w.]+)", str(error))
     return f" ({match[1]})" if match else ""

@@ -11,7 +11,7 @@ from lightseg.checkpoint import safetensors
 from lightseg.checkpoint.io import refused_class
 from lightseg.checkpoint.locate import follow_imports, model_file
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
-from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known
+from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.schema import RECIPE, TEMPERATURE, plain, require_form
 from lightseg.errors import UserError
@@ -37,7 +37,7 @@ _DAMAGE = (
 def load(path: str | Path, trust: bool = False) -> Task:
     """Load a trained task in eval mode, without network access unless a name on the Hub is given.
 
-    Without `trust` only nets and transforms of lightseg and albumentations are built, whoever made the file.
+    Without `trust` only nets of lightseg and some eval transforms of albumentations are built, whoever made the file.
 
     Args:
         path: A checkpoint or exported `.safetensors`; a run folder, whose best checkpoint is meant; a folder with a
@@ -60,7 +60,7 @@ def load(path: str | Path, trust: bool = False) -> Task:
         )
         follow_imports(file.resolve().parent.parent)
     else:
-        _require_known_transforms(config.get("data") or {}, file)
+        require_known_transforms(config.get("data") or {}, file)
     return _build_and_fill(checkpoint, file, trust)
 
 
@@ -74,12 +74,6 @@ def _build_and_fill(checkpoint: dict[str, Any], file: Path, trust: bool) -> Task
     fill(task, checkpoint["state_dict"], file)
     task.temperature = checkpoint["temperature"] if "temperature" in checkpoint else _calibrated_temperature(file)
     return task.eval()
-
-
-def _require_known_transforms(data: dict[str, Any], file: Path) -> None:
-    """Check that the eval transforms are classes that may be built; the data module itself is not built here."""
-    for index, transform in enumerate((data.get("init_args") or {}).get("eval_transforms") or []):
-        require_known(transform, f"data.eval_transforms.{index}", file)
 
 
 def _calibrated_temperature(file: Path) -> float:
@@ -139,5 +133,5 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:
-        require_form(TEMPERATURE, content["temperature"], file, "temperature")
+        require_form(TEMPERATURE, plain(content["temperature"], f"{file}: temperature"), file, "temperature")
     return {**content, "lightseg": recipe, "state_dict": plain_weights(content.get("state_dict"), file)}

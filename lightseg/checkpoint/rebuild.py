@@ -9,7 +9,13 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor, nn
 
-from lightseg.checkpoint.trusted_classes import announce, foreign_classes, known_class, require_known
+from lightseg.checkpoint.trusted_classes import (
+    announce,
+    foreign_classes,
+    known_class,
+    require_known,
+    require_known_transforms,
+)
 from lightseg.checkpoint.validation import require_net_fits
 from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
@@ -186,6 +192,7 @@ def data_and_block(
     spec: dict[str, Any] = copy.deepcopy(config["data"])
     if not trust:
         require_known(spec, "data", file)
+        require_known_transforms(spec, file)
         if "download" in (spec.get("init_args") or {}):
             spec["init_args"]["download"] = False
     elif file is not None:

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import ModuleType, NoneType
 from typing import Any
@@ -35,6 +35,13 @@ _BASE_CLASSES = (
 _PACKAGES = ("lightseg", "albumentations")
 _REFUSED = ("Lambda",)
 """Classes whose options are functions."""
+
+_EVAL_TRANSFORMS = (
+    *("Resize", "LongestMaxSize", "SmallestMaxSize", "CenterCrop", "PadIfNeeded"),
+    *("AutoContrast", "CLAHE", "Equalize", "InvertImg", "Posterize", "RandomBrightnessContrast", "RandomGamma"),
+    *("Solarize", "ToGray", "ToRGB", "ToSepia"),
+)
+"""Transforms whose time and memory depend on the size of the image alone, which the schema limits."""
 
 _FUNCTION_TYPES = (type, Callable)
 """Types for which the parser imports the object that a string names."""
@@ -72,6 +79,27 @@ def require_known(spec: Any, key: str, file: object) -> None:
         if name not in hints:
             raise UserError(f"{file}: {key}: {target.__name__} has no option '{printable_line(str(name))}'")
         _require_harmless(value, hints[name], f"{key}.{name}", file)
+
+
+def require_known_transforms(data: Mapping[str, Any], file: object) -> None:
+    """Check that the eval transforms of a data block are known classes that no option can make slow.
+
+    Args:
+        data: The data block, as the file has it.
+        file: The file, for the message.
+
+    Raises:
+        UserError: If one is not.
+    """
+    for index, transform in enumerate((data.get("init_args") or {}).get("eval_transforms") or []):
+        key = f"data.eval_transforms.{index}"
+        require_known(transform, key, file)
+        name = transform["class_path"].rpartition(".")[2]
+        if name not in _EVAL_TRANSFORMS:
+            raise UserError(
+                f"{file}: {key}: {name} may take any time and memory (these cannot: {', '.join(_EVAL_TRANSFORMS)}); "
+                "if you trust who made the file, load it with trust=True, or --trust on the command line"
+            )
 
 
 def known_class(path: str) -> type | None:

@@ -96,13 +96,15 @@ def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
     """Load weights into a task.
 
     Raises:
-        UserError: If their names or shapes do not fit, or they are not finite.
+        UserError: If their names or shapes do not fit, they are not finite, or a variance is negative.
     """
     expected = task.state_dict()
     _require_same(expected, state, file)
     for name, value in state.items():
         if value.is_floating_point() and not value.isfinite().all() and expected[name].isfinite().all():
             raise UserError(f"{file}: state_dict.{name}: holds NaN or infinity; a net that predicts cannot have it")
+        if name.endswith("running_var") and (value < 0).any():
+            raise UserError(f"{file}: state_dict.{name}: holds a negative variance; the file is damaged")
     if any(values.dtype == torch.float64 for values in state.values()):
         # rounded to float32, the weights would not reproduce the numbers of the run
         task.double()

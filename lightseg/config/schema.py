@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    InstanceOf,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from lightseg.errors import UserError
 from lightseg.files.printable import printable, printable_line
@@ -18,10 +27,18 @@ _CLASSES, _CHANNELS, _WORKERS, _FOLDS = 2**15, 2**12, 256, 10_000
 _WHOLE = 2**64
 """Limit of integers; a smaller one can be converted to a float."""
 
-_SIDES, _SIDE = {"height", "width", "max_size", "max_size_hw"}, 2**14
-"""Options of a transform that set the size of an image, and their limit in pixels."""
+_SIDE, _PIXELS, _TRANSFORMS = 2**14, 2**26, 32
+"""Limits of a side of a transformed image and of its pixels, and of the number of transforms."""
 
-Positive = Annotated[FiniteFloat, Field(gt=0)]
+_LIMITS = {
+    **dict.fromkeys(("height", "width", "max_size", "max_size_hw", "min_height", "min_width"), _SIDE),
+    **dict.fromkeys(("pad_height_divisor", "pad_width_divisor"), _SIDE),
+    "tile_grid_size": 256,
+}
+"""Limits of the options of a transform that its memory grows with."""
+
+Normal = Annotated[FiniteFloat, Field(ge=2**-126)]
+"""Number by which a float32 can be divided."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -51,12 +68,11 @@ class TaskSpec(Spec):
 
 
 class TransformSpec(Spec):
-    """Transform of images up to a limit of size."""
+    """Transform to images of limited size."""
 
     @model_validator(mode="after")
     def _is_small(self) -> "TransformSpec":
-        if any(not side <= _SIDE for side in _sides(self.init_args, within=False)):
-            raise ValueError(f"the sides of an image are numbers up to {_SIDE}")
+        _require_small(self.init_args)
         return self
 
 
@@ -65,7 +81,7 @@ class DataOptions(_Record):
 
     batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
     num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
-    eval_transforms: list[TransformSpec] | None = None
+    eval_transforms: Annotated[list[TransformSpec], Field(max_length=_TRANSFORMS)] | None = None
     value_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
     nodata: float | None = None
     fold: Annotated[int, Field(ge=0, lt=_FOLDS)] | None = None
@@ -111,7 +127,7 @@ class Resolved(_Record):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     mean: list[FiniteFloat] | None = None
-    std: list[Positive] | None = None
+    std: list[Normal] | None = None
     class_weights: list[FiniteFloat] | str | None = None
     prior_bias: bool = False
 
@@ -135,6 +151,9 @@ class Recipe(_Record):
         # the third value, which marks pixels without data, may be NaN
         if not all(math.isfinite(value) for value in (self.image_values or [])[:2] if value is not None):
             raise ValueError("image_values: the ends of the range are finite numbers")
+        low, high = (self.image_values or [0.0, None])[:2]
+        if low is None or (high is not None and low >= high):
+            raise ValueError("image_values: the least value comes first, and is less than the greatest")
         for name in ("mean", "std"):
             values = getattr(self.resolved, name)
             if values is not None and len(values) != self.in_channels:
@@ -194,7 +213,47 @@ class CalibrationRecord(_Record):
     """`calibration.json` of a run folder, as far as it is read again."""
 
     sha256: str
-    temperature: Positive
+    temperature: Normal
+
+
+class ExampleRecord(_Record):
+    """Example image in `examples.json`; the classes are those of a whole image."""
+
+    name: str
+    truth: Count | None = None
+    prediction: Count | None = None
+
+
+class Examples(_Record):
+    """`examples.json` of a folder of example images."""
+
+    classes: list[str]
+    examples: list[ExampleRecord]
+
+
+class InputRecord(_Record):
+    """Identity of a predicted image."""
+
+    # pydantic's own texts cannot hold the names of files that are not UTF-8
+    file: InstanceOf[str]
+    page: Count | None
+    bytes: Count
+    mtime_ns: int
+    ctime_ns: int
+
+
+class PredictionRecord(_Record):
+    """Line of `predictions.jsonl`."""
+
+    name: InstanceOf[str]
+    input: InputRecord
+
+
+class LabelRecord(PredictionRecord):
+    """Line of `predictions.jsonl` of a classification."""
+
+    label: Annotated[Count, Field(alias="class")]
+    probabilities: list[FiniteFloat]
 
 
 class ParityRecord(_Record):
@@ -270,11 +329,19 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(dict[str, SplitRecord]),
     "git.json": TypeAdapter(GitState),
     "calibration.json": TypeAdapter(CalibrationRecord),
+    "examples.json": TypeAdapter(Examples),
     "parity.json": TypeAdapter(dict[str, Exported]),
 }
 """Schema of each record of a run folder, by file name."""
 
-RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Positive)
+RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Normal)
+
+
+PREDICTIONS: dict[str, TypeAdapter[Any]] = {
+    "segmentation": TypeAdapter(PredictionRecord),
+    "classification": TypeAdapter(LabelRecord),
+}
+"""Schema of a line of `predictions.jsonl`, by kind of task."""
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:
@@ -314,15 +381,31 @@ def plain(content: Any, file: Path | str) -> Any:
     return _Copy(file).of(content, 0)
 
 
-def _sides(value: Any, *, within: bool) -> Iterator[float]:
-    """Yield the sizes in the options of transforms, at any depth; infinity for a value that is not a number."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _sides(item, within=within or name in _SIDES)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _sides(item, within=within)
-    elif within and value is not None:
+def _require_small(options: Any) -> None:
+    """Check the options of a transform, and of those in it, against the limits of sizes.
+
+    Raises:
+        ValueError: If one is larger, or is no number.
+    """
+    if isinstance(options, dict):
+        for name, value in options.items():
+            if name in _LIMITS and any(not number <= _LIMITS[name] for number in _numbers(value)):
+                raise ValueError(f"{name} is a number up to {_LIMITS[name]}")
+            _require_small(value)
+        for pair in (("height", "width"), ("min_height", "min_width")):
+            if math.prod(number for name in pair for number in _numbers(options.get(name, 1))) > _PIXELS:
+                raise ValueError(f"an image has up to {_PIXELS} pixels")
+    elif isinstance(options, list):
+        for item in options:
+            _require_small(item)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers of an option, at any depth; infinity for a value that is not a number."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif value is not None:
         yield value if isinstance(value, int | float) else math.inf
 
 

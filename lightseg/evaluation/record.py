@@ -21,6 +21,7 @@ from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import plain_number
+from lightseg.runs.records import read_mapping
 from lightseg.visualization.examples import image_scores
 
 _IDENTITY = ("split", "protocol", "data", "data_options", "sha256")
@@ -89,13 +90,13 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
-        recorded = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        recorded = read_mapping(folder / "metrics.json")
         # records of older versions have no options of the data
         recorded = {"data_options": {}, **recorded}
         differences = [name for name in _IDENTITY if recorded[name] != facts[name]]
         if not differ(recorded["data"], facts["data"]):
             differences = [name for name in differences if name != "data"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder}: holds something that is no evaluation; give another --out or --name") from None
     if differences:
         names = " and ".join(_NAMES.get(name, name) for name in differences)

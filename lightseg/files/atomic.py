@@ -39,18 +39,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
     target replaced.
     """
     path = path.resolve()
-    if path.exists() and not path.is_file():
-        yield path
-        return
+    is_direct = path.exists() and not path.is_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path if is_direct else path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
+        if is_direct:
+            return
         _flush(temporary)
         temporary.replace(path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if not is_direct:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             # the error of a full disk has no file name
             error.filename = error.filename or str(path)

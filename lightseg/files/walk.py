@@ -19,7 +19,7 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
     Folders come in order of name, each before those in it, and files in order of name. Links are followed, but not
     those that lead back to a folder that they are in. A folder may so have several paths, as many as its links give
     it; where a link lies on more than 300 paths, folders link to each other, and these paths would have no end.
-    Hidden files are left out.
+    Hidden files are left out, and folders that are removed meanwhile.
 
     Args:
         root: The folder.
@@ -35,11 +35,17 @@ def walk(root: str, skipped: tuple[str, ...] = (".",)) -> Iterator[tuple[str, li
     while pending:
         inside, above = pending.pop()
         folder = f"{root}/{inside[:-1]}" if inside else root
-        state = os.stat(folder)  # noqa: PTH116 - a path for each folder would take five times as long
-        identity = state.st_dev, state.st_ino
-        if identity in above:
-            continue
-        folders, links, files = _entries(folder)
+        try:
+            state = os.stat(folder)  # noqa: PTH116 - a path for each folder would take five times as long
+            identity = state.st_dev, state.st_ino
+            if identity in above:
+                continue
+            folders, links, files = _entries(folder)
+        except (FileNotFoundError, ProcessLookupError):
+            # a folder that was removed since its name was read
+            if inside:
+                continue
+            raise
         for name in links:
             paths[*identity, name] += 1
             if paths[*identity, name] > _MOST_PATHS:

@@ -7,11 +7,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightseg.config.schema import PREDICTIONS
+from lightseg.data.types import Kind
 from lightseg.errors import UserError
-from lightseg.files.atomic import atomic_write, locked, write_atomically
+from lightseg.files.atomic import atomic_write, locked, require_in_place, write_atomically
+from lightseg.files.limited import require_limited
+from lightseg.files.printable import printable_line
 from lightseg.inference.inputs import Item
+from lightseg.runs.records import read_mapping
 
 FACTS, DONE, LABELS = "classes.json", "predictions.jsonl", "labels.csv"
+
+_BYTES = 2**32
+"""Limit of the size of `predictions.jsonl`; a classification has a number for each class in each line."""
 
 _IDENTITY = {
     "sha256": "checkpoint",
@@ -28,15 +36,18 @@ class Results:
     Args:
         folder: An existing folder; see `open_results`.
         facts: Content of `classes.json`: the classes and the checkpoint, protocol and temperature of the predictions.
+        kind: Kind of the task.
 
     Raises:
-        UserError: If it holds predictions with other facts.
+        UserError: If it holds predictions with other facts, or a link or a pipe in place of a file.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, facts: dict[str, Any], kind: Kind) -> None:
         self.folder = folder
+        for name in (FACTS, DONE, LABELS):
+            self._require_free(folder / name)
         self._require_same_facts(facts)
-        self._done = {record["name"]: record for record in self._records()}
+        self._done = {record["name"]: record for record in self._records(kind, len(facts["classes"]))}
         for stale in folder.rglob(".*"):
             # temporary files of a killed call; the folder is locked for other processes
             if stale.suffix[1:].isdigit() and stale.is_file():
@@ -50,28 +61,50 @@ class Results:
         if not (self.folder / FACTS).is_file():
             return
         try:
-            recorded = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
-        except ValueError:
+            recorded = read_mapping(self.folder / FACTS)
+        except UserError:
             raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
         for key, name in _IDENTITY.items():
             if recorded.get(key) != facts[key]:
-                difference = f"another {name} ({recorded.get(key)}; now {facts[key]})"
+                difference = f"another {name} ({printable_line(str(recorded.get(key)))[:80]}; now {facts[key]})"
                 raise UserError(
                     f"--out {self.folder} holds predictions with {difference}; give another --out, or delete the folder"
                 )
 
-    def _records(self) -> list[dict[str, Any]]:
-        file, records = self.folder / DONE, []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
+    def _records(self, kind: Kind, classes: int) -> Iterator[dict[str, Any]]:
+        path = self.folder / DONE
+        require_limited(path, _BYTES)
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    record = json.loads(line)
+                    PREDICTIONS[kind].validate_python(record)
                 # the last line of a killed call is incomplete; its image is predicted again
-                continue
-        return records
+                except (ValueError, RecursionError):
+                    continue
+                if kind == "segmentation" or record["class"] < classes == len(record["probabilities"]):
+                    yield record
+
+    def _require_free(self, path: Path) -> None:
+        """Check that a file of the folder is missing or a regular file, in folders that are no links."""
+        advice = "remove it, or give another --out"
+        for place in (path, *path.parents):
+            if place == self.folder:
+                return
+            require_in_place(place, advice)
+            if place.exists() and place.is_dir() == (place == path):
+                raise UserError(f"{place}: is {'a folder' if place == path else 'a file'}, where results go; {advice}")
 
     def has(self, item: Item, outputs: Sequence[Path]) -> bool:
-        """Return whether an image is done: its file is unchanged, and all of its outputs exist."""
+        """Return whether an image is done: its file is unchanged, and all of its outputs exist.
+
+        Raises:
+            UserError: If an output cannot be written, since a link, a pipe, a file or a folder is in its place.
+        """
+        for path in outputs:
+            self._require_free(path)
         record = self._done.get(item.name)
         return record is not None and record["input"] == _state(item) and all(path.is_file() for path in outputs)
 
@@ -90,7 +123,12 @@ class Results:
         """
         for item in items:
             predicted = Path(self._done[item.name]["input"]["file"]) if item.name in self._done else item.file
-            if predicted.exists() and not predicted.samefile(item.file):
+            try:
+                is_other = not predicted.samefile(item.file)
+            except (OSError, ValueError):
+                # the file of the earlier call is gone
+                is_other = False
+            if is_other:
                 raise UserError(
                     f"--out {self.folder} holds {item.name} of {predicted}, which {item.file} would replace; "
                     "give another --out"

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from lightseg.errors import UserError
+from lightseg.files.limited import read_limited, require_inside
 from lightseg.files.printable import printable
 from lightseg.hardware.precision_names import canonical_precision
 from lightseg.runs.fingerprint import differ, parse
@@ -325,10 +325,11 @@ def _record(path: Path) -> dict[str, Any] | None:
     record = read_record(path)
     if path.name == "git.json":
         diff = path.with_name("git.diff")
-        if diff.is_file() and diff.stat().st_size > _DIFF_BYTES:
-            raise UserError(f"{diff}: is longer than {_DIFF_BYTES} bytes, too long to compare; remove it")
+        require_inside(diff)
         # git.json alone does not tell two states of uncommitted changes apart
-        record["changed"] = _split_by_file(printable(diff.read_text(errors="replace")) if diff.is_file() else "")
+        record["changed"] = _split_by_file(
+            printable(read_limited(diff, _DIFF_BYTES, "replace")) if diff.exists() else ""
+        )
     return record
 
 

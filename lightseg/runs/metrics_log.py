@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.errors import UserError
-from lightseg.files.atomic import atomic_write, require_regular
+from lightseg.files.atomic import atomic_write
+from lightseg.files.limited import read_limited
 from lightseg.files.printable import printable
+
+LOG_BYTES = 2**29
+"""Limit of the size of `metrics.jsonl` in bytes."""
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -18,9 +22,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         UserError: the file is missing, or a line is not a mapping of names to numbers.
     """
     path = folder / "metrics.jsonl"
-    require_regular(path)
     try:
-        *lines, _ = path.read_text(encoding="utf-8").split("\n")
+        *lines, _ = read_limited(path, LOG_BYTES).split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); bring it back, or leave this run out") from None
     return [_parse_line(text, f"{path} line {number}") for number, text in enumerate(lines, 1)]

@@ -10,6 +10,7 @@ from lightseg.config.compose import require_bounded
 from lightseg.config.schema import RECORDS, plain, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
+from lightseg.files.limited import read_limited
 from lightseg.files.names import METRICS
 from lightseg.hardware.precision_names import canonical_precision
 
@@ -58,12 +59,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or unreadable, or holds no mapping.
     """
-    require_regular(path)
     try:
-        limit = _YAML_BYTES if path.suffix == ".yaml" else _BYTES
-        if path.stat().st_size > limit:
-            raise ValueError(f"it is longer than {limit} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path, _YAML_BYTES if path.suffix == ".yaml" else _BYTES)
         if path.suffix == ".yaml":
             require_bounded(text, str(path))
             content = yaml.safe_load(text)

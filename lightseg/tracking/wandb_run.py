@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightseg.errors import ConfigError, DataError, RunError
-from lightseg.files.atomic import require_in_place, require_regular, write_json
+from lightseg.files.atomic import require_in_place, write_json
+from lightseg.files.limited import read_limited
 from lightseg.runs.records import read_record
 from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
@@ -25,7 +26,9 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
 """Timeouts in seconds: start of a run, upload of its data's lineage, end of the run, and end of wandb's process."""
 
-_FILE = "wandb.json"
+_FILE, _BYTES = "wandb.json", 2**20
+"""File of the identity of a W&B run, and the limit of its size in bytes."""
+
 _IDENTITY = ("id", "project", "entity", "name", "group")
 """Keys of the identity of a W&B run."""
 
@@ -79,9 +82,8 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / _FILE
     # checked before anything is sent, since it is written afterwards
     require_in_place(path, "remove it, and the run becomes a new one in W&B")
-    require_regular(path)
     try:
-        record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        record: dict[str, Any] = json.loads(read_limited(path, _BYTES)) if path.exists() else {}
         if not isinstance(record, dict) or not all(isinstance(record.get(name), str | None) for name in _IDENTITY):
             raise ValueError("it names no run")
     except (ValueError, RecursionError):

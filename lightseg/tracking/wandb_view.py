@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.files.limited import require_limited
 from lightseg.files.names import BEST as BEST_FILE
 from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
-from lightseg.runs.metrics_log import read_log
+from lightseg.runs.metrics_log import LOG_BYTES, read_log
 from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.wandb_rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
@@ -58,6 +59,7 @@ class View:
         path = self.folder / "metrics.jsonl"
         if not path.exists():
             return
+        require_limited(path, LOG_BYTES)
         with path.open("rb") as file:
             file.seek(self._offset)
             text = file.read()
@@ -98,9 +100,10 @@ class View:
         """
         import wandb
 
-        recipe, fingerprint = config(self.folder), (self.folder / "data.json").read_text(encoding="utf-8")
+        path = self.folder / "data.json"
+        recipe, metadata, fingerprint = config(self.folder), read_record(path), path.read_text(encoding="utf-8")
         name = recipe["data"]["class_path"].rpartition(".")[2]
-        artifact = wandb.Artifact(f"data-{name}", "dataset", metadata=json.loads(fingerprint))
+        artifact = wandb.Artifact(f"data-{name}", "dataset", metadata=metadata)
         # equal content is one version, shared by all runs
         with artifact.new_file("data.json") as file:
             file.write(fingerprint)

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
+from lightseg.errors import DataError
 from lightseg.files.atomic import atomic_folder, require_regular
+from lightseg.files.limited import require_inside
 from lightseg.labels import Color, color_table
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import iou, recall
+from lightseg.runs.records import read_record
 
 Image = npt.NDArray[np.uint8]
 
@@ -75,10 +78,15 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
 
 
 def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
-    """Return the examples that `write_examples` wrote and the class names; empty lists without such a folder."""
-    if not (folder / "examples.json").is_file():
+    """Return the examples that `write_examples` wrote and the class names; empty lists without such a folder.
+
+    Raises:
+        UserError: If a file of it is damaged, or a link that leads out of it.
+    """
+    path = folder / "examples.json"
+    if not path.exists():
         return [], []
-    examples, content = [], json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    examples, content = [], read_record(path)
     for number, entry in enumerate(content["examples"]):
         image = _read_png(folder / f"{number:02d}_image.png")
         truth, prediction = (
@@ -110,7 +118,10 @@ def worst(evaluation: PerImageResults) -> list[int]:
 
 def _read_png(path: Path) -> Image:
     require_regular(path)
+    require_inside(path)
     with Picture.open(path, formats=("PNG",)) as picture:
+        if max(picture.size) > LONGEST:
+            raise DataError(f"{path}: has a side of more than {LONGEST} pixels, as no example has; remove its folder")
         return np.asarray(picture)
 
 

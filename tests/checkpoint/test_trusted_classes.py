@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import lightseg
+from lightseg.checkpoint.rebuild import build_data
+from lightseg.errors import UserError
 from tests.conftest import ROOT
 from tests.inference.models import write_checkpoint
 
@@ -258,3 +261,29 @@ def test_predict__a_module_in_the_working_directory_is_not_found(audited, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "RAN").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("GlassBlur", {"iterations": 10**9}),
+        ("GaussianBlur", {"blur_limit": [1000001, 1000001]}),
+        ("Sequential", {"transforms": [{"class_path": "albumentations.ToGray"}]}),
+    ],
+)
+def test_load__eval_transforms_that_can_be_slow_need_trust(tmp_path, name, options):
+    gray = {"class_path": "albumentations.ToGray"}
+    transforms = [gray, {"class_path": f"albumentations.{name}", "init_args": options}]
+    file = write_checkpoint(tmp_path / "x.ckpt", eval_transforms=transforms)
+    with pytest.raises(UserError, match=rf"x.ckpt: data.eval_transforms.1: {name} may take any time .* --trust on"):
+        lightseg.load(file)
+    assert lightseg.load(file, trust=True).classes
+
+
+def test_build_data__eval_transforms_of_a_config_are_those_of_a_checkpoint():
+    transforms = [{"class_path": "albumentations.ZoomBlur", "init_args": {}}]
+    config = {"seed_everything": 0, "data": {"class_path": "lightseg.data.Shapes"}}
+    config["data"]["init_args"] = {"eval_transforms": transforms}
+    with pytest.raises(UserError, match="config.yaml: data.eval_transforms.0: ZoomBlur may take any time"):
+        build_data(config, file="config.yaml")
+    assert build_data(config, trust=True, file=None)

@@ -104,3 +104,8 @@ def test_atomic_folder__takes_the_place_of_the_old_one(tmp_path):
     with atomic_folder(tmp_path / "a") as temporary:
         (temporary / "new").touch()
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/new"]
+
+
+def test_write_atomically__a_full_device_is_named():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_atomically(Path("/dev/full"), "text")

@@ -85,3 +85,16 @@ def test_walk__takes_a_folder_that_many_others_link_to(tmp_path):
         (tmp_path / f"root/{number}/link").symlink_to("../../shared")
     paths = [inside for inside, _ in walk(str(tmp_path / "root"))]
     assert sum(inside.endswith("/link/below/") for inside in paths) == 400
+
+
+def test_walk__a_folder_that_is_removed_meanwhile(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    folders = []
+    for inside, _ in walk(str(tmp_path)):
+        folders.append(inside)
+        if inside == "a/":
+            (tmp_path / "b").rmdir()
+    assert folders == ["", "a/", "c/"]
+    with pytest.raises(FileNotFoundError):
+        list(walk(str(tmp_path / "b")))

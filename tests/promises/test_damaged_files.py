@@ -50,6 +50,11 @@ def refused(clean, tmp_path):
 
 OPTIONS = "lightseg/config/model/init_args"
 HUGE = {"class_path": "albumentations.Resize", "init_args": {"height": 10**9, "width": 8}}
+LARGE = {"class_path": "albumentations.Resize", "init_args": {"height": 2**14, "width": 2**14}}
+ANY_LARGE = {"class_path": "albumentations.Compose", "init_args": {"transforms": [LARGE]}}
+PADDED = {"class_path": "albumentations.PadIfNeeded", "init_args": {"min_height": 8, "min_width": 10**9}}
+TILED = {"class_path": "albumentations.CLAHE", "init_args": {"tile_grid_size": [8, 10**6]}}
+GRAY = {"class_path": "albumentations.ToGray"}
 ANY_HUGE = {"class_path": "albumentations.OneOf", "init_args": {"transforms": [HUGE]}}
 
 
@@ -79,6 +84,9 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("lightseg/palette", 5, "lightseg.palette: "),
         ("lightseg/resolved", {"mean": [0.5], "std": [0.5]}, "resolved.mean: one number for each of 3 channels"),
         ("lightseg/resolved", {"mean": [float("nan")] * 3}, "lightseg.resolved.mean.0: "),
+        ("lightseg/resolved", {"std": [0.2, 5e-324, 0.2]}, "lightseg.resolved.std.1: "),
+        ("lightseg/image_values", [5, 1, None], "image_values: the least value comes first"),
+        ("lightseg/image_values", [None, 1, None], "image_values: the least value comes first"),
         ("lightseg/resolved", {"optimizer": 1}, "lightseg.resolved.optimizer: "),
         ("lightseg/config/data", {"class_path": 1}, "lightseg.config.data.class_path: "),
         ("lightseg/config/trainer", [1], "lightseg.config.trainer: "),
@@ -87,8 +95,12 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         ("lightseg/format_version", torch.tensor([1, 2]), "has format of type Tensor"),
         ("lightseg/format_version", 10**400, "has format of type int"),
         ("lightseg/config/x", 10**400, "holds a number of 1329 bits"),
-        ("lightseg/config/data/init_args", {"eval_transforms": [HUGE]}, "the sides of an image are numbers up to"),
-        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_HUGE]}, "the sides of an image are numbers up to"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [HUGE]}, "height is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_HUGE]}, "height is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [ANY_LARGE]}, "an image has up to 67108864 pixels"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [PADDED]}, "min_width is a number up to 16384"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [TILED]}, "tile_grid_size is a number up to 256"),
+        ("lightseg/config/data/init_args", {"eval_transforms": [GRAY] * 33}, "at most 32 items"),
         ("lightseg/config/data/init_args", {"value_range": "x"}, "lightseg.config.data.init_args.value_range: "),
         (f"{OPTIONS}/net/init_args/width", 10**6, "net.width: 1000000 is more than 65536"),
         (f"{OPTIONS}/net/init_args/width", 1e300, "net.width: "),
@@ -102,6 +114,8 @@ def test_load__a_section_of_the_recipe_is_something_else(refused, key, value):
         (f"{OPTIONS}/loss", "evil", "cannot be loaded again"),
         ("temperature", 0, "temperature: "),
         ("temperature", -1.0, "temperature: "),
+        ("temperature", torch.tensor(1.0), "temperature"),
+        ("temperature", 5e-324, "temperature: "),
         ("temperature", "x", "temperature: "),
         ("temperature", float("nan"), "temperature: "),
         ("temperature", float("inf"), "temperature: "),
@@ -123,6 +137,15 @@ def test_load__a_value_that_is_not_possible(refused, key, value, message):
 def test_load__weights_of_another_layout(refused):
     message = refused({"state_dict/net.head.bias": torch.zeros(3).to_sparse()})
     assert "state_dict.net.head.bias: is no plain tensor" in message
+
+
+def test_load__a_negative_variance(tmp_path):
+    content = torch.load(write_checkpoint(tmp_path / "x.ckpt"), weights_only=True)
+    name = next(name for name in content["state_dict"] if name.endswith("running_var"))
+    content["state_dict"][name][0] = -1
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=rf"x.ckpt: state_dict.{name}: holds a negative variance"):
+        lightseg.load(tmp_path / "x.ckpt")
 
 
 def test_load__without_weights(refused):

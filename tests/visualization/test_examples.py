@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from lightseg.data.io.images import visible
+from lightseg.errors import UserError
 from lightseg.files.evenly_spaced import spread
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.visualization.examples import Example, image_scores, read_examples, worst, write_examples
@@ -33,6 +34,22 @@ def test_examples__classes_of_whole_images(tmp_path):
     write_examples(tmp_path / "e", [Example("one", image, np.array(1), np.array(0))], ["a", "b"], PALETTE)
     (example,), _ = read_examples(tmp_path / "e")
     assert (int(example.target), int(example.prediction), example.target.ndim) == (1, 0, 0)
+
+
+def test_examples__a_picture_that_links_to_a_local_one(tmp_path):
+    image = np.zeros((2, 2, 3), np.uint8)
+    write_examples(tmp_path / "e", [Example("one", image, np.array(1), np.array(0))], ["a", "b"], PALETTE)
+    (tmp_path / "e/00_image.png").rename(tmp_path / "secret.png")
+    (tmp_path / "e/00_image.png").symlink_to("../secret.png")
+    with pytest.raises(UserError, match="00_image.png: is a link that leads out of its folder"):
+        read_examples(tmp_path / "e")
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"classes": 5, "examples": []}'])
+def test_examples__a_list_that_is_damaged(tmp_path, text):
+    (tmp_path / "examples.json").write_text(text)
+    with pytest.raises(UserError, match="examples.json: is damaged"):
+        read_examples(tmp_path)
 
 
 def test_examples__are_shrunk_and_masks_keep_their_values(tmp_path):

@@ -20,6 +20,9 @@ _MAX_POINTS = 200
 _LOG_RATIO = 20
 """Losses that span more than this ratio are on a logarithmic axis."""
 
+_LARGEST = 1e100
+"""Largest absolute value of a line; a chart of larger ones would overflow."""
+
 _FRAME = Frame(height=270)
 
 
@@ -61,8 +64,9 @@ def _lines(comparison: Comparison, key: str, factor: float) -> Iterator[Line]:
 
 
 def _logged_points(run: Run, key: str) -> tuple[Floats, Floats]:
-    """Return steps and finite values of a key, float64 `(P,)` each, thinned to `_MAX_POINTS`."""
-    rows = [(row["step"], row[key]) for row in run.log if row.get(key) is not None]
+    """Return steps and values of a key up to `_LARGEST`, float64 `(P,)` each, thinned to `_MAX_POINTS`."""
+    logged = [(row["step"], row.get(key)) for row in run.log]
+    rows = [pair for pair in logged if None not in pair and max(map(abs, pair)) <= _LARGEST]
     chunks = np.array_split(np.array(rows, float).reshape(-1, 2), min(_MAX_POINTS, max(1, len(rows))))
     means = np.array([chunk.mean(0) for chunk in chunks if len(chunk)]).reshape(-1, 2)
     return means[:, 0], means[:, 1]

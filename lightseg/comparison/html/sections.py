@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from markupsafe import Markup
 from lightseg.comparison.results import Comparison, Estimate, Group
 from lightseg.comparison.text import chance, class_percent, interval, percent, reading, verdicts
 from lightseg.errors import UserError
-from lightseg.files.atomic import require_regular
+from lightseg.files.limited import read_limited, require_inside
 from lightseg.metrics.scores import METRICS, Integers
 from lightseg.runs.read import Run
 from lightseg.runs.records import read_record
 from lightseg.visualization.html import render
+
+_TABLE_BYTES, _COMMAND_BYTES = 2**26, 2**20
+"""Limits of the size of a confusion matrix and of a command line, in bytes."""
 
 
 def ranking(comparison: Comparison) -> Markup:
@@ -53,7 +57,7 @@ def matrices(comparison: Comparison) -> Markup:
 
 def details(comparison: Comparison) -> Markup:
     """Render the differences of the configs, the runs, and the method of the intervals, folded."""
-    return render_section("details", comparison, fold_score=_fold_score, commit=_commit, read_text=_read_text)
+    return render_section("details", comparison, fold_score=_fold_score, commit=_commit, command=_command)
 
 
 def render_section(name: str, comparison: Comparison, **values: Any) -> Markup:
@@ -69,8 +73,8 @@ def render_section(name: str, comparison: Comparison, **values: Any) -> Markup:
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Format a number with some significant digits and a thousands separator; `–` where undefined."""
-    if math.isnan(value):
+    """Format a number with some significant digits and a thousands separator; `–` where it is not finite."""
+    if not math.isfinite(value):
         return "–"
     size = math.floor(math.log10(abs(value))) if value else 0
     return f"{value:,.{max(0, digits - 1 - size)}f}"
@@ -110,8 +114,8 @@ def _sum_counts(group: Group, split: str, classes: int) -> Integers | str:
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"
         try:
-            require_regular(path)
-            total += np.loadtxt(path, np.int64, delimiter=",", skiprows=1).reshape(classes, classes)
+            text = io.StringIO(read_limited(path, _TABLE_BYTES))
+            total += np.loadtxt(text, np.int64, delimiter=",", skiprows=1).reshape(classes, classes)
         except UserError as error:
             return str(error)
         except OSError:
@@ -137,6 +141,13 @@ def _commit(path: Path) -> tuple[str, bool] | None:
         return None
 
 
-def _read_text(path: Path) -> str:
-    """Return the text of a file; empty where it is missing."""
-    return path.read_text(errors="replace").strip() if path.is_file() else ""
+def _command(run: Run) -> str:
+    """Return the command line of a run; in place of an unreadable one the reason, empty where it is missing."""
+    path = run.folder / "command.txt"
+    try:
+        require_inside(path)
+        return read_limited(path, _COMMAND_BYTES, errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    except UserError as error:
+        return str(error)

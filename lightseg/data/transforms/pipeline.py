@@ -7,6 +7,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from lightseg.config.class_errors import describe_failure
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Array, Kind, Transform
 from lightseg.errors import ConfigError
@@ -129,9 +130,20 @@ class EvalTransform:
         self._compose = A.Compose(list(transforms))
 
     def __call__(self, image: Array, target: Array | int, seed: int) -> tuple[Array, Array | int]:
-        """Transform the image of one sample; see `TrainTransform.__call__`. The target is returned unchanged."""
+        """Transform the image of one sample; see `TrainTransform.__call__`. The target is returned unchanged.
+
+        Raises:
+            ConfigError: If a transform fails.
+        """
         seed_all(self._compose, seed)
-        return self._compose(image=image)["image"], target
+        try:
+            return self._compose(image=image)["image"], target
+        except Exception as error:
+            transforms = enumerate(self._compose.transforms)
+            message = describe_failure(error, [(f"data.eval_transforms.{index}", item) for index, item in transforms])
+            if message is None:
+                raise
+            raise ConfigError(message) from None
 
 
 def _check(transform: A.BasicTransform) -> None:

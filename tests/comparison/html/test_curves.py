@@ -27,6 +27,15 @@ def test_curves__what_is_not_finite_is_left_out_and_long_ones_are_thinned(make_c
     assert "<title>step 2\nonly: 2.50, 2.50</title>" in html
 
 
+def test_curves__values_at_the_ends_of_float64(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    for run in comparison.groups[0].runs:
+        rows = [{"step": step, "val/score": value} for step, value in ((1, 1e308), (2, -1e308), (3, 0.5))]
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert re.findall("<title>(.*?)</title>", curves(comparison), re.DOTALL) == ["step 3\nonly: 50.0, 50.0"]
+
+
 def test_curves__of_a_run_that_logged_nothing_there_are_none(make_comparison):
     comparison = make_comparison(labels=("only",))
     for run in comparison.groups[0].runs:

@@ -41,7 +41,8 @@ def test_ranking__many_verdicts_are_folded(make_comparison):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("nan"), "–")]
+    ("value", "text"),
+    [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("inf"), "–"), (float("nan"), "–")],
 )
 def test_number__has_three_digits(value, text):
     assert format_number(value) == text
@@ -132,3 +133,25 @@ def test_details__tell_where_each_run_comes_from(make_comparison):
     assert html.count("0123456789<") == 4
     assert str(comparison.groups[1].runs[0].folder) in html
     assert "with changes" in html
+
+
+def test_details__a_command_that_is_a_link_to_a_local_file(make_comparison, tmp_path):
+    (tmp_path / "secret").write_text("my password")
+    comparison = make_comparison(labels=("only",))
+    first, second = (trial.runs[0].folder / "command.txt" for trial in comparison.groups[0].trials)
+    first.unlink()
+    first.symlink_to(tmp_path / "secret")
+    with second.open("wb") as file:
+        file.truncate(10**13)
+    html = details(comparison)
+
+    assert "my password" not in html
+    assert "command.txt: is a link that leads out of its folder" in html
+    assert "command.txt: is damaged (it is longer than 1048576 bytes)" in html
+
+
+def test_matrices__a_file_of_terabytes(make_comparison):
+    comparison = make_comparison(labels=("only",))
+    with (comparison.groups[0].trials[0].runs[0].folder / "confusion_test.csv").open("wb") as file:
+        file.truncate(10**13)
+    assert "is damaged (it is longer than" in matrices(comparison)

@@ -81,3 +81,9 @@ def test_transforms__normalisation_is_the_models(kind):
 def test_train__explicit_fill_mask_is_respected():
     pad = A.PadIfNeeded(32, 32, border_mode=cv2.BORDER_CONSTANT, fill_mask=2)
     assert (TrainTransform([pad])(IMAGE, MASK, 0)[1][0] == 2).all()
+
+
+def test_eval__a_transform_that_fails_is_named():
+    transform = EvalTransform([A.ToGray(p=1), A.CenterCrop(64, 64)], "classification")
+    with pytest.raises(ConfigError, match=r"data.eval_transforms.1: CenterCrop: Crop size .* exceeds"):
+        transform(IMAGE, 0, 0)
