@@ -43,7 +43,7 @@ from lightseg.runs.fingerprint import add_labels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-MOST_WORKERS = 512
+MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
 
 

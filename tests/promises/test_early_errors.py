@@ -57,7 +57,7 @@ OPTIONS = {
     "gradient_clip_algorithm": (["--trainer.gradient_clip_algorithm", "value"], "value clips nothing without"),
     "gradient_clip_val": (["--trainer.gradient_clip_val", ".nan"], "must be a finite number, 0 or more, got nan"),
     "accelerator tpu": (["--trainer.accelerator", "tpu"], "pip install torch_xla"),
-    "num_workers": (["--data.num_workers", "1000000"], "data.num_workers: must be 0 to 512 processes, got 1000000"),
+    "num_workers": (["--data.num_workers", "1000000"], "data.num_workers: must be 0 to 256 processes, got 1000000"),
     "nested misspelt": (["--model.optimzer.lr", "1"], "model: no option 'optimzer'; did you mean optimizer?"),
     "nested guessed": (["--trainer.lr", "1"], "trainer: no option 'lr'; did you mean --model.optimizer.lr?"),
 }
