@@ -103,6 +103,8 @@ def reason(error: Exception) -> str:
         packages = re.findall(r"pip install (?:-U )?'?([\w-]+)", text) or [error.name]
         if packages[-1]:
             return f"needs the package {packages[-1]}, which is not installed; pip install {packages[-1]}"
+    # torch adds its stack in C++
+    text = text.partition("Exception raised from ")[0]
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
