@@ -10,6 +10,9 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.printable import printable
 
+_MAX_BYTES = 2**30
+"""Limit of the size of a log in bytes."""
+
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of `metrics.jsonl` of a run folder, without an incomplete last line that a kill left.
@@ -20,6 +23,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     require_regular(path)
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"it is longer than {_MAX_BYTES} bytes")
         *lines, _ = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); bring it back, or leave this run out") from None
