@@ -8,6 +8,7 @@ import lightning as L
 from pydantic import ValidationError
 
 from lightseg.checkpoint import rebuild
+from lightseg.checkpoint.validation import require_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.schema import RECIPE, plain
 from lightseg.data import ImageDataModule
@@ -51,6 +52,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
         cost = measure_cost(task, sample)
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)
+    _require_storable(task)
     return cost
 
 
@@ -93,6 +95,23 @@ def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> No
     rebuild.build_task(recipe, "the checkpoint of this recipe", trust=True)
 
 
+def _require_storable(task: Task) -> None:
+    """Check that the weights of a task can be loaded from a checkpoint; a net may add any state to them.
+
+    Raises:
+        ConfigError: If one cannot; the message has its name.
+    """
+    try:
+        require_tensors(task.state_dict(), "model.net")
+    except UserError as error:
+        raise ConfigError(f"{_reason(error)}, so it could not be loaded; keep only tensors in a net's state") from None
+
+
+def _reason(error: UserError) -> str:
+    """Return a message of a reader of files without its end about the file."""
+    return str(error).removesuffix("; the file is damaged")
+
+
 def _require_loadable(recipe: dict[str, Any]) -> None:
     """Check that the reader of checkpoints accepts a recipe.
 
@@ -103,8 +122,7 @@ def _require_loadable(recipe: dict[str, Any]) -> None:
         try:
             plain(value, _option(key))
         except UserError as error:
-            reason = str(error).removesuffix("; the file is damaged")
-            raise ConfigError(f"{reason}, which a checkpoint cannot hold; give another value") from None
+            raise ConfigError(f"{_reason(error)}, which a checkpoint cannot hold; give another value") from None
     try:
         RECIPE.validate_python(plain(recipe, "the recipe"))
     except ValidationError as error:
