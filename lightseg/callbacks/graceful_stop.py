@@ -1,5 +1,6 @@
 """Graceful stop by a signal: between two optimizer steps, on every process at the same one."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -18,16 +19,17 @@ class Stop(KeyboardInterrupt):
 
 
 class GracefulStop(L.Callback):
-    """Stops the training between two steps after Ctrl-C, SIGTERM or SIGUSR1, which schedulers send before preemption.
+    """Stops the training between two steps after a signal.
 
-    A running validation is finished first. Outside of training, as in the final test, the stop is immediate. A second
-    signal ends the process.
+    The signals are Ctrl-C, SIGTERM or SIGUSR1, which schedulers send before preemption, and SIGHUP of a terminal that
+    is closed, unless `nohup` has it ignored. A running validation is finished first. Outside of training, as in the
+    final test, the stop is immediate. A second signal ends the process.
 
     Attributes:
         received: Number of the signal that a process of the run has received; 0 if none.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.received = 0
@@ -70,6 +72,9 @@ class GracefulStop(L.Callback):
         self._before = {}
 
     def _ask(self, received: int, _frame: FrameType | None) -> None:
+        if self.received == received == signal.SIGHUP:
+            # the shell and the system each send one
+            return
         if self.received:
             # an exception would not be raised while the process waits in a library or for another process
             signal.signal(received, signal.SIG_DFL)
@@ -77,11 +82,13 @@ class GracefulStop(L.Callback):
         self.received = received
         if not self._training:
             raise KeyboardInterrupt
-        print(
-            "\nstopping before the next step, after a validation that is running; once more ends it now",
-            file=sys.stderr,
-            flush=True,
-        )
+        # a terminal that was closed takes no more text
+        with contextlib.suppress(OSError):
+            print(
+                "\nstopping before the next step, after a validation that is running; once more ends it now",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _listen(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -89,7 +96,8 @@ class GracefulStop(L.Callback):
             return
         # later than any other hook, since Lightning installs its own handlers before
         for number in self.SIGNALS:
-            if signal.getsignal(number) != self._ask:
+            is_ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+            if not is_ignored and signal.getsignal(number) != self._ask:
                 before = signal.signal(number, self._ask)
                 self._before.setdefault(number, before)
 

@@ -75,6 +75,22 @@ def plain_weights(state: Any, file: Path) -> dict[str, Tensor]:
     """
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise UserError(f"{file}: state_dict: names of weights and their tensors are expected; the file is damaged")
+    total = require_tensors(state, file)
+    if total > _MAX_SHARING * file.stat().st_size:
+        raise UserError(f"{file}: state_dict: its {total} bytes are not in the file; the file is damaged")
+    return {name: value.detach() for name, value in state.items()}
+
+
+def require_tensors(state: Mapping[str, Any], file: Path | str) -> int:
+    """Check that weights are plain tensors in main memory; return their size in bytes.
+
+    Args:
+        state: Weights by name.
+        file: The file, for the message.
+
+    Raises:
+        UserError: If one is not.
+    """
     total = 0
     for name, value in state.items():
         if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.device.type != "cpu":
@@ -87,9 +103,7 @@ def plain_weights(state: Any, file: Path) -> dict[str, Tensor]:
         total += size
         if size > value.untyped_storage().nbytes():
             raise UserError(f"{file}: state_dict.{name}: has the shape {tuple(value.shape)} without the numbers for it")
-    if total > _MAX_SHARING * file.stat().st_size:
-        raise UserError(f"{file}: state_dict: its {total} bytes are not in the file; the file is damaged")
-    return {name: value.detach() for name, value in state.items()}
+    return total
 
 
 def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:

@@ -64,6 +64,23 @@ def require_bounded_value(arg: str) -> None:
             require_bounded(arg.partition("=")[2] if arg.startswith("--") else arg, f"{arg[:40]} …")
 
 
+def _require_tag_fits(arg: str) -> None:
+    """Check that a YAML tag of an argument, such as `!!bool`, fits its value, which jsonargparse does not expect.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    if "!!" not in arg:
+        return
+    try:
+        yaml.safe_load(arg.partition("=")[2] if arg.startswith("--") else arg)
+    except yaml.YAMLError:
+        # plain text
+        return
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise ConfigError(f"{arg[:40]}: the value does not fit its tag; leave the tag out") from None
+
+
 def require_known_options(args: Sequence[str]) -> None:
     """Check that each option belongs to `fit` or to one of its groups; the part after the first dot is not checked.
 
@@ -74,6 +91,7 @@ def require_known_options(args: Sequence[str]) -> None:
         # argparse takes a value that starts with dashes only after a =
         option = arg[2:].partition("=")[0].rstrip("+").partition(".")[0]
         require_bounded_value(arg)
+        _require_tag_fits(arg)
         if arg.startswith("--") and option not in (*FIT_OPTIONS, *_PRINTING):
             raise ConfigError(f"no option '{option}'{suggest_option(option)}")
 

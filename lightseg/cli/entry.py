@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import re
+import select
 import signal
 import sys
 import warnings
@@ -53,7 +54,19 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
     except KeyboardInterrupt:
         print("lightseg: interrupted", file=sys.stderr)
         return 130
+    except SystemExit as error:
+        # only a verb that has imported user code can fail by it, so that this import is paid already
+        from lightseg.config.class_errors import describe_exit
+
+        message = describe_exit(error)
+        if message is None:
+            raise
+        print(f"lightseg: error: {message}", file=sys.stderr)
+        return 2
     except BrokenPipeError:
+        if _has_readers():
+            # code of the user wrote to a pipe of its own
+            raise
         # the reader has closed the pipe, and flushing the rest must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
@@ -65,6 +78,14 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
         print(f"lightseg: error: {printable(reason)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _has_readers() -> bool:
+    """Return whether somebody still reads what stdout and stderr receive."""
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def open_streams() -> None:

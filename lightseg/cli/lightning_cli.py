@@ -112,8 +112,10 @@ class LightsegCLI(LightningCLI):
                 self.config[key] = None
             elif isinstance(value, str | list | dict):
                 self.config[key] = expand_home(value)
+        if self.config.resume == "":
+            raise ConfigError("resume: the value is empty; give a run folder, or leave it out")
         seed = self.config.seed_everything
-        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
 
     def before_instantiate_classes(self) -> None:

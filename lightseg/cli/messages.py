@@ -172,7 +172,18 @@ def _misplaced(key: str, composed: Namespace) -> str | None:
     return None
 
 
-_DESCRIBE = (_unknown_option, _unknown_class, _missing, _wrong_type)
+def _empty_value(message: str, _composed: Namespace) -> str | None:
+    if re.search(r"Given value: *$", message):
+        return f"{_path(message)}: the value is empty; give one, or leave the option out"
+    return None
+
+
+def _no_options(message: str, _composed: Namespace) -> str | None:
+    match = re.search(r"Unable to load config '(.*)'", message)
+    return f"{_path(message)}: must hold options (key: value), got {match[1]}" if match else None
+
+
+_DESCRIBE = (_empty_value, _no_options, _unknown_option, _unknown_class, _missing, _wrong_type)
 
 
 def _misplaced_class(key: str, value: str) -> str | None:

@@ -13,7 +13,14 @@ EPOCHS = 50
 """Epochs of a training without a length in its recipe."""
 
 
-_LEAST = {"accumulate_grad_batches": 1, "log_every_n_steps": 1, "num_sanity_val_steps": -1}
+_LEAST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "log_every_n_steps": 1,
+    "num_nodes": 1,
+    "num_sanity_val_steps": -1,
+    "reload_dataloaders_every_n_epochs": 0,
+}
 
 
 class Trainer(L.Trainer):
@@ -62,6 +69,8 @@ def _check_numbers(trainer: Namespace) -> None:
         value = trainer[option]
         if value is not None and value < least:
             raise ConfigError(f"trainer.{option}: must be {least} or more, got {value}")
+    if trainer.max_time is not None and _is_zero(trainer.max_time):
+        raise ConfigError("trainer.max_time: 0 leaves nothing to train; give more, or leave it out")
     clip = trainer.gradient_clip_val
     if clip is not None and not 0 <= clip < math.inf:
         raise ConfigError(f"trainer.gradient_clip_val: must be a finite number, 0 or more, got {clip}")
@@ -70,3 +79,10 @@ def _check_numbers(trainer: Namespace) -> None:
             f"trainer.gradient_clip_algorithm: {trainer.gradient_clip_algorithm} clips nothing without "
             "trainer.gradient_clip_val; give that too, such as 1.0, or leave both out"
         )
+
+
+def _is_zero(duration: Any) -> bool:
+    """Return whether a duration, such as `00:00:00:00` or `{minutes: 0}`, has no length."""
+    if isinstance(duration, dict):
+        return not any(duration.values())
+    return not str(duration).strip("0:")

@@ -85,6 +85,15 @@ def describe_failure(error: Exception, objects: Objects) -> str | None:
     return f"{owner}: {reason(error)}" if owner else None
 
 
+def describe_exit(error: SystemExit) -> str | None:
+    """Return the message about code of the user that ended the program; None if other code did."""
+    if not passes_user_code(error.__traceback__):
+        return None
+    frames = [frame for frame in _frames(error.__traceback__) if is_user_code(frame.f_code.co_filename)]
+    module = frames[-1].f_globals.get("__name__")
+    return f"{module} called sys.exit({error.code}) while it was imported or run; remove the call, or guard it"
+
+
 def reason(error: Exception) -> str:
     """Return an exception's message on one line, with the command that installs a package that is missing."""
     text = re.sub(r"\s*For further information visit \S+", "", str(error))
@@ -94,6 +103,8 @@ def reason(error: Exception) -> str:
         packages = re.findall(r"pip install (?:-U )?'?([\w-]+)", text) or [error.name]
         if packages[-1]:
             return f"needs the package {packages[-1]}, which is not installed; pip install {packages[-1]}"
+    # torch adds its stack in C++
+    text = text.partition("Exception raised from ")[0]
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 

@@ -23,7 +23,14 @@ SECTIONS = ("model", "data", "trainer")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML loader that refuses a repeated key, which YAML allows."""
+    """YAML loader that refuses a repeated key, which YAML allows, and a value that is not of its tag, as YAML does."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            tag = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"this is not a {tag}", problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

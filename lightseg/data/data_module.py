@@ -43,7 +43,7 @@ from lightseg.runs.fingerprint import add_labels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-MOST_WORKERS = 512
+MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
 
 
@@ -114,6 +114,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
             num_workers is None or 0 <= num_workers <= MOST_WORKERS,
             f"data.num_workers: must be 0 to {MOST_WORKERS} processes, got {num_workers}; or leave it out",
         )
+        # jsonargparse does not check the type of an option that a subclass passes on
+        require(root is not None, "data.root: null is not a folder; give one, or leave it out")
         check_options(sampling, repeat_threshold)
         self.root, self.batch_size, self.num_workers = expand_home(root), batch_size, num_workers
         self.sampling, self.repeat_threshold = sampling, repeat_threshold

@@ -1,6 +1,7 @@
 """Survey of a data set: every sample read once, in parallel, and summarized for the checks."""
 
 import hashlib
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
-from lightseg.data.io.images import BrokenFileError
+from lightseg.data.io.images import BrokenFileError, image_size
 from lightseg.data.io.label_map import UndeclaredError
+from lightseg.data.io.pixels import file_kind
 from lightseg.data.loading.collate import process_options
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
@@ -134,6 +136,10 @@ class _Summaries(Dataset[Sample]):
         part = self._parts[split]
         name = part.name(index)
         sample = Sample(split, name, part.mask_name(index) if isinstance(part, MaskDataset) else name)
+        if isinstance(part, MaskDataset):
+            sample.problems = _header_problems(part, index, sample)
+            if sample.problems:
+                return sample
         try:
             image, target = part[index]
             self._require_usable(name, image, target)
@@ -169,18 +175,41 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
     """Return all problems of a sample that cannot be read: of its image, of its mask, and of their sizes."""
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
-    problems = []
-    for file, read_file in ((sample.name, part.image), (sample.mask, part.mask)):
-        try:
-            read_file(index)
-        except DataError as problem:
-            is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
-                problem, part.label_map.file_values(part.root / file)
-            )
-            problems.append(Problem(file, problem, is_interpolated))
+    problems = [*_read_problems(part, index, sample.name), *_read_problems(part, index, sample.mask)]
     if any(isinstance(problem.error, UndeclaredError) for problem in problems):
         problems = [*_size_problem(part, index, sample.mask), *problems]
     return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
+
+
+def _header_problems(part: MaskDataset, index: int, sample: Sample) -> list[Problem]:
+    """Return the problems of a sample whose headers state two sizes; of its files, only the smaller one is decoded."""
+    mask = part.root / sample.mask
+    try:
+        # the axes of other formats may be ambiguous
+        if not sample.mask or file_kind(mask):
+            return []
+        sizes = part.image_size(index), image_size(mask)
+        part.require_same_size(index, *sizes)
+    except SizeError as error:
+        is_mask_smaller = math.prod(sizes[1]) <= math.prod(sizes[0])
+        smaller = sample.mask if is_mask_smaller else sample.name
+        return [Problem(sample.mask, error), *_read_problems(part, index, smaller)]
+    except (DataError, OSError):
+        # a broken file, which is reported when it is read
+        return []
+    return []
+
+
+def _read_problems(part: MaskDataset, index: int, file: str) -> list[Problem]:
+    """Return the problem of an image or a mask that cannot be read, in a list."""
+    try:
+        (part.image if file == part.name(index) else part.mask)(index)
+    except DataError as problem:
+        is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
+            problem, part.label_map.file_values(part.root / file)
+        )
+        return [Problem(file, problem, is_interpolated)]
+    return []
 
 
 def _size_problem(part: MaskDataset, index: int, mask: str) -> list[Problem]:

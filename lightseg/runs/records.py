@@ -71,7 +71,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
             f"{path}: is missing: the run was made by an older version of lightseg, or is damaged; "
             "train it again, or leave it out"
         ) from None
-    except (OSError, ValueError, RecursionError, MemoryError, yaml.YAMLError, AttributeError, TypeError) as error:
+    except (
+        *(OSError, ValueError, RecursionError, MemoryError, yaml.YAMLError),
+        # raised by the constructors of YAML for a value that is not of its tag
+        *(AttributeError, LookupError, TypeError),
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: is damaged ({reason}); bring it back, or leave this run out") from None
     if not isinstance(content, dict):

@@ -1,5 +1,6 @@
 """Mean and standard deviation of the channels, as lists of a recipe and as tensors."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,6 +26,8 @@ def check_scale(mean: list[float] | None, std: list[float] | None) -> None:
         ConfigError: If a value is not within 0 and 1.
     """
     for name, values in (("mean", mean), ("std", std)):
+        if values is not None and not all(map(math.isfinite, values)):
+            raise ConfigError(f"model.{name}: must be finite numbers, got {values}")
         if values is not None and not all(0 <= value <= 1 for value in values):
             raise ConfigError(f"model.{name}: 0..1 scale, please; {values} looks like 0..255: divide by 255")
 

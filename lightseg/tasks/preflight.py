@@ -72,6 +72,31 @@ def fits(task: Task, batch: Batch) -> Iterator[None]:
         raise ConfigError(f"{key}: {reason(error)}") from error
 
 
+def require_output(task: Task, images: Tensor, logits: Tensor) -> None:
+    """Check that a task gives logits for each image, and where they are computed.
+
+    Args:
+        task: The task.
+        images: Images `(N, C, H, W)`.
+        logits: Its output for them.
+
+    Raises:
+        ConfigError: If the output has another shape, device or type.
+    """
+    place = images.shape[2:] if task.kind == "segmentation" else ()
+    expected = (len(images), len(task.classes), *place)
+    name = f"model.net: {type(task.net).__name__}"
+    require(
+        logits.shape == expected,
+        f"{name} gives {list(logits.shape)} for images of {list(images.shape)}, instead of {list(expected)}",
+    )
+    require(
+        logits.device == images.device,
+        f"{name} gives logits on the device {logits.device} for images on {images.device}; keep them on one device",
+    )
+    require(logits.is_floating_point(), f"{name} gives {logits.dtype}; logits are floating-point numbers")
+
+
 def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
     """Return an error of a library's net as one line; None for other errors.
 

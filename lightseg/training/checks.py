@@ -1,13 +1,16 @@
 """Checks before training: data and net fit each other, and the checkpoint can be loaded again."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import lightning as L
+from pydantic import ValidationError
 
 from lightseg.checkpoint import rebuild
+from lightseg.checkpoint.validation import require_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
+from lightseg.config.schema import RECIPE, plain
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset
@@ -16,7 +19,9 @@ from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import printable_line
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
@@ -41,6 +46,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     samples = first_samples(data)
     require_own_ids(data, samples)
     task.follow(data)
+    _set_recipe(task, data, cli.resolved_values())
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
         _warn(remark)
     sample = data.train_sample()
@@ -48,7 +54,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
         cost = measure_cost(task, sample)
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)
-    _set_recipe(task, data, cli.resolved_values())
+    _require_storable(task)
     return cost
 
 
@@ -88,7 +94,65 @@ def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> No
     colors = masks.colors if masks else None
     task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)
     # a task that cannot be built from its recipe could not be loaded after the training
-    rebuild.build_task({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
+    recipe = {**task.recipe, "resolved": task.resolved}
+    _require_loadable(recipe)
+    rebuild.build_task(recipe, "the checkpoint of this recipe", trust=True)
+
+
+def _require_storable(task: Task) -> None:
+    """Check that the weights of a task can be loaded from a checkpoint; a net may add any state to them.
+
+    Raises:
+        ConfigError: If one cannot; the message has its name.
+    """
+    try:
+        require_tensors(task.state_dict(), "model.net")
+    except UserError as error:
+        raise ConfigError(f"{_reason(error)}, so it could not be loaded; keep only tensors in a net's state") from None
+
+
+def _reason(error: UserError) -> str:
+    """Return a message of a reader of files without its end about the file."""
+    return str(error).removesuffix("; the file is damaged")
+
+
+def _require_loadable(recipe: dict[str, Any]) -> None:
+    """Check that the reader of checkpoints accepts a recipe.
+
+    Raises:
+        ConfigError: If not; the message has the key.
+    """
+    for key, value in _leaves(recipe, ()):
+        try:
+            plain(value, _option(key))
+        except UserError as error:
+            raise ConfigError(f"{_reason(error)}, which a checkpoint cannot hold; give another value") from None
+    try:
+        RECIPE.validate_python(plain(recipe, "the recipe"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        reason = first["msg"].removeprefix("Value error, ")
+        value = printable_line(str(first["input"]))[:80]
+        raise ConfigError(
+            f"{_option(first['loc'])}: {reason}, got {value}; a checkpoint with it could not be loaded"
+        ) from None
+
+
+def _leaves(value: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the values of nested mappings and lists, each with its path."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(item, (*key, name))
+    else:
+        yield key, value
+
+
+def _option(key: Iterable[Any]) -> str:
+    """Return a path in the recipe of a checkpoint as an option of `fit`, such as `model.std`."""
+    # pydantic adds the branches of a union
+    names = [str(name) for name in key if not str(name).startswith(("function-", "list[", "constrained-"))]
+    path = ".".join(name for name in names if name not in ("config", "init_args"))
+    return path.replace("resolved.", "model.")
 
 
 def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, ClassCounts]) -> None:

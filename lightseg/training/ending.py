@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning as L
 
 from lightseg.callbacks import GracefulStop
-from lightseg.config.class_errors import Objects, describe_failure
+from lightseg.config.class_errors import Objects, describe_exit, describe_failure
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.loggers import Wandb
@@ -29,7 +29,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
 
     Raises:
         StoppedError: If a signal stopped the run.
-        RunError: If a worker, or another process of the run, has died.
+        RunError: If a worker, or another process of the run, has died, or code of the user has exited.
         ConfigError: If an object of the recipe failed before the first step.
     """
     # a logger may replace those of the trainer while it runs
@@ -39,7 +39,9 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
     try:
         yield
         exit_code = 0
-    except (SystemExit, KeyboardInterrupt):
+    except (SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, SystemExit) and (message := describe_exit(error)):
+            raise _with_hint(RunError(message), trainer, folder) from None
         # Lightning raises these after its callbacks have saved the state
         stopped = _stop(stop, folder)
         exit_code = stopped.exit_code
@@ -72,6 +74,11 @@ def _translate(error: Exception, trainer: L.Trainer, folder: Path | None, object
         failure = translate_error(error, trainer)
     if failure is None and (message := describe_failure(error, objects)):
         failure = RunError(message) if trainer.global_step else ConfigError(message)
-    if folder is not None and isinstance(failure, RunError) and has_begun(folder, trainer):
-        return RunError(f"{failure}\nGo on with: python -m lightseg.fit --resume {folder}")
-    return failure
+    return _with_hint(failure, trainer, folder) if isinstance(failure, RunError) else failure
+
+
+def _with_hint(failure: RunError, trainer: L.Trainer, folder: Path | None) -> RunError:
+    """Return the failure of a run that has begun with the command that resumes it."""
+    if folder is None or not has_begun(folder, trainer):
+        return failure
+    return RunError(f"{failure}\nGo on with: python -m lightseg.fit --resume {folder}")

@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lightseg.data.types import Batch
 from lightseg.tasks import Task
+from lightseg.tasks.preflight import require_output
 
 
 @torch.no_grad()
@@ -30,10 +31,11 @@ def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
-            task(batch["image"])
+            logits = task(batch["image"])
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fused)
     task.train()
+    require_output(task, batch["image"], logits)
     return {
         "parameters": sum(parameter.numel() for parameter in task.parameters()),
         "gflops": counter.get_total_flops() / 1e9,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.checkpoint.loading import read
-from lightseg.config.schema import plain
+from lightseg.config.schema import plain, require_form
 from lightseg.errors import ConfigError, UserError
-from lightseg.files.atomic import write_atomically
+from lightseg.files.atomic import require_in_place, require_regular, write_atomically
 from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
 from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import environment, scheduler
@@ -26,6 +26,7 @@ from lightseg.runs.diff import (
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import read_record
+from lightseg.training.state_schema import TRAINING_STATE
 
 _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
@@ -93,7 +94,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         if not file.exists():
             continue
         try:
-            content = read(file)
+            content = _read_state(file)
         except UserError as error:
             errors.append(str(error))
             continue
@@ -103,6 +104,34 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
     if errors:
         raise UserError("\n".join([*errors, "there is no other state to go on from; start a new run without --resume"]))
     return None, {}
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint from which a training can go on.
+
+    Raises:
+        UserError: If it cannot be read, or its state of the training is damaged.
+    """
+    content = read(file)
+    require_form(TRAINING_STATE, content, file)
+    return content
+
+
+def _require_usable(folder: Path) -> None:
+    """Check the files and folders of a run that a resumed training goes on writing.
+
+    Raises:
+        UserError: If one is of another kind, or the log is damaged.
+    """
+    for name in ("checkpoints", "images"):
+        place = folder / name
+        if place.exists() and not place.is_dir():
+            raise UserError(f"{place}: is not a folder; move it away, or bring the folder back")
+    for name in ("metrics.jsonl", "resumes.jsonl"):
+        require_in_place(folder / name, "bring the file back, or move it away")
+        require_regular(folder / name)
+    if (folder / "metrics.jsonl").exists():
+        read_log(folder)
 
 
 def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> None:
@@ -179,13 +208,14 @@ def prepare_resume(folder: Path, config: dict[str, Any], data: dict[str, Any], c
 
     Raises:
         ConfigError: If the recipe or the data differs; nothing has been changed.
-        UserError: If no checkpoint can be read; nothing has been changed.
+        UserError: If no checkpoint can be read, or the folder is damaged; nothing has been changed.
     """
+    _require_usable(folder)
     require_same(folder, config, data)
     checkpoint, state = newest_checkpoint(folder)
     step = state.get("global_step", 0)
-    truncate_log(folder, step)
     restore_best(folder, best_score(state))
+    truncate_log(folder, step)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     line = {"time": time, "after_step": step, "command": command, **environment.kernels()}
     with (folder / "resumes.jsonl").open("a") as file:
@@ -202,7 +232,9 @@ def restore_best(folder: Path, score: float | None) -> None:
         score: The best score in that state.
     """
     best, before = (folder / "checkpoints" / name for name in (BEST, PREVIOUS[BEST]))
-    if before.exists() and best_score(read(before)) == score and (not best.exists() or best_score(read(best)) != score):
+    if not before.exists() or best_score(_read_state(before)) != score:
+        return
+    if not best.exists() or best_score(_read_state(best)) != score:
         before.replace(best)
 
 

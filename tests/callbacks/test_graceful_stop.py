@@ -51,3 +51,24 @@ def test_graceful_stop__waits_for_others_as_long_as_the_strategy_does(monkeypatc
     interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)
     interrupt.restore()
     assert interrupt._hosts == {"backend": "gloo", "timeout": timedelta(minutes=5)}
+
+
+def test_graceful_stop__hangup_is_deferred_once_and_nohup_ignores_it():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1)
+    try:
+        stop = GracefulStop()
+        stop.on_train_start(trainer, None)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(Stop):
+            stop.on_train_batch_start(trainer, None, None, 0)
+        stop.restore()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        stop = GracefulStop()
+        stop.on_train_start(trainer, None)
+        signal.raise_signal(signal.SIGHUP)
+        stop.on_train_batch_start(trainer, None, None, 0)
+        stop.restore()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -48,6 +48,7 @@ def test_chain__missing_base_names_the_file_that_asks(tmp_path):
         ("trainer: x.yaml\ntrainer.max_epochs: 7", r"write 'trainer\.max_epochs' nested: trainer: \{max_epochs: …\}"),
         ("model: {init_args: {net.width: 3}}", r"write 'net\.width' nested"),
         ("a: [1, 2", "line 1|line 2"),
+        ("name: a\ndata: {root: !!bool abc}", "line 2: this is not a bool"),
         ("\ttabs: no", "line 1: a tab; YAML is indented by spaces"),
         ("a:\n  b: 1\n c: 2", "line 3: this line does not fit the indentation"),
     ],

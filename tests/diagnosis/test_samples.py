@@ -1,7 +1,11 @@
 import numpy as np
+from PIL import Image
 
-from lightseg.diagnosis.samples import Sample, look
+from lightseg.data import MaskFolder
+from lightseg.data.datasets.mask_dataset import SizeError
+from lightseg.diagnosis.samples import Sample, look, survey
 from lightseg.labels import IGNORE
+from tests.data.fabricate import folder
 
 
 def test_look__counts_by_hand():
@@ -17,3 +21,19 @@ def test_look__counts_by_hand():
     assert number == 20
     np.testing.assert_allclose(total / 20, [0.2, 1, 0.2])
     np.testing.assert_allclose(squares / 20, [0.04, 1, 0.04])
+
+
+def test_survey__does_not_decode_an_image_whose_header_differs_from_its_mask(tmp_path):
+    root = folder(tmp_path, 4)
+    image = sorted((root / "images").iterdir())[0]
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    Image.fromarray(noise).save(image)
+    content = bytearray(image.read_bytes())
+    # pixels that a decoder would refuse
+    content[len(content) // 2] ^= 1
+    image.write_bytes(content)
+    data = MaskFolder(["a", "b"], root=str(root), num_workers=0)
+    samples = survey(data, {split: data.dataset(split) for split in ("train", "val", "test")})
+    (sample,) = [sample for sample in samples if sample.name == f"images/{image.name}"]
+    assert [type(problem.error) for problem in sample.problems] == [SizeError]
+    assert sum(sample.readable for sample in samples) == 3

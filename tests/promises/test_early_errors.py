@@ -37,6 +37,28 @@ OPTIONS = {
     "LearningRateFinder": (["--trainer.callbacks+=LearningRateFinder"], "LearningRateFinder: the rate of a short"),
     "BatchSizeFinder": (["--trainer.callbacks+=BatchSizeFinder"], "BatchSizeFinder: the batch is the recipe's"),
     "EMA decay": (["--trainer.callbacks+=EMA", "--trainer.callbacks.decay=2"], "trainer.callbacks: EMA(decay=2.0): "),
+    "check_val_every_n_epoch": (
+        ["--trainer.check_val_every_n_epoch", "0"],
+        "check_val_every_n_epoch: must be 1 or more",
+    ),
+    "max_time": (["--trainer.max_time", "00:00:00:00"], "trainer.max_time: 0 leaves nothing to train"),
+    "max_time of no minutes": (["--trainer.max_time", "{minutes: 0}"], "trainer.max_time: 0 leaves nothing to train"),
+    "mean nan": (["--model.mean", "[.nan, 0, 0]"], "model.mean: must be finite numbers, got [nan, 0.0, 0.0]"),
+    "width without end": (["--model.net.width", "9" * 20], "Overflow when unpacking long long\n"),
+    "empty model": (["--model", ""], "model: the value is empty; give one"),
+    "empty seed": (["--seed_everything="], "seed_everything: the value is empty; give one"),
+    "empty callback": (["--trainer.callbacks+=", "x"], "trainer.callbacks: the value is empty"),
+    "trainer": (["--trainer", "5"], "trainer: must hold options (key: value), got 5"),
+    "tag": (["--trainer.max_epochs", "!!bool x"], "!!bool x: the value does not fit its tag"),
+    "tag of an option": (["--trainer.max_epochs=!!bool x"], "the value does not fit its tag"),
+    "root null": (
+        ["--data", "MaskFolder", "--data.root", "null", "--data.classes", "[a, b]"],
+        "data.root: null is not a folder",
+    ),
+    "channels": (
+        ["--data.train_transforms", "[{class_path: albumentations.ToGray, init_args: {num_output_channels: 1}}]"],
+        "data.train_transforms: they turn images of [32, 32, 3] (height, width, channels) into [32, 32]",
+    ),
     "seed": (["--seed_everything", "99999999999"], "give a whole number from 0 to 4294967295"),
     "CosineAnnealingLR": (
         ["--model.schedule", "torch.optim.lr_scheduler.CosineAnnealingLR"],
@@ -57,7 +79,7 @@ OPTIONS = {
     "gradient_clip_algorithm": (["--trainer.gradient_clip_algorithm", "value"], "value clips nothing without"),
     "gradient_clip_val": (["--trainer.gradient_clip_val", ".nan"], "must be a finite number, 0 or more, got nan"),
     "accelerator tpu": (["--trainer.accelerator", "tpu"], "pip install torch_xla"),
-    "num_workers": (["--data.num_workers", "1000000"], "data.num_workers: must be 0 to 512 processes, got 1000000"),
+    "num_workers": (["--data.num_workers", "1000000"], "data.num_workers: must be 0 to 256 processes, got 1000000"),
     "nested misspelt": (["--model.optimzer.lr", "1"], "model: no option 'optimzer'; did you mean optimizer?"),
     "nested guessed": (["--trainer.lr", "1"], "trainer: no option 'lr'; did you mean --model.optimizer.lr?"),
 }
@@ -108,6 +130,9 @@ FILES = {
     "UNet width 1e6": ("model: {init_args: {net: {init_args: {width: 1000000}}}}", "GiB, but this machine has"),
     "train_size 1e12": ("data: {init_args: {train_size: 1000000000000}}", "GiB, but this machine has"),
     "size 1e30": ("data: {init_args: {image_size: 1.0e+30}}", "data.image_size: 1e+30 is not a whole number"),
+    "seed null": ("seed_everything: null", "seed_everything: None is not a seed"),
+    "resume empty": ("resume: ''", "resume: the value is empty"),
+    "tag": ("name: !!bool abc", "overlay.yaml line 1: this is not a bool"),
     "deep list": (f"trainer: {{callbacks: {'[' * 3000}{']' * 3000}}}", "nested deeper than 50 levels"),
 }
 

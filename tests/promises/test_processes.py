@@ -93,7 +93,7 @@ def test_kill__of_two_processes(crashing_recipe, launch, reference_run, tmp_path
 
 
 @pytest.mark.parametrize("devices", [[], DDP], ids=["one", "two"])
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
 def test_signal__saves_and_stops_between_two_steps(crashing_recipe, launch, reference_run, tmp_path, sent, devices):
     options = ["--trainer.max_epochs", "40", *devices]
     stopped = launch("--config", crashing_recipe, *options, "--save_every_n_steps", "1000")

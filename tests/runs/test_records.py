@@ -22,6 +22,7 @@ def test_read_mapping__yaml_and_json(tmp_path):
         ("a.json", "{", "is damaged"),
         ("a.json", "[1]", "it holds no mapping"),
         ("a.yaml", "x: !!python/object:os.system {}", "is damaged"),
+        ("a.yaml", "x: !!bool abc", "is damaged"),
         ("a.yaml", "#" * (2**20 + 1), "it is longer than 1048576 bytes"),
     ],
 )

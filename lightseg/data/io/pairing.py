@@ -132,6 +132,8 @@ def describe_folder(root: Path, missing: Iterable[str]) -> str:
         root: The folder, which may not exist.
         missing: Names that are not in it.
     """
+    if root.is_file():
+        return "it is a file; give the folder that holds the data"
     if not root.is_dir():
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         near = difflib.get_close_matches(root.name, siblings, 1)

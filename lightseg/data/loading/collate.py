@@ -22,7 +22,7 @@ from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, Batch
-from lightseg.errors import DataError, require
+from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.disk_cache import warn
 from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
@@ -66,7 +66,14 @@ class TransformedDataset(Dataset[dict[str, Any]]):
         if position.sample == PADDING:
             return {"index": PADDING}
         with _seed_global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
-            image, target = self.transform(*self.dataset[position.sample], position.seed)
+            stored, label = self.dataset[position.sample]
+            image, target = self.transform(stored, label, position.seed)
+        if image.shape[2:] != stored.shape[2:]:
+            option = "train_transforms" if isinstance(self.transform, Augmentation) else "eval_transforms"
+            raise ConfigError(
+                f"data.{option}: they turn images of {list(stored.shape)} (height, width, channels) into "
+                f"{list(image.shape)}; a transform must keep the number of channels"
+            )
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "target": _compact(target),
