@@ -25,7 +25,7 @@ from torch import nn
 from turns import report, wait_for_turn
 
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.tasks.lightning_compat import silence_lightning
+from lightseg.distributed.lightning_compat import silence_lightning
 from lightseg.training.trainer import make_trainer
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

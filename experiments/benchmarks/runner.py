@@ -17,7 +17,7 @@ from typing import Any
 from machine import describe, resolve_precision
 from table import Row, markdown
 
-from lightseg.tasks.lightning_compat import silence_lightning
+from lightseg.distributed.lightning_compat import silence_lightning
 
 LIMIT = 180.0
 """Seconds that a row may take."""
