@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lightseg.callbacks import ScoringPrinter
+from lightseg.config.class_errors import describe_exit
 from lightseg.data.dataset import require_valid
 from lightseg.distributed import environment, launch
 from lightseg.distributed.lightning_compat import replaced_internals
@@ -133,7 +134,9 @@ class Scorer:
             # the processes that this one starts inherit its precision
             with replaced_internals(), environment.inherited({environment.PRECISION: self.precision}):
                 scores = score_split(self.trainer, task, data, "test", name)
-        except SystemExit:
+        except SystemExit as error:
+            if describe_exit(error):
+                raise
             # Lightning turns Ctrl-C into SystemExit
             raise KeyboardInterrupt from None
         except Exception as error:

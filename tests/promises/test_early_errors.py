@@ -56,7 +56,7 @@ OPTIONS = {
         "data.root: null is not a folder",
     ),
     "channels": (
-        ["--data.train_transforms", "[{class_path: albumentations.ToGray, init_args: {num_output_channels: 1}}]"],
+        ["--data.train_transforms", "[{class_path: albumentations.ToGray, init_args: {num_output_channels: 1, p: 1}}]"],
         "data.train_transforms: they turn images of [32, 32, 3] (height, width, channels) into [32, 32]",
     ),
     "seed": (["--seed_everything", "99999999999"], "give a whole number from 0 to 4294967295"),

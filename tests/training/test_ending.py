@@ -2,6 +2,8 @@
 
 import pytest
 
+from lightseg import evaluate
+
 NET = """
 import sys
 import torch
@@ -41,3 +43,14 @@ def test_fit__broken_pipe_of_the_user_keeps_its_traceback(fit, recipe, own_modul
     own_module("piping", NET.format(imported="", built="raise BrokenPipeError(32, 'own pipe')", trained="pass"))
     with pytest.raises(BrokenPipeError, match="own pipe"):
         fit("--config", recipe(), "--model.net", "piping.Net")
+
+
+def test_evaluate__code_of_the_user_exits(fit, call, recipe, own_module, monkeypatch):
+    module = own_module("leaving", NET.format(imported="LEAVES = False", built="", trained="raise SystemExit"))
+    module.write_text(module.read_text().replace("self.training", "LEAVES"))
+    outcome = fit("--config", recipe(), "--model.net", "leaving.Net", "--trainer.max_epochs", "1")
+    assert outcome.code == 0
+    monkeypatch.setattr("leaving.LEAVES", True)
+    code, _, err = call(evaluate.main, outcome.folder, "--trust")
+    assert code == 2
+    assert "lightseg: error: leaving called sys.exit" in err
