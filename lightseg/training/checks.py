@@ -55,6 +55,8 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)
     _require_storable(task)
+    # a task that cannot be built from its recipe could not be loaded after the training
+    rebuild.build_task({**task.recipe, "resolved": task.resolved}, "the checkpoint of this recipe", trust=True)
     return cost
 
 
@@ -88,15 +90,12 @@ def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
 
 
 def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
-    """Give a task the recipe that its checkpoints carry, and check that it can be built from it."""
+    """Give a task the recipe that its checkpoints carry, and check that they can be read."""
     values = None if data.image_values == AS_STORED else data.image_values
     masks = data.mask_values()
     colors = masks.colors if masks else None
     task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)
-    # a task that cannot be built from its recipe could not be loaded after the training
-    recipe = {**task.recipe, "resolved": task.resolved}
-    _require_loadable(recipe)
-    rebuild.build_task(recipe, "the checkpoint of this recipe", trust=True)
+    _require_loadable({**task.recipe, "resolved": task.resolved})
 
 
 def _require_storable(task: Task) -> None:
