@@ -211,6 +211,9 @@ def test_older__is_read_as_before_and_what_is_not_known_is_said(folder, trained,
     (before / "evaluations/test/metrics.json").write_text(json.dumps(facts))
     assert look(before)[0] == 0
     new = shutil.copytree(trained, tmp_path / "new")
+    # as if it were a training of its own, and no copy
+    metrics = json.loads((new / "metrics.json").read_text())
+    (new / "metrics.json").write_text(json.dumps(metrics | {"train/seconds": 1 + metrics["train/seconds"]}))
     code, out, err = call(diff, before, new)
     assert (code, out) == (0, "no effective difference\n")
     assert f"{before / 'data.json'} is of an older version: labels not compared\n" in err
