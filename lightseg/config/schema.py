@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -37,7 +38,14 @@ _LIMITS = {
 }
 """Limits of the options of a transform that its memory grows with."""
 
-Normal = Annotated[FiniteFloat, Field(ge=2**-126)]
+
+def _require_normal(value: float) -> float:
+    if value < 2**-126:
+        raise ValueError("must be greater than 0")
+    return value
+
+
+Normal = Annotated[FiniteFloat, AfterValidator(_require_normal)]
 """Number by which a float32 can be divided."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
