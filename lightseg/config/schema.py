@@ -23,7 +23,10 @@ from lightseg.files.printable import printable, printable_line
 _DEPTH, _VALUES = 64, 1_000_000
 """Limits of a file: levels of lists and mappings, and number of values."""
 
-_CLASSES, _CHANNELS, _WORKERS, _FOLDS = 2**15, 2**12, 256, 10_000
+_CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
+
+MOST_WORKERS = 256
+"""Maximum number of loading processes per training process, far above any machine's number of cores."""
 
 _WHOLE = 2**64
 """Limit of integers; a smaller one can be converted to a float."""
@@ -88,7 +91,7 @@ class DataOptions(_Record):
     """Options of a data module, as far as an evaluation reads them."""
 
     batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
-    num_workers: Annotated[int, Field(ge=0, le=_WORKERS)] | None = None
+    num_workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] | None = None
     eval_transforms: Annotated[list[TransformSpec], Field(max_length=_TRANSFORMS)] | None = None
     value_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
     nodata: float | None = None

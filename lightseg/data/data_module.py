@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
+from lightseg.config.schema import MOST_WORKERS
 from lightseg.data.dataset import ImageDataset, cached_label_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import parse_fold, pool_datasets, split_by_fold
@@ -42,9 +43,6 @@ from lightseg.files.atomic import expand_home
 from lightseg.runs.fingerprint import add_labels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-MOST_WORKERS = 256
-"""Maximum number of loading processes per training process, far above any machine's number of cores."""
 
 
 class ImageDataModule(L.LightningDataModule, ABC):

@@ -119,7 +119,7 @@ class TrainedModel:
         return max(1, batch_size // passes)
 
     def data(self, file: str | None, args: Sequence[str]) -> tuple[ImageDataModule, dict[str, Any]]:
-        """Return the data to score on (the run's own, changed by options, or that of a file), and the changes.
+        """Return the data to score on (those of the run with changed options, or those of a file), and the changes.
 
         The changes are the options that can change a score, with the new value by key; a change of the content shows in
         its fingerprint.

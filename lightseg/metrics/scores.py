@@ -4,7 +4,7 @@ A score that is undefined (0/0) is NaN, and means leave NaN out: a class that is
 absent, not wrong. TP, FP and FN below are those of one class.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,16 +106,15 @@ def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dic
     Raises:
         ValueError: there are not C names.
     """
-    counts = confusion_to_counts(np.asarray(confusion))
     overall = {
-        "score": miou(counts),
-        "miou": miou(counts),
-        "accuracy": pixel_accuracy(counts),
-        "mean_accuracy": mean_accuracy(counts),
-        "dice": macro_dice(counts),
-        "frequency_weighted_iou": frequency_weighted_iou(counts),
+        "score": miou,
+        "miou": miou,
+        "accuracy": pixel_accuracy,
+        "mean_accuracy": mean_accuracy,
+        "dice": macro_dice,
+        "frequency_weighted_iou": frequency_weighted_iou,
     }
-    return _to_floats(overall) | _name_classes("iou", iou(counts), classes)
+    return _named_scores(confusion, classes, overall, "iou", iou)
 
 
 def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
@@ -128,14 +127,13 @@ def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> d
     Raises:
         ValueError: there are not C names.
     """
-    counts = confusion_to_counts(np.asarray(confusion))
     overall = {
-        "score": pixel_accuracy(counts),
-        "accuracy": pixel_accuracy(counts),
-        "balanced_accuracy": mean_accuracy(counts),
-        "macro_f1": macro_dice(counts),
+        "score": pixel_accuracy,
+        "accuracy": pixel_accuracy,
+        "balanced_accuracy": mean_accuracy,
+        "macro_f1": macro_dice,
     }
-    return _to_floats(overall) | _name_classes("recall", recall(counts), classes)
+    return _named_scores(confusion, classes, overall, "recall", recall)
 
 
 @dataclass(frozen=True)
@@ -202,8 +200,17 @@ def _ratio(numerator: Counts, denominator: Counts) -> Floats:
     return ratio
 
 
-def _to_floats(scores: dict[str, Floats]) -> dict[str, float]:
-    return {name: float(score) for name, score in scores.items()}
+def _named_scores(
+    confusion: npt.ArrayLike,
+    classes: Sequence[str],
+    overall: Mapping[str, Callable[[Counts], Floats]],
+    prefix: str,
+    per_class: Callable[[Counts], Floats],
+) -> dict[str, float]:
+    """Return the overall scores by name, then the score of each class as `PREFIX/CLASS`."""
+    counts = confusion_to_counts(np.asarray(confusion))
+    scores = {name: float(function(counts)) for name, function in overall.items()}
+    return scores | _name_classes(prefix, per_class(counts), classes)
 
 
 def _name_classes(prefix: str, values: Floats, classes: Sequence[str]) -> dict[str, float]:
