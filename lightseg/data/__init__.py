@@ -8,7 +8,7 @@ from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
-from lightseg.data.datasets.shapes import Shapes, ShapesClassification
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification, ShapesLabels
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Batch, Split
@@ -28,5 +28,6 @@ __all__ = [
     "RareClassCrop",
     "Shapes",
     "ShapesClassification",
+    "ShapesLabels",
     "Split",
 ]

@@ -13,6 +13,7 @@ from lightseg.diagnosis.samples import components
 from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
+from lightseg.visualization.examples import describe_labels
 from lightseg.visualization.figures import colorize, disable_math_text, legend, new_figure
 
 PICTURES = 16
@@ -60,7 +61,7 @@ def write_sheet(samples: Sequence[Batch], data: ImageDataModule, path: Path) -> 
     axes = figure.add_axes((0, bottom, 1, 1 - bottom))
     for number, batch in enumerate(selected):
         image, target = _picture(batch), batch["target"][0].numpy()
-        name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(target)]
+        name = data.dataset("train").name(int(batch["index"])) if pairs else describe_labels(target, data.classes)
         pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]
         row, column = divmod(number * len(pictures), columns)
         axes.text(column * _WIDTH + _GAP, row * _HEIGHT + _TITLE - _GAP, name[-28:], fontsize=6)
@@ -93,5 +94,5 @@ def _overlay(image: Array, mask: Array, palette: Sequence[tuple[int, int, int]])
     """Return the image blended with the colors of the mask; void is white."""
     colors = colorize(mask, palette)
     mixed = (image * (1 - _OPACITY) + colors * _OPACITY).astype(np.uint8)
-    mixed[mask == IGNORE] = 255
+    mixed[mask == IGNORE if mask.ndim == 2 else (mask == IGNORE).all(0)] = 255
     return mixed

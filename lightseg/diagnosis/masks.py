@@ -106,8 +106,8 @@ def value_findings(data: ImageDataModule) -> list[Finding]:
 
 def empty_findings(samples: Sequence[Sample], classes: Sequence[str]) -> list[Finding]:
     """Report masks of void only, and those of the first class only."""
-    masks = [sample for sample in samples if sample.objects or (len(sample.counts) and not sample.counts[:-1].any())]
-    void = [sample.mask for sample in masks if not sample.counts[:-1].any()]
+    masks = [sample for sample in samples if sample.objects or (len(sample.counts) and not sample.valid.any())]
+    void = [sample.mask for sample in masks if not sample.valid.any()]
     background = [sample.mask for sample in masks if list(sample.objects) == [0]]
     findings = []
     if void:

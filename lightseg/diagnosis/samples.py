@@ -14,7 +14,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.dataset import ImageDataset
+from lightseg.data.dataset import ImageDataset, count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError, image_size
 from lightseg.data.io.label_map import UndeclaredError
@@ -64,6 +64,7 @@ class Sample:
         problems: Reasons why it cannot be used.
         size: Height and width.
         counts: Pixels of each class, void last, `(C + 1,)`; for classification 1 at the class.
+        valid: Pixels that are not void, of overlapping classes those of each, `(C,)`.
         objects: Pixels of each connected component, by class.
         border: Number of pixels next to another class.
         between: Border pixels of each class between a lower and a higher id, `(C,)`.
@@ -81,6 +82,7 @@ class Sample:
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     counts: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
+    valid: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
     objects: dict[int, ClassCounts] = field(default_factory=dict)
     border: int = 0
     between: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -125,7 +127,7 @@ class _Summaries(Dataset[Sample]):
     """Dataset of the summaries of all samples."""
 
     def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
-        self._classes, self._parts = data.num_classes, dict(parts)
+        self._classes, self._parts, self._multilabel = data.num_classes, dict(parts), data.multilabel
         self._indices = [(split, index) for split, part in parts.items() for index in range(len(part))]
 
     def __len__(self) -> int:
@@ -146,7 +148,7 @@ class _Summaries(Dataset[Sample]):
         except Exception as error:  # a custom dataset raises arbitrary exceptions
             sample.problems = _problems(part, index, sample, error)
             return sample
-        look(sample, image, target, self._classes)
+        look(sample, image, target, self._classes, self._multilabel)
         sample.is_turned = part.is_turned_alone(index)
         return sample
 
@@ -161,6 +163,9 @@ class _Summaries(Dataset[Sample]):
             actual = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise DataError(f"{name}: the image is {actual}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
+        if self._multilabel:
+            self._require_labels(name, image, ids)
+            return
         if ids.ndim and ids.shape != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
         unknown = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
@@ -169,6 +174,15 @@ class _Summaries(Dataset[Sample]):
                 f"{name}: holds the class id {unknown[0]}, but there are {self._classes} classes; ids run from 0 to "
                 f"{self._classes - 1}, and {IGNORE} is void"
             )
+
+    def _require_labels(self, name: str, image: Array, labels: Array) -> None:
+        """Check the target of overlapping classes; see `_require_usable`."""
+        shapes = (self._classes,), (*image.shape[:2], self._classes)
+        if labels.shape not in shapes:
+            raise DataError(f"{name}: the target is {labels.shape}; give {shapes[0]}, or {shapes[1]} for a mask")
+        unknown = np.setdiff1d(labels, [0, 1, IGNORE])
+        if len(unknown):
+            raise DataError(f"{name}: the target holds {unknown[0]}; give 0, 1, and {IGNORE} for void")
 
 
 def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
@@ -246,14 +260,15 @@ def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
     return bool(sloping[is_undeclared].mean() >= _BETWEEN)
 
 
-def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
+def look(sample: Sample, image: Array, target: Array | int, classes: int, multilabel: bool = False) -> None:
     """Fill in the summary of a readable sample.
 
     Args:
         sample: The summary.
         image: `(H, W, C)` uint8, or float32 in 0..1.
-        target: Mask `(H, W)` or class id.
+        target: Mask `(H, W)` or class id; of overlapping classes, `(H, W, C)` or `(C,)`.
         classes: Number of classes.
+        multilabel: Whether classes may overlap.
     """
     sample.size = image.shape[0], image.shape[1]
     sample.pixels = pixel_sums(image)
@@ -261,9 +276,15 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
     sample.bits = _difference_hash(gray)
+    if multilabel:
+        row = count_classes(target, classes, multilabel)
+        sample.valid = row[:classes] + row[classes:]
+        sample.counts = np.append(row[:classes], np.size(target) - row.sum())
+        return
     ids = np.ravel(target)
     counts = np.bincount(ids, minlength=IGNORE + 1)
     sample.counts = np.append(counts[:classes], counts[IGNORE])
+    sample.valid = np.full(classes, counts[:classes].sum())
     if isinstance(target, np.ndarray) and target.ndim == 2:
         mask = target.astype(np.uint8)
         sample.objects = {label: components(mask, label) for label in np.flatnonzero(counts[:classes]).tolist()}

@@ -6,7 +6,7 @@ absent, not wrong. TP, FP and FN below are those of one class.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from lightseg.errors import UserError, did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+ScoreKind = Literal["segmentation", "classification", "multilabel_segmentation", "multilabel_classification"]
+"""Kind of task, with overlapping classes or without, which defines its metrics."""
+
 Counts = npt.NDArray[Any]
 """True-positive, target and prediction pixels of each class, `(..., 3, C)`, of any numeric type."""
 
@@ -90,6 +93,26 @@ def frequency_weighted_iou(counts: Counts) -> Floats:
     return _ratio(np.nan_to_num(target * iou(counts)).sum(-1), target.sum(-1))
 
 
+def micro_f1(counts: Counts) -> Floats:
+    """Return F1 of the sums over the classes, which is Dice of all classes together; NaN as for `iou`."""
+    return dice(counts.sum(-1, keepdims=True))[..., 0]
+
+
+def micro_precision(counts: Counts) -> Floats:
+    """Return precision of the sums over the classes; NaN where no class is ever predicted."""
+    return precision(counts.sum(-1, keepdims=True))[..., 0]
+
+
+def micro_recall(counts: Counts) -> Floats:
+    """Return recall of the sums over the classes; NaN where the target has none."""
+    return recall(counts.sum(-1, keepdims=True))[..., 0]
+
+
+def macro_precision(counts: Counts) -> Floats:
+    """Return the mean precision over the classes that are predicted."""
+    return mean(precision(counts), -1)
+
+
 def mean(values: Floats, axis: int) -> Floats:
     """Return the mean over an axis without NaN values; NaN where all values are NaN."""
     is_defined = ~np.isnan(values)
@@ -136,6 +159,32 @@ def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> d
     return _named_scores(confusion, classes, overall, "recall", recall)
 
 
+def multilabel_scores(counts: Counts, classes: Sequence[str], kind: str) -> dict[str, float]:
+    """Return the scores of overlapping classes; NaN where undefined.
+
+    Args:
+        counts: True-positive, target and prediction pixels (or samples) of each class, `(3, C)`.
+        classes: C class names.
+        kind: `segmentation`, of which `score` is the mean IoU, or `classification`, of which it is the macro F1.
+    """
+    common = {
+        "micro_f1": micro_f1,
+        "precision": macro_precision,
+        "recall": mean_accuracy,
+        "micro_precision": micro_precision,
+        "micro_recall": micro_recall,
+    }
+    overall = {"score": macro_dice, "macro_f1": macro_dice, **common}
+    prefix, per_class = "f1", dice
+    if kind == "segmentation":
+        overall = {"score": miou, "miou": miou, "dice": macro_dice, **common}
+        prefix, per_class = "iou", iou
+    scores = {name: float(function(counts)) for name, function in overall.items()}
+    for name, function in ((prefix, per_class), ("precision", precision), ("recall", recall)):
+        scores |= _name_classes(name, function(counts), classes)
+    return scores
+
+
 @dataclass(frozen=True)
 class ScoreFunction:
     """Overall score, and the score of each class that explains it.
@@ -159,7 +208,7 @@ class ScoreFunction:
         return np.concatenate([overall[..., None], classes], axis=-1)
 
 
-METRICS = {
+METRICS: dict[ScoreKind, dict[str, ScoreFunction]] = {
     "segmentation": {
         "miou": ScoreFunction("mIoU", "IoU", iou),
         "accuracy": ScoreFunction("pixel accuracy", "IoU", iou, pixel_accuracy),
@@ -171,11 +220,24 @@ METRICS = {
         "balanced_accuracy": ScoreFunction("balanced accuracy", "recall", recall),
         "macro_f1": ScoreFunction("macro F1", "F1", dice),
     },
+    "multilabel_segmentation": {
+        "miou": ScoreFunction("mIoU", "IoU", iou),
+        "dice": ScoreFunction("Dice", "Dice", dice),
+        "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
+        "precision": ScoreFunction("precision", "precision", precision),
+        "recall": ScoreFunction("recall", "recall", recall),
+    },
+    "multilabel_classification": {
+        "macro_f1": ScoreFunction("macro F1", "F1", dice),
+        "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
+        "precision": ScoreFunction("precision", "precision", precision),
+        "recall": ScoreFunction("recall", "recall", recall),
+    },
 }
 """By kind of task and by the names of `metrics.json`; the first of a kind is its score."""
 
 
-def get_metric(kind: str, name: str) -> ScoreFunction:
+def get_metric(kind: ScoreKind, name: str) -> ScoreFunction:
     """Return a metric of a kind of task by its name; `score` is the one that chooses checkpoints.
 
     Raises:
@@ -185,7 +247,8 @@ def get_metric(kind: str, name: str) -> ScoreFunction:
     if name == "score":
         return next(iter(metrics.values()))
     if name not in metrics:
-        raise UserError(f"--metric {name}: a {kind} has no such metric{did_you_mean(name, metrics, len(metrics))}")
+        described = kind.replace("multilabel_", "multi-label ")
+        raise UserError(f"--metric {name}: a {described} has no such metric{did_you_mean(name, metrics, len(metrics))}")
     return metrics[name]
 
 

@@ -156,11 +156,29 @@ class ShapesClassification(ImageDataModule):
         return painting.image, int(shapes[0])
 
 
+class ShapesLabels(Shapes):
+    """Multi-label classification of the shapes that are seen in an image, painted as in `Shapes`, with its options."""
+
+    kind: ClassVar[Kind] = "classification"
+    multilabel = True
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the five shapes."""
+        return list(_SHAPES)
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split into memory, about a millisecond per sample."""
+        painted = [self._sample(split, index) for index in range(self.sizes[split])]
+        ids = np.arange(1, 1 + len(_SHAPES))
+        return _Painted(split, [(image, np.isin(ids, mask).astype(np.uint8)) for image, mask in painted], True)
+
+
 class _Painted(ImageDataset):
     """Dataset of samples in memory, as two arrays."""
 
-    def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]]) -> None:
-        self._split = split
+    def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]], multilabel: bool = False) -> None:
+        self._split, self.multilabel = split, multilabel
         self._images = np.stack([image for image, _ in samples]) if samples else np.zeros((0, 1, 1, 3), np.uint8)
         self._targets = np.array([target for _, target in samples], np.uint8)
 

@@ -88,14 +88,14 @@ class TrainTransform:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            target: `(H, W)` uint8 mask, or a class id, which is returned unchanged.
+            target: `(H, W)` uint8 mask, or a class id or labels `(K,)`, which are returned unchanged.
             seed: Seed of all random numbers.
 
         Returns:
             Image and target; transforms may change their size.
         """
         seed_all(self._compose, seed)
-        if isinstance(target, np.ndarray):
+        if isinstance(target, np.ndarray) and target.ndim > 1:
             result = self._compose(image=image, mask=target)
             return result["image"], result["mask"]
         return self._compose(image=image)["image"], target

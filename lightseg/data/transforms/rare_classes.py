@@ -37,5 +37,8 @@ def rare_classes(
 
 
 def classes_present(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
-    """Return those of the given class ids that occur in a target: a mask `(H, W)` of class ids, or a class id."""
+    """Return those of the given class ids that occur in a target, as a dataset returns it."""
+    if np.ndim(target) in (1, 3):
+        # multi-label: a channel for each class
+        return [label for label in classes if np.any(np.equal(target, 1)[..., label])]
     return [label for label in classes if np.any(np.equal(target, label))]
