@@ -1,6 +1,5 @@
 """Warning about collapsed classes, which the net hardly predicts any more."""
 
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -8,6 +7,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lightseg.errors import warn
 from lightseg.tasks import Task
 
 SHARE = 0.01
@@ -44,7 +44,7 @@ class CollapseWarning(L.Callback):
         self._previous = current
         self._reported |= new
         if new and trainer.is_global_zero:
-            print(_message(new, task, truth), file=sys.stderr, flush=True)
+            warn(_message(new, task, truth))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the classes that had collapsed at the last validation, and those that were reported."""
@@ -70,4 +70,4 @@ def _message(ids: Collection[int], task: Task, truth: Tensor) -> str:
     names = ", ".join(task.classes[index] for index in sorted(ids))
     is_common = all(truth[index] * len(truth) > truth.sum() for index in ids)
     advice = _OVERLAPPING if task.multilabel else _COMMON if is_common else _RARE
-    return f"warning: hardly ever predicted in the last two validations: {names}\n{advice}"
+    return f"hardly ever predicted in the last two validations: {names}\n{advice}"

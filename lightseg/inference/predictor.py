@@ -78,6 +78,7 @@ class Predictor(L.LightningModule):
     kind: ClassVar[Literal["segmentation", "classification"]]
     multilabel: ClassVar[bool] = False
     """Whether classes may overlap."""
+    classes: list[str]
 
     def __init__(self) -> None:
         super().__init__()

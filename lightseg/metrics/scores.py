@@ -4,7 +4,7 @@ A score that is undefined (0/0) is NaN, and means leave NaN out: a class that is
 absent, not wrong. TP, FP and FN below are those of one class.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,81 +108,10 @@ def micro_recall(counts: Counts) -> Floats:
     return recall(counts.sum(-1, keepdims=True))[..., 0]
 
 
-def macro_precision(counts: Counts) -> Floats:
-    """Return the mean precision over the classes that are predicted."""
-    return mean(precision(counts), -1)
-
-
 def mean(values: Floats, axis: int) -> Floats:
     """Return the mean over an axis without NaN values; NaN where all values are NaN."""
     is_defined = ~np.isnan(values)
     return _ratio(np.where(is_defined, values, 0).sum(axis), is_defined.sum(axis))
-
-
-def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
-    """Return the scores of a segmentation, `score` being the mean IoU; NaN where undefined.
-
-    Args:
-        confusion: int64 `(C, C)`.
-        classes: C class names.
-
-    Raises:
-        ValueError: there are not C names.
-    """
-    overall = {
-        "score": miou,
-        "miou": miou,
-        "accuracy": pixel_accuracy,
-        "mean_accuracy": mean_accuracy,
-        "dice": macro_dice,
-        "frequency_weighted_iou": frequency_weighted_iou,
-    }
-    return _named_scores(confusion, classes, overall, "iou", iou)
-
-
-def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
-    """Return the scores of a classification, `score` being the accuracy; NaN where undefined.
-
-    Args:
-        confusion: int64 `(C, C)`.
-        classes: C class names.
-
-    Raises:
-        ValueError: there are not C names.
-    """
-    overall = {
-        "score": pixel_accuracy,
-        "accuracy": pixel_accuracy,
-        "balanced_accuracy": mean_accuracy,
-        "macro_f1": macro_dice,
-    }
-    return _named_scores(confusion, classes, overall, "recall", recall)
-
-
-def multilabel_scores(counts: Counts, classes: Sequence[str], kind: str) -> dict[str, float]:
-    """Return the scores of overlapping classes; NaN where undefined.
-
-    Args:
-        counts: True-positive, target and prediction pixels (or samples) of each class, `(3, C)`.
-        classes: C class names.
-        kind: `segmentation`, of which `score` is the mean IoU, or `classification`, of which it is the macro F1.
-    """
-    common = {
-        "micro_f1": micro_f1,
-        "precision": macro_precision,
-        "recall": mean_accuracy,
-        "micro_precision": micro_precision,
-        "micro_recall": micro_recall,
-    }
-    overall = {"score": macro_dice, "macro_f1": macro_dice, **common}
-    prefix, per_class = "f1", dice
-    if kind == "segmentation":
-        overall = {"score": miou, "miou": miou, "dice": macro_dice, **common}
-        prefix, per_class = "iou", iou
-    scores = {name: float(function(counts)) for name, function in overall.items()}
-    for name, function in ((prefix, per_class), ("precision", precision), ("recall", recall)):
-        scores |= _name_classes(name, function(counts), classes)
-    return scores
 
 
 @dataclass(frozen=True)
@@ -208,12 +137,21 @@ class ScoreFunction:
         return np.concatenate([overall[..., None], classes], axis=-1)
 
 
+_MULTILABEL = {
+    "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
+    "precision": ScoreFunction("precision", "precision", precision),
+    "recall": ScoreFunction("recall", "recall", recall),
+    "micro_precision": ScoreFunction("micro precision", "precision", precision, micro_precision),
+    "micro_recall": ScoreFunction("micro recall", "recall", recall, micro_recall),
+}
+
 METRICS: dict[ScoreKind, dict[str, ScoreFunction]] = {
     "segmentation": {
         "miou": ScoreFunction("mIoU", "IoU", iou),
         "accuracy": ScoreFunction("pixel accuracy", "IoU", iou, pixel_accuracy),
         "mean_accuracy": ScoreFunction("mean accuracy", "recall", recall),
         "dice": ScoreFunction("Dice", "Dice", dice),
+        "frequency_weighted_iou": ScoreFunction("frequency-weighted IoU", "IoU", iou, frequency_weighted_iou),
     },
     "classification": {
         "accuracy": ScoreFunction("accuracy", "recall", recall, pixel_accuracy),
@@ -223,25 +161,62 @@ METRICS: dict[ScoreKind, dict[str, ScoreFunction]] = {
     "multilabel_segmentation": {
         "miou": ScoreFunction("mIoU", "IoU", iou),
         "dice": ScoreFunction("Dice", "Dice", dice),
-        "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
-        "precision": ScoreFunction("precision", "precision", precision),
-        "recall": ScoreFunction("recall", "recall", recall),
+        **_MULTILABEL,
     },
     "multilabel_classification": {
         "macro_f1": ScoreFunction("macro F1", "F1", dice),
-        "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
-        "precision": ScoreFunction("precision", "precision", precision),
-        "recall": ScoreFunction("recall", "recall", recall),
+        **_MULTILABEL,
     },
 }
 """By kind of task and by the names of `metrics.json`; the first of a kind is its score."""
+
+
+def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a segmentation, `score` being the mean IoU; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: If there are not C names.
+    """
+    return _named_scores("segmentation", confusion_to_counts(np.asarray(confusion)), classes)
+
+
+def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a classification, `score` being the accuracy; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: If there are not C names.
+    """
+    return _named_scores("classification", confusion_to_counts(np.asarray(confusion)), classes)
+
+
+def multilabel_scores(counts: Counts, classes: Sequence[str], kind: ScoreKind) -> dict[str, float]:
+    """Return the scores of overlapping classes; NaN where undefined.
+
+    Args:
+        counts: True-positive, target and prediction pixels (or samples) of each class, `(3, C)`.
+        classes: C class names.
+        kind: `multilabel_segmentation`, of which `score` is the mean IoU, or `multilabel_classification`, of which it
+            is the mean F1.
+    """
+    scores = _named_scores(kind, counts, classes)
+    for name, function in (("precision", precision), ("recall", recall)):
+        scores |= {f"{name}/{label}": value for label, value in zip(classes, function(counts).tolist(), strict=True)}
+    return scores
 
 
 def get_metric(kind: ScoreKind, name: str) -> ScoreFunction:
     """Return a metric of a kind of task by its name; `score` is the one that chooses checkpoints.
 
     Raises:
-        UserError: the kind of task has no such metric.
+        UserError: If the kind of task has no such metric.
     """
     metrics = METRICS[kind]
     if name == "score":
@@ -263,20 +238,11 @@ def _ratio(numerator: Counts, denominator: Counts) -> Floats:
     return ratio
 
 
-def _named_scores(
-    confusion: npt.ArrayLike,
-    classes: Sequence[str],
-    overall: Mapping[str, Callable[[Counts], Floats]],
-    prefix: str,
-    per_class: Callable[[Counts], Floats],
-) -> dict[str, float]:
-    """Return the overall scores by name, then the score of each class as `PREFIX/CLASS`."""
-    counts = confusion_to_counts(np.asarray(confusion))
-    scores = {name: float(function(counts)) for name, function in overall.items()}
-    return scores | _name_classes(prefix, per_class(counts), classes)
-
-
-def _name_classes(prefix: str, values: Floats, classes: Sequence[str]) -> dict[str, float]:
-    if len(classes) != len(values):
-        raise ValueError(f"{len(classes)} class names do not fit a matrix of {len(values)} classes")
-    return {f"{prefix}/{name}": value for name, value in zip(classes, values.tolist(), strict=True)}
+def _named_scores(kind: ScoreKind, counts: Counts, classes: Sequence[str]) -> dict[str, float]:
+    """Return the overall scores by name, then that of each class as `PREFIX/CLASS`."""
+    if len(classes) != counts.shape[-1]:
+        raise ValueError(f"{len(classes)} class names do not fit a matrix of {counts.shape[-1]} classes")
+    score = get_metric(kind, "score")
+    overall, *by_class = score(counts).tolist()
+    scores = {"score": overall} | {name: float(metric(counts)[0]) for name, metric in METRICS[kind].items()}
+    return scores | {f"{score.class_name.lower()}/{name}": value for name, value in zip(classes, by_class, strict=True)}

@@ -116,7 +116,7 @@ class MultilabelTask(Task, ABC):
     def scores(self, counts: Tensor) -> dict[str, float]:
         """Return F1 (or IoU), precision and recall at the thresholds, average precision and area under ROC curves."""
         histogram = counts.cpu().numpy()
-        scores = multilabel_scores(self.count_classes(counts).numpy(), self.classes, self.kind)
+        scores = multilabel_scores(self.count_classes(counts).numpy(), self.classes, self.score_kind)
         rankings = {"average_precision": average_precision(histogram), "roc_auc": roc_auc(histogram)}
         scores |= {name: float(mean(values, 0)) for name, values in rankings.items()}
         for name, values in rankings.items():
