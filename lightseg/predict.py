@@ -73,7 +73,7 @@ def main(args: list[str]) -> None:
     # before the imports that take seconds
     files = find_files(options.inputs, out)
     if skipped := skipped_files(options.inputs, out):
-        print(f"skipped, as no images: {skipped}", file=sys.stderr)
+        print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.results import Results, open_results
@@ -82,7 +82,7 @@ def main(args: list[str]) -> None:
     task, facts = _load(file, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
-    items = items_of(files, task.recipe["in_channels"])
+    items = items_of(files, task.recipe["in_channels"], task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)
@@ -210,7 +210,7 @@ def _process(remaining: Sequence[Item], total: int, recipe: dict[str, Any], out:
             done += 1
         bar.update(progress, completed=total, description="predict")
     skipped = f", {total - len(remaining)} were there" if len(remaining) < total else ""
-    print(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}")
+    print(printable(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}"))
     return broken
 
 
@@ -221,7 +221,7 @@ def _describe_failure(item: Item, error: Exception) -> str | None:
     from lightseg.config import class_errors
 
     if isinstance(error, DataError):
-        return str(error)
+        return str(error) if str(item.file) in str(error) else f"{item.label}: {error}"
     if isinstance(error, ConfigError | torch.OutOfMemoryError):
         return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
     # libraries' nets raise various errors for sizes; errors in the user's code keep their traceback
