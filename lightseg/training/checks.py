@@ -21,7 +21,7 @@ from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import printable, printable_line
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
@@ -159,7 +159,11 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
     unit = "pixel" if data.kind == "segmentation" else "sample"
     for split, counts in class_counts.items():
         if names := absent(counts, data.classes):
-            consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
+            consequence = (
+                "it cannot be learned"
+                if split == "train"
+                else (f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy")
+            )
             _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
 
 
@@ -180,4 +184,4 @@ def _warn_of_copies(data: ImageDataModule) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(printable(f"warning: {text}"), file=sys.stderr, flush=True)
