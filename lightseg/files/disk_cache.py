@@ -14,6 +14,7 @@ import xxhash
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.files.atomic import atomic_write
+from lightseg.files.printable import printable
 
 _Value = TypeVar("_Value")
 
@@ -137,7 +138,9 @@ def map_table(path: Path) -> npt.NDArray[Any]:
         raise ValueError(f"{path}: is damaged, or of another version") from None
 
 
-warn: Callable[[str], None] = rank_zero_only(lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))
+warn: Callable[[str], None] = rank_zero_only(
+    lambda text: print(printable(f"warning: {text}"), file=sys.stderr, flush=True)
+)
 """Print a warning to stderr, on rank zero only."""
 
 

@@ -32,6 +32,7 @@ from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
 from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import printable
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
@@ -237,7 +238,7 @@ def _discard(folder: Path, reason: str) -> None:
         return
     except OSError:
         advice += f" in every epoch, since {folder} cannot be removed"
-    print(f"warning: {reason}; {advice}", file=sys.stderr, flush=True)
+    print(printable(f"warning: {reason}; {advice}"), file=sys.stderr, flush=True)
     shutil.rmtree(damaged, ignore_errors=True)
 
 
