@@ -1,6 +1,5 @@
 """Warning about collapsed classes, which the net hardly predicts any more."""
 
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightseg.data.transforms.rare_classes import rare_classes
+from lightseg.files.printable import warn
 from lightseg.tasks import Task
 
 SHARE = 0.01
@@ -43,7 +43,7 @@ class CollapseWarning(L.Callback):
         self._previous = current
         self._reported |= new
         if new and trainer.is_global_zero:
-            print(_message(new, task.classes, task.counts["val"].sum(1)), file=sys.stderr, flush=True)
+            warn(_message(new, task.classes, task.counts["val"].sum(1)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the classes that had collapsed at the last validation, and those that were reported."""
@@ -68,4 +68,4 @@ def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
     """Return the warning with its advice; what helps rare classes does not help any other."""
     names = ", ".join(classes[index] for index in sorted(ids))
     has_rare = bool({*ids} & {*rare_classes(truth.numpy(), classes)})
-    return f"warning: hardly ever predicted in the last two validations: {names}\n{_RARE if has_rare else _COMMON}"
+    return f"hardly ever predicted in the last two validations: {names}\n{_RARE if has_rare else _COMMON}"

@@ -1,6 +1,5 @@
 """Checks before training: data and net fit each other, and the checkpoint can be loaded again."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable, printable_line
+from lightseg.files.printable import printable_line, warn
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
@@ -45,10 +44,10 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     _check_data(data, task, trainer)
     samples = first_samples(data)
     require_own_ids(data, samples)
-    task.follow(data)
+    task.configure_from_data(data)
     _set_recipe(task, data, cli.resolved_values())
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
-        _warn(remark)
+        warn(remark)
     sample = data.train_sample()
     with fits(task, sample):
         cost = measure_cost(task, sample)
@@ -159,12 +158,10 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
     unit = "pixel" if data.kind == "segmentation" else "sample"
     for split, counts in class_counts.items():
         if names := absent(counts, data.classes):
-            consequence = (
-                "it cannot be learned"
-                if split == "train"
-                else (f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy")
-            )
-            _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+            consequence = "it cannot be learned"
+            if split != "train":
+                consequence = f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy"
+            warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
 
 
 def _warn_of_copies(data: ImageDataModule) -> None:
@@ -177,11 +174,7 @@ def _warn_of_copies(data: ImageDataModule) -> None:
             continue
         if copies := find_copies(train, dataset):
             name, original = copies[0]
-            _warn(
+            warn(
                 f"{len(copies)} of {len(dataset)} images of {split} are copies of training images, such as {name} of "
                 f"{original}: {split} does not test the net by them; python -m lightseg.doctor lists them"
             )
-
-
-def _warn(text: str) -> None:
-    print(printable(f"warning: {text}"), file=sys.stderr, flush=True)

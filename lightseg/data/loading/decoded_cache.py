@@ -30,9 +30,9 @@ from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
-from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
+from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn_on_rank_zero, write_table
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable
+from lightseg.files.printable import warn
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
@@ -209,7 +209,7 @@ def _map_or_build(
                 _build(dataset, folder, workers, room)
                 mapped = _map(dataset, folder)
     except OSError as error:
-        warn(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
+        warn_on_rank_zero(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
     return mapped
 
 
@@ -238,7 +238,7 @@ def _discard(folder: Path, reason: str) -> None:
         return
     except OSError:
         advice += f" in every epoch, since {folder} cannot be removed"
-    print(printable(f"warning: {reason}; {advice}"), file=sys.stderr, flush=True)
+    warn(f"{reason}; {advice}")
     shutil.rmtree(damaged, ignore_errors=True)
 
 
