@@ -76,8 +76,8 @@ def main(args: list[str]) -> None:
     print(printable(f"{type(data).__name__} of {files[-1].name}"), flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
     diagnosis.add(_machine_findings(recipe))
-    try_net = _estimated if options.estimate else _tried
-    lines = [*(try_net(recipe, data, diagnosis) if has_net else [_NO_NET]), _sheet(diagnosis, data, folder)]
+    describe_net = _estimated if options.estimate else _try_net
+    lines = [*(describe_net(recipe, data, diagnosis) if has_net else [_NO_NET]), _sheet(diagnosis, data, folder)]
     text.show(diagnosis, lines)
     if options.json:
         text.write_json(diagnosis, options.json)
@@ -148,7 +148,7 @@ def _estimated(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnos
         return ["no estimate of time and memory: a training would stop at the error below"]
 
 
-def _tried(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
+def _try_net(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
     """Return a line about the net on a training sample; an error that prevents a training becomes a finding."""
     from lightseg.diagnosis.findings import from_message
     from lightseg.tasks.preflight import fits
@@ -158,7 +158,7 @@ def _tried(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis")
         return ["net: not tried, since a training would stop at the errors"]
     try:
         task, sample = recipe.task(), data.train_sample()
-        task.follow(data)
+        task.configure_from_data(data)
         with fits(task, sample):
             cost = measure_cost(task, sample)
     except UserError as error:

@@ -81,7 +81,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
-    except (OSError, RuntimeError, ImportError, ValueError, MemoryError) as error:
+    except Exception as error:
         reason = _reason(error) or environment.describe_misread(error)
         if reason is None:
             raise

@@ -142,14 +142,14 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     if by == RUN:
         folders = [printable(runs[0].folder.name) for runs in groups]
         names = folders if len(set(folders)) == len(folders) else [runs[0].label for runs in groups]
-        return _unique([f"{name}{_part(runs[0], groups)}" for name, runs in zip(names, groups, strict=True)])
+        return _unique([f"{name}{_describe_part(runs[0], groups)}" for name, runs in zip(names, groups, strict=True)])
     if by:
         values = [_distinct([flat(runs[0].config).get(by)]) for runs in groups]
         return _unique([f"{by.rpartition('.')[2]} {_cut(*value.values())}" for value in values])
     names = [runs[0].name for runs in groups]
     if len(set(names)) == len(names):
         return names
-    series = [_stated_series(runs) for runs in groups]
+    series = [_series_name(runs) for runs in groups]
     if all(series) and len(set(series)) == len(series):
         return series
     keys = _select_keys(differs)
@@ -161,14 +161,14 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     return _unique([f"{name}, {text}" for name, text in zip(names, texts, strict=True)])
 
 
-def _part(run: Run, groups: Sequence[Sequence[Run]]) -> str:
+def _describe_part(run: Run, groups: Sequence[Sequence[Run]]) -> str:
     """Return the seed and the fold of a run where these differ, for its label: `, seed 1`."""
     runs = [runs[0] for runs in groups]
     seed = f", seed {run.seed}" if len({each.seed for each in runs}) > 1 else ""
     return seed + (f", fold {run.fold}" if run.fold is not None and len({each.fold for each in runs}) > 1 else "")
 
 
-def _stated_series(runs: Sequence[Run]) -> str:
+def _series_name(runs: Sequence[Run]) -> str:
     """Return the name that the user has given to the series of some runs (`--group`); empty without one."""
     names = {str(run.config.get("group") or "") for run in runs}
     name = names.pop() if len(names) == 1 else ""

@@ -101,16 +101,16 @@ def without_usage() -> Iterator[None]:
 
     A module that parses the command line when it is imported prints its own usage first.
     """
-    written = io.StringIO()
+    buffer = io.StringIO()
     try:
-        with redirect_stderr(written):
+        with redirect_stderr(buffer):
             yield
     except SystemExit as error:
         if describe_exit(error):
-            written = io.StringIO()
+            buffer = io.StringIO()
         raise
     finally:
-        sys.stderr.write(written.getvalue())
+        sys.stderr.write(buffer.getvalue())
 
 
 def reason(error: Exception) -> str:

@@ -137,15 +137,15 @@ def _find_split_seed(data: FileDataModule, samples: Sequence[Sample], labels: Se
     Returns:
         None if none is found, or none of the given classes has enough images.
     """
-    held = {sample.name: sample.counts[:-1] > 0 for sample in samples if sample.readable}
-    required = np.sum(list(held.values()), axis=0) >= len({sample.split for sample in samples})
-    if len(samples) > _MOST_SAMPLES or not required[list(labels)].any():
+    has_class = {sample.name: sample.counts[:-1] > 0 for sample in samples if sample.readable}
+    is_required = np.sum(list(has_class.values()), axis=0) >= len({sample.split for sample in samples})
+    if len(samples) > _MOST_SAMPLES or not is_required[list(labels)].any():
         return None
     with suppress(DataError):
         for seed in range(1, _SEEDS + 1):
             parts = [part for part in data.split_by_seed(seed).values() if len(part)]
-            names = [[name for index in range(len(part)) if (name := part.name(index)) in held] for part in parts]
-            if all(part and np.any([held[name] for name in part], axis=0)[required].all() for part in names):
+            names = [[name for index in range(len(part)) if (name := part.name(index)) in has_class] for part in parts]
+            if all(part and np.any([has_class[name] for name in part], axis=0)[is_required].all() for part in names):
                 return seed
     return None
 

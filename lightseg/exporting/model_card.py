@@ -135,13 +135,13 @@ def _number(value: float | None) -> str:
 
 def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
-    present = {name: value for name, value in scores.items() if name not in metadata["absent"]}
-    low = [f"{_text(name)} ({value:.2f})" for name, value in present.items() if value is not None and value < _LOW]
-    unscored = [name for name in scores if metadata["score"] is not None and _number(present.get(name)) == ""]
+    valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
+    low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
+    missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
     what = "IoU" if metadata["kind"] == "segmentation" else "recall"
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    if unscored:
-        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, unscored))}.")
+    if missing:
+        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")
     lines += [
         f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
     ]

@@ -143,10 +143,10 @@ def _value_labels(
         DataError: If there are fewer than two.
     """
     void = [value for value in values if value < 0 or _is_void(value, values)]
-    used = [value for value in values if value not in void]
-    named = _named_values(used, names) if names else None
-    class_of = named or dict(zip(used, _default_names(used), strict=True))
-    if names and named:
+    class_values = [value for value in values if value not in void]
+    name_of = _named_values(class_values, names) if names else None
+    class_of = name_of or dict(zip(class_values, _default_names(class_values), strict=True))
+    if names and name_of:
         void += [value for value, name in class_of.items() if name.lower() in _VOID_NAMES]
         class_of = {value: name for value, name in class_of.items() if value not in void}
     classes = list(dict.fromkeys(class_of.values()))
@@ -186,16 +186,16 @@ def _default_names(values: Sequence[int]) -> list[str]:
 def _named_values(values: Sequence[int], names: ClassNames) -> dict[int, str] | None:
     """Return the name of each value; None if the file does not fit the values."""
     if names.ids:
-        named = dict(sorted(zip(names.ids, names.names, strict=True)))
+        name_of = dict(sorted(zip(names.ids, names.names, strict=True)))
     elif len(names.names) > values[-1]:
-        named = dict(enumerate(names.names))
+        name_of = dict(enumerate(names.names))
     elif len(names.names) == len(values):
-        named = dict(zip(values, names.names, strict=True))
+        name_of = dict(zip(values, names.names, strict=True))
     elif len(names.names) == len(values) - 1 and values[0] == 0:
-        named = dict(zip(values, ["background", *names.names], strict=True))
+        name_of = dict(zip(values, ["background", *names.names], strict=True))
     else:
         return None
-    return named if set(values) <= named.keys() else None
+    return name_of if set(values) <= name_of.keys() else None
 
 
 def _color_labels(folder: Path, counts: Counter[Key], names: ClassNames | None) -> Labels:
@@ -261,8 +261,8 @@ def _require_one_object_value(folder: Path, counts: Iterable[Collection[Key]]) -
         DataError: If it seems to be.
     """
     contents = [set(count) for count in counts]
-    used = set[Key]().union(*contents)
-    if used == {0, 1, IGNORE} and not any({1, IGNORE} <= content for content in contents):
+    values = set[Key]().union(*contents)
+    if values == {0, 1, IGNORE} and not any({1, IGNORE} <= content for content in contents):
         raise DataError(
             f"{folder}: some masks hold 1 and others 255; if both are the object, add --data.classes "
             '"[background, object]" --data.values "{0: background, 1: object, 255: object}"; if 255 is void, '

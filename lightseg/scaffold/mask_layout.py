@@ -90,10 +90,10 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
         masks = _only(listing, [group for group in partners if _holds_masks(listing, group)], "masks")
         return (images, masks) if masks else _within(images, stems)
     if len(stems) == 2 and _are_paired(*stems.values()):
-        masked = [group for group in stems if _holds_masks(listing, group)]
+        mask_groups = [group for group in stems if _holds_masks(listing, group)]
         # both: drawings in folders of classes
-        if len(masked) == 1:
-            return next(group for group in stems if group != masked[0]), masked[0]
+        if len(mask_groups) == 1:
+            return next(group for group in stems if group != mask_groups[0]), mask_groups[0]
     return _within(".", stems)
 
 
@@ -155,9 +155,9 @@ def _find_suffixes(images: set[str], masks: set[str], is_one_folder: bool) -> tu
         for mask_suffix in _ends(masks):
             if is_one_folder and (image_suffix == mask_suffix or _plain(mask_suffix) not in _MASK_NAMES):
                 continue
-            paired = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
-            if paired > best:
-                best, result = paired, (image_suffix, mask_suffix)
+            count = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
+            if count > best:
+                best, result = count, (image_suffix, mask_suffix)
     return result
 
 
@@ -171,10 +171,8 @@ def _ends(names: set[str]) -> list[str]:
 
 def _are_paired(images: set[str], masks: set[str]) -> bool:
     image_suffix, mask_suffix = _find_suffixes(images, masks, is_one_folder=False)
-    paired = {
-        name + image_suffix for mask in masks if (name := mask.removesuffix(mask_suffix)) + image_suffix in images
-    }
-    return len(paired) >= _PAIRED * min(len(images), len(masks))
+    pairs = {name + image_suffix for mask in masks if (name := mask.removesuffix(mask_suffix)) + image_suffix in images}
+    return len(pairs) >= _PAIRED * min(len(images), len(masks))
 
 
 def _pair_by_extension(listing: Listing) -> dict[str, str] | None:

@@ -94,7 +94,7 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
     if kind == "TIFF":
         return _decode_tiff(path, channels, page)
     if kind == "NumPy":
-        numpy_shape(path)
+        read_numpy_shape(path)
         return from_array(channels_last(path, np.load(path, allow_pickle=False), "", channels))
     with Image.open(path, formats=FORMATS) as image:
         if image.format == "PPM":
@@ -138,7 +138,7 @@ def header_size(path: Path, channels: int | None) -> tuple[int, int]:
             height, width = _height_and_width(series.shape, series.axes, channels)
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
     if kind == "NumPy":
-        return _height_and_width(numpy_shape(path), "", channels)
+        return _height_and_width(read_numpy_shape(path), "", channels)
     with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         require_png_data(path, image)
@@ -159,7 +159,7 @@ def header_orientation(path: Path) -> int:
         return orientation(image)
 
 
-def numpy_shape(path: Path) -> tuple[int, ...]:
+def read_numpy_shape(path: Path) -> tuple[int, ...]:
     """Read the shape of a `.npy` file from its header, after a check that it holds numbers and all of them.
 
     Raises:
@@ -168,7 +168,7 @@ def numpy_shape(path: Path) -> tuple[int, ...]:
     """
     with path.open("rb") as file:
         read = _NUMPY_HEADERS.get(np.lib.format.read_magic(file))
-        shape, _, dtype = read(file) if read else ((), False, np.dtype(object))
+        shape, _, dtype = read(file) if read else ((), False, np.dtype("V1"))
         length = path.stat().st_size - file.tell()
     if dtype.kind not in "buif":
         names = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "text", "O": "objects"}

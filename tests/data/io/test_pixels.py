@@ -630,7 +630,7 @@ def test_tiff__stack_of_bands_is_read(tmp_path):
     [
         (np.zeros((3, 4), complex), "holds complex numbers; save it as whole or floating-point numbers"),
         (np.zeros((3, 4), "M8[D]"), "holds dates;"),
-        (np.zeros((3, 4), [("é", "u1")]), "holds objects;"),
+        (np.zeros((3, 4), [("é", "u1")]), "holds records of several fields;"),
         (np.zeros((3, 4), [("a", "u1"), ("b", "u1")]), "holds records of several fields;"),
         (np.zeros((3, 4), object), "holds objects;"),
         (np.zeros(3, np.uint8), r"has the shape \(3,\); an image is"),
