@@ -150,9 +150,9 @@ def _value_labels(
         void += [value for value, name in class_of.items() if name.lower() in _VOID_NAMES]
         class_of = {value: name for value, name in class_of.items() if value not in void}
     classes = list(dict.fromkeys(class_of.values()))
-    _require_two(folder, classes, f"the value {used[0] if used else void[0]}")
+    _require_two(folder, classes, f"the value {(class_values or void)[0]}")
     options: dict[str, Any] = {"classes": classes}
-    reasons = {"classes": _name_reason(names if named else None)}
+    reasons = {"classes": _name_reason(names if name_of else None)}
     if list(class_of) != list(range(len(classes))) or palette:
         options["values"] = class_of
         reasons["values"] = "value in the masks: class; several values of one class merge"
