@@ -173,8 +173,8 @@ def _value_labels(
 
 def _is_void(value: int, values: Sequence[int]) -> bool:
     """Return whether 255 is beside ids that are so small that it is none of them."""
-    rest = [other for other in values if 0 <= other != IGNORE]
-    return value == IGNORE and len(rest) > 1 and (max(rest) < _FEW_IDS or max(rest) < 2 * len(rest))
+    ids = [item for item in values if 0 <= item != IGNORE]
+    return value == IGNORE and len(ids) > 1 and (max(ids) < _FEW_IDS or max(ids) < 2 * len(ids))
 
 
 def _default_names(values: Sequence[int]) -> list[str]:
