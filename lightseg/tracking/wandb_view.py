@@ -146,10 +146,10 @@ class View:
         if evaluation is None:
             return {}
         classes = evaluation.classes
-        table = self.folder / f"confusion_{split}.csv"
-        require_inside(table)
-        require_limited(table, LOG_BYTES)
-        counts = np.loadtxt(table, np.int64, delimiter=",", skiprows=1, ndmin=2)
+        file = self.folder / f"confusion_{split}.csv"
+        require_inside(file)
+        require_limited(file, LOG_BYTES)
+        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
         measure = "iou" if evaluation.kind == "segmentation" else "recall"
         absences = absent(counts.sum(1), classes)
         labels = [f"{name} (absent)" if name in absences else name for name in classes]
