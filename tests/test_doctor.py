@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lightseg.data import MaskFolder
 from lightseg.doctor import main
 from tests.conftest import TINY, Outcome
 from tests.data.fabricate import folder as write_pairs
@@ -243,7 +244,8 @@ def test_doctor__a_class_that_a_random_split_misses_gets_a_seed_that_works(docto
 
 def test_doctor__a_class_of_fewer_images_than_splits(doctor, tmp_path):
     root = write_pairs(tmp_path / "data", 20)
-    save(root / "masks" / "0.png", ids(0, values=(0, 1, 2)))
+    train = MaskFolder(list("abc"), root=str(root)).dataset("train")
+    save(root / train.mask_name(0), ids(0, values=(0, 1, 2)))
     _, findings = doctor("configs/data/mask_folder.yaml", "--data.root", root, "--data.classes", "[a, b, c]", *DATA)
     mends = [finding["mend"] for finding in findings if finding["check"] == "missing class"]
     assert len(mends) == 2
@@ -277,10 +279,7 @@ def test_doctor__net_that_does_not_fit_is_a_finding(doctor, recipe):
         (("configs/data/camvid.yaml", "--data.root", "nowhere"), "nowhere: train, trainannot not found"),
         (("configs/data/camvid.yaml", "--data.rot", "x"), "did you mean"),
         (("--data.root", "x"), "no recipe"),
-        (
-            ("configs",),
-            "configs: is a folder, and the doctor checks a recipe; write one first: python -m lightseg.init",
-        ),
+        (("..",), "..: is a folder, and the doctor checks a recipe; write one first: python -m lightseg.init .., "),
         (("--data.root", "x", "no_such.yaml"), "no_such.yaml: no such file"),
     ],
 )
