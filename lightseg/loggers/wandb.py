@@ -12,7 +12,7 @@ from lightseg.files.printable import printable, warn
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
-from lightseg.tracking.wandb_service import said, unreachable
+from lightseg.tracking.wandb_service import describe_error, unreachable
 from lightseg.tracking.wandb_view import View
 
 
@@ -140,7 +140,7 @@ class Wandb(FolderLogger):
             action()
         except Exception as error:  # no error of the service may end the training
             self._broken = True
-            self._warn(f"{when}: {said(error)}")
+            self._warn(f"{when}: {describe_error(error)}")
 
     def _warn(self, what: str) -> None:
         warn(f"W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}")

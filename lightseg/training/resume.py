@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.checkpoint.loading import read
-from lightseg.config.schema import plain, require_form
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import require_in_place, require_regular, write_atomically
 from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
