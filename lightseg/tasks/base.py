@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,7 +14,7 @@ from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.distributed.lightning_compat import attached_trainer, log_step
+from lightseg.distributed.lightning_compat import log_step
 from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
@@ -144,7 +145,7 @@ class Task(Predictor, ABC):
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
-            shard(self.net, self.device_mesh["data_parallel"])
+            shard(self.net, self.device_mesh)
 
     # ---- one step for all stages -----------------------------------------------------------------------------------
 
@@ -237,8 +238,15 @@ class Task(Predictor, ABC):
     @property
     def _is_scored(self) -> bool:
         """Return whether this is an evaluation outside of training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         return trainer is not None and trainer.state.fn != "fit"
+
+    @property
+    def _attached_trainer(self) -> L.Trainer | None:
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
 
     def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
         return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
@@ -252,7 +260,7 @@ class Task(Predictor, ABC):
         before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         trained = self.net if trainer is not None and trainer.state.fn == "fit" else None
         start_from_images(trained, data, self.mean, self.std)
         self.loss.follow(data, self.kind, trained)
@@ -322,7 +330,7 @@ class Task(Predictor, ABC):
     @property
     def encoder_is_frozen(self) -> bool:
         """Return whether the encoder is frozen at this point of the training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         is_training = self.freeze_encoder > 0 and trainer is not None and trainer.training
         return is_training and self.progress < self.freeze_encoder
 
