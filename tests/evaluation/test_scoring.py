@@ -40,12 +40,12 @@ def test_score__every_valid_pixel_once_as_by_hand(task):
         valid = mask != IGNORE
         np.add.at(expected, (mask[valid], logits[-1].argmax(0).numpy()[valid]), 1)
     assert scored.counts.tolist() == expected.tolist()
-    assert scored.views["mean"].item() == pytest.approx(torch.stack(logits).mean().item(), abs=1e-6)
+    assert scored.extra_results["mean"].item() == pytest.approx(torch.stack(logits).mean().item(), abs=1e-6)
     assert scored.evaluation.images == [DATA.dataset("val").name(index) for index in range(3)]
     assert scored.scores["score"] == task.scores(scored.counts)["score"]
     assert (scorer.precision, scorer.device) == ("32-true", "cpu")
     # the extra metrics leave the task
-    assert len(task.views) == 0
+    assert len(task.extra_metrics) == 0
 
 
 def test_score__a_split_of_void_is_refused_before_the_net_runs(task):

@@ -81,13 +81,13 @@ def test_confusion_crops__around_the_largest_region():
 def test_most_uncertain__highest_entropy_first():
     observations, gallery = _observe(_boxes(1, 2, 3), lambda truth: truth)
     object.__setattr__(observations, "entropy", np.array([0.25, np.nan, 0.5]))
-    exhibits = most_uncertain(observations, gallery, 2)
+    groups = most_uncertain(observations, gallery, 2)
 
-    assert [(each.title, each.remark) for each in exhibits] == [
+    assert [(each.title, each.remark) for each in groups] == [
         ("<2>.png", "mean entropy 50.0 %"),
         ("<0>.png", "mean entropy 25.0 %"),
     ]
-    assert [picture.caption for picture in exhibits[0].pictures] == ["image", "prediction", "uncertainty", "errors"]
+    assert [picture.caption for picture in groups[0].pictures] == ["image", "prediction", "uncertainty", "errors"]
 
 
 def test_classification__wrong_images_with_the_lowest_probability_of_the_truth():

@@ -39,10 +39,10 @@ def test_compute_saliency__tests_all_and_shows_some():
     data = Data(pictures, [1] * 4, task.classes)
     saliency = compute_saliency(collect(task, data, "test"), Gallery(task, data, "test"), 2)
 
-    assert (len(saliency.exhibits), len(saliency.deletions)) == (2, 4)
-    assert [picture.caption for picture in saliency.exhibits[0].pictures] == ["<0>.png", "evidence for yes"]
-    assert saliency.exhibits[0].title == "yes"
-    assert saliency.exhibits[0].remark.startswith("probability 100 %, of which 0 % remains when the 20 % of the image")
+    assert (len(saliency.groups), len(saliency.deletions)) == (2, 4)
+    assert [picture.caption for picture in saliency.groups[0].pictures] == ["<0>.png", "evidence for yes"]
+    assert saliency.groups[0].title == "yes"
+    assert saliency.groups[0].remark.startswith("probability 100 %, of which 0 % remains when the 20 % of the image")
 
 
 def test_compute_saliency__none_where_a_class_fills_every_image():

@@ -1,4 +1,4 @@
-"""Agreement of a scoring with the numbers of the run."""
+"""Consistency of a scoring with the numbers of the run."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lightseg.errors import RunError
-from lightseg.evaluation.agreement import compare
+from lightseg.evaluation.consistency import compare
 from lightseg.evaluation.scoring import Scored
 from lightseg.metrics.per_image import PerImageResults
 

@@ -8,7 +8,7 @@ from lightseg.data import Shapes
 from lightseg.errors import RunError
 from lightseg.nets import UNet
 from lightseg.tasks import SegmentationTask
-from lightseg.training.scoring import score_checkpoint
+from lightseg.training.final_scores import score_checkpoint
 
 DATA = {"image_size": 32, "train_size": 2, "val_size": 3, "num_workers": 0, "batch_size": 2}
 
