@@ -1,8 +1,8 @@
 """All uses of Lightning's private API, and the replacements that reduce its overhead per step; each has a test.
 
 In every step Lightning calls about seventy hooks, of which a dozen are implemented, formats a message for its debug log
-and its profiler per hook, inspects the signature of `training_step`, and describes every logged value anew; torch's
-optimizers look for a GPU driver on disk. For a small net, whose steps take milliseconds, this is a tenth of the time.
+and its profiler per hook, and inspects the signature of `training_step`; torch's optimizers look for a GPU driver on
+disk. For a small net, whose steps take milliseconds, this is some percent of the time.
 """
 
 import logging
@@ -20,7 +20,6 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor
 
 from lightseg.distributed.supervision import watch_over
 
@@ -43,10 +42,8 @@ def replaced_internals() -> Iterator[None]:
         (training_epoch_loop, "is_param_in_hook_signature", cache(is_param_in_hook_signature)),
     ]
     if torch.accelerator.current_accelerator(check_available=True) is None:
-        # checks in every step for graph capture, which needs an accelerator; renamed in torch 2.11
-        names = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")
-        optimizer = torch.optim.Optimizer
-        replacements += [(optimizer, name, _do_nothing) for name in names if hasattr(optimizer, name)]
+        # torch's optimizers ask in every step, and look for a driver on disk
+        replacements.append((torch.accelerator, "current_accelerator", _do_nothing))
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     try:
         for owner, name, replacement in replacements:
@@ -57,7 +54,7 @@ def replaced_internals() -> Iterator[None]:
             setattr(owner, name, original)
 
 
-def _do_nothing(*_: Any) -> None: ...
+def _do_nothing(*_: Any, **_options: Any) -> None: ...
 
 
 def call_callbacks(
@@ -108,31 +105,6 @@ def _call(task: L.LightningModule, hook_name: str, hook: Callable[..., Any], *ar
 def _is_watched(trainer: L.Trainer) -> bool:
     """Return whether a profiler or a debug log records every call."""
     return type(trainer.profiler) is not PassThroughProfiler or call.log.isEnabledFor(logging.DEBUG)  # type: ignore[attr-defined]
-
-
-def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
-    """Log a value of a training step like `task.log(name, value)`, but faster from the second step of an epoch on.
-
-    Args:
-        task: The task, inside its `training_step`.
-        name: Name of the metric, as in `LightningModule.log`.
-        value: A float scalar.
-    """
-    trainer = task.trainer
-    hook_name: Any = task._current_fx_name
-    results, connector = trainer._results, trainer._logger_connector
-    metric = results.get(f"{hook_name}.{name}") if results is not None else None
-    # in the first step Lightning resets the metrics of the previous epoch
-    is_known = metric is not None and connector._first_loop_iter is False and metric.value.device == value.device
-    if not is_known or type(task).log is not L.LightningModule.log:
-        task.log(name, value)
-        return
-    assert metric is not None
-    attributes = vars(metric)
-    attributes["value"] = attributes["_forward_cache"] = value.detach().clone()
-    attributes["_update_count"] += 1
-    attributes["_computed"], attributes["has_reset"] = None, False
-    connector._current_fx = hook_name
 
 
 def repair_resumed_progress(trainer: L.Trainer) -> None:

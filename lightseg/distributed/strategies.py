@@ -45,9 +45,9 @@ def enable_bucket_view() -> None:
 
     That is for the strategies by name; one of the recipe's classes keeps its options.
     """
-    for strategy in StrategyRegistry.values():
-        if strategy["strategy"] is DDPStrategy:
-            strategy["init_params"].setdefault("gradient_as_bucket_view", True)
+    for entry in StrategyRegistry.values():
+        if entry["strategy"] is DDPStrategy:
+            entry["init_params"].setdefault("gradient_as_bucket_view", True)
 
 
 def shard(net: nn.Module, mesh: DeviceMesh) -> None:

@@ -14,7 +14,7 @@ from lightseg.visualization.examples import read_examples
 
 
 def _fit(folder, *callbacks, epochs=15):
-    data = Shapes(image_size=32, train_size=4, val_size=6, test_size=0, batch_size=4, num_workers=0, seed=1)
+    data = Shapes(image_size=32, train_size=4, val_size=6, test_size=0, batch_size=4, num_workers=0)
     torch.manual_seed(0)
     task = SegmentationTask(UNet(6, width=4, depth=1), data.classes, schedule=Constant())
     logger = Wandb(mode="disabled")
@@ -24,6 +24,7 @@ def _fit(folder, *callbacks, epochs=15):
         max_epochs=epochs,
         callbacks=list(callbacks),
         logger=logger,
+        log_every_n_steps=1,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

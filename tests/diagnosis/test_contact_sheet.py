@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightseg.data import Shapes
+from lightseg.data import Shapes, ShapesClassification
 from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of, write_sheet
 from lightseg.labels import IGNORE
 
@@ -31,12 +31,12 @@ def test_objects_of__sizes_of_components_by_class():
 
 
 def test_write_sheet__of_masks_and_of_class_ids(tmp_path):
-    for kind in ("segmentation", "classification"):
-        data = Shapes(image_size=32, train_size=5, val_size=1, num_workers=0, task=kind)
-        write_sheet(draw_samples(data, 5), data, tmp_path / f"{kind}.png")
-        with Image.open(tmp_path / f"{kind}.png") as sheet:
+    sizes = {"train_size": 5, "val_size": 1, "num_workers": 0}
+    for data in (Shapes(image_size=32, **sizes), ShapesClassification(**sizes)):
+        write_sheet(draw_samples(data, 5), data, tmp_path / f"{data.kind}.png")
+        with Image.open(tmp_path / f"{data.kind}.png") as sheet:
             pixels = np.array(sheet.convert("RGB"))
         # with masks, every image is there twice, and a legend below
-        assert pixels.shape[1] == {"segmentation": 1408, "classification": 704}[kind]
+        assert pixels.shape[1] == {"segmentation": 1408, "classification": 704}[data.kind]
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification.png", "segmentation.png"]

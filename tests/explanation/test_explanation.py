@@ -4,6 +4,7 @@ import numpy as np
 
 from lightseg.explanation import attribution
 from lightseg.explanation.explanation import explain
+from lightseg.inference.inference_config import InferenceConfig
 from tests.explanation.fabricate import Data, Oracle, discs
 
 CLASSES = ("ground", "disc", "square")
@@ -24,7 +25,7 @@ def test_explain__all_parts_are_of_the_same_split(monkeypatch):
     # IoUs of ground, disc and square
     expected = np.mean([pixels[0] / (pixels[0] + pixels[1]), 0, 1])
     assert abs(explanation.score - expected) < 1e-12
-    assert (explanation.split, explanation.protocol) == ("val", "whole images")
+    assert (explanation.split, explanation.protocol) == ("val", str(InferenceConfig()))
     ((truth, predicted, count, crops),) = explanation.crops
     assert (truth, predicted, count, len(crops)) == (1, 0, pixels[1], 2)
     assert {each.title.partition(":")[0] for each in explanation.worst} == {"ground", "disc"}

@@ -53,5 +53,6 @@ def test_describe_sizes(size, smallest, text):
 
 
 def test_described_files__of_the_formats_in_the_record(tmp_path):
-    (tmp_path / "parity.json").write_text(json.dumps({"model.safetensors": {}, "model.pt2": {}}))
+    record = {"checkpoint": {"file": "best.ckpt", "sha256": "0" * 64}, **_result().record(1e-3)}
+    (tmp_path / "parity.json").write_text(json.dumps({"model.safetensors": record, "model.pt2": record}))
     assert described_files(tmp_path) == ["README.md", "parity.json", "model.pt2", "model.safetensors", "config.json"]

@@ -20,7 +20,7 @@ def test_eval_transform__there_may_be_none(recipe):
 
 def test_eval_transform__does_what_the_recipe_says():
     transform = eval_transform_of(_recipe([RESIZE]), "segmentation")
-    assert transform(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))[0].shape[-2:] == (4, 6)
+    assert transform(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), 0)[0].shape == (4, 6, 3)
     assert eval_transform_of(_recipe([dict(RESIZE)]), "segmentation") is transform
 
 

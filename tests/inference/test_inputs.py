@@ -54,9 +54,8 @@ def test_find_files__an_input_without_an_image_is_named(folder, name, message):
 
 
 def test_skipped_files__are_counted_by_suffix(folder):
-    assert skipped_files([str(folder), str(folder / "b.png")], folder / "out") == (
-        "'.heic' (2), '.png' (1), '.txt' (1), 'Makefile' (1)"
-    )
+    first, *others = skipped_files([str(folder), str(folder / "b.png")], folder / "out").split(", ")
+    assert (first, sorted(others)) == ("'.heic' (2)", ["'.txt' (1)", "'Makefile' (1)"])
 
 
 def test_items_of__the_pages_of_a_tiff_unless_they_are_bands(tmp_path):

@@ -3,6 +3,7 @@
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 
 from lightseg.data import Shapes
 from lightseg.errors import RunError
@@ -20,7 +21,7 @@ def _score(logged_score, test_size=2, weights=1.0, **options):
     for parameter in task.net.parameters():
         parameter.data *= weights
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    trainer = L.Trainer(accelerator="cpu", logger=True, default_root_dir="logs", max_epochs=1, **quiet, **options)
+    trainer = L.Trainer(accelerator="cpu", logger=CSVLogger("logs"), max_epochs=1, **quiet, **options)
     loggers = trainer.loggers
     scores = score_checkpoint(trainer, task, data, logged_score)
     assert trainer.loggers == loggers

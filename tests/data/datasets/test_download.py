@@ -32,8 +32,8 @@ def test_read_stems__first_words_without_comments(tmp_path):
 
 
 def test_split_off_val__a_seeded_part_of_train_and_test_as_it_is():
-    train = [Pair(f"{number}.jpg", f"{number}.png") for number in range(20)]
-    test = [Pair("x.jpg", "x.png")]
+    train = [Pair(f"{number}", f"{number}.jpg", f"{number}.png") for number in range(20)]
+    test = [Pair("x", "x.jpg", "x.png")]
     splits, again, other = (split_off_val(train, test, 0.25, seed) for seed in (0, 0, 1))
     assert len(splits["val"]) == 5
     assert sorted(splits["train"] + splits["val"]) == sorted(train)

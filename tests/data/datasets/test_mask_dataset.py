@@ -25,7 +25,7 @@ def dataset(tmp_path):
     save(tmp_path / "b_mask.png", ids(1), exif=turned)
     save(tmp_path / "c.png", picture(2))
     label_map = MaskFolder(TWO).label_map
-    pairs = [Pair("a.png", "a_mask.png"), Pair("b.png", "b_mask.png"), Pair("c.png", "")]
+    pairs = [Pair("a", "a.png", "a_mask.png"), Pair("b", "b.png", "b_mask.png"), Pair("c", "c.png", "")]
     return MaskDataset(tmp_path, pairs, label_map)
 
 
