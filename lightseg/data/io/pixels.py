@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, ImagePalette
+from PIL import Image, ImageFile
 
 from lightseg.data.io.netpbm import read_netpbm
 from lightseg.data.types import Array
@@ -99,8 +99,8 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
     with Image.open(path, formats=FORMATS) as image:
         if image.format == "PPM":
             return Pixels(*read_netpbm(path.read_bytes()))
-        if image.format == "BMP":
-            _read_by_depth(path, image)
+        if image.format == "BMP" and (indexed := _read_by_depth(path, image)):
+            return from_pillow(indexed)
         require_png_data(path, image)
         pixels = _decode_deep(path, image) or from_pillow(image)
         return pixels._replace(array=turn(pixels.array, orientation(image)))
@@ -364,19 +364,18 @@ def raw_mode(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def _read_by_depth(path: Path, image: Image.Image) -> None:
-    """Make Pillow read a BMP by its bits; it takes a black-and-white palette for 1 bit, and a gray one for 8 bits."""
+def _read_by_depth(path: Path, image: Image.Image) -> Image.Image | None:
+    """Read a BMP by its bits where Pillow takes a black-and-white palette for 1 bit, and a gray one for 8 bits."""
     assert isinstance(image, ImageFile.ImageFile)
-    with path.open("rb") as file:
-        bits = int.from_bytes(file.read(30)[28:], "little")
-    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or image.tile[0].codec_name != "raw":
-        return
-    arguments = tuple(image.tile[0].args or ())[1:]
-    colors = [0, 255] if image.mode == "1" else list(range(256))
-    # only a raw palette is kept while the pixels are unpacked
-    rgb = bytes(channel for color in colors for channel in (color,) * 3)
-    image._mode, image.palette = "P", ImagePalette.raw("RGB", rgb)
-    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *arguments))]
+    tile, data = image.tile[0], path.read_bytes()
+    bits = int.from_bytes(data[28:30], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or tile.codec_name != "raw":
+        return None
+    layout = ("P" if bits == 8 else f"P;{bits}", *tuple(tile.args or ())[1:])
+    indexed = Image.frombytes("P", image.size, data[tile.offset :], "raw", *layout)
+    grays = (0, 255) if image.mode == "1" else range(256)
+    indexed.putpalette(bytes(channel for gray in grays for channel in (gray,) * 3))
+    return indexed
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:

@@ -167,8 +167,7 @@ def _share_block(batch: Batch) -> Batch:
     """Copy a batch into one block of shared memory, since each block costs a handshake and a file descriptor."""
     tensors = cast(dict[str, Tensor], batch)
     ends = np.cumsum([-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors.values()]).tolist()
-    # as in torch's collate function
-    block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
+    block = torch.empty(ends[-1], dtype=torch.uint8).share_memory_()
     views = {
         key: block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
         for (key, tensor), start in zip(tensors.items(), [0, *ends[:-1]], strict=True)
