@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 
 from lightseg.errors import ConfigError
-from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
+from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet, TorchvisionNet
 from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file
 
 LITE = "tf_efficientnet_lite0"
-FROM_TIMM = [TimmNet, FCN, SmpNet]
+FROM_TIMM = [TimmNet, FCN, Segmenter, SmpNet]
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def cache(tmp_path, monkeypatch):
     return hub
 
 
-@pytest.mark.parametrize("net", [TimmNet, FCN])
+@pytest.mark.parametrize("net", [TimmNet, FCN, Segmenter])
 def test_timms_weights_come_from_the_cache_without_a_connection(net, cache, monkeypatch):
     state = timm.create_model("resnet18").state_dict()
     cache("timm/resnet18.tv_in1k", "a" * 40, state, {})
