@@ -96,7 +96,9 @@ class Segmenter(Net):
             ConfigError: If none is valid.
         """
         height, width = _image_size(self.encoder, request.kwargs)
-        trials = [(coarsest, (2 * coarsest, 3 * coarsest))]
+        # an encoder of one size might take another one of as many pixels
+        is_alike = 6 * coarsest**2 == height * width
+        trials = [(coarsest, (3 * coarsest, 4 * coarsest) if is_alike else (2 * coarsest, 3 * coarsest))]
         trials += [(height, (height, 2 * height))] if height == width else []
         trials += [(1, (height, width))]
         for self.stride, sides in trials:

@@ -22,7 +22,7 @@ ENCODERS = {
     "hiera": ("hiera_tiny_224", {"embed_dim": 8, "stages": [1, 1, 1, 1], "img_size": [64, 96]}),
     "sam2_hiera": (
         "sam2_hiera_tiny",
-        {"embed_dim": 8, "stages": [1, 1, 1, 1], "global_att_blocks": [2]},
+        {"embed_dim": 8, "stages": [1, 1, 2, 1], "global_att_blocks": [3]},
     ),
     "vit": ("vit_tiny_patch16_224", _VIT),
     "dinov2": ("vit_small_patch14_reg4_dinov2.lvd142m", _VIT),
