@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from lightseg.errors import warn
 from lightseg.files.atomic import atomic_write
 
 _Value = TypeVar("_Value")
@@ -136,12 +136,12 @@ def map_table(path: Path) -> npt.NDArray[Any]:
         raise ValueError(f"{path}: is damaged, or of another version") from None
 
 
-def warn(text: str) -> None:
+def warn_on_rank_zero(text: str) -> None:
     """Print a warning to stderr, on rank zero only."""
     # imported here, since commands that do without torch use the cache, too
     from lightning.pytorch.utilities import rank_zero_only
 
-    rank_zero_only(print)(f"warning: {text}", file=sys.stderr, flush=True)
+    rank_zero_only(warn)(text)
 
 
 def describe(error: OSError | ValueError) -> str:
@@ -186,7 +186,7 @@ def _read_or_compute(
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        warn(f"{describe(error)}; it is computed again")
+        warn_on_rank_zero(f"{describe(error)}; it is computed again")
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
     if path in _UNWRITTEN:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lightseg.errors import ConfigError
 from lightseg.exporting.formats import open_onnx, write_onnx
