@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _transforms() -> Iterator[dict[str, Any]]:
             yield from _described(file, ast.literal_eval(names), "albumentations")
 
 
-CLASSES = {
+CLASSES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "heads": partial(_registered, "nets/heads/__init__.py", "HEADS"),
     "nets": partial(_exported, "nets", "lightseg.nets.", without="lightseg.nets.base"),
     "losses": partial(_registered, "losses/losses.py", "LOSSES"),

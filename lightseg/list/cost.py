@@ -1,6 +1,7 @@
 """Parameters and operations of encoders, heads and nets, without memory for their weights."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -54,7 +55,9 @@ def _measure_timm(name: str, side: int | None) -> dict[str, Any]:
 def _measure_smp(name: str, side: int | None) -> dict[str, Any]:
     import segmentation_models_pytorch as smp
 
-    with without_memory():
+    with without_memory(), warnings.catch_warnings():
+        # SMP's advice to take timm's encoder instead of its copy
+        warnings.simplefilter("ignore", DeprecationWarning)
         model = smp.encoders.get_encoder(name, weights=None)
     strides = [2**level for level in range(1, int(model.output_stride).bit_length())]
     return {"strides": strides, **_measure(model, model, (side or _SIDES[0],))}

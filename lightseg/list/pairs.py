@@ -47,23 +47,23 @@ def _pair(name: str, is_timm: bool) -> dict[str, Any]:
     import segmentation_models_pytorch as smp
 
     reasons: dict[str, str] = {}
-    nets = {head: _try(head, reasons, lambda head=head: Segmenter(_CLASSES, encoder=name, head=head)) for head in HEADS}
+    nets = {head: _try(reasons, head, Segmenter, encoder=name, head=head) for head in HEADS}
     image = next((_image(net) for net in nets.values() if net is not None), None)
     encoder = f"tu-{name}" if is_timm else name
     archs = [
         arch
         for arch in smp.MODEL_ARCHITECTURES_MAPPING
-        if _try(arch, reasons, lambda arch=arch: SmpNet(_CLASSES, arch=arch, encoder=encoder)) is not None
+        if _try(reasons, arch, SmpNet, encoder=encoder, arch=arch) is not None
     ]
     sizes = {head: None if net is None else _millions(net) for head, net in nets.items()}
     return {"name": name, "image": image, **sizes, "SmpNet": archs, "reasons": reasons}
 
 
-def _try(key: str, reasons: dict[str, str], build: Callable[[], nn.Module]) -> nn.Module | None:
+def _try(reasons: dict[str, str], key: str, net_class: Callable[..., nn.Module], **options: str) -> nn.Module | None:
     """Build a net; return None and note the reason if it cannot be built."""
     try:
         with without_memory():
-            return build()
+            return net_class(_CLASSES, **options)
     except ConfigError as error:
         reasons[key] = str(error)
         return None

@@ -67,11 +67,12 @@ def test_encoders__are_those_of_the_libraries_and_cached(rows):
 
 
 def test_encoders__cost(rows):
-    (row,) = rows("encoders", "resnet18", "--measure")[:1]
+    row, of_smp = rows("encoders", "[r]esnet18", "--measure")
     # of the paper: 11.7 million with the classifier's 0.513, 1.8 billion multiplications and additions
     assert row["M"] == pytest.approx(11.689512 - 0.513)
     assert row["GFLOPs"] == pytest.approx(2 * 1.814, rel=0.01)
     assert (row["strides"], row["at"]) == ([2, 4, 8, 16, 32], 224)
+    assert (of_smp["library"], of_smp["M"], of_smp["strides"]) == ("smp", row["M"], row["strides"])
 
 
 def test_heads__cost_on_an_encoder(rows):
@@ -92,14 +93,15 @@ def test_nets__cost(rows):
     assert row["M"] == sum(parameter.numel() for parameter in FCN(21).parameters()) / 1e6
 
 
+@pytest.mark.slow
 def test_pairs__names_what_builds_and_why_not(call, rows):
-    (row,) = rows("pairs", "test_vit")[:1]
+    (row,) = rows("pairs", "[t]est_vit")
     assert row["name"] == "test_vit"
     assert row["image"] == "/16"
     assert all(row[head] > 0 for head in HEADS)
     assert row["SmpNet"] == ["dpt"]
     assert "SMP cannot build unet with encoder test_vit" in row["reasons"]["unet"]
-    code, out, _ = call(main, "pairs", "test_vit")
+    code, out, _ = call(main, "pairs", "[t]est_vit")
     assert code == 0
     assert "test_vit × unet: SMP cannot build unet" in out
 

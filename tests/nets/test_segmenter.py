@@ -75,11 +75,6 @@ def require_parity(family, head, path):
         np.testing.assert_allclose(predict(image)[0], expected[0], atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_segmenter__exports_with_pooling_of_any_size(tmp_path):
-    require_parity("dinov2", "upernet", tmp_path / "net.onnx")
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("family", "head"), FEW)
