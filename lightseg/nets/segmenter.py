@@ -29,7 +29,7 @@ class Segmenter(Net):
         head: `linear`, one linear layer; `mlp`, one with a hidden layer; `fpn`, Semantic FPN, on the simple feature
             pyramid of a plain transformer; `upernet`; `segformer`, its all-MLP decoder; or `dpt`.
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag; or a
-            `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name is downloaded.
+            `.safetensors`, `.pt` or `.pth` file with timm's names, or an export of lightseg. Only a name is downloaded.
         width: Channels of the head; None for its default, 128. `linear` has none.
         kwargs: Further arguments for `timm.create_model`, such as `{drop_path_rate: 0.1}`.
 
