@@ -5,8 +5,8 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
        python -m lightseg.fit --resume RUN
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
-  --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
-  --model.net.encoder NAME swap the backbone
+  --model.net NAME         swap the network: Segmenter, UNet, FCN, SmpNet, TimmNet or my_file.MyNet (lightseg.list nets)
+  --model.net.encoder NAME swap the backbone (`lightseg.list encoders`); --model.net.head NAME the head of Segmenter
   --model.optimizer.lr X   learning rate
   --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
   --data.root DIR          where the data is
