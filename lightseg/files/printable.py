@@ -1,4 +1,4 @@
-"""Escaping of control characters in text of unknown origin."""
+"""Text for people: escaped control characters, and durations."""
 
 import re
 
@@ -17,3 +17,10 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

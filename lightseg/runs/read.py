@@ -18,6 +18,7 @@ from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import is_finished, read_mapping, require_record
+from lightseg.runs.series import Series, is_series
 
 PathLike = TypeVar("PathLike")
 
@@ -87,7 +88,8 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
-        places: Run folders, folders that hold run folders at any depth, or patterns of these (`runs/unet/*`).
+        places: Run folders, folders of series, folders that hold run folders at any depth, or patterns of these
+            (`runs/unet/*`).
 
     Returns:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
@@ -141,6 +143,7 @@ def _find_run_folders(place: str) -> list[Path]:
     """
     paths = map(Path, [place] if Path(place).is_dir() else matches(place))
     roots = list(_limit(place, (path for path in paths if path.is_dir())))
+    roots += [folder for root in roots if is_series(root) for folder in Series.read(root).run_folders]
     folders = sorted({folder.resolve() for root in roots for folder in _walk_run_folders(root)})
     if not folders:
         problem = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
