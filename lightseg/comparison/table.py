@@ -10,7 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.comparison.results import Comparison, Group, GroupPair
-from lightseg.comparison.text import class_percent, class_verdicts, interval, percent, reading, verdicts
+from lightseg.comparison.text import (
+    class_verdicts,
+    fold_scores,
+    fold_spread,
+    interval,
+    percent,
+    reading,
+    verdicts,
+)
+from lightseg.files.printable import duration
 
 _CLASS_COLUMNS = 5
 """Groups in one table of classes, so that it fits 80 characters; more groups are in further tables."""
@@ -25,6 +34,8 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     """
     console = console or Console(highlight=False)
     console.print(_make_group_table(comparison))
+    if any(len(group.folds) > 1 for group in comparison.groups):
+        console.print(_make_fold_table(comparison))
     for line in _describe_options(comparison):
         console.print(line)
     for verdict, classes in zip(verdicts(comparison), class_verdicts(comparison), strict=True):
@@ -57,9 +68,21 @@ def _make_group_table(comparison: Comparison) -> Table:
             _format_cost(group.cost["gflops"], 1),
             *[group.input_size] * has_sizes,
             _format_throughput(group.images_per_s),
-            _format_duration(group.seconds),
+            duration(group.seconds),
         ]
         table.add_row(*map(Text, cells), style="bold" if is_best else None)
+    return table
+
+
+def _make_fold_table(comparison: Comparison) -> Table:
+    """Return the table of mean, standard deviation and range of the scores of the folds, as papers give them."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", overflow="fold", min_width=10)
+    for name in ("folds", f"{comparison.metric} % of folds", "lowest to highest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in comparison.groups:
+        if len(group.folds) > 1:
+            table.add_row(*map(Text, (group.label, str(len(group.folds)), fold_scores(group), fold_spread(group))))
     return table
 
 
@@ -84,6 +107,8 @@ def _format_options(group: Group) -> list[str]:
 def _make_class_table(comparison: Comparison, columns: range) -> Table:
     """Return the table of class scores of some groups; significant differences to the reference are marked.
 
+    Classes that are absent from the truth are left out.
+
     Args:
         comparison: Comparison.
         columns: Indices of the groups.
@@ -92,7 +117,7 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
     pairs = {
         pair.second if pair.first == reference else pair.first: pair for pair in _pairs_with(comparison, reference)
     }
-    absences = comparison.absent
+    absent = comparison.absent
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     if pairs:
         table.caption = Text(f"★ best, ≠ difference shown to {comparison.groups[reference].label}")
@@ -101,15 +126,14 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
     for column in columns:
         table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
+        if name in absent:
+            continue
         scores = [group.classes[index].value for group in comparison.groups]
-        valid_scores = [score for score in scores if not math.isnan(score) and name not in absences]
-        best = max(valid_scores, default=math.nan)
         row = [Text(name)]
         for column in columns:
             differs = column in pairs and pairs[column].classes[index].shown
-            marks = "★ " * (len(scores) > 1 and scores[column] == best) + "≠ " * differs
-            score = class_percent(comparison, index, scores[column])
-            row.append(Text(marks + score, style="bold" if marks.startswith("★") else ""))
+            marks = "★ " * (len(scores) > 1 and scores[column] == max(scores)) + "≠ " * differs
+            row.append(Text(marks + percent(scores[column]), style="bold" if marks.startswith("★") else ""))
         table.add_row(*row)
     return table
 
@@ -120,10 +144,3 @@ def _pairs_with(comparison: Comparison, reference: int) -> list[GroupPair]:
 
 def _format_throughput(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _format_duration(seconds: float) -> str:
-    """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
