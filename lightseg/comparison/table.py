@@ -10,16 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.comparison.results import Comparison, Group, GroupPair
-from lightseg.comparison.text import (
-    class_verdicts,
-    fold_scores,
-    fold_spread,
-    interval,
-    percent,
-    reading,
-    verdicts,
-)
-from lightseg.files.printable import duration
+from lightseg.comparison.text import class_verdicts, fold_scores, fold_spread, interval, reading, verdicts
+from lightseg.files.printable import format_duration
+from lightseg.metrics.formatting import percent
 
 _CLASS_COLUMNS = 5
 """Groups in one table of classes, so that it fits 80 characters; more groups are in further tables."""
@@ -68,7 +61,7 @@ def _make_group_table(comparison: Comparison) -> Table:
             _format_cost(group.cost["gflops"], 1),
             *[group.input_size] * has_sizes,
             _format_throughput(group.images_per_s),
-            duration(group.seconds),
+            format_duration(group.seconds),
         ]
         table.add_row(*map(Text, cells), style="bold" if is_best else None)
     return table

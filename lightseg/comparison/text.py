@@ -4,7 +4,8 @@ import math
 import statistics
 
 from lightseg.comparison.analysis import ALL_PAIRS
-from lightseg.comparison.results import LEVEL, Comparison, Estimate, Group, GroupPair
+from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair
+from lightseg.metrics.formatting import format_p_value, percent
 
 _FEW = 20
 """Number of images with a class from which on intervals hold in 95 % of simulations; with fewer, in 80 to 95 %."""
@@ -71,21 +72,6 @@ def fold_spread(group: Group) -> str:
     return f"{percent(min(group.folds))} to {percent(max(group.folds))}"
 
 
-def percent(value: float, digits: int = 1, sign: bool = False) -> str:
-    """Return a fraction in percent: `97.2`; `absent` if it is NaN.
-
-    Args:
-        value: Fraction.
-        digits: Number of decimals.
-        sign: Write the sign of a positive number, too.
-    """
-    if math.isnan(value):
-        return "absent"
-    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    # zero has no sign
-    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
-
-
 def interval(estimate: Estimate, factor: float = 1) -> str:
     """Return an interval in percent: `0.8 to 3.3`.
 
@@ -97,13 +83,6 @@ def interval(estimate: Estimate, factor: float = 1) -> str:
         return "unknown"
     low, high = sorted((factor * estimate.low, factor * estimate.high))
     return f"{percent(low, _digits(estimate))} to {percent(high, _digits(estimate))}"
-
-
-def chance(p: float) -> str:
-    """Return a p-value as text: `p = 0.012`."""
-    # enough digits that a p-value below the level reads so
-    digits = next(digits for digits in range(2, 17) if (round(p, digits) < LEVEL) == (p < LEVEL))
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.01 else f"p = {p:.{digits}f}"
 
 
 def _verdict(comparison: Comparison, pair: GroupPair) -> str:
@@ -150,7 +129,7 @@ def _count(number: int, noun: str) -> str:
 def _class_verdict(comparison: Comparison, pair: GroupPair) -> str:
     estimates = dict(zip(comparison.classes, pair.classes, strict=True))
     names = sorted((name for name in estimates if estimates[name].shown), key=lambda name: (estimates[name].p, name))
-    texts = [f"{name} {_signed_percent(estimates[name])} ({chance(estimates[name].p)})" for name in names]
+    texts = [f"{name} {_signed_percent(estimates[name])} ({format_p_value(estimates[name].p)})" for name in names]
     return ", ".join(texts) or "no class shows a difference"
 
 

@@ -19,7 +19,7 @@ def printable_line(text: str) -> str:
     return " ".join(printable(text).split())
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"

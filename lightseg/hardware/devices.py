@@ -8,7 +8,7 @@ import torch
 
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError
-from lightseg.files.disk_cache import warn
+from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.hardware.cpu import OMP_THREADS, openmp_threads, usable_cores
 from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
@@ -202,7 +202,9 @@ def limit_threads(processes: int = 1) -> dict[str, str]:
     value = os.environ.get(OMP_THREADS)
     if value is not None and openmp_threads() is None:
         del os.environ[OMP_THREADS]
-        warn(f"{OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set")
+        warn_on_rank_zero(
+            f"{OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set"
+        )
     if OMP_THREADS in os.environ or torch.get_num_threads() <= threads:
         return {}
     torch.set_num_threads(threads)

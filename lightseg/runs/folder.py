@@ -16,7 +16,7 @@ def require_name(name: str) -> None:
     """Check that the name of an experiment is a valid name of a folder in RUNS_DIR.
 
     Raises:
-        UserError: it is not.
+        UserError: If it is not.
     """
     has_folder = "/" in name or "\\" in name or name in (".", "..")
     if has_folder or not name.isprintable() or name != name.strip() or not 0 < len(name.encode()) <= _NAME_BYTES:
@@ -40,7 +40,7 @@ def create(runs_dir: str, name: str, stamp: str | None = None) -> Path:
         stamp: Name of the folder; None for a new one.
 
     Raises:
-        UserError: it cannot be created.
+        UserError: If it cannot be created.
     """
     folder = Path(runs_dir).resolve() / name / (stamp or new_stamp())
     try:

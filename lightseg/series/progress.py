@@ -14,7 +14,7 @@ from lightseg.config.compose import show
 from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import UserError
 from lightseg.files.names import METRICS
-from lightseg.files.printable import duration, printable, printable_line
+from lightseg.files.printable import format_duration, printable, printable_line
 from lightseg.runs.records import read_record
 from lightseg.runs.series import Series
 
@@ -75,7 +75,7 @@ class Progress:
             self._print(f"{label}: {describe_failure(self._series, index, code)}")
             return
         self._seconds.append(seconds)
-        self._print(f"{label}: finished in {duration(seconds)}{_score(self._series.run_folders[index])}")
+        self._print(f"{label}: finished in {format_duration(seconds)}{_score(self._series.run_folders[index])}")
 
     def update(self, waiting: int) -> None:
         """Show the last line of each running run, and the counts of all, where it is time for that.
@@ -103,12 +103,12 @@ class Progress:
         parts = [f"{finished} of {number} runs finished", *[f"{self._failed} failed"] * (self._failed > 0)]
         parts.append(f"{len(self._starts)} running")
         now = time.monotonic()
-        text = f"{', '.join(parts)}; {duration(now - self._start)} so far"
+        text = f"{', '.join(parts)}; {format_duration(now - self._start)} so far"
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
         running = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {duration((running + mean * self._waiting) / self._jobs)} left"
+        return f"{text}, about {format_duration((running + mean * self._waiting) / self._jobs)} left"
 
     def _print(self, line: str) -> None:
         if self._live:

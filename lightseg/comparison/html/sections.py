@@ -11,18 +11,10 @@ import numpy as np
 from markupsafe import Markup
 
 from lightseg.comparison.results import Comparison, Estimate, Group
-from lightseg.comparison.text import (
-    chance,
-    describe_absences,
-    fold_scores,
-    fold_spread,
-    interval,
-    percent,
-    reading,
-    verdicts,
-)
+from lightseg.comparison.text import describe_absences, fold_scores, fold_spread, interval, reading, verdicts
 from lightseg.errors import UserError
 from lightseg.files.limited import read_limited, require_inside
+from lightseg.metrics.formatting import format_p_value, percent
 from lightseg.metrics.scores import METRICS, Integers
 from lightseg.runs.read import Run
 from lightseg.runs.records import read_record
@@ -83,7 +75,7 @@ def render_section(name: str, comparison: Comparison, **values: Any) -> Markup:
         comparison: Comparison of groups.
         **values: Further variables of the template, beside the formats of numbers.
     """
-    formats = {"percent": percent, "interval": interval, "chance": chance, "number": format_number}
+    formats = {"percent": percent, "interval": interval, "format_p_value": format_p_value, "number": format_number}
     return render(f"comparison/html/{name}.html", comparison=comparison, **formats, **values)
 
 
