@@ -404,41 +404,57 @@ def test_series__in_two_jobs_equals_one_after_another(launch, recipe, tmp_path):
     assert len({str(run[3]) for run in one}) == 4
 
 
+SLOW = """import os, time
+from pathlib import Path
+from lightning import Callback
+
+class Slow(Callback):
+    def on_train_epoch_start(self, trainer, task):
+        until = time.monotonic() + 5
+        while time.monotonic() < until and not Path(os.environ["RELEASE"]).exists():
+            time.sleep(0.05)
+"""
+
+
 @pytest.mark.slow
-def test_series__of_killed_processes_ends_as_if_nothing_had_been_killed(launch, recipe, tmp_path):
-    options = ("--config", recipe(), "--trainer.max_epochs", "40", "--seeds", "0,1", "--jobs", "2")
-    runs = tmp_path / "runs"
+def test_series__of_killed_processes_ends_as_if_nothing_had_been_killed(launch, recipe, own_module, tmp_path):
+    own_module("slow", SLOW)
+    runs, release = tmp_path / "runs", tmp_path / "release"
+    options = ("--config", recipe(), "--trainer.max_epochs", "20", "--trainer.callbacks+=slow.Slow")
+
+    def start(name):
+        return launch(*options, "--seeds", "0,1", "--jobs", "2", "--name", name, RELEASE=str(release))
 
     def steps():
         return [len(file.read_bytes()) for file in sorted(runs.glob("killed/*/metrics.jsonl"))]
 
-    killed = launch(*options, "--name", "killed")
+    killed = start("killed")
     wait_for(lambda: len(list(runs.glob("killed/*/checkpoints/last.ckpt"))) == 2)
     killed.kill()
     killed.wait()
     folders = sorted(file.parent for file in runs.glob("killed/*/config.yaml"))
     # the runs notice it, save their state and stop
-    for folder in folders:
-        wait_for(lambda folder=folder: is_free(folder))
+    wait_for(lambda: all(map(is_free, folders)))
     assert not list(runs.glob("killed/*/metrics.json"))
     before = steps()
 
-    again = launch(*options, "--name", "killed")
+    again = start("killed")
     wait_for(lambda: all(now > then for now, then in zip(steps(), before, strict=True)))
     os.kill(children(again)[0], signal.SIGKILL)
+    release.touch()
     out, err = again.communicate()
     assert again.returncode == 128 + signal.SIGKILL, err + out
     assert "1 of 2 runs failed:\n  seed " in err
 
-    last = launch(*options, "--name", "killed")
+    last = start("killed")
     out, err = last.communicate()
     assert last.returncode == 0, err + out
     assert "2 runs of which 1 is finished" in out
     assert sorted(file.parent for file in runs.glob("killed/*/config.yaml")) == folders
 
-    whole = launch(*options, "--name", "whole")
-    whole.communicate()
+    start("whole").communicate()
     expected = [outcome(file.parent) for file in sorted(runs.glob("whole/*/metrics.json"))]
+    assert len(expected) == 2
     assert [outcome(folder) for folder in folders] == expected
 
 
