@@ -45,10 +45,7 @@ def _make_group_table(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", overflow="fold", min_width=10)
     table.add_column("n", justify="right")
-    table.add_column(f"{comparison.metric} %", justify="right")
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    has_sizes = comparison.inputs_differ
-    for name in ("M", "GFLOPs", *["input"] * has_sizes, "img/s", "time"):
+    for name in (f"{comparison.metric} %", "95 % interval", "M", "GFLOPs", "img/s", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for index, group in enumerate(comparison.groups):
         is_best = index == comparison.best and len(comparison.groups) > 1
@@ -59,7 +56,6 @@ def _make_group_table(comparison: Comparison) -> Table:
             interval(group.score),
             _format_cost(group.cost["parameters"], 1e-6),
             _format_cost(group.cost["gflops"], 1),
-            *[group.input_size] * has_sizes,
             _format_throughput(group.images_per_s),
             format_duration(group.seconds),
         ]
@@ -85,11 +81,13 @@ def _format_cost(cost: float | None, factor: float) -> str:
 
 
 def _describe_options(comparison: Comparison) -> Iterator[Text | str]:
-    """Yield the differing options of each group, unless the labels include all of them."""
-    if all(text in group.label for group in comparison.groups for text in _format_options(group)):
+    """Yield what differs of each group, options and the input of the GFLOPs, unless the labels include all of it."""
+    has_sizes = comparison.inputs_differ
+    if not has_sizes and all(text in group.label for group in comparison.groups for text in _format_options(group)):
         return
     for group in comparison.groups:
-        yield Text(f"{group.label}: {', '.join(_format_options(group))}")
+        size = [f"input {group.input_size}"] if has_sizes and group.input_size else []
+        yield Text(f"{group.label}: {', '.join([*_format_options(group), *size])}")
     yield ""
 
 

@@ -58,8 +58,8 @@ def describe_absences(comparison: Comparison) -> list[str]:
     for name in comparison.absent:
         index = comparison.classes.index(name)
         predicting = [group.label for group in comparison.groups if not math.isnan(group.classes[index].value)]
-        texts.append(f"{name} ({f'predicted by {_join(predicting)}' if predicting else 'never predicted'})")
-    return [f"Absent from the truth: {', '.join(texts)}. {_IN_MEAN}"] if texts else []
+        texts.append(f"{name}, {f'predicted by {_join(predicting)}' if predicting else 'never predicted'}")
+    return [f"Absent from the truth: {'; '.join(texts)}. {_IN_MEAN}"] if texts else []
 
 
 def fold_scores(group: Group) -> str:

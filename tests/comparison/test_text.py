@@ -49,7 +49,7 @@ def test_reading__absent_classes_and_who_predicts_them(runs):
     widths = [(wide(4 + index), {"logged": pixels}) for index, pixels in enumerate(logged)]
     text = " ".join(reading(runs(*widths[:2])))
     rule = "A mean leaves out such a class where it was never predicted, and counts it as 0 where it was."
-    assert f"Absent from the truth: road (predicted by width 5), car (never predicted). {rule}" in text
-    assert "Absent from the truth: road (predicted by 4 groups), car (never predicted)." in " ".join(
+    assert f"Absent from the truth: road, predicted by width 5; car, never predicted. {rule}" in text
+    assert "Absent from the truth: road, predicted by 4 groups; car, never predicted." in " ".join(
         reading(runs(*widths[2:]))
     )

@@ -67,7 +67,7 @@ def test_classes__an_absent_class_has_no_row(make_comparison):
 
     assert html.count('class="bar"') == 2
     assert [row[0] for row in cells(html)] == ["Class", "road", "car"]
-    assert "Absent from the truth: sky (never predicted)." in html
+    assert "Absent from the truth: sky, never predicted." in html
 
 
 def test_ranking__folds_have_mean_deviation_and_range(make_comparison):
