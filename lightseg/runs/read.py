@@ -108,6 +108,9 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
                 runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
+        if is_series(Path(place)):
+            missing = sum(not folder.exists() for folder in Series.read(Path(place)).run_folders)
+            notes += [f"{printable(place)}: runs that have not begun, and are left out: {missing}"] * (missing > 0)
     if not runs:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
     return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))

@@ -64,4 +64,7 @@ def test_series__its_finished_runs_are_found_for_a_comparison(tmp_path):
     write_run(tmp_path / "name/of-another-series")
     runs, notes = find([str(series.folder)])
     assert [run.folder for run in runs] == [series.run_folders[0]]
-    assert notes == [f"{series.run_folders[2]} is not finished; it is left out"]
+    assert notes == [
+        f"{series.run_folders[2]} is not finished; it is left out",
+        f"{series.folder}: runs that have not begun, and are left out: 1",
+    ]
