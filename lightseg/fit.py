@@ -5,8 +5,8 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
        python -m lightseg.fit --resume RUN | SERIES
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
-  --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
-  --model.net.encoder NAME swap the backbone
+  --model.net NAME         swap the network: Segmenter, UNet, FCN, SmpNet, TimmNet or my_file.MyNet (lightseg.list nets)
+  --model.net.encoder NAME swap the backbone (`lightseg.list encoders`); --model.net.head NAME the head of Segmenter
   --model.optimizer.lr X   learning rate
   --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
   --data.root DIR          where the data is
@@ -48,6 +48,8 @@ from lightseg.cli.entry import verb
 from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError
+from lightseg.files.printable import printable
+from lightseg.files.printable import printable
 from lightseg.files.version import __version__
 from lightseg.series.options import asks_for_series, parse
 
@@ -99,7 +101,7 @@ def run_series(args: list[str]) -> None:
         failure = SeriesError(f"{series.folder}: the runs are finished, but could not be compared", code)
     if failure:
         raise failure
-    print(f"series: {series.folder}", flush=True)
+    print(printable(f"series: {series.folder}"), flush=True)
 
 
 def _require_options(args: Sequence[str]) -> None:
@@ -118,7 +120,7 @@ def _announce(args: Sequence[str]) -> None:
     is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
     if is_first and not prints_only(args):
         files = " + ".join(option_values(args, "-c", "--config")) or "no recipe"
-        print(f"lightseg {__version__}: {files} (importing torch …)", flush=True)
+        print(printable(f"lightseg {__version__}: {files} (importing torch …)"), flush=True)
 
 
 def _resumed(args: list[str]) -> list[str]:

@@ -90,11 +90,11 @@ class Progress:
             return
         self._last_lines = now
         lines = [f"{self._series.label(index)}: {last_line(self._series, index)}" for index in sorted(self._starts)]
+        text = printable("\n".join([*lines, self._summary()]))
         if self._live:
-            text = "\n".join(printable(line) for line in [*lines, self._summary()])
             self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
         else:
-            print(*lines, self._summary(), sep="\n", flush=True)
+            print(text, flush=True)
 
     def _summary(self) -> str:
         """Return the line on all runs: `3 of 12 runs finished, 2 running; 5 min so far, about 20 min left`."""

@@ -14,6 +14,7 @@ from lightseg.config.compose import chain, read, show
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, require
 from lightseg.files.atomic import file_lock, locked
+from lightseg.files.printable import printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.series import Plan, Series, find_series, has_begun
@@ -64,7 +65,7 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
     busy = "another process runs this series; wait for its end, or give --group NAME for another series"
     with locked(series.folder, busy):
         _prepare(series)
-        print(f"series {show(series.folder)}: {_count(series)}, {machine.describe()}", flush=True)
+        print(printable(f"series {show(series.folder)}: {_count(series)}, {machine.describe()}"), flush=True)
         codes, received = _run_missing(series, machine)
         refused = [index for index, code in codes.items() if code == _BAD_INPUT]
         if refused and series.first_begun() is None:
@@ -97,7 +98,7 @@ def _open(request: Request) -> tuple[Series, Machine]:
         plan = Plan(request.arguments, recipe, group or f"{name}-{earlier.stamp}", earlier.plan.cores, request.runs)
         # a group that is given is one series, even if that is finished
         if earlier.plan == plan and (group is not None or earlier.unfinished()):
-            print(f"goes on with {show(earlier.folder)}; for a new series give --group NAME", flush=True)
+            print(printable(f"goes on with {show(earlier.folder)}; for a new series give --group NAME"), flush=True)
             return _divide_again(earlier, request)
     stamp = run_folders.new_stamp()
     machine = divide(request.arguments, len(request.runs), request.jobs)
