@@ -49,7 +49,6 @@ from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.printable import printable
-from lightseg.files.printable import printable
 from lightseg.files.version import __version__
 from lightseg.series.options import asks_for_series, parse
 

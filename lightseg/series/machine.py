@@ -42,19 +42,19 @@ class Machine(NamedTuple):
             parts.append(f"{len(self.gpus[0])} GPU{'s' * (len(self.gpus[0]) > 1)} each")
         return ", ".join(parts)
 
-    def free_share(self, taken: Collection["Share"]) -> "Share":
+    def free_share(self, in_use: Collection["Share"]) -> "Share":
         """Return a share that no run has.
 
         Args:
-            taken: Shares of the other runs at the same time, less than `jobs`.
+            in_use: Shares of the other runs at the same time, less than `jobs`.
         """
-        slot = min(set(range(self.jobs)) - {share.slot for share in taken})
+        slot = min(set(range(self.jobs)) - {share.slot for share in in_use})
         variables = {environment.CORES: str(self.cores)} if self.cores else {}
         if self.gpus[slot]:
             variables[VISIBLE_GPUS] = ",".join(self.gpus[slot])
         # with a port, a LOCAL_RANK that is left over would count as that of a launcher
         if self.jobs > 1 and self.processes > 1 and "LOCAL_RANK" not in os.environ:
-            variables[_PORT] = _free_port([share.variables.get(_PORT) for share in taken])
+            variables[_PORT] = _free_port([share.variables.get(_PORT) for share in in_use])
         return Share(slot, variables)
 
 
@@ -138,11 +138,11 @@ def _share(gpus: Sequence[str], jobs: int, each: int) -> list[list[str]]:
     return [parts[slot % len(parts)] for slot in range(jobs)]
 
 
-def _free_port(taken: Collection[str | None]) -> str:
-    """Return a port that no process listens at, other than those that are taken."""
+def _free_port(in_use: Collection[str | None]) -> str:
+    """Return a port that no process listens at, other than those in use."""
     while True:
         with socket.socket() as connection:
             connection.bind(("", 0))
             port = str(connection.getsockname()[1])
-        if port not in taken:
+        if port not in in_use:
             return port

@@ -78,13 +78,13 @@ def parse(args: Sequence[str]) -> Request:
 
 def _require_no_conflict(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Check that no key is both varied and given."""
-    given = {plain_key(name) for name in option_names(arguments)}
+    shared = {plain_key(name) for name in option_names(arguments)}
     keys = [plain_key(key) for key, _ in options.grid]
-    require(options.seeds is None or "seed_everything" not in given, "give --seeds or --seed_everything, not both")
-    require(options.folds is None or not {"data.fold", "data.folds"} & given, "give --folds or --data.fold, not both")
+    require(options.seeds is None or "seed_everything" not in shared, "give --seeds or --seed_everything, not both")
+    require(options.folds is None or not {"data.fold", "data.folds"} & shared, "give --folds or --data.fold, not both")
     for key in keys:
         require(keys.count(key) == 1, f"--grid {key}: is given twice; give all of its values at once")
-        require(key not in given, f"give --grid {key} or --{key}, not both")
+        require(key not in shared, f"give --grid {key} or --{key}, not both")
 
 
 def _list_runs(options: argparse.Namespace) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lightseg.cli.argv import option_values, text_option
@@ -67,9 +68,9 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
         _prepare(series)
         print(printable(f"series {show(series.folder)}: {_count(series)}, {machine.describe()}"), flush=True)
         codes, received = _run_missing(series, machine)
-        refused = [index for index, code in codes.items() if code == _BAD_INPUT]
-        if refused and series.first_begun() is None:
-            message = error_text(series, refused[0]) or "the first run cannot begin"
+        bad_input = [index for index, code in codes.items() if code == _BAD_INPUT]
+        if bad_input and series.first_begun() is None:
+            message = error_text(series, bad_input[0]) or "the first run cannot begin"
             if request.resumed is None:
                 run_folders.discard(series.folder)
             raise ConfigError(f"{message}\nso none of the runs has begun; mend that, and give the command again")
@@ -120,8 +121,11 @@ def _prepare(series: Series) -> None:
     """
     missing = [series.run_folders[index] for index in series.unfinished()]
     for folder in filter(Path.is_dir, missing):
-        # a run stops by itself after the process of its series was killed
-        with file_lock(folder, f"{show(folder)}: is still training, or stopping; waiting for its end"):
+        # a run stops by itself after the process of its series was killed; some file systems have no locks
+        with (
+            suppress(OSError),
+            file_lock(folder, f"{show(folder)}: is still training, or stopping; waiting for its end"),
+        ):
             pass
         if not has_begun(folder):
             run_folders.discard(folder)

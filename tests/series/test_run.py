@@ -268,19 +268,36 @@ def test_series__resume_takes_no_other_options(stopped):
             run_series(["--resume", str(series), *option])
 
 
-def test_series__runs_once_at_a_time(stopped):
-    command, series = stopped
-    code = f"""import time
+HOLDER = """import sys, time
 from pathlib import Path
 from lightseg.files.atomic import locked
-with locked(Path({str(series)!r})):
+with locked(Path(sys.argv[1])):
     print("locked", flush=True)
-    time.sleep(3000)"""
-    with subprocess.Popen([PYTHON, "-c", code], stdout=subprocess.PIPE) as holder:
+    time.sleep(float(sys.argv[2]))"""
+
+
+@contextlib.contextmanager
+def lock(folder, seconds):
+    """Lock a folder by another process."""
+    with subprocess.Popen([PYTHON, "-c", HOLDER, str(folder), str(seconds)], stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        with pytest.raises(UserError, match="another process runs this series"):
-            run_series(command)
+        yield
         holder.kill()
+
+
+def test_series__runs_once_at_a_time(stopped):
+    command, series = stopped
+    with lock(series, 3000), pytest.raises(UserError, match="another process runs this series"):
+        run_series(command)
+
+
+def test_series__waits_for_a_run_that_outlives_the_killed_series(stopped, runs, capfd):
+    command, _ = stopped
+    folder = runs()[0][1]
+    with lock(folder, 0.5):
+        run_series(command)
+    assert (folder / "metrics.json").exists()
+    assert capfd.readouterr().err == f"{folder}: is still training, or stopping; waiting for its end\n"
 
 
 def test_series__a_damaged_plan_is_named(stopped):
