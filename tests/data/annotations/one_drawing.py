@@ -69,8 +69,9 @@ def pictures(root):
 
 
 def masks(root, by_area=False):
+    pictures(root)
     for index in range(COUNT):
-        save(pictures(root) / "masks" / f"{index}.png", mask(index, by_area))
+        save(root / "masks" / f"{index}.png", mask(index, by_area))
     return {}
 
 
@@ -149,12 +150,13 @@ def coco_compressed(root):
 
 
 def yolo(root):
+    pictures(root)
     for index in range(COUNT):
         lines = [
             " ".join([str(NAMES.index(name)), *(f"{value:.6f}" for value in np.ravel(clipped(outline) / SIZE))])
             for name, outline in objects(index)
         ]
-        path = pictures(root) / "labels" / f"{index}.txt"
+        path = root / "labels" / f"{index}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
     lists = {"train": range(6), "val": (6, 7), "test": (8, 9)}
@@ -183,9 +185,10 @@ def labelme_shape(name, outline):
 
 
 def labelme(root, shape=labelme_shape):
+    pictures(root)
     for index in range(COUNT):
         shapes = [shape(name, outline) for name, outline in objects(index)]
-        write_json(pictures(root) / "labels" / f"{index}.json", labelme_content(index, shapes))
+        write_json(root / "labels" / f"{index}.json", labelme_content(index, shapes))
     return {}
 
 

@@ -108,6 +108,17 @@ def test_splits__of_folders(tmp_path):
     assert names(module, "val") == ["valid/valid0.png", "valid/valid1.png", "valid/valid2.png"]
 
 
+def test_splits__of_pictures_with_the_same_names(tmp_path):
+    for split in ("train", "val"):
+        one_drawing.pictures(tmp_path / split)
+        write_json(tmp_path / f"{split}.json", one_drawing.coco_content(indices=range(3)))
+    files, folders = {"train": "train.json", "val": "val.json"}, {"train": "train", "val": "val"}
+    with pytest.raises(UserError, match=r"0.png may be train/images/0.png or val/images/0.png"):
+        AnnotatedImages(CLASSES, root=str(tmp_path), annotations=files).dataset("train")
+    module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations=files, images=folders)
+    assert names(module, "val") == ["val/images/0.png", "val/images/1.png", "val/images/2.png"]
+
+
 def test_splits__of_an_image_in_two_files_is_refused(tmp_path):
     one_drawing.pictures(tmp_path)
     for split, indices in {"train": range(6), "val": (5, 7)}.items():
@@ -248,7 +259,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_fit__a_broken_object_is_one_line_with_file_and_object(fit, recipe, tmp_path, changes, message):
+def test_check__names_file_and_broken_object(tmp_path, changes, message):
+    one_drawing.pictures(tmp_path)
+    write_json(tmp_path / "a.json", broken(one_drawing.coco_content(), **changes))
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), annotations="a.json").check()
+    assert str(error.value).startswith(f"{tmp_path}/a.json: ")
+    assert message in str(error.value)
+
+
+def test_fit__a_broken_object_is_one_line(fit, recipe, tmp_path):
+    changes, message = REFUSED["points"]
     one_drawing.pictures(tmp_path / "data")
     write_json(tmp_path / "data" / "a.json", broken(one_drawing.coco_content(), **changes))
     assert message in refused(fit, recipe, tmp_path, annotations="a.json")
@@ -327,10 +348,19 @@ FILES = {
 
 
 @pytest.mark.parametrize(("damage", "message"), FILES.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
+def test_check__names_a_broken_file(tmp_path, damage, message):
+    options = one_drawing.coco(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), **options).check()
+    assert message.format(root=tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [without_a_picture, leads_out, deep])
+def test_fit__a_broken_file_is_one_line(fit, recipe, tmp_path, damage):
     options = one_drawing.coco(tmp_path / "data")
     damage(tmp_path / "data")
-    assert message.format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
+    assert FILES[damage].format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -339,6 +369,7 @@ def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
         ({"classes": ["background"]}, "data.classes: 1 classes (background); 2 to 255 are needed"),
         ({"classes": ["road", "car"]}, "data.background: background is not among the classes; add it to data.classes"),
         ({"classes": ["background", "a", "a"]}, "data.classes: a is listed twice; to merge classes, use data.merge"),
+        ({"ignore": ["cart"]}, "data.ignore: the annotations have no class cart; did you mean car?"),
         ({"classes": ["background", "road"], "merge": {"car": "rode"}}, "data.merge: rode is not among the classes"),
         ({"classes": ["background", "car"], "ignore": ["car"]}, "data.merge, data.ignore: car is also a class"),
         ({"ignore": ["car"], "merge": {"car": "road"}}, "data.ignore, data.merge: car is in both"),
