@@ -47,6 +47,12 @@ def palettes(root):
         save_palette(root / split / "labels" / f"{index}.png", mask(index, 0, 1, 2, 255))
 
 
+def one_name(root):
+    for index in range(COUNT):
+        save(root / "train" / f"{index}.jpg", image(index))
+        save(root / "train" / f"{index}.png", mask(index, 0, 1))
+
+
 def black_and_white(root):
     for index in range(COUNT):
         save(root / "imgs" / f"{index}.png", image(index))
@@ -97,6 +103,13 @@ FOLDERS = {
         "values": {0: "class_0", 1: "class_1", 2: "class_2"},
         "colors": {"class_0": [0, 0, 0], "class_1": [128, 0, 0], "class_2": [0, 128, 0]},
     },
+    one_name: {
+        "images": ".",
+        "masks": ".",
+        "image_suffix": ".jpg",
+        "mask_suffix": ".png",
+        "classes": ["background", "object"],
+    },
     black_and_white: {
         "images": "imgs",
         "masks": "gt",
@@ -119,6 +132,7 @@ COMMENTS = {
     color_masks: "rename them in every line of data: the names are made up",
     ids_with_gaps: "value in the masks: class; several values of one class merge",
     palettes: "255 is void: never trained on, never scored",
+    one_name: "the names are made up",
     black_and_white: "Dice beside cross-entropy: every class counts alike",
     class_folders: "every class is drawn equally often: the largest has 12 images in train, the smallest 2",
     table: "images per step, limited by the number of images, on a",

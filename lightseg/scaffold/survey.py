@@ -129,8 +129,8 @@ def survey_folder(root: Path, answers: Options) -> Survey:
         f"({layout.splits or ('by groups at random' if data.has_groups else 'at random')})",
         f"classes: {_describe_classes(data.classes, counts)}",
     ]
-    if broken := sum(not sample.readable for sample in samples):
-        lines.append(f"{counted(broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
+    if num_broken := sum(not sample.readable for sample in samples):
+        lines.append(f"{counted(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
     return Survey(
         *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
         *(data.in_channels, images.is_8_bit_color),

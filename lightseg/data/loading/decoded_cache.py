@@ -29,10 +29,11 @@ from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
-from lightseg.errors import RunError, warn
+from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
 from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn_on_rank_zero, write_table
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import warn
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
