@@ -16,6 +16,7 @@ HEIGHT, WIDTH, COUNT = 40, 60, 10
 CLASSES = ["background", "road", "car", "sign"]
 NAMES = CLASSES[1:]
 SIZE = np.array([WIDTH, HEIGHT])
+SPLITS = ("train", "val", "test")
 
 
 def square(left, top, right, bottom):
@@ -253,3 +254,18 @@ def cvat_masks(root):
 
 
 FORMATS = (coco, coco_runs, coco_compressed, yolo, labelme, labelme_masks, cvat, cvat_masks)
+
+
+def targets(module):
+    """Mask of each image of a data module, by the name of its file."""
+    result = {}
+    for split in SPLITS:
+        part = module.dataset(split)
+        result |= {part.name(index).rpartition("/")[2]: part[index][1] for index in range(len(part))}
+    return result
+
+
+def names(module, split):
+    """Paths of the images of a split of a data module."""
+    part = module.dataset(split)
+    return [part.name(index) for index in range(len(part))]
