@@ -20,7 +20,8 @@ Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
 
-DIR/NAME.png has the size of its image; its values are class ids, its colours the palette. A page of a TIFF is
+DIR/NAME.png has the size of its image; its values are class ids, its colours the palette; of a GeoTIFF, DIR/NAME.tif
+with its georeference. Pixels without data (data.nodata of the training) are 255, void. A page of a TIFF is
 NAME_p0001.png; of an animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings;
 DIR/predictions.jsonl the finished images. A classification writes DIR/labels.csv: file, page, class, probability.
 Images are prepared as in an evaluation. Without --window they are predicted in one piece, except images of more than
@@ -75,6 +76,7 @@ def main(args: list[str]) -> None:
     if skipped := skipped_files(options.inputs, out):
         print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
+    from lightseg.data.io.image_values import image_values
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.results import Results, open_results
 
@@ -82,7 +84,7 @@ def main(args: list[str]) -> None:
     task, facts = _load(file, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
-    items = items_of(files, task.recipe["in_channels"])
+    items = items_of(files, image_values(task.recipe).stored_channels(task.recipe["in_channels"]))
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)
@@ -149,12 +151,15 @@ def _segment(
     task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: argparse.Namespace
 ) -> int:
     """Write the masks of all images that are not done; return the number of failed images."""
+    from lightseg.inference.geotiff import read_georeference
     from lightseg.inference.mask_writer import Outputs, write_masks
 
     def output_paths(item: Item) -> Outputs:
         overlay = results.folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
         probabilities = results.folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
-        return Outputs(results.folder / f"{item.name}.png", overlay, probabilities)
+        georeference = read_georeference(item.file, item.page)
+        mask = results.folder / f"{item.name}.{'png' if georeference is None else 'tif'}"
+        return Outputs(mask, overlay, probabilities, georeference)
 
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         item_protocol = task.protocol_for(source.size, protocol)
@@ -236,7 +241,7 @@ def _show(bar: Progress, progress: TaskID, done: int, share: float) -> None:
 
 def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
     """Yield the images in order, and read the next one while one is predicted."""
-    from lightseg.data.io.images import image_values
+    from lightseg.data.io.image_values import image_values
     from lightseg.inference.readers import source_from_file
 
     channels, values = recipe["in_channels"], image_values(recipe)

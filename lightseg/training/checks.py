@@ -14,7 +14,7 @@ from lightseg.config.schema import RECIPE, plain
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.data.io.images import AS_STORED
+from lightseg.data.io.image_values import AS_STORED
 from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import Batch, ClassCounts, Split
@@ -91,7 +91,7 @@ def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
 
 def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
     """Give a task the recipe that its checkpoints carry, and check that they can be read."""
-    values = None if data.image_values == AS_STORED else data.image_values
+    values = None if data.image_values == AS_STORED else data.image_values.to_record()
     masks = data.mask_values()
     colors = masks.colors if masks else None
     task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)

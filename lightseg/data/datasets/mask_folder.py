@@ -39,8 +39,7 @@ class MaskFolder(FileDataModule):
             `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
             color too; beside `values`, they serve RGB masks and figures.
         ignore: Mask values and RGB colors that are void, such as `[11]` or `[[0, 0, 0]]`. By default, 255 is void
-            unless `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files. The value of pixels
-            that are `nodata` in the image goes here, too.
+            unless `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files.
         threshold: Least gray value of the brighter of two classes, such as 128; for masks with smooth edges or in a
             lossy format, such as JPEG.
         mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.

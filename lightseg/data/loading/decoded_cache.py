@@ -21,7 +21,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.io import images, label_map, masks, netpbm, pixels
+from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
@@ -186,7 +186,7 @@ def _cache_folder(dataset: ImageDataset) -> Path:
     kind = type(dataset)
     key_parts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # the source instead of the package's version, which does not change during development
-    key_parts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels)]
+    key_parts += [inspect.getsource(module) for module in (image_values, images, label_map, masks, netpbm, pixels)]
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
             key_parts.append(f"{package} {metadata.version(package)}")
