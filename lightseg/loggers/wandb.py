@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightseg.errors import warn
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
@@ -143,11 +143,7 @@ class Wandb(FolderLogger):
             self._warn(f"{when}: {said(error)}")
 
     def _warn(self, what: str) -> None:
-        print(
-            f"warning: W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}",
-            file=sys.stderr,
-            flush=True,
-        )
+        warn(f"W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}")
 
 
 class _Beside:

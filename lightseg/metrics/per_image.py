@@ -80,7 +80,7 @@ class PerImageResults:
         """Read `per_image_SPLIT.npz` of a run folder; return None if there is none.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: If the file is damaged.
         """
         path = folder / f"per_image_{split}.npz"
         if not path.exists():
@@ -105,7 +105,7 @@ def _require_small(opened: BinaryIO) -> None:
     """Check that the uncompressed size of an archive is within `_BYTES`.
 
     Raises:
-        ValueError: the archive is larger.
+        ValueError: If the archive is larger.
     """
     with zipfile.ZipFile(opened) as archive:
         size = sum(member.file_size for member in archive.infolist())
@@ -117,7 +117,7 @@ def _require_consistent(images: Sequence[str], classes: Sequence[str], indices: 
     """Check that indices and rows fit the images and the classes.
 
     Raises:
-        ValueError: they do not.
+        ValueError: If they do not.
     """
     if indices.dtype != np.int64 or indices.shape != (len(images),) or (indices < 0).any():
         raise ValueError(f"indices: one whole number from 0 on for each of {len(images)} images is expected")

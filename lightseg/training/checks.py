@@ -1,6 +1,5 @@
 """Checks before training: data and net fit each other, and the checkpoint can be loaded again."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
-from lightseg.errors import ConfigError, UserError
+from lightseg.errors import ConfigError, UserError, warn
 from lightseg.files.evenly_spaced import spread
 from lightseg.files.printable import printable_line
 from lightseg.metrics.absent_classes import absent
@@ -45,10 +44,10 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     _check_data(data, task, trainer)
     samples = first_samples(data)
     require_own_ids(data, samples)
-    task.follow(data)
+    task.configure_from_data(data)
     _set_recipe(task, data, cli.resolved_values())
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
-        _warn(remark)
+        warn(remark)
     sample = data.train_sample()
     with fits(task, sample):
         cost = measure_cost(task, sample)
@@ -160,7 +159,7 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
     for split, counts in class_counts.items():
         if names := absent(counts, data.classes):
             consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
-            _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+            warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
 
 
 def _warn_of_copies(data: ImageDataModule) -> None:
@@ -173,11 +172,7 @@ def _warn_of_copies(data: ImageDataModule) -> None:
             continue
         if copies := find_copies(train, dataset):
             name, original = copies[0]
-            _warn(
+            warn(
                 f"{len(copies)} of {len(dataset)} images of {split} are copies of training images, such as {name} of "
                 f"{original}: {split} does not test the net by them; python -m lightseg.doctor lists them"
             )
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)
