@@ -21,7 +21,7 @@ from lightseg.inference.geotiff import Georeference, write_geotiff
 from lightseg.inference.png_writer import PalettePng
 from lightseg.inference.readers import StripReader
 from lightseg.inference.windows import most_likely
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, color_table
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -145,5 +145,5 @@ def _overlay(
     for strip in source.strips():
         parts.append(strip[-top % step :: step, ::step].copy())
         top += len(strip)
-    image, colors = visible(np.concatenate(parts)), np.asarray(palette, np.uint8)[classes]
+    image, colors = visible(np.concatenate(parts)), color_table(palette)[classes]
     return Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8))

@@ -121,7 +121,8 @@ def restore_image_values(data: ImageDataModule, folder: Path) -> None:
     if isinstance(data, FileDataModule) and data.measures_values:
         file, content = newest_checkpoint(folder)
         if file is not None:
-            require_form(RECIPE, recipe := content.get("lightseg"), file)
+            recipe = content.get("lightseg", {})
+            require_form(RECIPE, recipe, file)
             data.use_values(image_values(recipe))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,12 +48,15 @@ class ImageValues(NamedTuple):
         Raises:
             ConfigError: If a range is empty or not finite, or a band is no number from 1 on.
         """
-        ranges = None if value_range is None else tuple((low, high) for low, high in _pairs(value_range))
-        for low, high in ranges or ():
-            if not (np.isfinite([low, high]).all() and low < high):
-                raise ConfigError(
-                    f"data.value_range: [{low}, {high}] is no range; give the least and the greatest value"
-                )
+        ranges: tuple[tuple[float, float], ...] | None = None
+        if value_range is not None:
+            is_list = all(isinstance(pair, Sequence) for pair in value_range)
+            pairs: Sequence[Any] = value_range if is_list else [value_range]
+            ranges = tuple((low, high) for low, high in pairs)
+            wrong = [pair for pair in ranges if not (np.isfinite(pair).all() and pair[0] < pair[1])]
+            if wrong or not ranges:
+                value = list(wrong[0] if wrong else ())
+                raise ConfigError(f"data.value_range: {value} is no range; give the least and the greatest value")
         if bands is not None and (not bands or min(bands) < 1):
             raise ConfigError(f"data.bands: {list(bands)} must be numbers of bands, from 1 on, such as [3, 2, 1]")
         return cls(ranges, nodata, None if bands is None else tuple(bands))
@@ -66,7 +69,9 @@ class ImageValues(NamedTuple):
             record: Result of `to_record`; or least value, greatest value and nodata value, as in version 0.1.
         """
         if isinstance(record, Mapping):
-            options = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+            options: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+            }
             if "ranges" in options:
                 options["ranges"] = tuple((low, high) for low, high in options["ranges"])
             return cls(**options)
@@ -100,7 +105,8 @@ class ImageValues(NamedTuple):
         """Scale stored values to float32 in 0..1; NaN is kept, and refused later."""
         assert self.ranges is not None, "there is no range to scale to"
         low, high = np.array(self.ranges, np.float64).T
-        return ((array.astype(np.float64) - low) / (high - low)).clip(0, 1).astype(np.float32)
+        scaled: Array = ((array.astype(np.float64) - low) / (high - low)).clip(0, 1).astype(np.float32)
+        return scaled
 
 
 AS_STORED = ImageValues()
@@ -110,11 +116,3 @@ AS_STORED = ImageValues()
 def image_values(recipe: Mapping[str, Any]) -> ImageValues:
     """Return the `ImageValues` in a checkpoint's recipe."""
     return ImageValues.from_record(recipe["image_values"]) if "image_values" in recipe else AS_STORED
-
-
-def _pairs(value_range: Sequence[float] | Sequence[Sequence[float]]) -> Iterator[tuple[float, float]]:
-    """Yield the pairs of a range, which is one pair or a list of them."""
-    for pair in value_range if isinstance(value_range[0], Sequence) else [value_range]:
-        assert isinstance(pair, Sequence)
-        low, high = pair
-        yield low, high

@@ -136,14 +136,14 @@ def to_image(
         return image, None
     fill = np.array(values.fill, np.float32)
     fill = np.round(255 * fill).astype(np.uint8) if image.dtype == np.uint8 else fill
-    return np.where(missing, fill, image), missing.all(axis=2)
+    return np.where(missing, fill, image), np.asarray(missing.all(axis=2))
 
 
 def missing_pixels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Missing:
     """Return the missing pixels of `to_image` alone, `(H, W)`, for values with a nodata value."""
     missing = values.missing(select_channels(path, pixels, channels, values).array)
     assert missing is not None, "there is a nodata value"
-    return missing.all(axis=2)
+    return np.asarray(missing.all(axis=2))
 
 
 def select_channels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Pixels:
@@ -189,7 +189,7 @@ def convert(path: Path | str, pixels: Pixels, channels: int, values: ImageValues
         array = np.where(missing, array.dtype.type(0), array)
         if array.shape[2] != channels:
             # gray is repeated, and color becomes gray
-            missing = missing.all(axis=2, keepdims=True)
+            missing = np.asarray(missing.all(axis=2))[..., None]
     image = _to_unit(path, _to_channels(path, array, channels, pixels.has_bands), white)
     return np.ascontiguousarray(image), missing
 

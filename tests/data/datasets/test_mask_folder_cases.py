@@ -352,8 +352,16 @@ def test_exif_square__doctor_names_exif(case, call):
 def test_ignore_0__gets_the_values_line(case):
     case.masks(".png", lambda path, mask, i: Image.fromarray(mask + (np.indices(mask.shape)[0] > i)).save(path))
     message = case.refused(classes=["road", "car"], ignore=[0])
-    assert "values: {1: road, 2: car}" in message
-    assert case.fit(classes=["road", "car"], ignore=[0], values={1: "road", 2: "car"}).code == 0
+    assert "replace ignore by  reduce_zero_label: true  in data.init_args, or add  values: {1: road, 2: car}" in message
+    options = {"classes": ["road", "car"], "ignore": [0], "values": {1: "road", 2: "car"}}
+    assert case.fit(**options).code == 0
+    options = {"classes": ["road", "car"], "reduce_zero_label": True}
+    assert case.fit(**options).code == 0
+    part = case.data(**options).dataset("train")
+    stored = np.asarray(Image.open(case.root / part.mask_name(0)))
+    # as in the line that defines it: 0 is void, and all others count from 0
+    assert np.array_equal(part[0][1], np.where(stored == 0, 255, stored - 1))
+    assert "remove data.values" in case.refused(**options, values={1: "road", 2: "car"})
 
 
 @pytest.mark.parametrize("classes", [["no", "yes"], ["0", "1"], ["on", "off"]])

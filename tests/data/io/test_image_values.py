@@ -102,6 +102,7 @@ def test_missing__of_8_bits_and_of_gray_for_three_channels(tmp_path):
     ("arguments", "message"),
     [
         (([3, 3],), r"data\.value_range: \[3, 3\] is no range"),
+        (([],), r"data\.value_range: \[\] is no range"),
         (([[0, 1], [0, np.inf]],), r"data\.value_range: \[0, inf\] is no range"),
         ((None, None, []), r"data\.bands: \[\] must be numbers of bands, from 1 on"),
         ((None, None, [1, 0]), r"data\.bands: \[1, 0\] must be numbers of bands, from 1 on"),
