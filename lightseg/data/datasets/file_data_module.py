@@ -11,11 +11,12 @@ import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.file_dataset import FileDataset
+from lightseg.data.io.error_collector import report
 from lightseg.data.io.image_values import ImageValues
 from lightseg.data.io.pixel_stats import MeasuredValues, measure_pixel_stats, measure_values
 from lightseg.data.splits import Named, Splits, fraction_split, groups_of, require_disjoint, stratified_split
 from lightseg.data.types import SPLITS, Split
-from lightseg.errors import ConfigError, require
+from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.disk_cache import cached
 from lightseg.files.evenly_spaced import spread
 
@@ -127,12 +128,15 @@ class FileDataModule(ImageDataModule):
             DataError: If the images cannot be read or measured.
         """
         files = [train.root / train.name(index) for index in spread(_STATS_IMAGES, len(train))]
-        self._measured = MeasuredValues(
-            *cached(
-                f"image-values-{train.cache_key()}{'-range' * self._measures_range}",
-                lambda: measure_values(files, self.in_channels, self.image_values, self._measures_range),
+        key = f"image-values-{train.cache_key()}{'-range' * self._measures_range}"
+        try:
+            measured = cached(
+                key, lambda: measure_values(files, self.in_channels, self.image_values, self._measures_range)
             )
-        )
+        except DataError as error:
+            report(error)
+            return
+        self._measured = MeasuredValues(*measured)
         record = self.image_values.to_record()
         if self._measures_range:
             record["ranges"] = self._measured.ranges

@@ -78,6 +78,11 @@ class FileDataset(ImageDataset):
         """Return the image's path within the dataset."""
         return str(self._files[0][index])
 
+    def folders(self) -> set[Path]:
+        """Return the folders that hold the images."""
+        parents = {self.name(index).rpartition("/")[0] for index in range(len(self))}
+        return {self.root / parent for parent in parents}
+
     def image(self, index: int) -> Array:
         """Read the image alone, `(H, W, C)`."""
         return self.image_and_missing(index)[0]

@@ -23,6 +23,7 @@ from lightseg.data.splits import (
 )
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError, require
+from lightseg.files.atomic import expand_home
 from lightseg.labels import IGNORE
 
 
@@ -258,8 +259,9 @@ def _file_identity(path: Path) -> tuple[int, int]:
 def _parse_paths(root: Path, line: str) -> tuple[str, str] | None:
     """Return the paths of the image and the mask in a line, relative to the root if below it, or None."""
     for parts in (line.split("\t"), line.split(","), line.split()):
-        if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
-            image, mask = (_shortest(root, part.strip()) for part in parts)
+        paths = [expand_home(part.strip()) for part in parts]
+        if len(paths) == 2 and all((root / path).is_file() for path in paths):
+            image, mask = (_shortest(root, path) for path in paths)
             return image, mask
     return None
 

@@ -223,12 +223,16 @@ def test_lists__pairs_of_an_image_and_a_mask(case, separator):
     case.reads_as_plain(splits=LISTS)
 
 
-def test_lists__absolute_paths(case, fit):
+def test_lists__absolute_paths(case, monkeypatch):
     write_lists(case, lambda i: f"{case.root}/images/{i:02d}.png")
     assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     write_lists(case, lambda i: f"{case.root}/images/{i:02d}.png {case.root}/masks/{i:02d}.png")
     assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     assert case.fit(splits=LISTS).code == 0
+    monkeypatch.setenv("HOME", str(case.root))
+    for line in ("~/images/{:02d}.png", "~/images/{0:02d}.png ~/masks/{0:02d}.png"):
+        write_lists(case, line.format)
+        assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     write_lists(case, lambda i: f"images/{i % 7:02d}.png masks/{i:02d}.png")
     assert "in train and in val" in case.refused(splits=LISTS)
 
@@ -310,6 +314,13 @@ def test_formats__what_is_no_image_is_listed_and_counted(case, call):
     outcome = case.fit()
     (case.root / "images/a.heic").write_bytes(b"no")
     (case.root / "images/b.HEIC").write_bytes(b"no")
+    (case.root / "images/notes.txt").write_bytes(b"no")
+    warning = "images of formats that are not read are skipped: '.heic' (2)"
+    assert f"warning: {warning}; convert them to PNG" in case.fit().err
+    code, printed, _ = call(doctor, case.recipe())
+    assert code == 1
+    assert warning in " ".join(printed.split())
+    (case.root / "images/notes.txt").unlink()
     code, _, err = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
     assert code == 0
     assert err == "skipped, as no images: '.heic' (2)\n"
