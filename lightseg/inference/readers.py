@@ -334,7 +334,7 @@ def _segments(page: tifffile.TiffPage, row: int) -> Iterator[Any]:
         options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
     offsets, counts = ([values[index] for index in indices] for values in (page.dataoffsets, page.databytecounts))
     for data, index in page.parent.filehandle.read_segments(offsets, counts, indices, sort=False, buffersize=_STRIP):
-        yield page.decode(data, index, _fullsize=page.is_tiled, **options)
+        yield page.decode(data, index, **options)
 
 
 def _is_planar(page: tifffile.TiffPage) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.errors import warn
+from lightseg.files.printable import printable, warn
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
-from lightseg.tracking.wandb_service import said, unreachable
+from lightseg.tracking.wandb_service import describe_error, unreachable
 from lightseg.tracking.wandb_view import View
 
 
@@ -89,7 +89,7 @@ class Wandb(FolderLogger):
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
-            print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
+            print(printable(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}"))
         if self.mode == "online":
             self._safely("at the start", lambda: self._open(folder, identity))
             if self._broken:
@@ -140,7 +140,7 @@ class Wandb(FolderLogger):
             action()
         except Exception as error:  # no error of the service may end the training
             self._broken = True
-            self._warn(f"{when}: {said(error)}")
+            self._warn(f"{when}: {describe_error(error)}")
 
     def _warn(self, what: str) -> None:
         warn(f"W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xxhash
 
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
-from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
+from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
@@ -54,17 +54,13 @@ class MaskDataset(FileDataset):
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         (image, missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, self._with_void(mask, missing)
+        return image, with_void(mask, missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""
         if not self.mask_name(index):
             return np.zeros(self.image_size(index), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
-
-    def _with_void(self, mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
-        """Return a mask that is void where the image has no data."""
-        return mask if missing is None else np.where(missing, np.uint8(IGNORE), mask)
 
     def mask_name(self, index: int) -> str:
         """Return the mask's path within the dataset; empty if the image has none and is all background."""
@@ -152,11 +148,9 @@ class MaskDataset(FileDataset):
         self.require_same_size(index, self.image_size(index), mask.shape)
         file_counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
         if self.values.voids_masks:
-            mask = self._with_void(mask, self.image_and_missing(index)[1])
-        # the width tells apart masks of one color
-        digest = xxhash.xxh3_64_digest(np.ascontiguousarray(mask).data, seed=mask.shape[1])
+            mask = with_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return counts, int.from_bytes(digest, "big", signed=True), file_counts, colors
+        return counts, hash_ids(mask), file_counts, colors
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""
@@ -198,3 +192,10 @@ class MaskDataset(FileDataset):
                 else "export the mask at the image's size, resized by nearest neighbor only"
             )
         )
+
+
+def hash_ids(mask: npt.NDArray[np.uint8]) -> int:
+    """Return a 64-bit hash of the train ids of a mask `(H, W)`, signed."""
+    # the width tells apart masks of one color
+    digest = xxhash.xxh3_64_digest(np.ascontiguousarray(mask).data, seed=mask.shape[1])
+    return int.from_bytes(digest, "big", signed=True)

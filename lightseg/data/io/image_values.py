@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lightseg.data.types import Array
 from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
 
 Missing = npt.NDArray[np.bool_]
 """Missing pixels `(H, W)`, or missing values `(H, W, C)`."""
@@ -116,3 +117,8 @@ AS_STORED = ImageValues()
 def image_values(recipe: Mapping[str, Any]) -> ImageValues:
     """Return the `ImageValues` in a checkpoint's recipe."""
     return ImageValues.from_record(recipe["image_values"]) if "image_values" in recipe else AS_STORED
+
+
+def with_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
+    """Return a mask of class ids that is void where its image has no data; None: it has data everywhere."""
+    return mask if missing is None else np.where(missing, np.uint8(IGNORE), mask)
