@@ -29,6 +29,7 @@ def test_enable_bucket_view__of_ddp_by_every_name_and_of_nothing_else(registry):
     assert (views["ddp_find_unused_parameters_true"], views["single_device"]) == (False, None)
     assert registry.get("ddp")._ddp_kwargs == {"gradient_as_bucket_view": True}
 
+
 @pytest.mark.slow
 def test_fsdp__of_an_encoder_whose_feature_maps_are_used(launch, recipe):
     options = ["--model.net", "Segmenter", "--model.net.encoder", "test_vit", "--trainer.max_epochs", "1"]
