@@ -21,7 +21,7 @@ from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
 from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.resume import prepare_resume
+from lightseg.training.resume import prepare_resume, restore_image_values
 
 
 def open_run(
@@ -41,6 +41,8 @@ def open_run(
     """
     if resumed:
         stack.enter_context(locked(resumed))
+    if resumed:
+        restore_image_values(cli.datamodule, resumed)
     initial_weights = take_initial_weights(cli, resumed)
     cost = check_run(cli, trainer)
     wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]

@@ -119,8 +119,7 @@ def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys
 
 def test_commands__of_list_are_taken(capsys):
     for words in _verb_commands()["list"]:
-        # of all that can be named, each pair and cost takes a while
-        words = [word for word in words if word != "--measure"]
+        # all pairs take minutes
         assert words[:1] == ["pairs"] or importlib.import_module("lightseg.list").main(words) == 0, (
             capsys.readouterr().err
         )
