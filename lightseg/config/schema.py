@@ -26,6 +26,9 @@ _CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
 
+MOST_RUNS = 10_000
+"""Limit of the runs of a series; more are a mistake, and their plan would fill the memory."""
+
 _SIDE, _PIXELS, _TRANSFORMS = 2**14, 2**26, 32
 """Limits of a side of a transformed image and of its pixels, and of the number of transforms."""
 
@@ -253,6 +256,18 @@ class GitState(_Record):
     untracked: list[str] | None = None
 
 
+class PlanRecord(_Record):
+    """`plan.json` of a series of runs."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    arguments: list[str]
+    recipe: str
+    group: str
+    cores: Annotated[int, Field(ge=1)] | None
+    runs: Annotated[list[Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1, max_length=MOST_RUNS)]
+
+
 class CalibrationRecord(_Record):
     """`calibration.json` of a run folder, as far as it is read again."""
 
@@ -372,6 +387,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "model.json": TypeAdapter(Cost),
     "data.json": TypeAdapter(dict[str, SplitRecord]),
     "git.json": TypeAdapter(GitState),
+    "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),
     "examples.json": TypeAdapter(Examples),
     "parity.json": TypeAdapter(dict[str, Exported]),
