@@ -41,6 +41,7 @@ from lightseg.checkpoint.locate import model_file
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import RunError, UserError
 from lightseg.files.atomic import nearest_folder, sha256
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -58,7 +59,7 @@ def main(args: list[str]) -> None:
     # before the imports that take seconds
     files = find_files(options.inputs, out)
     if skipped := skipped_files(options.inputs, out):
-        print(f"skipped, as no images: {skipped}", file=sys.stderr)
+        print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predict_files import OutputOptions, predict_files
@@ -68,7 +69,7 @@ def main(args: list[str]) -> None:
     task, facts = _load(file, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
-    items = items_of(files, task.recipe["in_channels"])
+    items = items_of(files, task.recipe["in_channels"], task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)

@@ -7,7 +7,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightseg.errors import warn
+from lightseg.data.transforms.rare_classes import rare_classes
+from lightseg.files.printable import warn
 from lightseg.tasks import Task
 
 SHARE = 0.01
@@ -64,7 +65,7 @@ def collapsed(confusion: Tensor) -> set[int]:
 
 
 def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
-    """Return the warning with its advice; weights do not help a class of more than an equal share."""
+    """Return the warning with its advice; what helps rare classes does not help any other."""
     names = ", ".join(classes[index] for index in sorted(ids))
-    is_common = all(truth[index] * len(classes) > truth.sum() for index in ids)
-    return f"hardly ever predicted in the last two validations: {names}\n{_COMMON if is_common else _RARE}"
+    has_rare = bool({*ids} & {*rare_classes(truth.numpy(), classes)})
+    return f"hardly ever predicted in the last two validations: {names}\n{_RARE if has_rare else _COMMON}"

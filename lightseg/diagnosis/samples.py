@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
-from lightseg.data.io.images import BrokenFileError, image_size
+from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
-from lightseg.data.io.pixels import file_kind
+from lightseg.data.io.masks import mask_size
 from lightseg.data.loading.collate import process_options
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
@@ -183,12 +183,10 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
 
 def _header_problems(part: MaskDataset, index: int, sample: Sample) -> list[Problem]:
     """Return the problems of a sample whose headers state two sizes; of its files, only the smaller one is decoded."""
-    mask = part.root / sample.mask
+    if not sample.mask:
+        return []
     try:
-        # the axes of other formats may be ambiguous
-        if not sample.mask or file_kind(mask):
-            return []
-        sizes = part.image_size(index), image_size(mask)
+        sizes = part.image_size(index), mask_size(part.root / sample.mask)
         part.require_same_size(index, *sizes)
     except SizeError as error:
         is_mask_smaller = math.prod(sizes[1]) <= math.prod(sizes[0])

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, StrategyRegistry
 from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 
 class FSDP(ModelParallelStrategy):
@@ -62,6 +62,9 @@ def shard(net: nn.Module, mesh: DeviceMesh) -> None:
         # a list of blocks has no forward pass
         if any(True for _ in block.parameters()) and not isinstance(block, nn.ModuleList | nn.ModuleDict):
             fully_shard(block, mesh=mesh)
+            if hasattr(block, "forward_intermediates"):
+                # the encoder of Segmenter is called by this method
+                register_fsdp_forward_method(block, "forward_intermediates")
     fully_shard(net, mesh=mesh)
 
 

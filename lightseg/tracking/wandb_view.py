@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.files.limited import require_limited
+from lightseg.files.limited import require_inside, require_limited
 from lightseg.files.names import BEST as BEST_FILE
 from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
@@ -59,6 +59,7 @@ class View:
         path = self.folder / "metrics.jsonl"
         if not path.exists():
             return
+        require_inside(path)
         require_limited(path, LOG_BYTES)
         with path.open("rb") as file:
             file.seek(self._offset)
@@ -145,7 +146,10 @@ class View:
         if evaluation is None:
             return {}
         classes = evaluation.classes
-        counts = np.loadtxt(self.folder / f"confusion_{split}.csv", np.int64, delimiter=",", skiprows=1, ndmin=2)
+        file = self.folder / f"confusion_{split}.csv"
+        require_inside(file)
+        require_limited(file, LOG_BYTES)
+        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
         measure = "iou" if evaluation.kind == "segmentation" else "recall"
         absences = absent(counts.sum(1), classes)
         labels = [f"{name} (absent)" if name in absences else name for name in classes]

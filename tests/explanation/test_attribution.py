@@ -7,7 +7,7 @@ from torch import nn
 
 from lightseg.explanation.attribution import ClassTarget, choose_method, find_map_layer
 from lightseg.explanation.deletion import is_faithful, measure_deletion
-from lightseg.nets import FCN, SimpleCNN, SmpNet, TimmNet, TorchvisionNet, UNet
+from lightseg.nets import FCN, Segmenter, SimpleCNN, SmpNet, TimmNet, TorchvisionNet, UNet
 from lightseg.tasks import SegmentationTask
 from tests.explanation.known_evidence import SIDE, Brightness, build_task, images
 
@@ -69,6 +69,8 @@ def test_class_target__averages_over_the_predicted_pixels():
         (lambda: SimpleCNN(3, image_size=64), "layers.7"),
         (lambda: SmpNet(3, encoder="resnet18"), "encoder.layer3"),
         (lambda: SmpNet(3, arch="deeplabv3plus", encoder="resnet18"), "encoder.layer4"),
+        (lambda: Segmenter(3, encoder="test_resnet.r160_in1k"), "encoder.layer3"),
+        (lambda: Segmenter(3, encoder="test_vit.r160_in1k"), None),
         (lambda: TimmNet(3, encoder="test_resnet.r160_in1k"), "encoder.layer3"),
         (lambda: TorchvisionNet(3, encoder="resnet18"), "encoder.layer3"),
         (lambda: TimmNet(3, encoder="test_vit.r160_in1k", kwargs={"img_size": 64}), None),

@@ -142,10 +142,8 @@ class MaskDataset(FileDataset):
         else:
             mask = self.mask(index)
         self.require_same_size(index, self.image_size(index), mask.shape)
-        # the width tells apart masks of one color
-        digest = xxhash.xxh3_64_digest(np.ascontiguousarray(mask).data, seed=mask.shape[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return counts, int.from_bytes(digest, "big", signed=True), colors
+        return counts, hash_ids(mask), colors
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""
@@ -187,3 +185,10 @@ class MaskDataset(FileDataset):
                 else "export the mask at the image's size, resized by nearest neighbor only"
             )
         )
+
+
+def hash_ids(mask: npt.NDArray[np.uint8]) -> int:
+    """Return a 64-bit hash of the train ids of a mask `(H, W)`, signed."""
+    # the width tells apart masks of one color
+    digest = xxhash.xxh3_64_digest(np.ascontiguousarray(mask).data, seed=mask.shape[1])
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,5 +1,6 @@
 """Data module of a folder of images and masks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -49,10 +50,12 @@ class MaskFolder(FileDataModule):
             class.
         images: Name of the folder of images.
         masks: Name of the folder of masks; may be that of the images if a suffix distinguishes them.
-        image_suffix: End of every image's name before the extension, such as `_leftImg8bit`; other files are ignored.
-        mask_suffix: End of every mask's name before the extension, such as `_mask`; other files are ignored.
+        image_suffix: End of every image's name before the extension, such as `_leftImg8bit`, or with it, such as
+            `.jpg`; other files are ignored.
+        mask_suffix: End of every mask's name, such as `_mask`, likewise.
         **kwargs: Options of `FileDataModule`: reading of images, splits and groups. A line of a list may also name the
-            paths of an image and its mask; images that no list names need no mask.
+            paths of an image and its mask, below a line with the names of these columns or without one; images that no
+            list names need no mask.
 
     Raises:
         ConfigError: If the labels contradict each other.
@@ -226,7 +229,7 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     groups: dict[Pair, str] = {}
     for split, lines in entries.items():
         samples: dict[tuple[str, ...], Pair] = {}
-        for line in dict.fromkeys(lines):
+        for line in dict.fromkeys(lines[_is_header(lines) :]):
             paths = _parse_paths(root, line)
             if paths is None:
                 return None
@@ -237,6 +240,12 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     pairs = [pair for split in SPLITS for pair in result[split]]
     require_disjoint(root, result, [groups[pair] for pair in pairs], pairs)
     return result
+
+
+def _is_header(lines: Sequence[str]) -> bool:
+    """Return whether the first line of several names two columns, such as `image,mask`."""
+    names = re.split(r"[\t,]", lines[0])
+    return len(lines) > 1 and len(names) == 2 and not any(PurePosixPath(name.strip()).suffix for name in names)
 
 
 def _file_identity(path: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lightseg.data.io.images import apply_palette, name_file_in_errors, to_bytes
-from lightseg.data.io.pixels import FORMATS, Pixels, decode
+from lightseg.data.io.pixels import FORMATS, Pixels, decode, header_size
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.labels import Color
@@ -52,6 +52,16 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
         if channel is not None:
             return _to_integers(path, _select_channel(path, pixels, channel))
         return _to_values(path, _drop_alpha(path, pixels, as_color), as_color)
+
+
+def mask_size(path: Path | str) -> tuple[int, int]:
+    """Read height and width of `read_mask`'s result from the header only.
+
+    Raises:
+        DataError: If the header cannot be read, or is of several images.
+    """
+    with name_file_in_errors(path, "mask"):
+        return header_size(Path(path), None)
 
 
 def palette_colors(path: Path | str) -> list[Color] | None:

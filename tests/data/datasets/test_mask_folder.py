@@ -8,6 +8,8 @@ import tifffile
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
+from lightseg.scaffold.listing import list_folder
+from lightseg.scaffold.mask_layout import find_mask_options
 from tests.data.datasets.mask_folder_case import TWO, complaint
 from tests.data.fabricate import folder, ids, picture, save
 
@@ -335,6 +337,17 @@ def test_pair_lists__names_of_one_file_are_one_sample(tmp_path):
         for name in others:
             lists = pair_lists(root, ["images/0.png", "images/1.png"], [name, "images/2.png"])
             assert "a split must not leak into another" in complaint(base, splits=lists)
+
+
+def test_pair_lists__below_the_names_of_columns(tmp_path):
+    root = folder(tmp_path, 4)
+    splits = {"train": ["images/0.png", "images/1.png"], "val": ["images/2.png"]}
+    for split, images in splits.items():
+        rows = [f"{image},{image.replace('images', 'masks')}" for image in images]
+        (root / f"{split}.csv").write_text("\n".join(["image, mask", *rows]))
+    module = MaskFolder(TWO, root=str(root), splits={"train": "train.csv", "val": "val.csv"})
+    assert all_names(module) == {**splits, "test": []}
+    assert find_mask_options(list_folder(root), {}) == {"splits": {"train": "train.csv", "val": "val.csv"}}
 
 
 def test_pair_lists__links_to_one_file_are_a_leak(tmp_path):
