@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lightseg.data import ImageTable
+from lightseg.errors import DataError
 from tests.data.datasets.labeled_pictures import names, paint, recipe_text, refused, rows_of, write_table
 
 
