@@ -20,7 +20,8 @@ Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
 
-DIR/NAME.png has the size of its image; its values are class ids, its colours the palette. A page of a TIFF is
+DIR/NAME.png has the size of its image; its values are class ids, its colours the palette; of a GeoTIFF, DIR/NAME.tif
+with its georeference. Pixels without data (data.nodata of the training) are 255, void. A page of a TIFF is
 NAME_p0001.png; of an animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings;
 DIR/predictions.jsonl the finished images. A classification writes DIR/labels.csv: file, page, class, probability.
 Images are prepared as in an evaluation. Without --window they are predicted in one piece, except images of more than
@@ -61,6 +62,7 @@ def main(args: list[str]) -> None:
     if skipped := skipped_files(options.inputs, out):
         print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
+    from lightseg.data.io.image_values import image_values
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predict_files import OutputOptions, predict_files
     from lightseg.inference.results import Results, open_results
@@ -69,7 +71,7 @@ def main(args: list[str]) -> None:
     task, facts = _load(file, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
-    items = items_of(files, task.recipe["in_channels"], task.kind)
+    items = items_of(files, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)

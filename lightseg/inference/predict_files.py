@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from lightseg.config import class_errors
-from lightseg.data.io.images import image_values
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError
 from lightseg.files.printable import printable
+from lightseg.inference.geotiff import read_georeference
 from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.inputs import Item
 from lightseg.inference.mask_writer import Outputs, write_masks
@@ -75,7 +76,9 @@ def _segment(
     def output_paths(item: Item) -> Outputs:
         overlay = results.folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
         probabilities = results.folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
-        return Outputs(results.folder / f"{item.name}.png", overlay, probabilities)
+        georeference = read_georeference(item.file, item.page)
+        mask = results.folder / f"{item.name}.{'png' if georeference is None else 'tif'}"
+        return Outputs(mask, overlay, probabilities, georeference)
 
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         item_protocol = task.protocol_for(source.size, protocol)

@@ -23,7 +23,7 @@ def test_heads__cost_on_an_encoder(rows):
         head = build_head(name, 21, levels, None)
         assert row["M"] == sum(parameter.numel() for parameter in head.parameters()) / 1e6
     # 21 classes, and all channels of each level
-    pixels = [64 * 64, 32 * 32, 16 * 16, 8 * 8]
+    pixels = [56 * 56, 28 * 28, 14 * 14, 7 * 7]
     operations = sum(2 * 21 * channels * count for channels, count in zip(levels.channels, pixels, strict=True))
     assert table["linear"]["GFLOPs"] == pytest.approx(operations / 1e9)
 

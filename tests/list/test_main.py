@@ -7,6 +7,7 @@ import pytest
 
 from lightseg.list import main
 from lightseg.list.classes import CLASSES
+from lightseg.nets.heads import HEADS
 from tests.conftest import ROOT
 from tests.list.call import CALL
 
@@ -15,6 +16,22 @@ def test_classes__need_no_library():
     command = [sys.executable, "-c", CALL, *CLASSES]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.endswith("\n[]\n")
+
+
+@pytest.mark.slow
+def test_pairs__names_what_builds_and_why_not(call, rows):
+    (row,) = rows("pairs", "[t]est_vit")
+    assert row["name"] == "test_vit"
+    assert row["image"] == "/16"
+    assert all(row[head] > 0 for head in HEADS)
+    assert row["SmpNet"] == ["dpt"]
+    assert "SMP cannot build unet with encoder test_vit" in row["reasons"]["SmpNet"]["unet"]
+    code, out, _ = call(main, "pairs", "[t]est_vit")
+    assert code == 0
+    table, reason = out.rstrip().rsplit("\n", 1)
+    assert table.splitlines()[1].split()[-1] == "dpt"
+    assert reason.startswith("test_vit × SmpNet unet, unetplusplus, ")
+    assert reason.endswith(": Unsupported model downsampling pattern.")
 
 
 def test_table__names_alone(call):

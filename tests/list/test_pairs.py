@@ -1,32 +1,21 @@
-"""Pairs of an encoder with a head or an architecture."""
+from lightseg.list.pairs import as_text
 
-import pytest
-
-from lightseg.errors import UserError
-from lightseg.list import main
-from lightseg.list.pairs import FAMILIES, list_pairs
-from lightseg.nets.heads import HEADS
+NONE = {"Segmenter": {}, "SmpNet": {}}
+ROW = {"name": "x", "image": "/32", "fpn": 1.5, "SmpNet": ["unet", "fpn"], "reasons": NONE}
 
 
-@pytest.mark.slow
-def test_pairs__names_what_builds_and_why_not(call, rows):
-    (row,) = rows("pairs", "[t]est_vit")
-    assert row["name"] == "test_vit"
-    assert row["image"] == "/16"
-    assert all(row[head] > 0 for head in HEADS)
-    assert row["SmpNet"] == ["dpt"]
-    assert "SMP cannot build unet with encoder test_vit" in row["reasons"]["unet"]
-    code, out, _ = call(main, "pairs", "[t]est_vit")
-    assert code == 0
-    assert "test_vit × unet: SMP cannot build unet" in out
-
-
-def test_pairs__an_unknown_encoder_is_named():
-    with pytest.raises(UserError, match="^pairs: no name matches 'resnett18'; did you mean resnet18"):
-        list_pairs("resnett18")
-
-
-def test_families__are_encoders_of_timm():
-    import timm
-
-    assert set(FAMILIES) <= set(timm.list_models())
+def test_as_text__names_the_shorter_list():
+    reasons = {"pan": "SMP cannot build pan with encoder x: no", "dpt": "model.net.encoder: dpt needs y"}
+    rows = [ROW, {**ROW, "name": "y", "reasons": {**NONE, "SmpNet": reasons}, "SmpNet": ["unet", "fpn", "linknet"]}]
+    reasons = {"Segmenter": {"fpn": "a: no"}, "SmpNet": {"fpn": "b: no", "dpt": "c: no"}}
+    rows += [{**ROW, "name": "z", "fpn": None, "SmpNet": [], "reasons": reasons}]
+    assert as_text(rows).splitlines() == [
+        "name  image  fpn  SmpNet",
+        "x     /32    1.5  all",
+        "y     /32    1.5  all but pan, dpt",
+        "z     /32         none",
+        "y × SmpNet pan: no",
+        "y × SmpNet dpt: dpt needs y",
+        "z × Segmenter fpn: no",
+        "z × SmpNet fpn, dpt: no",
+    ]

@@ -1,4 +1,4 @@
-"""Images that annotations belong to."""
+"""Files that a name in an annotation means."""
 
 import pytest
 
@@ -11,88 +11,89 @@ from lightseg.data.annotations.images import (
 )
 from lightseg.data.io.error_collector import collect_errors
 from lightseg.errors import DataError
+from tests.data.fabricate import picture, save
 
 
 @pytest.fixture
 def index(tmp_path):
-    for name in ("a/1.png", "b/1.png", "b/2.png", "b/caf\u00e9.jpg", "c/3.png"):
-        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / name).touch()
-    return ImageIndex(tmp_path, "images")
+    for path in ("a.png", "one/a.png", "one/b.png", "two/c.png", "two/b.jpg", "three/c.png", "three/deep/d.png"):
+        save(tmp_path / path, picture())
+    return ImageIndex(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "near", "image"),
+    ("name", "near", "path"),
     [
-        ("2.png", ".", "images/b/2.png"),
-        ("b/1.png", ".", "images/b/1.png"),
-        ("images/a/1.png", ".", "images/a/1.png"),
-        ("1.png", "images/a", "images/a/1.png"),
-        ("../images/b/1.png", "labels", "images/b/1.png"),
-        ("cafe\u0301.jpg", ".", "images/b/caf\u00e9.jpg"),
-        # of another machine
-        ("/data/set/b/1.png", ".", "images/b/1.png"),
-        ("C:\\data\\c\\3.png", ".", "images/c/3.png"),
+        ("b.png", ".", "one/b.png"),
+        ("a.png", ".", "a.png"),
+        ("a.png", "one", "one/a.png"),
+        ("./one/a.png", ".", "one/a.png"),
+        ("one\\a.png", ".", "one/a.png"),
+        ("deep/d.png", "two", "three/deep/d.png"),
+        ("../one/a.png", "two", "one/a.png"),
+        ("/data/somewhere/two/c.png", ".", "two/c.png"),
+        ("D:\\photos\\d.png", ".", "three/deep/d.png"),
     ],
 )
-def test_find__the_image_that_a_name_means(index, name, near, image):
-    assert index.find(name, "x", near) == image
+def test_find(index, name, near, path):
+    assert index.find(name, "here", near) == path
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "message"),
+    ("name", "message"),
     [
-        ("1.png", "ambiguous name", "x: 1.png may be images/a/1.png or images/b/1.png; write its path below"),
-        ("9.png", "annotation without image", "x: there is no image 9.png in"),
-        ("other/2.png", "annotation without image", "x: there is no image other/2.png in"),
-        ("../../2.png", "path outside", "x: ../../2.png leads out of"),
+        ("c.png", "here: c.png may be three/c.png or two/c.png; write its path below"),
+        ("e.png", "here: there is no image e.png in"),
+        ("four/d.png", "here: there is no image four/d.png in"),
+        ("..", "here: there is no image .. in"),
+        ("../../a.png", r"here: ../../a.png leads out of .*; correct it, or set data.root to a folder above"),
+        ("", "here: there is no image"),
     ],
 )
-def test_find__that_means_no_image_is_reported(index, name, kind, message):
+def test_find__reports_what_no_image_or_several_have(index, name, message):
+    with pytest.raises(DataError, match=message):
+        index.find(name, "here", "one")
     with collect_errors() as errors:
-        assert index.find(name, "x") is None
-    assert [(error.kind, str(error)[: len(message)]) for error in errors] == [(kind, message)]
+        assert index.find(name, "here", "one") is None
+    assert len(errors) == 1
 
 
-def test_find_partner__beside_the_file_or_anywhere(index):
-    assert index.find_partner("images/a/1.json") == ["images/a/1.png"]
-    assert index.find_partner("labels/1.txt") == ["images/a/1.png", "images/b/1.png"]
-    assert index.find_partner("labels/9.txt") == []
+def test_find_partner__is_beside_the_file_or_anywhere(index):
+    assert index.find_partner("one/b.json") == ["one/b.png"]
+    assert index.find_partner("labels/d.json") == ["three/deep/d.png"]
+    assert index.find_partner("labels/c.json") == ["three/c.png", "two/c.png"]
+    assert index.find_partner("labels/e.json") == []
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "empty"])
-def test_index__a_folder_without_images_is_refused(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=rf"{folder}: .*; set data\."):
-        ImageIndex(tmp_path, folder)
+def test_index__of_a_folder(index, tmp_path):
+    two = ImageIndex(tmp_path, "two/")
+    assert two.images == ["two/b.jpg", "two/c.png"]
+    assert two.find("c.png", "here") == "two/c.png"
+    with pytest.raises(DataError, match="four: the folder does not exist; set data.root or data.images"):
+        ImageIndex(tmp_path, "four")
+    (tmp_path / "five").mkdir()
+    with pytest.raises(DataError, match="five: no file here is an image; the folder is empty; set data.images"):
+        ImageIndex(tmp_path, "five")
 
 
-def test_read_content__a_missing_file_is_named(tmp_path):
-    (tmp_path / "x.json").write_bytes(b"{}")
-    assert read_content(tmp_path / "x.json") == b"{}"
-    with pytest.raises(DataError, match=r"y\.json: cannot be read"):
-        read_content(tmp_path / "y.json")
+def test_require_unique__names_both_annotations():
+    first, second = AnnotatedImage("a.png", "x.json"), AnnotatedImage("a.png", "y.json")
+    assert require_unique([first, second._replace(split="val")]) == [first, second._replace(split="val")]
+    with pytest.raises(DataError, match=r"y.json: a.png has another annotation, x.json; remove one of them"):
+        require_unique([first, second])
+    with pytest.raises(DataError, match=r"x.json: a.png is listed twice; remove one entry"):
+        require_unique([first, first._replace(content=b"1")])
 
 
-def test_require_unique__the_first_of_several_annotations_in_a_split():
-    images = [
-        AnnotatedImage("1.png", "x: 1"),
-        AnnotatedImage("1.png", "x: 2"),
-        AnnotatedImage("2.png", "x: 3"),
-        AnnotatedImage("2.png", "x: 3"),
-        AnnotatedImage("1.png", "x: 4", split="val"),
-    ]
-    with collect_errors() as errors:
-        assert require_unique(images) == [images[0], images[2], images[4]]
-    assert [str(error) for error in errors] == [
-        "x: 2: 1.png has another annotation, x: 1; remove one of them",
-        "x: 3: 2.png is listed twice; remove one entry",
-    ]
-
-
-def test_with_folder_splits__of_the_first_two_folders_if_one_is_train():
+def test_with_folder_splits__needs_a_folder_of_train():
     def splits(*paths):
-        return [image.split for image in with_folder_splits([AnnotatedImage(path, "x") for path in paths])]
+        return [image.split for image in with_folder_splits([AnnotatedImage(path, "") for path in paths])]
 
-    assert splits("train/1.png", "images/valid/2.png", "a/b/test/3.png") == ["train", "val", None]
-    assert splits("val/1.png", "test/2.png") == [None, None]
+    assert splits("train/a.png", "images/valid/b.png", "c.png") == ["train", "val", None]
+    assert splits("val/a.png", "test/b.png") == [None, None]
+    assert splits("train.png", "one/two/train/a.png") == [None, None]
+
+
+def test_read_content__refuses_a_missing_file(tmp_path):
+    with pytest.raises(DataError, match="a.json: cannot be read"):
+        read_content(tmp_path / "a.json")

@@ -1,8 +1,18 @@
-"""Dataset of annotated images: one target whatever the way, and a key for each rule of the drawing."""
+"""Samples whose masks are drawn: subsets, folds, caches and their keys."""
 
 import numpy as np
+import pytest
 
-from tests.data.datasets.annotated_case import targets
+from lightseg.data import AnnotatedImages
+from tests.data.annotations import one_drawing
+from tests.data.annotations.one_drawing import targets
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """Return a data module of the drawing in COCO's format with some options."""
+    options = one_drawing.coco(tmp_path)
+    return lambda **changes: AnnotatedImages(root=str(tmp_path), **options, **changes)
 
 
 def test_dataset__groups_folds_subsets_and_cache_give_the_same_targets(annotated, monkeypatch, tmp_path_factory):
@@ -28,3 +38,10 @@ def test_dataset__every_option_of_the_drawing_changes_the_key_of_the_cache(annot
     options = [{}, {"overlap": "area"}, {"ignore": ["car"]}, {"crowd": "ignore"}, {"background": None}]
     keys = {annotated(**changes).dataset("train").cache_key() for changes in options}
     assert len(keys) == len(options)
+
+
+def test_table__counts_the_pixels_of_each_mask(annotated):
+    part = annotated(ignore=["car"]).dataset("train")
+    table = part.class_table(3)
+    assert table.tolist() == [np.bincount(part[i][1].ravel(), minlength=3)[:3].tolist() for i in range(len(part))]
+    assert part.mask(1).tobytes() == part[1][1].tobytes()

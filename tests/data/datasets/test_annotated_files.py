@@ -1,12 +1,11 @@
-"""Annotated images: their splits, and images without an annotation."""
+"""Splits of annotated images, and images without an annotation."""
 
 import pytest
 
 from lightseg.data import AnnotatedImages, MaskFolder
 from lightseg.errors import UserError
 from tests.data.annotations import one_drawing
-from tests.data.annotations.one_drawing import CLASSES, HEIGHT, WIDTH, write_json
-from tests.data.datasets.annotated_case import SPLITS, names, targets
+from tests.data.annotations.one_drawing import CLASSES, HEIGHT, SPLITS, WIDTH, names, targets, write_json
 from tests.data.fabricate import picture, save
 
 
@@ -47,6 +46,17 @@ def test_splits__of_folders(tmp_path):
     assert names(module, "val") == ["valid/valid0.png", "valid/valid1.png", "valid/valid2.png"]
 
 
+def test_splits__of_pictures_with_the_same_names(tmp_path):
+    for split in ("train", "val"):
+        one_drawing.pictures(tmp_path / split)
+        write_json(tmp_path / f"{split}.json", one_drawing.coco_content(indices=range(3)))
+    files, folders = {"train": "train.json", "val": "val.json"}, {"train": "train", "val": "val"}
+    with pytest.raises(UserError, match=r"0.png may be train/images/0.png or val/images/0.png"):
+        AnnotatedImages(CLASSES, root=str(tmp_path), annotations=files).dataset("train")
+    module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations=files, images=folders)
+    assert names(module, "val") == ["val/images/0.png", "val/images/1.png", "val/images/2.png"]
+
+
 def test_splits__of_an_image_in_two_files_is_refused(tmp_path):
     one_drawing.pictures(tmp_path)
     for split, indices in {"train": range(6), "val": (5, 7)}.items():
@@ -67,3 +77,18 @@ def test_options__an_image_without_an_annotation(tmp_path):
         module().dataset("train")
     assert "3.png" not in targets(module(missing_annotation="skip"))
     assert not targets(module(missing_annotation="background"))["3.png"].any()
+
+
+def test_splits__of_folders_that_are_of_no_known_name_are_refused(tmp_path):
+    for split in ("train1", "val1"):
+        one_drawing.labelme(tmp_path / split)
+    with pytest.raises(UserError, match="train1, val1 look like splits, but would be mixed; rename them to train, val"):
+        AnnotatedImages(CLASSES, root=str(tmp_path)).dataset("train")
+
+
+def test_splits__of_some_images_alone_are_refused(tmp_path):
+    one_drawing.cvat(tmp_path)
+    path = tmp_path / "annotations.xml"
+    path.write_text(path.read_text().replace('name="3.png"', 'name="3.png" subset="train"'))
+    with pytest.raises(UserError, match=r"annotations.xml: 0.png: is of no split, as other images are; name one"):
+        AnnotatedImages(CLASSES, root=str(tmp_path), annotations="annotations.xml").dataset("train")

@@ -11,9 +11,28 @@ from lightseg.data import AnnotatedImages, AnnotatedImagesClassification, MaskFo
 from lightseg.errors import UserError
 from lightseg.labels import IGNORE
 from tests.data.annotations import one_drawing
-from tests.data.annotations.one_drawing import CLASSES, COUNT, FORMATS, HEIGHT, NAMES, WIDTH, write_json
-from tests.data.datasets.annotated_case import SPLITS, label_hashes, targets
+from tests.data.annotations.one_drawing import (
+    CLASSES,
+    COUNT,
+    FORMATS,
+    HEIGHT,
+    NAMES,
+    SPLITS,
+    WIDTH,
+    targets,
+    write_json,
+)
 from tests.data.fabricate import picture, save
+
+
+def label_hashes(module):
+    """Hash of the labels of each image, which the fingerprint of the data holds."""
+    result = {}
+    for split in SPLITS:
+        part = module.dataset(split)
+        hashes = part.label_table(module.num_classes)[:, -1].tolist()
+        result |= {part.name(index).rpartition("/")[2]: value for index, value in enumerate(hashes)}
+    return result
 
 
 @pytest.mark.parametrize("overlap", ["order", "area"])
@@ -44,6 +63,13 @@ def test_formats__one_drawing_is_one_target(tmp_path, make, overlap):
 )
 def test_classes__are_those_of_the_annotations(tmp_path, make, classes):
     assert AnnotatedImages(root=str(tmp_path), **make(tmp_path)).classes == classes
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """Return a data module of the drawing in COCO's format with some options."""
+    options = one_drawing.coco(tmp_path)
+    return lambda **changes: AnnotatedImages(root=str(tmp_path), **options, **changes)
 
 
 def used(module):
@@ -132,7 +158,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_fit__a_broken_object_is_one_line_with_file_and_object(fit, recipe, tmp_path, changes, message):
+def test_check__names_file_and_broken_object(tmp_path, changes, message):
+    one_drawing.pictures(tmp_path)
+    write_json(tmp_path / "a.json", broken(one_drawing.coco_content(), **changes))
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), annotations="a.json").check()
+    assert str(error.value).startswith(f"{tmp_path}/a.json: ")
+    assert message in str(error.value)
+
+
+def test_fit__a_broken_object_is_one_line(fit, recipe, tmp_path):
+    changes, message = REFUSED["points"]
     one_drawing.pictures(tmp_path / "data")
     write_json(tmp_path / "data" / "a.json", broken(one_drawing.coco_content(), **changes))
     assert message in refused(fit, recipe, tmp_path, annotations="a.json")
@@ -211,10 +247,19 @@ FILES = {
 
 
 @pytest.mark.parametrize(("damage", "message"), FILES.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
+def test_check__names_a_broken_file(tmp_path, damage, message):
+    options = one_drawing.coco(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), **options).check()
+    assert message.format(root=tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [without_a_picture, leads_out, deep])
+def test_fit__a_broken_file_is_one_line(fit, recipe, tmp_path, damage):
     options = one_drawing.coco(tmp_path / "data")
     damage(tmp_path / "data")
-    assert message.format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
+    assert FILES[damage].format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +268,7 @@ def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
         ({"classes": ["background"]}, "data.classes: 1 classes (background); 2 to 255 are needed"),
         ({"classes": ["road", "car"]}, "data.background: background is not among the classes; add it to data.classes"),
         ({"classes": ["background", "a", "a"]}, "data.classes: a is listed twice; to merge classes, use data.merge"),
+        ({"ignore": ["cart"]}, "data.ignore: the annotations have no class cart; did you mean car?"),
         ({"classes": ["background", "road"], "merge": {"car": "rode"}}, "data.merge: rode is not among the classes"),
         ({"classes": ["background", "car"], "ignore": ["car"]}, "data.merge, data.ignore: car is also a class"),
         ({"ignore": ["car"], "merge": {"car": "road"}}, "data.ignore, data.merge: car is in both"),
