@@ -14,12 +14,13 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.dataset import ImageDataset
+from lightseg.data.dataset import ImageDataset, count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError, image_size
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.pixels import file_kind
 from lightseg.data.loading.collate import process_options
+from lightseg.data.targets import is_class, is_multilabel
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
@@ -64,6 +65,7 @@ class Sample:
         problems: Reasons why it cannot be used.
         size: Height and width.
         counts: Pixels of each class, void last, `(C + 1,)`; for classification 1 at the class.
+        valid: Pixels that are not void, of each class where they may overlap, else their number for each, `(C,)`.
         objects: Pixels of each connected component, by class.
         border: Number of pixels next to another class.
         between: Border pixels of each class between a lower and a higher id, `(C,)`.
@@ -81,6 +83,7 @@ class Sample:
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     counts: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
+    valid: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
     objects: dict[int, ClassCounts] = field(default_factory=dict)
     border: int = 0
     between: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -95,6 +98,11 @@ class Sample:
     def readable(self) -> bool:
         """Return whether image and target can be used."""
         return not self.problems
+
+    @property
+    def void_share(self) -> float:
+        """Return the share of the mask's pixels that are void."""
+        return 1 - float(self.valid.mean()) / (self.size[0] * self.size[1])
 
 
 def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[Sample]:
@@ -125,7 +133,7 @@ class _Summaries(Dataset[Sample]):
     """Dataset of the summaries of all samples."""
 
     def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
-        self._classes, self._parts = data.num_classes, dict(parts)
+        self._classes, self._multilabel, self._parts = data.num_classes, data.multilabel, dict(parts)
         self._indices = [(split, index) for split, part in parts.items() for index in range(len(part))]
 
     def __len__(self) -> int:
@@ -161,9 +169,14 @@ class _Summaries(Dataset[Sample]):
             actual = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise DataError(f"{name}: the image is {actual}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
-        if ids.ndim and ids.shape != image.shape[:2]:
+        if ids.ndim > 1 and ids.shape[:2] != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
-        unknown = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
+        if is_multilabel(target) != self._multilabel or (self._multilabel and ids.shape[-1] != self._classes):
+            channels = f"a channel for each of {self._classes} classes" if self._multilabel else "no channels"
+            raise DataError(f"{name}: the target is {ids.shape}; give it {channels}, or set the attribute `multilabel`")
+        unknown = np.unique(ids[(ids >= (2 if self._multilabel else self._classes)) & (ids != IGNORE)])
+        if len(unknown) and self._multilabel:
+            raise DataError(f"{name}: holds {unknown[0]}; a channel holds 0, 1 and, where it is void, {IGNORE}")
         if len(unknown):
             raise DataError(
                 f"{name}: holds the class id {unknown[0]}, but there are {self._classes} classes; ids run from 0 to "
@@ -206,7 +219,7 @@ def _read_problems(part: MaskDataset, index: int, file: str) -> list[Problem]:
         (part.image if file == part.name(index) else part.mask)(index)
     except DataError as problem:
         is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
-            problem, part.label_map.file_values(part.root / file)
+            problem, part.label_map.file_values(problem.path)
         )
         return [Problem(file, problem, is_interpolated)]
     return []
@@ -252,7 +265,7 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
     Args:
         sample: The summary.
         image: `(H, W, C)` uint8, or float32 in 0..1.
-        target: Mask `(H, W)` or class id.
+        target: Mask, or target of an image.
         classes: Number of classes.
     """
     sample.size = image.shape[0], image.shape[1]
@@ -261,13 +274,17 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
     sample.bits = _difference_hash(gray)
-    ids = np.ravel(target)
-    counts = np.bincount(ids, minlength=IGNORE + 1)
-    sample.counts = np.append(counts[:classes], counts[IGNORE])
-    if isinstance(target, np.ndarray) and target.ndim == 2:
-        mask = target.astype(np.uint8)
-        sample.objects = {label: components(mask, label) for label in np.flatnonzero(counts[:classes]).tolist()}
-        sample.border, sample.between = _borders(mask, classes)
+    counts = count_classes(target, classes, is_multilabel(target))
+    sample.counts = np.append(counts[:classes], np.count_nonzero(np.equal(target, IGNORE)))
+    # of each class, the pixels with it and those without it
+    sample.valid = counts.reshape(2, -1).sum(0) if is_multilabel(target) else np.broadcast_to(counts.sum(), classes)
+    if isinstance(target, np.ndarray) and target.ndim > 1:
+        sample.objects = {
+            label: components(is_class(target, label)) for label in np.flatnonzero(counts[:classes]).tolist()
+        }
+        mask = _hash_channels(target) if is_multilabel(target) else target.astype(np.uint8)
+        # ids of channels do not mix
+        sample.border, sample.between = (0, counts[:0]) if is_multilabel(target) else _borders(mask, classes)
         sample.shift = measure_shift(gray, mask)
 
 
@@ -308,9 +325,15 @@ def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCount
     return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
 
 
-def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
-    """Return the pixels of each connected component of a class, `(objects,)`."""
-    binary = (mask == label).astype(np.uint8)
+def _hash_channels(mask: Array) -> npt.NDArray[np.uint8]:
+    """Return a mask `(H, W)` whose borders are those of all channels of a mask `(H, W, K)`."""
+    weights = np.arange(1, mask.shape[2] + 1, dtype=np.uint8) * np.uint8(97)
+    return np.asarray((mask * weights).sum(2, dtype=np.uint8))
+
+
+def components(cover: npt.NDArray[np.bool_]) -> ClassCounts:
+    """Return the pixels of each connected component of an area `(H, W)`, `(objects,)`."""
+    binary = cover.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(binary)
     _, _, stats, _ = cv2.connectedComponentsWithStats(binary[y : y + height, x : x + width], connectivity=8)
     return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

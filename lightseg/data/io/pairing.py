@@ -4,6 +4,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,11 +28,19 @@ _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Pair(NamedTuple):
-    """Image and mask, as paths relative to the root, and their common name."""
+    """Image and mask, as paths relative to the root, and their common name.
+
+    Attributes:
+        name: Path of the image below its folder, without suffix and extension.
+        image: Path of the image.
+        mask: Path of the mask; where classes may overlap, that of the first class, or of all.
+        more: Paths of the masks of further classes.
+    """
 
     name: str
     image: str
     mask: str
+    more: tuple[str, ...] = ()
 
 
 Pairs = dict[Split, list[Pair]]
@@ -178,7 +187,7 @@ def find_pairs(
     _remove_shared_files(Path(images), Path(masks), image_files, mask_files, len(image_suffix) < len(mask_suffix))
     if list(image_files) == list(mask_files):
         # the usual case; a million names need no search
-        return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
+        return sorted(starmap(Pair, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     unpaired_images = sorted(image_files.keys() - mask_files.keys())
     unpaired_masks = sorted(mask_files.keys() - image_files.keys())
     if unpaired_images and missing_mask == "error" and not is_listed:
@@ -191,6 +200,44 @@ def find_pairs(
     keeps_all_images = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_all_images else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
+
+
+def find_class_pairs(
+    root: Path, images: str, masks: Sequence[tuple[str, str]], image_suffix: str = "", is_listed: bool = False
+) -> list[Pair]:
+    """Pair every image with the masks of all classes, sorted by name; a missing mask has an empty path.
+
+    Args:
+        root: The dataset's folder.
+        images: Folder of the images, relative to the root; may be nested.
+        masks: Folder and end of the stem of the masks of each class. Of a file with several ends, the longest counts.
+        image_suffix: End of every image's stem; files without it are ignored.
+        is_listed: Whether lists name the samples, so that no mask needs an image.
+
+    Raises:
+        DataError: If there is no image, two files have one name, or a mask has no image.
+    """
+    image_files = _files_by_name(root, images, image_suffix)
+    columns = []
+    for folder, suffix in masks:
+        mask_files = _files_by_name(root, folder, suffix, may_be_empty=True) if (root / folder).is_dir() else {}
+        longer = tuple(end for place, end in masks if place == folder and end != suffix and end.endswith(suffix))
+        mask_files = {
+            name: file for name, file in mask_files.items() if not file.rpartition(".")[0].endswith(longer or "\0")
+        }
+        _remove_shared_files(Path(images), Path(folder), image_files, mask_files, len(image_suffix) < len(suffix))
+        columns.append(mask_files)
+    for mask_files in columns:
+        unpaired_images = sorted(image_files.keys() - mask_files.keys())
+        unpaired_masks = sorted(mask_files.keys() - image_files.keys())
+        _require_same_case(root, unpaired_images, unpaired_masks, image_files, mask_files)
+        if unpaired_masks and not is_listed:
+            report(_missing_image_error(root, unpaired_masks, mask_files, root / images, image_suffix))
+    rows = ([mask_files.get(name, "") for mask_files in columns] for name in sorted(image_files))
+    return [
+        Pair(name, image_files[name], first, tuple(more))
+        for name, (first, *more) in zip(sorted(image_files), rows, strict=True)
+    ]
 
 
 def list_images(folder: Path) -> Iterator[str]:
@@ -268,11 +315,11 @@ def _require_same_case(
             return
 
 
-def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
+def _files_by_name(root: Path, folder: str, suffix: str, may_be_empty: bool = False) -> dict[str, str]:
     """Return the images of a folder: relative path without suffix and extension → path relative to the root.
 
     Raises:
-        DataError: If the folder is missing or empty, or two files have one name.
+        DataError: If the folder is missing, or empty although it must not be, or two files have one name.
     """
     prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
@@ -290,7 +337,7 @@ def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             )
             report(LayoutError("ambiguous name", message, [files[name], relative]))
         files[name] = relative
-    if not files:
+    if not files and not may_be_empty:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
         content = describe_folder(root / folder, [])
         raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
