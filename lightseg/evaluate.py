@@ -147,7 +147,7 @@ def _score(
     scorer: "Scorer",
     options: argparse.Namespace,
 ) -> None:
-    from lightseg.evaluation import agreement, extra_metrics, table
+    from lightseg.evaluation import consistency, extra_metrics, table
     from lightseg.evaluation.record import Record, require_same
     from lightseg.evaluation.split_data import SplitData
 
@@ -166,8 +166,8 @@ def _score(
     scored = scorer.score(split_data, options.split, extra_metrics.make(task, options.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
-    agrees = None if changed else agreement.compare(model, scored, settings)
-    numbers = scored.scores | extra_metrics.numbers(scored.views, task.classes)
+    agrees = None if changed else consistency.compare(model, scored, settings)
+    numbers = scored.scores | extra_metrics.numbers(scored.extra_results, task.classes)
     record = Record(facts, numbers, scored, split_data.splits)
     record.write(folder)
     table.show(record)

@@ -34,32 +34,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightseg.checkpoint.locate import model_file
 from lightseg.cli.entry import Arguments, verb
-from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
+from lightseg.errors import RunError, UserError
 from lightseg.files.atomic import nearest_folder, sha256
-from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from lightseg.inference.inference_config import InferenceConfig
-    from lightseg.inference.inputs import Item
-    from lightseg.inference.readers import Source
-    from lightseg.inference.results import Results
     from lightseg.tasks import Task
-
-    Work = Callable[[Item, Source, Callable[[float], None]], None]
-
-_TOO_LARGE = "does not fit the GPU; give a (smaller) --window"
 
 
 @verb(__doc__)
@@ -76,6 +61,7 @@ def main(args: list[str]) -> None:
         print(f"skipped, as no images: {skipped}", file=sys.stderr)
 
     from lightseg.inference.inference_config import InferenceConfig
+    from lightseg.inference.predict_files import OutputOptions, predict_files
     from lightseg.inference.results import Results, open_results
 
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
@@ -86,8 +72,8 @@ def main(args: list[str]) -> None:
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
         results.require_same_files(items)
-        work = _segment if task.kind == "segmentation" else _classify
-        broken = work(task, items, protocol, results, options)
+        outputs = OutputOptions(options.overlays, options.probabilities, options.batch)
+        broken = predict_files(task, items, protocol, results, outputs)
     if broken:
         raise RunError(f"{broken} of {len(items)} images could not be predicted; they are named above")
 
@@ -143,109 +129,6 @@ def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
         "temperature": task.temperature_under(protocol),
         "classes": legend,
     }
-
-
-def _segment(
-    task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: argparse.Namespace
-) -> int:
-    """Write the masks of all images that are not done; return the number of failed images."""
-    from lightseg.inference.mask_writer import Outputs, write_masks
-
-    def output_paths(item: Item) -> Outputs:
-        overlay = results.folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
-        probabilities = results.folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
-        return Outputs(results.folder / f"{item.name}.png", overlay, probabilities)
-
-    def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
-        item_protocol = task.protocol_for(source.size, protocol)
-        if item_protocol != protocol:
-            name = printable(item.label)
-            print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {item_protocol.view}")
-        write_masks(task, source, item_protocol, output_paths(item), task.recipe["palette"], options.batch, progress)
-        results.add(item, size=source.size, window=item_protocol.window)
-
-    remaining = [item for item in items if not results.has(item, output_paths(item).paths)]
-    return _process(remaining, len(items), task.recipe, results.folder, work)
-
-
-def _classify(
-    task: Task, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: argparse.Namespace
-) -> int:
-    """Record the class of all images that are not done; return the number of failed images."""
-
-    def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:
-        (_, _, logits), *_ = task.predict_blocks(source, protocol)
-        probabilities = (logits / task.temperature_under(protocol)).softmax(0).tolist()
-        results.add(item, **{"class": int(logits.argmax()), "probabilities": probabilities})
-
-    remaining = [item for item in items if not results.has(item, [])]
-    try:
-        return _process(remaining, len(items), task.recipe, results.folder, work)
-    finally:
-        results.write_labels(items, task.classes, options.probabilities)
-
-
-def _process(remaining: Sequence[Item], total: int, recipe: dict[str, Any], out: Path, work: Work) -> int:
-    """Process each image, with a progress bar; name the images that fail and return their number."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    console, done, broken = Console(stderr=True), total - len(remaining), 0
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        progress = bar.add_task("predict", total=total, completed=done)
-        for item, loaded in _read_ahead(remaining, recipe):
-            bar.update(progress, completed=done, description=escape(printable(item.file.name)))
-            try:
-                work(item, loaded.result(), partial(_show, bar, progress, done))
-            except OSError as error:
-                failure = error.strerror or error
-                raise RunError(f"{error.filename or out}: {failure}; the same command goes on from here") from None
-            except Exception as error:
-                reason = _describe_failure(item, error)
-                if reason is None:
-                    raise
-                broken += 1
-                print(f"lightseg: {printable(reason)}", file=sys.stderr)
-            done += 1
-        bar.update(progress, completed=total, description="predict")
-    skipped = f", {total - len(remaining)} were there" if len(remaining) < total else ""
-    print(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}")
-    return broken
-
-
-def _describe_failure(item: Item, error: Exception) -> str | None:
-    """Return the message about an image that failed; None if the image did not cause the error."""
-    import torch
-
-    from lightseg.config import class_errors
-
-    if isinstance(error, DataError):
-        return str(error)
-    if isinstance(error, ConfigError | torch.OutOfMemoryError):
-        return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
-    # libraries' nets raise various errors for sizes; errors in the user's code keep their traceback
-    if isinstance(error, LightsegError) or class_errors.passes_user_code(error.__traceback__):
-        return None
-    return f"{item.label}: cannot be predicted: {class_errors.reason(error)}"
-
-
-def _show(bar: Progress, progress: TaskID, done: int, share: float) -> None:
-    bar.update(progress, completed=done + share)
-
-
-def _read_ahead(items: Sequence[Item], recipe: dict[str, Any]) -> Iterator[tuple[Item, Future[Source]]]:
-    """Yield the images in order, and read the next one while one is predicted."""
-    from lightseg.data.io.images import image_values
-    from lightseg.inference.readers import source_from_file
-
-    channels, values = recipe["in_channels"], image_values(recipe)
-    with ThreadPoolExecutor(1) as reader:
-        submitted = (reader.submit(source_from_file, item.file, channels, item.page, values) for item in items)
-        ahead = deque(islice(submitted, 1))
-        for item in items:
-            ahead.extend(islice(submitted, 1))
-            yield item, ahead.popleft()
 
 
 if __name__ == "__main__":

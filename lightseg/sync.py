@@ -121,7 +121,7 @@ def _deliver(folder: Path, identity: dict[str, Any], place: Path, exit_code: int
     import wandb
 
     from lightseg.tracking import wandb_run
-    from lightseg.tracking.wandb_service import said
+    from lightseg.tracking.wandb_service import describe_error
 
     try:
         view = wandb_run.open_view(folder, identity, "online", place=place)
@@ -130,9 +130,9 @@ def _deliver(folder: Path, identity: dict[str, Any], place: Path, exit_code: int
         # a record of the folder is missing or damaged
         raise
     except (FileNotFoundError, wandb.errors.UsageError) as error:
-        raise UserError(f"{folder}: {said(error)}") from None
+        raise UserError(f"{folder}: {describe_error(error)}") from None
     except Exception as error:  # the client's errors have no common base class
-        raise RunError(f"{folder}: {said(error)}; call sync again, it goes on where this ended") from None
+        raise RunError(f"{folder}: {describe_error(error)}; call sync again, it goes on where this ended") from None
 
 
 if __name__ == "__main__":

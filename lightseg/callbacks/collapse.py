@@ -1,6 +1,5 @@
 """Warning about collapsed classes, which the net hardly predicts any more."""
 
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -8,6 +7,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lightseg.errors import warn
 from lightseg.tasks import Task
 
 SHARE = 0.01
@@ -42,7 +42,7 @@ class CollapseWarning(L.Callback):
         self._previous = current
         self._reported |= new
         if new and trainer.is_global_zero:
-            print(_message(new, task.classes, task.counts["val"].sum(1)), file=sys.stderr, flush=True)
+            warn(_message(new, task.classes, task.counts["val"].sum(1)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the classes that had collapsed at the last validation, and those that were reported."""
@@ -67,4 +67,4 @@ def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
     """Return the warning with its advice; weights do not help a class of more than an equal share."""
     names = ", ".join(classes[index] for index in sorted(ids))
     is_common = all(truth[index] * len(classes) > truth.sum() for index in ids)
-    return f"warning: hardly ever predicted in the last two validations: {names}\n{_COMMON if is_common else _RARE}"
+    return f"hardly ever predicted in the last two validations: {names}\n{_COMMON if is_common else _RARE}"

@@ -34,20 +34,20 @@ class GracefulStop(L.Callback):
     def __init__(self) -> None:
         self.received = 0
         self._training = False
-        self._before: dict[int, Any] = {}
-        self._hosts: Any = None
+        self._previous_handlers: dict[int, Any] = {}
+        self._host_group: Any = None
 
     def on_sanity_check_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Install the signal handlers."""
-        self._listen()
+        self._install_handlers()
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Install the signal handlers, and defer signals to the next step from now on."""
-        self._listen()
+        self._install_handlers()
         self._training = True
         if trainer.world_size > 1:
             # a group of the hosts, so that the exchange does not wait for the devices
-            self._hosts = distributed.new_group(backend="gloo", timeout=exchange_timeout(trainer.strategy))
+            self._host_group = distributed.new_group(backend="gloo", timeout=exchange_timeout(trainer.strategy))
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Stop deferring signals once training has ended."""
@@ -59,19 +59,19 @@ class GracefulStop(L.Callback):
             return
         # a signal that arrives during the exchange is handled at the next step
         signal_number = self.received
-        if self._hosts is not None:
-            signal_number = largest(signal_number, self._hosts)
+        if self._host_group is not None:
+            signal_number = largest(signal_number, self._host_group)
         if signal_number:
             self.received = signal_number
             raise Stop
 
     def restore(self) -> None:
         """Restore the previous signal handlers."""
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
-        self._before = {}
+        self._previous_handlers = {}
 
-    def _ask(self, received: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, received: int, _frame: FrameType | None) -> None:
         if self.received == received == signal.SIGHUP:
             # the shell and the system each send one
             return
@@ -90,16 +90,16 @@ class GracefulStop(L.Callback):
                 flush=True,
             )
 
-    def _listen(self) -> None:
+    def _install_handlers(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             # Python allows handlers only in the main thread; in a notebook or a sweep, those of the program remain
             return
         # later than any other hook, since Lightning installs its own handlers before
         for number in self.SIGNALS:
             is_ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
-            if not is_ignored and signal.getsignal(number) != self._ask:
-                before = signal.signal(number, self._ask)
-                self._before.setdefault(number, before)
+            if not is_ignored and signal.getsignal(number) != self._handle_signal:
+                previous = signal.signal(number, self._handle_signal)
+                self._previous_handlers.setdefault(number, previous)
 
 
 def largest(value: int, group: Any) -> int:

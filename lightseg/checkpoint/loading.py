@@ -13,7 +13,8 @@ from lightseg.checkpoint.locate import follow_imports, model_file
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
-from lightseg.config.schema import RECIPE, TEMPERATURE, plain, require_form
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import sha256
 from lightseg.hardware.devices import limit_threads

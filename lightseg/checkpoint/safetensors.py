@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lightseg.config.schema import plain
+from lightseg.config.plain_data import plain
 from lightseg.errors import UserError
 from lightseg.files.names import WEIGHTS, WEIGHTS_CONFIG
 from lightseg.runs.records import read_mapping

@@ -78,7 +78,7 @@ def compare(
         notes: Messages on the runs that the comparison includes.
 
     Raises:
-        UserError: there is no such key, metric or baseline, a run is a copy, or the runs are not comparable.
+        UserError: If there is no such key, metric or baseline, a run is a copy, or the runs are not comparable.
     """
     runs = sorted(runs, key=lambda run: run.folder)
     _require_no_copies(runs)
@@ -111,7 +111,7 @@ def _require_no_copies(runs: Sequence[Run]) -> None:
     A training that is repeated takes another time, even if it gives the same weights.
 
     Raises:
-        UserError: one is.
+        UserError: If one is.
     """
     first_of: dict[tuple[float, object], Run] = {}
     for run in runs:

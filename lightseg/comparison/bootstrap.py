@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.comparison.results import LEVEL, Estimate
+from lightseg.comparison.results import Estimate
+from lightseg.metrics.formatting import LEVEL
 from lightseg.metrics.scores import Floats, Integers, ScoreFunction, mean
 
 RESAMPLES = 10_000

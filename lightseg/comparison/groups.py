@@ -97,7 +97,7 @@ def resolve(by: str, runs: Sequence[Run]) -> str:
     """Return the full key of a key or of its end: `model.net.encoder` for `net.encoder`.
 
     Raises:
-        UserError: no config has such a key, or several keys match.
+        UserError: If no config has such a key, or several keys match.
     """
     keys = [RUN, *sorted({key for run in runs for key in flat(run.config)})]
     suffix = by.replace(".init_args", "").removesuffix(".class_path")

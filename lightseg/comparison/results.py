@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 from lightseg.comparison.groups import group
 from lightseg.metrics.absent_classes import absent
+from lightseg.metrics.formatting import LEVEL
 from lightseg.metrics.scores import Floats, Integers
 from lightseg.runs.read import Run
-
-LEVEL = 0.05
-"""Level of significance: differences with a smaller p-value are reported as differences."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.comparison.results import Comparison, Group, GroupPair
-from lightseg.comparison.text import class_percent, class_verdicts, interval, percent, reading, verdicts
+from lightseg.comparison.text import class_percent, class_verdicts, interval, reading, verdicts
+from lightseg.metrics.formatting import percent
 
 _CLASS_COLUMNS = 5
 """Groups in one table of classes, so that it fits 80 characters; more groups are in further tables."""

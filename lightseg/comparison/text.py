@@ -4,8 +4,9 @@ import math
 import statistics
 
 from lightseg.comparison.analysis import ALL_PAIRS
-from lightseg.comparison.results import LEVEL, Comparison, Estimate, GroupPair
+from lightseg.comparison.results import Comparison, Estimate, GroupPair
 from lightseg.metrics.absent_classes import RULE, describe_absent
+from lightseg.metrics.formatting import format_p_value, percent
 
 _FEW = 20
 """Number of images with a class from which on intervals hold in 95 % of simulations; with fewer, in 80 to 95 %."""
@@ -48,21 +49,6 @@ def reading(comparison: Comparison) -> list[str]:
     return [*lines, *_rare(comparison), *_about_seeds(comparison)]
 
 
-def percent(value: float, digits: int = 1, sign: bool = False) -> str:
-    """Return a fraction in percent: `97.2`; `absent` if it is NaN.
-
-    Args:
-        value: Fraction.
-        digits: Number of decimals.
-        sign: Write the sign of a positive number, too.
-    """
-    if math.isnan(value):
-        return "absent"
-    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    # zero has no sign
-    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
-
-
 def class_percent(comparison: Comparison, index: int, score: float) -> str:
     """Return the score of a class in percent, or the description of an absent class.
 
@@ -87,13 +73,6 @@ def interval(estimate: Estimate, factor: float = 1) -> str:
     return f"{percent(low, _digits(estimate))} to {percent(high, _digits(estimate))}"
 
 
-def chance(p: float) -> str:
-    """Return a p-value as text: `p = 0.012`."""
-    # enough digits that a p-value below the level reads so
-    digits = next(digits for digits in range(2, 17) if (round(p, digits) < LEVEL) == (p < LEVEL))
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.01 else f"p = {p:.{digits}f}"
-
-
 def _verdict(comparison: Comparison, pair: GroupPair) -> str:
     first, second = (comparison.groups[index].label for index in (pair.first, pair.second))
     difference = pair.difference
@@ -109,7 +88,7 @@ def _verdict(comparison: Comparison, pair: GroupPair) -> str:
 def _class_verdict(comparison: Comparison, pair: GroupPair) -> str:
     estimates = dict(zip(comparison.classes, pair.classes, strict=True))
     names = sorted((name for name in estimates if estimates[name].shown), key=lambda name: (estimates[name].p, name))
-    texts = [f"{name} {_signed_percent(estimates[name])} ({chance(estimates[name].p)})" for name in names]
+    texts = [f"{name} {_signed_percent(estimates[name])} ({format_p_value(estimates[name].p)})" for name in names]
     return ", ".join(texts) or "no class shows a difference"
 
 

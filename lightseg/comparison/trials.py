@@ -49,7 +49,7 @@ def make_trials(runs: Sequence[Run], split: str) -> list[ScoredTrial]:
         split: `val` or `test`; folds are pooled on `val` only.
 
     Raises:
-        UserError: a run has no counts of the split, or folds overlap.
+        UserError: If a run has no counts of the split, or folds overlap.
     """
     folds: dict[tuple[int, str, int], list[Run]] = {}
     times = Counter[tuple[int, str, int | None]]()
@@ -81,7 +81,7 @@ def align(scored: Sequence[ScoredTrial], force: bool = False) -> tuple[tuple[str
         N image names; the counts of each trial, int64 `(N, 3, C)`; and notes on ignored differences.
 
     Raises:
-        UserError: two trials are not comparable; the message has their differences.
+        UserError: If two trials are not comparable; the message has their differences.
     """
     first, notes = scored[0], [note for trial in scored for note in _check_pools(trial, force)]
     for trial in scored[1:]:
@@ -109,7 +109,7 @@ def _pool(runs: Sequence[Run], split: str) -> ScoredTrial:
     """Return the trial of a run, or of folds with pooled per-image results.
 
     Raises:
-        UserError: the folds have different classes or protocols, or common images.
+        UserError: If the folds have different classes or protocols, or common images.
     """
     parts = [_evaluation(run, split) for run in runs]
     if len(parts) == 1:
@@ -140,7 +140,7 @@ def _check_pools(trial: ScoredTrial, force: bool) -> list[str]:
     """Check that the folds of a trial are of the same data; return notes.
 
     Raises:
-        UserError: they are not, and `force` is off.
+        UserError: If they are not, and `force` is off.
     """
     pools = [pool for run in trial.runs if (pool := _describe_pool(run))]
     for samples, fingerprint in pools[1:]:

@@ -18,18 +18,12 @@ from pydantic import (
 )
 
 from lightseg.errors import UserError
-from lightseg.files.printable import printable, printable_line
-
-_DEPTH, _VALUES = 64, 1_000_000
-"""Limits of a file: levels of lists and mappings, and number of values."""
+from lightseg.files.printable import printable_line
 
 _CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
 
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
-
-_WHOLE = 2**64
-"""Limit of integers; a smaller one can be converted to a float."""
 
 _SIDE, _PIXELS, _TRANSFORMS = 2**14, 2**26, 32
 """Limits of a side of a transformed image and of its pixels, and of the number of transforms."""
@@ -370,26 +364,18 @@ def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: st
     try:
         form.validate_python(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # the names of the branches of a union are not part of the key
-        names = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
-        place = ".".join([key, *names] if key else names)
-        reason = first["msg"].removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
-        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}{value}); bring it back") from None
+        path, reason = describe_violation(error)
+        place = ".".join([key, *path] if key else path)
+        raise UserError(f"{file}: is damaged ({place}{': ' * bool(place)}{reason}); bring it back") from None
 
 
-def plain(content: Any, file: Path | str) -> Any:
-    """Return a copy of plain data with printable texts.
-
-    Args:
-        content: The parsed file.
-        file: The file, for the message.
-
-    Raises:
-        UserError: If it holds anything but mappings, lists, texts, numbers, booleans and null, or too many of them.
-    """
-    return _Copy(file).of(content, 0)
+def describe_violation(error: ValidationError) -> tuple[list[str], str]:
+    """Return the keys that lead to the first value that does not fit a schema, and the reason with the value."""
+    first = error.errors(include_url=False)[0]
+    # the names of the branches of a union are not part of the key
+    path = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
+    value = "" if isinstance(first["input"], dict) else f", got {printable_line(repr(first['input']))[:60]}"
+    return path, first["msg"].removeprefix("Value error, ") + value
 
 
 def _require_small(options: Any) -> None:
@@ -418,27 +404,3 @@ def _numbers(value: Any) -> Iterator[float]:
             yield from _numbers(item)
     elif value is not None:
         yield value if isinstance(value, int | float) else math.inf
-
-
-class _Copy:
-    def __init__(self, file: Path | str) -> None:
-        self.file, self.count = file, 0
-
-    def of(self, value: Any, depth: int) -> Any:
-        self.count += 1
-        if depth > _DEPTH or self.count > _VALUES:
-            raise UserError(f"{self.file}: holds more than {_VALUES} values or {_DEPTH} levels; the file is damaged")
-        if isinstance(value, dict):
-            return {self._key(name): self.of(item, depth + 1) for name, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.of(item, depth + 1) for item in value]
-        if isinstance(value, str):
-            return printable(value)
-        if isinstance(value, int) and abs(value) >= _WHOLE:
-            raise UserError(f"{self.file}: holds a number of {value.bit_length()} bits; the file is damaged")
-        if isinstance(value, int | float | None):
-            return value
-        raise UserError(f"{self.file}: holds a {type(value).__name__}, which is no plain data; the file is damaged")
-
-    def _key(self, name: Any) -> Any:
-        return self.of(name, 0) if isinstance(name, str | int | float | None) else self.of(None, _DEPTH + 1)

@@ -350,9 +350,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """Configure the task from the data and, for training, decode the images; called by Lightning."""
         if stage == "fit":
             self.decode(self.trainer)
-        follow = getattr(self.trainer and self.trainer.lightning_module, "follow", None)
-        if follow is not None:
-            follow(self)
+        configure = getattr(self.trainer and self.trainer.lightning_module, "configure_from_data", None)
+        if configure is not None:
+            configure(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of sampled and augmented batches with `counts`; see `Batch`."""

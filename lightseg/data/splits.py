@@ -5,7 +5,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -303,3 +303,19 @@ def _find_sample(root: Path, path: Path, entry: str, sample_of: Mapping[str, _Sa
         hint = did_you_mean(name, list(sample_of)[:10_000])
         report(DataError(f"{path}: {entry!r} is not an image here{hint}"))
     return None
+
+
+def require_no_splits(folder: Path | str, subfolders: Iterable[str], advice: str) -> None:
+    """Check that the subfolders of data without splits do not look like splits.
+
+    Args:
+        folder: The folder, for the message.
+        subfolders: Names of its subfolders.
+        advice: End of the message.
+
+    Raises:
+        DataError: If one looks like `train`, and one like another split.
+    """
+    splits = {name: match[1].lower() for name in sorted(subfolders) if (match := LIKE_A_SPLIT.match(name))}
+    if "train" in splits.values() and len(set(splits.values())) > 1:
+        raise DataError(f"{folder}: {', '.join(splits)} look like splits, but would be mixed; {advice}")

@@ -67,7 +67,7 @@ def estimate(task: Task, data: ImageDataModule, trainer: Namespace) -> TrainingE
     start = time.perf_counter()
     batch = joined([data.train_sample(index) for index in range(min(size, len(data.dataset("train"))))])
     loading = (time.perf_counter() - start) / max(1, _workers(data)) * parts
-    task.follow(data)
+    task.configure_from_data(data)
     device = training_device(trainer.accelerator, trainer.devices)
     with _translate_errors(data):
         seconds, memory = _run(task.to(device).train(), batch, str(trainer.precision), device)

@@ -33,7 +33,7 @@ def is_lost_connection(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
-def describe_dead_worker(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
+def describe_dead_process(children: Sequence[Popen[bytes]], patience: float = 2.0) -> str:
     """Return a message about the child processes that have died: rank and exit code or signal.
 
     Args:
@@ -64,7 +64,7 @@ def watch_over(children: Sequence[Popen[bytes]]) -> None:
             time.sleep(1)
         if ENDING.wait(_GRACE):
             return
-        print(f"lightseg: error: {describe_dead_worker(children)}", file=sys.stderr, flush=True)
+        print(f"lightseg: error: {describe_dead_process(children)}", file=sys.stderr, flush=True)
         for child in children:
             child.kill()
         BEFORE_KILL.close()

@@ -37,10 +37,10 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
     split_data = SplitData(data, "val")
     pixels, num_classes = int(split_data.class_table("test").sum()), len(model.task.classes)
     sample = LogitSample(sampling_stride(pixels, num_classes), num_classes)
-    logits, target = scorer.score(split_data, "val", {"sample": sample}).views["sample"]
+    logits, target = scorer.score(split_data, "val", {"sample": sample}).extra_results["sample"]
     temperature = fit_temperature(logits, target)
     metrics = {"before": Calibration(), "after": Calibration(temperature)}
-    results = scorer.score(split_data, "val", metrics).views
+    results = scorer.score(split_data, "val", metrics).extra_results
     before, after = Reliability.of(*results["before"]), Reliability.of(*results["after"])
     if not after.ece < before.ece:
         temperature, after = 1.0, before

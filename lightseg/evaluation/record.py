@@ -54,7 +54,7 @@ class Record:
         with atomic_folder(folder) as temporary:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
-            write_json(temporary / "views.json", extra_metrics.details(self.scored.views, classes))
+            write_json(temporary / "views.json", extra_metrics.details(self.scored.extra_results, classes))
             write_json(temporary / "metrics.json", {**self.facts, **metrics})
 
 

@@ -39,13 +39,13 @@ class Scored:
         scores: The scores of the task and its loss, by name, without the prefix of the split.
         counts: The confusion matrix, int64 `(C, C)`.
         evaluation: The per-image results.
-        views: The result of each extra metric.
+        extra_results: The result of each extra metric.
     """
 
     scores: dict[str, float]
     counts: Tensor
     evaluation: PerImageResults
-    views: MetricResults
+    extra_results: MetricResults
 
 
 class _ComputeExtraMetrics(L.Callback):
@@ -55,7 +55,7 @@ class _ComputeExtraMetrics(L.Callback):
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Compute every metric, summed over the processes."""
-        metrics = pl_module.views.items()  # type: ignore[union-attr, operator]
+        metrics = pl_module.extra_metrics.items()  # type: ignore[union-attr, operator]
         self.results = {name: _to_cpu(metric.compute()) for name, metric in metrics}
 
 
@@ -127,7 +127,7 @@ class Scorer:
             DataError: If a sample cannot be read, or every pixel is void.
         """
         task = self.task
-        task.views = nn.ModuleDict(dict(metrics))
+        task.extra_metrics = nn.ModuleDict(dict(metrics))
         # reads every target before the net runs
         require_valid(data.class_table("test"), data.root, name)
         try:
@@ -146,7 +146,7 @@ class Scorer:
                 raise
             raise failure from None
         finally:
-            task.views = nn.ModuleDict()
+            task.extra_metrics = nn.ModuleDict()
         return Scored(scores, task.counts["test"], evaluation_of(task, data, "test", name), self._extra_metrics.results)
 
 

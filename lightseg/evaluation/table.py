@@ -9,23 +9,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lightseg.comparison.text import percent
 from lightseg.evaluation.record import Record
 from lightseg.files.printable import printable
 from lightseg.metrics.absent_classes import RULE, absent, describe_absent
+from lightseg.metrics.formatting import percent
 from lightseg.metrics.object_recall import SIZES
+from lightseg.metrics.scores import METRICS
 from lightseg.runs.diff import format_value
 from lightseg.runs.fingerprint import abbreviate
 
-_OVERALL = {
-    "miou": "mIoU %",
-    "accuracy": "accuracy %",
-    "balanced_accuracy": "balanced accuracy %",
-    "mean_accuracy": "mean accuracy %",
-    "macro_f1": "macro F1 %",
-    "dice": "Dice %",
-    "frequency_weighted_iou": "frequency-weighted IoU %",
-    "boundary_iou": "boundary IoU %",
+_OVERALL = {name: f"{metric.name} %" for metrics in METRICS.values() for name, metric in metrics.items()} | {
+    "boundary_iou": "boundary IoU %"
 }
 
 _CLASS = {"iou": "IoU %", "recall": "recall %", "boundary_iou": "boundary IoU %"}

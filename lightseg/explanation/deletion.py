@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightseg.explanation.attribution import ClassTarget
-from lightseg.explanation.findings import LEVEL
 from lightseg.explanation.significance import p_values
+from lightseg.metrics.formatting import LEVEL
 from lightseg.metrics.scores import Floats, Integers
 
 SHARES = (0.1, 0.2, 0.3, 0.5)

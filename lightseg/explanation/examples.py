@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import components
-from lightseg.explanation.gallery import Exhibit, Gallery, Picture
+from lightseg.explanation.gallery import Gallery, Picture, PictureGroup
 from lightseg.labels import IGNORE
+from lightseg.metrics.formatting import percent
 from lightseg.metrics.scores import Integers, iou
 from lightseg.visualization.examples import Image
 
@@ -35,18 +35,18 @@ def per_image_counts(observations: Observations) -> npt.NDArray[np.int64]:
     return np.stack(counts, 1)
 
 
-def worst_images(observations: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
+def worst_images(observations: Observations, gallery: Gallery, number: int) -> list[PictureGroup]:
     """Return the images with the lowest IoU of each class in them, classes with the lowest IoU first.
 
     Of a classification, the wrong images with the lowest probability of their true class.
     """
     if observations.kind == "classification":
-        return [_image_exhibit(gallery, index) for index in _least_likely(observations, number)]
+        return [_image_group(gallery, index) for index in _least_likely(observations, number)]
     counts = per_image_counts(observations)
     sums = counts.sum(0)
     # an absent class is in no image
     scores, overall = iou(counts), np.where(sums[1] > 0, iou(sums), np.nan)
-    exhibits: list[Exhibit] = []
+    groups: list[PictureGroup] = []
     for label in np.argsort(overall, kind="stable")[: min(_CLASSES, int((~np.isnan(overall)).sum()))]:
         # of images with equal scores, the one with more pixels of the class first
         images = np.flatnonzero(counts[:, 1, label])
@@ -54,8 +54,8 @@ def worst_images(observations: Observations, gallery: Gallery, number: int) -> l
         for index in images[order][:number]:
             if scores[index, label] < 1:
                 score = f"IoU {percent(float(scores[index, label]))} %"
-                exhibits.append(_mask_exhibit(gallery, int(index), f"{observations.classes[label]}: {score}"))
-    return exhibits
+                groups.append(_mask_group(gallery, int(index), f"{observations.classes[label]}: {score}"))
+    return groups
 
 
 def _least_likely(observations: Observations, number: int) -> list[int]:
@@ -79,39 +79,39 @@ def largest_confusions(observations: Observations) -> list[tuple[int, int, int]]
 
 def confusion_crops(
     observations: Observations, gallery: Gallery, confusion: tuple[int, int], number: int
-) -> list[Exhibit]:
+) -> list[PictureGroup]:
     """Return the images with the most pixels of a confusion, each as a crop around its largest region."""
     truth, predicted = confusion
     cells = observations.cells
     cells = cells.where((cells["truth"] == truth) & (cells["prediction"] == predicted))
     if observations.kind == "classification":
         order = np.argsort(observations.truth_probability[cells["image"]], kind="stable")
-        return [_image_exhibit(gallery, int(index)) for index in cells["image"][order][:number]]
+        return [_image_group(gallery, int(index)) for index in cells["image"][order][:number]]
     counts = cells.sums(image=len(observations.names))
     images = np.argsort(-counts, kind="stable")[:number]
     return [_crop(observations, gallery, int(index), truth, predicted) for index in images if counts[index]]
 
 
-def most_uncertain(observations: Observations, gallery: Gallery, number: int) -> list[Exhibit]:
+def most_uncertain(observations: Observations, gallery: Gallery, number: int) -> list[PictureGroup]:
     """Return the images with the highest mean entropy, with their uncertainty beside their errors."""
     order = np.argsort(-np.nan_to_num(observations.entropy, nan=-1), kind="stable")[:number]
-    exhibits = []
+    groups = []
     for index in order.tolist():
         result = gallery.predict(index)
         if not result.target.ndim:
-            exhibits.append(_image_exhibit(gallery, index, f"entropy {percent(float(result.entropy))} %"))
+            groups.append(_image_group(gallery, index, f"entropy {percent(float(result.entropy))} %"))
             continue
         pictures = [gallery.photo(result.image), gallery.mask(result.prediction, "prediction")]
         pictures += [gallery.heat(result.entropy, "uncertainty"), gallery.errors(result.target, result.prediction)]
         title = f"mean entropy {percent(float(observations.entropy[index]))} %"
-        exhibits.append(Exhibit(result.name, title, pictures))
-    return exhibits
+        groups.append(PictureGroup(result.name, title, pictures))
+    return groups
 
 
-def _mask_exhibit(gallery: Gallery, index: int, title: str) -> Exhibit:
+def _mask_group(gallery: Gallery, index: int, title: str) -> PictureGroup:
     """Return an image of a segmentation with truth, prediction and errors."""
     result = gallery.predict(index)
-    return Exhibit(title, result.name, _mask_pictures(gallery, result.image, result.target, result.prediction))
+    return PictureGroup(title, result.name, _mask_pictures(gallery, result.image, result.target, result.prediction))
 
 
 def _mask_pictures(
@@ -125,17 +125,17 @@ def _mask_pictures(
     ]
 
 
-def _image_exhibit(gallery: Gallery, index: int, remark: str = "") -> Exhibit:
+def _image_group(gallery: Gallery, index: int, remark: str = "") -> PictureGroup:
     """Return an image of a classification with its prediction and its confidence."""
     result, names = gallery.predict(index), gallery.task.classes
     confidence = percent(float(result.probabilities.max()), 0)
     prediction = f"predicted as {names[int(result.prediction)]}, {confidence} % sure"
     is_true = result.target == result.prediction or result.target == IGNORE
     title = prediction if is_true else f"{names[int(result.target)]}: {prediction}"
-    return Exhibit(title, remark, [gallery.photo(result.image, result.name)])
+    return PictureGroup(title, remark, [gallery.photo(result.image, result.name)])
 
 
-def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, predicted: int) -> Exhibit:
+def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, predicted: int) -> PictureGroup:
     result = gallery.predict(index)
     confused = np.where((result.target == truth) & (result.prediction == predicted), 0, IGNORE)
     regions = components(confused)
@@ -146,7 +146,7 @@ def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, 
     target, prediction = (ids[rows, columns] for ids in (result.target, result.prediction))
     confusion = f"{observations.classes[truth]} predicted as {observations.classes[predicted]}"
     pictures = _mask_pictures(gallery, result.image[rows, columns], target, prediction)
-    return Exhibit(f"{confusion}: {sizes[largest]:,} pixels", result.name, pictures)
+    return PictureGroup(f"{confusion}: {sizes[largest]:,} pixels", result.name, pictures)
 
 
 def _window(coordinates: Integers, side: int) -> slice:

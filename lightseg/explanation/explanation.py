@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lightseg.explanation import attribution, examples
 from lightseg.explanation.collect import Observations, collect
 from lightseg.explanation.findings import ErrorFinding, find
-from lightseg.explanation.gallery import Exhibit, Gallery
+from lightseg.explanation.gallery import Gallery, PictureGroup
 from lightseg.explanation.saliency import Saliency, compute_saliency
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Explanation:
     palette: Sequence[Color]
     observations: Observations
     findings: list[ErrorFinding]
-    worst: list[Exhibit]
-    crops: list[tuple[int, int, int, list[Exhibit]]]
-    uncertain: list[Exhibit]
+    worst: list[PictureGroup]
+    crops: list[tuple[int, int, int, list[PictureGroup]]]
+    uncertain: list[PictureGroup]
     saliency: Saliency | str
 
 

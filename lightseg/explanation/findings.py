@@ -8,9 +8,7 @@ from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_slices import ErrorSlice, error_slices
 from lightseg.explanation.significance import p_values
 from lightseg.explanation.table import Table
-
-LEVEL = 0.05
-"""Significance level."""
+from lightseg.metrics.formatting import LEVEL
 
 _MOST, _FEWEST = 10, 3
 """Largest number of findings, and number of findings that are reported even without significance."""

@@ -46,7 +46,7 @@ class Picture(NamedTuple):
     photo: bool = False
 
 
-class Exhibit(NamedTuple):
+class PictureGroup(NamedTuple):
     """Pictures of one image with a title and a remark."""
 
     title: str

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightseg.comparison.text import percent
 from lightseg.data.io.images import visible
 from lightseg.explanation import attribution
 from lightseg.explanation.attribution import ClassTarget
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.deletion import SHARES, Deletion, measure_deletion
 from lightseg.explanation.examples import per_image_counts
-from lightseg.explanation.gallery import Exhibit, Gallery
+from lightseg.explanation.gallery import Gallery, PictureGroup
 from lightseg.files.evenly_spaced import spread
+from lightseg.metrics.formatting import percent
 
 _IMAGES = 12
 """Number of tested images, each for one class."""
@@ -32,12 +32,12 @@ class Saliency:
 
     Attributes:
         method: Name of the attribution method.
-        exhibits: Images beside their attributions.
-        deletions: The test of each tested image, with or without exhibit.
+        groups: Images beside their attributions.
+        deletions: The test of each tested image, shown or not.
     """
 
     method: str
-    exhibits: list[Exhibit]
+    groups: list[PictureGroup]
     deletions: list[Deletion]
 
 
@@ -47,26 +47,26 @@ def compute_saliency(observations: Observations, gallery: Gallery, number: int) 
     Args:
         observations: Statistics of the split.
         gallery: Its images.
-        number: Number of exhibits.
+        number: Number of images beside their attributions.
     """
     choices = choose(observations)
     if not choices:
         return None
     name, attribute = attribution.choose_method(gallery.task, gallery.batch(choices[0][0])["image"])
-    exhibits: list[Exhibit] = []
+    groups: list[PictureGroup] = []
     deletions: list[Deletion] = []
     for index, label in choices:
         target = ClassTarget.of(gallery.task, gallery.batch(index)["image"], label)
         values = attribute(target)
         deletions.append(measure_deletion(target, values, seed=index))
-        if len(exhibits) < number:
+        if len(groups) < number:
             image = visible(target.image[0].permute(1, 2, 0).cpu().numpy())
             heat = (values / values.max().clamp_min(1e-12)).double().cpu().numpy()
             class_name = observations.classes[label]
             pictures = [gallery.photo(image, observations.names[index])]
             pictures.append(gallery.heat(heat, f"evidence for {class_name}", image))
-            exhibits.append(Exhibit(class_name, _caption(deletions[-1]), pictures))
-    return Saliency(name, exhibits, deletions)
+            groups.append(PictureGroup(class_name, _caption(deletions[-1]), pictures))
+    return Saliency(name, groups, deletions)
 
 
 def choose(observations: Observations) -> list[tuple[int, int]]:

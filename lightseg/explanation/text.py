@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lightseg.comparison.text import chance, percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.findings import ErrorFinding
 from lightseg.explanation.slices import SIZE
+from lightseg.metrics.formatting import format_p_value, percent
 
 _APART = ", apart from the above"
 """Suffix of numbers without the cells of the findings before."""
@@ -50,7 +50,7 @@ def evidence(finding: ErrorFinding, observations: Observations) -> str:
         (
             f"{excess:,} wrong {observations.unit} more {reference}, {share} % of all errors",
             f"{images:,} images with {observations.classes[error_slice.label]}",
-            f"{chance(finding.p)}, corrected for all that was looked at{doubt}",
+            f"{format_p_value(finding.p)}, corrected for all that was looked at{doubt}",
         )
     )
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import xxhash
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightseg.errors import warn
 from lightseg.files.atomic import atomic_write
 
 _Value = TypeVar("_Value")
@@ -137,7 +137,7 @@ def map_table(path: Path) -> npt.NDArray[Any]:
         raise ValueError(f"{path}: is damaged, or of another version") from None
 
 
-warn: Callable[[str], None] = rank_zero_only(lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))
+warn_on_rank_zero: Callable[[str], None] = rank_zero_only(warn)
 """Print a warning to stderr, on rank zero only."""
 
 
@@ -183,7 +183,7 @@ def _read_or_compute(
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        warn(f"{describe(error)}; it is computed again")
+        warn_on_rank_zero(f"{describe(error)}; it is computed again")
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
     if path in _UNWRITTEN:

@@ -8,7 +8,7 @@ import torch
 
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError
-from lightseg.files.disk_cache import warn
+from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.hardware.cpu import usable_cores
 from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
@@ -203,7 +203,9 @@ def limit_threads(processes: int = 1) -> dict[str, str]:
     value = os.environ.get(_OMP_THREADS)
     if value is not None and not _is_thread_count(value):
         del os.environ[_OMP_THREADS]
-        warn(f"{_OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set")
+        warn_on_rank_zero(
+            f"{_OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set"
+        )
     if _OMP_THREADS in os.environ or torch.get_num_threads() <= threads:
         return {}
     torch.set_num_threads(threads)

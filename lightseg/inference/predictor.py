@@ -65,6 +65,7 @@ class Predictor(L.LightningModule):
     """Prediction interface of a task."""
 
     kind: ClassVar[Literal["segmentation", "classification"]]
+    classes: list[str]
 
     def __init__(self) -> None:
         super().__init__()

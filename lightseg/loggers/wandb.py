@@ -2,17 +2,17 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightseg.errors import warn
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
-from lightseg.tracking.wandb_service import said, unreachable
+from lightseg.tracking.wandb_service import describe_error, unreachable
 from lightseg.tracking.wandb_view import View
 
 
@@ -140,14 +140,10 @@ class Wandb(FolderLogger):
             action()
         except Exception as error:  # no error of the service may end the training
             self._broken = True
-            self._warn(f"{when}: {said(error)}")
+            self._warn(f"{when}: {describe_error(error)}")
 
     def _warn(self, what: str) -> None:
-        print(
-            f"warning: W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}",
-            file=sys.stderr,
-            flush=True,
-        )
+        warn(f"W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}")
 
 
 class _Beside:

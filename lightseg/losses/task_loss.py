@@ -92,7 +92,7 @@ class TaskLoss(nn.Module):
         loss: Tensor = (self.plain if progress < self.weights_from else self.weighted)(logits, target, counts)
         return loss
 
-    def follow(
+    def configure_from_data(
         self, data: ImageDataModule, kind: Literal["segmentation", "classification"], net: nn.Module | None
     ) -> None:
         """Set weights, prior and prior bias from the class counts of the training split.

@@ -18,7 +18,7 @@ class ConfusionMatrix(Metric):
         num_classes: C, at most `IGNORE`.
 
     Raises:
-        ConfigError: there are more classes than ids below `IGNORE`.
+        ConfigError: If there are more classes than ids below `IGNORE`.
     """
 
     is_differentiable = False
@@ -40,7 +40,7 @@ class ConfusionMatrix(Metric):
             target: int64, the same shape, in [0, C) or `IGNORE`, which is not counted.
 
         Raises:
-            ValueError: the shapes differ or an id is out of range.
+            ValueError: If the shapes differ or an id is out of range.
         """
         if prediction.shape != target.shape:
             raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")

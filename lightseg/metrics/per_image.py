@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from lightseg.config.schema import FACTS, plain, require_form
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import FACTS, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.printable import printable
@@ -80,7 +81,7 @@ class PerImageResults:
         """Read `per_image_SPLIT.npz` of a run folder; return None if there is none.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: If the file is damaged.
         """
         path = folder / f"per_image_{split}.npz"
         if not path.exists():
@@ -105,7 +106,7 @@ def _require_small(opened: BinaryIO) -> None:
     """Check that the uncompressed size of an archive is within `_BYTES`.
 
     Raises:
-        ValueError: the archive is larger.
+        ValueError: If the archive is larger.
     """
     with zipfile.ZipFile(opened) as archive:
         size = sum(member.file_size for member in archive.infolist())
@@ -117,7 +118,7 @@ def _require_consistent(images: Sequence[str], classes: Sequence[str], indices: 
     """Check that indices and rows fit the images and the classes.
 
     Raises:
-        ValueError: they do not.
+        ValueError: If they do not.
     """
     if indices.dtype != np.int64 or indices.shape != (len(images),) or (indices < 0).any():
         raise ValueError(f"indices: one whole number from 0 on for each of {len(images)} images is expected")

@@ -4,7 +4,7 @@ A score that is undefined (0/0) is NaN, and means leave NaN out: a class that is
 absent, not wrong. TP, FP and FN below are those of one class.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,46 +96,6 @@ def mean(values: Floats, axis: int) -> Floats:
     return _ratio(np.where(is_defined, values, 0).sum(axis), is_defined.sum(axis))
 
 
-def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
-    """Return the scores of a segmentation, `score` being the mean IoU; NaN where undefined.
-
-    Args:
-        confusion: int64 `(C, C)`.
-        classes: C class names.
-
-    Raises:
-        ValueError: there are not C names.
-    """
-    overall = {
-        "score": miou,
-        "miou": miou,
-        "accuracy": pixel_accuracy,
-        "mean_accuracy": mean_accuracy,
-        "dice": macro_dice,
-        "frequency_weighted_iou": frequency_weighted_iou,
-    }
-    return _named_scores(confusion, classes, overall, "iou", iou)
-
-
-def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
-    """Return the scores of a classification, `score` being the accuracy; NaN where undefined.
-
-    Args:
-        confusion: int64 `(C, C)`.
-        classes: C class names.
-
-    Raises:
-        ValueError: there are not C names.
-    """
-    overall = {
-        "score": pixel_accuracy,
-        "accuracy": pixel_accuracy,
-        "balanced_accuracy": mean_accuracy,
-        "macro_f1": macro_dice,
-    }
-    return _named_scores(confusion, classes, overall, "recall", recall)
-
-
 @dataclass(frozen=True)
 class ScoreFunction:
     """Overall score, and the score of each class that explains it.
@@ -165,6 +125,7 @@ METRICS = {
         "accuracy": ScoreFunction("pixel accuracy", "IoU", iou, pixel_accuracy),
         "mean_accuracy": ScoreFunction("mean accuracy", "recall", recall),
         "dice": ScoreFunction("Dice", "Dice", dice),
+        "frequency_weighted_iou": ScoreFunction("frequency-weighted IoU", "IoU", iou, frequency_weighted_iou),
     },
     "classification": {
         "accuracy": ScoreFunction("accuracy", "recall", recall, pixel_accuracy),
@@ -175,11 +136,37 @@ METRICS = {
 """By kind of task and by the names of `metrics.json`; the first of a kind is its score."""
 
 
+def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a segmentation, `score` being the mean IoU; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: If there are not C names.
+    """
+    return _named_scores("segmentation", confusion, classes)
+
+
+def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a classification, `score` being the accuracy; NaN where undefined.
+
+    Args:
+        confusion: int64 `(C, C)`.
+        classes: C class names.
+
+    Raises:
+        ValueError: If there are not C names.
+    """
+    return _named_scores("classification", confusion, classes)
+
+
 def get_metric(kind: str, name: str) -> ScoreFunction:
     """Return a metric of a kind of task by its name; `score` is the one that chooses checkpoints.
 
     Raises:
-        UserError: the kind of task has no such metric.
+        UserError: If the kind of task has no such metric.
     """
     metrics = METRICS[kind]
     if name == "score":
@@ -200,20 +187,12 @@ def _ratio(numerator: Counts, denominator: Counts) -> Floats:
     return ratio
 
 
-def _named_scores(
-    confusion: npt.ArrayLike,
-    classes: Sequence[str],
-    overall: Mapping[str, Callable[[Counts], Floats]],
-    prefix: str,
-    per_class: Callable[[Counts], Floats],
-) -> dict[str, float]:
-    """Return the overall scores by name, then the score of each class as `PREFIX/CLASS`."""
+def _named_scores(kind: str, confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Return the overall scores by name, then that of each class as `PREFIX/CLASS`."""
     counts = confusion_to_counts(np.asarray(confusion))
-    scores = {name: float(function(counts)) for name, function in overall.items()}
-    return scores | _name_classes(prefix, per_class(counts), classes)
-
-
-def _name_classes(prefix: str, values: Floats, classes: Sequence[str]) -> dict[str, float]:
-    if len(classes) != len(values):
-        raise ValueError(f"{len(classes)} class names do not fit a matrix of {len(values)} classes")
-    return {f"{prefix}/{name}": value for name, value in zip(classes, values.tolist(), strict=True)}
+    if len(classes) != counts.shape[-1]:
+        raise ValueError(f"{len(classes)} class names do not fit a matrix of {counts.shape[-1]} classes")
+    score = get_metric(kind, "score")
+    overall, *by_class = score(counts).tolist()
+    scores = {"score": overall} | {name: float(metric(counts)[0]) for name, metric in METRICS[kind].items()}
+    return scores | {f"{score.class_name.lower()}/{name}": value for name, value in zip(classes, by_class, strict=True)}

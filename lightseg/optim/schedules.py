@@ -29,7 +29,7 @@ class WarmedUp(Schedule):
         warmup: Fraction of training, in [0, 1).
 
     Raises:
-        ConfigError: A fraction is out of its range.
+        ConfigError: If a fraction is out of its range.
     """
 
     def __init__(self, warmup: float = 0.0) -> None:
@@ -105,7 +105,7 @@ class OneCycle(Schedule):
         final: Multiplier at the end, in [0, 1].
 
     Raises:
-        ConfigError: A fraction is out of its range.
+        ConfigError: If a fraction is out of its range.
 
     Source: Smith & Topin 2018, arXiv:1708.07120: cosine instead of straight lines as in `OneCycleLR`.
     """

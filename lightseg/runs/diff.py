@@ -84,7 +84,7 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
         the runs has no record of it.
 
     Raises:
-        UserError: a file of one of them is damaged.
+        UserError: If a file of one of them is damaged.
     """
     configs = [
         name_origin(read_record(folder / "config.yaml"), _record(folder / "model.json") or {}) for folder in (old, new)

@@ -16,7 +16,7 @@ def require_name(name: str) -> None:
     """Check that the name of an experiment is a valid name of a folder in RUNS_DIR.
 
     Raises:
-        UserError: it is not.
+        UserError: If it is not.
     """
     has_folder = "/" in name or "\\" in name or name in (".", "..")
     if has_folder or not name.isprintable() or name != name.strip() or not 0 < len(name.encode()) <= _NAME_BYTES:
@@ -30,7 +30,7 @@ def create(runs_dir: str, name: str) -> Path:
     """Create `RUNS_DIR/NAME/<utc>-<hex>/`, a new folder.
 
     Raises:
-        UserError: it cannot be created.
+        UserError: If it cannot be created.
     """
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     folder = Path(runs_dir).resolve() / name / f"{now}-{secrets.token_hex(2)}"

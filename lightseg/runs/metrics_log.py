@@ -19,7 +19,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of `metrics.jsonl` of a run folder, without an incomplete last line that a kill left.
 
     Raises:
-        UserError: the file is missing, or a line is not a mapping of names to numbers.
+        UserError: If the file is missing, or a line is not a mapping of names to numbers.
     """
     path = folder / "metrics.jsonl"
     try:

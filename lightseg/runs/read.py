@@ -78,7 +78,7 @@ class Run:
         """Return the per-image results of a split; None if it was not scored.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: If the file is damaged.
         """
         return PerImageResults.read(self.folder, split)
 
@@ -93,7 +93,7 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
 
     Raises:
-        UserError: a place holds no run, a place is an unfinished run, or a file of a run is damaged.
+        UserError: If a place holds no run, a place is an unfinished run, or a file of a run is damaged.
     """
     runs: dict[Path, Run] = {}
     notes: list[str] = []
@@ -115,7 +115,7 @@ def read(folder: Path) -> Run:
     """Read a finished run.
 
     Raises:
-        UserError: the folder is no run folder, the run is not finished, or a file is damaged or missing.
+        UserError: If the folder is no run folder, the run is not finished, or a file is damaged or missing.
     """
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder}: no run folder, which has a config.yaml")
@@ -137,7 +137,7 @@ def _find_run_folders(place: str) -> list[Path]:
     """Return the run folders at or below a path, or the paths that match a pattern.
 
     Raises:
-        UserError: there are none.
+        UserError: If there are none.
     """
     paths = map(Path, [place] if Path(place).is_dir() else matches(place))
     roots = list(_limit(place, (path for path in paths if path.is_dir())))
@@ -152,7 +152,7 @@ def _walk_run_folders(root: Path) -> Iterator[Path]:
     """Yield the folders at or below a folder that have a config.yaml; unreadable folders are skipped.
 
     Raises:
-        UserError: there are more than `_FOLDERS` folders.
+        UserError: If there are more than `_FOLDERS` folders.
     """
     for folder, _, files in _limit(root, os.walk(root)):
         if "config.yaml" in files:
@@ -163,7 +163,7 @@ def _limit(place: object, folders: Iterable[PathLike]) -> Iterator[PathLike]:
     """Yield folders, at most `_FOLDERS` of them.
 
     Raises:
-        UserError: there are more.
+        UserError: If there are more.
     """
     for number, folder in enumerate(folders):
         if number >= _FOLDERS:

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from lightseg.config.compose import require_bounded
-from lightseg.config.schema import RECORDS, plain, require_form
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import RECORDS, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
 from lightseg.files.limited import read_limited
@@ -22,7 +23,7 @@ def is_finished(folder: Path) -> bool:
     """Return whether a run has its final metrics, which are written last.
 
     Raises:
-        UserError: their file is not a regular file.
+        UserError: If their file is not a regular file.
     """
     require_regular(folder / METRICS)
     return (folder / METRICS).exists()
@@ -32,7 +33,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML or JSON file of a run, validate it, and make its texts printable.
 
     Raises:
-        UserError: the file is missing or unreadable, holds no mapping, or its values have wrong types.
+        UserError: If the file is missing or unreadable, holds no mapping, or its values have wrong types.
     """
     content = read_mapping(path)
     require_record(path, content)
@@ -47,7 +48,7 @@ def require_record(path: Path, content: dict[str, Any]) -> None:
         content: Result of `read_mapping`.
 
     Raises:
-        UserError: its values have wrong types.
+        UserError: If its values have wrong types.
     """
     if path.name in RECORDS:
         require_form(RECORDS[path.name], content, path)
@@ -57,7 +58,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML or JSON file of a run without validation; its texts are made printable.
 
     Raises:
-        UserError: the file is missing or unreadable, or holds no mapping.
+        UserError: If the file is missing or unreadable, or holds no mapping.
     """
     try:
         text = read_limited(path, _YAML_BYTES if path.suffix == ".yaml" else _BYTES)

@@ -4,8 +4,9 @@ import math
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+from lightseg.errors import warn
 
 
 def job() -> str | None:
@@ -48,4 +49,4 @@ def requeue() -> None:
         try:
             subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
         except OSError as error:
-            print(f"warning: scontrol: {error.strerror}; the job is not queued again", file=sys.stderr, flush=True)
+            warn(f"scontrol: {error.strerror}; the job is not queued again")

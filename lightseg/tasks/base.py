@@ -120,7 +120,7 @@ class Task(Predictor, ABC):
         self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
         self.per_image = PerImageCounts(len(classes))
-        self.views = nn.ModuleDict()
+        self.extra_metrics = nn.ModuleDict()
         """Additional metrics of `evaluate` and `explain`, updated with logits, target and index of each batch."""
         self.counts: dict[Stage, Tensor] = {}
         """Confusion matrix `(C, C)` of each split from its last scoring."""
@@ -213,9 +213,9 @@ class Task(Predictor, ABC):
             confusion.update(logits.argmax(1), target)
             if self._is_scored:
                 self.per_image.update(logits.argmax(1), target, batch["index"])
-            for view in self.views.values():
-                assert isinstance(view, Metric)
-                view.update(logits, target, batch["index"])
+            for metric in self.extra_metrics.values():
+                assert isinstance(metric, Metric)
+                metric.update(logits, target, batch["index"])
             for image_logits, truth in zip(logits, target, strict=True):
                 # per image, since a loss normalized by its batch would depend on the batch size
                 mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
@@ -245,7 +245,7 @@ class Task(Predictor, ABC):
 
     # ---- options set from the data ---------------------------------------------------------------------------------
 
-    def follow(self, data: ImageDataModule) -> None:
+    def configure_from_data(self, data: ImageDataModule) -> None:
         """Set normalization, class weights and class shares from the data, unless the recipe sets them.
 
         The data module calls it in its `setup`: before callbacks that copy the task, such as weight averaging, and
@@ -255,7 +255,7 @@ class Task(Predictor, ABC):
         trainer = attached_trainer(self)
         trained = self.net if trainer is not None and trainer.state.fn == "fit" else None
         start_from_images(trained, data, self.mean, self.std)
-        self.loss.follow(data, self.kind, trained)
+        self.loss.configure_from_data(data, self.kind, trained)
         self.loss.to(self.device)
         if trained is not None and self._transferred is not None:
             # again, since images and class shares have initialized layers that are not new

@@ -14,7 +14,7 @@ def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> Lig
     if data is not None and isinstance(error, RuntimeError) and (message := describe_dead_worker(error, data.watched)):
         return RunError(message)
     if trainer.world_size > 1 and supervision.is_lost_connection(error):
-        return RunError(supervision.describe_dead_worker(getattr(trainer.strategy.launcher, "procs", [])))
+        return RunError(supervision.describe_dead_process(getattr(trainer.strategy.launcher, "procs", [])))
     if "more than 1 value per channel" in str(error):
         return ConfigError(
             "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "

@@ -1,7 +1,6 @@
 """Checks of a recipe's optimizer, schedule and limits, by trying them, before the run folder exists."""
 
 import math
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.errors import ConfigError, LightsegError, require, warn
 from lightseg.optim.optimizer import scale_groups
 from lightseg.optim.param_groups import param_groups
 from lightseg.optim.schedules import Schedule
@@ -207,11 +206,9 @@ def _check_validation(trainer: L.Trainer, epoch: int) -> None:
         "trainer.check_val_every_n_epoch to null to count batches across epochs",
     )
     if (every - 1) * epoch + within > total:
-        print(
-            f"warning: trainer.max_steps: {trainer.max_steps} ends before the first validation: the last checkpoint "
-            "will be scored, not the best",
-            file=sys.stderr,
-            flush=True,
+        warn(
+            f"trainer.max_steps: {trainer.max_steps} ends before the first validation: the last checkpoint will be "
+            "scored, not the best"
         )
 
 

@@ -18,7 +18,7 @@ from lightseg.errors import ConfigError, DataError, RunError
 from lightseg.files.atomic import require_in_place, write_json
 from lightseg.files.limited import read_limited
 from lightseg.runs.records import read_record
-from lightseg.tracking.wandb_service import missing, said, unconfirmed, within
+from lightseg.tracking.wandb_service import describe_error, missing, unconfirmed, within
 from lightseg.tracking.wandb_view import View, config, extent
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
@@ -65,7 +65,7 @@ def choose(mode: WandbMode) -> tuple[WandbMode, str]:
         logged_in, problem = False, str(error)
     except Exception as error:  # wandb's settings raise errors of pydantic, wandb and Python
         raise ConfigError(
-            f"W&B does not take its settings: {said(error)}; see the WANDB_… variables and its settings files"
+            f"W&B does not take its settings: {describe_error(error)}; see the WANDB_… variables and its settings files"
         ) from None
     if not logged_in and expected == "online":
         raise ConfigError(f"W&B cannot be online: {problem}, or set WANDB_API_KEY, or take mode: offline")

@@ -13,7 +13,7 @@ CONNECT, ASK = 3.0, 20.0
 """Timeouts in seconds: connection, and confirmation of a run."""
 
 
-def said(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return an error's message on one line; for a wrong setting its name and problem, without its value."""
     from pydantic import ValidationError
 

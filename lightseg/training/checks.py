@@ -1,6 +1,5 @@
 """Checks before training: data and net fit each other, and the checkpoint can be loaded again."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,8 @@ from pydantic import ValidationError
 from lightseg.checkpoint import rebuild
 from lightseg.checkpoint.validation import require_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.config.schema import RECIPE, plain
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import RECIPE, describe_violation
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset
@@ -19,9 +19,8 @@ from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
-from lightseg.errors import ConfigError, UserError
+from lightseg.errors import ConfigError, UserError, warn
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable_line
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
@@ -45,10 +44,10 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     _check_data(data, task, trainer)
     samples = first_samples(data)
     require_own_ids(data, samples)
-    task.follow(data)
+    task.configure_from_data(data)
     _set_recipe(task, data, cli.resolved_values())
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
-        _warn(remark)
+        warn(remark)
     sample = data.train_sample()
     with fits(task, sample):
         cost = measure_cost(task, sample)
@@ -129,12 +128,8 @@ def _require_loadable(recipe: dict[str, Any]) -> None:
     try:
         RECIPE.validate_python(plain(recipe, "the recipe"))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = first["msg"].removeprefix("Value error, ")
-        value = printable_line(str(first["input"]))[:80]
-        raise ConfigError(
-            f"{_option(first['loc'])}: {reason}, got {value}; a checkpoint with it could not be loaded"
-        ) from None
+        path, reason = describe_violation(error)
+        raise ConfigError(f"{_option(path)}: {reason}; a checkpoint with it could not be loaded") from None
 
 
 def _leaves(value: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -148,9 +143,7 @@ def _leaves(value: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
 
 def _option(key: Iterable[Any]) -> str:
     """Return a path in the recipe of a checkpoint as an option of `fit`, such as `model.std`."""
-    # pydantic adds the branches of a union
-    names = [str(name) for name in key if not str(name).startswith(("function-", "list[", "constrained-"))]
-    path = ".".join(name for name in names if name not in ("config", "init_args"))
+    path = ".".join(name for name in map(str, key) if name not in ("config", "init_args"))
     return path.replace("resolved.", "model.")
 
 
@@ -160,7 +153,7 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
     for split, counts in class_counts.items():
         if names := absent(counts, data.classes):
             consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
-            _warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+            warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
 
 
 def _warn_of_copies(data: ImageDataModule) -> None:
@@ -173,11 +166,7 @@ def _warn_of_copies(data: ImageDataModule) -> None:
             continue
         if copies := find_copies(train, dataset):
             name, original = copies[0]
-            _warn(
+            warn(
                 f"{len(copies)} of {len(dataset)} images of {split} are copies of training images, such as {name} of "
                 f"{original}: {split} does not test the net by them; python -m lightseg.doctor lists them"
             )
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)

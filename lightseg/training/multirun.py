@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 
 from lightseg.cli.argv import option_values, text_option
 from lightseg.config.compose import chain, read
-from lightseg.distributed import environment as variables
+from lightseg.distributed import environment
 from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import ConfigError, LightsegError, require
 from lightseg.runs.records import is_finished
@@ -142,7 +142,7 @@ def _keep_precision(folders: Sequence[Path]) -> dict[str, str]:
     """Return the variable that keeps the precision of the first run of a series in all its runs."""
     trainer = read(folders[0] / "config.yaml").get("trainer") if folders else None
     precision = trainer.get("precision") if isinstance(trainer, dict) else None
-    return {variables.PRECISION: f"{precision}:as in the first run of the series"} if precision else {}
+    return {environment.PRECISION: f"{precision}:as in the first run of the series"} if precision else {}
 
 
 def _group(config: Path) -> Any:

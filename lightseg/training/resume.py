@@ -2,14 +2,14 @@
 
 import json
 import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lightseg.checkpoint.loading import read
-from lightseg.config.schema import plain, require_form
-from lightseg.errors import ConfigError, UserError
+from lightseg.config.plain_data import plain
+from lightseg.config.schema import require_form
+from lightseg.errors import ConfigError, UserError, warn
 from lightseg.files.atomic import require_in_place, require_regular, write_atomically
 from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
 from lightseg.hardware.precision_names import AUTO
@@ -248,7 +248,7 @@ def truncate_log(folder: Path, step: int) -> None:
     """Remove the log lines after the step of a checkpoint, which will be logged again, and unfinished files."""
     path = folder / "metrics.jsonl"
     if step and not path.exists():
-        print(f"warning: {path} is not there: the log begins at step {step}", file=sys.stderr, flush=True)
+        warn(f"{path} is not there: the log begins at step {step}")
     if path.exists():
         lines = [line for line in read_log(folder) if (line["step"] or 0) < step]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))

@@ -21,11 +21,11 @@ from lightseg.tasks import Task
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
+from lightseg.training.final_scores import score_checkpoint
 from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
-from lightseg.training.scoring import score_checkpoint
 
 
 def fit(args: list[str]) -> None:

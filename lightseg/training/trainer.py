@@ -24,8 +24,7 @@ from lightseg.checkpoint.io import AtomicCheckpointIO
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
-from lightseg.distributed import environment as variables
-from lightseg.distributed import launch
+from lightseg.distributed import environment, launch
 from lightseg.distributed.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
 from lightseg.distributed.strategies import FSDP
 from lightseg.errors import ConfigError, did_you_mean
@@ -72,7 +71,7 @@ def make_trainer(
             raise ConfigError(launch.NO_FILE) from None
         raise ConfigError(f"trainer: {reason(error)}") from error
     except KeyError as error:
-        raise variables.missing(error) or error from None
+        raise environment.missing(error) or error from None
     _check_launcher(trainer, config.strategy)
     launch.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ def a_step(monkeypatch):
             return max(value, others)
 
         monkeypatch.setattr("lightseg.callbacks.graceful_stop.largest", largest)
-        interrupt._hosts = object()
+        interrupt._host_group = object()
         interrupt.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=1), None, None, 0)
 
     return step
@@ -50,7 +50,7 @@ def test_graceful_stop__waits_for_others_as_long_as_the_strategy_does(monkeypatc
     interrupt, strategy = GracefulStop(), SimpleNamespace(_timeout=timedelta(minutes=5))
     interrupt.on_train_start(SimpleNamespace(world_size=2, strategy=strategy), None)
     interrupt.restore()
-    assert interrupt._hosts == {"backend": "gloo", "timeout": timedelta(minutes=5)}
+    assert interrupt._host_group == {"backend": "gloo", "timeout": timedelta(minutes=5)}
 
 
 def test_graceful_stop__hangup_is_deferred_once_and_nohup_ignores_it():

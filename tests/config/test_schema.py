@@ -1,27 +1,9 @@
-"""Forms of foreign files: plain data of bounded size."""
+"""Schemas of foreign files."""
 
 import pytest
 
-from lightseg.config.schema import RECORDS, plain, require_form
+from lightseg.config.schema import RECORDS, require_form
 from lightseg.errors import UserError
-
-
-def test_plain__copies_data_and_makes_texts_printable():
-    content = {"a": [1, 2.5, None, True], "b": "\x1b[31mred"}
-    copy = plain(content, "file.json")
-    assert copy["a"] == content["a"]
-    assert copy["a"] is not content["a"]
-    assert "\x1b" not in copy["b"]
-
-
-def test_plain__refuses_objects_and_depth():
-    with pytest.raises(UserError, match=r"file\.json"):
-        plain({"a": object()}, "file.json")
-    nested = []
-    for _ in range(1000):
-        nested = [nested]
-    with pytest.raises(UserError, match=r"file\.json: holds more than .* levels"):
-        plain(nested, "file.json")
 
 
 def test_require_form__names_the_file_and_the_key():

@@ -5,25 +5,25 @@ import sys
 
 import pytest
 
-from lightseg.distributed.supervision import describe_dead_worker, is_lost_connection
+from lightseg.distributed.supervision import describe_dead_process, is_lost_connection
 
 
 def child(code):
     return subprocess.Popen([sys.executable, "-c", code])
 
 
-def test_describe_dead_worker__names_the_rank_that_died_and_how():
+def test_describe_dead_process__names_the_rank_that_died_and_how():
     children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
     for dead in children[1:]:
         dead.wait()
-    message = describe_dead_worker(children)
+    message = describe_dead_process(children)
     children[0].kill()
     children[0].wait()
     assert message.startswith("rank 2 was killed by SIGKILL and rank 3 failed with exit code 2;")
 
 
-def test_describe_dead_worker__of_a_process_that_others_started():
-    assert "another process of this run has died" in describe_dead_worker([], patience=0.01)
+def test_describe_dead_process__of_a_process_that_others_started():
+    assert "another process of this run has died" in describe_dead_process([], patience=0.01)
 
 
 @pytest.mark.parametrize(

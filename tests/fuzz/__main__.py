@@ -8,8 +8,8 @@ usage: python -m tests.fuzz [--seed N] [--share X] [--minutes M] [--keep DIR] [K
   --keep DIR     where the cases that failed stay (.cache/fuzz)
   KIND:NUMBER    one case again, such as configs:137
 
-A case fails if it ends in a traceback, lasts longer than 20 s, runs what a file of somebody else names, or ends with
-exit code 0 and a score or a loss that is not finite.
+A case fails if it ends in a traceback, lasts longer than 20 s (also when it is run again alone), runs what a file of
+somebody else names, or ends with exit code 0 and a score or a loss that is not finite.
 
 Exit codes: 0 none failed, 1 some did.
 """
@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -85,7 +86,19 @@ def run(names: list[str], seed: int, share: float, minutes: float, keep: Path) -
                     maker.prepare(base)
             chosen = [int(number)] if number else range(max(1, round(count * share)))
             jobs += [pool.submit(_one, kind, each, seed, base, keep, end) for each in chosen]
-        return [outcome for job in jobs if (outcome := job.result())]
+        outcomes = [outcome for job in jobs if (outcome := job.result())]
+        # alone, since other work may have slowed it
+        return [_again(outcome, seed, Path(scratch), keep) if _is_hang(outcome) else outcome for outcome in outcomes]
+
+
+def _is_hang(outcome: Outcome) -> bool:
+    return outcome.fault.startswith("hang")
+
+
+def _again(outcome: Outcome, seed: int, scratch: Path, keep: Path) -> Outcome:
+    kind, number = outcome.name.split(":")
+    shutil.rmtree(keep / outcome.name.replace(":", "-"), ignore_errors=True)
+    return _one(kind, int(number), seed, scratch / kind, keep, math.inf)
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -8,10 +8,15 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
+from multiprocessing import connection
 from pathlib import Path
 
 # all that `fit` needs but the module itself, which runs as `__main__`
 PRELOADED = ["lightseg.training", "lightseg.cli", "lightseg.data", "lightseg.nets", "lightseg.tasks", "albumentations"]
+
+# a start also reads the exit codes of all processes that have ended: read by two threads, one would be 255
+_LOCK = threading.Lock()
 
 
 class ForkedProcess:
@@ -31,13 +36,15 @@ class ForkedProcess:
         for file in self._files:
             file.touch()
         self._process = _context().Process(target=_run, args=(module, arguments, str(cwd), environment, self._files))
-        self._process.start()
+        with _LOCK:
+            self._process.start()
         self.pid = self._process.pid
 
     @property
     def returncode(self) -> int | None:
         """Exit code, negative signal number, or None while the process runs."""
-        return self._process.exitcode
+        with _LOCK:
+            return self._process.exitcode
 
     @property
     def stderr(self) -> io.StringIO:
@@ -54,10 +61,11 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: If it is still running after `timeout` seconds.
         """
-        self._process.join(timeout)
-        if self.returncode is None:
+        if not connection.wait([self._process.sentinel], timeout):
             raise subprocess.TimeoutExpired("fit", timeout)
-        return self.returncode
+        with _LOCK:
+            self._process.join()
+            return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait until the process ends, and return its stdout and stderr."""

@@ -23,7 +23,7 @@ def data(counts=COUNTS):
 
 def followed(*args, counts=COUNTS, net=None, **options):
     loss = TaskLoss(*args, **options)
-    loss.follow(data(counts), "classification", net or nn.Identity())
+    loss.configure_from_data(data(counts), "classification", net or nn.Identity())
     return loss
 
 
@@ -119,7 +119,7 @@ def test_follow__a_scheme_becomes_numbers():
 def test_follow__evaluation_of_a_trained_task_counts_nothing():
     loss = TaskLoss({"ce": 1.0}, 3, [0.2, 1.0, 4.0], 0.5, 1.0)
     # no class_counts
-    loss.follow(SimpleNamespace(), "segmentation", None)
+    loss.configure_from_data(SimpleNamespace(), "segmentation", None)
     assert loss(LOGITS, TARGET) > 0
 
 

@@ -41,7 +41,7 @@ def disagreements(comparison: Comparison, trust: bool = False) -> Markup:
     if len(comparison.groups) < 2:
         return Markup()
     groups = (comparison.best, opponent(comparison))
-    images = largest(image_scores(comparison, groups[0]) - image_scores(comparison, groups[1]))
+    images = largest(first_trial_scores(comparison, groups[0]) - first_trial_scores(comparison, groups[1]))
     if not images:
         return render_section("disagreements", comparison, reason="No image has another score.")
     try:
@@ -66,7 +66,7 @@ def opponent(comparison: Comparison) -> int:
     return comparison.baseline or 1
 
 
-def image_scores(comparison: Comparison, group: int) -> Floats:
+def first_trial_scores(comparison: Comparison, group: int) -> Floats:
     """Return the score of each image from the first trial of a group, float64 `(N,)`; NaN where undefined."""
     metric = next(metric for metric in METRICS[comparison.kind].values() if metric.name == comparison.metric)
     return metric(comparison.groups[group].trials[0].counts)[:, 0]
@@ -95,7 +95,7 @@ def _predictions(
     columns: list[list[ScoredExample]] = []
     palette: list[Color] = []
     for group in groups:
-        trial, scores = comparison.groups[group].trials[0], image_scores(comparison, group)
+        trial, scores = comparison.groups[group].trials[0], first_trial_scores(comparison, group)
         examples, palette = predict_again(trial, cast("Stage", comparison.split), comparison.images, images, trust)
         columns.append([ScoredExample(examples[image], float(scores[image])) for image in images])
     return list(zip(*columns, strict=True)), palette

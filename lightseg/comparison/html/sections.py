@@ -11,9 +11,10 @@ import numpy as np
 from markupsafe import Markup
 
 from lightseg.comparison.results import Comparison, Estimate, Group
-from lightseg.comparison.text import chance, class_percent, interval, percent, reading, verdicts
+from lightseg.comparison.text import class_percent, interval, reading, verdicts
 from lightseg.errors import UserError
 from lightseg.files.limited import read_limited, require_inside
+from lightseg.metrics.formatting import format_p_value, percent
 from lightseg.metrics.scores import METRICS, Integers
 from lightseg.runs.read import Run
 from lightseg.runs.records import read_record
@@ -68,7 +69,7 @@ def render_section(name: str, comparison: Comparison, **values: Any) -> Markup:
         comparison: Comparison of groups.
         **values: Further variables of the template, beside the formats of numbers.
     """
-    formats = {"percent": percent, "interval": interval, "chance": chance, "number": format_number}
+    formats = {"percent": percent, "interval": interval, "format_p_value": format_p_value, "number": format_number}
     return render(f"comparison/html/{name}.html", comparison=comparison, **formats, **values)
 
 

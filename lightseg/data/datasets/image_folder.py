@@ -9,7 +9,7 @@ from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
-from lightseg.data.splits import LIKE_A_SPLIT, SPLIT_OF, Splits
+from lightseg.data.splits import SPLIT_OF, Splits, require_no_splits
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean
 from lightseg.files.names import IMAGE_SUFFIXES
@@ -58,7 +58,11 @@ class ImageFolder(LabelDataModule):
         parents = self._parents
         names = {normal_name(name) for parent in parents for name in parent.names}
         if parents[0].split is None:
-            _require_no_splits(Path(self.root), names)
+            require_no_splits(
+                self.root,
+                names,
+                "put a folder for each class into them; if they are classes, list them in data.classes",
+            )
         return names
 
     @cached_property
@@ -163,17 +167,3 @@ def _images_in(folder: Path) -> list[str]:
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
-
-
-def _require_no_splits(root: Path, names: Iterable[str]) -> None:
-    """Check that the folders of classes do not look like splits.
-
-    Raises:
-        DataError: If they do.
-    """
-    splits = sorted(name for name in names if LIKE_A_SPLIT.match(name))
-    if len(splits) > 1 and any(name.lower().startswith("train") for name in splits):
-        raise DataError(
-            f"{root}: {' and '.join(splits)} look like splits, but hold no folders of classes; "
-            "put a folder for each class into them, or list them in data.classes if they are classes"
-        )

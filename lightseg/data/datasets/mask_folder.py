@@ -19,6 +19,7 @@ from lightseg.data.splits import (
     read_lists,
     relative_to,
     require_disjoint,
+    require_no_splits,
     without_extension,
 )
 from lightseg.data.types import SPLITS, Split
@@ -91,7 +92,11 @@ class PairedFolder(FileDataModule):
             )
         pairs = self._find_pairs(images, masks)
         if self._lists is None:
-            _require_no_splits(root / images, pairs)
+            require_no_splits(
+                root / images,
+                {pair.name.partition("/")[0] for pair in pairs if "/" in pair.name},
+                "rename them to train, val and test, or name the samples of each in lists: data.splits",
+            )
             return self._split_at_random(pairs)
         listed = list_split(root, pairs, self._lists, entries)
         return self._without_leaks({split: self._with_masks(split, part) for split, part in listed.items()})
@@ -223,22 +228,6 @@ def _require_known_splits(root: Path, layout: str, images: str, masks: str) -> N
         if SPLIT_OF.get(folder) == "val" and len(existing) == 1:
             missing = next(name for name in pair if name not in existing)
             raise DataError(f"{root / missing}: not found beside {existing[0]}; add it, or move that folder away")
-
-
-def _require_no_splits(folder: Path, pairs: Sequence[Pair]) -> None:
-    """Check that samples for a random split do not lie in folders that look like splits.
-
-    Raises:
-        DataError: If they do.
-    """
-    subfolders = {pair.name.partition("/")[0] for pair in pairs if "/" in pair.name}
-    splits = {match[1].lower() for subfolder in subfolders if (match := LIKE_A_SPLIT.match(subfolder))}
-    if "train" in splits and len(splits) > 1:
-        names = ", ".join(sorted(subfolder for subfolder in subfolders if LIKE_A_SPLIT.match(subfolder)))
-        raise DataError(
-            f"{folder}: has {names}, which look like splits, and would be mixed; rename them to train, val and test, "
-            "or name the samples of each in lists: data.splits"
-        )
 
 
 def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:

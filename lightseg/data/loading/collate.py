@@ -23,7 +23,7 @@ from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import ConfigError, DataError, require
-from lightseg.files.disk_cache import warn
+from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.hardware.cpu import usable_cores
 from lightseg.labels import IGNORE
 
@@ -255,7 +255,9 @@ def affordable_workers(workers: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         return workers
     fewer = max(0, hard - _FILES) // _FILES_PER_WORKER
-    warn(f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {needed}")
+    warn_on_rank_zero(
+        f"data.num_workers: {fewer} instead of {workers}, for {hard} files may be open; raise it: ulimit -n {needed}"
+    )
     return fewer
 
 

@@ -28,9 +28,9 @@ from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
-from lightseg.errors import RunError
+from lightseg.errors import RunError, warn
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
-from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn, write_table
+from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn_on_rank_zero, write_table
 from lightseg.files.evenly_spaced import spread
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
@@ -208,7 +208,7 @@ def _map_or_build(
                 _build(dataset, folder, workers, room)
                 mapped = _map(dataset, folder)
     except OSError as error:
-        warn(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
+        warn_on_rank_zero(f"{folder.parent}: {error.strerror or error}; images are decoded again in every epoch")
     return mapped
 
 
@@ -237,7 +237,7 @@ def _discard(folder: Path, reason: str) -> None:
         return
     except OSError:
         advice += f" in every epoch, since {folder} cannot be removed"
-    print(f"warning: {reason}; {advice}", file=sys.stderr, flush=True)
+    warn(f"{reason}; {advice}")
     shutil.rmtree(damaged, ignore_errors=True)
 
 

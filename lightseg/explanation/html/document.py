@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from lightseg.comparison.text import chance, percent
 from lightseg.errors import UserError
 from lightseg.explanation.deletion import SHARES, Deletion, faithfulness, is_faithful
 from lightseg.explanation.explanation import Explanation
 from lightseg.explanation.html.errors import Row, errors
 from lightseg.explanation.text import evidence, sentence
 from lightseg.files.atomic import write_atomically
+from lightseg.metrics.formatting import format_p_value, percent
 from lightseg.visualization.html import Section, read_source, render, render_page
 from lightseg.visualization.html.charts import Axis, Frame
 from lightseg.visualization.html.images import LONGEST
@@ -51,7 +51,7 @@ def write_page(explanation: Explanation, run: str, path: Path) -> None:
 
 def _page(explanation: Explanation, run: str, longest: int) -> str:
     def section(name: str, **values: Any) -> Markup:
-        values |= {"explanation": explanation, "longest": longest, "percent": percent, "chance": chance}
+        values |= {"explanation": explanation, "longest": longest, "percent": percent, "format_p_value": format_p_value}
         return render(f"explanation/html/{name}.html", **values)
 
     uncertain = (

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from lightseg.comparison.text import percent
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import NOTHING, PARTS, RIGHT
 from lightseg.explanation.slices import LIGHT
 from lightseg.metrics.boundary_iou import WIDTH
+from lightseg.metrics.formatting import percent
 from lightseg.metrics.object_recall import LIMITS, SIZES
 from lightseg.metrics.scores import Integers
 from lightseg.visualization.html import render
@@ -48,7 +48,7 @@ def errors(observations: Observations) -> Markup:
     """Render tables whose rows add up to the number of errors."""
     counted = ""
     if observations.kind == "classification":
-        tables = [_by_light(observations, facet.name, len(facet.levels)) for facet in LIGHT]
+        tables = [_by_light(observations, light.name, len(light.levels)) for light in LIGHT]
     else:
         tables = [_by_type(observations), _by_class(observations), _by_size(observations)]
         counted = f"{observations.cells.sums(part=len(PARTS))[_WRONG_PARTS].sum():,}"
@@ -102,17 +102,17 @@ def _by_size(observations: Observations) -> NumberTable:
     )
 
 
-def _by_light(observations: Observations, facet: str, levels: int) -> NumberTable:
-    counts = _counts_by(observations, facet, levels)
+def _by_light(observations: Observations, name: str, levels: int) -> NumberTable:
+    counts = _counts_by(observations, name, levels)
     names = ["lowest third", "middle third", "highest third", "together"]
     return NumberTable(
-        f"Wrong images by {facet}",
+        f"Wrong images by {name}",
         ["Images", "Wrong", "Share of all errors", "Wrong of these images"],
         [
             Row(name, _rate_cells(observations, count))
             for name, count in zip(names, [*counts, counts.sum(0)], strict=True)
         ],
-        title=f"By {facet}",
+        title=f"By {name}",
     )
 
 
@@ -126,10 +126,10 @@ def _rate_cells(observations: Observations, counts: Integers) -> list[str]:
     return [*_error_cells(observations, counts[1]), _share(counts[1], counts.sum())]
 
 
-def _counts_by(observations: Observations, facet: str, levels: int) -> Integers:
-    """Count right and wrong pixels (or images) at each level of a facet, int64 `(L, 2)`."""
+def _counts_by(observations: Observations, name: str, levels: int) -> Integers:
+    """Count right and wrong pixels (or images) at each level of a slice, int64 `(L, 2)`."""
     wrong = (observations.cells["truth"] != observations.cells["prediction"]).astype(np.int64)
-    return observations.cells.with_column("wrong", wrong).sums(**{facet: levels, "wrong": 2})
+    return observations.cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
 
 
 def _share(part: int, total: int) -> str:

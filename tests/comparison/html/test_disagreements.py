@@ -22,12 +22,12 @@ def test_largest__alternates_between_the_sides():
     assert disagreements.largest(np.array([0.1, 0.2])) == [1, 0]
 
 
-def test_image_scores__are_those_of_the_first_trial(make_comparison):
+def test_first_trial_scores__are_those_of_the_first_trial(make_comparison):
     comparison = make_comparison()
     first, second = comparison.groups[1].trials
     perfect = dataclasses.replace(second, counts=np.full((4, 3, 3), 100))
     group = dataclasses.replace(comparison.groups[1], trials=(first, perfect))
-    scores = disagreements.image_scores(dataclasses.replace(comparison, groups=(comparison.groups[0], group)), 1)
+    scores = disagreements.first_trial_scores(dataclasses.replace(comparison, groups=(comparison.groups[0], group)), 1)
 
     # 90 of 100 right, and 100 predicted: 90 of 110
     assert scores == pytest.approx([90 / 110] * 4)

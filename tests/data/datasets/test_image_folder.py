@@ -255,7 +255,7 @@ def _unknown_split(root):
 def _splits_without_classes(root):
     (root / "cat").rename(root / "train")
     (root / "dog").rename(root / "test")
-    return {}, "test and train look like splits, but hold no folders of classes"
+    return {}, "test, train look like splits, but would be mixed; put a folder for each class into them; if"
 
 
 def _case(root):

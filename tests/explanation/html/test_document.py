@@ -10,7 +10,7 @@ from lightseg.errors import UserError
 from lightseg.explanation import attribution
 from lightseg.explanation.deletion import Deletion
 from lightseg.explanation.explanation import explain
-from lightseg.explanation.gallery import Exhibit, Picture
+from lightseg.explanation.gallery import Picture, PictureGroup
 from lightseg.explanation.html import document, write_page
 from lightseg.explanation.saliency import Saliency, choose
 from lightseg.explanation.uncertainty import ByUncertainty, entropy
@@ -116,7 +116,7 @@ def test_page__is_the_same_but_for_the_date(make_explanation, tmp_path):
 def test_page__too_many_pictures_are_smaller(make_explanation, read_page, tmp_path, monkeypatch):
     explanation = make_explanation()
     noise = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
-    explanation.worst[:] = [Exhibit("noise", "", [Picture(noise, "image", photo=True)])] * 20
+    explanation.worst[:] = [PictureGroup("noise", "", [Picture(noise, "image", photo=True)])] * 20
     read_page(explanation)
     size = (tmp_path / "page.html").stat().st_size
     monkeypatch.setattr(document, "MAX_BYTES", size // 2)
