@@ -9,7 +9,7 @@ from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
-from lightseg.data.datasets.shapes import Shapes, ShapesClassification, ShapesMultilabel
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification, ShapesLabels, ShapesMultilabel
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Batch, Split
@@ -30,6 +30,7 @@ __all__ = [
     "RareClassCrop",
     "Shapes",
     "ShapesClassification",
+    "ShapesLabels",
     "ShapesMultilabel",
     "Split",
 ]

@@ -303,8 +303,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Raises:
             ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
-                option that needs one, an option is not for multi-label data, or a transform has its own random
-                generator.
+                option that needs one, or a transform has its own random generator.
             DataError: If the training samples do not fill one batch.
         """
         size = len(self.dataset("train"))

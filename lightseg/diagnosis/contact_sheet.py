@@ -15,6 +15,7 @@ from lightseg.diagnosis.samples import components
 from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
+from lightseg.visualization.examples import describe_labels
 from lightseg.visualization.figures import colorize, disable_math_text, legend, new_figure
 
 PICTURES = 16
@@ -62,9 +63,9 @@ def write_sheet(samples: Sequence[Batch], data: ImageDataModule, path: Path) -> 
     # common axes: separate ones would take longer than all checks of a small data set
     axes = figure.add_axes((0, bottom, 1, 1 - bottom))
     for number, batch in enumerate(selected):
-        image = _picture(batch)
-        name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(batch["target"][0])]
-        pictures = [image, _overlay(image, batch["target"][0].numpy(), data.palette)] if pairs else [image]
+        image, target = _picture(batch), batch["target"][0].numpy()
+        name = data.dataset("train").name(int(batch["index"])) if pairs else describe_labels(target, data.classes)
+        pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]
         row, column = divmod(number * len(pictures), columns)
         axes.text(column * _WIDTH + _GAP, row * _HEIGHT + _TITLE - _GAP, name[-28:], fontsize=6)
         for cell, picture in enumerate(pictures, column):

@@ -20,7 +20,7 @@ from lightseg.data.io.images import BrokenFileError, image_size
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.pixels import file_kind
 from lightseg.data.loading.collate import process_options
-from lightseg.data.targets import is_class, is_multilabel
+from lightseg.data.targets import is_class
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
@@ -65,7 +65,7 @@ class Sample:
         problems: Reasons why it cannot be used.
         size: Height and width.
         counts: Pixels of each class, void last, `(C + 1,)`; for classification 1 at the class.
-        valid: Pixels that are not void, of each class where they may overlap, else their number for each, `(C,)`.
+        valid: Pixels that are not void, of overlapping classes those of each, `(C,)`.
         objects: Pixels of each connected component, by class.
         border: Number of pixels next to another class.
         between: Border pixels of each class between a lower and a higher id, `(C,)`.
@@ -133,7 +133,7 @@ class _Summaries(Dataset[Sample]):
     """Dataset of the summaries of all samples."""
 
     def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
-        self._classes, self._multilabel, self._parts = data.num_classes, data.multilabel, dict(parts)
+        self._classes, self._parts, self._multilabel = data.num_classes, dict(parts), data.multilabel
         self._indices = [(split, index) for split, part in parts.items() for index in range(len(part))]
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class _Summaries(Dataset[Sample]):
         except Exception as error:  # a custom dataset raises arbitrary exceptions
             sample.problems = _problems(part, index, sample, error)
             return sample
-        look(sample, image, target, self._classes)
+        look(sample, image, target, self._classes, self._multilabel)
         sample.is_turned = part.is_turned_alone(index)
         return sample
 
@@ -169,19 +169,26 @@ class _Summaries(Dataset[Sample]):
             actual = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise DataError(f"{name}: the image is {actual}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
-        if ids.ndim > 1 and ids.shape[:2] != image.shape[:2]:
+        if self._multilabel:
+            self._require_labels(name, image, ids)
+            return
+        if ids.ndim and ids.shape != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
-        if is_multilabel(target) != self._multilabel or (self._multilabel and ids.shape[-1] != self._classes):
-            channels = f"a channel for each of {self._classes} classes" if self._multilabel else "no channels"
-            raise DataError(f"{name}: the target is {ids.shape}; give it {channels}, or set the attribute `multilabel`")
-        unknown = np.unique(ids[(ids >= (2 if self._multilabel else self._classes)) & (ids != IGNORE)])
-        if len(unknown) and self._multilabel:
-            raise DataError(f"{name}: holds {unknown[0]}; a channel holds 0, 1 and, where it is void, {IGNORE}")
+        unknown = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
         if len(unknown):
             raise DataError(
                 f"{name}: holds the class id {unknown[0]}, but there are {self._classes} classes; ids run from 0 to "
                 f"{self._classes - 1}, and {IGNORE} is void"
             )
+
+    def _require_labels(self, name: str, image: Array, labels: Array) -> None:
+        """Check the target of overlapping classes; see `_require_usable`."""
+        shapes = (self._classes,), (*image.shape[:2], self._classes)
+        if labels.shape not in shapes:
+            raise DataError(f"{name}: the target is {labels.shape}; give {shapes[0]}, or {shapes[1]} for a mask")
+        unknown = np.setdiff1d(labels, [0, 1, IGNORE])
+        if len(unknown):
+            raise DataError(f"{name}: the target holds {unknown[0]}; give 0, 1, and {IGNORE} for void")
 
 
 def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
@@ -259,14 +266,15 @@ def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
     return bool(sloping[is_undeclared].mean() >= _BETWEEN)
 
 
-def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
+def look(sample: Sample, image: Array, target: Array | int, classes: int, multilabel: bool = False) -> None:
     """Fill in the summary of a readable sample.
 
     Args:
         sample: The summary.
         image: `(H, W, C)` uint8, or float32 in 0..1.
-        target: Mask, or target of an image.
+        target: Mask `(H, W)` or class id; of overlapping classes, `(H, W, C)` or `(C,)`.
         classes: Number of classes.
+        multilabel: Whether classes may overlap.
     """
     sample.size = image.shape[0], image.shape[1]
     sample.pixels = pixel_sums(image)
@@ -274,17 +282,15 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
     sample.bits = _difference_hash(gray)
-    counts = count_classes(target, classes, is_multilabel(target))
+    counts = count_classes(target, classes, multilabel)
     sample.counts = np.append(counts[:classes], np.count_nonzero(np.equal(target, IGNORE)))
-    # of each class, the pixels with it and those without it
-    sample.valid = counts.reshape(2, -1).sum(0) if is_multilabel(target) else np.broadcast_to(counts.sum(), classes)
+    sample.valid = counts[:classes] + counts[classes:] if multilabel else np.full(classes, counts.sum())
     if isinstance(target, np.ndarray) and target.ndim > 1:
-        sample.objects = {
-            label: components(is_class(target, label)) for label in np.flatnonzero(counts[:classes]).tolist()
-        }
-        mask = _hash_channels(target) if is_multilabel(target) else target.astype(np.uint8)
-        # ids of channels do not mix
-        sample.border, sample.between = (0, counts[:0]) if is_multilabel(target) else _borders(mask, classes)
+        present = np.flatnonzero(counts[:classes]).tolist()
+        sample.objects = {label: components(is_class(target, label)) for label in present}
+        mask = _hash_channels(target) if multilabel else target.astype(np.uint8)
+        # the ids of a channel mix with no others
+        sample.border, sample.between = (0, sample.between) if multilabel else _borders(mask, classes)
         sample.shift = measure_shift(gray, mask)
 
 

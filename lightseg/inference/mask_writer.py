@@ -81,7 +81,7 @@ def write_masks(
                 rows = np.empty((block.shape[1], width), np.uint8)
             rows[:, x : x + block.shape[2]] = most_likely(block)
             if outputs.probabilities is not None:
-                _write_probabilities(temporary[-1], source.size, top, x, (block / temperature).softmax(0))
+                _write_probabilities(temporary[-1], source.size, top, x, task.probabilities(block / temperature, 0))
             if x + block.shape[2] == width:
                 mask.write(rows)
                 reduced.append(rows[-top % step :: step, ::step].copy())

@@ -98,8 +98,9 @@ def _classify(
 
     def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:
         (_, _, logits), *_ = task.predict_blocks(source, protocol)
-        probabilities = (logits / task.temperature_under(protocol)).softmax(0).tolist()
-        results.add(item, **{"class": int(logits.argmax()), "probabilities": probabilities})
+        probabilities = task.probabilities(logits / task.temperature_under(protocol), 0).tolist()
+        labels = task.decide(logits[None])[0].tolist()
+        results.add(item, **{"labels" if task.multilabel else "class": labels, "probabilities": probabilities})
 
     remaining = [item for item in items if not results.has(item, [])]
     try:

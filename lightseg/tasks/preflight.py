@@ -169,6 +169,11 @@ def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
         f"model.class_weights: {weights} are all equal, which changes nothing, since the loss is divided by their sum; "
         "leave them out",
     )
+    positive = task.loss.positive_weighting
+    require(
+        positive is None or isinstance(positive, str) or set(positive) != {1.0},
+        f"model.positive_weights: {positive} change nothing; leave them out",
+    )
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
     per_epoch = math.ceil(_limited(epoch, trainer.limit_train_batches) / trainer.accumulate_grad_batches)

@@ -230,6 +230,24 @@ class ShapesMultilabel(ImageDataModule):
         return image, mask[..., [_LIGHTS.index(name) for name in self._classes]]
 
 
+class ShapesLabels(Shapes):
+    """Multi-label classification of the shapes that are seen in an image, painted as in `Shapes`, with its options."""
+
+    kind: ClassVar[Kind] = "classification"
+    multilabel = True
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the five shapes."""
+        return list(_SHAPES)
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split into memory, about a millisecond per sample."""
+        painted = [self._sample(split, index) for index in range(self.sizes[split])]
+        ids = np.arange(1, 1 + len(_SHAPES))
+        return _Painted(split, [(image, np.isin(ids, mask).astype(np.uint8)) for image, mask in painted], True)
+
+
 class _Painted(ImageDataset):
     """Dataset of samples in memory, as two arrays."""
 
