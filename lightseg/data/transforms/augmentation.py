@@ -61,9 +61,9 @@ class Augmentation:
             f"data.rare_classes: nothing uses them; add {', '.join(list(users)[:-1])} or a {list(users)[-1]}, or leave "
             "them out",
         )
-        self._rare_names, self.copy_paste = names, copy_paste
+        self._rare_names, self._paste_probability = names, copy_paste
         self._rare_ids: tuple[int, ...] = ()
-        self._paste: CopyPaste | None = None
+        self._copy_paste: CopyPaste | None = None
 
     def configure_from_data(
         self, dataset: ImageDataset, class_table: Callable[[], ClassCounts], classes: Sequence[str]
@@ -95,13 +95,13 @@ class Augmentation:
         )
         for crop in self._crops:
             crop.rare = self._rare_ids
-        if self.copy_paste:
-            self._paste = CopyPaste(dataset, table, self._rare_ids, self.copy_paste)
+        if self._paste_probability:
+            self._copy_paste = CopyPaste(dataset, table, self._rare_ids, self._paste_probability)
 
     @property
     def pasted_classes(self) -> tuple[int, ...]:
         """Class ids that may be pasted into a sample; empty before `configure_from_data`."""
-        return self._rare_ids if self.copy_paste else ()
+        return self._rare_ids if self._paste_probability else ()
 
     def require_copied_ids(self, image: Array, mask: Array, seed: int) -> None:
         """Check that all transforms copy class ids; see `TrainTransform.require_copied_ids`."""
@@ -132,8 +132,8 @@ class Augmentation:
         Returns:
             Image and target; transforms may change their size.
         """
-        if self._paste is not None and isinstance(target, np.ndarray):
-            image, target = self._paste(image, target, seed)
+        if self._copy_paste is not None and isinstance(target, np.ndarray):
+            image, target = self._copy_paste(image, target, seed)
         if self._rare_transform is not None and classes_present(target, self._rare_ids):
             image, target = self._rare_transform(image, target, mix(seed, _RARE_SEED))
         return self._train_transform(image, target, seed)
