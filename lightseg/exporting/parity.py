@@ -144,9 +144,9 @@ def compare(task: Task, predict: Predict, samples: Sequence[ParitySample]) -> Pa
         largest = float(np.maximum(largest, float((expected[0] - actual[0]).abs().max())))
         equal, total = equal + int((expected[1] == actual[1]).sum()), total + expected[1].numel()
         if target is not None:
-            for metric, outputs in zip(counts, (expected, actual), strict=True):
+            for metric, (probabilities, classes) in zip(counts, (expected, actual), strict=True):
                 # of classes that may overlap, 0 and 1 are counted as probabilities, which gives the same predictions
-                metric.update(_resize_to_target(task, *outputs, target), target)
+                metric.update(_resize_to_target(task, probabilities, classes, target), target)
     scores = [_score(task, metric) for metric in counts]
     sizes = len({image.shape[2:] for image, _ in samples})
     return Parity(len(samples), sizes, total, largest, equal / total, scores[0], scores[1])

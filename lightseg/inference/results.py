@@ -22,11 +22,11 @@ _BYTES = 2**32
 """Limit of the size of `predictions.jsonl`; a classification has a number for each class in each line."""
 
 _IDENTITY = {
-    "sha256": "checkpoint",
-    "protocol": "protocol",
-    "protocol_large": "protocol for large images",
-    "temperature": "temperature",
-    "thresholds": "thresholds",
+    "sha256": "another checkpoint",
+    "protocol": "another protocol",
+    "protocol_large": "another protocol for large images",
+    "temperature": "another temperature",
+    "thresholds": "other thresholds",
 }
 """Facts that all predictions of a folder share, with their names in messages."""
 
@@ -67,7 +67,7 @@ class Results:
             raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
         for key, name in _IDENTITY.items():
             if recorded.get(key) != facts.get(key):
-                difference = f"another {name} ({printable_line(str(recorded.get(key)))[:80]}; now {facts.get(key)})"
+                difference = f"{name} ({printable_line(str(recorded.get(key)))[:80]}; now {facts.get(key)})"
                 raise UserError(
                     f"--out {self.folder} holds predictions with {difference}; give another --out, or delete the folder"
                 )
@@ -185,8 +185,8 @@ def open_results(folder: Path) -> Iterator[None]:
 
 def _has_classes(record: dict[str, Any], classes: int) -> bool:
     """Return whether the line of a classification has what it records for each of some number of classes."""
-    labels = record.get("labels", record["probabilities"])
-    return len(record["probabilities"]) == len(labels) == classes > record.get("class", 0)
+    probabilities, labels = record["probabilities"], record.get("labels", record["probabilities"])
+    return bool(len(probabilities) == len(labels) == classes > record.get("class", 0))
 
 
 def _state(item: Item) -> dict[str, Any]:

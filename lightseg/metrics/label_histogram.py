@@ -129,7 +129,8 @@ def fit_thresholds(histogram: Integers) -> list[float]:
     f1 = 2 * positives / np.maximum(negatives + positives + total, 1)
     edges = np.arange(1, BINS)
     order = np.argsort(np.abs(edges - BINS // 2), kind="stable")
-    return (edges[order[f1[:, order].argmax(1)]] / BINS).tolist()
+    thresholds: list[float] = (edges[order[f1[:, order].argmax(1)]] / BINS).tolist()
+    return thresholds
 
 
 def average_precision(histogram: Integers) -> Floats:
@@ -142,7 +143,7 @@ def average_precision(histogram: Integers) -> Floats:
     hits, predicted = positives.cumsum(1), (negatives + positives).cumsum(1)
     total = positives.sum(1)
     gained = (positives * hits / np.maximum(predicted, 1)).sum(1)
-    return np.divide(gained, total, out=np.full_like(total, np.nan), where=total > 0)
+    return _ratio(gained, total)
 
 
 def roc_auc(histogram: Integers) -> Floats:
@@ -154,7 +155,13 @@ def roc_auc(histogram: Integers) -> Floats:
     negatives, positives = histogram.transpose(1, 0, 2).astype(np.float64)
     below = negatives.cumsum(1) - negatives / 2
     pairs = positives.sum(1) * negatives.sum(1)
-    return np.divide((positives * below).sum(1), pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
+    return _ratio((positives * below).sum(1), pairs)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Return the quotients; NaN where the denominator is 0."""
+    quotients: Floats = np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+    return quotients
 
 
 def exact_match(rows: Tensor) -> float:
