@@ -81,17 +81,27 @@ def write_masks(
                 rows = np.empty((block.shape[1], width), np.uint8)
             rows[:, x : x + block.shape[2]] = most_likely(block)
             if outputs.probabilities is not None:
-                _write_probabilities(temporary[-1], source.size, top, x, task.probabilities(block / temperature, 0))
+                write_probabilities(temporary[-1], source.size, top, x, task.probabilities(block / temperature, 0))
             if x + block.shape[2] == width:
                 mask.write(rows)
                 reduced.append(rows[-top % step :: step, ::step].copy())
                 if progress is not None:
                     progress((top + len(rows)) / height)
         if outputs.overlay is not None:
-            _overlay(source, step, np.concatenate(reduced), palette).save(temporary[1], "JPEG", quality=90)
+            picture = blend(source, step, np.asarray(palette, np.uint8)[np.concatenate(reduced)])
+            picture.save(temporary[1], "JPEG", quality=90)
 
 
-def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, block: Tensor) -> None:
+def write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, block: Tensor) -> None:
+    """Write a block of probabilities into a file for those of the whole image, which the first block creates.
+
+    Args:
+        path: The `.npy` file.
+        size: Height and width of the image.
+        top: First row of the block.
+        x: First column of the block.
+        block: Probabilities, `(K, h, w)`.
+    """
     classes, height, width = block.shape
     if not path.exists():
         np.lib.format.open_memmap(path, "w+", np.float16, (classes, *size))
@@ -104,13 +114,17 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, bl
     probabilities[:, top : top + height, x : x + width] = block.half().cpu().numpy()
 
 
-def _overlay(
-    source: Source, step: int, classes: npt.NDArray[np.uint8], palette: Sequence[Sequence[int]]
-) -> Image.Image:
-    """Blend every `step`-th pixel of the image equally with the color of its class."""
+def blend(source: Source, step: int, colors: npt.NDArray[np.uint8]) -> Image.Image:
+    """Blend every `step`-th pixel of the image equally with its color.
+
+    Args:
+        source: The image.
+        step: Distance of the pixels.
+        colors: Color of each of these pixels, `(h, w, 3)`.
+    """
     parts, top = [], 0
     for strip in source.strips():
         parts.append(strip[-top % step :: step, ::step].copy())
         top += len(strip)
-    image, colors = visible(np.concatenate(parts)), np.asarray(palette, np.uint8)[classes]
+    image = visible(np.concatenate(parts))
     return Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8))

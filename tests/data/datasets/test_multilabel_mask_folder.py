@@ -1,10 +1,15 @@
 """Layouts, values and mistakes of folders with a mask for each class."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
 
-from lightseg.data import MultilabelMaskFolder
+import lightseg
+from lightseg import doctor, evaluate, predict
+from lightseg.data import MultilabelMaskFolder, ShapesMultilabel
+from lightseg.data.io.masks import read_mask
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 from tests.data.fabricate import picture, save
@@ -337,3 +342,78 @@ def test_sampling__samples_of_no_class_are_drawn_too(tmp_path):
     weights = data.draw_weights()
     assert weights[holds].sum() == pytest.approx(2 / 3)
     assert weights[~holds].sum() == pytest.approx(1 / 3)
+
+
+# ---- from a folder to predictions ----------------------------------------------------------------------------------
+
+RECIPE = """
+base: [configs/data/multilabel_mask_folder.yaml, configs/net/unet.yaml]
+model:
+  class_path: MultilabelSegmentationTask
+  init_args: {net: {init_args: {width: 4, depth: 2}}, positive_weights: balanced}
+data:
+  init_args:
+    root: ROOT
+    classes: [red, green]
+    ignore: [9]
+    batch_size: 4
+    num_workers: 0
+    copy_paste: 0.5
+    rare_classes: [green]
+    sampling: square_root
+    train_transforms:
+      - {class_path: RareClassCrop, init_args: {height: 24, width: 24}}
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+"""
+
+
+@pytest.fixture
+def discs(tmp_path):
+    """A folder of discs of light, of which some overlap."""
+    painted = ShapesMultilabel(["red", "green"], image_size=32, train_size=24, val_size=1, test_size=0).dataset("train")
+    for index in range(24):
+        image, mask = painted[index]
+        save(tmp_path / f"discs/images/{index:02}.png", image)
+        for label, name in enumerate(("red", "green")):
+            channel = np.where(mask[..., label] == IGNORE, 9, mask[..., label])
+            save(tmp_path / f"discs/masks/{name}/{index:02}.png", channel)
+    return tmp_path / "discs"
+
+
+def test_folder__is_trained_on_scored_and_predicted(discs, recipe, fit, call, tmp_path):
+    path = recipe(RECIPE.replace("ROOT", str(discs)))
+    result = fit("--config", path)
+    assert result.code == 0, result.err
+    assert {"test/miou", "test/iou/red", "test/average_precision/green"} <= result.metrics.keys()
+    code, out, err = call(evaluate.main, result.folder)
+    assert code == 0, err
+    assert "as in metrics.json" in out
+    code, _, err = call(predict.main, result.folder, discs / "images", "--out", tmp_path / "out")
+    assert code == 0, err
+    model = lightseg.load(result.folder)
+    assert np.array_equal(read_mask(tmp_path / "out/03_green.png"), model.predict(discs / "images/03.png")[1])
+
+
+def test_folder__doctor_finds_it_clean_and_names_what_is_wrong(discs, recipe, call, tmp_path):
+    options = (recipe(RECIPE.replace("ROOT", str(discs))), "--out", tmp_path / "doctor", "--json", tmp_path / "report")
+    _, out, err = call(doctor.main, *options)
+    report = json.loads((tmp_path / "report").read_text())
+    assert [finding for finding in report["findings"] if finding["severity"] == "error"] == [], out + err
+    assert (tmp_path / "doctor/samples.png").is_file()
+    assert report["classes"][0]["share"] < 0.5
+    save(discs / "masks/red/00.png", np.full((32, 32), 3, np.uint8))
+    (discs / "masks/green/01.png").write_bytes(b"no image")
+    save(discs / "masks/green/02.png", np.zeros((20, 32), np.uint8))
+    for name in ("red", "green"):
+        save(discs / f"masks/{name}/03.png", np.full((32, 32), 9, np.uint8))
+    assert call(doctor.main, *options)[0] == 1
+    findings = json.loads((tmp_path / "report").read_text())["findings"]
+    found = {finding["check"]: finding for finding in findings}
+    assert "masks/red/00.png" in found["undeclared values"]["what"]
+    assert "positive: [3]" in found["undeclared values"]["mend"]
+    assert "masks/green/01.png" in found["broken file"]["what"]
+    assert "masks/green/02.png" in found["size"]["what"]
+    assert [finding["files"] for finding in findings if "is void" in finding["what"]] == [["masks/red/03.png"]]
+    assert [finding["files"] for finding in findings if "pixels of no class" in finding["what"]] == [
+        ["masks/red/04.png", "masks/red/20.png", "masks/red/21.png"]
+    ]
