@@ -235,6 +235,7 @@ class Examples(_Record):
     """`examples.json` of a folder of example images."""
 
     classes: list[str]
+    multilabel: bool = False
     examples: list[ExampleRecord]
 
 

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from lightseg.errors import DataError
 from lightseg.files.atomic import atomic_folder, require_regular
 from lightseg.files.limited import require_inside
-from lightseg.labels import IGNORE, Color, color_table
+from lightseg.labels import Color, color_table
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import iou, recall
 from lightseg.runs.records import read_record
@@ -78,7 +78,8 @@ def write_examples(folder: Path, examples: Sequence[Example], classes: Sequence[
                 mask.putpalette(color_table(palette).tobytes())
                 mask.save(temporary / f"{number:02d}_{kind}.png")
             entries.append(entry)
-        content = {"classes": list(classes), "examples": entries}
+        overlap = any(example.target.ndim in (1, 3) for example in examples)
+        content = {"classes": list(classes), "multilabel": overlap, "examples": entries}
         (temporary / "examples.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -92,14 +93,17 @@ def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     if not path.exists():
         return [], []
     examples, content = [], read_record(path)
+    masks = len(content["classes"]) if content.get("multilabel") else 1
     for number, entry in enumerate(content["examples"]):
         image = _read_png(folder / f"{number:02d}_image.png")
         truth, prediction = (
             np.asarray(
-                entry[kind] if kind in entry else _read_mask(folder / f"{number:02d}_{kind}.png", image), np.int64
+                entry[kind] if kind in entry else _read_png(folder / f"{number:02d}_{kind}.png", masks), np.int64
             )
             for kind in ("truth", "prediction")
         )
+        if content.get("multilabel"):
+            truth, prediction = (_separate(ids, image, folder) for ids in (truth, prediction))
         examples.append(Example(entry["name"], image, truth, prediction))
     return examples, content["classes"]
 
@@ -124,6 +128,15 @@ def worst(evaluation: PerImageResults) -> list[int]:
     return [int(index) for index in scored[order][:WORST]]
 
 
+def _separate(ids: npt.NDArray[np.int64], image: Image, folder: Path) -> npt.NDArray[np.int64]:
+    """Return the masks `(C, H, W)` that lie below each other, or the labels `(C,)` of a whole image as they are."""
+    if ids.ndim < 2:
+        return ids
+    if ids.shape[1:] != image.shape[1:2] or len(ids) % len(image):
+        raise DataError(f"{folder}: has masks of another size than their images; remove it")
+    return ids.reshape(-1, *image.shape[:2])
+
+
 def describe_labels(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> str:
     """Return the names of the classes of a whole image: of its class id `()`, or of 0 and 1 for each class, `(C,)`."""
     if not labels.ndim:
@@ -131,20 +144,13 @@ def describe_labels(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> st
     return ", ".join(name for name, label in zip(classes, labels, strict=True) if label == 1) or "none"
 
 
-def _read_mask(path: Path, image: Image) -> npt.NDArray[np.uint8]:
-    """Return a mask `(H, W)` of an image, or several `(C, H, W)` that lie below each other."""
-    mask, height = _read_png(path, IGNORE), len(image)
-    if mask.shape[1:] != image.shape[1:2] or len(mask) % height:
-        raise DataError(f"{path}: has another size than its image; remove its folder")
-    return mask if len(mask) == height else mask.reshape(-1, *image.shape[:2])
-
-
-def _read_png(path: Path, layers: int = 1) -> Image:
+def _read_png(path: Path, masks: int = 1) -> Image:
+    """Read a picture, or some masks that lie below each other."""
     require_regular(path)
     require_inside(path)
     with Picture.open(path, formats=("PNG",)) as picture:
         width, height = picture.size
-        if width > LONGEST or height > layers * LONGEST:
+        if width > LONGEST or height > masks * LONGEST:
             raise DataError(f"{path}: has a side of more than {LONGEST} pixels, as no example has; remove its folder")
         return np.asarray(picture)
 

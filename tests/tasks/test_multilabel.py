@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from lightseg.errors import ConfigError
 from lightseg.nets import SimpleCNN
 from lightseg.tasks import BinaryClassificationTask, MultilabelClassificationTask
 from tests.data.datasets.labeled_pictures import label_rows, paint, recipe_text, write_table
+from tests.helpers.forked_process import run_forked
+from tests.helpers.processes import DDP, wait_for_run
 
 DISCS = '''
 import hashlib
@@ -35,12 +38,13 @@ class Dataset(ImageDataset):
     def __init__(self, split, number, classes, rare, void):
         self.samples, self.split = [], split
         random = np.random.default_rng(["train", "val", "test"].index(split))
-        for _ in range(number):
+        for index in range(number):
             masks = np.stack([disc(random, 32) & (random.random() < (rare if c else 1)) for c in range(classes)], 2)
             image = random.integers(0, 80, (32, 32, 3))
             image[..., :classes] += 120 * masks
             target = masks.astype(np.uint8)
-            target[:void, :, 0] = 255
+            # of one class, and of as many rows as no other batch may have
+            target[: void * (index % 3), :, 0] = 255
             self.samples.append((image.astype(np.uint8), target))
 
     def __len__(self):
@@ -188,3 +192,65 @@ def test_task__decides_by_its_thresholds():
     assert task.decide(logits).tolist() == [[1, 1], [0, 0]]
     with pytest.raises(ConfigError, match="one class, and the data has 2"):
         BinaryClassificationTask(SimpleCNN(2), ["a", "b"])
+
+
+def test_average__keeps_the_thresholds_of_its_own_validation(discs, fit):
+    ema = ["--trainer.callbacks+=lightseg.callbacks.EMA", "--trainer.callbacks.decay", 0.8]
+    result = fit("--config", discs, *ema, "--trainer.max_epochs", 3, "--data.rare", 0.3)
+    # the run fails if the best checkpoint does not repeat its score
+    assert result.code == 0, result.err
+    assert lightseg.load(str(result.folder), trust=True).thresholds.tolist() != [0.5, 0.5]
+
+
+@pytest.mark.slow
+def test_processes__share_losses_thresholds_and_counts(discs, fit, launch, tmp_path):
+    options = ["--config", discs, "--trainer.max_epochs", 2, "--trainer.precision", "64-true", "--data.rare", 0.3]
+    options += ["--model.net.norm", "none", "--model.positive_weights", "balanced"]
+    one, two = fit(*options), wait_for_run(launch(*options, *DDP))
+    losses = [
+        [
+            line["train/loss"]
+            for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+            if "train/loss" in line
+        ]
+        for folder in (one.folder, two)
+    ]
+    assert len(losses[0]) == 10
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-9)
+    for name in ("histogram_val.csv", "histogram_test.csv"):
+        assert (one.folder / name).read_text() == (two / name).read_text()
+    assert json.loads((two / "metrics.json").read_text())["test/miou"] == one.metrics["test/miou"]
+
+
+@pytest.mark.slow
+def test_evaluation__counts_every_label_once_on_one_two_and_three_processes(discs, fit, own_module, tmp_path):
+    own_module("score", SCORE)
+    folder = fit("--config", discs, "--trainer.max_epochs", 1).folder
+    results = []
+    for devices in (1, 2, 3):
+        done = run_forked("score", [str(folder), str(devices)], tmp_path, {**os.environ}, tmp_path / f"output{devices}")
+        assert done.returncode == 0, done.stderr
+        results.append((tmp_path / f"{devices}.txt").read_text())
+    assert results[0] == results[1] == results[2]
+
+
+SCORE = """
+import sys
+import lightning as L
+import lightseg
+from discs import Discs
+
+if __name__ == "__main__":
+    folder, devices = sys.argv[1], int(sys.argv[2])
+    task = lightseg.load(folder, trust=True)
+    # as many images at once on each of them: logits are rounded otherwise in a batch of another size
+    data = Discs(void=2, batch_size=2 * devices, num_workers=0)
+    trainer = L.Trainer(
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", logger=False,
+        use_distributed_sampler=False, enable_progress_bar=False,
+    )
+    trainer.test(task, data, verbose=False)
+    if trainer.is_global_zero:
+        with open(f"{devices}.txt", "w") as file:
+            file.write(f"{task.counts['test'].tolist()} {task.image_counts['test'].tolist()}")
+"""
