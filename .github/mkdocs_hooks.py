@@ -51,7 +51,8 @@ def _commands() -> str:
     verbs = _constant("lightseg/__main__.py", "VERBS")
     parts = ["# Commands", "What `python -m lightseg.VERB --help` prints; `lightseg VERB` is the same command."]
     for verb, purpose in ast.literal_eval(verbs).items():
-        usage = (ast.get_docstring(_module(f"lightseg/{verb}.py")) or "").partition("\n\n")[2].strip()
+        path = f"lightseg/{verb}.py" if (ROOT / f"lightseg/{verb}.py").is_file() else f"lightseg/{verb}/__main__.py"
+        usage = (ast.get_docstring(_module(path)) or "").partition("\n\n")[2].strip()
         parts += [f"## {verb}", f"{purpose[0].upper()}{purpose[1:]}.", f"```text\n{usage}\n```"]
     return _join(parts)
 

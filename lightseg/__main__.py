@@ -17,6 +17,7 @@ VERBS = {
     "compare": "finished runs side by side, and whether their difference is more than chance",
     "diff": "what differs between two runs, and whether that affects the metric",
     "dashboard": "a W&B workspace that sets the runs of a project side by side",
+    "list": "what a recipe can name: encoders, heads, nets, losses, datasets, transforms, schedules",
     "sync": "bring runs to W&B that were offline, without it, or broken off",
 }
 
@@ -28,7 +29,8 @@ SYNONYMS = {
     "doctor": ("check", "lint", "inspect", "diagnose", "data"),
     "explain": ("report", "interpret", "analyze", "analyse", "errors", "visualize"),
     "export": ("convert", "onnx", "save", "push"),
-    "compare": ("table", "results", "list"),
+    "compare": ("table", "results"),
+    "list": ("ls", "models", "encoders", "zoo", "completion"),
     "dashboard": ("workspace",),
     "sync": ("wandb", "upload"),
 }

@@ -32,6 +32,7 @@ from pathlib import Path
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_writable
+from lightseg.files.printable import printable
 
 
 @verb(__doc__)
@@ -74,7 +75,7 @@ def main(args: list[str]) -> None:
 
         write_page(comparison, options.html, options.trust)
     for path in outputs.values():
-        print(f"written: {path}")
+        print(printable(f"written: {path}"))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
        python -m lightseg.fit --resume RUN
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
-  --model.net NAME         swap the network: SimpleCNN, FCN, UNet, SmpNet, TimmNet, TorchvisionNet, or my_file.MyNet
-  --model.net.encoder NAME swap the backbone
+  --model.net NAME         swap the network: Segmenter, UNet, FCN, SmpNet, TimmNet or my_file.MyNet (lightseg.list nets)
+  --model.net.encoder NAME swap the backbone (`lightseg.list encoders`); --model.net.head NAME the head of Segmenter
   --model.optimizer.lr X   learning rate
   --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
   --data.root DIR          where the data is
@@ -44,6 +44,7 @@ from lightseg.cli.argv import option_values, require_known_options
 from lightseg.cli.entry import verb
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError, DataError
+from lightseg.files.printable import printable
 from lightseg.files.version import __version__
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -107,7 +108,7 @@ def _announce(args: Sequence[str]) -> None:
     prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)
     if is_first and not prints_only:
         files = " + ".join(option_values(args, "-c", "--config")) or "no recipe"
-        print(f"lightseg {__version__}: {files} (importing torch …)", flush=True)
+        print(printable(f"lightseg {__version__}: {files} (importing torch …)"), flush=True)
 
 
 def _resumed(args: list[str]) -> list[str]:

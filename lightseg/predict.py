@@ -47,6 +47,7 @@ from lightseg.checkpoint.locate import model_file
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import RunError, UserError
 from lightseg.files.atomic import nearest_folder, sha256
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -64,7 +65,7 @@ def main(args: list[str]) -> None:
     # before the imports that take seconds
     files = find_files(options.inputs, out)
     if skipped := skipped_files(options.inputs, out):
-        print(f"skipped, as no images: {skipped}", file=sys.stderr)
+        print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predict_files import OutputOptions, predict_files
@@ -77,7 +78,7 @@ def main(args: list[str]) -> None:
     if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
         raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
     _set_thresholds(task, options.threshold)
-    items = items_of(files, task.recipe["in_channels"])
+    items = items_of(files, task.recipe["in_channels"], task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
         results.require_same_files(items)

@@ -168,6 +168,7 @@ def test_fit__that_ends_before_its_first_validation_says_which_checkpoint_was_te
     outcome = fit("--config", recipe(), "--trainer.max_epochs", "null", "--trainer.max_steps", "1")
     assert outcome.code == 0
     assert "last checkpoint" in outcome.out
+    assert "miou (score)" in outcome.out
 
 
 def test_fit__a_users_own_model_checkpoint_stays_in_the_run_folder(fit, recipe):

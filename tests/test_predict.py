@@ -551,3 +551,27 @@ def test_predict__eval_transforms_that_training_takes_and_that_need_trust_later(
     assert "best.ckpt: data.eval_transforms.0: GaussianBlur may take any time and memory" in err
     assert "--trust on the command line" in err
     assert call(main, folder, images, "--out", out, "--trust")[0] == 0
+
+
+def test_predict__labels_of_images_of_one_name(predict, images, out, tmp_path):
+    model = write_checkpoint(tmp_path / "classifier.ckpt", "ClassificationTask", "lightseg.nets.SimpleCNN")
+    paths = [images / "a.png", images / "a.jpg", images / "night/a.png"]
+    for path in paths:
+        Image.fromarray(_image(32, 32)).save(path)
+    assert predict(*paths[:2], model=model)[0] == 0
+    assert predict(paths[2], model=model)[0] == 0
+    # another path to the same file
+    assert predict(images / "night/../a.png", model=model)[0] == 0
+    with (out / "labels.csv").open() as file:
+        files = [row["file"] for row in csv.DictReader(file)]
+    assert sorted(files) == sorted(map(str, [images / "night/../a.png", *paths[1:]]))
+
+
+def test_predict__image_that_is_too_long_for_the_eval_transforms(predict, images, out, tmp_path):
+    transforms = [{"class_path": "albumentations.SmallestMaxSize", "init_args": {"max_size": 256}}]
+    model = write_checkpoint(tmp_path / "resizing.ckpt", eval_transforms=transforms)
+    Image.fromarray(np.zeros((1, 10_000, 3), np.uint8)).save(images / "long.png")
+    code, _, err = predict(images / "long.png", images / "a.png", model=model)
+    assert code == 1
+    assert f"{images / 'long.png'}: SmallestMaxSize would turn an image of 1×10000" in err
+    assert _files(out) == ["a.png"]

@@ -7,7 +7,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightseg.errors import warn
+from lightseg.data.transforms.rare_classes import rare_classes
+from lightseg.files.printable import warn
 from lightseg.tasks import Task
 
 SHARE = 0.01
@@ -66,8 +67,8 @@ def collapsed(truth: Tensor, predicted: Tensor) -> set[int]:
 
 
 def _message(ids: Collection[int], task: Task, truth: Tensor) -> str:
-    """Return the warning with its advice; weights do not help a class of more than an equal share."""
+    """Return the warning with its advice; what helps rare classes does not help any other."""
     names = ", ".join(task.classes[index] for index in sorted(ids))
-    is_common = all(truth[index] * len(truth) > truth.sum() for index in ids)
-    advice = _OVERLAPPING if task.multilabel else _COMMON if is_common else _RARE
+    has_rare = bool({*ids} & {*rare_classes(truth.numpy(), task.classes)})
+    advice = _OVERLAPPING if task.multilabel else _RARE if has_rare else _COMMON
     return f"hardly ever predicted in the last two validations: {names}\n{advice}"

@@ -26,6 +26,7 @@ _SYNONYMS = {
     "model.net": ("net", "arch", "architecture", "network", "model_name"),
     "model.net.encoder": ("encoder", "backbone", "encoder_name"),
     "model.net.encoder_weights": ("encoder_weights", "pretrained", "weights"),
+    "model.net.head": ("head", "decoder", "decode_head"),
     "model.net.width": ("width",),
     "data": ("dataset", "data_module", "datamodule"),
     "data.root": ("root", "data_dir", "data_path", "data_root", "dataset_path", "dataroot", "path"),

@@ -1,6 +1,7 @@
-"""Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder or table."""
+"""Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder, table or annotations."""
 
 from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.datasets.annotated_images import AnnotatedImages, AnnotatedImagesClassification
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.cifar10 import CIFAR10
 from lightseg.data.datasets.image_folder import ImageFolder
@@ -16,6 +17,8 @@ from lightseg.data.types import Batch, Split
 
 __all__ = [
     "CIFAR10",
+    "AnnotatedImages",
+    "AnnotatedImagesClassification",
     "Batch",
     "CamVid",
     "EpochSampler",

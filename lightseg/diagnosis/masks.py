@@ -115,9 +115,9 @@ def empty_findings(samples: Sequence[Sample], classes: Sequence[str], multilabel
         what = f"{counted(len(void), 'mask')} without a label: every pixel is void"
         findings.append(Finding("empty mask", "warning", what, "label them, or remove them and their images", void))
     if background:
-        background_name = "pixels of no class" if multilabel else classes[0]
+        content = "without any class" if multilabel else f"with {classes[0]} and nothing else"
         is_exception = len(background) <= max(1, _RARE * len(masks))
-        what = f"{counted(len(background), 'mask')} of {len(masks):,} with {background_name} and nothing else"
+        what = f"{counted(len(background), 'mask')} of {len(masks):,} {content}"
         mend = "if there is something to see on their images, label it; otherwise leave them as they are"
         findings.append(Finding("empty mask", "warning" if is_exception else "note", what, mend, background))
     return findings

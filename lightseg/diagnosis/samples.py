@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
-from lightseg.data.io.images import BrokenFileError, image_size
+from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
-from lightseg.data.io.pixels import file_kind
+from lightseg.data.io.masks import mask_size
 from lightseg.data.loading.collate import process_options
 from lightseg.data.targets import is_class
 from lightseg.data.types import Array, ClassCounts, Split
@@ -196,19 +196,18 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
     problems = [*_read_problems(part, index, sample.name), *_read_problems(part, index, sample.mask)]
-    if any(isinstance(problem.error, UndeclaredError) for problem in problems):
+    if any(isinstance(problem.error, UndeclaredError) for problem in problems) and not part.multilabel:
         problems = [*_size_problem(part, index, sample.mask), *problems]
     return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
 def _header_problems(part: MaskDataset, index: int, sample: Sample) -> list[Problem]:
     """Return the problems of a sample whose headers state two sizes; of its files, only the smaller one is decoded."""
-    mask = part.root / sample.mask
+    # of several files or channels, sizes are compared when they are read
+    if not sample.mask or part.multilabel:
+        return []
     try:
-        # the axes of other formats may be ambiguous
-        if not sample.mask or file_kind(mask):
-            return []
-        sizes = part.image_size(index), image_size(mask)
+        sizes = part.image_size(index), mask_size(part.root / sample.mask)
         part.require_same_size(index, *sizes)
     except SizeError as error:
         is_mask_smaller = math.prod(sizes[1]) <= math.prod(sizes[0])
@@ -226,7 +225,7 @@ def _read_problems(part: MaskDataset, index: int, file: str) -> list[Problem]:
         (part.image if file == part.name(index) else part.mask)(index)
     except DataError as problem:
         is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
-            problem, part.label_map.file_values(problem.path)
+            problem, part.file_values(problem.path)
         )
         return [Problem(file, problem, is_interpolated)]
     return []
@@ -236,7 +235,7 @@ def _size_problem(part: MaskDataset, index: int, mask: str) -> list[Problem]:
     """Return the problem of a mask with undeclared values that also has another size than its image, in a list."""
     try:
         image_shape = part.image(index).shape[:2]
-        part.require_same_size(index, image_shape, part.label_map.file_values(part.root / mask).shape[:2])
+        part.require_same_size(index, image_shape, part.file_values(part.root / mask).shape[:2])
     except SizeError as error:
         return [Problem(mask, error)]
     except DataError:

@@ -113,12 +113,18 @@ def takes_any_size(task: Task) -> bool:
 
 
 def _prepare(task: Task) -> Task:
-    """Return a copy with contiguous weights and, for segmentation, constant padding in `Conv2dSame` layers.
+    """Return a copy with contiguous weights, attention that ONNX has, and for segmentation constant padding.
 
     `Conv2dSame` of timm computes its padding from its input's size. A segmentation task pads images to multiples of the
     stride, so that this padding is constant; left symbolic, it would take the tracer hours to simplify.
     """
+    from timm.models.hiera import MaskUnitAttention
+
     task = copy.deepcopy(task)
+    attentions: list[Any] = [module for module in task.modules() if isinstance(module, MaskUnitAttention)]
+    for attention in attentions:
+        # ONNX has no fused attention of five dimensions
+        attention.fused_attn = False
     for parameter in task.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     names = _same_convolutions(task) if task.kind == "segmentation" else []

@@ -9,6 +9,7 @@ import torch
 from lightseg.data.io.images import image_values
 from lightseg.files.atomic import sha256
 from lightseg.files.version import __version__
+from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
@@ -67,13 +68,14 @@ def _scores(folder: Path) -> dict[str, Any]:
     final = _read_if_exists(folder / "metrics.json")
     split = next((name for name in ("test", "val") if f"{name}/score" in final), None)
     if split is None:
-        return {"split": None, "score": None, "scores": {}, "protocol": None, "images": None}
+        return {"split": None, "score": None, "scores": {}, "absent": [], "protocol": None, "images": None}
     scores = {name.partition("/")[2]: value for name, value in final.items() if name.startswith(f"{split}/")}
     evaluation = PerImageResults.read(folder, split)
     return {
         "split": split,
         "score": scores.pop("score"),
         "scores": scores,
+        "absent": absent(evaluation.dense[:, 1].sum(0), evaluation.classes) if evaluation else [],
         "protocol": evaluation.protocol if evaluation else None,
         "images": len(evaluation.images) if evaluation else None,
     }

@@ -8,6 +8,7 @@ import yaml
 
 from lightseg.exporting.options import describe_sizes
 from lightseg.files.printable import printable_line
+from lightseg.metrics.absent_classes import describe_absent
 
 _LOW = 0.5
 """IoU (or recall) below which a class is listed among the limitations."""
@@ -124,7 +125,10 @@ def _classes(metadata: dict[str, Any]) -> str:
     lines = [f"## Classes\n\n| id | class | colour | {metric} |", "|---|---|---|---|"]
     for index, (name, color) in enumerate(zip(metadata["classes"], metadata["palette"], strict=True)):
         code = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
-        lines.append(f"| {index} | {_text(name)} | {code} | {_number(metadata['scores'].get(f'{metric}/{name}'))} |")
+        score = metadata["scores"].get(f"{metric}/{name}")
+        is_absent = name in metadata["absent"]
+        cell = describe_absent(math.nan if score is None else score) if is_absent else _number(score)
+        lines.append(f"| {index} | {_text(name)} | {code} | {cell} |")
     others = [(_text(name), value) for name, value in metadata["scores"].items() if not name.startswith(f"{metric}/")]
     if others:
         lines += ["", "| score | value |", "|---|---|", *[f"| {name} | {_number(value)} |" for name, value in others]]
@@ -142,11 +146,13 @@ def _number(value: float | None) -> str:
 
 def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
-    low = [f"{_text(name)} ({value:.2f})" for name, value in scores.items() if value is not None and value < _LOW]
-    absent = [_text(name) for name, value in scores.items() if metadata["score"] is not None and _number(value) == ""]
+    valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
+    low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
+    missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
     what = {"iou": "IoU", "f1": "F1"}.get(_class_metric(metadata), "recall")
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    lines += [f"* Not scored, since the {metadata['split']} split has none: {', '.join(absent)}."] if absent else []
+    if missing:
+        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")
     lines += [
         f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
     ]

@@ -124,7 +124,7 @@ class Parity:
         )
         if self.score is None:
             return text
-        return f"{text}, score {self.score:.4f} → {self.exported_score:.4f} (loss {self.loss:.1e})"
+        return f"{text}, float32 score {self.score:.4f} → {self.exported_score:.4f} (loss {self.loss:.1e})"
 
 
 @torch.inference_mode()

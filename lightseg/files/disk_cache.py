@@ -10,10 +10,9 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.errors import warn
 from lightseg.files.atomic import atomic_write
+from lightseg.files.printable import warn
 
 _Value = TypeVar("_Value")
 
@@ -137,8 +136,12 @@ def map_table(path: Path) -> npt.NDArray[Any]:
         raise ValueError(f"{path}: is damaged, or of another version") from None
 
 
-warn_on_rank_zero: Callable[[str], None] = rank_zero_only(warn)
-"""Print a warning to stderr, on rank zero only."""
+def warn_on_rank_zero(text: str) -> None:
+    """Print a warning to stderr, on rank zero only."""
+    # imported here, since commands that do without torch use the cache, too
+    from lightning.pytorch.utilities import rank_zero_only
+
+    rank_zero_only(warn)(text)
 
 
 def describe(error: OSError | ValueError) -> str:

@@ -10,6 +10,9 @@ METRICS = "metrics.json"
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 
+ANNOTATION_SUFFIXES = (".json", ".xml", ".yaml", ".yml")
+"""Suffixes of files that annotate many images."""
+
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in (

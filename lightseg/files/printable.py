@@ -1,6 +1,7 @@
-"""Escaping of control characters in text of unknown origin."""
+"""Escaping of control characters in text of unknown origin, and warnings with such text."""
 
 import re
+import sys
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Control characters, marks of text direction, and surrogates.
@@ -17,3 +18,8 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())
+
+
+def warn(text: str) -> None:
+    """Print `warning: TEXT` to stderr, with escaped control characters."""
+    print(printable(f"warning: {text}"), file=sys.stderr, flush=True)

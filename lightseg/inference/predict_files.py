@@ -158,14 +158,14 @@ def _process(remaining: Sequence[Item], total: int, recipe: dict[str, Any], out:
             done += 1
         bar.update(progress, completed=total, description="predict")
     skipped = f", {total - len(remaining)} were there" if len(remaining) < total else ""
-    print(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}")
+    print(printable(f"predicted {len(remaining) - broken} of {total} images{skipped}: {out}"))
     return broken
 
 
 def _describe_failure(item: Item, error: Exception) -> str | None:
     """Return the message about an image that failed; None if the image did not cause the error."""
     if isinstance(error, DataError):
-        return str(error)
+        return str(error) if str(item.file) in str(error) else f"{item.label}: {error}"
     if isinstance(error, ConfigError | torch.OutOfMemoryError):
         return f"{item.label}: {error if isinstance(error, ConfigError) else _TOO_LARGE}"
     # libraries' nets raise various errors for sizes; errors in the user's code keep their traceback

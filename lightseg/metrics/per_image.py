@@ -16,6 +16,7 @@ from lightseg.config.plain_data import plain
 from lightseg.config.schema import FACTS, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, require_regular
+from lightseg.files.limited import require_inside
 from lightseg.files.printable import printable
 from lightseg.metrics.scores import Integers, ScoreKind
 
@@ -87,6 +88,7 @@ class PerImageResults:
         if not path.exists():
             return None
         require_regular(path)
+        require_inside(path)
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 _require_small(opened)

@@ -6,6 +6,7 @@ The constructors take `(num_classes, in_channels=3, ...)` with plain values, so 
 
 from lightseg.nets.base import Net, Normalization
 from lightseg.nets.fcn import FCN
+from lightseg.nets.segmenter import Segmenter
 from lightseg.nets.simple_cnn import SimpleCNN
 from lightseg.nets.smp_net import SmpNet
 from lightseg.nets.timm_net import TimmNet
@@ -13,4 +14,15 @@ from lightseg.nets.torchvision_net import TorchvisionNet
 from lightseg.nets.unet import UNet
 from lightseg.nets.whitened_cnn import WhitenedCNN
 
-__all__ = ("FCN", "Net", "Normalization", "SimpleCNN", "SmpNet", "TimmNet", "TorchvisionNet", "UNet", "WhitenedCNN")
+__all__ = (
+    "FCN",
+    "Net",
+    "Normalization",
+    "Segmenter",
+    "SimpleCNN",
+    "SmpNet",
+    "TimmNet",
+    "TorchvisionNet",
+    "UNet",
+    "WhitenedCNN",
+)

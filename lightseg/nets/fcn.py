@@ -30,7 +30,7 @@ class FCN(Net):
             one from stride 8.
         encoder: None for a plain trunk of five stages; or the name of a timm model, preferably with its tag.
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag; or a
-            `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name is downloaded.
+            `.safetensors`, `.pt` or `.pth` file with timm's names, or an export of lightseg. Only a name is downloaded.
         width: Channels of the plain trunk's first stage (64 in VGG); unused with an encoder.
         kwargs: Further arguments for `timm.create_model`; only with an encoder.
 

@@ -41,8 +41,8 @@ class SmpNet(Net):
         encoder: Name of an encoder of SMP, such as `resnet34` or `mit_b0`; or of a timm model, such as
             `convnext_tiny.fb_in22k`. The prefix `tu-` selects the timm model where both have one of that name.
         encoder_weights: None for random weights; `imagenet`, or another name that the encoder has; or a
-            `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders. Only a name is
-            downloaded.
+            `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders, or an export of lightseg.
+            Only a name is downloaded.
         kwargs: Further arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder.
 
     Raises:
@@ -177,10 +177,10 @@ def _build_with_smp(
         model = _create(arch, name, None, options)
         # a prefix that the encoder has is not of a classifier
         classifiers = tuple(prefix for prefix in _CLASSIFIERS if not hasattr(model.encoder, prefix.rstrip(".")))
-        load_encoder_weights(
+        exported = load_encoder_weights(
             model.encoder, encoder_weights, owner=f"SMP's {name}", in_channels=in_channels, classifiers=classifiers
         )
-        mean, std = next((value for key, value in _MEAN_STD.items() if name.startswith(key)), IMAGENET)
+        mean, std = exported or next((value for key, value in _MEAN_STD.items() if name.startswith(key)), IMAGENET)
         return model, adapt_normalization(mean, std, in_channels)
     settings = smp.encoders.encoders[name]["pretrained_settings"]
     if encoder_weights not in settings:

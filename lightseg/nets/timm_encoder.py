@@ -11,7 +11,15 @@ from torch import nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Normalization, first_line
-from lightseg.nets.weights import adapt_normalization, check_keys, drop_prefixes, fetching, is_file, read_file
+from lightseg.nets.weights import (
+    adapt_normalization,
+    check_keys,
+    drop_prefixes,
+    fetching,
+    is_file,
+    read_file,
+    split_export,
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +64,12 @@ class TimmEncoder:
         arguments = _allow_any_size(name, config, dict(kwargs or {}))
         if encoder_weights is None:
             return cls(name, arguments, None)
-        normalization = adapt_normalization(config.mean, config.std, in_channels)
         if not is_file(encoder_weights):
+            normalization = adapt_normalization(config.mean, config.std, in_channels)
             return cls(name, {**arguments, "pretrained": True}, normalization, weights=name)
-        overlay = {"state_dict": _read_state(name, encoder_weights, config), "custom_load": False}
+        state, exported = _read_state(name, encoder_weights, config)
+        normalization = adapt_normalization(*(exported or (config.mean, config.std)), in_channels)
+        overlay = {"state_dict": state, "custom_load": False}
         # timm drops the classifier, so that its number of classes does not matter
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": overlay}
         return cls(name, arguments, normalization)
@@ -196,19 +206,20 @@ def _allow_any_size(name: str, config: Any, kwargs: dict[str, Any]) -> dict[str,
     return {**kwargs, "dynamic_img_size": True}
 
 
-def _read_state(name: str, path: str, config: Any) -> dict[str, torch.Tensor]:
-    """Read the weights of an encoder from a file, without the classifier.
+def _read_state(name: str, path: str, config: Any) -> tuple[dict[str, torch.Tensor], Normalization | None]:
+    """Read the weights of an encoder from a file, without the classifier, and the normalization if it has one.
 
     Raises:
         ConfigError: If they are those of another architecture.
     """
     layers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
     classifiers = tuple(f"{layer}." for layer in layers)
-    state = drop_prefixes(read_file(path), classifiers)
+    weights, normalization = split_export(read_file(path))
+    state = drop_prefixes(weights, classifiers)
     # compared with the complete architecture, since a features-only model silently drops layers
     expected = drop_prefixes(reference(name).state_dict(), classifiers)
     check_keys(state, expected, owner=f"timm's {name} ({path})")
-    return state
+    return state, normalization
 
 
 def _user_options(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class TimmNet(Net):
         in_channels: Channels of the input; the first convolution's pretrained weights are adapted to them.
         encoder: Name of a timm model, preferably with its tag (`resnet18.a1_in1k`), since default tags may change.
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag, such as
-            `a1_in1k`; or a `.safetensors`, `.pt` or `.pth` file with timm's names. Only a name is downloaded.
+            `a1_in1k`; or a `.safetensors`, `.pt` or `.pth` file with timm's names, or an export of lightseg. Only a
+            name is downloaded.
         small_images: For images of 64 pixels or less, ResNets only: replace the stem, which would reduce a 32×32 image
             to 1×1, by a randomly initialized 3×3 convolution of stride 1 without pooling.
         kwargs: Further arguments for `timm.create_model`, such as `{drop_path_rate: 0.1}` or `{img_size: 64}`.

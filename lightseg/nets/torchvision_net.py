@@ -38,7 +38,8 @@ class TorchvisionNet(Net):
         in_channels: Channels of the input; the first convolution's weights are adapted to them.
         encoder: Name from `torchvision.models.list_models(module=torchvision.models)`, such as `vgg11_bn`.
         encoder_weights: None for random weights; `imagenet` for torchvision's best; a name such as `IMAGENET1K_V1`; or
-            a `.safetensors`, `.pt` or `.pth` file with torchvision's names. Only a name is downloaded.
+            a `.safetensors`, `.pt` or `.pth` file with torchvision's names, or an export of lightseg. Only a name is
+            downloaded.
         kwargs: Further arguments for the model, such as `{dropout: 0.2}`.
 
     Raises:
@@ -59,10 +60,12 @@ class TorchvisionNet(Net):
         model = _build(encoder, encoder_weights, dict(kwargs or {}))
         last = _last_layer(model)
         if encoder_weights is not None:
+            mean, std = _mean_std(encoder, encoder_weights)
             if is_file(encoder_weights):
                 classifiers = (f"{last}.", "aux1.", "aux2.", "AuxLogits.")
-                load_encoder_weights(model, encoder_weights, owner=f"torchvision's {encoder}", classifiers=classifiers)
-            mean, std = _mean_std(encoder, encoder_weights)
+                owner = f"torchvision's {encoder}"
+                exported = load_encoder_weights(model, encoder_weights, owner=owner, classifiers=classifiers)
+                mean, std = exported or (mean, std)
             self.normalization = adapt_normalization(mean, std, in_channels)
         _drop_auxiliary(model)
         features = _drop_last(model, last)

@@ -16,7 +16,10 @@ from lightseg.nets.base import Normalization, first_line
 IMAGENET: Normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 INCEPTION: Normalization = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-_SUFFIXES = (".safetensors", ".pt", ".pth")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+_ENCODER = "net.encoder."
+"""Start of the names of an encoder's weights in a file of lightseg."""
+
 _CONNECT_SECONDS = 10.0
 """Timeout of a connection."""
 
@@ -54,6 +57,25 @@ def read_file(path: str) -> dict[str, Tensor]:
     return dict(state)
 
 
+def split_export(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Normalization | None]:
+    """Return the encoder's weights of an export or checkpoint of lightseg, and its mean and standard deviation.
+
+    Args:
+        state: The weights of a file.
+
+    Returns:
+        The weights with the names in the encoder, and the normalization; the weights of other files as they are, and
+        None.
+    """
+    encoder = {name.removeprefix(_ENCODER): value for name, value in state.items() if name.startswith(_ENCODER)}
+    if not encoder:
+        return dict(state), None
+    mean, std = state.get("mean"), state.get("std")
+    if mean is None or std is None:
+        return encoder, None
+    return encoder, (tuple(mean.tolist()), tuple(std.tolist()))
+
+
 def drop_prefixes(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     """Return a state dict without the tensors whose names start with one of the prefixes."""
     return {name: value for name, value in state.items() if not name.startswith(prefixes)}
@@ -87,27 +109,33 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
 
 def load_encoder_weights(
     module: nn.Module, path: str, *, owner: str, in_channels: int = 3, classifiers: tuple[str, ...] = ()
-) -> None:
+) -> Normalization | None:
     """Load the weights of a file into a module; all names must match, except those of the classifier.
 
     Args:
         module: The module, changed in place.
-        path: A `.safetensors`, `.pt` or `.pth` file of weights for RGB, or for `in_channels` channels.
+        path: A `.safetensors`, `.pt` or `.pth` file of weights for RGB, or for `in_channels` channels; or an exported
+            file or checkpoint of lightseg with such an encoder.
         owner: Name of the architecture, for the message.
         in_channels: Input channels of the module; the first convolution's RGB weights are adapted to them as in timm:
             summed for 1 channel, else repeated and rescaled.
         classifiers: Name prefixes of the classifier's weights, which are neither required nor loaded.
+
+    Returns:
+        Mean and standard deviation of a file of lightseg; None for other files.
 
     Raises:
         ConfigError: See `read_file` and `check_keys`.
     """
     full_state = module.state_dict()
     expected = drop_prefixes(full_state, classifiers)
-    state = drop_prefixes(read_file(path), classifiers)
+    weights, normalization = split_export(read_file(path))
+    state = drop_prefixes(weights, classifiers)
     for key in expected.keys() & state.keys():
         state[key] = _adapt_channels(state[key], expected[key], in_channels)
     check_keys(state, expected, owner=f"{owner} ({path})")
     module.load_state_dict({**full_state, **state})
+    return normalization
 
 
 def adapt_input(weight: Tensor, in_channels: int) -> Tensor:

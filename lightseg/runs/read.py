@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from lightseg.errors import UserError
 from lightseg.files.names import METRICS
+from lightseg.files.nearest import nearest_path
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
@@ -143,9 +144,14 @@ def _find_run_folders(place: str) -> list[Path]:
     roots = list(_limit(place, (path for path in paths if path.is_dir())))
     folders = sorted({folder.resolve() for root in roots for folder in _walk_run_folders(root)})
     if not folders:
-        problem = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
+        problem = "there is no run folder, which has a config.yaml, in it" if roots else _describe_missing(Path(place))
         raise UserError(f"{place}: {problem}")
     return folders
+
+
+def _describe_missing(place: Path) -> str:
+    near = None if place.exists() else nearest_path(place)
+    return f"there is no such folder{f'; did you mean {near}?' if near else ''}"
 
 
 def _walk_run_folders(root: Path) -> Iterator[Path]:

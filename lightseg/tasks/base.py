@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,7 +14,6 @@ from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.distributed.lightning_compat import attached_trainer, log_step
 from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
@@ -175,7 +175,7 @@ class Task(Predictor, ABC):
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
-            shard(self.net, self.device_mesh["data_parallel"])
+            shard(self.net, self.device_mesh)
 
     # ---- one step for all stages -----------------------------------------------------------------------------------
 
@@ -207,9 +207,25 @@ class Task(Predictor, ABC):
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
-            # not with `prog_bar`, which reads the value from the device in every step; `Bar` shows it
-            log_step(self, "train/loss", self.step_loss)
+            if self._logs_step(batch_idx):
+                # not with `prog_bar`, which reads the value from the device in every step; `Bar` shows it
+                self.log("train/loss", self.step_loss)
         return loss
+
+    def _logs_step(self, batch_idx: int) -> bool:
+        """Return whether anything reads the loss of this step; to log a value takes as long as the rest of a hook."""
+        trainer = self.trainer
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_interval = interval > 0 and (trainer.global_step + 1) % interval == 0
+        # without a number of batches, as by a time, a validation may follow any of them
+        is_validated = trainer.is_last_batch or (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
+        watched = (getattr(callback, "monitor", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        return is_interval or is_validated or "train/loss" in watched
+
+    def on_train_batch_end(self, _outputs: Any, _batch: Batch, batch_idx: int) -> None:
+        """Log the loss of a step after which the training stops, which Lightning logs whatever the interval."""
+        if self.trainer.should_stop and (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            self.log("train/loss", self.step_loss)
 
     def _mean_counts(self, batch: Batch) -> Tensor:
         # integers up to here, since Lightning rounds the floats of a batch in half precision
@@ -271,8 +287,15 @@ class Task(Predictor, ABC):
     @property
     def _is_scored(self) -> bool:
         """Return whether this is an evaluation outside of training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         return trainer is not None and trainer.state.fn != "fit"
+
+    @property
+    def _attached_trainer(self) -> L.Trainer | None:
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
 
     def _metrics(self, stage: Stage) -> tuple[Metric, MeanMetric]:
         return (self.val_counts, self.val_loss) if stage == "val" else (self.test_counts, self.test_loss)
@@ -286,7 +309,7 @@ class Task(Predictor, ABC):
         before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         trained = self.net if trainer is not None and trainer.state.fn == "fit" else None
         start_from_images(trained, data, self.mean, self.std)
         self.loss.configure_from_data(data, self.kind, trained)
@@ -356,7 +379,7 @@ class Task(Predictor, ABC):
     @property
     def encoder_is_frozen(self) -> bool:
         """Return whether the encoder is frozen at this point of the training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         is_training = self.freeze_encoder > 0 and trainer is not None and trainer.training
         return is_training and self.progress < self.freeze_encoder
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.errors import ConfigError, LightsegError, require, warn
+from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.files.printable import warn
 from lightseg.optim.optimizer import scale_groups
 from lightseg.optim.param_groups import param_groups
 from lightseg.optim.schedules import Schedule

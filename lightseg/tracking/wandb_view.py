@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.files.limited import require_limited
+from lightseg.files.limited import require_inside, require_limited
 from lightseg.files.names import BEST as BEST_FILE
 from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
@@ -68,6 +68,7 @@ class View:
         path = self.folder / "metrics.jsonl"
         if not path.exists():
             return
+        require_inside(path)
         require_limited(path, LOG_BYTES)
         with path.open("rb") as file:
             file.seek(self._offset)
@@ -169,7 +170,10 @@ class View:
         }
 
     def _confusion(self, split: str, classes: Sequence[str]) -> dict[str, Any]:
-        counts = np.loadtxt(self.folder / f"confusion_{split}.csv", np.int64, delimiter=",", skiprows=1, ndmin=2)
+        file = self.folder / f"confusion_{split}.csv"
+        require_inside(file)
+        require_limited(file, LOG_BYTES)
+        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
         return _confusion(split, classes, counts)
 
     def _worst(self, evaluation: PerImageResults) -> Any:

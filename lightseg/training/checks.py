@@ -19,8 +19,9 @@ from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
-from lightseg.errors import ConfigError, UserError, warn
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import warn
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
@@ -152,7 +153,9 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
     unit = "pixel" if data.kind == "segmentation" else "sample"
     for split, counts in class_counts.items():
         if names := absent(counts, data.classes):
-            consequence = "it cannot be learned" if split == "train" else f"{split} does not tell how well it is found"
+            consequence = "it cannot be learned"
+            if split != "train":
+                consequence = f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy"
             warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
 
 

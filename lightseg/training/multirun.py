@@ -19,6 +19,7 @@ from lightseg.config.compose import chain, read
 from lightseg.distributed import environment
 from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.files.printable import printable
 from lightseg.runs.records import is_finished
 
 _FOLD_OPTIONS = tuple(f"--data.{scope}{name}" for scope in ("", "init_args.") for name in ("folds", "fold"))
@@ -67,7 +68,8 @@ def repeat(args: list[str]) -> list[str]:
             earlier = _find_run(command, before)
             is_done = earlier is not None and is_finished(earlier)
             state = f"{'is finished' if is_done else 'goes on'} in {earlier}" if earlier else f"group {group}"
-            print(f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, {state}", flush=True)
+            line = f"run {number + 1} of {len(commands)}: {' '.join(variants[number])}, {state}"
+            print(printable(line), flush=True)
             if is_done:
                 continue
             if earlier is not None:

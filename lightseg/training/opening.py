@@ -14,6 +14,7 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
+from lightseg.files.printable import printable
 from lightseg.loggers import Wandb
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
@@ -55,7 +56,8 @@ def open_run(
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in wandb_loggers:
         logger.attach(folder)
-    print(_summary(cli, cost, folder), *([initial_weights.report] if initial_weights else []), sep="\n", flush=True)
+    lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
     stack.enter_context(environment.inherited(variables))

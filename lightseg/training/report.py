@@ -15,6 +15,7 @@ from lightseg.files.atomic import write_json
 from lightseg.files.evenly_spaced import spread
 from lightseg.files.printable import printable
 from lightseg.metrics.absent_classes import RULE, absent, describe_absent
+from lightseg.metrics.scores import METRICS
 from lightseg.runs.metrics_log import plain_number
 from lightseg.tasks import Stage, Task
 from lightseg.tasks.examples import predict
@@ -55,7 +56,7 @@ def report(
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
     absences = {name: absent(found.dense[:, 1].sum(0), task.classes) for name, found in evaluations.items()}
     _print_table(task, checkpoint_name, results, absences)
-    print(*[f"picture: {path}" for path in paths], sep="\n")
+    print(*[printable(f"picture: {path}") for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
     # written last, because this file marks the run as finished
@@ -90,12 +91,14 @@ def _print_table(
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")
+    # the log calls it `score`
+    score = next(iter(METRICS[task.kind]))
     names = [name.partition("/")[2] for name in results if name.startswith(f"{splits[0]}/")]
     for name in names:
         if name not in ("score", "loss"):
             label = name.partition("/")[2]
             cells = [_cell(results.get(f"{split}/{name}"), label in absences[split]) for split in splits]
-            table.add_row(Text(printable(name)), *cells)
+            table.add_row(Text(printable(f"{name} (score)" if name == score else name)), *cells)
     if any(absences.values()):
         table.caption, table.caption_justify = RULE, "left"
     Console().print(table)

@@ -9,9 +9,10 @@ from typing import Any
 from lightseg.checkpoint.loading import read
 from lightseg.config.plain_data import plain
 from lightseg.config.schema import require_form
-from lightseg.errors import ConfigError, UserError, warn
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import require_in_place, require_regular, write_atomically
 from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
+from lightseg.files.printable import printable, warn
 from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import environment, scheduler
 from lightseg.runs.diff import (
@@ -99,7 +100,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             errors.append(str(error))
             continue
         for broken in errors:
-            print(f"{broken}; going on from {file.name}, the one before it", flush=True)
+            print(printable(f"{broken}; going on from {file.name}, the one before it"), flush=True)
         return file, content
     if errors:
         raise UserError("\n".join([*errors, "there is no other state to go on from; start a new run without --resume"]))
@@ -162,7 +163,7 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
             for name, (old, new) in kernel_changes(before, now).items()
         ]
     for message in messages:
-        print(f"goes on with another {message}", flush=True)
+        print(printable(f"goes on with another {message}"), flush=True)
 
 
 def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from lightseg.tasks import SegmentationTask
 
 GOOD = torch.tensor([[90, 5, 5], [5, 90, 5], [5, 5, 90]])
 NO_C = torch.tensor([[95, 5, 0], [10, 90, 0], [80, 20, 0]])
+RARE_C = torch.tensor([[95, 5, 0], [10, 90, 0], [18, 2, 0]])
 ONLY_A = torch.tensor([[100, 0, 0], [100, 0, 0], [100, 0, 0]])
 
 
@@ -43,7 +44,7 @@ def test_warning__once_is_no_collapse(capsys):
 
 def test_warning__twice_in_a_row_is_said_once(capsys):
     callback = CollapseWarning()
-    _validate(callback, NO_C, NO_C)
+    _validate(callback, RARE_C, RARE_C)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[0] == "warning: hardly ever predicted in the last two validations: c"
@@ -51,6 +52,13 @@ def test_warning__twice_in_a_row_is_said_once(capsys):
         assert option in err
     _validate(callback, NO_C, GOOD, NO_C, NO_C)
     assert capsys.readouterr().err == ""
+
+
+def test_warning__of_balanced_classes_names_no_cure_of_rare_ones(capsys):
+    _validate(CollapseWarning(), NO_C, NO_C)
+    err = capsys.readouterr().err
+    assert "This is no matter of rare classes" in err
+    assert "class_weights" not in err
 
 
 def test_warning__of_a_common_class_names_no_cure_of_rare_ones(capsys):

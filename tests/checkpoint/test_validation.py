@@ -17,13 +17,20 @@ def _timm(encoder, **kwargs):
     return {"class_path": "lightseg.nets.TimmNet", "init_args": {"encoder": encoder, "kwargs": kwargs}}
 
 
+def _segmenter(encoder, **options):
+    return {"class_path": "lightseg.nets.Segmenter", "init_args": {"encoder": encoder, **options}}
+
+
 def _torchvision(encoder, **kwargs):
     return {"class_path": "lightseg.nets.TorchvisionNet", "init_args": {"encoder": encoder, "kwargs": kwargs}}
 
 
-@pytest.mark.parametrize("encoder", ["mit_b0", "resnet18"])
-def test_load__nets_of_smp_need_no_trust(encoder, tmp_path):
-    file = write_checkpoint(tmp_path / "x.ckpt", net="lightseg.nets.SmpNet", encoder=encoder)
+@pytest.mark.parametrize(
+    ("net", "encoder"),
+    [("SmpNet", "mit_b0"), ("SmpNet", "resnet18"), ("Segmenter", "test_vit"), ("Segmenter", "test_resnet")],
+)
+def test_load__nets_of_libraries_need_no_trust(net, encoder, tmp_path):
+    file = write_checkpoint(tmp_path / "x.ckpt", net=f"lightseg.nets.{net}", encoder=encoder)
     expected = torch.load(file, weights_only=True)["state_dict"]
     state = lightseg.load(file).state_dict()
     assert state.keys() == expected.keys()
@@ -39,6 +46,11 @@ def test_load__nets_of_smp_need_no_trust(encoder, tmp_path):
         (_timm(SWIN, img_size=4096, window_size=128), "it needs more memory than the weights in the file"),
         (_timm(SWIN), "does not fit the net of its recipe"),
         ({"class_path": "lightseg.nets.SmpNet", "init_args": {"arch": 5}}, "SmpNet cannot be built with its options"),
+        (_segmenter("test_vit", width=65536), "it needs more memory than the weights in the file"),
+        (_segmenter("test_vit", width=-1), "must be 1 or more, got -1"),
+        (_segmenter("test_vit", head="fpm"), "did you mean fpn"),
+        (_segmenter("test_vit", kwargs={"depth": 4096}), "more layers than there are weights in the file"),
+        (_segmenter("test_maxvit", kwargs={"img_size": 4096}), "it needs more memory than the weights in the file"),
         (_torchvision("vit_b_16", image_size=225), "torchvision cannot build vit_b_16"),
     ],
 )

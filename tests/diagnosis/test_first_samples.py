@@ -52,7 +52,7 @@ def test_absent_class__is_named_before_training_and_marked_afterwards(case, call
     outcome = case.fit(classes=["background", "object", "ghost"])
     assert outcome.code == 0, outcome
     assert "warning: no pixel of train is ghost: it cannot be learned\n" in outcome.err
-    assert "warning: no pixel of val is object or ghost: val does not tell how well it is found\n" in outcome.err
+    assert "warning: no pixel of val is object or ghost: val does not tell how well it is found; python" in outcome.err
     rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in outcome.out.splitlines() if "│" in line}
     # predicted or not, no number stands there
     assert {rows["iou/object"], rows["iou/ghost"]} <= {"absent", "absent, but predicted"}

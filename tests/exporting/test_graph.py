@@ -1,4 +1,3 @@
-import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -8,7 +7,6 @@ from lightseg.exporting.formats import open_onnx, open_torch_export, write_onnx,
 from lightseg.exporting.graph import InferenceGraph, trace
 from lightseg.nets import SimpleCNN, SmpNet
 from lightseg.tasks import ClassificationTask, SegmentationTask
-from lightseg.tasks.segmentation import _pad
 
 PLAIN = {"mean": [0.2, 0.3, 0.4], "std": [0.5, 0.25, 0.125]}
 FACTS = {"lightseg": "0", "classes": ["a", "b", "c"]}
@@ -25,14 +23,6 @@ class Quarter(nn.Module):
 
     def forward(self, x):
         return 9 * self.conv(nn.functional.max_pool2d(x, 2))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 5), (8, 8), (9, 40), (37, 61)])
-def test_pad__mirrors_over_and_over(size):
-    image = torch.rand(2, 3, *size)
-    padded = _pad(image, 8)
-    more = [(0, 0), (0, 0), *((0, -side % 8) for side in size)]
-    assert np.array_equal(padded.numpy(), np.pad(image.numpy(), more, mode="reflect"))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])

@@ -17,6 +17,7 @@ from tests.inference.models import write_checkpoint
 NETS: dict[str, dict[str, str]] = {
     "UNet": {},
     "SmpNet": {"encoder": "mit_b0"},
+    "Segmenter": {"encoder": "test_vit"},
     "TimmNet": {"encoder": "resnet10t"},
     "TorchvisionNet": {"encoder": "squeezenet1_1"},
 }
@@ -24,7 +25,14 @@ NETS: dict[str, dict[str, str]] = {
 
 KWARGS: list[dict[str, Any]] = [
     *({"img_size": 65536}, {"window_sizes": [7, 7, 1000, 7]}, {"layers": [4096] * 4}, {"width": 10**400}),
-    *({"depth": 4096}, {"decoder_channels": [4096] * 5}, {"dropout": "x"}, {"encoder_depth": -1}, {"arch": 5}),
+    *(
+        {"depth": 4096},
+        {"decoder_channels": [4096] * 5},
+        {"dropout": "x"},
+        {"encoder_depth": -1},
+        {"arch": 5},
+        {"head": 5},
+    ),
 ]
 """Options that others than these nets may have, or that are out of proportion."""
 
@@ -32,7 +40,7 @@ KWARGS: list[dict[str, Any]] = [
 def prepare(base: Path) -> None:
     """A sound checkpoint of each net, and an image."""
     for name, options in NETS.items():
-        task = "SegmentationTask" if name in ("UNet", "SmpNet") else "ClassificationTask"
+        task = "SegmentationTask" if name in ("UNet", "SmpNet", "Segmenter") else "ClassificationTask"
         write_checkpoint(base / f"{name}.ckpt", task, f"lightseg.nets.{name}", **options)
     Image.new("RGB", (40, 40), (9, 99, 200)).save(base / "image.png")
 

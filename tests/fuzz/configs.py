@@ -91,7 +91,16 @@ _CLASSES = {
         "torch.optim.SparseAdam",
     ),
     "schedule": ("Constant", "torch.optim.lr_scheduler.ReduceLROnPlateau", "lightseg.optim.Schedule"),
-    "net": ("SmpNet", "FCN", "TimmNet", "SimpleCNN", "TorchvisionNet", "torch.nn.Conv2d", "lightseg.nets.Net"),
+    "net": (
+        "SmpNet",
+        "Segmenter",
+        "FCN",
+        "TimmNet",
+        "SimpleCNN",
+        "TorchvisionNet",
+        "torch.nn.Conv2d",
+        "lightseg.nets.Net",
+    ),
     "callbacks": (
         *("EarlyStopping", "ModelCheckpoint", "LearningRateFinder", "BatchSizeFinder", "StochasticWeightAveraging"),
         *("LearningRateMonitor", "Timer", "lightning.pytorch.callbacks.Callback", "GradientAccumulationScheduler"),

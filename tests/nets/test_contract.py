@@ -14,6 +14,8 @@ from lightseg import nets
 SEGMENTATION = {
     "fcn": (nets.FCN, {"width": 4}),
     "fcn_timm": (nets.FCN, {"encoder": "resnet18.a1_in1k"}),
+    "segmenter": (nets.Segmenter, {"encoder": "test_resnet.r160_in1k", "width": 8}),
+    "segmenter_vit": (nets.Segmenter, {"encoder": "test_vit.r160_in1k", "head": "upernet", "width": 8}),
     "smp": (nets.SmpNet, {"encoder": "resnet18"}),
     "smp_timm": (nets.SmpNet, {"arch": "fpn", "encoder": "mobilenetv3_small_050.lamb_in1k"}),
     "unet": (nets.UNet, {"width": 4, "depth": 3}),

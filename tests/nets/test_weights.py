@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 
 from lightseg.errors import ConfigError
-from lightseg.nets import FCN, SmpNet, TimmNet, TorchvisionNet
+from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet, TorchvisionNet
 from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file
 
 LITE = "tf_efficientnet_lite0"
-FROM_TIMM = [TimmNet, FCN, SmpNet]
+FROM_TIMM = [TimmNet, FCN, Segmenter, SmpNet]
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,27 @@ def test_torchvisions_file_with_its_classifiers(tmp_path):
     assert net.normalization == ((0.5,), (0.5,))
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "encoder"),
+    [
+        (TimmNet, Segmenter, "test_vit"),
+        (TimmNet, FCN, "test_resnet"),
+        (Segmenter, TimmNet, "test_resnet"),
+        (SmpNet, SmpNet, "mobilenet_v2"),
+        (TorchvisionNet, TorchvisionNet, "squeezenet1_1"),
+    ],
+)
+def test_an_export_of_lightseg_fills_the_encoder(source, target, encoder, tmp_path):
+    torch.manual_seed(1)
+    trained = source(5, encoder=encoder)
+    state = {f"net.{name}": value.contiguous() for name, value in trained.state_dict().items()}
+    save_file({**state, "mean": torch.tensor([0.25, 0.5, 0.75]), "std": torch.ones(3)}, tmp_path / "model.safetensors")
+    net = target(7, encoder=encoder, encoder_weights=str(tmp_path / "model.safetensors"))
+    expected = trained.encoder.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in net.encoder.state_dict().items())
+    assert net.normalization == ((0.25, 0.5, 0.75), (1.0, 1.0, 1.0))
+
+
 def test_a_trained_encoder_moves_to_another_net(tmp_path):
     classifier = TimmNet(5, encoder="resnet18")
     torch.save(classifier.encoder.state_dict(), tmp_path / "mine.pt")
@@ -220,7 +241,7 @@ def cache(tmp_path, monkeypatch):
     return hub
 
 
-@pytest.mark.parametrize("net", [TimmNet, FCN])
+@pytest.mark.parametrize("net", [TimmNet, FCN, Segmenter])
 def test_timms_weights_come_from_the_cache_without_a_connection(net, cache, monkeypatch):
     state = timm.create_model("resnet18").state_dict()
     cache("timm/resnet18.tv_in1k", "a" * 40, state, {})

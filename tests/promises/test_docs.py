@@ -104,7 +104,7 @@ def test_commands__of_fit_are_taken_by_its_parser(folder, capsys):
 def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys):
     commands = _verb_commands()
     assert all(commands.values())
-    for verb in commands.keys() - {"fit"}:
+    for verb in commands.keys() - {"fit", "list"}:
         main = importlib.import_module(f"lightseg.{verb}").main
         for words in commands[verb]:
             args = [word.replace("RECIPE", "roads.yaml") for word in words]
@@ -114,6 +114,15 @@ def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys
             error = capsys.readouterr().err
             assert code == 2, (verb, words, error)
             assert re.search(missing, error.partition("\n")[0]), (verb, words, error)
+
+
+def test_commands__of_list_are_taken(capsys):
+    for words in _verb_commands()["list"]:
+        # of all that can be named, each pair and cost takes a while
+        words = [word for word in words if word != "--measure"]
+        assert words[:1] == ["pairs"] or importlib.import_module("lightseg.list").main(words) == 0, (
+            capsys.readouterr().err
+        )
 
 
 def test_commands__name_targets_and_files_that_exist():

@@ -115,6 +115,7 @@ def _sum_counts(group: Group, split: str, classes: int) -> Integers | str:
     for run in group.runs:
         path = run.folder / f"confusion_{split}.csv"
         try:
+            require_inside(path)
             text = io.StringIO(read_limited(path, _TABLE_BYTES))
             total += np.loadtxt(text, np.int64, delimiter=",", skiprows=1).reshape(classes, classes)
         except UserError as error:

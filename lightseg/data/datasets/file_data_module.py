@@ -1,6 +1,7 @@
 """Base class of the data modules of a user's own files: how images are read, and how samples are split."""
 
 import contextlib
+import copy
 import gc
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,21 @@ class FileDataModule(ImageDataModule):
             with _disabled_gc():
                 self._file_datasets = self.find_datasets()
         return self._file_datasets[split]
+
+    @property
+    def random_splits(self) -> frozenset[Split]:
+        """Splits that are drawn at random; empty before the first `make_dataset`."""
+        return self._random_splits
+
+    def split_by_seed(self, seed: int) -> Mapping[Split, FileDataset]:
+        """Return the samples of all splits as another `split_seed` deals them.
+
+        Raises:
+            DataError: If files are missing or contradict each other.
+        """
+        other = copy.copy(self)
+        other.split_seed = seed
+        return other.find_datasets()
 
     def check_training(self) -> list[dict[str, Any]]:
         """Check the training split, as every data module does, and that no option of the splits is without effect.

@@ -77,6 +77,10 @@ class MaskDataset(FileDataset):
             return np.zeros(self.image_size(index), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
 
+    def file_values(self, path: Path | str) -> Array:
+        """Read a mask file as its values `(H, W)`, or its colors `(H, W, 3)`."""
+        return self.label_map.file_values(path)
+
     def mask_name(self, index: int) -> str:
         """Return the mask's path within the dataset; empty if the image has none and is all background."""
         return str(self._files[1][index])

@@ -1,5 +1,6 @@
 """Data module of a folder of images and masks, and the base class of such data modules."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -36,7 +37,8 @@ class PairedFolder(FileDataModule):
     Args:
         images: Name of the folder of images.
         masks: Name of the folder of masks; may be that of the images if names distinguish them.
-        image_suffix: End of every image's name before the extension, such as `_leftImg8bit`; other files are ignored.
+        image_suffix: End of every image's name before the extension, such as `_leftImg8bit`, or with it, such as
+            `.jpg`; other files are ignored.
         **kwargs: Options of `FileDataModule`: reading of images, splits and groups.
     """
 
@@ -128,10 +130,11 @@ class MaskFolder(PairedFolder):
         mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.
         missing_mask: Treatment of an image without a mask: `error`, `skip` it, or `background`, a mask of the first
             class.
-        mask_suffix: End of every mask's name before the extension, such as `_mask`; other files are ignored.
+        mask_suffix: End of every mask's name before the extension, such as `_mask`, or with it; other files are
+            ignored.
         **kwargs: Options of `PairedFolder`, names of the folders, and of `FileDataModule`, reading of images, splits
-            and groups. A line of a list may also name the paths of an image and its mask; images that no list names
-            need no mask.
+            and groups. A line of a list may also name the paths of an image and its mask, below a line with the names
+            of these columns or without one; images that no list names need no mask.
 
     Raises:
         ConfigError: If the labels contradict each other.
@@ -258,7 +261,7 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     groups: dict[Pair, str] = {}
     for split, lines in entries.items():
         samples: dict[tuple[str, ...], Pair] = {}
-        for line in dict.fromkeys(lines):
+        for line in dict.fromkeys(lines[_is_header(lines) :]):
             paths = _parse_paths(root, line)
             if paths is None:
                 return None
@@ -269,6 +272,12 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     pairs = [pair for split in SPLITS for pair in result[split]]
     require_disjoint(root, result, [groups[pair] for pair in pairs], pairs)
     return result
+
+
+def _is_header(lines: Sequence[str]) -> bool:
+    """Return whether the first line of several names two columns, such as `image,mask`."""
+    names = re.split(r"[\t,]", lines[0])
+    return len(lines) > 1 and len(names) == 2 and not any(PurePosixPath(name.strip()).suffix for name in names)
 
 
 def _file_identity(path: Path) -> tuple[int, int]:

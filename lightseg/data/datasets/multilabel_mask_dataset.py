@@ -57,6 +57,13 @@ class MultilabelMaskDataset(MaskDataset):
         """Read the mask alone, `(H, W, C)`."""
         return self._read_mask(index, self.image_size(index))[0]
 
+    def file_values(self, path: Path | str) -> Array:
+        """Read a mask file as its values `(H, W)`; several channels lie below each other."""
+        if not self._has_channels:
+            return super().file_values(path)
+        values = self.label_map.channel_values(path, self.num_classes)
+        return np.concatenate(list(np.moveaxis(values, -1, 0)))
+
     def mask_name(self, index: int) -> str:
         """Return the path of the mask's first file within the dataset; empty if there is none."""
         return next(iter(self.mask_names(index)), "")

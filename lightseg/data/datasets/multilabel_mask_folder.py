@@ -9,7 +9,7 @@ from lightseg.data.datasets.mask_folder import PairedFolder
 from lightseg.data.datasets.multilabel_mask_dataset import MultilabelMaskDataset
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.label_map import checked_classes
-from lightseg.data.io.pairing import Pair, find_class_pairs
+from lightseg.data.io.pairing import Pair, file_end, find_class_pairs
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.palette import default_palette
 from lightseg.data.types import Split
@@ -136,7 +136,7 @@ class MultilabelMaskFolder(PairedFolder):
             unpaired = [pair for pair in pairs if not (pair.mask, *pair.more)[label]]
             if unpaired and self._missing_mask == "error":
                 first, more = unpaired[0], f", nor of {len(unpaired) - 1} more" * (len(unpaired) > 1)
-                file = f"{self._path(masks, name)}/{first.name}{self._suffix.replace(_CLASS, name)}.*"
+                file = f"{self._path(masks, name)}/{first.name}{file_end(self._suffix.replace(_CLASS, name), '.*')}"
                 kind = f"mask of {name}" if name else "mask"
                 message = (
                     f"{Path(self.root) / first.image}: no {kind} for this image{more}; looked for {file}; add it, or "
@@ -155,7 +155,7 @@ class MultilabelMaskFolder(PairedFolder):
             if pairs and not any((pair.mask, *pair.more)[label] for pair in pairs):
                 folder = Path(self.root) / self._folders[1]
                 names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-                file = f"{self._path(self._folders[1], name)}/*{self._suffix.replace(_CLASS, name)}.*"
+                file = f"{self._path(self._folders[1], name)}/*{file_end(self._suffix.replace(_CLASS, name), '.*')}"
                 raise DataError(f"{self.root}: no mask of {name}; looked for {file}{did_you_mean(name, names, 8)}")
 
     def _unused_options(self) -> Iterator[tuple[str, object, object, str]]:

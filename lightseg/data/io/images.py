@@ -133,6 +133,10 @@ def name_file_in_errors(path: Path | str, kind: str) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise BrokenFileError(f"{path}: this {kind} does not exist") from None
+    except MemoryError:
+        raise DataError(
+            f"{path}: this {kind} does not fit the memory; make it smaller, or raise the limit (`ulimit -v`)"
+        ) from None
     except Exception as error:
         if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             # too many open files: the machine's limit, not the file, is at fault

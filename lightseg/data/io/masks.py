@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lightseg.data.io.images import apply_palette, name_file_in_errors, to_bytes
-from lightseg.data.io.pixels import FORMATS, Pixels, decode
+from lightseg.data.io.pixels import FORMATS, Pixels, decode, header_size
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.labels import Color
@@ -82,6 +82,16 @@ def read_mask_channels(path: Path | str, channels: int, is_smooth: bool = False)
         if is_smooth and 0 < pixels.white < 255:
             return to_bytes(pixels.array, pixels.white)
         return _to_integers(path, pixels.array)
+
+
+def mask_size(path: Path | str) -> tuple[int, int]:
+    """Read height and width of `read_mask`'s result from the header only.
+
+    Raises:
+        DataError: If the header cannot be read, or is of several images.
+    """
+    with name_file_in_errors(path, "mask"):
+        return header_size(Path(path), None)
 
 
 def palette_colors(path: Path | str) -> list[Color] | None:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
-from lightseg.data.transforms.pipeline import EvalTransform
+from lightseg.data.transforms.pipeline import EnlargedError, EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.disk_cache import warn_on_rank_zero
@@ -67,7 +67,10 @@ class TransformedDataset(Dataset[dict[str, Any]]):
             return {"index": PADDING}
         with _seed_global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
             stored, label = self.dataset[position.sample]
-            image, target = self.transform(stored, label, position.seed)
+            try:
+                image, target = self.transform(stored, label, position.seed)
+            except EnlargedError as error:
+                raise EnlargedError(f"{self.dataset.name(position.sample)}: {error}") from None
         if image.shape[2:] != stored.shape[2:]:
             option = "train_transforms" if isinstance(self.transform, Augmentation) else "eval_transforms"
             raise ConfigError(
@@ -167,8 +170,7 @@ def _share_block(batch: Batch) -> Batch:
     """Copy a batch into one block of shared memory, since each block costs a handshake and a file descriptor."""
     tensors = cast(dict[str, Tensor], batch)
     ends = np.cumsum([-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors.values()]).tolist()
-    # as in torch's collate function
-    block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
+    block = torch.empty(ends[-1], dtype=torch.uint8).share_memory_()
     views = {
         key: block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
         for (key, tensor), start in zip(tensors.items(), [0, *ends[:-1]], strict=True)

@@ -20,6 +20,7 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from lightseg.data.annotations import coco, cvat, draw, drawing, labelme, objects, yolo
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.io import images, label_map, masks, netpbm, pixels, presence_map
 from lightseg.data.io.mask_consistency import MaskValues
@@ -28,10 +29,11 @@ from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
-from lightseg.errors import RunError, warn
+from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
 from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn_on_rank_zero, write_table
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import warn
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
@@ -48,6 +50,9 @@ _RECORD = np.dtype(
 
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
 """Packages whose version may affect the decoded pixels."""
+
+_READERS = (images, label_map, masks, netpbm, pixels, presence_map, coco, cvat, draw, drawing, labelme, objects, yolo)
+"""Modules whose source may affect the decoded pixels and targets."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)
 """Placeholder mask of a target that is a class id."""
@@ -186,7 +191,7 @@ def _cache_folder(dataset: ImageDataset) -> Path:
     kind = type(dataset)
     key_parts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # the source instead of the package's version, which does not change during development
-    key_parts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels, presence_map)]
+    key_parts += [inspect.getsource(module) for module in _READERS]
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
             key_parts.append(f"{package} {metadata.version(package)}")

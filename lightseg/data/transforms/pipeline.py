@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -11,8 +12,11 @@ from lightseg.config.class_errors import describe_failure
 from lightseg.data.targets import is_multilabel
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Array, Kind, Transform
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
+
+_MOST_PIXELS = 2**28
+"""Limit of the pixels of an image that a transform enlarges."""
 
 _RESIZES = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize)
 _FRAMES = (A.CenterCrop, A.PadIfNeeded)
@@ -159,8 +163,31 @@ class EvalTransform:
             raise ConfigError(message) from None
 
 
+class EnlargedError(DataError):
+    """Image that a transform would enlarge beyond `_MOST_PIXELS`."""
+
+
+class _LimitedSmallestMaxSize(A.SmallestMaxSize):  # type: ignore[misc]
+    """`SmallestMaxSize` that refuses images so long and narrow that the result would fill the memory."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Return the scale; called by albumentations."""
+        scaling: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+        height, width = params["shape"][:2]
+        scale = scaling["scale"]
+        if scale > 1 and height * width * scale**2 > _MOST_PIXELS:
+            raise EnlargedError(
+                f"SmallestMaxSize would turn an image of {height}×{width} (height×width) into "
+                f"{height * scale:.0f}×{width * scale:.0f}; leave the image out, or use LongestMaxSize or Resize"
+            )
+        return scaling
+
+
 def _check(transform: A.BasicTransform) -> None:
     name = type(transform).__name__
+    if type(transform) is A.SmallestMaxSize:
+        # it comes from a recipe, which names the class of albumentations
+        transform.__class__ = _LimitedSmallestMaxSize
     if name in ("Normalize", "ToTensorV2", "ToTensor3D", "ToFloat"):
         raise ConfigError(f"{name} is not needed: normalization is in the model (model.mean, model.std); leave it out")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightseg.data.datasets.annotated_images import AnnotatedImages, AnnotatedImagesClassification
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
@@ -15,6 +16,7 @@ from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.labels import IGNORE
 from tests.data import fabricate
+from tests.data.annotations import one_drawing
 from tests.data.datasets import labeled_pictures
 
 MASKS = {
@@ -58,9 +60,51 @@ def _change_a_row(root):
     path.write_text(path.read_text().replace("train/cat/00.png,cat", "train/cat/00.png,dog"))
 
 
-RELABELINGS = {"image_folder": _move_a_picture, "image_table": _change_a_row}
+def _annotated_images(root):
+    one_drawing.pictures(root)
+    for split, indices in zip(SPLITS, (range(6), (6, 7), (8, 9)), strict=True):
+        one_drawing.write_json(root / f"{split}.json", one_drawing.coco_content(indices=indices))
+
+
+def _annotated_labels(root):
+    _image_folder(root)
+    for split in SPLITS:
+        rows = "".join(
+            f'<image id="{path}" name="{path}" width="9" height="9"><tag label="{label}"/></image>'
+            for path, label in labeled_pictures.rows_of(root)
+            if path.startswith(split)
+        )
+        (root / f"{split}.xml").write_text(f"<annotations>{rows}</annotations>")
+
+
+def _move_a_corner(root):
+    path = root / "train.json"
+    path.write_text(path.read_text().replace("20.3", "10.3", 1))
+
+
+def _change_a_tag(root):
+    path = root / "train.xml"
+    path.write_text(path.read_text().replace('"cat"', '"dog"', 1))
+
+
+RELABELINGS = {
+    "annotated_images": _move_a_corner,
+    "annotated_images_classification": _change_a_tag,
+    "image_folder": _move_a_picture,
+    "image_table": _change_a_row,
+}
+
+JSON_FILES, XML_FILES = ({split: f"{split}.{suffix}" for split in SPLITS} for suffix in ("json", "xml"))
 
 CASES = {
+    "annotated_images": (
+        _annotated_images,
+        lambda root: AnnotatedImages(one_drawing.CLASSES, root=root, annotations=JSON_FILES),
+    ),
+    "annotated_images_classification": (
+        _annotated_labels,
+        lambda root: AnnotatedImagesClassification(classes=["cat", "dog"], root=root, annotations=XML_FILES),
+    ),
     "camvid": (fabricate.camvid, CamVid),
     "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
     "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),

@@ -163,6 +163,11 @@ def _no_label(rows):
     return {}, "line 6: cat/04.png has no label; fill it in"
 
 
+def _no_label_cell(rows):
+    del rows[4][1]
+    return {}, "line 6 has no label; fill it in, or remove the line"
+
+
 def _missing_file(rows):
     rows[4][0] = "cat/99.png"
     return {}, "line 6: cat/99.png is no file in "
@@ -199,7 +204,18 @@ def _empty(rows):
 
 
 BROKEN_ROWS = [
-    *(_unknown_label, _no_label, _missing_file, _no_path, _duplicate, _contradiction, _one_class, _ragged, _empty)
+    *(
+        _unknown_label,
+        _no_label,
+        _no_label_cell,
+        _missing_file,
+        _no_path,
+        _duplicate,
+        _contradiction,
+        _one_class,
+        _ragged,
+        _empty,
+    )
 ]
 
 
@@ -279,6 +295,27 @@ def test_image_table__parquet_equals_csv(root):
     content = pyarrow.table({"path": [path for path, _ in rows], "label": [label for _, label in rows]})
     parquet.write_table(content, root / "labels.parquet")
     assert names(ImageTable(str(root / "labels.parquet"))) == names(ImageTable(str(root / "labels.csv")))
+
+
+def test_image_table__parquet_of_numbers_nulls_and_splits(root):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = rows_of(root)
+    ids = [["cat", "dog"].index(label) * 5 for _, label in rows]
+    splits = ["train" if index % 3 else "val" for index in range(len(rows))]
+    columns = {"file": [path for path, _ in rows], "target": pyarrow.array(ids).dictionary_encode(), "split": splits}
+    parquet.write_table(pyarrow.table(columns), root / "LABELS.PARQUET")
+    module = ImageTable(str(root / "LABELS.PARQUET"))
+    assert module.classes == ["0", "5"]
+    assert labels(module) == {path: str(label) for (path, _), label in zip(rows, ids, strict=True)}
+    assert [len(names(module)[split]) for split in ("train", "val", "test")] == [8, 4, 0]
+    ids[4] = None
+    parquet.write_table(pyarrow.table({"file": columns["file"], "target": ids}), root / "labels.parquet")
+    with pytest.raises(DataError, match=r"labels\.parquet: row 5: cat/04\.png has no label; fill it in"):
+        ImageTable(str(root / "labels.parquet")).check()
+    (root / "labels.parquet").write_bytes((root / "LABELS.PARQUET").read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"labels\.parquet: cannot be read as Parquet"):
+        ImageTable(str(root / "labels.parquet")).check()
 
 
 def test_image_table__parquet_without_pyarrow_names_the_extra(root, monkeypatch):

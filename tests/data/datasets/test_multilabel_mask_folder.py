@@ -61,7 +61,7 @@ def _channels(root, array, suffix):
     for index in range(8):
         save(root / f"images/{index}.png", picture(index))
         path = root / f"masks/{index}{suffix}"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".npy":
             np.save(path, array)
         elif array.shape[2] == 2:
@@ -414,6 +414,23 @@ def test_folder__doctor_finds_it_clean_and_names_what_is_wrong(discs, recipe, ca
     assert "masks/green/01.png" in found["broken file"]["what"]
     assert "masks/green/02.png" in found["size"]["what"]
     assert [finding["files"] for finding in findings if "is void" in finding["what"]] == [["masks/red/03.png"]]
-    assert [finding["files"] for finding in findings if "pixels of no class" in finding["what"]] == [
+    assert [finding["files"] for finding in findings if "without any class" in finding["what"]] == [
         ["masks/red/04.png", "masks/red/20.png", "masks/red/21.png"]
     ]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_folder__doctor_reads_channels(tmp_path, recipe, call, suffix):
+    root = _channels(tmp_path / "data", np.repeat(np.repeat(BOTH, 4, 0), 4, 1), suffix)
+    for index in range(8):
+        save(root / f"images/{index}.png", picture(index, 48, 64))
+    wrong = np.repeat(np.repeat(BOTH, 4, 0), 4, 1)
+    wrong[:5, :, 1] = 9
+    (np.save if suffix == ".npy" else tifffile.imwrite)(root / f"masks/3{suffix}", wrong.transpose(2, 0, 1))
+    text = RECIPE.replace("ROOT", str(root)).replace("[red, green]", '[road, car]\n    mask_files: "{name}"')
+    text = text.replace("ignore: [9]", "ignore: [7]").replace("rare_classes: [green]", "rare_classes: [car]")
+    code, out, _ = call(doctor.main, recipe(text), "--out", tmp_path / "out", "--json", tmp_path / "report")
+    errors = [f for f in json.loads((tmp_path / "report").read_text())["findings"] if f["severity"] == "error"]
+    assert code == 1
+    assert [finding["files"] for finding in errors] == [[f"masks/3{suffix}"]], out
+    assert "value 9 (320 pixels)" in errors[0]["what"]

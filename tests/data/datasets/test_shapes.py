@@ -171,46 +171,6 @@ def test_shapes__void_border_is_where_another_owner_is_near(width):
     assert (mask == IGNORE).any() == (width > 0)
 
 
-# ---- it takes an outline to tell the classes -----------------------------------------------------------------------
-
-
-def test_shapes__no_linear_classifier_of_pixels_solves_it():
-    module = Shapes(train_size=60, test_size=30, imbalance=1.0)
-    features, labels = pixels(module, "train")
-    one_hot = np.eye(6)[labels]
-    # every class weighs the same, so that calling everything background is not the best answer
-    weight = (1 / np.bincount(labels, minlength=6))[labels][:, None] ** 0.5
-    solution = np.linalg.lstsq(features * weight, one_hot * weight, rcond=None)[0]
-    features, labels = pixels(module, "test")
-    assert mean_iou(labels, (features @ solution).argmax(1)) < 0.25
-
-
-def test_shapes__color_says_nothing_about_the_class():
-    module = ShapesClassification(train_size=500)
-    images = np.stack([module.dataset("train")[index][0] for index in range(500)])
-    labels = np.array([module.dataset("train")[index][1] for index in range(500)])
-    middle = images[:, 14:18, 14:18].mean((1, 2))
-    means = np.stack([middle[labels == label].mean(0) for label in range(4)])
-    # four standard errors of a mean of 100 draws; the ring is left out, its middle is ground
-    assert (np.abs(means - means.mean(0)) < 4 * middle.std(0) / 10).all()
-
-
-def pixels(module, split):
-    """Return RGB, its squares and products, and a constant, of every pixel that is not void, and its class."""
-    dataset = module.dataset(split)
-    images, masks = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
-    labels = np.stack(masks).reshape(-1)
-    rgb = np.stack(images).reshape(-1, 3)[labels != IGNORE] / 255
-    products = (rgb[:, :, None] * rgb[:, None, :]).reshape(-1, 9)
-    return np.concatenate([rgb, products, np.ones((len(rgb), 1))], 1), labels[labels != IGNORE]
-
-
-def mean_iou(labels, predictions):
-    confusion = np.bincount(labels.astype(int) * 6 + predictions, minlength=36).reshape(6, 6)
-    hits = np.diag(confusion)
-    return (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean()
-
-
 # ---- wrong values --------------------------------------------------------------------------------------------------
 
 

@@ -58,8 +58,8 @@ def test_undeclared__names_the_line_to_add():
     assert isinstance(error, UndeclaredError)
     assert error.undeclared == {7}
     assert str(error).splitlines() == [
-        "mask.png and 3 more files: value 7 (2 pixels) is neither 0, where the class is absent, nor 1 or 255, where it is "
-        "present; add to data.init_args:",
+        "mask.png and 3 more files: value 7 (2 pixels) is neither 0, where the class is absent, nor 1 or 255, where it "
+        "is present; add to data.init_args:",
         "  positive: [1, 7]",
         "or, if void:  ignore: [7]",
     ]

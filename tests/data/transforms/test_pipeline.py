@@ -1,3 +1,5 @@
+import pickle
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from lightseg.data.sample_index import mix
 from lightseg.data.transforms.pipeline import EvalTransform, TrainTransform
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
@@ -87,6 +89,14 @@ def test_eval__a_transform_that_fails_is_named():
     transform = EvalTransform([A.ToGray(p=1), A.CenterCrop(64, 64)], "classification")
     with pytest.raises(ConfigError, match=r"data.eval_transforms.1: CenterCrop: Crop size .* exceeds"):
         transform(IMAGE, 0, 0)
+
+
+@pytest.mark.parametrize("pipeline", [TrainTransform, EvalTransform])
+def test_smallest_side__of_an_image_that_is_too_long(pipeline):
+    transform = pickle.loads(pickle.dumps(pipeline([A.SmallestMaxSize(max_size=256)])))
+    with pytest.raises(DataError, match=r"an image of 1×10000 \(height×width\) into 256×2560000; leave the image out"):
+        transform(np.zeros((1, 10_000, 3), np.uint8), np.zeros((1, 10_000), np.uint8), 0)
+    assert transform(np.zeros((2, 4, 3), np.uint8), np.zeros((2, 4), np.uint8), 0)[0].shape == (256, 512, 3)
 
 
 # ---- a mask for each class -----------------------------------------------------------------------------------------
