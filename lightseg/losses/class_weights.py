@@ -67,7 +67,7 @@ def positive_weights(scheme: PositiveWeightScheme | Sequence[float], truth: Tens
         truth: Pixels (or samples) without and with each class in the training split, int64 `(C, 2)`.
 
     Returns:
-        float32 `(C,)`, finite, > 0.
+        float32 `(C,)`, finite, >= 0.
 
     Raises:
         ConfigError: If the scheme is unknown, or a list has a wrong length or invalid values.

@@ -173,6 +173,8 @@ def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit):
         (["--model", "BinarySegmentationTask"], "the data has 2; take MultilabelSegmentationTask"),
         (["--model.logit_adjustment", "1"], "model.logit_adjustment: shifts classes against each other"),
         (["--model.loss", "dice", "--model.positive_weights", "balanced"], "add bce or focal"),
+        (["--model.positive_weights", "[1, 1]"], "model.positive_weights: [1.0, 1.0] change nothing"),
+        (["--model.class_weights_from", "0.5"], "model.class_weights_from: there are no weights to wait for"),
         (["--model.thresholds", "1.5"], "must be a probability, above 0 and below 1, got 1.5"),
         (["--model.thresholds", "[0.5]"], "1 thresholds for 2 classes"),
         (["--data", "Shapes"], "cannot learn from Shapes"),
