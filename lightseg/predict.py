@@ -24,11 +24,12 @@ Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
 
-DIR/NAME.png has the size of its image; its values are class ids, its colours the palette. Of classes that may overlap,
-DIR/NAME_CLASS.png is 1 where the class is, and 0 elsewhere. A page of a TIFF is NAME_p0001.png; of an animated GIF the
-first frame is used. DIR/classes.json lists class ids, model and settings; DIR/predictions.jsonl the finished images. A
-classification writes DIR/labels.csv: file, page, class, probability; of classes that may overlap: file, page, those
-that are predicted, and the probability of each.
+DIR/NAME.png has the size of its image; its values are class ids, its colours the palette; of a GeoTIFF, DIR/NAME.tif
+with its georeference. Of classes that may overlap, DIR/NAME_CLASS.png (or .tif) is 1 where the class is, and 0
+elsewhere. Pixels without data (data.nodata of the training) are 255, void. A page of a TIFF is NAME_p0001.png; of an
+animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings; DIR/predictions.jsonl the
+finished images. A classification writes DIR/labels.csv: file, page, class, probability; of classes that may overlap:
+file, page, those that are predicted, and the probability of each.
 Images are prepared as in an evaluation. Without --window they are predicted in one piece, except images of more than
 4096 × 4096 pixels that the recipe does not resize: they are predicted in windows of 512 pixels, with a message. Large
 TIFFs and PNGs are read, and all masks are written, in strips, so that an image of 20,000 × 20,000 pixels needs less
@@ -67,6 +68,7 @@ def main(args: list[str]) -> None:
     if skipped := skipped_files(options.inputs, out):
         print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
+    from lightseg.data.io.image_values import image_values
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predict_files import OutputOptions, predict_files
     from lightseg.inference.results import Results, open_results
@@ -78,7 +80,7 @@ def main(args: list[str]) -> None:
     if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
         raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
     _set_thresholds(task, options.threshold)
-    items = items_of(files, task.recipe["in_channels"], task.kind)
+    items = items_of(files, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
         results.require_same_files(items)

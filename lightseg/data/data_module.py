@@ -14,7 +14,7 @@ from lightseg.config.schema import MOST_WORKERS
 from lightseg.data.dataset import ImageDataset, cached_label_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import parse_fold, pool_datasets, split_by_fold
-from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.image_values import AS_STORED, ImageValues
 from lightseg.data.io.mask_consistency import MaskValues, merge_values
 from lightseg.data.loading.build import (
     DistributedInfo,

@@ -91,7 +91,7 @@ def _about_range(images: Sequence[Array]) -> Iterator[str]:
         yield (
             f"no pixel of {len(images)} training images is above {highest:.2g} on the scale from 0 (black) to 1 "
             "(white), and transforms such as brightness move pixels by shares of it; a folder's images are stretched "
-            "by data.value_range, such as [0, 4095] for 12 bits in 16-bit files"
+            "by data.value_range, such as [0, 4095] for 12 bits in 16-bit files, or auto for percentiles of train"
         )
 
 

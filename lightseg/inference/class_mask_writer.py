@@ -1,4 +1,4 @@
-"""Masks of classes that may overlap: a PNG for each class, or one TIFF with a channel for each."""
+"""Masks of classes that may overlap: a PNG or GeoTIFF for each class, or one TIFF with a channel for each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.files.atomic import atomic_write
-from lightseg.inference.mask_writer import LONGEST, blend, write_probabilities
+from lightseg.inference.geotiff import Georeference, write_channels, write_geotiff
+from lightseg.inference.mask_writer import LONGEST, blend, predict_rows
 from lightseg.inference.png_writer import PalettePng
 from lightseg.visualization.figures import colorize
 
@@ -31,11 +32,8 @@ _UNSAFE = re.compile(r"[^\w .()+-]")
 _BLACK = (0, 0, 0)
 """Color of pixels without a class."""
 
-_TILE = 256
-"""Side of the tiles of a TIFF in pixels."""
-
-_CLASSIC_BYTES = 2**32 - 2**25
-"""Limit of the pixels of a classic TIFF, whose offsets have 32 bits."""
+_ROWS = 256
+"""Rows that are read at once from the temporary file."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,19 @@ class ClassOutputs:
     """Output files of one image.
 
     Attributes:
-        masks: PNG of each class with the values 0 and 1, or one TIFF with a channel of them for each class.
-        is_tiff: Whether it is a TIFF.
+        masks: Palette image of each class with the values 0 and 1, void where the image has no data; or one TIFF with a
+            channel of them for each class.
+        has_channels: Whether it is one TIFF.
         overlay: JPEG of the image under its classes, reduced to `LONGEST`; None: no overlay.
         probabilities: `.npy` of `(K, H, W)` float16; None: no probabilities.
+        georeference: Georeference of the image, which its masks get as GeoTIFFs; None: a mask of one class is a PNG.
     """
 
     masks: tuple[Path, ...]
-    is_tiff: bool = False
+    has_channels: bool = False
     overlay: Path | None = None
     probabilities: Path | None = None
+    georeference: Georeference | None = None
 
     @property
     def paths(self) -> list[Path]:
@@ -87,91 +88,95 @@ def write_class_masks(
         batch: Number of windows in one forward pass; see `windows.slide`.
         progress: Called with the completed share of the image, 0 to 1, after each row of windows.
     """
-    (height, width), temperature = source.size, task.temperature_under(protocol)
-    step = math.ceil(max(height, width) / LONGEST)
+    step, top = math.ceil(max(source.size) / LONGEST), 0
     reduced: list[npt.NDArray[np.uint8]] = []
     with ExitStack() as files:
         temporary = {path: files.enter_context(atomic_write(path)) for path in outputs.paths}
         masks = [temporary[path] for path in outputs.masks]
-        if outputs.is_tiff:
-            write = _TiffWriter(masks[0], source.size, files.enter_context(TemporaryFile(dir=masks[0].parent))).write
-        else:
-            colors = zip(masks, palette, strict=True)
-            pngs = [files.enter_context(PalettePng(path, source.size, [_BLACK, color])) for path, color in colors]
-
-            def write(rows: npt.NDArray[np.uint8]) -> None:
-                for png, channel in zip(pngs, rows, strict=True):
-                    png.write(channel)
-
-        rows: npt.NDArray[np.uint8] | None = None
-        for top, x, block in task.predict_blocks(source, protocol, batch):
-            part = task.decide_block(block)
-            if rows is None or rows.shape[1] != part.shape[1]:
-                rows = np.empty((*part.shape[:2], width), np.uint8)
-            rows[..., x : x + part.shape[2]] = part
-            if outputs.probabilities is not None:
-                probabilities = task.probabilities(block / temperature, 0)
-                write_probabilities(temporary[outputs.probabilities], source.size, top, x, probabilities)
-            if x + part.shape[2] == width:
-                write(rows)
-                reduced.append(rows[:, -top % step :: step, ::step].copy())
-                if progress is not None:
-                    progress((top + rows.shape[1]) / height)
+        is_png = outputs.georeference is None and not outputs.has_channels
+        writer = (
+            files.enter_context(_ClassPngs(masks, source.size, palette))
+            if is_png
+            else _Channels(files.enter_context(TemporaryFile(dir=masks[0].parent)), source.size)
+        )
+        probabilities = None if outputs.probabilities is None else temporary[outputs.probabilities]
+        for rows in predict_rows(task, source, protocol, batch, probabilities):
+            writer.write(rows)
+            reduced.append(rows[:, -top % step :: step, ::step].copy())
+            top += rows.shape[1]
+            if progress is not None:
+                progress(top / source.size[0])
+        if isinstance(writer, _Channels):
+            _write_tiffs(masks, writer, outputs, palette, has_void=source.missing is not None)
         if outputs.overlay is not None:
             picture = blend(source, step, colorize(np.concatenate(reduced, axis=1), palette))
             picture.save(temporary[outputs.overlay], "JPEG", quality=90)
 
 
-class _TiffWriter:
-    """Writer of a compressed TIFF with a channel for each class, row by row.
+def _write_tiffs(
+    paths: Sequence[Path],
+    channels: _Channels,
+    outputs: ClassOutputs,
+    palette: Sequence[tuple[int, int, int]],
+    has_void: bool,
+) -> None:
+    """Write one TIFF of all channels, or a GeoTIFF of each."""
+    labels, size, georeference = range(len(palette)), channels.size, outputs.georeference
+    if outputs.has_channels:
+        write_channels(paths[0], [channels.rows(label) for label in labels], size, georeference, has_void)
+        return
+    assert georeference is not None, "masks without a georeference are PNG files"
+    for path, label in zip(paths, labels, strict=True):
+        colors = [_BLACK, palette[label]]
+        write_geotiff(path, channels.rows(label), size, colors, georeference, has_void)
+
+
+class _ClassPngs(ExitStack):
+    """Writer of a palette PNG for each class, row by row.
 
     Args:
-        path: The file.
+        paths: The file of each class.
         size: Height and width.
-        rows: Temporary file for the rows, since the channels of a TIFF are stored one after another.
+        palette: One RGB color per class.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], rows: IO[bytes]) -> None:
-        self._path, self._size, self._rows = path, size, rows
-        self._channels = self._top = 0
+    def __init__(self, paths: Sequence[Path], size: tuple[int, int], palette: Sequence[tuple[int, int, int]]) -> None:
+        super().__init__()
+        colors = zip(paths, palette, strict=True)
+        self._files = [self.enter_context(PalettePng(path, size, [_BLACK, color])) for path, color in colors]
 
     def write(self, rows: npt.NDArray[np.uint8]) -> None:
-        """Append rows, `(K, n, W)`; the last ones complete the file."""
-        height, width = self._size
-        self._channels = len(rows)
+        """Append rows, `(K, n, W)`."""
+        for file, channel in zip(self._files, rows, strict=True):
+            file.write(channel)
+
+
+class _Channels:
+    """Rows of all classes in a temporary file, from which those of each class are read again.
+
+    Args:
+        file: The file.
+        size: Height and width of the image.
+    """
+
+    def __init__(self, file: IO[bytes], size: tuple[int, int]) -> None:
+        self._file, self.size, self._top = file, size, 0
+
+    def write(self, rows: npt.NDArray[np.uint8]) -> None:
+        """Append rows, `(K, n, W)`."""
         for label, channel in enumerate(rows):
-            self._rows.seek((label * height + self._top) * width)
-            self._rows.write(channel.tobytes())
+            self._seek(label, self._top)
+            self._file.write(channel.tobytes())
         self._top += rows.shape[1]
-        if self._top == height:
-            self._finish()
 
-    def _finish(self) -> None:
-        import tifffile
+    def rows(self, label: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the rows of a class from top to bottom, `(n, W)`."""
+        height, width = self.size
+        for top in range(0, height, _ROWS):
+            rows = min(_ROWS, height - top)
+            self._seek(label, top)
+            yield np.frombuffer(self._file.read(rows * width), np.uint8).reshape(rows, width)
 
-        is_single = self._channels == 1
-        with tifffile.TiffWriter(self._path, bigtiff=self._channels * math.prod(self._size) > _CLASSIC_BYTES) as file:
-            file.write(
-                self._tiles(),
-                shape=self._size if is_single else (self._channels, *self._size),
-                dtype=np.uint8,
-                tile=(_TILE, _TILE),
-                photometric="minisblack",
-                planarconfig=None if is_single else "separate",
-                compression="zlib",
-                metadata=None,
-                software=False,
-                # other threads would read ahead without limit
-                maxworkers=1,
-            )
-
-    def _tiles(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the tiles of each channel, row by row; those at the edges are smaller."""
-        height, width = self._size
-        for label in range(self._channels):
-            for top in range(0, height, _TILE):
-                rows = min(_TILE, height - top)
-                self._rows.seek((label * height + top) * width)
-                strip = np.frombuffer(self._rows.read(rows * width), np.uint8).reshape(rows, width)
-                for x in range(0, width, _TILE):
-                    yield strip[:, x : x + _TILE]
+    def _seek(self, label: int, top: int) -> None:
+        height, width = self.size
+        self._file.seek((label * height + top) * width)

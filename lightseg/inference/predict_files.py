@@ -15,10 +15,11 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from lightseg.config import class_errors
-from lightseg.data.io.images import image_values
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files.printable import printable
 from lightseg.inference.class_mask_writer import ClassOutputs, file_names, write_class_masks
+from lightseg.inference.geotiff import read_georeference
 from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.inputs import Item
 from lightseg.inference.mask_writer import Outputs, write_masks
@@ -83,12 +84,14 @@ def output_paths(
     for item in items:
         overlay = folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
         probabilities = folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
+        georeference = read_georeference(item.file, item.page)
+        suffix = "png" if georeference is None else "tif"
         if task.multilabel:
-            ends = [".tif"] if options.multichannel else [f"{name}.png" for name in names]
+            ends = [".tif"] if options.multichannel else [f"{name}.{suffix}" for name in names]
             masks = tuple(folder / f"{item.name}{end}" for end in ends)
-            outputs[item] = ClassOutputs(masks, options.multichannel, overlay, probabilities)
+            outputs[item] = ClassOutputs(masks, options.multichannel, overlay, probabilities, georeference)
         else:
-            outputs[item] = Outputs(folder / f"{item.name}.png", overlay, probabilities)
+            outputs[item] = Outputs(folder / f"{item.name}.{suffix}", overlay, probabilities, georeference)
     owners: dict[Path, Item] = {}
     for item, files in outputs.items():
         for path in files.paths:

@@ -83,7 +83,7 @@ def test_heads__cost_on_an_encoder(rows):
         head = build_head(name, 21, levels, None)
         assert row["M"] == sum(parameter.numel() for parameter in head.parameters()) / 1e6
     # 21 classes, and all channels of each level
-    pixels = [64 * 64, 32 * 32, 16 * 16, 8 * 8]
+    pixels = [56 * 56, 28 * 28, 14 * 14, 7 * 7]
     operations = sum(2 * 21 * channels * count for channels, count in zip(levels.channels, pixels, strict=True))
     assert table["linear"]["GFLOPs"] == pytest.approx(operations / 1e9)
 
@@ -100,10 +100,13 @@ def test_pairs__names_what_builds_and_why_not(call, rows):
     assert row["image"] == "/16"
     assert all(row[head] > 0 for head in HEADS)
     assert row["SmpNet"] == ["dpt"]
-    assert "SMP cannot build unet with encoder test_vit" in row["reasons"]["unet"]
+    assert "SMP cannot build unet with encoder test_vit" in row["reasons"]["SmpNet"]["unet"]
     code, out, _ = call(main, "pairs", "[t]est_vit")
     assert code == 0
-    assert "test_vit × unet: SMP cannot build unet" in out
+    table, reason = out.rstrip().rsplit("\n", 1)
+    assert table.splitlines()[1].split()[-1] == "dpt"
+    assert reason.startswith("test_vit × SmpNet unet, unetplusplus, ")
+    assert reason.endswith(": Unsupported model downsampling pattern.")
 
 
 def test_table__names_alone(call):

@@ -11,7 +11,8 @@ import xxhash
 
 from lightseg.data.dataset import count_columns
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
-from lightseg.data.io.images import AS_STORED, ImageValues, exif_orientation
+from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
 from lightseg.data.io.mask_consistency import MaskValues, used_colors
@@ -49,7 +50,8 @@ class MaskDataset(FileDataset):
         pairs: Samples.
         label_map: Lookup from file values to train ids.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
+            an image has no data.
     """
 
     decodes = True
@@ -67,12 +69,12 @@ class MaskDataset(FileDataset):
         self.label_map = label_map
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, mask = self.image(index), self.mask(index)
+        (image, missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, mask
+        return image, with_void(mask, missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
-        """Read the mask alone, `(H, W)`; without a mask file it is all first class."""
+        """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""
         if not self.mask_name(index):
             return np.zeros(self.image_size(index), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
@@ -168,8 +170,11 @@ class MaskDataset(FileDataset):
         else:
             mask = self.mask(index)
         self.require_same_size(index, self.image_size(index), mask.shape)
+        file_counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        if self.values.voids_masks:
+            mask = with_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), counts, colors)])
+        return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), file_counts, colors)])
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""

@@ -24,7 +24,9 @@ from lightseg.data.splits import (
     without_extension,
 )
 from lightseg.data.types import SPLITS, Split
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, require
+from lightseg.files.atomic import expand_home
+from lightseg.labels import IGNORE
 
 
 class PairedFolder(FileDataModule):
@@ -123,8 +125,9 @@ class MaskFolder(PairedFolder):
             `{road: [128, 64, 128], car: [[64, 0, 128], [64, 0, 192]]}`. With `colors` alone, palette files are read by
             color too; beside `values`, they serve RGB masks and figures.
         ignore: Mask values and RGB colors that are void, such as `[11]` or `[[0, 0, 0]]`. By default, 255 is void
-            unless `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files. The value of pixels
-            that are `nodata` in the image goes here, too.
+            unless `values` names it. Negative values, such as `[-1]`, occur in signed TIFF files.
+        reduce_zero_label: Value 0 is void and the first class is 1, as in ADE20K: short for `values: {1: …, 2: …}` and
+            `ignore: [0, 255]`.
         threshold: Least gray value of the brighter of two classes, such as 128; for masks with smooth edges or in a
             lossy format, such as JPEG.
         mask_channel: Channel of the masks that holds the values: `alpha`, or a number from 0 on, such as 0 for red.
@@ -149,10 +152,18 @@ class MaskFolder(PairedFolder):
         threshold: int | None = None,
         mask_channel: int | Literal["alpha"] | None = None,
         missing_mask: MissingMask = "error",
+        reduce_zero_label: bool = False,
         mask_suffix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if reduce_zero_label:
+            require(
+                all(option is None for option in (values, colors, ignore, threshold)),
+                "data.reduce_zero_label: 0 is void and the classes count from 1; remove data.values, data.colors, "
+                "data.ignore and data.threshold, or leave it out",
+            )
+            values, ignore = dict(enumerate(classes, 1)), [0, IGNORE]
         self.label_map = LabelMap(classes, values, colors, ignore, threshold, mask_channel)
         self._missing_mask = missing_mask
         self._colors = {name: rgb(shades)[0] for name, shades in (colors or {}).items()}
@@ -289,8 +300,9 @@ def _file_identity(path: Path) -> tuple[int, int]:
 def _parse_paths(root: Path, line: str) -> tuple[str, str] | None:
     """Return the paths of the image and the mask in a line, relative to the root if below it, or None."""
     for parts in (line.split("\t"), line.split(","), line.split()):
-        if len(parts) == 2 and all((root / part.strip()).is_file() for part in parts):
-            image, mask = (_shortest(root, part.strip()) for part in parts)
+        paths = [expand_home(part.strip()) for part in parts]
+        if len(paths) == 2 and all((root / path).is_file() for path in paths):
+            image, mask = (_shortest(root, path) for path in paths)
             return image, mask
     return None
 

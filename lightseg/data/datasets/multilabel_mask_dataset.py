@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lightseg.data.dataset import count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, MaskSummary, hash_ids
-from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing, with_void
 from lightseg.data.io.pairing import Pair
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.types import Array, ClassCounts
@@ -26,7 +26,8 @@ class MultilabelMaskDataset(MaskDataset):
         has_channels: Whether one file has a channel, or a page, for each class.
         missing: Value of the pixels of a class without a file: 0 or `IGNORE`.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
+            an image has no data.
     """
 
     decodes = True
@@ -50,8 +51,8 @@ class MultilabelMaskDataset(MaskDataset):
             self._files += [np.array([pair.more[i] for pair in pairs], np.str_) for i in range(num_classes - 1)]
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image = self.image(index)
-        return image, self._read_mask(index, image.shape[:2])[0]
+        image, missing = self.image_and_missing(index)
+        return image, _with_void(self._read_mask(index, image.shape[:2])[0], missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask alone, `(H, W, C)`."""
@@ -78,6 +79,8 @@ class MultilabelMaskDataset(MaskDataset):
             DataError: If a file is invalid.
         """
         mask, files = self._read_mask(index, self.image_size(index))
+        if self.values.voids_masks:
+            mask = _with_void(mask, self.image_and_missing(index)[1])
         used = [(name, _count_values(values), dict[int, Color]()) for name, values in files]
         return MaskSummary(count_classes(mask, self.num_classes, multilabel=True), hash_ids(mask), used)
 
@@ -108,6 +111,11 @@ class MultilabelMaskDataset(MaskDataset):
             plane[:] = self.label_map.to_train_ids(path, values.reshape(shape))
             used.append((name, values))
         return mask, used
+
+
+def _with_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
+    """Return a mask `(H, W, C)` that is void for every class where its image has no data."""
+    return with_void(mask, None if missing is None else missing[..., None])
 
 
 def _count_values(values: Array) -> ClassCounts:

@@ -352,7 +352,8 @@ def _with_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], 
         if not has_declaration and duplicates == [0]:
             entries = ", ".join(f"{value}: {name}" for value, name in enumerate(classes, 1))
             message += (
-                f"; if 0 is void and the classes count from 1, add to data.init_args:  values: {{{entries}}}"
+                "; if 0 is void and the classes count from 1, replace ignore by  reduce_zero_label: true  in "
+                f"data.init_args, or add  values: {{{entries}}}"
                 f" (and remove {classes[0]} from classes and values, if it is the name of void)"
             )
         raise ConfigError(message)

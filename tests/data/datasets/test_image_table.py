@@ -3,6 +3,7 @@
 import builtins
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ def test_image_table__paths_may_start_in_several_places(root, location, tmp_path
     module = ImageTable(str(table), root=str(root) if location == "root" else None)
     module.check()
     assert sorted(Path(name).name for name in labels(module)) == sorted(Path(path).name for path, _ in rows)
+
+
+@pytest.mark.parametrize(("stored", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_image_table__names_in_another_normal_form_of_unicode(root, stored, listed):
+    rows = [[unicodedata.normalize(listed, f"é{path}"), label] for path, label in rows_of(root)]
+    for label in ("cat", "dog"):
+        (root / label).rename(root / unicodedata.normalize(stored, f"é{label}"))
+    module = ImageTable(str(write_table(root / "labels.csv", rows)))
+    assert {unicodedata.normalize(listed, name): label for name, label in labels(module).items()} == dict(rows)
+    assert module.dataset("train")[0][0].shape[2] == 3
 
 
 @pytest.mark.parametrize(
