@@ -8,7 +8,9 @@ from PIL import Image
 import lightseg
 from lightseg.data.io.masks import read_mask, read_mask_channels
 from lightseg.inference.class_mask_writer import file_names
+from lightseg.labels import IGNORE
 from lightseg.predict import main
+from tests.data.fabricate import geotiff, raw_tags
 from tests.inference.models import write_checkpoint
 
 NAMES = ("class 0", "class 1", "class 2")
@@ -71,6 +73,28 @@ def test_tiff__of_a_single_class(call, photo, tmp_path):
     assert expected.any()
     assert np.array_equal(tifffile.imread(tmp_path / "out/photo.tif"), expected[0])
     assert np.array_equal(read_mask_channels(tmp_path / "out/photo.tif", 1)[..., 0], expected[0])
+
+
+@pytest.mark.parametrize("options", [(), ("--multichannel",)], ids=str)
+def test_geotiff__masks_keep_the_georeference_and_are_void_without_data(call, tmp_path, options):
+    values = {"nodata": 0.0, "fill": [0.5] * 3}
+    model = write_checkpoint(tmp_path / "model.ckpt", "MultilabelSegmentationTask", image_values=values)
+    bands = np.random.default_rng(0).integers(1, 255, (70, 300, 3), np.uint8)
+    bands[:20, :30] = 0
+    geotiff(tmp_path / "map.tif", bands)
+    code, _, err = call(main, model, tmp_path / "map.tif", *options, "--window", 64, "--out", tmp_path / "out")
+    assert code == 0, err
+    expected = lightseg.load(model).predict(tmp_path / "map.tif", window=64)
+    assert (expected[:, :20, :30] == IGNORE).all()
+    assert set(np.unique(expected[:, 20:])) == {0, 1}
+    files = ["map.tif"] if options else [f"map_{name}.tif" for name in NAMES]
+    assert np.array_equal(
+        np.stack([tifffile.imread(tmp_path / "out" / file) for file in files]).reshape(expected.shape), expected
+    )
+    for file in files:
+        assert raw_tags(tmp_path / "out" / file) == raw_tags(tmp_path / "map.tif")
+        with tifffile.TiffFile(tmp_path / "out" / file) as tiff:
+            assert tiff.pages[0].tags[42113].value == "255"
 
 
 def test_predict__done_images_are_skipped_and_missing_files_are_written_again(predict, photo, tmp_path):

@@ -207,6 +207,19 @@ def test_missing__a_class_may_lack_a_split(tmp_path):
     assert data.check()["val"].tolist() == [8 * 42, 0]
 
 
+def test_values__void_for_every_class_where_the_image_has_no_data(tmp_path):
+    write(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        image = np.full((12, 16, 3), 9, np.uint8)
+        image[:3] = 0
+        save(path, image)
+    data = module(tmp_path, nodata=0)
+    expected = BOTH.copy()
+    expected[:3] = IGNORE
+    assert np.array_equal(masks(data)[0], expected)
+    assert data.truth_table("val")[0].tolist() == [[16 * 9 - 35, 35], [16 * 9 - 54, 54]]
+
+
 # ---- mistakes ------------------------------------------------------------------------------------------------------
 
 
