@@ -143,6 +143,8 @@ class Resolved(_Record):
     mean: list[FiniteFloat] | None = None
     std: list[Normal] | None = None
     class_weights: list[FiniteFloat] | str | None = None
+    positive_weights: list[FiniteFloat] | str | None = None
+    thresholds: list[FiniteFloat] | None = None
     prior_bias: bool = False
 
 
@@ -279,14 +281,15 @@ class ExampleRecord(_Record):
     """Example image in `examples.json`; the classes are those of a whole image."""
 
     name: str
-    truth: Count | None = None
-    prediction: Count | None = None
+    truth: Count | list[Count] | None = None
+    prediction: Count | list[Count] | None = None
 
 
 class Examples(_Record):
     """`examples.json` of a folder of example images."""
 
     classes: list[str]
+    multilabel: bool = False
     examples: list[ExampleRecord]
 
 
@@ -312,6 +315,13 @@ class LabelRecord(PredictionRecord):
     """Line of `predictions.jsonl` of a classification."""
 
     label: Annotated[Count, Field(alias="class")]
+    probabilities: list[FiniteFloat]
+
+
+class LabelsRecord(PredictionRecord):
+    """Line of `predictions.jsonl` of a classification whose classes may overlap."""
+
+    labels: list[Annotated[int, Field(ge=0, le=1)]]
     probabilities: list[FiniteFloat]
 
 
@@ -374,7 +384,7 @@ class Facts(_Record):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    kind: Literal["segmentation", "classification"]
+    kind: Literal["segmentation", "classification", "multilabel_segmentation", "multilabel_classification"]
     split: str
     data: str
     protocol: str
@@ -400,8 +410,10 @@ RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapte
 PREDICTIONS: dict[str, TypeAdapter[Any]] = {
     "segmentation": TypeAdapter(PredictionRecord),
     "classification": TypeAdapter(LabelRecord),
+    "multilabel_segmentation": TypeAdapter(PredictionRecord),
+    "multilabel_classification": TypeAdapter(LabelsRecord),
 }
-"""Schema of a line of `predictions.jsonl`, by kind of task."""
+"""Schema of a line of `predictions.jsonl`, by kind of the scores of the task."""
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:

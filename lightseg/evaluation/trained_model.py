@@ -155,6 +155,11 @@ class TrainedModel:
         task, name = self.task, type(data).__name__
         if data.kind != task.kind:
             raise DataError(f"{name} is {data.kind} data, but the checkpoint is of a {task.kind}")
+        if data.multilabel != task.multilabel:
+            states = ("exclude each other", "may overlap")
+            raise DataError(
+                f"{name}: its classes {states[data.multilabel]}, but those of the checkpoint {states[task.multilabel]}"
+            )
         expected, classes = list(task.classes), list(data.classes)
         if expected != classes:
             lacking = ", ".join(label for label in expected if label not in classes)

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from lightseg.data.datasets.shapes import Shapes, ShapesClassification
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification, ShapesMultilabel
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
@@ -195,3 +195,50 @@ def test_shapes__void_border_is_where_another_owner_is_near(width):
 def test_shapes__value_out_of_range(option, value):
     with pytest.raises(ConfigError, match=re.escape(str(value))):
         small(**{option: value})
+
+
+# ---- classes that overlap ------------------------------------------------------------------------------------------
+
+
+def test_multilabel__lights_overlap_and_void_is_that_of_a_color_alone():
+    data = ShapesMultilabel(train_size=40, val_size=1, test_size=0)
+    masks = np.stack([data.dataset("train")[index][1] for index in range(40)])
+    assert masks.shape == (40, 64, 64, 3)
+    assert set(np.unique(masks)) == {0, 1, IGNORE}
+    assert ((masks == 1).sum(-1) > 1).mean() > 0.02
+    assert ((masks == 1).sum(-1) == 0).mean() > 0.3
+    assert ((masks[..., 0] == IGNORE) & (masks[..., 1] == 1)).any()
+
+
+def test_multilabel__light_is_brighter_where_its_color_is_present():
+    data = ShapesMultilabel(train_size=40, val_size=1, test_size=0, pixel_noise=0)
+    for color in range(3):
+        samples = [data.dataset("train")[index] for index in range(40)]
+        inside, outside = (
+            np.concatenate([image[..., color][mask[..., color] == value] for image, mask in samples])
+            for value in (1, 0)
+        )
+        assert inside.mean() > outside.mean() + 80
+
+
+def test_multilabel__the_images_do_not_depend_on_the_classes():
+    options = {"train_size": 3, "val_size": 1, "test_size": 0}
+    three, one = ShapesMultilabel(**options), ShapesMultilabel(["blue"], **options)
+    assert one.palette == [three.palette[2]]
+    for index in range(3):
+        (image, masks), (same, mask) = three.dataset("train")[index], one.dataset("train")[index]
+        assert np.array_equal(image, same)
+        assert np.array_equal(masks[..., 2:], mask)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["red", "pink"]}, "data.classes: must be some of red, green, blue"),
+        ({"classes": ["red", "red"]}, "data.classes: red is listed twice"),
+        ({"discs": (2, 1)}, "data.discs: must be the least and the greatest"),
+    ],
+)
+def test_multilabel__value_out_of_range(options, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ShapesMultilabel(**options)
