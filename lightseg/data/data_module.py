@@ -14,7 +14,7 @@ from lightseg.config.schema import MOST_WORKERS
 from lightseg.data.dataset import ImageDataset, cached_label_table, require_dataset, require_valid
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.folds import parse_fold, pool_datasets, split_by_fold
-from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.image_values import AS_STORED, ImageValues
 from lightseg.data.io.mask_consistency import MaskValues, merge_values
 from lightseg.data.loading.build import (
     DistributedInfo,
@@ -122,7 +122,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = 0
         self.watched: list[TrackedDataset] = []
-        self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
+        self._augmentation = Augmentation(
+            self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes, self.multilabel
+        )
         self._eval_transform = EvalTransform(eval_transforms or [], self.kind)
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
@@ -301,19 +303,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Raises:
             ConfigError: If no training sample holds a class that `sampling` could draw, there is no rare class for an
-                option that needs one, an option is not for multi-label data, or a transform has its own random
-                generator.
+                option that needs one, or a transform has its own random generator.
             DataError: If the training samples do not fill one batch.
         """
-        require(
-            not (self.multilabel and self.on_device),
-            "data.on_device: holds class ids, and the classes of this data may overlap; leave it out",
-        )
-        require(
-            not (self.multilabel and self._augmentation.copy_paste),
-            "data.copy_paste: pastes class ids, and the classes of this data may overlap; use data.rare_transforms or "
-            "data.sampling",
-        )
         size = len(self.dataset("train"))
         if size < self.batch_size:
             raise DataError(
@@ -401,7 +393,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            mask: `(H, W)` uint8.
+            mask: `(H, W)` or `(H, W, K)` uint8.
 
         Raises:
             ConfigError: If one computes with ids.

@@ -20,6 +20,7 @@ from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import mask_size
 from lightseg.data.loading.collate import process_options
+from lightseg.data.targets import is_class
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
@@ -97,6 +98,11 @@ class Sample:
     def readable(self) -> bool:
         """Return whether image and target can be used."""
         return not self.problems
+
+    @property
+    def void_share(self) -> float:
+        """Return the share of the mask's pixels that are void."""
+        return 1 - float(self.valid.mean()) / (self.size[0] * self.size[1])
 
 
 def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[Sample]:
@@ -190,14 +196,15 @@ def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) 
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
     problems = [*_read_problems(part, index, sample.name), *_read_problems(part, index, sample.mask)]
-    if any(isinstance(problem.error, UndeclaredError) for problem in problems):
+    if any(isinstance(problem.error, UndeclaredError) for problem in problems) and not part.multilabel:
         problems = [*_size_problem(part, index, sample.mask), *problems]
     return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
 def _header_problems(part: MaskDataset, index: int, sample: Sample) -> list[Problem]:
     """Return the problems of a sample whose headers state two sizes; of its files, only the smaller one is decoded."""
-    if not sample.mask:
+    # of several files or channels, sizes are compared when they are read
+    if not sample.mask or part.multilabel:
         return []
     try:
         sizes = part.image_size(index), mask_size(part.root / sample.mask)
@@ -218,7 +225,7 @@ def _read_problems(part: MaskDataset, index: int, file: str) -> list[Problem]:
         (part.image if file == part.name(index) else part.mask)(index)
     except DataError as problem:
         is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
-            problem, part.label_map.file_values(part.root / file)
+            problem, part.file_values(problem.path)
         )
         return [Problem(file, problem, is_interpolated)]
     return []
@@ -228,7 +235,7 @@ def _size_problem(part: MaskDataset, index: int, mask: str) -> list[Problem]:
     """Return the problem of a mask with undeclared values that also has another size than its image, in a list."""
     try:
         image_shape = part.image(index).shape[:2]
-        part.require_same_size(index, image_shape, part.label_map.file_values(part.root / mask).shape[:2])
+        part.require_same_size(index, image_shape, part.file_values(part.root / mask).shape[:2])
     except SizeError as error:
         return [Problem(mask, error)]
     except DataError:
@@ -274,19 +281,15 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int, multil
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
     sample.bits = _difference_hash(gray)
-    if multilabel:
-        row = count_classes(target, classes, multilabel)
-        sample.valid = row[:classes] + row[classes:]
-        sample.counts = np.append(row[:classes], np.size(target) - row.sum())
-        return
-    ids = np.ravel(target)
-    counts = np.bincount(ids, minlength=IGNORE + 1)
-    sample.counts = np.append(counts[:classes], counts[IGNORE])
-    sample.valid = np.full(classes, counts[:classes].sum())
-    if isinstance(target, np.ndarray) and target.ndim == 2:
-        mask = target.astype(np.uint8)
-        sample.objects = {label: components(mask, label) for label in np.flatnonzero(counts[:classes]).tolist()}
-        sample.border, sample.between = _borders(mask, classes)
+    counts = count_classes(target, classes, multilabel)
+    sample.counts = np.append(counts[:classes], np.count_nonzero(np.equal(target, IGNORE)))
+    sample.valid = counts[:classes] + counts[classes:] if multilabel else np.full(classes, counts.sum())
+    if isinstance(target, np.ndarray) and target.ndim > 1:
+        present = np.flatnonzero(counts[:classes]).tolist()
+        sample.objects = {label: components(is_class(target, label)) for label in present}
+        mask = _hash_channels(target) if multilabel else target.astype(np.uint8)
+        # the ids of a channel mix with no others
+        sample.border, sample.between = (0, sample.between) if multilabel else _borders(mask, classes)
         sample.shift = measure_shift(gray, mask)
 
 
@@ -327,9 +330,15 @@ def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCount
     return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
 
 
-def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
-    """Return the pixels of each connected component of a class, `(objects,)`."""
-    binary = (mask == label).astype(np.uint8)
+def _hash_channels(mask: Array) -> npt.NDArray[np.uint8]:
+    """Return a mask `(H, W)` whose borders are those of all channels of a mask `(H, W, K)`."""
+    weights = np.arange(1, mask.shape[2] + 1, dtype=np.uint8) * np.uint8(97)
+    return np.asarray((mask * weights).sum(2, dtype=np.uint8))
+
+
+def components(cover: npt.NDArray[np.bool_]) -> ClassCounts:
+    """Return the pixels of each connected component of an area `(H, W)`, `(objects,)`."""
+    binary = cover.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(binary)
     _, _, stats, _ = cv2.connectedComponentsWithStats(binary[y : y + height, x : x + width], connectivity=8)
     return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

@@ -119,11 +119,12 @@ def _prepare(task: Task) -> Task:
     stride, so that this padding is constant; left symbolic, it would take the tracer hours to simplify.
     """
     from timm.models.hiera import MaskUnitAttention
+    from timm.models.maxxvit import AttentionCl
 
     task = copy.deepcopy(task)
-    attentions: list[Any] = [module for module in task.modules() if isinstance(module, MaskUnitAttention)]
+    attentions: list[Any] = [module for module in task.modules() if isinstance(module, MaskUnitAttention | AttentionCl)]
     for attention in attentions:
-        # ONNX has no fused attention of five dimensions
+        # ONNX has no fused attention of five dimensions, and that of MaxViT changes the layout of its output
         attention.fused_attn = False
     for parameter in task.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightseg.data.io.images import image_values
+from lightseg.data.io.image_values import image_values
 from lightseg.data.types import Batch
 from lightseg.inference.eval_transform import eval_transform_of
 from lightseg.inference.image_input import as_source
@@ -24,6 +24,7 @@ from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.inference.readers import LARGE, RowReader, Source, source_from_array
 from lightseg.inference.resizing import resize_in_blocks
 from lightseg.inference.windows import Block, most_likely
+from lightseg.labels import IGNORE
 
 ClassMap = npt.NDArray[np.uint8]
 """Class ids `(H, W)`; of classes that may overlap, 0 and 1, `(K, H, W)` or `(K,)`."""
@@ -37,8 +38,8 @@ class Prediction:
     """Prediction of a task for one image.
 
     Attributes:
-        classes: The class of every pixel, `(H, W)` uint8; of a classification, the class of the image; of classes that
-            may overlap, whether each is there, `(K, H, W)` or `(K,)` uint8.
+        classes: The class of every pixel, `(H, W)` uint8, void (255) where the image has no data; of a classification,
+            the class of the image; of classes that may overlap, whether each is there, `(K, H, W)` or `(K,)` uint8.
         logits: `(K, H, W)` float32 at the image's own size, or `(K,)`; log-probabilities with test-time augmentation.
         temperature: Divisor of the logits before the softmax: that of the task, but 1 with test-time augmentation,
             without which it was measured.
@@ -134,8 +135,8 @@ class Predictor(L.LightningModule):
             details: Return a `Prediction` with the logits.
 
         Returns:
-            `(H, W)` uint8 at the image's own size, or the class id; of classes that may overlap, `(K, H, W)` or `(K,)`
-            uint8, 1 where a class is; with `details`, a `Prediction`.
+            `(H, W)` uint8 at the image's own size, void (255) where the image has no data, or the class id; of classes
+            that may overlap, `(K, H, W)` or `(K,)` uint8, 1 where a class is; with `details`, a `Prediction`.
 
         Raises:
             DataError: If the image cannot be read or has other channels than the net.
@@ -159,6 +160,8 @@ class Predictor(L.LightningModule):
                 logits = np.empty((len(block), *source.size), np.float32) if logits is None else logits
                 logits[:, *region] = block.cpu().numpy()
         assert classes is not None, "an image has at least one block"
+        if source.missing is not None:
+            classes[..., np.concatenate(list(source.missing()))] = IGNORE
         return classes if logits is None else Prediction(classes, logits, temperature, self.multilabel)
 
     def temperature_under(self, protocol: InferenceConfig) -> float:

@@ -182,8 +182,6 @@ def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit):
         (["--model.class_weights_from", "0.5"], "model.class_weights_from: there are no weights to wait for"),
         (["--model.thresholds", "1.5"], "must be a probability, above 0 and below 1, got 1.5"),
         (["--model.thresholds", "[0.5]"], "1 thresholds for 2 classes"),
-        (["--data.copy_paste", "0.5"], "data.copy_paste: pastes class ids"),
-        (["--data.on_device", "true"], "data.on_device: holds class ids"),
         (["--data", "Shapes"], "cannot learn from Shapes"),
     ],
 )

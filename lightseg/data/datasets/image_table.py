@@ -1,6 +1,7 @@
 """Data module of a table of images: a path and a class, or labels, in each row."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +102,8 @@ class ImageTable(LabelDataModule):
         """Return the path of the image of each row, relative to the root if below it."""
         root = Path(self.root)
         column = self._table.find_column("path_column", self._path_column, PATH_COLUMNS)
-        return [relative_to(root, expand_home(path)) for path in self._table.columns[column]]
+        paths = (relative_to(root, expand_home(path)) for path in self._table.columns[column])
+        return [path if path.isascii() else _stored_form(root, path) for path in paths]
 
     @cached_property
     def _labels(self) -> list[str]:
@@ -230,3 +232,9 @@ class ImageTable(LabelDataModule):
             return LayoutError("missing file", f"{place} has no path of an image; fill it in", [])
         message = f"{place}: {path} is no file in {self.root}; correct the path, or set data.root"
         return LayoutError("missing file", message, [path])
+
+
+def _stored_form(root: Path, path: str) -> str:
+    """Return a path in the normal form of Unicode in which its file is stored; unchanged if there is no such file."""
+    forms = (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path))
+    return next((form for form in forms if (root / form).is_file()), path)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
-from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.image_values import AS_STORED, ImageValues
 from lightseg.data.io.pairing import normal_name
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
@@ -33,7 +33,7 @@ class LabelDataset(FileDataset):
         root: Folder to which the paths are relative.
         samples: The images and their class ids, or labels.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them.
         labels: Number of labels of each image; None for a class id.
     """
 

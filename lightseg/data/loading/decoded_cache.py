@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.annotations import coco, cvat, draw, drawing, labelme, objects, yolo
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.io import images, label_map, masks, netpbm, pixels
+from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels, presence_map
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
@@ -51,7 +51,10 @@ _RECORD = np.dtype(
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
 """Packages whose version may affect the decoded pixels."""
 
-_READERS = (images, label_map, masks, netpbm, pixels, coco, cvat, draw, drawing, labelme, objects, yolo)
+_READERS = (
+    *(image_values, images, label_map, masks, netpbm, pixels, presence_map),
+    *(coco, cvat, draw, drawing, labelme, objects, yolo),
+)
 """Modules whose source may affect the decoded pixels and targets."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)

@@ -27,6 +27,7 @@ class Augmentation:
         rare_transforms: Transforms of samples that hold a rare class, before `train_transforms`; None for none.
         copy_paste: Probability, 0 to 1, that an object of a rare class is pasted into a sample.
         names: Names of the rare classes; None: determined from the class counts.
+        multilabel: Whether a sample has a mask for each class.
 
     Raises:
         ConfigError: If a value is outside its range, has no effect, or does not fit the kind of data.
@@ -39,14 +40,17 @@ class Augmentation:
         rare_transforms: Sequence[Transform] | None = None,
         copy_paste: float = 0.0,
         names: Sequence[str] | None = None,
+        multilabel: bool = False,
     ) -> None:
         require(0 <= copy_paste <= 1, f"data.copy_paste: must be 0 to 1, got {copy_paste}")
         require(
             kind == "segmentation" or not copy_paste,
             "data.copy_paste: needs masks to cut objects out, and this data has none; use data.rare_transforms",
         )
-        self._train_transform = TrainTransform(train_transforms)
-        self._rare_transform = TrainTransform(rare_transforms, "rare_transforms") if rare_transforms else None
+        self._train_transform = TrainTransform(train_transforms, multilabel=multilabel)
+        self._rare_transform = (
+            TrainTransform(rare_transforms, "rare_transforms", multilabel) if rare_transforms else None
+        )
         self._crops = self._train_transform.rare_crops + (
             self._rare_transform.rare_crops if self._rare_transform else []
         )
@@ -57,9 +61,9 @@ class Augmentation:
             f"data.rare_classes: nothing uses them; add {', '.join(list(users)[:-1])} or a {list(users)[-1]}, or leave "
             "them out",
         )
-        self._rare_names, self.copy_paste = names, copy_paste
+        self._rare_names, self._paste_probability = names, copy_paste
         self._rare_ids: tuple[int, ...] = ()
-        self._paste: CopyPaste | None = None
+        self._copy_paste: CopyPaste | None = None
 
     def configure_from_data(
         self, dataset: ImageDataset, class_table: Callable[[], ClassCounts], classes: Sequence[str]
@@ -91,13 +95,13 @@ class Augmentation:
         )
         for crop in self._crops:
             crop.rare = self._rare_ids
-        if self.copy_paste:
-            self._paste = CopyPaste(dataset, table, self._rare_ids, self.copy_paste)
+        if self._paste_probability:
+            self._copy_paste = CopyPaste(dataset, table, self._rare_ids, self._paste_probability)
 
     @property
     def pasted_classes(self) -> tuple[int, ...]:
         """Class ids that may be pasted into a sample; empty before `configure_from_data`."""
-        return self._rare_ids if self.copy_paste else ()
+        return self._rare_ids if self._paste_probability else ()
 
     def require_copied_ids(self, image: Array, mask: Array, seed: int) -> None:
         """Check that all transforms copy class ids; see `TrainTransform.require_copied_ids`."""
@@ -122,14 +126,14 @@ class Augmentation:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            target: `(H, W)` uint8 mask, or a class id.
+            target: Mask `(H, W)` or `(H, W, K)` uint8, or the target of an image.
             seed: Seed of all random numbers.
 
         Returns:
             Image and target; transforms may change their size.
         """
-        if self._paste is not None and isinstance(target, np.ndarray):
-            image, target = self._paste(image, target, seed)
+        if self._copy_paste is not None and isinstance(target, np.ndarray):
+            image, target = self._copy_paste(image, target, seed)
         if self._rare_transform is not None and classes_present(target, self._rare_ids):
             image, target = self._rare_transform(image, target, mix(seed, _RARE_SEED))
         return self._train_transform(image, target, seed)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.data.targets import is_class
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError, did_you_mean
 
 HALF = 2
@@ -36,9 +38,6 @@ def rare_classes(
     return tuple(index for index, name in enumerate(classes) if name in names)
 
 
-def classes_present(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
+def classes_present(target: Array | int, classes: Iterable[int]) -> list[int]:
     """Return those of the given class ids that occur in a target, as a dataset returns it."""
-    if np.ndim(target) in (1, 3):
-        # multi-label: a channel for each class
-        return [label for label in classes if np.any(np.equal(target, 1)[..., label])]
-    return [label for label in classes if np.any(np.equal(target, label))]
+    return [label for label in classes if is_class(target, label).any()]

@@ -598,8 +598,10 @@ def test_fit__the_numbers_are_the_same_and_files_are_read_once(fit_folder, monke
     assert first.code == 0, first.err
     assert len(entries()) == 2
     names = []
-    image = MaskDataset.image
-    monkeypatch.setattr(MaskDataset, "image", lambda self, index: names.append(self.name(index)) or image(self, index))
+    read = MaskDataset.image_and_missing
+    monkeypatch.setattr(
+        MaskDataset, "image_and_missing", lambda self, index: names.append(self.name(index)) or read(self, index)
+    )
     second = fit_folder()
     for run in (first, second):
         assert read_logged_values(run.folder) == read_logged_values(without.folder)
