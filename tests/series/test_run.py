@@ -397,17 +397,8 @@ def outcome(folder):
 @pytest.mark.slow
 def test_series__in_two_jobs_equals_one_after_another(launch, recipe, tmp_path):
     for jobs in (1, 2):
-        options = (
-            "--trainer.max_epochs",
-            "2",
-            "--grid",
-            "model.net.width=4,5",
-            "--seeds",
-            "0,1",
-            "--name",
-            f"jobs{jobs}",
-        )
-        done = launch("--config", recipe(), *options, "--jobs", jobs, OMP_NUM_THREADS="1")
+        runs = ("--seeds", "3", "--folds", "2", "--grid", "model.net.width=4,5", "--trainer.max_epochs", "2")
+        done = launch("--config", recipe(), *runs, "--jobs", jobs, "--name", f"jobs{jobs}", OMP_NUM_THREADS="1")
         out, err = done.communicate()
         assert done.returncode == 0, err + out
         assert "★" in out

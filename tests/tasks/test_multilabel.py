@@ -148,8 +148,13 @@ def test_classification__labels_of_a_table(pictures, recipe, fit, call, tmp_path
     code, _, err = call(predict.main, result.folder, *images, "--out", tmp_path / "out")
     assert code == 0, err
     rows = list(csv.DictReader((tmp_path / "out/labels.csv").read_text().splitlines()))
-    assert [row["classes"] for row in rows] == ["red; blue", "red", "blue"]
-    assert float(rows[1]["red"]) > 0.5
+    row_of = {row["file"].removeprefix(f"{pictures}/"): row for row in rows}
+    expected = {"cat/00.png": "red", "dog/01.png": "blue", "both/02.png": "red; blue"}
+    assert {name: row["classes"] for name, row in row_of.items()} == expected
+    prediction = lightseg.load(str(result.folder)).predict(images[0], details=True)
+    assert prediction.classes.tolist() == [1, 0]
+    row = row_of["cat/00.png"]
+    assert [float(row["red"]), float(row["blue"])] == pytest.approx(prediction.probabilities.tolist(), abs=1e-6)
     code, _, err = call(predict.main, result.folder, *images, "--out", tmp_path / "out", "--threshold", "0.9")
     assert (code, "holds predictions with other thresholds" in err) == (2, True)
     second = fit("--config", path, "--seed_everything", 1)
