@@ -62,7 +62,7 @@ class Active(nn.Conv2d):
 def test_block__applies_to_a_recipe(path, monkeypatch, recipe):
     monkeypatch.chdir(ROOT)
     base = {
-        "net": SHAPES if path.split("/")[-1] in ("unet.yaml", "fcn.yaml", "smp.yaml") else None,
+        "net": SHAPES if path.split("/")[-1] in ("unet.yaml", "fcn.yaml", "segmenter.yaml", "smp.yaml") else None,
         "data": "base: [configs/net/unet.yaml]\n",
     }.get(path.split("/")[1], SHAPES)
     if base is None or any(name in path for name in ("cifar", "classification", "data/image_")):
