@@ -36,8 +36,8 @@ class _Float32Depthwise(TorchFunctionMode):
         # input, weight, bias, stride, padding, dilation, groups
         if func is torch.conv2d and len(args) == 7 and _is_slow(args[1], args[3], args[6]):
             with torch.autocast("cpu", enabled=False):
-                output: Tensor = func(*(value.float() if isinstance(value, Tensor) else value for value in args))
-                return output.to(torch.bfloat16)
+                exact: list[Any] = [value.float() if isinstance(value, Tensor) else value for value in args]
+                return func(*exact).to(torch.bfloat16)
         return func(*args, **(kwargs or {}))
 
 
