@@ -4,7 +4,8 @@ usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric
                                   [--csv FILE] [--json FILE] [--html FILE] [--force]
                                   [--trust]
 
-  RUN               run folders, folders that hold runs at any depth, or patterns in quotes ("runs/unet/2026*")
+  RUN               run folders, folders of series, folders that hold runs at any depth, or patterns in quotes
+                    ("runs/unet/2026*")
   --baseline GROUP  compare the others with this group only: its name in the table, or the folder of one of its runs
   --by KEY          one group for each value of a key, such as model.net.encoder or just encoder, or for each run (run);
                     otherwise runs are grouped by their whole recipe, so that only seeds differ within a group
@@ -32,6 +33,7 @@ from pathlib import Path
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_writable
+from lightseg.files.printable import printable
 
 
 @verb(__doc__)
@@ -74,7 +76,7 @@ def main(args: list[str]) -> None:
 
         write_page(comparison, options.html, options.trust)
     for path in outputs.values():
-        print(f"written: {path}")
+        print(printable(f"written: {path}"))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ import sys
 from lightseg.checkpoint.locate import run_folder
 from lightseg.cli.entry import verb
 from lightseg.errors import UserError
+from lightseg.files.printable import printable
 from lightseg.runs.diff import diff_runs
 
 
@@ -46,7 +47,7 @@ def main(args: list[str]) -> None:
         print(f"{difference.effect:<14}  {difference.area:<11}  {difference.text}")
     if not differences:
         print("no effective difference")
-    print(*missing, sep="\n", end="\n" * bool(missing), file=sys.stderr)
+    print(*map(printable, missing), sep="\n", end="\n" * bool(missing), file=sys.stderr)
 
 
 if __name__ == "__main__":

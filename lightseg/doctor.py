@@ -10,8 +10,8 @@ usage: python -m lightseg.doctor RECIPE [OVERLAY]... [--estimate] [--out DIR] [-
 
 Errors stop a training or corrupt what it learns: broken files, files without counterpart or of different size, JPEG
 masks, masks with undeclared values. Warnings bias its score: shifted, resized or empty masks, images or sequences in
-two splits, absent or tiny classes. Notes are remarks. Without --estimate no net is built, unless its pretrained weights
-determine the normalization of images.
+two splits, absent or tiny classes. Notes are remarks. If the recipe has a net, it is built and sees one training
+sample, as at the start of a training.
 
 Example:
   python -m lightseg.doctor configs/data/mask_folder.yaml --data.root my_data --data.classes "[background, road]"
@@ -19,6 +19,7 @@ Example:
 Exit codes: 0 clean (notes are), 1 errors or warnings, 2 bad input, such as a recipe or data that is not there.
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain, read
 from lightseg.errors import ConfigError, RunError, UserError
 from lightseg.files.atomic import nearest_folder, require_writable
+from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 _NET = "configs/net/unet.yaml"
 """Net that completes a recipe with data alone, for the parser."""
+
+_NO_NET = "net: none in the recipe, so that only the data was checked"
 
 
 @verb(__doc__, imports_user_code=True)
@@ -69,14 +73,15 @@ def main(args: list[str]) -> None:
     silence_lightning()
     recipe = RecipeCLI(rest if has_net else ["--config", _NET, *rest])
     data = recipe.data()
-    print(f"{type(data).__name__} of {files[-1].name}", flush=True)
+    print(printable(f"{type(data).__name__} of {files[-1].name}"), flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)
     diagnosis.add(_machine_findings(recipe))
-    lines = [*(_estimated(recipe, data, diagnosis) if options.estimate else []), _sheet(diagnosis, data, folder)]
+    describe_net = _estimated if options.estimate else _try_net
+    lines = [*(describe_net(recipe, data, diagnosis) if has_net else [_NO_NET]), _sheet(diagnosis, data, folder)]
     text.show(diagnosis, lines)
     if options.json:
         text.write_json(diagnosis, options.json)
-        print(f"written: {options.json}")
+        print(printable(f"written: {options.json}"))
     if not diagnosis.clean:
         raise RunError(f"recipe and data are {text.verdict(diagnosis)}")
 
@@ -85,9 +90,16 @@ def _as_config(args: list[str]) -> list[str]:
     """Return the command line with the recipe and its overlays as `--config` options in front.
 
     Raises:
-        UserError: If there is no recipe.
+        UserError: If there is no recipe, or a folder in its place.
     """
     recipes, options = split_options(args, "-")
+    for name in recipes:
+        if Path(name).is_dir():
+            recipe = shlex.quote(f"{Path(name).resolve().name or 'recipe'}.yaml")
+            raise UserError(
+                f"{name}: is a folder, and the doctor checks a recipe; write one first: "
+                f"python -m lightseg.init {shlex.quote(name)}, then: python -m lightseg.doctor {recipe}"
+            )
     configs = [word for name in recipes for word in ("--config", name)]
     if not configs and not option_values(args, "-c", "--config"):
         raise UserError(
@@ -134,6 +146,26 @@ def _estimated(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnos
     except UserError as error:
         diagnosis.add([from_message("training", "error", str(error))])
         return ["no estimate of time and memory: a training would stop at the error below"]
+
+
+def _try_net(recipe: "RecipeCLI", data: "ImageDataModule", diagnosis: "Diagnosis") -> list[str]:
+    """Return a line about the net on a training sample; an error that prevents a training becomes a finding."""
+    from lightseg.diagnosis.findings import from_message
+    from lightseg.tasks.preflight import fits
+    from lightseg.training.flops import measure_cost
+
+    if not diagnosis.trains:
+        return ["net: not tried, since a training would stop at the errors"]
+    try:
+        task, sample = recipe.task(), data.train_sample()
+        task.configure_from_data(data)
+        with fits(task, sample):
+            cost = measure_cost(task, sample)
+    except UserError as error:
+        diagnosis.add([from_message("net", "error", str(error))])
+        return ["net: a training would stop at it, as said below"]
+    size = "×".join(map(str, cost["input"]))
+    return [f"net: {type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, takes a sample of {size}"]
 
 
 def _sheet(diagnosis: "Diagnosis", data: "ImageDataModule", folder: Path) -> str:

@@ -1,7 +1,6 @@
 """Errors for users: one message and an exit code, without a traceback."""
 
 import difflib
-import sys
 from collections.abc import Iterable
 
 
@@ -71,8 +70,3 @@ def require(condition: bool, message: str) -> None:
     """Raise `ConfigError(message)` unless the condition holds."""
     if not condition:
         raise ConfigError(message)
-
-
-def warn(text: str) -> None:
-    """Print `warning: TEXT` to stderr."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)

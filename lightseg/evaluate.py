@@ -153,6 +153,9 @@ def _score(
 
     task, split_data = model.task, SplitData(data, options.split)
     model.require_same_colors(split_data.masks)
+    is_other_data = model.run is None or not model.is_own(split_data.fingerprints)
+    if scorer.trainer.is_global_zero and is_other_data and (share := split_data.share):
+        print(share, flush=True)
     temperature = task.temperature_under(task.protocol)
     settings = {
         "precision": scorer.precision,

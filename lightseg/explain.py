@@ -65,6 +65,11 @@ def main(args: list[str]) -> None:
 
     splits = _read_splits(folder)
     model = TrainedModel.of(file, folder, options.trust)
+    require(
+        not model.task.multilabel,
+        f"{folder}: its classes may overlap, and the page explains confusions of classes that exclude each other; "
+        "python -m lightseg.evaluate scores each class and writes a row for each image",
+    )
     data, changes = model.data(None, data_options)
     split = _choose_split(folder, splits, data, options.split)
     for key in changes:

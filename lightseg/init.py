@@ -1,8 +1,10 @@
 """Write a first recipe for a folder of images, with the reasons for its settings.
 
-usage: python -m lightseg.init FOLDER [--out RECIPE] [--data.KEY VALUE]...
+usage: python -m lightseg.init FOLDER|FILE [--out RECIPE] [--data.KEY VALUE]...
 
-  FOLDER            images with masks, a folder for each class, or a CSV, TSV or Parquet table of paths and classes
+  FOLDER            images with masks, with annotations (COCO, YOLO, LabelMe, CVAT), a folder for each class, or a CSV,
+                    TSV or Parquet table of paths and classes
+  FILE              annotations: JSON of COCO, YAML of YOLO or XML of CVAT, beside the images or in a folder beside them
   --out RECIPE      a new file (FOLDER.yaml in the working directory); a file that exists is never overwritten
   --data.KEY VALUE  an option of the data that the folder does not tell, such as --data.masks gt
 
@@ -33,6 +35,7 @@ from lightseg.cli.argv import require_bounded_value, split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_writable, write_atomically
+from lightseg.files.names import ANNOTATION_SUFFIXES
 from lightseg.files.printable import printable_line
 
 _PREFIX = "--data."
@@ -48,20 +51,26 @@ def main(args: list[str]) -> None:
     options = parser.parse_args(arguments)
     answers = _parse_answers(words)
     folder: Path = options.folder
-    if not folder.is_dir():
-        raise UserError(f"{folder}: {'is a file' if folder.exists() else 'there is no such folder'}; give a folder")
-    out: Path = options.out or Path(f"{folder.resolve().name or 'recipe'}.yaml")
+    is_annotation = folder.is_file() and folder.suffix.lower() in ANNOTATION_SUFFIXES
+    if not folder.is_dir() and not is_annotation:
+        state = "is a file" if folder.exists() else "there is no such folder"
+        raise UserError(f"{folder}: {state}; give a folder, or a JSON, YAML or XML file of annotations")
+    out: Path = options.out or Path(f"{(folder.stem if is_annotation else folder.resolve().name) or 'recipe'}.yaml")
     _require_new(out)
 
+    from lightseg.scaffold.annotation_layout import locate_file
     from lightseg.scaffold.choices import choose
     from lightseg.scaffold.recipe import format_recipe
     from lightseg.scaffold.settings import Machine
     from lightseg.scaffold.survey import survey_folder
 
+    if is_annotation:
+        folder, named = locate_file(folder)
+        answers = {**named, **answers}
     survey = survey_folder(folder, answers)
     lines = [printable_line(line) for line in survey.lines]
     print(*lines, sep="\n", flush=True)
-    title = f"First recipe, by `python -m lightseg.init {folder}`."
+    title = f"First recipe, by `python -m lightseg.init {options.folder}`."
     text = format_recipe(choose(survey, Machine.detect()), [title, *lines])
     _require_new(out)
     write_atomically(out, text)

@@ -1,12 +1,16 @@
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from lightseg.data import MaskFolder
 from lightseg.doctor import main
 from tests.conftest import TINY, Outcome
+from tests.data.fabricate import folder as write_pairs
+from tests.data.fabricate import ids, save
 from tests.diagnosis.fabricate import CLASSES, DEFECTS, read, shift, sound, write
 
 DATA = ("--data.num_workers", "0")
@@ -192,12 +196,60 @@ def test_doctor__sequences_by_names_get_the_group_line(doctor, tmp_path):
     assert first["severity"] == "warning"
 
 
-def test_doctor__builds_no_net_unless_asked(doctor, recipe):
-    # this one would raise
-    outcome, _ = doctor(recipe(TINY), "--model.net.width", "0")
+def test_doctor__tries_the_net_on_a_sample(doctor, recipe):
+    outcome, _ = doctor(recipe(TINY))
     assert outcome.code == 0
-    assert "parameters" not in outcome.out
+    assert re.search(r"net: UNet, 0\.0\d M parameters, takes a sample of 3×32×32\n", outcome.out)
     assert "GiB" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--model.net.width", "0"), "width"),
+        (("--model.net", "SimpleCNN", "--model.net.image_size", "32"), "SimpleCNN"),
+        (("--model.optimizer.lr", "-1"), "Invalid learning rate: -1"),
+    ],
+)
+def test_doctor__a_net_that_cannot_train_is_an_error(doctor, recipe, options, reason):
+    outcome, findings = doctor(recipe(TINY), *options)
+    assert outcome.code == 1
+    (error,) = serious(findings)
+    assert error["check"] == "net"
+    assert reason in error["what"]
+
+
+def test_doctor__a_recipe_without_a_net_says_what_was_not_tried(doctor):
+    outcome, _ = doctor("configs/data/shapes.yaml", *SHAPES)
+    assert "net: none in the recipe, so that only the data was checked" in outcome.out
+
+
+def test_doctor__a_class_that_a_random_split_misses_gets_a_seed_that_works(doctor, tmp_path):
+    root = write_pairs(tmp_path / "data", 20)
+    for index in range(4):
+        save(root / "masks" / f"{index}.png", ids(index, values=(0, 1, 2)))
+    options = ("configs/data/mask_folder.yaml", "--data.root", root, "--data.classes", "[a, b, c]", *DATA)
+    seeds = {str(seed): doctor(*options, "--data.split_seed", seed)[1] for seed in range(6)}
+    missing = {
+        seed: [finding for finding in findings if finding["check"] == "missing class"]
+        for seed, findings in seeds.items()
+    }
+    assert any(missing.values())
+    for finding in (finding for findings in missing.values() for finding in findings):
+        assert finding["what"] in ("c does not occur in val", "c does not occur in test", "c does not occur in train")
+        if "train" not in finding["what"]:
+            seed = finding["mend"].rpartition("--data.split_seed ")[2]
+            assert not [found for found in doctor(*options, "--data.split_seed", seed)[1] if "occur" in found["what"]]
+
+
+def test_doctor__a_class_of_fewer_images_than_splits(doctor, tmp_path):
+    root = write_pairs(tmp_path / "data", 20)
+    train = MaskFolder(list("abc"), root=str(root)).dataset("train")
+    save(root / train.mask_name(0), ids(0, values=(0, 1, 2)))
+    _, findings = doctor("configs/data/mask_folder.yaml", "--data.root", root, "--data.classes", "[a, b, c]", *DATA)
+    mends = [finding["mend"] for finding in findings if finding["check"] == "missing class"]
+    assert len(mends) == 2
+    assert all("1 image cannot be in every split; or cross-validate by `--folds 5`" in mend for mend in mends)
 
 
 def test_doctor__estimate_of_a_recipe_without_a_net(doctor):
@@ -227,6 +279,7 @@ def test_doctor__net_that_does_not_fit_is_a_finding(doctor, recipe):
         (("configs/data/camvid.yaml", "--data.root", "nowhere"), "nowhere: train, trainannot not found"),
         (("configs/data/camvid.yaml", "--data.rot", "x"), "did you mean"),
         (("--data.root", "x"), "no recipe"),
+        (("..",), "..: is a folder, and the doctor checks a recipe; write one first: python -m lightseg.init .., "),
         (("--data.root", "x", "no_such.yaml"), "no_such.yaml: no such file"),
     ],
 )

@@ -197,6 +197,17 @@ def test_evaluate__another_folder(source, folder, tmp_path, evaluate):
     assert re.fullmatch("all-[0-9a-f]{8}", evaluation.name)
     assert metrics(evaluation)["samples"] == 5
     assert str(tmp_path / "other") in metrics(evaluation)["dataset"]
+    assert "--split all" not in out
+
+
+def test_evaluate__another_folder_of_which_a_part_is_scored(folder, tmp_path, evaluate):
+    _images(tmp_path / "other", 20, first=100)
+    code, out, err = evaluate(folder, "--data.root", tmp_path / "other")
+    assert (code, err) == (0, "")
+    line = "scores 3 of 20 images: the test split, a random part by data.test_fraction; --split all scores all"
+    assert line in out.splitlines()
+    # of the data of the run this is known
+    assert "--split all" not in evaluate(folder)[1]
 
 
 RESIZED = [{"class_path": "albumentations.Resize", "init_args": {"height": 16, "width": 16}}]

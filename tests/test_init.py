@@ -8,6 +8,7 @@ import yaml
 
 from lightseg import doctor
 from lightseg.init import main
+from tests.data.annotations import one_drawing
 from tests.data.fabricate import picture, save, save_palette
 
 HEIGHT, WIDTH = 40, 48
@@ -44,6 +45,12 @@ def palettes(root):
         split = "val" if index > 14 else "train"
         save(root / split / "img" / f"{index}.png", image(index))
         save_palette(root / split / "labels" / f"{index}.png", mask(index, 0, 1, 2, 255))
+
+
+def one_name(root):
+    for index in range(COUNT):
+        save(root / "train" / f"{index}.jpg", image(index))
+        save(root / "train" / f"{index}.png", mask(index, 0, 1))
 
 
 def black_and_white(root):
@@ -96,6 +103,13 @@ FOLDERS = {
         "values": {0: "class_0", 1: "class_1", 2: "class_2"},
         "colors": {"class_0": [0, 0, 0], "class_1": [128, 0, 0], "class_2": [0, 128, 0]},
     },
+    one_name: {
+        "images": ".",
+        "masks": ".",
+        "image_suffix": ".jpg",
+        "mask_suffix": ".png",
+        "classes": ["background", "object"],
+    },
     black_and_white: {
         "images": "imgs",
         "masks": "gt",
@@ -118,6 +132,7 @@ COMMENTS = {
     color_masks: "rename them in every line of data: the names are made up",
     ids_with_gaps: "value in the masks: class; several values of one class merge",
     palettes: "255 is void: never trained on, never scored",
+    one_name: "the names are made up",
     black_and_white: "Dice beside cross-entropy: every class counts alike",
     class_folders: "every class is drawn equally often: the largest has 12 images in train, the smallest 2",
     table: "images per step, limited by the number of images, on a",
@@ -180,8 +195,8 @@ def test_init__asks_for_what_labels_the_images(init):
     code, out, err = init(unlabeled)
     assert (code, out) == (2, "")
     assert err == (
-        "lightseg: error: unlabeled: 3 images and nothing that labels them, neither masks nor folders of classes nor a "
-        "table; name the folder of the masks: --data.masks NAME\n"
+        "lightseg: error: unlabeled: 3 images and nothing that labels them, neither masks nor annotations nor folders "
+        "of classes nor a table; name the folder of the masks: --data.masks NAME\n"
     )
 
 
@@ -269,3 +284,106 @@ def test_init__unpaired_files_are_named_with_the_option(init):
     assert "lacking/imgs/4.png: no mask for this image" in err
     assert "set missing_mask: skip" in err
     assert init(lacking, "--data.missing_mask", "skip")[0] == 0
+
+
+def outlines(root, make):
+    """Pictures with their annotations, below a folder of the data."""
+    make(root)
+    # names of images only
+    (root / "notes.json").write_text('{"author": "me"}')
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "content"),
+    [
+        (one_drawing.coco, {"annotations": "annotations/instances.json", "overlap": "area"}, "outlines of COCO"),
+        (one_drawing.yolo, {"annotations": "data.yaml", "overlap": "area"}, "outlines of YOLO"),
+        (one_drawing.labelme, {"annotations": "."}, "outlines of LabelMe"),
+        (one_drawing.cvat, {"annotations": "annotations.xml"}, "outlines of CVAT"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_init__annotations(init, call, make, options, content):
+    def data(root):
+        outlines(root, make)
+
+    code, out, err = init(data)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"data: {content}\nimages: 8-bit color, 60×40 pixels\n")
+    recipe = yaml.safe_load(Path("data.yaml").read_text())
+    assert recipe["base"][0] == "configs/data/annotated_images.yaml"
+    stated = recipe["data"]["init_args"]
+    assert {name: stated[name] for name in options} == options
+    names = sorted(one_drawing.NAMES) if make is one_drawing.labelme else one_drawing.NAMES
+    assert stated["classes"] == ["background", *names]
+
+
+def coco(root):
+    """Files of COCO for two splits, with those of key points beside them."""
+    one_drawing.pictures(root)
+    for split, indices in {"train2017": range(8), "val2017": (8, 9)}.items():
+        for kind in ("instances", "person_keypoints"):
+            path = root / "annotations" / f"{kind}_{split}.json"
+            one_drawing.write_json(path, one_drawing.coco_content(indices=indices))
+
+
+def test_init__a_file_of_annotations_brings_those_of_other_splits(init, call):
+    assert init(coco)[0] == 0
+    code, out, err = call(main, "coco/annotations/instances_train2017.json")
+    assert (code, err) == (0, "")
+    assert "splits: train 8, val 2, test 0 (2 files)" in out
+    options = yaml.safe_load(Path("instances_train2017.yaml").read_text())["data"]["init_args"]
+    assert options["root"] == "coco"
+    files = {split: f"annotations/instances_{split}2017.json" for split in ("train", "val")}
+    assert options["annotations"] == files
+    assert yaml.safe_load(Path("coco.yaml").read_text())["data"]["init_args"] == options
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [coco, one_drawing.yolo, one_drawing.labelme, one_drawing.cvat])
+def test_init__its_recipe_of_annotations_passes_the_doctor_and_trains(init, make, call, fit):
+    assert init(make)[0] == 0
+    recipe, data = f"{make.__name__}.yaml", ("--data.num_workers", "0")
+    code, out, _ = call(doctor.main, recipe, *data)
+    assert code == 0, out
+    assert fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1").code == 0
+
+
+def test_init__two_files_of_annotations(init):
+    def both(root):
+        one_drawing.cvat(root)
+        one_drawing.coco(root)
+
+    code, _, err = init(both)
+    assert code == 2
+    assert "both: annotations.xml and annotations/instances.json each annotate images; name one: --data.anno" in err
+    assert init(both, "--data.annotations", "annotations.xml")[0] == 0
+
+
+def test_init__tags_of_whole_images(init):
+    def tagged(root):
+        rows = []
+        for index in range(COUNT):
+            save(root / f"{index}.png", picture(index, 32, 32))
+            tag = f'<tag label="{"cat" if index % 2 else "dog"}"/>'
+            rows.append(f'<image id="{index}" name="{index}.png" width="32" height="32">{tag}</image>')
+        (root / "a.xml").write_text(f"<annotations>{''.join(rows)}</annotations>")
+
+    code, out, err = init(tagged)
+    assert (code, err) == (0, "")
+    assert out.startswith("tagged: labels of CVAT\n")
+    base = yaml.safe_load(Path("tagged.yaml").read_text())["base"]
+    assert base[0] == "configs/data/annotated_images_classification.yaml"
+
+
+def test_init__a_file_that_annotates_nothing(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.json").write_text("{}")
+    (tmp_path / "a" / "notes.txt").write_text("later")
+    code, _, err = call(main, "a/a.json")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "a/a.json: no image is beside it; give the folder of the data, and --data.annotations FILE" in err
+    code, _, err = call(main, "a/notes.txt")
+    assert code == 2
+    assert "a/notes.txt: is a file; give a folder, or a JSON, YAML or XML file of annotations" in err

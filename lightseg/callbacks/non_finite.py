@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightseg.data.types import Batch
 from lightseg.errors import RunError
@@ -33,19 +32,16 @@ class NonFiniteGuard(L.Callback):
         self._losses: list[Tensor] = []
         self._total: Callable[[], float] | None = None
         self._recent: list[float] = []
-        self._statistics: list[list[Tensor]] = []
-        self._buffers: list[dict[str, Tensor | None]] = []
+        self._buffers: list[tuple[nn.Module, str]] = []
+        self._statistics: list[Tensor] = []
 
     def on_train_batch_start(self, trainer: L.Trainer, task: Task, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         """Copy the running statistics at the start of an optimizer step."""
         if not self._losses:
             if not batch_idx or not self._buffers:
-                # `named_buffers` in every step takes longer than the copies; these dicts are live
-                self._buffers = [module._buffers for module in task.net.modules()]
-            kinds = _by_dtype(self._buffers)
-            if [len(kind) for kind in self._statistics] != [len(kind) for kind in kinds]:
-                self._statistics = [[torch.empty_like(buffer) for buffer in kind] for kind in kinds]
-            _copy(kinds, self._statistics)
+                # `buffers` in every step takes longer than the copies
+                self._buffers = _places(task.net)
+            self._statistics = _copied(_by_dtype(self._buffers))
 
     def on_before_backward(self, trainer: L.Trainer, task: Task, loss: Tensor) -> None:  # type: ignore[override]
         """Collect the losses of the step's batches, and start the copy of their sum to the host."""
@@ -73,7 +69,7 @@ class NonFiniteGuard(L.Callback):
         self._recent.append(float(torch.stack(losses).sum()))
         # optimizers skip parameters without a gradient, including momentum and decay
         optimizer.zero_grad(set_to_none=True)
-        _copy(self._statistics, _by_dtype(self._buffers))
+        _restore(_by_dtype(self._buffers), self._statistics)
         task.log("train/skipped_steps", float(self.skipped))
         if self._in_a_row == PATIENCE:
             raise RunError(self._report(trainer, optimizer))
@@ -118,18 +114,28 @@ def copy_to_host_async(value: Tensor) -> Callable[[], float]:
     return read
 
 
-def _by_dtype(buffers: list[dict[str, Tensor | None]]) -> list[list[Tensor]]:
-    """Group the buffers of all modules by dtype, so that each list is copied by one kernel."""
-    kinds: dict[torch.dtype, dict[int, Tensor]] = {}
-    for buffer in chain.from_iterable(map(dict.values, buffers)):
-        if buffer is not None:
-            # modules may share a buffer
-            kinds.setdefault(buffer.dtype, {})[id(buffer)] = buffer
-    return [list(kind.values()) for kind in kinds.values()]
+def _places(net: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Return module and name of each buffer; a module may replace the tensor at every step."""
+    return [(module, name) for module in net.modules() for name, _ in module.named_buffers(recurse=False)]
+
+
+def _by_dtype(places: list[tuple[nn.Module, str]]) -> list[list[Tensor]]:
+    """Group buffers by dtype, so that each list is copied by one kernel."""
+    kinds: dict[torch.dtype, list[Tensor]] = {}
+    for module, name in places:
+        if (buffer := getattr(module, name)) is not None:
+            kinds.setdefault(buffer.dtype, []).append(buffer)
+    return list(kinds.values())
+
+
+def _copied(kinds: list[list[Tensor]]) -> list[Tensor]:
+    """Return the values of each list in one flat tensor."""
+    return [torch.cat([buffer.flatten() for buffer in buffers]) for buffers in kinds]
 
 
 @torch.no_grad()
-def _copy(values: list[list[Tensor]], to: list[list[Tensor]]) -> None:
-    for kind, place in zip(values, to, strict=True):
-        # one kernel for all buffers, as in torch.optim; it has no public name
-        torch._foreach_copy_(place, kind)
+def _restore(kinds: list[list[Tensor]], copies: list[Tensor]) -> None:
+    for buffers, values in zip(kinds, copies, strict=True):
+        parts = values.split([buffer.numel() for buffer in buffers])
+        for buffer, part in zip(buffers, parts, strict=True):
+            buffer.copy_(part.view(buffer.shape))

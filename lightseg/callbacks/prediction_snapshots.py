@@ -5,7 +5,6 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from lightseg.data import ImageDataModule
-from lightseg.distributed.lightning_compat import logged_step
 from lightseg.files.evenly_spaced import spread
 from lightseg.loggers import Wandb
 from lightseg.tasks import Task
@@ -30,7 +29,8 @@ class PredictionSnapshots(L.Callback):
         tenth = int(SNAPSHOTS * task.progress) if trainer.state.fn == "fit" else 0
         if folder is None or not tenth or not trainer.is_global_zero or isinstance(task.net, FSDPModule):
             return
-        step = logged_step(trainer)
+        # by which Lightning's loggers call the metrics of this validation
+        step = trainer.global_step - 1
         place, total = folder / "images" / "samples", trainer.estimated_stepping_batches
         before = [int(old.name) for old in place.glob("[0-9]*") if int(old.name) < step]
         if any(int(SNAPSHOTS * (old + 1) / total) == tenth for old in before):

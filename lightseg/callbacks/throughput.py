@@ -6,7 +6,6 @@ import lightning as L
 import torch
 
 from lightseg.data.types import Batch
-from lightseg.distributed.lightning_compat import log_step
 from lightseg.tasks import Task
 
 
@@ -47,7 +46,7 @@ class Throughput(L.Callback):
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (batch_idx + 1) % interval == 0 or trainer.is_last_batch:
             rate = self._images / (time.perf_counter() - self._since)
-            log_step(task, "train/images_per_s", torch.tensor(rate, device=task.device))
+            task.log("train/images_per_s", torch.tensor(rate, device=task.device))
             self._restart()
 
     def _restart(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightseg.checkpoint import hub
 from lightseg.errors import UserError
 from lightseg.files.names import BEST, LAST, WEIGHTS
+from lightseg.files.nearest import nearest_path
 
 
 def run_folder(path: str, option: str = "") -> Path:
@@ -86,4 +87,7 @@ def _suggest_run(path: Path) -> str:
     below = sorted(runs, key=lambda folder: folder.name)
     above = [folder for folder in path.parents if (folder / "config.yaml").is_file()]
     near = [*below[-1:], *above[:1]]
-    return f"; did you mean {near[0]}?" if near else "" if path.exists() else "; there is no such file or folder"
+    if near or path.exists():
+        return f"; did you mean {near[0]}?" if near else ""
+    similar = nearest_path(path)
+    return f"; there is no such file or folder{f'; did you mean {similar}?' if similar else ''}"

@@ -38,7 +38,8 @@ def _require_same(config: Path, recipe: dict[str, Any]) -> None:
         return
     # compared as texts, since NaN is not equal to itself
     expected = json.dumps(plain(recipe, config))
-    if json.dumps(read_mapping(config).get("recipe")) != expected:
+    # the cache of the Hub has links to its files
+    if json.dumps(read_mapping(config.resolve()).get("recipe")) != expected:
         raise UserError(
             f"{config}: does not belong to {WEIGHTS} beside it, which has another recipe; bring back the one that was "
             "written with it, or remove it: the weights need none"

@@ -26,6 +26,16 @@ _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its pa
 _REASONS |= {errno.ENAMETOOLONG: "its path is too long", errno.ELOOP: "its links lead in a circle"}
 _REASONS |= {errno.EIO: "the disk cannot read or write it"}
 
+_OUT_OF_MEMORY = (
+    "there is not enough memory; lower data.batch_size, data.num_workers or data.cache_gb, or raise the limit "
+    "(`ulimit -v`, or that of the job)"
+)
+_OUT_OF_MEMORY_TEXTS = (
+    *("can't allocate memory", "Cannot allocate memory", "failed to map segment", "Insufficient memory"),
+    "can't start new thread",
+)
+"""Parts of the messages of torch, the system, the loader of libraries, OpenCV and Python."""
+
 _TOO_MANY_FILES = "too many open files; raise the limit (`ulimit -n 1024`), or set data.num_workers to 0"
 
 
@@ -46,7 +56,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
             environment.require_readable()
             run()
     except StoppedError as error:
-        print(f"lightseg: stopped by {signal.Signals(error.received).name}; {error}", file=sys.stderr)
+        print(f"lightseg: stopped by {signal.Signals(error.received).name}; {_message(error)}", file=sys.stderr)
         return error.exit_code
     except LightsegError as error:
         print(f"lightseg: error: {_message(error)}", file=sys.stderr)
@@ -71,7 +81,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("lightseg: error: the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
-    except (OSError, RuntimeError, ImportError, ValueError) as error:
+    except Exception as error:
         reason = _reason(error) or environment.describe_misread(error)
         if reason is None:
             raise
@@ -192,6 +202,8 @@ class Arguments(argparse.ArgumentParser):
 
 def _reason(error: Exception) -> str | None:
     """Return the message for an error of the machine; None for an error of another kind."""
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY_TEXTS):
+        return _OUT_OF_MEMORY
     if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
         return _TOO_MANY_FILES
     if str(error).startswith("Symlink loop"):

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightseg.cli.messages import require_known_sections
 from lightseg.cli.parser import ConfigAction, Parser, warn_of_dropped_callbacks
 from lightseg.cli.trainer_options import Trainer, set_length
-from lightseg.config.class_errors import is_user_code
+from lightseg.config.class_errors import is_user_code, without_usage
 
 # imported so that the parser finds data modules, nets and tasks by their names
 from lightseg.data import ImageDataModule
@@ -98,7 +98,8 @@ class LightsegCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments and check the options outside of classes."""
         # the inherited method warns when sys.argv is not empty, as in a program that passes its arguments on
-        self.config = parser.parse_args(args)
+        with without_usage():
+            self.config = parser.parse_args(args)
         if not isinstance(self.config.trainer, Namespace):
             raise ConfigError(f"trainer: must hold options, as in --trainer.max_epochs 5, got {self.config.trainer}")
         for file in self.parser.files:
@@ -228,6 +229,14 @@ class LightsegCLI(LightningCLI):
             raise ConfigError(
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: that is "
                 f"{self.datamodule.kind} data, as its attribute `kind` states; take the other kind of task or of data"
+            )
+        if self.model.multilabel != self.datamodule.multilabel:
+            overlap = ("exclude each other", "may overlap")[self.datamodule.multilabel]
+            task = type(self.model).__name__.removeprefix("Multilabel").replace("Binary", "")
+            other = f"Multilabel{task}" if self.datamodule.multilabel else task
+            raise ConfigError(
+                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: the classes of that "
+                f"{overlap}, as its attribute `multilabel` states; take {other}"
             )
         for name in self.datamodule.classes:
             if printable(name) != name or set(name) & set("\t\n"):

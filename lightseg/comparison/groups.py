@@ -1,11 +1,12 @@
 """Groups of runs of one recipe, the options that differ between groups, and labels of groups."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightseg.errors import UserError, did_you_mean
-from lightseg.files.printable import printable
+from lightseg.files.printable import printable, printable_line
 from lightseg.runs.diff import count_unsynced_processes, effect_of, format_value, is_class, meaning
 from lightseg.runs.fingerprint import parse
 from lightseg.runs.origin import name_origin
@@ -31,6 +32,9 @@ _IN_LABEL = 3
 
 _WIDTH = 32
 """Limit of the length of a value in a label."""
+
+_MADE_UP_GROUP = re.compile(r"-\d{8}T\d{6}-[0-9a-f]{4}$")
+"""End of the group that a series without a name gets."""
 
 
 def group(runs: Iterable[Run], by: str | None = None) -> list[list[Run]]:
@@ -137,20 +141,38 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
     """
     if by == RUN:
         folders = [printable(runs[0].folder.name) for runs in groups]
-        return folders if len(set(folders)) == len(folders) else _unique([runs[0].label for runs in groups])
+        names = folders if len(set(folders)) == len(folders) else [runs[0].label for runs in groups]
+        return _unique([f"{name}{_describe_part(runs[0], groups)}" for name, runs in zip(names, groups, strict=True)])
     if by:
         values = [_distinct([flat(runs[0].config).get(by)]) for runs in groups]
         return _unique([f"{by.rpartition('.')[2]} {_cut(*value.values())}" for value in values])
     names = [runs[0].name for runs in groups]
     if len(set(names)) == len(names):
         return names
+    series = [_series_name(runs) for runs in groups]
+    if all(series) and len(set(series)) == len(series):
+        return series
     keys = _select_keys(differs)
     remaining = sum(key not in (*keys, _CONTENT, _LABELS, _PIXELS) for key in differs[0])
-    suffix = f" and {remaining} more" if remaining else ""
+    suffix = f" (and {remaining} more)" if remaining else ""
     texts = [", ".join(f"{key} {_cut(options[key])}" for key in keys) + suffix for options in differs]
     if len(set(names)) == 1:
         return _unique(texts)
     return _unique([f"{name}, {text}" for name, text in zip(names, texts, strict=True)])
+
+
+def _describe_part(run: Run, groups: Sequence[Sequence[Run]]) -> str:
+    """Return the seed and the fold of a run where these differ, for its label: `, seed 1`."""
+    runs = [runs[0] for runs in groups]
+    seed = f", seed {run.seed}" if len({each.seed for each in runs}) > 1 else ""
+    return seed + (f", fold {run.fold}" if run.fold is not None and len({each.fold for each in runs}) > 1 else "")
+
+
+def _series_name(runs: Sequence[Run]) -> str:
+    """Return the name that the user has given to the series of some runs (`--group`); empty without one."""
+    names = {str(run.config.get("group") or "") for run in runs}
+    name = names.pop() if len(names) == 1 else ""
+    return "" if _MADE_UP_GROUP.search(name) else printable_line(name)
 
 
 def _options(value: Any, key: str) -> FlatConfig:

@@ -4,11 +4,12 @@ An error in a class of the user keeps its traceback, which leads to the line to 
 """
 
 import inspect
+import io
 import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -92,6 +93,24 @@ def describe_exit(error: SystemExit) -> str | None:
     frames = [frame for frame in _frames(error.__traceback__) if is_user_code(frame.f_code.co_filename)]
     module = frames[-1].f_globals.get("__name__")
     return f"{module} called sys.exit({error.code}) while it was imported or run; remove the call, or guard it"
+
+
+@contextmanager
+def without_usage() -> Iterator[None]:
+    """Delay what is written to stderr, and drop it if code of the user ends the program.
+
+    A module that parses the command line when it is imported prints its own usage first.
+    """
+    buffer = io.StringIO()
+    try:
+        with redirect_stderr(buffer):
+            yield
+    except SystemExit as error:
+        if describe_exit(error):
+            buffer = io.StringIO()
+        raise
+    finally:
+        sys.stderr.write(buffer.getvalue())
 
 
 def reason(error: Exception) -> str:

@@ -39,7 +39,7 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
     if any(row.pixels for row in diagnosis.rows):
         console.print(_table(diagnosis))
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
     for number, finding in enumerate(diagnosis.findings, start=1):
         _print_finding(console, number, finding)
     console.print(f"\n{verdict(diagnosis)}")

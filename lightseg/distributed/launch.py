@@ -5,12 +5,17 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.distributed.lightning_compat import cluster_environment
 from lightseg.errors import ConfigError
 
 NO_FILE = (
@@ -33,7 +38,7 @@ def check_processes(trainer: L.Trainer) -> None:
     """
     # Lightning takes it from the first of these variables, and corrects it for strategies of several processes only
     rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
-    cluster = cluster_environment(trainer)
+    cluster = _cluster_environment(trainer)
     needed = trainer.num_devices * trainer.num_nodes
     if isinstance(cluster, TorchElasticEnvironment):
         _require_count("WORLD_SIZE", int(os.environ.get("WORLD_SIZE", 1)), needed, "torchrun", "TORCHELASTIC_RUN_ID")
@@ -43,6 +48,30 @@ def check_processes(trainer: L.Trainer) -> None:
         _require_complete(trainer.num_nodes)
         if "LOCAL_RANK" not in os.environ and not _has_file():
             raise ConfigError(NO_FILE)
+
+
+def _cluster_environment(trainer: L.Trainer) -> ClusterEnvironment | None:
+    """Return the launcher of the processes; a strategy of one device does not know it."""
+    cluster: ClusterEnvironment | None = getattr(trainer.strategy, "cluster_environment", None)
+    return TorchElasticEnvironment() if cluster is None and TorchElasticEnvironment.detect() else cluster
+
+
+def slurm_without_requeue(plugins: list[Any]) -> list[SLURMEnvironment]:
+    """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself.
+
+    Args:
+        plugins: Plugins of the recipe; those of SLURM are changed.
+
+    Returns:
+        The plugin to add: that of SLURM, where Lightning would choose it.
+    """
+    clusters = [plugin for plugin in plugins if isinstance(plugin, ClusterEnvironment)]
+    if not clusters and SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        return [SLURMEnvironment(auto_requeue=False)]
+    for cluster in clusters:
+        if isinstance(cluster, SLURMEnvironment):
+            cluster.auto_requeue = False
+    return []
 
 
 def _require_count(name: str, count: int, needed: int, launcher: str, marker: str) -> None:

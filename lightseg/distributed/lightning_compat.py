@@ -1,8 +1,8 @@
 """All uses of Lightning's private API, and the replacements that reduce its overhead per step; each has a test.
 
 In every step Lightning calls about seventy hooks, of which a dozen are implemented, formats a message for its debug log
-and its profiler per hook, inspects the signature of `training_step`, and describes every logged value anew; torch's
-optimizers look for a GPU driver on disk. For a small net, whose steps take milliseconds, this is a tenth of the time.
+and its profiler per hook, and inspects the signature of `training_step`; torch's optimizers look for a GPU driver on
+disk. For a small net, whose steps take milliseconds, this is some percent of the time.
 """
 
 import logging
@@ -15,15 +15,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loops import training_epoch_loop
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from lightning.pytorch.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch.profilers import PassThroughProfiler
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.strategies.launchers import subprocess_script
-from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor
 
 from lightseg.distributed.supervision import watch_over
 
@@ -40,18 +36,14 @@ def replaced_internals() -> Iterator[None]:
     replacements: list[tuple[Any, str, Any]] = [
         # Lightning's observer kills this process at once, even while it prints its error
         (subprocess_script, "_launch_process_observer", watch_over),
-        # Lightning exchanges received signals in every batch, which waits for the device; see `GracefulStop`
-        (_TrainingEpochLoop, "_broadcast_sigterm_tensor", _do_nothing),
         (call, "_call_callback_hooks", call_callbacks),
         (call, "_call_lightning_module_hook", call_module),
         (call, "_call_strategy_hook", call_strategy),
         (training_epoch_loop, "is_param_in_hook_signature", cache(is_param_in_hook_signature)),
     ]
     if torch.accelerator.current_accelerator(check_available=True) is None:
-        # checks in every step for graph capture, which needs an accelerator; renamed in torch 2.11
-        names = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")
-        optimizer = torch.optim.Optimizer
-        replacements += [(optimizer, name, _do_nothing) for name in names if hasattr(optimizer, name)]
+        # torch's optimizers ask in every step, and look for a driver on disk
+        replacements.append((torch.accelerator, "current_accelerator", _do_nothing))
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     try:
         for owner, name, replacement in replacements:
@@ -62,7 +54,7 @@ def replaced_internals() -> Iterator[None]:
             setattr(owner, name, original)
 
 
-def _do_nothing(*_: Any) -> None: ...
+def _do_nothing(*_: Any, **_options: Any) -> None: ...
 
 
 def call_callbacks(
@@ -115,41 +107,6 @@ def _is_watched(trainer: L.Trainer) -> bool:
     return type(trainer.profiler) is not PassThroughProfiler or call.log.isEnabledFor(logging.DEBUG)  # type: ignore[attr-defined]
 
 
-def log_step(task: L.LightningModule, name: str, value: Tensor) -> None:
-    """Log a value of a training step like `task.log(name, value)`, but faster from the second step of an epoch on.
-
-    Args:
-        task: The task, inside its `training_step`.
-        name: Name of the metric, as in `LightningModule.log`.
-        value: A float scalar.
-    """
-    trainer = task.trainer
-    hook_name: Any = task._current_fx_name
-    results, connector = trainer._results, trainer._logger_connector
-    metric = results.get(f"{hook_name}.{name}") if results is not None else None
-    # in the first step Lightning resets the metrics of the previous epoch
-    is_known = metric is not None and connector._first_loop_iter is False and metric.value.device == value.device
-    if not is_known or type(task).log is not L.LightningModule.log:
-        task.log(name, value)
-        return
-    assert metric is not None
-    attributes = vars(metric)
-    attributes["value"] = attributes["_forward_cache"] = value.detach().clone()
-    attributes["_update_count"] += 1
-    attributes["_computed"], attributes["has_reset"] = None, False
-    connector._current_fx = hook_name
-
-
-def attached_trainer(task: L.LightningModule) -> L.Trainer | None:
-    """Return the trainer of a task, or None outside a trainer, where `task.trainer` raises an error."""
-    return task._trainer
-
-
-def logged_step(trainer: L.Trainer) -> int:
-    """Return the step that Lightning's loggers write for metrics of the current validation; the first is 0."""
-    return trainer.fit_loop.epoch_loop._batches_that_stepped
-
-
 def repair_resumed_progress(trainer: L.Trainer) -> None:
     """Correct the counters of the first batch after a resume.
 
@@ -160,38 +117,15 @@ def repair_resumed_progress(trainer: L.Trainer) -> None:
     loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
 
 
+def disable_signal_exchange(trainer: L.Trainer) -> None:
+    """Keep Lightning from exchanging signals in every batch, which waits for the device; see `GracefulStop`."""
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _do_nothing  # type: ignore[method-assign]
+
+
 def exchange_timeout(strategy: Strategy) -> timedelta | None:
     """Return the timeout of a strategy's process group; None for strategies without one."""
     timeout: timedelta | None = getattr(strategy, "_timeout", None)
     return timeout
-
-
-def enable_bucket_view(strategy: Strategy) -> None:
-    """Let DDP's gradients be views of its communication buckets, which saves a copy and half of their memory."""
-    if isinstance(strategy, DDPStrategy):
-        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
-
-
-def shard_over_all(strategy: ModelParallelStrategy) -> None:
-    """Let a strategy shard over all processes of all nodes instead of those of one machine."""
-    strategy._data_parallel_size = strategy.num_nodes * strategy.num_processes
-
-
-def cluster_environment(trainer: L.Trainer) -> ClusterEnvironment:
-    """Return the launcher of the processes; a strategy of one device does not know it."""
-    return trainer._accelerator_connector.cluster_environment
-
-
-def disable_requeue(trainer: L.Trainer) -> None:
-    """Keep Lightning from saving and requeuing SLURM jobs, since lightseg does so itself."""
-    cluster = cluster_environment(trainer)
-    if isinstance(cluster, SLURMEnvironment):
-        cluster.auto_requeue = False
-
-
-def has_forked_processes(strategy: Strategy) -> bool:
-    """Return whether a strategy trains in forked or spawned children of this process."""
-    return isinstance(strategy.launcher, _MultiProcessingLauncher)
 
 
 def silence_lightning() -> None:

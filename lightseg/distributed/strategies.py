@@ -4,12 +4,10 @@ from datetime import timedelta
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, StrategyRegistry
 from torch import distributed, nn
-from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
-from lightseg.distributed.lightning_compat import shard_over_all
 
 
 class FSDP(ModelParallelStrategy):
@@ -25,12 +23,7 @@ class FSDP(ModelParallelStrategy):
     """
 
     def __init__(self, timeout_minutes: float = 30.0) -> None:
-        super().__init__("auto", 1, save_distributed_checkpoint=False, timeout=timedelta(minutes=timeout_minutes))
-
-    def setup_environment(self) -> None:
-        """Shard over all processes of all nodes."""
-        shard_over_all(self)
-        super().setup_environment()
+        super().__init__(save_distributed_checkpoint=False, timeout=timedelta(minutes=timeout_minutes))
 
     def on_validation_start(self) -> None:
         """Synchronize the buffers, so that all processes score the same net."""
@@ -47,8 +40,20 @@ class FSDP(ModelParallelStrategy):
             distributed.broadcast(buffer, 0)
 
 
+def enable_bucket_view() -> None:
+    """Let DDP's gradients be views of its communication buckets, which saves a copy and half of their memory.
+
+    That is for the strategies by name; one of the recipe's classes keeps its options.
+    """
+    for entry in StrategyRegistry.values():
+        if entry["strategy"] is DDPStrategy:
+            entry["init_params"].setdefault("gradient_as_bucket_view", True)
+
+
 def shard(net: nn.Module, mesh: DeviceMesh) -> None:
-    """Shard a net over the processes of a mesh; each of its blocks is gathered while it runs."""
+    """Shard a net over all processes of a mesh, of all nodes; each of its blocks is gathered while it runs."""
+    # Lightning's mesh has one dimension for the nodes and one for the devices of each
+    mesh = init_device_mesh(mesh.device_type, (mesh.size(),))
     if mesh.device_type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(net)
     # FSDP2 cannot shard parameters in another memory format

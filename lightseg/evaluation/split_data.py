@@ -1,10 +1,12 @@
 """Split of any data as the test split of a data module of its own, which Lightning scores."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from lightseg.data import ImageDataModule
 from lightseg.data.dataset import ImageDataset
+from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.folds import pool_datasets
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError
@@ -25,7 +27,7 @@ class SplitData(ImageDataModule):
 
     def __init__(self, data: ImageDataModule, name: Name) -> None:
         super().__init__(data.root, data.batch_size, data.num_workers)
-        self._data, self.in_channels = data, data.in_channels
+        self._data, self._name, self.in_channels, self.multilabel = data, name, data.in_channels, data.multilabel
         self._eval_transform = data._eval_transform
         splits: tuple[Split, ...] = SPLITS if name == "all" else (name,)
         datasets = {split: dataset for split in splits if len(dataset := data.dataset(split))}
@@ -46,6 +48,19 @@ class SplitData(ImageDataModule):
         """Return a description of the data: its class and its folder."""
         name = type(self._data).__name__
         return f"{name} {self.root}" if Path(self.root).exists() else name
+
+    @property
+    def share(self) -> str:
+        """Return a line about the share of the data that is scored, and its reason; empty if it is all."""
+        total = scored = len(self._samples)
+        # the other splits may not exist
+        with suppress(DataError):
+            total = sum(len(self._data.dataset(split)) for split in SPLITS)
+        if self._name == "all" or scored == total:
+            return ""
+        is_random = isinstance(self._data, FileDataModule) and self._name in self._data.random_splits
+        reason = f", a random part by data.{self._name}_fraction" if is_random else ""
+        return f"scores {scored:,} of {total:,} images: the {self._name} split{reason}; --split all scores all"
 
     @property
     def classes(self) -> list[str]:

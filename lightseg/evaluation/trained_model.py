@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
+from lightseg.checkpoint.rebuild import data_and_block, keep_image_values, scoring_changes
 from lightseg.config.compose import chain, read, show
 from lightseg.data import ImageDataModule
 from lightseg.data.io.mask_consistency import MaskValues
@@ -25,7 +25,7 @@ from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
-_NET_OPTIONS = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata")
+_NET_OPTIONS = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata", "bands")
 """Options of the run's data that belong to the net rather than to the data."""
 
 _EXAMPLE = "write data: {class_path: MaskFolder, init_args: …}"
@@ -126,8 +126,8 @@ class TrainedModel:
 
         Args:
             file: A YAML file with a `data:` block, which replaces that of the run. Of `batch_size`, `num_workers`,
-                `eval_transforms`, `value_range` and `nodata`, missing options are those of the run, if its class has
-                the option.
+                `eval_transforms`, `value_range`, `nodata` and `bands`, missing options are those of the run, if its
+                class has the option.
             args: Options such as `--data.root OTHER`.
 
         Raises:
@@ -139,6 +139,7 @@ class TrainedModel:
         trust, source = self.trust or file is not None, self.file if file is None else None
         data, before, after = data_and_block(config, args, trust, source)
         self._require_fit(data)
+        keep_image_values(data, self.task.recipe, after)
         # an option that was added after the run has its default in both
         return data, scoring_changes(before if file is None else self.config["data"], after)
 
@@ -154,6 +155,11 @@ class TrainedModel:
         task, name = self.task, type(data).__name__
         if data.kind != task.kind:
             raise DataError(f"{name} is {data.kind} data, but the checkpoint is of a {task.kind}")
+        if data.multilabel != task.multilabel:
+            states = ("exclude each other", "may overlap")
+            raise DataError(
+                f"{name}: its classes {states[data.multilabel]}, but those of the checkpoint {states[task.multilabel]}"
+            )
         expected, classes = list(task.classes), list(data.classes)
         if expected != classes:
             lacking = ", ".join(label for label in expected if label not in classes)

@@ -8,6 +8,7 @@ import yaml
 
 from lightseg.exporting.options import describe_sizes
 from lightseg.files.printable import printable_line
+from lightseg.metrics.absent_classes import describe_absent
 
 _LOW = 0.5
 """IoU (or recall) below which a class is listed among the limitations."""
@@ -67,8 +68,18 @@ def _front_matter(name: str, metadata: dict[str, Any]) -> str:
     return f"---\n{content.to_yaml()}\n---\n"
 
 
+_METRICS = {
+    "segmentation": ("mIoU", "iou"),
+    "classification": ("accuracy", "recall"),
+    "multilabel_segmentation": ("mIoU", "iou"),
+    "multilabel_classification": ("macro F1", "f1"),
+}
+"""Names of the score and of the scores of classes, by kind of the scores."""
+
+
 def _metric(metadata: dict[str, Any]) -> str:
-    return "mIoU" if metadata["kind"] == "segmentation" else "accuracy"
+    name, _ = _METRICS[metadata["score_kind"]]
+    return name
 
 
 def _dataset(metadata: dict[str, Any]) -> str:
@@ -114,7 +125,10 @@ def _classes(metadata: dict[str, Any]) -> str:
     lines = [f"## Classes\n\n| id | class | colour | {metric} |", "|---|---|---|---|"]
     for index, (name, color) in enumerate(zip(metadata["classes"], metadata["palette"], strict=True)):
         code = f"`#{color[0]:02x}{color[1]:02x}{color[2]:02x}`"
-        lines.append(f"| {index} | {_text(name)} | {code} | {_number(metadata['scores'].get(f'{metric}/{name}'))} |")
+        score = metadata["scores"].get(f"{metric}/{name}")
+        is_absent = name in metadata["absent"]
+        cell = describe_absent(math.nan if score is None else score) if is_absent else _number(score)
+        lines.append(f"| {index} | {_text(name)} | {code} | {cell} |")
     others = [(_text(name), value) for name, value in metadata["scores"].items() if not name.startswith(f"{metric}/")]
     if others:
         lines += ["", "| score | value |", "|---|---|", *[f"| {name} | {_number(value)} |" for name, value in others]]
@@ -122,7 +136,8 @@ def _classes(metadata: dict[str, Any]) -> str:
 
 
 def _class_metric(metadata: dict[str, Any]) -> str:
-    return "iou" if metadata["kind"] == "segmentation" else "recall"
+    _, name = _METRICS[metadata["score_kind"]]
+    return name
 
 
 def _number(value: float | None) -> str:
@@ -131,11 +146,13 @@ def _number(value: float | None) -> str:
 
 def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
-    low = [f"{_text(name)} ({value:.2f})" for name, value in scores.items() if value is not None and value < _LOW]
-    absent = [_text(name) for name, value in scores.items() if metadata["score"] is not None and _number(value) == ""]
-    what = "IoU" if metadata["kind"] == "segmentation" else "recall"
+    valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
+    low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
+    missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
+    what = {"iou": "IoU", "f1": "F1"}.get(_class_metric(metadata), "recall")
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    lines += [f"* Not scored, since the {metadata['split']} split has none: {', '.join(absent)}."] if absent else []
+    if missing:
+        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")
     lines += [
         f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
     ]

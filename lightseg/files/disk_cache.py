@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from lightseg.errors import warn
 from lightseg.files.atomic import atomic_write
+from lightseg.files.printable import warn
 
 _Value = TypeVar("_Value")
 

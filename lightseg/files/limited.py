@@ -25,9 +25,14 @@ def require_inside(path: Path) -> None:
     """Check that a file is no link that leads out of its folder, to a file that its maker cannot read.
 
     Raises:
-        UserError: If it is one.
+        UserError: If it is one, or links lead in a circle.
     """
-    if not path.resolve().is_relative_to(path.parent.resolve()):
+    try:
+        is_inside = path.resolve(strict=path.is_symlink()).is_relative_to(path.parent.resolve())
+    except (OSError, RuntimeError):
+        # a circle is a RuntimeError before Python 3.13
+        raise UserError(f"{path}: is a link that leads nowhere; put the file in its place") from None
+    if not is_inside:
         raise UserError(f"{path}: is a link that leads out of its folder, and is not read; put the file in its place")
 
 

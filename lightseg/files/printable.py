@@ -1,6 +1,7 @@
-"""Escaping of control characters in text of unknown origin."""
+"""Text for people: escaped control characters, durations and warnings."""
 
 import re
+import sys
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Control characters, marks of text direction, and surrogates.
@@ -17,3 +18,15 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def warn(text: str) -> None:
+    """Print `warning: TEXT` to stderr, with escaped control characters."""
+    print(printable(f"warning: {text}"), file=sys.stderr, flush=True)

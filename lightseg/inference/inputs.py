@@ -1,16 +1,22 @@
 """Images that a command line names: files, folders, patterns, the pages of a TIFF."""
 
+from __future__ import annotations
+
 import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tifffile
 
 from lightseg.errors import UserError
 from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.files.walk import matches, walk
+
+if TYPE_CHECKING:
+    from lightseg.data.types import Kind
 
 _REDUCED_OR_MASK = 0b101
 
@@ -22,7 +28,8 @@ class Item:
     Attributes:
         file: The file that holds it.
         page: Index of its page in a TIFF, from 0 on; None: the file is one image.
-        name: Name of its results: the path below the input, without suffix, with the number of the page.
+        name: Name of its results: the path below the input, without suffix, or of a classification the path of the
+            file; with the number of the page.
     """
 
     file: Path
@@ -68,26 +75,28 @@ def skipped_files(inputs: Sequence[str], out: Path) -> str:
     return ", ".join(f"{suffix!r} ({number})" for suffix, number in suffixes.most_common(8))
 
 
-def items_of(files: dict[Path, Path], channels: int) -> list[Item]:
+def items_of(files: dict[Path, Path], channels: int, kind: Kind) -> list[Item]:
     """Return the images of all files.
 
     Args:
         files: Result of `find_files`.
-        channels: Number of channels of the net.
+        channels: Number of channels of a file; 0: unknown, since only some bands of it are read.
+        kind: Kind of the task; the labels of a classification are in one table, so that images may have one name.
 
     Raises:
         UserError: If the results of two images would have one name.
     """
     items: dict[str, Item] = {}
+    has_files = kind == "segmentation"
     for file, relative in files.items():
-        stem = relative.with_suffix("").as_posix()
+        stem = relative.with_suffix("").as_posix() if has_files else str(file.resolve())
         for page in _pages(file, channels):
             item = Item(file, page, stem if page is None else f"{stem}_p{page + 1:04d}")
             # some file systems do not distinguish upper and lower case
-            first = items.setdefault(item.name.lower(), item)
+            first = items.setdefault(item.name.lower() if has_files else item.name, item)
             if first is not item and first.file.resolve() != file.resolve():
                 raise UserError(
-                    f"{first.label} and {item.label} would both be written to {item.name}.png; "
+                    f"the results of {first.label} and {item.label} would both be named {item.name}; "
                     "predict them one after the other, each with an --out of its own"
                 )
     return list(items.values())
@@ -133,10 +142,10 @@ def _pages(file: Path, channels: int) -> list[int] | list[None]:
         with tifffile.TiffFile(file) as tiff:
             pages = [page.aspage() for page in tiff.pages]
             images = [number for number, page in enumerate(pages) if not page.subfiletype & _REDUCED_OR_MASK]
-            # as many pages of one band as the net has channels are the bands of one image, as in training
+            # as many pages of one band as a file has channels are the bands of one image, as in training
             are_bands = (
-                len(images) == channels
-                and tiff.series[0].shape == (channels, *pages[0].shape)
+                len(images) == (channels or len(images))
+                and tiff.series[0].shape == (len(images), *pages[0].shape)
                 and pages[0].samplesperpixel == 1
             )
             return [None] if len(images) < 2 or are_bands else images

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.errors import warn
+from lightseg.files.printable import printable, warn
 from lightseg.loggers.folder_logger import FolderLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
@@ -89,7 +89,7 @@ class Wandb(FolderLogger):
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
-            print(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}")
+            print(printable(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}"))
         if self.mode == "online":
             self._safely("at the start", lambda: self._open(folder, identity))
             if self._broken:

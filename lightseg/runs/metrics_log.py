@@ -8,7 +8,7 @@ from typing import Any
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write
-from lightseg.files.limited import read_limited
+from lightseg.files.limited import read_limited, require_inside
 from lightseg.files.printable import printable
 
 LOG_BYTES = 2**29
@@ -22,6 +22,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         UserError: If the file is missing, or a line is not a mapping of names to numbers.
     """
     path = folder / "metrics.jsonl"
+    require_inside(path)
     try:
         *lines, _ = read_limited(path, LOG_BYTES).split("\n")
     except (OSError, ValueError) as error:

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 
 from lightseg.errors import UserError
 from lightseg.files.names import METRICS
+from lightseg.files.nearest import nearest_path
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import is_finished, read_mapping, require_record
+from lightseg.runs.series import Series, is_series
 
 PathLike = TypeVar("PathLike")
 
@@ -87,7 +89,8 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
-        places: Run folders, folders that hold run folders at any depth, or patterns of these (`runs/unet/*`).
+        places: Run folders, folders of series, folders that hold run folders at any depth, or patterns of these
+            (`runs/unet/*`).
 
     Returns:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
@@ -106,6 +109,9 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
                 runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
+        if is_series(Path(place)):
+            missing = sum(not folder.exists() for folder in Series.read(Path(place)).run_folders)
+            notes += [f"{printable(place)}: runs that have not begun, and are left out: {missing}"] * (missing > 0)
     if not runs:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
     return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))
@@ -141,11 +147,17 @@ def _find_run_folders(place: str) -> list[Path]:
     """
     paths = map(Path, [place] if Path(place).is_dir() else matches(place))
     roots = list(_limit(place, (path for path in paths if path.is_dir())))
+    roots += [folder for root in roots if is_series(root) for folder in Series.read(root).run_folders]
     folders = sorted({folder.resolve() for root in roots for folder in _walk_run_folders(root)})
     if not folders:
-        problem = "there is no run folder, which has a config.yaml, in it" if roots else "there is no such folder"
+        problem = "there is no run folder, which has a config.yaml, in it" if roots else _describe_missing(Path(place))
         raise UserError(f"{place}: {problem}")
     return folders
+
+
+def _describe_missing(place: Path) -> str:
+    near = None if place.exists() else nearest_path(place)
+    return f"there is no such folder{f'; did you mean {near}?' if near else ''}"
 
 
 def _walk_run_folders(root: Path) -> Iterator[Path]:

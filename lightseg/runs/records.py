@@ -11,7 +11,7 @@ from lightseg.config.plain_data import plain
 from lightseg.config.schema import RECORDS, require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
-from lightseg.files.limited import read_limited
+from lightseg.files.limited import read_limited, require_inside
 from lightseg.files.names import METRICS
 from lightseg.hardware.precision_names import canonical_precision
 
@@ -60,6 +60,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If the file is missing or unreadable, or holds no mapping.
     """
+    require_inside(path)
     try:
         text = read_limited(path, _YAML_BYTES if path.suffix == ".yaml" else _BYTES)
         if path.suffix == ".yaml":

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from lightseg.errors import warn
+from lightseg.files.printable import warn
 
 
 def job() -> str | None:

@@ -4,11 +4,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightseg.data import ImageTable
+from lightseg.data import (
+    AnnotatedImages,
+    AnnotatedImagesClassification,
+    ImageFolder,
+    ImageTable,
+    MaskFolder,
+)
+from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.scaffold.classification import choose_classification
 from lightseg.scaffold.segmentation import choose_segmentation
 from lightseg.scaffold.settings import Machine, Setting, TaskChoices
 from lightseg.scaffold.survey import Survey
+
+_BLOCKS: dict[type[FileDataModule], str] = {
+    AnnotatedImages: "annotated_images",
+    AnnotatedImagesClassification: "annotated_images_classification",
+    ImageFolder: "image_folder",
+    ImageTable: "image_table",
+    MaskFolder: "mask_folder",
+}
+"""Name of the block in `configs/data` of each data module."""
 
 _MEMORY_SHARE = 0.5
 """Share of the memory that a batch may take in the net."""
@@ -44,14 +60,13 @@ def choose(survey: Survey, machine: Machine) -> Choices:
     """
     is_segmentation = survey.module.kind == "segmentation"
     task = (choose_segmentation if is_segmentation else choose_classification)(survey, machine)
-    block = "mask_folder" if is_segmentation else "image_table" if survey.module is ImageTable else "image_folder"
     batch = _batch_size(survey.sizes["train"], task, machine)
     options = [Setting(key, value, survey.reasons.get(key, "")) for key, value in survey.options.items()]
     if survey.group:
         reason = "if the beginnings of the names are videos or patients, keep the images of each in one split by"
         options.append(Setting("group", survey.group, reason, is_active=False))
     return Choices(
-        base=[f"configs/data/{block}.yaml", f"configs/net/{task.net.block}.yaml"],
+        base=[f"configs/data/{_BLOCKS[survey.module]}.yaml", f"configs/net/{task.net.block}.yaml"],
         model=[task.net.setting, *task.model],
         data=[*options, *(setting for setting in (batch, *task.data) if setting.key not in survey.options)],
         trainer=[_epochs(survey.sizes["train"] // batch.value, machine)],

@@ -1,13 +1,20 @@
 """Recognition of a folder's layout: the data module that reads it, and its options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightseg.data import ImageFolder, ImageTable, MaskFolder
+from lightseg.data import (
+    AnnotatedImages,
+    AnnotatedImagesClassification,
+    ImageFolder,
+    ImageTable,
+    MaskFolder,
+)
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.errors import DataError
+from lightseg.scaffold.annotation_layout import find_annotations
 from lightseg.scaffold.listing import Listing
 from lightseg.scaffold.mask_layout import find_mask_options, is_image_name
 from lightseg.scaffold.table_layout import find_table
@@ -25,16 +32,18 @@ class Layout:
         options: Its options.
         content: Description of the layout, half a line.
         splits: Description of what defines the splits; empty if they are random.
+        reasons: Comments on options.
     """
 
     module: type[FileDataModule]
     options: dict[str, Any]
     content: str
     splits: str
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def find_layout(listing: Listing, answers: Options) -> Layout:
-    """Return the layout of a folder: images and masks, a table, or a folder for each class.
+    """Return the layout of a folder: images and masks, annotations, a table, or a folder for each class.
 
     Args:
         listing: Files below the folder.
@@ -46,17 +55,20 @@ def find_layout(listing: Listing, answers: Options) -> Layout:
     if not listing.num_images:
         raise DataError(f"{listing.root}: no file is an image; {listing.describe()}; name the folder of the images")
     inner = listing.descend()
-    if (options := find_mask_options(inner, answers)) is not None:
+    if "annotations" not in answers and (options := find_mask_options(inner, answers)) is not None:
         content = f"images in {_folder(options, 'images')}, masks in {_folder(options, 'masks')}"
         return Layout(MaskFolder, {"root": str(inner.root), **options}, content, _splits(inner, options))
+    if (annotations := find_annotations(listing, answers)) is not None:
+        module = AnnotatedImages if annotations.has_objects else AnnotatedImagesClassification
+        return Layout(module, annotations.options, annotations.content, annotations.splits, annotations.reasons)
     if (table := find_table(listing, answers)) is not None:
         splits = f"column {table.split_column}" if table.split_column else ""
         return Layout(ImageTable, table.options, f"paths and classes in {Path(table.options['table']).name}", splits)
     if options := _class_folders(inner):
         return Layout(ImageFolder, options, "a folder for each class", _splits(inner, options))
     raise DataError(
-        f"{listing.root}: {listing.num_images} images and nothing that labels them, neither masks nor folders of "
-        "classes nor a table; name the folder of the masks: --data.masks NAME"
+        f"{listing.root}: {listing.num_images} images and nothing that labels them, neither masks nor annotations "
+        "nor folders of classes nor a table; name the folder of the masks: --data.masks NAME"
     )
 
 

@@ -1,6 +1,6 @@
 """Listing of a folder by kind of file, without reading any."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder
 from lightseg.data.splits import SPLIT_OF
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError
-from lightseg.files.names import IMAGE_SUFFIXES
+from lightseg.files.names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES
 from lightseg.files.walk import walk
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -40,12 +40,14 @@ class Listing:
         images: Names of the images in each folder, whose path is relative to the root and empty for the root.
         tables: Paths of the tables, relative to the root.
         texts: Paths of the text files, likewise.
+        documents: Paths of the JSON, YAML and XML files, which may be annotations, likewise.
     """
 
     root: Path
     images: dict[str, list[str]]
     tables: list[str]
     texts: list[str]
+    documents: list[str] = field(default_factory=list)
 
     @property
     def num_images(self) -> int:
@@ -81,7 +83,7 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """List the images, tables and text files below a folder; hidden ones are left out.
+    """List the images, tables, text files and documents below a folder; hidden ones are left out.
 
     Raises:
         DataError: If the folder does not exist.
@@ -99,6 +101,8 @@ def list_folder(root: Path) -> Listing:
                 listing.tables.append(inside + name)
             if suffix in _TEXT_SUFFIXES:
                 listing.texts.append(inside + name)
+            if suffix in ANNOTATION_SUFFIXES:
+                listing.documents.append(inside + name)
     return listing
 
 

@@ -143,16 +143,16 @@ def _value_labels(
         DataError: If there are fewer than two.
     """
     void = [value for value in values if value < 0 or _is_void(value, values)]
-    used = [value for value in values if value not in void]
-    named = _named_values(used, names) if names else None
-    class_of = named or dict(zip(used, _default_names(used), strict=True))
-    if names and named:
+    class_values = [value for value in values if value not in void]
+    name_of = _named_values(class_values, names) if names else None
+    class_of = name_of or dict(zip(class_values, _default_names(class_values), strict=True))
+    if names and name_of:
         void += [value for value, name in class_of.items() if name.lower() in _VOID_NAMES]
         class_of = {value: name for value, name in class_of.items() if value not in void}
     classes = list(dict.fromkeys(class_of.values()))
-    _require_two(folder, classes, f"the value {used[0] if used else void[0]}")
+    _require_two(folder, classes, f"the value {(class_values or void)[0]}")
     options: dict[str, Any] = {"classes": classes}
-    reasons = {"classes": _name_reason(names if named else None)}
+    reasons = {"classes": _name_reason(names if name_of else None)}
     if list(class_of) != list(range(len(classes))) or palette:
         options["values"] = class_of
         reasons["values"] = "value in the masks: class; several values of one class merge"
@@ -173,8 +173,8 @@ def _value_labels(
 
 def _is_void(value: int, values: Sequence[int]) -> bool:
     """Return whether 255 is beside ids that are so small that it is none of them."""
-    rest = [other for other in values if 0 <= other != IGNORE]
-    return value == IGNORE and len(rest) > 1 and (max(rest) < _FEW_IDS or max(rest) < 2 * len(rest))
+    ids = [item for item in values if 0 <= item != IGNORE]
+    return value == IGNORE and len(ids) > 1 and (max(ids) < _FEW_IDS or max(ids) < 2 * len(ids))
 
 
 def _default_names(values: Sequence[int]) -> list[str]:
@@ -186,16 +186,16 @@ def _default_names(values: Sequence[int]) -> list[str]:
 def _named_values(values: Sequence[int], names: ClassNames) -> dict[int, str] | None:
     """Return the name of each value; None if the file does not fit the values."""
     if names.ids:
-        named = dict(sorted(zip(names.ids, names.names, strict=True)))
+        name_of = dict(sorted(zip(names.ids, names.names, strict=True)))
     elif len(names.names) > values[-1]:
-        named = dict(enumerate(names.names))
+        name_of = dict(enumerate(names.names))
     elif len(names.names) == len(values):
-        named = dict(zip(values, names.names, strict=True))
+        name_of = dict(zip(values, names.names, strict=True))
     elif len(names.names) == len(values) - 1 and values[0] == 0:
-        named = dict(zip(values, ["background", *names.names], strict=True))
+        name_of = dict(zip(values, ["background", *names.names], strict=True))
     else:
         return None
-    return named if set(values) <= named.keys() else None
+    return name_of if set(values) <= name_of.keys() else None
 
 
 def _color_labels(folder: Path, counts: Counter[Key], names: ClassNames | None) -> Labels:
@@ -261,8 +261,8 @@ def _require_one_object_value(folder: Path, counts: Iterable[Collection[Key]]) -
         DataError: If it seems to be.
     """
     contents = [set(count) for count in counts]
-    used = set[Key]().union(*contents)
-    if used == {0, 1, IGNORE} and not any({1, IGNORE} <= content for content in contents):
+    values = set[Key]().union(*contents)
+    if values == {0, 1, IGNORE} and not any({1, IGNORE} <= content for content in contents):
         raise DataError(
             f"{folder}: some masks hold 1 and others 255; if both are the object, add --data.classes "
             '"[background, object]" --data.values "{0: background, 1: object, 255: object}"; if 255 is void, '

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,13 +52,17 @@ def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str,
     stems = {group: _stems(places) for group, places in listing.groups().items()}
     pair = _find_groups(listing, stems, answers)
     if pair is None:
-        return None
-    images, masks = pair
-    if images != masks:
-        images, masks = _deepen(listing, images, masks), _deepen(listing, masks, images)
-        stems |= {path: _nested_stems(listing, path) for path in (images, masks) if "/" in path}
-    image_suffix, mask_suffix = _find_suffixes(stems.get(images, set()), stems.get(masks, set()), images == masks)
-    options = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
+        options = _pair_by_extension(listing)
+        if options is None:
+            return None
+        images, image_suffix = options["images"], ""
+    else:
+        images, masks = pair
+        if images != masks:
+            images, masks = _deepen(listing, images, masks), _deepen(listing, masks, images)
+            stems |= {path: _nested_stems(listing, path) for path in (images, masks) if "/" in path}
+        image_suffix, mask_suffix = _find_suffixes(stems.get(images, set()), stems.get(masks, set()), images == masks)
+        options = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
     defaults = {"images": "images", "masks": "masks", "image_suffix": "", "mask_suffix": ""}
     options = {name: value for name, value in options.items() if value != defaults[name]}
     if "train" not in listing.splits and (lists := _find_lists(listing, stems.get(images, set()), image_suffix)):
@@ -85,10 +90,10 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
         masks = _only(listing, [group for group in partners if _holds_masks(listing, group)], "masks")
         return (images, masks) if masks else _within(images, stems)
     if len(stems) == 2 and _are_paired(*stems.values()):
-        masked = [group for group in stems if _holds_masks(listing, group)]
+        mask_groups = [group for group in stems if _holds_masks(listing, group)]
         # both: drawings in folders of classes
-        if len(masked) == 1:
-            return next(group for group in stems if group != masked[0]), masked[0]
+        if len(mask_groups) == 1:
+            return next(group for group in stems if group != mask_groups[0]), mask_groups[0]
     return _within(".", stems)
 
 
@@ -150,9 +155,9 @@ def _find_suffixes(images: set[str], masks: set[str], is_one_folder: bool) -> tu
         for mask_suffix in _ends(masks):
             if is_one_folder and (image_suffix == mask_suffix or _plain(mask_suffix) not in _MASK_NAMES):
                 continue
-            paired = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
-            if paired > best:
-                best, result = paired, (image_suffix, mask_suffix)
+            count = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
+            if count > best:
+                best, result = count, (image_suffix, mask_suffix)
     return result
 
 
@@ -166,15 +171,42 @@ def _ends(names: set[str]) -> list[str]:
 
 def _are_paired(images: set[str], masks: set[str]) -> bool:
     image_suffix, mask_suffix = _find_suffixes(images, masks, is_one_folder=False)
-    paired = {
-        name + image_suffix for mask in masks if (name := mask.removesuffix(mask_suffix)) + image_suffix in images
-    }
-    return len(paired) >= _PAIRED * min(len(images), len(masks))
+    pairs = {name + image_suffix for mask in masks if (name := mask.removesuffix(mask_suffix)) + image_suffix in images}
+    return len(pairs) >= _PAIRED * min(len(images), len(masks))
 
 
-def _holds_masks(listing: Listing, group: str) -> bool:
-    """Return whether a few files of a group are exact and hold few values or colors."""
-    files = [listing.root / place.folder / name for place, names in listing.groups()[group].items() for name in names]
+def _pair_by_extension(listing: Listing) -> dict[str, str] | None:
+    """Return the options for one folder in which image and mask have one name and two extensions; None for any other.
+
+    Args:
+        listing: Files below the folder.
+    """
+    groups = listing.groups()
+    if len(groups) != 1:
+        return None
+    ((group, places),) = groups.items()
+    stems: dict[str, set[str]] = {}
+    for place, names in places.items():
+        for name in names:
+            stem, _, extension = name.rpartition(".")
+            stems.setdefault(f".{extension}", set()).add(f"{place.folder}/{stem}")
+    if len(stems) != 2 or len(set.intersection(*stems.values())) < _PAIRED * min(map(len, stems.values())):
+        return None
+    masks = [extension for extension in stems if _holds_masks(listing, group, extension)]
+    if len(masks) != 1:
+        return None
+    image_suffix = next(extension for extension in stems if extension != masks[0])
+    return {"images": group, "masks": group, "image_suffix": image_suffix, "mask_suffix": masks[0]}
+
+
+def _holds_masks(listing: Listing, group: str, extension: str = "") -> bool:
+    """Return whether a few files of a group, with an extension, are exact and hold few values or colors."""
+    files = [
+        listing.root / place.folder / name
+        for place, names in listing.groups()[group].items()
+        for name in names
+        if name.endswith(extension)
+    ]
     for index in spread(_PROBED, len(files)):
         try:
             if len(count_labels(read_mask(files[index]))) > MOST_LABELS:
@@ -198,11 +230,11 @@ def _find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str
 
 
 def _names_an_image(path: Path, names: set[str]) -> bool:
-    """Return whether the first entry of a list is an image, or the path of one."""
+    """Return whether the first entry of a list, below the names of columns, is an image, or the path of one."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        line = next((line for line in map(str.strip, file) if line and not line.startswith("#")), "")
-    entry = PurePosixPath(re.split(r"[\s,]", line)[0].replace("\\", "/"))
-    return entry.name in names or entry.stem in names
+        lines = (line for line in map(str.strip, file) if line and not line.startswith("#"))
+        first = [re.split(r"[\s,]", line)[0].replace("\\", "/") for line in islice(lines, 2)]
+    return any(entry.name in names or entry.stem in names for entry in map(PurePosixPath, first))
 
 
 def _plain(name: str) -> str:

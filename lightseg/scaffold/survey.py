@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data import MaskFolder
+from lightseg.data import AnnotatedImages, MaskFolder
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.label_dataset import LabelDataset
@@ -91,8 +91,13 @@ def survey_folder(root: Path, answers: Options) -> Survey:
     listing = list_folder(root)
     layout = find_layout(listing, answers)
     _require_options(layout.module, answers)
-    options, reasons = {**layout.options, **answers}, dict[str, str]()
+    options, reasons = {**layout.options, **answers}, {**layout.reasons}
     is_masked = layout.module is MaskFolder
+    if layout.module is AnnotatedImages and "classes" not in answers:
+        options["classes"] = layout.module(**options).classes
+        reasons["classes"] = (
+            "classes of the annotations, in their order; the first one is that of pixels without an object"
+        )
     # the classes are not known yet, and not needed to find the files
     declared = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
     parts = _find_files(layout.module(**{**options, **declared}))
@@ -124,8 +129,8 @@ def survey_folder(root: Path, answers: Options) -> Survey:
         f"({layout.splits or ('by groups at random' if data.has_groups else 'at random')})",
         f"classes: {_describe_classes(data.classes, counts)}",
     ]
-    if broken := sum(not sample.readable for sample in samples):
-        lines.append(f"{counted(broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
+    if num_broken := sum(not sample.readable for sample in samples):
+        lines.append(f"{counted(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
     return Survey(
         *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
         *(data.in_channels, images.is_8_bit_color),

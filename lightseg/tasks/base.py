@@ -1,10 +1,11 @@
-"""Base class of tasks: normalization, loss, confusion matrix, optimizer."""
+"""Base class of tasks: normalization, loss, counts of predictions, optimizer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
+import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,7 +15,6 @@ from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.distributed.lightning_compat import attached_trainer, log_step
 from lightseg.distributed.strategies import pad_forward_passes, shard
 from lightseg.errors import ConfigError
 from lightseg.inference.predictor import Predictor
@@ -23,6 +23,7 @@ from lightseg.losses.base import over_processes
 from lightseg.losses.class_weights import WeightScheme, last_bias
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
+from lightseg.metrics.scores import ScoreKind, confusion_to_counts
 from lightseg.nets import Net
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
@@ -102,7 +103,9 @@ class Task(Predictor, ABC):
         self.net, self.classes, self.init = net, list(classes), init
         self._transferred: tuple[Origin, Target] | None = None
         spec = {loss: 1.0} if isinstance(loss, str) else loss
-        self.loss = TaskLoss(spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias)
+        self.loss = TaskLoss(
+            spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias, self.multilabel
+        )
         if prior_bias:
             last_bias(net, len(classes))
         self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
@@ -119,13 +122,13 @@ class Task(Predictor, ABC):
         self.net.to(memory_format=self.memory_format)
         self.compiled = compile
         compile_net(self.net, compile)
-        self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
+        self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
-        self.per_image = PerImageCounts(len(classes))
+        self.per_image = self._make_image_counts()
         self.extra_metrics = nn.ModuleDict()
         """Additional metrics of `evaluate` and `explain`, updated with logits, target and index of each batch."""
         self.counts: dict[Stage, Tensor] = {}
-        """Confusion matrix `(C, C)` of each split from its last scoring."""
+        """Result of `make_counts` of each split from its last scoring: its confusion matrix `(C, C)`."""
         self.image_counts: dict[Stage, Tensor] = {}
         """`PerImageCounts.compute` of each split; only outside of training."""
         self.step_loss = torch.zeros(())
@@ -141,12 +144,40 @@ class Task(Predictor, ABC):
 
     @abstractmethod
     def scores(self, counts: Tensor) -> dict[str, float]:
-        """Return all metrics of a confusion matrix `(C, C)` by name; `score` is the one to maximize."""
+        """Return all metrics of the result of `make_counts` by name; `score` is the one to maximize."""
+
+    # ---- counts of predictions -------------------------------------------------------------------------------------
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """Return the kind of the scores (`METRICS`)."""
+        return self.kind
+
+    def make_counts(self) -> Metric:
+        """Return an empty metric from whose result `scores` follow, updated with predictions and targets."""
+        return ConfusionMatrix(len(self.classes))
+
+    def count_classes(self, counts: Tensor) -> Tensor:
+        """Return true-positive, target and prediction pixels of each class, int64 `(3, C)`, of `make_counts`."""
+        return torch.from_numpy(confusion_to_counts(counts.cpu().numpy()))
+
+    def split_scores(self, stage: Stage) -> dict[str, float]:
+        """Return all metrics of a split from its last scoring."""
+        return self.scores(self.counts[stage])
+
+    def _make_image_counts(self) -> PerImageCounts:
+        return PerImageCounts(len(self.classes))
+
+    def _update_counts(self, counts: Metric, logits: Tensor, prediction: Tensor, target: Tensor) -> None:  # noqa: ARG002
+        counts.update(prediction, target)
+
+    def _adapt_to_counts(self, counts: Tensor) -> None:
+        """Adapt to the counts of a validation during training, before its scores are computed."""
 
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
-            shard(self.net, self.device_mesh["data_parallel"])
+            shard(self.net, self.device_mesh)
 
     # ---- one step for all stages -----------------------------------------------------------------------------------
 
@@ -180,9 +211,25 @@ class Task(Predictor, ABC):
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
             self.step_loss = over_processes(self.step_loss) / trainer.world_size
-            # not with `prog_bar`, which reads the value from the device in every step; `Bar` shows it
-            log_step(self, "train/loss", self.step_loss)
+            if self._logs_step(batch_idx):
+                # not with `prog_bar`, which reads the value from the device in every step; `Bar` shows it
+                self.log("train/loss", self.step_loss)
         return loss
+
+    def _logs_step(self, batch_idx: int) -> bool:
+        """Return whether anything reads the loss of this step; to log a value takes as long as the rest of a hook."""
+        trainer = self.trainer
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_interval = interval > 0 and (trainer.global_step + 1) % interval == 0
+        # without a number of batches, as by a time, a validation may follow any of them
+        is_validated = trainer.is_last_batch or (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
+        watched = (getattr(callback, "monitor", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        return is_interval or is_validated or "train/loss" in watched
+
+    def on_train_batch_end(self, _outputs: Any, _batch: Batch, batch_idx: int) -> None:
+        """Log the loss of a step after which the training stops, which Lightning logs whatever the interval."""
+        if self.trainer.should_stop and (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            self.log("train/loss", self.step_loss)
 
     def _mean_counts(self, batch: Batch) -> Tensor:
         # integers up to here, since Lightning rounds the floats of a batch in half precision
@@ -208,15 +255,16 @@ class Task(Predictor, ABC):
         self._log_scores("test")
 
     def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
-        confusion, mean_loss = self._metrics(stage)
+        counts, mean_loss = self._metrics(stage)
         if self.device_mesh is not None:
             pad_forward_passes(self, len(batches))
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)
-            confusion.update(logits.argmax(1), target)
+            prediction = self.decide(logits)
+            self._update_counts(counts, logits, prediction, target)
             if self._is_scored:
-                self.per_image.update(logits.argmax(1), target, batch["index"])
+                self.per_image.update(prediction, target, batch["index"])
             for metric in self.extra_metrics.values():
                 assert isinstance(metric, Metric)
                 metric.update(logits, target, batch["index"])
@@ -225,27 +273,36 @@ class Task(Predictor, ABC):
                 mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def _log_scores(self, stage: Stage) -> None:
-        confusion, mean_loss = self._metrics(stage)
-        self.counts[stage] = confusion.compute().cpu()
+        counts, mean_loss = self._metrics(stage)
+        self.counts[stage] = counts.compute().cpu()
         # Lightning resets only metrics that are logged as objects
-        confusion.reset()
+        counts.reset()
         if self._is_scored:
             self.image_counts[stage] = self.per_image.compute()
             self.per_image.reset()
+        else:
+            self._adapt_to_counts(self.counts[stage])
         self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
-        for name, value in self.scores(self.counts[stage]).items():
-            # equal on all ranks, since the matrix is summed; max keeps the value exact
+        for name, value in self.split_scores(stage).items():
+            # equal on all ranks, since the counts are summed; max keeps the value exact
             show = name == "score" and stage == "val"
             self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
 
     @property
     def _is_scored(self) -> bool:
         """Return whether this is an evaluation outside of training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         return trainer is not None and trainer.state.fn != "fit"
 
-    def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
-        return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
+    @property
+    def _attached_trainer(self) -> L.Trainer | None:
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
+
+    def _metrics(self, stage: Stage) -> tuple[Metric, MeanMetric]:
+        return (self.val_counts, self.val_loss) if stage == "val" else (self.test_counts, self.test_loss)
 
     # ---- options set from the data ---------------------------------------------------------------------------------
 
@@ -256,7 +313,7 @@ class Task(Predictor, ABC):
         before the weights of a checkpoint are loaded.
         """
         self._set_normalization(data)
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         trained = self.net if trainer is not None and trainer.state.fn == "fit" else None
         start_from_images(trained, data, self.mean, self.std)
         self.loss.configure_from_data(data, self.kind, trained)
@@ -326,7 +383,7 @@ class Task(Predictor, ABC):
     @property
     def encoder_is_frozen(self) -> bool:
         """Return whether the encoder is frozen at this point of the training."""
-        trainer = attached_trainer(self)
+        trainer = self._attached_trainer
         is_training = self.freeze_encoder > 0 and trainer is not None and trainer.training
         return is_training and self.progress < self.freeze_encoder
 

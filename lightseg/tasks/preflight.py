@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.errors import ConfigError, LightsegError, require, warn
+from lightseg.errors import ConfigError, LightsegError, require
+from lightseg.files.printable import warn
 from lightseg.optim.optimizer import scale_groups
 from lightseg.optim.param_groups import param_groups
 from lightseg.optim.schedules import Schedule
@@ -168,6 +169,16 @@ def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
         weights is None or isinstance(weights, str) or len(set(weights)) > 1,
         f"model.class_weights: {weights} are all equal, which changes nothing, since the loss is divided by their sum; "
         "leave them out",
+    )
+    positive = task.loss.positive_weighting
+    require(
+        positive is None or isinstance(positive, str) or set(positive) != {1.0},
+        f"model.positive_weights: {positive} change nothing; leave them out",
+    )
+    require(
+        not start or weights is not None or positive is not None,
+        "model.class_weights_from: there are no weights to wait for; give model.class_weights or "
+        "model.positive_weights, or leave it out",
     )
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return

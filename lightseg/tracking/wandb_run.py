@@ -221,11 +221,11 @@ def let_go() -> None:
     import wandb
     from wandb.sdk import wandb_setup
 
+    ended, connection = False, None
+    with contextlib.suppress(AssertionError):
+        connection = wandb_setup.singleton().assert_service()
     # wandb waits for its process without a timeout, also at exit, and has no public access to it
-    connection = getattr(getattr(wandb_setup, "_singleton", None), "_connection", None)
     process = getattr(getattr(connection, "_proc", None), "_process", None)
-
-    ended = False
     with contextlib.suppress(Exception, SystemExit):
         ended = within(LET_GO, wandb.teardown)
     if not ended and process is not None:

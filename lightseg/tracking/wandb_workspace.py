@@ -12,7 +12,7 @@ from wandb_workspaces.reports.v2.interface import PanelTypes
 
 STEP = "trainer/global_step"
 BEST = "best_val_score"
-PER_CLASS = "val/(iou|recall)/.+"
+PER_CLASS = "val/(iou|f1|recall)/.+"
 
 
 def workspace(
@@ -48,16 +48,16 @@ def workspace(
 
 
 def spec(workspace_model: ws.Workspace) -> dict[str, Any]:
-    """Return the deterministic plain data of a workspace, as it is sent to W&B."""
+    """Return the plain data of a workspace, as it is sent to W&B, with numbers for the random ids of its panels."""
     # the package has no public method for it
     content: dict[str, Any] = workspace_model._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+    for section in content["spec"]["section"]["panelBankConfig"]["sections"]:
+        for number, panel in enumerate(section["panels"]):
+            panel["__id__"] = f"{section['name'].lower()}-{number}"
     return content
 
 
 def _section(name: str, panels: Sequence[Any], columns: int) -> ws.Section:
-    for number, panel in enumerate(panels):
-        # the default is random; there is no public setter
-        panel._id = f"{name.lower()}-{number}"
     layout = ws.SectionLayoutSettings(columns=columns, rows=2)
     return ws.Section(name=name, panels=list(panels), is_open=True, layout_settings=layout)
 

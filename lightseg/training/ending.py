@@ -11,6 +11,7 @@ from lightseg.callbacks import GracefulStop
 from lightseg.config.class_errors import Objects, describe_exit, describe_failure
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
+from lightseg.files.printable import printable
 from lightseg.loggers import Wandb
 from lightseg.runs import scheduler
 from lightseg.tasks.failures import translate_error
@@ -57,7 +58,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
             if isinstance(logger, Wandb):
                 logger.finish(exit_code=exit_code)
         if folder is not None and (exit_code != 1 or has_begun(folder, trainer)):
-            print(f"run: {folder}", flush=True)
+            print(printable(f"run: {folder}"), flush=True)
 
 
 def _stop(stop: GracefulStop, folder: Path | None) -> StoppedError:

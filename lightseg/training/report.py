@@ -1,5 +1,6 @@
 """Report of a finished run: numbers, pictures, a table."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lightseg.files.atomic import write_json
 from lightseg.files.evenly_spaced import spread
 from lightseg.files.printable import printable
 from lightseg.metrics.absent_classes import RULE, absent, describe_absent
+from lightseg.metrics.scores import METRICS
 from lightseg.runs.metrics_log import plain_number
 from lightseg.tasks import Stage, Task
 from lightseg.tasks.examples import predict
@@ -52,8 +54,9 @@ def report(
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
-    _print_table(task, checkpoint_name, results)
-    print(*[f"picture: {path}" for path in paths], sep="\n")
+    absences = {name: absent(found.dense[:, 1].sum(0), task.classes) for name, found in evaluations.items()}
+    _print_table(task, checkpoint_name, results, absences)
+    print(*[printable(f"picture: {path}") for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
     # written last, because this file marks the run as finished
@@ -61,11 +64,15 @@ def report(
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:
-    """Draw learning curve, confusion matrix and predictions; return the files."""
+    """Draw learning curve, confusion matrix (or curves of precision and recall) and predictions; return the files."""
     images = folder / "images"
-    curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", "confusion", "predictions"))
+    second = "precision_recall" if task.multilabel else "confusion"
+    curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", second, "predictions"))
     figures.learning_curve(folder, curve)
-    figures.confusion_matrix(task.counts[split].numpy(), task.classes, matrix)
+    if task.multilabel:
+        figures.precision_recall(task.counts[split].numpy(), task.classes, data.palette, matrix)
+    else:
+        figures.confusion_matrix(task.counts[split].numpy(), task.classes, matrix)
     examples = predict(task, data, split, spread(EXAMPLES[task.kind], len(data.dataset(split))))
     if task.kind == "segmentation":
         figures.segmentation_examples(examples, task.classes, data.palette, predictions)
@@ -74,21 +81,24 @@ def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list
     return [curve, matrix, predictions]
 
 
-def _print_table(task: Task, checkpoint_name: str, results: dict[str, float]) -> None:
+def _print_table(
+    task: Task, checkpoint_name: str, results: dict[str, float], absences: Mapping[Stage, Sequence[str]]
+) -> None:
     """Print the overall scores, then one row per class, for every split that was scored."""
-    absences = {split: absent(counts.sum(1), task.classes) for split, counts in task.counts.items()}
     stages: tuple[Stage, Stage] = ("val", "test")
     splits = [split for split in stages if f"{split}/score" in results]
     table = Table(title=f"{type(task.net).__name__}, {checkpoint_name} checkpoint", title_justify="left")
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")
+    # the log calls it `score`
+    score = next(iter(METRICS[task.kind]))
     names = [name.partition("/")[2] for name in results if name.startswith(f"{splits[0]}/")]
     for name in names:
         if name not in ("score", "loss"):
             label = name.partition("/")[2]
             cells = [_cell(results.get(f"{split}/{name}"), label in absences[split]) for split in splits]
-            table.add_row(Text(printable(name)), *cells)
+            table.add_row(Text(printable(f"{name} (score)" if name == score else name)), *cells)
     if any(absences.values()):
         table.caption, table.caption_justify = RULE, "left"
     Console().print(table)

@@ -13,6 +13,7 @@ from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
 from lightseg.distributed import environment, launch, supervision
 from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
+from lightseg.files.printable import printable
 from lightseg.hardware.devices import limit_threads
 from lightseg.hardware.malloc import disable_malloc_trim
 from lightseg.hardware.precision_names import FLOAT32
@@ -68,7 +69,8 @@ def _run(cli: LightsegCLI, args: list[str], callbacks: RunCallbacks, agreement: 
 def _print_finished(cli: LightsegCLI, folder: Path) -> None:
     """Print where the numbers of a finished run are, after a check that the recipe is that of the run."""
     resume.require_same_recipe(folder, cli.resolved_values())
-    print(f"this run is finished; its numbers are in {resume.require_final_metrics(folder)}\nrun: {folder}")
+    final = resume.require_final_metrics(folder)
+    print(printable(f"this run is finished; its numbers are in {final}\nrun: {folder}"))
 
 
 def _prepare_cpu(trainer: L.Trainer) -> dict[str, str]:
@@ -94,6 +96,8 @@ def _open(
             folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
+        if resumed:
+            resume.restore_image_values(cli.datamodule, resumed)
         take_initial_weights(cli, resumed)
         checkpoint = resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint

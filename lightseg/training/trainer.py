@@ -25,8 +25,8 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment, launch
-from lightseg.distributed.lightning_compat import disable_requeue, enable_bucket_view, has_forked_processes
-from lightseg.distributed.strategies import FSDP
+from lightseg.distributed.lightning_compat import disable_signal_exchange
+from lightseg.distributed.strategies import FSDP, enable_bucket_view
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.hardware.devices import require_accelerator
 from lightseg.tasks import Task
@@ -58,12 +58,14 @@ def make_trainer(
     has_bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
     is_bar_missing = has_bar and not any(isinstance(callback, ProgressBar) for callback in recipe_callbacks)
     recipe_loggers = config.logger if isinstance(config.logger, list) else [config.logger]
+    enable_bucket_view()
     try:
+        plugins = as_list(config.plugins)
         trainer: L.Trainer = cli.instantiate_trainer(
             callbacks=[*first, *recipe_callbacks, *callbacks, *([Bar()] if is_bar_missing else [])],
             logger=loggers + [logger for logger in recipe_loggers if not isinstance(logger, bool | None)],
             enable_progress_bar=has_bar,
-            plugins=[*as_list(config.plugins), AtomicCheckpointIO()],
+            plugins=[*plugins, *launch.slurm_without_requeue(plugins), AtomicCheckpointIO()],
             default_root_dir=config.default_root_dir or str(Path(cli.config.runs_dir) / cli.config.name),
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
@@ -76,8 +78,7 @@ def make_trainer(
     launch.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
-    enable_bucket_view(trainer.strategy)
-    disable_requeue(trainer)
+    disable_signal_exchange(trainer)
     return trainer
 
 
@@ -92,7 +93,9 @@ def _check_launcher(trainer: L.Trainer, strategy: Any) -> None:
         trainer: The trainer.
         strategy: The strategy of the recipe.
     """
-    if has_forked_processes(trainer.strategy):
+    launcher = trainer.strategy.launcher
+    # a launcher of whole processes knows how they find each other
+    if launcher is not None and not hasattr(launcher, "cluster_environment"):
         raise ConfigError(
             f"trainer.strategy: {strategy} trains in spawned or forked children, which leave no "
             "scores behind; run `python -m lightseg.fit` with ddp, which starts whole processes, or trainer.devices: 1"

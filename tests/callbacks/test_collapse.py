@@ -12,6 +12,7 @@ from lightseg.tasks import SegmentationTask
 
 GOOD = torch.tensor([[90, 5, 5], [5, 90, 5], [5, 5, 90]])
 NO_C = torch.tensor([[95, 5, 0], [10, 90, 0], [80, 20, 0]])
+RARE_C = torch.tensor([[95, 5, 0], [10, 90, 0], [18, 2, 0]])
 ONLY_A = torch.tensor([[100, 0, 0], [100, 0, 0], [100, 0, 0]])
 
 
@@ -19,19 +20,21 @@ def _validate(callback, *matrices, rank=0, sanity_checking=False, fn="fit"):
     state = SimpleNamespace(fn=fn)
     trainer = SimpleNamespace(sanity_checking=sanity_checking, state=state, is_global_zero=rank == 0)
     for counts in matrices:
-        callback.on_validation_end(trainer, SimpleNamespace(counts={"val": counts}, classes=["a", "b", "c"]))
+        task = SegmentationTask(nn.Conv2d(3, 3, 1), ["a", "b", "c"])
+        task.counts["val"] = counts
+        callback.on_validation_end(trainer, task)
 
 
 def test_collapsed__is_below_a_hundredth_of_the_truth():
     counts = torch.tensor([[1000, 0, 9], [991, 0, 0], [991, 9, 0]])
     # b: 9 predicted of 991; c: 9 of 1000
-    assert collapsed(counts) == {1, 2}
+    assert collapsed(counts.sum(1), counts.sum(0)) == {1, 2}
     counts[0, 2] = 10
-    assert collapsed(counts) == {1}
+    assert collapsed(counts.sum(1), counts.sum(0)) == {1}
 
 
 def test_collapsed__a_class_that_is_not_there_has_not():
-    assert collapsed(torch.tensor([[10, 0], [0, 0]])) == set()
+    assert collapsed(torch.tensor([10, 0]), torch.tensor([10, 0])) == set()
 
 
 def test_warning__once_is_no_collapse(capsys):
@@ -41,7 +44,7 @@ def test_warning__once_is_no_collapse(capsys):
 
 def test_warning__twice_in_a_row_is_said_once(capsys):
     callback = CollapseWarning()
-    _validate(callback, NO_C, NO_C)
+    _validate(callback, RARE_C, RARE_C)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[0] == "warning: hardly ever predicted in the last two validations: c"
@@ -49,6 +52,13 @@ def test_warning__twice_in_a_row_is_said_once(capsys):
         assert option in err
     _validate(callback, NO_C, GOOD, NO_C, NO_C)
     assert capsys.readouterr().err == ""
+
+
+def test_warning__of_balanced_classes_names_no_cure_of_rare_ones(capsys):
+    _validate(CollapseWarning(), NO_C, NO_C)
+    err = capsys.readouterr().err
+    assert "This is no matter of rare classes" in err
+    assert "class_weights" not in err
 
 
 def test_warning__of_a_common_class_names_no_cure_of_rare_ones(capsys):

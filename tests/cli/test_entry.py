@@ -2,10 +2,13 @@
 
 import sys
 
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from lightseg import diff, evaluate, explain, export
-from lightseg.cli.entry import open_streams
+from lightseg.cli.entry import guarded, open_streams
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,19 @@ def test_open_streams__leaves_open_ones_alone(capsys):
     before = sys.stdout, sys.stderr
     open_streams()
     assert (sys.stdout, sys.stderr) == before
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: np.empty(2**60, np.uint8),
+        lambda: torch.empty(2**60, dtype=torch.uint8),
+        lambda: cv2.resize(np.zeros((9, 9, 3), np.uint8), (2**26, 2**24)),
+    ],
+    ids=["numpy", "torch", "opencv"],
+)
+def test_guarded__memory_that_does_not_suffice_is_one_line(allocate, capsys):
+    assert guarded(allocate) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("lightseg: error: there is not enough memory; lower data.batch_size")
+    assert len(err.splitlines()) == 1

@@ -124,22 +124,6 @@ def test_data__make_dataset_must_give_a_dataset(fit, recipe, own_module):
 
 
 @pytest.mark.parametrize(
-    ("callback", "message"),
-    [
-        ("GradientAccumulationScheduler, init_args: {scheduling: {0: 2}}", "trainer.accumulate_grad_batches says"),
-        ("StochasticWeightAveraging, init_args: {swa_lrs: 0.1}", "take lightseg.callbacks.EMA"),
-        ("BackboneFinetuning", "take model.freeze_encoder"),
-        ("ModelCheckpoint, init_args: {save_last: true}", "leave save_last out"),
-    ],
-)
-def test_callback__that_would_break_a_promise_is_refused(fit, recipe, tmp_path, callback, message):
-    outcome = fit("--config", recipe(), "--trainer.callbacks", f"[{{class_path: {callback}}}]")
-    assert outcome.code == 2
-    assert message in outcome.err
-    assert len(outcome.err.strip().splitlines()) == 1
-
-
-@pytest.mark.parametrize(
     ("entry", "message"),
     [
         ("{class_path: RandomTranslate, init_args: {pixel: 2}}", "data.device_transforms: no option 'pixel'"),
@@ -150,21 +134,6 @@ def test_error__in_a_list_that_a_recipe_has_already(fit, entry, message):
     outcome = fit("--config", ROOT / "experiments/cifar10/fast.yaml", "--data.device_transforms", f"[{entry}]")
     assert outcome.code == 2
     assert message in outcome.err
-
-
-@pytest.mark.parametrize("callback", ["EMA", "Lookahead"])
-def test_callback__that_averages_refuses_a_shared_net(fit, recipe, callback):
-    options = ["--config", ROOT / "configs/hardware/fsdp.yaml", "--trainer.devices", "1"]
-    outcome = fit("--config", recipe(), *options, "--trainer.callbacks", f"[{{class_path: {callback}}}]")
-    assert outcome.code == 2
-    assert f"{callback} cannot average a net that is shared between devices: take strategy ddp" in outcome.err
-
-
-def test_callback__a_checkpoint_of_the_same_score_goes_beside_our_own(fit, recipe):
-    callbacks = "[{class_path: ModelCheckpoint, init_args: {monitor: val/score, mode: max, save_top_k: 2}}]"
-    outcome = fit("--config", recipe(), "--trainer.callbacks", callbacks)
-    assert outcome.code == 0
-    assert len(list(outcome.folder.glob("checkpoints/epoch=*.ckpt"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,19 @@ def test_labels__names_and_what_differs_where_neither_suffices():
 def test_labels__of_many_differences_those_that_tell_apart():
     others = {"model__optimizer__lr": 0.1, "trainer__max_epochs": 9, "data__batch_size": 2, "model__net__depth": 3}
     groups_by_label = describe(run(), run(**others))
-    assert set(groups_by_label) == {"max_epochs 2 and 3 more", "max_epochs 9 and 3 more"}
+    assert set(groups_by_label) == {"max_epochs 2 (and 3 more)", "max_epochs 9 (and 3 more)"}
     assert [len(differs) for differs in groups_by_label.values()] == [4, 4]
+
+
+def test_labels__series_that_the_user_has_named():
+    runs = [run(group="narrow"), run(group="wide", model__net__width=8)]
+    assert set(describe(*runs)) == {"narrow", "wide"}
+    runs = [run(group="roads-20260102T030405-a1b2"), run(group="wide", model__net__width=8)]
+    assert set(describe(*runs)) == {"width 4", "width 8"}
+
+
+def test_labels__runs_of_a_series_have_their_seed():
+    assert set(describe(run(), run(seed=1), by="run")) == {"0, seed 0", "1, seed 1"}
 
 
 def test_labels__one_group_is_called_by_its_name():

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import tifffile
 from PIL import Image
 
 from lightseg.data import MaskFolder
@@ -37,3 +39,19 @@ def test_survey__does_not_decode_an_image_whose_header_differs_from_its_mask(tmp
     (sample,) = [sample for sample in samples if sample.name == f"images/{image.name}"]
     assert [type(problem.error) for problem in sample.problems] == [SizeError]
     assert sum(sample.readable for sample in samples) == 3
+
+
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_survey__does_not_decode_a_mask_whose_header_differs_from_its_image(suffix, tmp_path):
+    root = folder(tmp_path, 4)
+    path = sorted((root / "masks").iterdir())[0]
+    # values that are no class, which reading it would report
+    values = np.full((300, 400), 77, np.uint8)
+    larger = path.with_suffix(f".{suffix}")
+    np.save(larger, values) if suffix == "npy" else tifffile.imwrite(larger, values)
+    path.unlink()
+    data = MaskFolder(["a", "b"], root=str(root), num_workers=0)
+    samples = survey(data, {split: data.dataset(split) for split in ("train", "val", "test")})
+    (sample,) = [sample for sample in samples if sample.mask == f"masks/{larger.name}"]
+    assert [type(problem.error) for problem in sample.problems] == [SizeError]
+    assert "is 400×300, but its image" in str(sample.problems[0].error)

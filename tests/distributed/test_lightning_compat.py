@@ -6,25 +6,15 @@ import inspect
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning.pytorch.trainer import call
 from torch.utils.data import DataLoader
 
 import lightseg.training.run  # noqa: F401 - importing it must leave Lightning alone
 from lightseg.distributed import lightning_compat
-from lightseg.distributed.lightning_compat import (
-    cluster_environment,
-    disable_requeue,
-    enable_bucket_view,
-    log_step,
-    replaced_internals,
-    shard_over_all,
-)
+from lightseg.distributed.lightning_compat import disable_signal_exchange, replaced_internals
 
 HOOKS = [name for name in vars(L.Callback) if name.startswith("on_") or name in ("setup", "teardown")]
 # called in other ways than those that are replaced
@@ -32,7 +22,7 @@ HOOKS = [name for name in HOOKS if "checkpoint" not in name]
 
 
 class Net(L.LightningModule):
-    """Logs its loss twice, once in either way."""
+    """Logs its loss."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +32,6 @@ class Net(L.LightningModule):
     def training_step(self, batch, batch_idx):
         loss = self.layer(batch).square().mean()
         self.log("plain", loss.detach())
-        log_step(self, "fast", loss.detach())
         return loss
 
     def validation_step(self, batch, batch_idx):
@@ -52,38 +41,19 @@ class Net(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-class Memory(Logger):
-    """Keeps what it is given."""
-
-    name = version = "memory"
-
-    def __init__(self):
-        super().__init__()
-        self.rows = []
-
-    def log_hyperparams(self, *args):
-        pass
-
-    def log_metrics(self, metrics, step=None):
-        self.rows.append((step, metrics))
-
-
-def _fit(*callbacks, task=None, **options):
+def _fit(*callbacks, **options):
     batches = DataLoader(torch.arange(1.0, 13.0).reshape(12, 1), batch_size=2)
-    memory = Memory()
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=2,
         callbacks=list(callbacks),
-        logger=memory,
-        log_every_n_steps=min(4, options.get("limit_train_batches", 4)),
+        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         **options,
     )
-    trainer.fit(task or Net(), batches, batches)
-    return memory.rows
+    trainer.fit(Net(), batches, batches)
 
 
 def _recorder(events, *names):
@@ -129,50 +99,6 @@ def test_calls__reach_hooks_of_ancestors_and_of_instances():
     with replaced_internals():
         _fit(child, later, limit_train_batches=1)
     assert events == ["first", ("on_before_zero_grad", "on_before_zero_grad", 1, []), "second"] * 2
-
-
-def test_log_step__is_what_lightning_logs():
-    values = []
-
-    class Watch(L.Callback):
-        def on_train_batch_end(self, trainer, task, outputs, *args):
-            metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "val"}
-            assert metrics == {"plain": metrics["plain"], "fast": metrics["plain"]}
-            assert metrics["plain"] == float(outputs["loss"])
-            values.append(metrics["plain"])
-            # at which Lightning logs a step that is none of its interval
-            trainer.should_stop = trainer.global_step == 9
-
-    rows = _fit(Watch())
-    assert len(set(values)) == 9
-    train = {step: row for step, row in rows if "plain" in row}
-    assert list(train) == [3, 7, 8]
-    assert all(row["fast"] == row["plain"] == values[step] for step, row in train.items())
-
-
-def test_log_step__takes_the_short_way_but_in_the_first_step_of_an_epoch(monkeypatch):
-    names = []
-    log = L.LightningModule.log
-
-    def noted(self, name, *args, **kwargs):
-        names.append(name)
-        log(self, name, *args, **kwargs)
-
-    monkeypatch.setattr(L.LightningModule, "log", noted)
-    _fit()
-    assert (names.count("plain"), names.count("fast")) == (12, 2)
-
-
-def test_log_step__leaves_a_log_of_ones_own_to_it():
-    names = []
-
-    class Own(Net):
-        def log(self, name, *args, **kwargs):
-            names.append(name)
-            super().log(name, *args, **kwargs)
-
-    _fit(task=Own())
-    assert names.count("fast") == 12
 
 
 def test_replacements__end_with_the_block():
@@ -234,39 +160,13 @@ def test_replacements__no_step_looks_for_a_gpu(monkeypatch):
 
 
 def test_replacements__stand_for_what_is_there_and_called():
-    assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
-    assert list(inspect.signature(_TrainingEpochLoop._broadcast_sigterm_tensor).parameters) == ["self"]
     launcher = subprocess_script._SubprocessScriptLauncher
     assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)
 
 
-@pytest.mark.parametrize(("options", "expected"), [({}, True), ({"gradient_as_bucket_view": False}, False)])
-def test_enable_bucket_view__keeps_the_option_of_the_recipe(options, expected):
-    strategy = DDPStrategy(**options)
-    enable_bucket_view(strategy)
-    assert strategy._ddp_kwargs["gradient_as_bucket_view"] is expected
-
-
-def test_enable_bucket_view__of_one_device_does_nothing():
-    strategy = SingleDeviceStrategy("cpu")
-    enable_bucket_view(strategy)
-    assert not hasattr(strategy, "_ddp_kwargs")
-
-
-def test_shard_over_all__processes_of_all_nodes():
-    strategy = ModelParallelStrategy(data_parallel_size=1)
-    strategy.num_nodes, strategy.parallel_devices = 3, [torch.device("cpu")] * 2
-    shard_over_all(strategy)
-    assert strategy._data_parallel_size == 6
-
-
-def test_cluster_environment__of_one_device():
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    assert isinstance(cluster_environment(trainer), LightningEnvironment)
-
-
-def test_disable_requeue__of_slurm():
-    slurm = SLURMEnvironment()
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, plugins=[slurm])
-    disable_requeue(trainer)
-    assert slurm.auto_requeue is False
+def test_disable_signal_exchange__of_this_trainer_alone():
+    assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
+    first, second = (L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False) for _ in range(2))
+    disable_signal_exchange(first)
+    assert first.fit_loop.epoch_loop._broadcast_sigterm_tensor() is None
+    assert second.fit_loop.epoch_loop._broadcast_sigterm_tensor.__func__ is _TrainingEpochLoop._broadcast_sigterm_tensor

@@ -1,4 +1,4 @@
-"""Attributions of nets whose evidence is known, and the deletion test of good and bad maps."""
+"""Attributions of nets whose evidence is known."""
 
 import numpy as np
 import pytest
@@ -6,42 +6,10 @@ import torch
 from torch import nn
 
 from lightseg.explanation.attribution import ClassTarget, choose_method, find_map_layer
-from lightseg.explanation.deletion import Deletion, faithfulness, is_faithful, measure_deletion
+from lightseg.explanation.deletion import is_faithful, measure_deletion
 from lightseg.nets import FCN, Segmenter, SimpleCNN, SmpNet, TimmNet, TorchvisionNet, UNet
-from lightseg.tasks import ClassificationTask, SegmentationTask
-
-SIDE, PATCH = 48, 12
-
-
-class Brightness(nn.Module):
-    """Classifier by the brightness of the brightest window, within an optional mask."""
-
-    def __init__(self, mask=None):
-        super().__init__()
-        self.features = nn.Conv2d(3, 1, 1, bias=False)
-        nn.init.constant_(self.features.weight, 1 / 3)
-        self.mask = torch.ones(SIDE, SIDE) if mask is None else mask
-
-    def forward(self, images):
-        bright = self.features(images) * self.mask
-        score = 40 * (nn.functional.avg_pool2d(bright, PATCH, PATCH).amax((1, 2, 3)) - 0.8)
-        return torch.stack([-score, score], 1)
-
-
-def build_task(net):
-    task = ClassificationTask(net, ["no", "yes"], mean=[0.0] * 3, std=[1.0] * 3, channels_last=False)
-    return task.eval()
-
-
-def images(count=8):
-    """Yield images with a bright patch on dark noise, `(1, 3, 48, 48)` uint8, and the region of the patch."""
-    rng = np.random.default_rng(0)
-    for _ in range(count):
-        image = rng.integers(0, 40, (3, SIDE, SIDE))
-        row, column = PATCH * rng.integers(0, SIDE // PATCH, 2)
-        region = np.s_[row : row + PATCH, column : column + PATCH]
-        image[:, *region] = 250
-        yield torch.from_numpy(image.astype(np.uint8))[None], region
+from lightseg.tasks import SegmentationTask
+from tests.explanation.known_evidence import SIDE, Brightness, build_task, images
 
 
 def shares_inside(net, count=8):
@@ -73,53 +41,6 @@ def test_integrated_gradients__find_the_evidence(monkeypatch):
     assert name == "integrated gradients"
     assert min(shares) > 0.9
     assert is_faithful(deletions)
-
-
-def test_deletion__detects_random_and_opposite_maps():
-    task, deletions = build_task(Brightness()), {"random": [], "opposite": []}
-    for index, (image, _) in enumerate(images()):
-        target = ClassTarget.of(task, image, 1)
-        noise = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(index))
-        deletions["random"].append(measure_deletion(target, noise, index))
-        deletions["opposite"].append(measure_deletion(target, -image[0].float().mean(0), index))
-
-    assert not is_faithful(deletions["random"])
-    assert not is_faithful(deletions["opposite"])
-    assert faithfulness(deletions["opposite"])[0] < 0
-
-
-def test_deletion__constant_map_is_not_faithful():
-    image = torch.full((1, 3, SIDE, SIDE), 10, dtype=torch.uint8)
-    # ties must not be broken in reading order
-    image[..., :PATCH, :PATCH] = 250
-    target = ClassTarget.of(build_task(Brightness()), image, 1)
-    deletions = [measure_deletion(target, torch.zeros(SIDE, SIDE), seed) for seed in range(12)]
-
-    assert not is_faithful(deletions)
-
-
-def test_deletion__detects_a_map_of_a_decoy():
-    # the net depends on the top left only, but its features do not
-    mask = torch.zeros(SIDE, SIDE)
-    mask[:PATCH, :PATCH] = 1
-    task, deletions = build_task(Brightness(mask)), []
-    for index in range(8):
-        image = torch.full((1, 3, SIDE, SIDE), 10, dtype=torch.uint8)
-        image[..., :PATCH, :PATCH] = 240
-        image[..., PATCH * 2 :, :] = 255
-        target = ClassTarget.of(task, image, 1)
-        deletions.append(measure_deletion(target, choose_method(task, image)[1](target), index))
-
-    assert all(deletion.most[1] > 0.99 for deletion in deletions)
-    assert not is_faithful(deletions)
-
-
-def test_faithfulness__needs_several_images():
-    deletion = Deletion(1.0, np.zeros(4), np.ones(4), np.full(4, 0.5))
-
-    assert faithfulness([deletion] * 8)[0] == pytest.approx(0.5)
-    assert is_faithful([deletion] * 8)
-    assert not is_faithful([deletion] * 3)
 
 
 def test_class_target__averages_over_the_predicted_pixels():

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from lightseg.explanation.collect import collect
-from lightseg.explanation.error_types import PARTS
 from lightseg.explanation.findings import find
 from lightseg.explanation.text import evidence, sentence
 from lightseg.labels import IGNORE
@@ -197,24 +196,3 @@ def test_find__confusion():
         f"dog: 33.3 % of its images are predicted as cow, where {100 * expected:.1f} % were to be "
         "expected by how often cow is predicted"
     )
-
-
-def test_collect__error_types_and_sizes_add_up():
-    images, masks = discs(6)
-    for mask in masks:
-        mask[:3] = IGNORE
-    observations = observe(lambda truth: add_noise(truth.roll(1, -1)), images, masks)
-    truth = np.stack(masks)
-    wrong = observations.cells.where(observations.cells["truth"] != observations.cells["prediction"])
-
-    assert observations.confusion.sum() == (truth != IGNORE).sum()
-    assert observations.wrong == observations.cells.sums(part=len(PARTS))[1:].sum() == wrong.sums(size=3).sum()
-    assert wrong["part"].min() > 0
-    # objects are counted by the half of their center
-    assert observations.objects.sums(across=2).sum() == len(observations.objects)
-
-
-def test_collect__void_split():
-    images, masks = discs(2)
-    with pytest.raises(Exception, match="void"):
-        observe(lambda truth: truth, images, [np.full_like(mask, IGNORE) for mask in masks])

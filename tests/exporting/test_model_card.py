@@ -8,12 +8,14 @@ NASTY = "<img src=x>|`a`[b](c)\x1b[2J\nd"
 CONFIG = {"data": {"class_path": f"lightseg.{NASTY}"}, "note": "a\n```\n<img src=x>\n````\n"}
 FACTS = {
     "kind": "segmentation",
+    "score_kind": "segmentation",
     "classes": [NASTY, "traffic_light"],
     "palette": [(0, 0, 0), (1, 2, 3)],
     "licence": None,
     "split": "test",
     "score": 0.3,
     "scores": {f"iou/{NASTY}": 0.1, "iou/traffic_light": 0.5, f"other/{NASTY}": 0.2},
+    "absent": [],
     "protocol": NASTY,
     "images": 4,
     "data": {"test": {"samples": 4, "sha256": NASTY}},
@@ -44,3 +46,15 @@ def test_write__names_are_text_and_nothing_else():
     first, *lines, last = recipe.splitlines()
     assert (first, last) == ("`````yaml", "`````")
     assert yaml.safe_load("\n".join(lines)) == CONFIG
+
+
+def test_write__a_class_that_the_truth_lacks_has_no_score():
+    scores = {"iou/a": 0.75, "iou/b": 0.0, "iou/c": None, "iou/d": 0.0}
+    facts = {**FACTS, "classes": list("abcd"), "palette": 4 * [(0, 0, 0)], "scores": scores, "absent": ["b", "c"]}
+    text = model_card.write("x", facts, {})
+    cells = [
+        line.split(" | ")[-1] for line in text.splitlines() if line.startswith(tuple(f"| {i} |" for i in range(4)))
+    ]
+    assert cells == ["0.7500 |", "absent, but predicted |", "absent |", "0.0000 |"]
+    assert "* Classes with a low IoU: d (0.00)." in text
+    assert "* Not scored, since the test split has none: b, c." in text

@@ -29,6 +29,11 @@ def test_holds__within_all_limits(parity, expected):
     assert parity.holds(1e-3) is expected
 
 
+def test_str__says_in_which_precision_the_score_is():
+    # that of a run may be another
+    assert str(_parity(exported_score=0.4)).endswith("agree, float32 score 0.5000 → 0.4000 (loss 1.0e-01)")
+
+
 def test_loss__is_the_drop_of_the_score():
     assert _parity(score=0.75, exported_score=0.5).loss == 0.25
     assert _parity(score=None, exported_score=None).record()["loss"] == 0

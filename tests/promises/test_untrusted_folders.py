@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from lightseg import compare, evaluate, explain, sync
+from lightseg import compare, evaluate, explain, fit, sync
 from lightseg.data.datasets import cifar10_files
 from lightseg.data.io.images import read_image
 from lightseg.errors import DataError, UserError
@@ -265,6 +265,31 @@ def test_evaluate__places_that_cannot_be_replaced(options, message, call):
     assert len(err.splitlines()) == 1
 
 
+RECORDS = ["metrics.json", "config.yaml", "model.json", "env.json", "data.json", "metrics.jsonl", "per_image_test.npz"]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_compare__a_record_that_is_a_link_out_of_the_run_is_not_read(name, tmp_path, victim, call):
+    good, bad = (write_run(tmp_path / "runs" / each) for each in ("good", "bad"))
+    (bad / name).unlink()
+    (bad / name).symlink_to(victim)
+    code, out, err = call(compare.main, good, bad)
+    assert (code, out) == (2, "")
+    assert f"{bad / name}: is a link that leads out of its folder" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_compare__a_record_whose_links_lead_in_a_circle(name, tmp_path, call):
+    good, bad = (write_run(tmp_path / "runs" / each) for each in ("good", "bad"))
+    (bad / name).unlink()
+    (bad / name).symlink_to(bad / name)
+    code, _, err = call(compare.main, good, bad)
+    assert code == 2
+    assert str(bad) in err
+    assert len(err.splitlines()) == 1
+
+
 # ---- pipes ----------------------------------------------------------------------------------------------------------
 
 
@@ -326,3 +351,11 @@ def test_sync__names_of_folders_are_shown_and_not_obeyed(tmp_path, call):
     code, out, err = call(sync.main, folder)
     assert (code, err) == (0, "")
     assert out.endswith("\\x1b[2Jred: there is no whole step yet\n")
+
+
+def test_fit__names_of_folders_are_shown_and_not_obeyed(recipe, tmp_path, call):
+    options = ("--trainer.max_epochs", "1", "--runs_dir", tmp_path / "\x1b[2Jred")
+    code, out, err = call(fit.main, "--config", recipe(), *options)
+    assert code == 0, err
+    assert "\x1b" not in out + err
+    assert out.splitlines()[-1].startswith(f"run: {tmp_path}/\\x1b[2Jred/tiny/")

@@ -45,7 +45,8 @@ def test_find__an_unfinished_run_is_skipped_below_a_folder_and_an_error_by_itsel
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("nowhere", "nowhere: there is no such folder"),
+        ("nowhere", "nowhere: there is no such folder$"),
+        ("emty", r"emty: there is no such folder; did you mean empty\?"),
         ("no*", r"no\*: there is no such folder"),
         ("empty", "empty: there is no run folder, which has a config.yaml, in it"),
     ],

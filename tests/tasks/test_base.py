@@ -4,6 +4,8 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from lightseg.data import Shapes, ShapesClassification
@@ -66,7 +68,7 @@ def test_evaluate__the_truth_keeps_its_size():
     small = torch.rand(1, 3, 24, 32)
     task = _task()
     task._evaluate([{"image": small, "target": target, "index": torch.tensor([0])}], "val")
-    counts = task.val_confusion.compute()
+    counts = task.val_counts.compute()
     assert counts.sum() == 47 * 64
 
 
@@ -81,7 +83,7 @@ def test_evaluate__batches_of_mixed_sizes_count_the_same():
         task = _task()
         for start in range(0, 4, batch_size):
             task._evaluate(stack_by_size(samples[start : start + batch_size]), "test")
-        matrices.append(task.test_confusion.compute())
+        matrices.append(task.test_counts.compute())
     assert torch.equal(matrices[0], matrices[1])
     assert torch.equal(matrices[0], matrices[2])
 
@@ -213,3 +215,64 @@ def test_ema__copies_of_the_task_can_be_made():
     import copy
 
     copy.deepcopy(_task())
+
+
+class Memory(Logger):
+    """Keeps the losses of the training that are logged, by their step."""
+
+    name = version = "memory"
+
+    def __init__(self):
+        super().__init__()
+        self.losses = {}
+
+    def log_hyperparams(self, *args):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        if "train/loss" in metrics:
+            self.losses[step] = metrics["train/loss"]
+
+
+class LossReader(L.Callback):
+    """Notes the loss of each step, and what callbacks read at its end and at validations."""
+
+    def __init__(self, stop_at=None):
+        self.losses, self.read, self.validated, self.stop_at = [], [], [], stop_at
+
+    def on_train_batch_end(self, trainer, task, *args):
+        self.losses.append(float(task.step_loss))
+        self.read.append(float(trainer.callback_metrics.get("train/loss", -1)))
+        trainer.should_stop = trainer.global_step == self.stop_at
+
+    def on_validation_end(self, trainer, task):
+        self.validated.append((len(self.losses), float(trainer.callback_metrics["train/loss"])))
+
+
+def _logged(*callbacks, stop_at=None, **options):
+    reader, memory, data = LossReader(stop_at), Memory(), _shapes(train_size=24)
+    torch.manual_seed(0)
+    task = SegmentationTask(UNet(6, width=4, depth=1), data.classes, schedule=Constant())
+    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options = {"max_epochs": 2, "num_sanity_val_steps": 0, "log_every_n_steps": 4, **quiet, **options}
+    L.Trainer(accelerator="cpu", callbacks=[*callbacks, reader], logger=memory, **options).fit(task, data)
+    return reader, memory.losses
+
+
+def test_training_loss__is_logged_at_the_interval_and_where_the_training_stops():
+    reader, logged = _logged(stop_at=9)
+    assert len(set(reader.losses)) == 9
+    # Lightning logs the last step, too, though it is none of the interval
+    assert logged == {step: pytest.approx(reader.losses[step]) for step in (3, 7, 8)}
+
+
+@pytest.mark.parametrize(("options", "steps"), [({}, [6, 12]), ({"val_check_interval": 0.5}, [3, 6, 9, 12])])
+def test_training_loss__is_that_of_the_last_step_at_a_validation(options, steps):
+    reader, _ = _logged(**options)
+    assert reader.validated == [(step, pytest.approx(reader.losses[step - 1])) for step in steps]
+
+
+def test_training_loss__is_that_of_every_step_for_a_callback_that_watches_it():
+    reader, logged = _logged(EarlyStopping("train/loss", patience=99))
+    assert reader.read == pytest.approx(reader.losses)
+    assert list(logged) == [3, 7, 11]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, ImagePalette
+from PIL import Image, ImageFile
 
 from lightseg.data.io.netpbm import read_netpbm
 from lightseg.data.types import Array
@@ -50,6 +50,9 @@ _ALPHA = (1, 2)
 _GRAY = (0, 1, 4)
 """Photometric interpretations of a TIFF with gray samples: white at 0, black at 0, transparency mask."""
 
+_NUMPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""Readers of the header of a `.npy` file by its version; version 3 has names of fields beyond Latin-1."""
+
 _MAGIC = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"\x93NUM": "NumPy"}
 
 
@@ -80,7 +83,8 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
 
     Args:
         path: The file; its content, not its name, selects the decoder.
-        channels: Expected number of channels, which tells channel-first from channel-last; None: a mask.
+        channels: Expected number of channels, which tells channel-first from channel-last; 0: unknown, so that the
+            shorter axis is that of the channels; None: a mask.
         page: Page of a TIFF, from 0 on; None: the file is one image.
 
     Raises:
@@ -91,13 +95,13 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
     if kind == "TIFF":
         return _decode_tiff(path, channels, page)
     if kind == "NumPy":
-        array = np.load(path, allow_pickle=False)
-        return from_array(channels_last(path, array, "", channels))
+        read_numpy_shape(path)
+        return from_array(channels_last(path, np.load(path, allow_pickle=False), "", channels))
     with Image.open(path, formats=FORMATS) as image:
         if image.format == "PPM":
             return Pixels(*read_netpbm(path.read_bytes()))
-        if image.format == "BMP":
-            _read_by_depth(path, image)
+        if image.format == "BMP" and (indexed := _read_by_depth(path, image)):
+            return from_pillow(indexed)
         require_png_data(path, image)
         pixels = _decode_deep(path, image) or from_pillow(image)
         return pixels._replace(array=turn(pixels.array, orientation(image)))
@@ -114,12 +118,12 @@ def file_kind(path: Path) -> str:
         return _MAGIC.get(file.read(4), "")
 
 
-def header_size(path: Path, channels: int) -> tuple[int, int]:
+def header_size(path: Path, channels: int | None) -> tuple[int, int]:
     """Read height and width of `decode`'s result from the header only.
 
     Args:
         path: The file.
-        channels: Expected number of channels, which tells channel-first from channel-last.
+        channels: Expected number of channels, which tells channel-first from channel-last; None: a mask.
 
     Raises:
         DataError: If the file is no single image.
@@ -130,12 +134,12 @@ def header_size(path: Path, channels: int) -> tuple[int, int]:
         import tifffile
 
         with tifffile.TiffFile(path) as file:
-            series = _only_series(path, file, channels)
+            series = only_series(path, file, channels)
             require_tiff_data(path, series)
             height, width = _height_and_width(series.shape, series.axes, channels)
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
     if kind == "NumPy":
-        return _height_and_width(np.load(path, mmap_mode="r", allow_pickle=False).shape, "", channels)
+        return _height_and_width(read_numpy_shape(path), "", channels)
     with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         require_png_data(path, image)
@@ -154,6 +158,27 @@ def header_orientation(path: Path) -> int:
         return 1
     with Image.open(path, formats=FORMATS) as image:
         return orientation(image)
+
+
+def read_numpy_shape(path: Path) -> tuple[int, ...]:
+    """Read the shape of a `.npy` file from its header, after a check that it holds numbers and all of them.
+
+    Raises:
+        DataError: If it holds anything but real numbers.
+        ValueError: If it is too small for its shape.
+    """
+    with path.open("rb") as file:
+        read = _NUMPY_HEADERS.get(np.lib.format.read_magic(file))
+        shape, _, dtype = read(file) if read else ((), False, np.dtype("V1"))
+        length = path.stat().st_size - file.tell()
+    if dtype.kind not in "buif":
+        names = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "text", "O": "objects"}
+        content = names.get(dtype.kind, "records of several fields")
+        raise DataError(f"{path}: holds {content}; save it as whole or floating-point numbers")
+    _require_planes(path, shape)
+    if math.prod(shape) * dtype.itemsize > length:
+        raise ValueError(f"its header says {'×'.join(map(str, shape))} values, more than its {length:,} bytes can hold")
+    return shape
 
 
 def from_array(array: Array) -> Pixels:
@@ -252,11 +277,20 @@ def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> 
     Raises:
         DataError: If the array has another shape.
     """
+    _require_planes(path, array.shape)
     if array.ndim == 2:
         return array[..., None]
-    if array.ndim != 3:
-        raise DataError(f"{path}: has the shape {array.shape}; an image is (H, W), (H, W, C) or (C, H, W)")
-    return np.moveaxis(array, 0, -1) if _is_channel_first(array.shape, axes, channels) else array
+    return np.moveaxis(array, 0, -1) if is_channel_first(array.shape, axes, channels) else array
+
+
+def _require_planes(path: Path, shape: tuple[int, ...]) -> None:
+    """Check the number of axes of an image.
+
+    Raises:
+        DataError: If there are fewer than two, or more than three.
+    """
+    if len(shape) not in (2, 3):
+        raise DataError(f"{path}: has the shape {shape}; an image is (H, W), (H, W, C) or (C, H, W)")
 
 
 def turn(array: Array, orientation: int) -> Array:
@@ -331,19 +365,18 @@ def raw_mode(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def _read_by_depth(path: Path, image: Image.Image) -> None:
-    """Make Pillow read a BMP by its bits; it takes a black-and-white palette for 1 bit, and a gray one for 8 bits."""
+def _read_by_depth(path: Path, image: Image.Image) -> Image.Image | None:
+    """Read a BMP by its bits where Pillow takes a black-and-white palette for 1 bit, and a gray one for 8 bits."""
     assert isinstance(image, ImageFile.ImageFile)
-    with path.open("rb") as file:
-        bits = int.from_bytes(file.read(30)[28:], "little")
-    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or image.tile[0].codec_name != "raw":
-        return
-    arguments = tuple(image.tile[0].args or ())[1:]
-    colors = [0, 255] if image.mode == "1" else list(range(256))
-    # only a raw palette is kept while the pixels are unpacked
-    rgb = bytes(channel for color in colors for channel in (color,) * 3)
-    image._mode, image.palette = "P", ImagePalette.raw("RGB", rgb)
-    image.tile = [image.tile[0]._replace(args=("P" if bits == 8 else f"P;{bits}", *arguments))]
+    tile, data = image.tile[0], path.read_bytes()
+    bits = int.from_bytes(data[28:30], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode] or tile.codec_name != "raw":
+        return None
+    layout = ("P" if bits == 8 else f"P;{bits}", *tuple(tile.args or ())[1:])
+    indexed = Image.frombytes("P", image.size, data[tile.offset :], "raw", *layout)
+    grays = (0, 255) if image.mode == "1" else range(256)
+    indexed.putpalette(bytes(channel for gray in grays for channel in (gray,) * 3))
+    return indexed
 
 
 def _decode_deep(path: Path, image: Image.Image) -> Pixels | None:
@@ -416,7 +449,7 @@ def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pi
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        image: Any = _only_series(path, file, channels) if page_index is None else file.pages[page_index].aspage()
+        image: Any = only_series(path, file, channels) if page_index is None else file.pages[page_index].aspage()
         page = image.keyframe if page_index is None else image
         if page.photometric is not None and int(page.photometric) == 6 and page.compression not in _JPEG_IN_TIFF:
             raise DataError(f"{path}: stores its colors as YCBCR; convert it to RGB")
@@ -425,7 +458,7 @@ def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pi
         return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
 
 
-def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
+def only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
     """Return the image of a TIFF that holds exactly one, beside its overviews and transparency masks.
 
     Raises:
@@ -443,12 +476,19 @@ def _tag(page: Any, code: int, default: int) -> int:
     return int(value) if isinstance(value, int) else default
 
 
-def _height_and_width(shape: tuple[int, ...], axes: str, channels: int) -> tuple[int, int]:
-    is_channel_first = len(shape) == 3 and _is_channel_first(shape, axes, channels)
-    return (shape[1], shape[2]) if is_channel_first else (shape[0], shape[1])
+def _height_and_width(shape: tuple[int, ...], axes: str, channels: int | None) -> tuple[int, int]:
+    has_first = len(shape) == 3 and is_channel_first(shape, axes, channels)
+    return (shape[1], shape[2]) if has_first else (shape[0], shape[1])
 
 
-def _is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
+def is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
+    """Return whether the first axis of three is that of the channels.
+
+    Args:
+        shape: The shape.
+        axes: The axes in tifffile's notation, or empty.
+        channels: Expected number of channels; 0: unknown; None: a mask.
+    """
     if "S" in axes:  # tifffile's letter of the channel axis
         return axes.startswith("S")
     if channels is None:

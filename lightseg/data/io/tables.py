@@ -36,7 +36,7 @@ class Table:
 
     def place(self, row: int) -> str:
         """Return the file and the line of a row, for messages."""
-        unit = "row" if self.path.suffix == ".parquet" else "line"
+        unit = "row" if self.path.suffix.lower() == ".parquet" else "line"
         return f"{self.path}: {unit} {self.lines[row]}"
 
     def find_column(self, option: str, name: str | None, common_names: Sequence[str]) -> str:
@@ -79,7 +79,7 @@ def read_table(path: Path, delimiter: str | None = None) -> Table:
     """
     if not path.is_file():
         raise DataError(f"{path}: this table does not exist; set data.table")
-    table = _read_parquet(path) if path.suffix == ".parquet" else _read_text_table(path, delimiter)
+    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text_table(path, delimiter)
     if not len(table):
         raise DataError(f"{path}: the table is empty; it needs a line with the names of columns, and a line per image")
     return table
@@ -101,7 +101,9 @@ def _read_text_table(path: Path, delimiter: str | None) -> Table:
     header, *rows = rows
     _require_header(path, header)
     for line, row in zip(lines[1:], rows, strict=True):
-        if len(row) != len(header):
+        if len(row) < len(header):
+            raise DataError(f"{path}: line {line} has no {header[len(row)]}; fill it in, or remove the line")
+        if len(row) > len(header):
             raise DataError(
                 f"{path}: line {line} has {len(row)} columns, and the first line {len(header)}; "
                 f'put values that hold "{separator}" into quotation marks'
@@ -133,7 +135,7 @@ def _read_parquet(path: Path) -> Table:
         ) from None
     try:
         content: dict[str, list[Any]] = pyarrow.parquet.read_table(path).to_pydict()
-    except (OSError, ValueError) as error:  # the errors of pyarrow derive from these
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:  # the errors of pyarrow derive from these
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
     columns = {name: list(map(_as_text, values)) for name, values in content.items()}
     return Table(path, columns, range(1, 1 + len(next(iter(columns.values()), []))))

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
-from lightseg.data.transforms.pipeline import EvalTransform
+from lightseg.data.transforms.pipeline import EnlargedError, EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.disk_cache import warn_on_rank_zero
@@ -67,7 +67,10 @@ class TransformedDataset(Dataset[dict[str, Any]]):
             return {"index": PADDING}
         with _seed_global_generators(position.seed) if isinstance(self.transform, Augmentation) else nullcontext():
             stored, label = self.dataset[position.sample]
-            image, target = self.transform(stored, label, position.seed)
+            try:
+                image, target = self.transform(stored, label, position.seed)
+            except EnlargedError as error:
+                raise EnlargedError(f"{self.dataset.name(position.sample)}: {error}") from None
         if image.shape[2:] != stored.shape[2:]:
             option = "train_transforms" if isinstance(self.transform, Augmentation) else "eval_transforms"
             raise ConfigError(
@@ -82,9 +85,12 @@ class TransformedDataset(Dataset[dict[str, Any]]):
 
 
 def _compact(target: Array | int) -> Tensor:
-    """Return a target as a tensor; a mask stays uint8, which is faster to stack, count and transfer (`to_int64`)."""
+    """Return a target as a tensor; a mask stays uint8, which is faster to stack, count and transfer (`to_int64`).
+
+    The channels of a multi-label mask come first.
+    """
     if isinstance(target, np.ndarray) and target.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(target))
+        return torch.from_numpy(np.ascontiguousarray(target.transpose(2, 0, 1) if target.ndim == 3 else target))
     return torch.as_tensor(np.asarray(target, np.int64))
 
 
@@ -164,8 +170,7 @@ def _share_block(batch: Batch) -> Batch:
     """Copy a batch into one block of shared memory, since each block costs a handshake and a file descriptor."""
     tensors = cast(dict[str, Tensor], batch)
     ends = np.cumsum([-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors.values()]).tolist()
-    # as in torch's collate function
-    block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(ends[-1]))
+    block = torch.empty(ends[-1], dtype=torch.uint8).share_memory_()
     views = {
         key: block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape).copy_(tensor)
         for (key, tensor), start in zip(tensors.items(), [0, *ends[:-1]], strict=True)
@@ -173,10 +178,15 @@ def _share_block(batch: Batch) -> Batch:
     return cast(Batch, views)
 
 
+def is_multilabel(target: Tensor) -> bool:
+    """Return whether the targets of a batch have a channel for each class: `(N, K)` or `(N, K, H, W)`."""
+    return target.ndim in (2, 4)
+
+
 def to_int64(batch: Batch) -> Batch:
-    """Convert the targets to int64; masks from a loading process are uint8."""
+    """Convert class ids to int64; masks from a loading process are uint8, and multi-label targets stay so."""
     target = batch["target"]
-    if target.dtype == torch.uint8:
+    if target.dtype == torch.uint8 and not is_multilabel(target):
         target = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned())
         # torch would divide the conversion over the cores of the loading processes, and wait for them
         np.copyto(target.numpy(), batch["target"].numpy())
@@ -202,10 +212,18 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:
-    """Stack samples as `stack` does, with the `counts` of their targets, `(256,)` int64."""
+    """Stack samples as `stack` does, with the `counts` of their targets; see `Batch`."""
     batch = _stack(samples)
-    batch["counts"] = batch["target"].flatten().bincount(minlength=IGNORE + 1)
+    batch["counts"] = _count(batch["target"])
     return _finish(batch)
+
+
+def _count(target: Tensor) -> Tensor:
+    """Return the `counts` of the targets of a batch."""
+    if not is_multilabel(target):
+        return target.flatten().bincount(minlength=IGNORE + 1)
+    channels = target.transpose(0, 1).flatten(1)
+    return torch.stack([(channels == value).sum(1) for value in (0, 1)], 1)
 
 
 def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:

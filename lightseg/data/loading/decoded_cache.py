@@ -20,34 +20,42 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from lightseg.data.annotations import coco, cvat, draw, drawing, labelme, objects, yolo
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.io import images, label_map, masks, netpbm, pixels
+from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels, presence_map
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, ClassCounts
-from lightseg.errors import RunError, warn
+from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_folder, file_lock, flushed
 from lightseg.files.disk_cache import cache_dir, checksum, describe, map_table, warn_on_rank_zero, write_table
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import warn
 
 _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 
 _ENTRY, _STALE = re.compile(r"[0-9a-f]{64}"), re.compile(r"\.[0-9a-f]{64}\.\d+(\.(former|damaged))?")
 """Names of complete caches and of leftovers; no other folders are removed, since the cache folder may hold others."""
 
-# `image` and `mask` are NumPy dtype strings; for a class id, that of the mask is empty
+# `image` and `mask` are NumPy dtype strings; for a class id, that of the mask is empty; `size` is filled up with -1
 _RECORD = np.dtype(
     [
         *[("start", "i8"), ("image", "S3"), ("shape", "i4", 3)],
-        *[("mask", "S3"), ("size", "i4", 2), ("label", "i8"), ("checksum", "u8")],
+        *[("mask", "S3"), ("size", "i4", 3), ("label", "i8"), ("checksum", "u8")],
     ]
 )
 
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
 """Packages whose version may affect the decoded pixels."""
+
+_READERS = (
+    *(image_values, images, label_map, masks, netpbm, pixels, presence_map),
+    *(coco, cvat, draw, drawing, labelme, objects, yolo),
+)
+"""Modules whose source may affect the decoded pixels and targets."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)
 """Placeholder mask of a target that is a class id."""
@@ -70,7 +78,7 @@ class DecodedDataset(ImageDataset):
     """
 
     def __init__(self, dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> None:
-        self._dataset, self._folder, self._rows = dataset, folder, rows
+        self._dataset, self._folder, self._rows, self.multilabel = dataset, folder, rows, dataset.multilabel
         index = _read_index(folder)
         self._index = index if rows is None else index[rows]
         if len(self._index) != len(dataset):
@@ -87,7 +95,7 @@ class DecodedDataset(ImageDataset):
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
         start, image_type, shape, mask_type, size, label, expected = self._index[index].tolist()
         image, end = self._copy(start, image_type, shape)
-        mask = self._copy(end, mask_type, size)[0] if mask_type else _NO_MASK
+        mask = self._copy(end, mask_type, [side for side in size if side >= 0])[0] if mask_type else _NO_MASK
         if checksum(image, mask) != expected:
             _discard(self._folder, f"{self._folder / _PIXELS}: {self.name(index)} is damaged")
             return self._dataset[index]
@@ -186,7 +194,7 @@ def _cache_folder(dataset: ImageDataset) -> Path:
     kind = type(dataset)
     key_parts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
     # the source instead of the package's version, which does not change during development
-    key_parts += [inspect.getsource(module) for module in (images, label_map, masks, netpbm, pixels)]
+    key_parts += [inspect.getsource(module) for module in _READERS]
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
             key_parts.append(f"{package} {metadata.version(package)}")
@@ -327,7 +335,8 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
                 mask_type, label = (mask.dtype.str, 0) if mask is target else ("", target)
                 image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
                 digest = checksum(image, mask)
-                index[number] = end, image.dtype.str, image.shape, mask_type, mask.shape, label, digest
+                size = mask.shape + (-1,) * (3 - mask.ndim)
+                index[number] = end, image.dtype.str, image.shape, mask_type, size, label, digest
                 end += image.nbytes + mask.nbytes
                 if end + index.nbytes > room:
                     raise OSError(errno.ENOSPC, f"decoded samples take more than {room / _GIB:.2g} GiB")

@@ -4,12 +4,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.errors import DataError
 
 SIZE, COUNT = 32, 8
+TWO = ["background", "road"]
 
 
 def sample(seed):
@@ -96,3 +99,12 @@ class Case:
             for index in range(len(part)):
                 number = int("".join(filter(str.isdigit, Path(part.name(index)).name)))
                 assert np.array_equal(part[index][1], sample(number)[1]), part.name(index)
+
+
+def complaint(root, error=DataError, **options):
+    """Return the message with which data of two classes is refused."""
+    with pytest.raises(error) as caught:
+        MaskFolder(**{"classes": TWO, "root": str(root), **options}).check()
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 3
+    return message

@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightseg.data.datasets.annotated_images import AnnotatedImages, AnnotatedImagesClassification
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.labels import IGNORE
 from tests.data import fabricate
+from tests.data.annotations import one_drawing
 from tests.data.datasets import labeled_pictures
 
 MASKS = {
     "camvid": "trainannot/0000.png",
     "mask_folder": "train/masks/0.png",
+    "multilabel_mask_folder": "train/masks/road/0.png",
     "oxford_pet": "oxford-iiit-pet/annotations/trimaps/{name}.png",
     "pascal_voc": "VOCdevkit/VOC2012/SegmentationClass/{name}.png",
 }
@@ -28,6 +32,12 @@ SPLITS = ("train", "val", "test")
 def _mask_folder(root):
     for index, split in enumerate(SPLITS):
         fabricate.folder(root / split, 5, values=(0, 1, 2, 255), first=10 * index)
+
+
+def _multilabel_mask_folder(root):
+    for index, split in enumerate(SPLITS):
+        for name in ("road", "car"):
+            fabricate.folder(root / split, 5, values=(0, 1, 255), masks=f"masks/{name}", first=10 * index)
 
 
 def _image_folder(root):
@@ -50,13 +60,59 @@ def _change_a_row(root):
     path.write_text(path.read_text().replace("train/cat/00.png,cat", "train/cat/00.png,dog"))
 
 
-RELABELINGS = {"image_folder": _move_a_picture, "image_table": _change_a_row}
+def _annotated_images(root):
+    one_drawing.pictures(root)
+    for split, indices in zip(SPLITS, (range(6), (6, 7), (8, 9)), strict=True):
+        one_drawing.write_json(root / f"{split}.json", one_drawing.coco_content(indices=indices))
+
+
+def _annotated_labels(root):
+    _image_folder(root)
+    for split in SPLITS:
+        rows = "".join(
+            f'<image id="{path}" name="{path}" width="9" height="9"><tag label="{label}"/></image>'
+            for path, label in labeled_pictures.rows_of(root)
+            if path.startswith(split)
+        )
+        (root / f"{split}.xml").write_text(f"<annotations>{rows}</annotations>")
+
+
+def _move_a_corner(root):
+    path = root / "train.json"
+    path.write_text(path.read_text().replace("20.3", "10.3", 1))
+
+
+def _change_a_tag(root):
+    path = root / "train.xml"
+    path.write_text(path.read_text().replace('"cat"', '"dog"', 1))
+
+
+RELABELINGS = {
+    "annotated_images": _move_a_corner,
+    "annotated_images_classification": _change_a_tag,
+    "image_folder": _move_a_picture,
+    "image_table": _change_a_row,
+}
+
+JSON_FILES, XML_FILES = ({split: f"{split}.{suffix}" for split in SPLITS} for suffix in ("json", "xml"))
 
 CASES = {
+    "annotated_images": (
+        _annotated_images,
+        lambda root: AnnotatedImages(one_drawing.CLASSES, root=root, annotations=JSON_FILES),
+    ),
+    "annotated_images_classification": (
+        _annotated_labels,
+        lambda root: AnnotatedImagesClassification(classes=["cat", "dog"], root=root, annotations=XML_FILES),
+    ),
     "camvid": (fabricate.camvid, CamVid),
     "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
     "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
+    "multilabel_mask_folder": (
+        _multilabel_mask_folder,
+        lambda root: MultilabelMaskFolder(["road", "car"], ignore=[IGNORE], root=root),
+    ),
     "oxford_pet": (fabricate.oxford_pet, OxfordPet),
     "pascal_voc": (fabricate.pascal_voc, PascalVOC),
 }
@@ -80,6 +136,20 @@ def module(dataset_case):
     return module_class(str(root))
 
 
+def count(target, module):
+    """Return the pixels of each class."""
+    if module.multilabel:
+        return (target == 1).sum((0, 1))
+    return np.bincount(np.ravel(target), minlength=256)[: module.num_classes]
+
+
+def count_valid(target, module):
+    """Return the pixels that are not void, of each class."""
+    if module.multilabel:
+        return (target != IGNORE).sum((0, 1)).tolist()
+    return [int(np.sum(np.asarray(target) != IGNORE))] * module.num_classes
+
+
 def samples(module, split):
     dataset = module.dataset(split)
     return [dataset[index] for index in range(len(dataset))]
@@ -91,7 +161,10 @@ def test_contract__samples(module):
         assert len(module.dataset(split)) > 0
         for image, target in samples(module, split):
             assert image.dtype == np.uint8
-            if module.kind == "segmentation":
+            if module.multilabel:
+                assert target.shape == (*image.shape[:2], module.num_classes)
+                assert set(np.unique(target)) <= {0, 1, IGNORE}
+            elif module.kind == "segmentation":
                 assert target.dtype == np.uint8
                 assert image.shape == (*target.shape, 3)
             else:
@@ -106,20 +179,24 @@ def test_contract__names_are_unique_and_splits_disjoint(module):
 
 def test_contract__counts_are_the_pixels_that_are_not_void(module):
     for split in SPLITS:
-        by_hand = sum(np.bincount(np.ravel(target), minlength=256) for _, target in samples(module, split))
-        assert module.class_counts(split).tolist() == by_hand[: module.num_classes].tolist()
-        assert module.class_counts(split).sum() == sum(
+        by_hand = sum(count(target, module) for _, target in samples(module, split))
+        assert module.class_counts(split).tolist() == by_hand.tolist()
+        assert module.truth_table(split).sum() == sum(
             np.sum(np.asarray(target) != IGNORE) for _, target in samples(module, split)
         )
 
 
 def test_contract__class_table_has_a_row_for_each_target(module):
-    targets = [np.ravel(target) for _, target in samples(module, "train")]
-    by_hand = [np.bincount(target, minlength=256)[: module.num_classes].tolist() for target in targets]
+    targets = [target for _, target in samples(module, "train")]
+    by_hand = [count(target, module).tolist() for target in targets]
     assert module.class_table("train").tolist() == by_hand
     # once more, from the cache
     assert module.class_table("train").tolist() == by_hand
-    extents = [sum(sum(row) for row in by_hand if row[label]) for label in range(module.num_classes)]
+    valid = [count_valid(target, module) for target in targets]
+    extents = [
+        sum(number[label] for number, row in zip(valid, by_hand, strict=True) if row[label])
+        for label in range(module.num_classes)
+    ]
     assert module.class_extents("train").tolist() == extents
 
 

@@ -4,14 +4,14 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
-from tests.data.fabricate import folder, ids, picture, save, save_palette
-
-TWO = ["background", "road"]
+from lightseg.scaffold.listing import list_folder
+from lightseg.scaffold.mask_layout import find_mask_options
+from tests.data.datasets.mask_folder_case import TWO, complaint
+from tests.data.fabricate import folder, ids, picture, save
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +26,6 @@ def names(module, split):
 
 def all_names(module):
     return {split: names(module, split) for split in ("train", "val", "test")}
-
-
-def complaint(root, error=DataError, **options):
-    with pytest.raises(error) as caught:
-        MaskFolder(**{"classes": TWO, "root": str(root), **options}).check()
-    message = str(caught.value)
-    assert len(message.splitlines()) <= 3
-    return message
 
 
 # ---- layouts -------------------------------------------------------------------------------------------------------
@@ -239,135 +231,6 @@ def test_mask_folder__a_broken_image_in_mid_epoch_is_named(tmp_path):
         module.dataset("train")[2]
 
 
-# ---- eight kinds of broken masks, each with its own message --------------------------------------------------------
-
-
-def zero_255(root):
-    folder(root, values=(0, 255))
-
-
-def counted_from_one(root):
-    folder(root, values=(1, 2))
-
-
-def colored(root):
-    folder(root)
-    save(root / "masks" / "3.png", np.where(ids(3)[..., None] == 1, (128, 64, 128), (0, 0, 0)).astype(np.uint8))
-
-
-def palette(root):
-    folder(root)
-    save_palette(root / "masks" / "3.png", ids(3, values=(0, 3)))
-
-
-def jpeg(root):
-    folder(root)
-    save(root / "masks" / "3.jpg", ids(3) * 255)
-    (root / "masks" / "3.png").unlink()
-
-
-def interpolated(root):
-    folder(root)
-    mask = Image.fromarray(ids(3, 6, 8) * 255).resize((16, 12), Image.Resampling.BILINEAR)
-    save(root / "masks" / "3.png", np.asarray(mask))
-
-
-def wrong_size(root):
-    folder(root)
-    save(root / "masks" / "3.png", ids(3, 6, 8))
-
-
-def turned(root):
-    folder(root)
-    save(root / "masks" / "3.png", ids(3).T.copy())
-
-
-def no_mask(root):
-    folder(root)
-    (root / "masks" / "3.png").unlink()
-
-
-def no_image(root):
-    folder(root)
-    (root / "images" / "3.png").unlink()
-
-
-def unreadable(root):
-    folder(root)
-    (root / "masks" / "3.png").write_bytes((root / "masks" / "3.png").read_bytes()[:50])
-
-
-def empty(root):
-    folder(root)
-    (root / "masks" / "3.png").write_bytes(b"")
-
-
-def fractions(root):
-    folder(root)
-    (root / "masks" / "3.png").unlink()
-    np.save(root / "masks" / "3.npy", np.full((12, 16), 0.25))
-
-
-def undeclared(root):
-    folder(root)
-    save(root / "masks" / "3.png", ids(3, values=(0, 1, 7)))
-
-
-BROKEN = {
-    zero_255: ("the masks hold only 0 (", "values: {0: background, 255: road}", "ignore: [255]"),
-    counted_from_one: ("counted from 1", "values: {1: background, 2: road}"),
-    colored: ("masks/3.png: the mask is RGB", "colors: {CLASS: ", "[128, 64, 128]"),
-    palette: ("masks/3.png: value 3 (", "palette color [128, 128, 0]", "values: {0: background, 1: road, 3: CLASS}"),
-    jpeg: ("masks/3.jpg: this mask is a JPEG", "as PNG"),
-    interpolated: ("masks/3.png", "looks interpolated", "nearest neighbor"),
-    wrong_size: ("masks/3.png: is 8×6, but its image images/3.png is 16×12",),
-    turned: ("masks/3.png: is 12×16, but its image images/3.png is 16×12", "EXIF"),
-    no_mask: ("images/3.png: no mask for this image", "masks/3.*"),
-    no_image: ("masks/3.png: no image for this mask", "images/3.*"),
-    unreadable: ("masks/3.png: this mask cannot be read",),
-    empty: ("masks/3.png: this mask is an empty file",),
-    fractions: ("masks/3.npy: holds 0.25; a mask holds whole class ids",),
-    undeclared: ("masks/3.png: value 7 (", "values: {0: background, 1: road, 7: CLASS}", "ignore: [255, 7]"),
-}
-
-
-@pytest.mark.parametrize("breaks", BROKEN, ids=lambda breaks: breaks.__name__)
-def test_mask_folder__broken_masks(tmp_path, breaks):
-    breaks(tmp_path)
-    message = complaint(tmp_path)
-    for words in BROKEN[breaks]:
-        assert words in message
-
-
-def test_mask_folder__broken_masks_have_distinct_messages(tmp_path):
-    messages = set()
-    for breaks in BROKEN:
-        breaks(tmp_path / breaks.__name__)
-        messages.add(re.sub(r"^.*?: |\d+", "", complaint(tmp_path / breaks.__name__)))
-    assert len(messages) == len(BROKEN)
-
-
-def test_mask_folder__the_printed_line_for_0_255_is_the_fix(tmp_path):
-    zero_255(tmp_path)
-    MaskFolder(TWO, {0: "background", 255: "road"}, root=str(tmp_path)).check()
-    MaskFolder(TWO, ignore=[255], root=str(tmp_path)).check()
-
-
-def test_mask_folder__values_of_many_masks_get_one_line(tmp_path):
-    for index in range(6):
-        folder(tmp_path / "train", 1, values=(0, 1, 10 + index), first=index)
-    message = complaint(tmp_path, val_fraction=0.2)
-    assert "masks/0.png and 4 more files of this split: value 10 (" in message
-    assert "15: CLASS}" in message
-
-
-def test_mask_folder__other_broken_files_are_counted(tmp_path):
-    folder(tmp_path / "train", 6)
-    for index in range(6):
-        (tmp_path / "train" / "masks" / f"{index}.png").write_bytes(b"")
-    assert "(and 4 more broken files" in complaint(tmp_path, val_fraction=0.2)
-
-
 # ---- what folders may have wrong -----------------------------------------------------------------------------------
 
 
@@ -474,6 +337,17 @@ def test_pair_lists__names_of_one_file_are_one_sample(tmp_path):
         for name in others:
             lists = pair_lists(root, ["images/0.png", "images/1.png"], [name, "images/2.png"])
             assert "a split must not leak into another" in complaint(base, splits=lists)
+
+
+def test_pair_lists__below_the_names_of_columns(tmp_path):
+    root = folder(tmp_path, 4)
+    splits = {"train": ["images/0.png", "images/1.png"], "val": ["images/2.png"]}
+    for split, images in splits.items():
+        rows = [f"{image},{image.replace('images', 'masks')}" for image in images]
+        (root / f"{split}.csv").write_text("\n".join(["image, mask", *rows]))
+    module = MaskFolder(TWO, root=str(root), splits={"train": "train.csv", "val": "val.csv"})
+    assert all_names(module) == {**splits, "test": []}
+    assert find_mask_options(list_folder(root), {}) == {"splits": {"train": "train.csv", "val": "val.csv"}}
 
 
 def test_pair_lists__links_to_one_file_are_a_leak(tmp_path):

@@ -463,8 +463,8 @@ def raw_cells():
         values = numbers(1, 1)
         write = lambda path, v=values, k=dtype: np.save(path, v[..., 0].astype(k))
         yield Cell(f"array {dtype}.npy", write, values, values[..., 0])
-    for dtype in ("c8", "S3", "M8[s]"):
-        write = lambda path, k=dtype: np.save(path, np.zeros((3, 4), k))
+    for dtype in ("c8", "S3", "U3", "M8[s]", "m8[s]", "O", "u1,f4"):
+        write = lambda path, k=dtype: np.save(path, np.zeros((3, 4), k), allow_pickle=True)
         yield Cell(f"array {dtype}.npy", write, None, None)
     data = io.BytesIO()
     Image.fromarray(numbers(255, 3)).save(data, "TIFF")
@@ -512,7 +512,7 @@ def check(cell, path):
     return refused
 
 
-COUNTS = {"Pillow": (129, 24), "OpenCV": (47, 14), "tifffile": (221, 60), "imagecodecs": (74, 71), "raw": (167, 53)}
+COUNTS = {"Pillow": (129, 24), "OpenCV": (47, 14), "tifffile": (221, 60), "imagecodecs": (74, 71), "raw": (171, 61)}
 """Cells of each library, and how often a file is refused, as an image or as a mask."""
 
 CELLS = {
@@ -623,3 +623,33 @@ def test_tiff__stack_of_bands_is_read(tmp_path):
     tifffile.imwrite(tmp_path / "imagej.tif", bands, imagej=True)
     for name in ("pages", "imagej"):
         assert np.array_equal(read_image(tmp_path / f"{name}.tif", 5), np.moveaxis(bands, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros((3, 4), complex), "holds complex numbers; save it as whole or floating-point numbers"),
+        (np.zeros((3, 4), "M8[D]"), "holds dates;"),
+        (np.zeros((3, 4), [("é", "u1")]), "holds records of several fields;"),
+        (np.zeros((3, 4), [("a", "u1"), ("b", "u1")]), "holds records of several fields;"),
+        (np.zeros((3, 4), object), "holds objects;"),
+        (np.zeros(3, np.uint8), r"has the shape \(3,\); an image is"),
+    ],
+    ids=["complex", "dates", "version 3", "records", "objects", "one axis"],
+)
+def test_read__an_array_of_no_numbers_is_named(values, reason, tmp_path):
+    with warnings.catch_warnings():
+        # version 3 of the format
+        warnings.simplefilter("ignore")
+        np.save(tmp_path / "a.npy", values, allow_pickle=True)
+    for read in (read_image, read_mask, image_size):
+        with pytest.raises(DataError, match=rf"a\.npy: {reason}"):
+            read(tmp_path / "a.npy")
+
+
+def test_read__an_array_whose_header_says_more_than_there_is(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6)})
+    (tmp_path / "a.npy").write_bytes(header.getvalue() + bytes(100))
+    with pytest.raises(DataError, match=r"its header says 1000000×1000000 values, more than its 100 bytes can hold"):
+        read_mask(tmp_path / "a.npy")

@@ -12,8 +12,7 @@ from lightseg.explanation.deletion import Deletion
 from lightseg.explanation.explanation import explain
 from lightseg.explanation.gallery import Picture, PictureGroup
 from lightseg.explanation.html import document, write_page
-from lightseg.explanation.saliency import Saliency, choose
-from lightseg.explanation.uncertainty import ByUncertainty, entropy
+from lightseg.explanation.saliency import Saliency
 from tests.comparison.html.test_document import Reader
 from tests.explanation.fabricate import Data, Oracle, discs
 
@@ -136,26 +135,3 @@ def test_page__tells_whether_maps_are_faithful(make_explanation, read_page):
     for deletion, verdict in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
         object.__setattr__(explanation, "saliency", Saliency("Grad-CAM at net.down.3", [], [deletion] * 12))
         assert verdict in read_page(explanation).text
-
-
-def test_choose__classes_by_turns(make_explanation):
-    observations = make_explanation().observations
-    chosen = choose(observations)
-
-    assert len(chosen) == len({index for index, _ in chosen}) == 12
-    # the ground is more than half of all images
-    assert {label for _, label in chosen} == {1, 2}
-    assert [label for _, label in chosen[:4]] == [1, 2, 1, 2]
-
-
-def test_by_uncertainty__errors_among_the_most_uncertain():
-    counted = ByUncertainty()
-    counted.update(torch.tensor([0.9, 0.8, 0.3, 0.2]), torch.tensor([True, False, True, False]))
-
-    assert counted.errors_among(0.25) == pytest.approx(0.5)
-    assert counted.errors_among(0.75) == pytest.approx(1.0)
-    assert np.isnan(ByUncertainty().errors_among(0.5))
-
-
-def test_entropy__goes_from_0_to_1():
-    assert entropy(torch.tensor([[1.0, 0.25], [0.0, 0.25], [0.0, 0.25], [0.0, 0.25]])).tolist() == [0.0, 1.0]

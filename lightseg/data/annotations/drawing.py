@@ -1,0 +1,76 @@
+"""Classes of annotated objects, and their drawing as a mask of class ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.annotations.draw import DrawingError, DrawnShape, Overlap, draw
+from lightseg.data.annotations.format import AnnotationFormat
+from lightseg.data.annotations.objects import Size, require_size
+from lightseg.errors import DataError, did_you_mean
+from lightseg.labels import IGNORE
+
+OtherClasses = Literal["error", "skip", "ignore"]
+"""Treatment of objects of a class that is not declared: an error, no object, or void."""
+
+Crowd = Literal["class", "ignore"]
+"""Treatment of a group of objects in one outline: its class, or void."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Rules by which the annotation of an image becomes a mask; equal texts mean equal masks.
+
+    Attributes:
+        format: Format of the annotation.
+        ids: Id of each class name in the annotations; `IGNORE` for those that are void.
+        background: Id of pixels without an object.
+        overlap: Rule for pixels of several objects.
+        other_classes: Treatment of objects of other classes.
+        crowd: Treatment of groups of objects.
+    """
+
+    format: AnnotationFormat
+    ids: dict[str, int]
+    background: int
+    overlap: Overlap
+    other_classes: OtherClasses
+    crowd: Crowd
+
+    def draw(self, content: bytes, size: Size, place: str) -> npt.NDArray[np.uint8]:
+        """Return the mask `(H, W)` of an image's annotation.
+
+        Args:
+            content: The annotation, as it is stored.
+            size: Height and width of the image.
+            place: File and image, for messages.
+
+        Raises:
+            DataError: If it is damaged, of another size, or of an undeclared class.
+        """
+        try:
+            return draw(self.shapes(content, size, place), size, self.background, self.overlap)
+        except DrawingError as error:
+            raise DataError(f"{place}: {error}") from None
+
+    def shapes(self, content: bytes, size: Size, place: str) -> Iterator[DrawnShape]:
+        """Yield the shapes of an image's annotation with their ids; see `draw`."""
+        record = self.format.parse(content, place)
+        require_size(record.size, size, place)
+        for item in record.objects:
+            label = self.ids.get(item.name, IGNORE)
+            if item.name not in self.ids:
+                if self.other_classes == "skip":
+                    continue
+                if self.other_classes == "error":
+                    hint = did_you_mean(item.name, self.ids)
+                    raise DataError(
+                        f"{item.place}: {item.name} is not in data.classes{hint}; add it there or to data.ignore, "
+                        "or set other_classes: skip"
+                    )
+            if item.is_crowd and self.crowd == "ignore":
+                label = IGNORE
+            yield DrawnShape(self.format.shape(item, size), label)

@@ -1,0 +1,109 @@
+"""Segmentation dataset of image files and annotated objects, which are drawn when a sample is read."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lightseg.data.annotations.drawing import Drawing
+from lightseg.data.annotations.images import AnnotatedImage, read_content
+from lightseg.data.annotations.objects import Size
+from lightseg.data.datasets.file_dataset import FileDataset, with_number
+from lightseg.data.datasets.mask_dataset import hash_ids
+from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.types import Array, ClassCounts
+from lightseg.errors import DataError
+from lightseg.labels import IGNORE
+
+
+class AnnotatedDataset(FileDataset):
+    """Dataset of images whose objects are annotated by outlines.
+
+    Args:
+        root: Folder to which the paths are relative.
+        images: The images with their annotations.
+        source: File of annotations, for messages.
+        drawing: Rules by which annotations become masks.
+        channels: Channels of an image.
+        values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
+            an image has no data.
+    """
+
+    decodes = True
+
+    def __init__(
+        self,
+        root: Path | str,
+        images: Sequence[AnnotatedImage],
+        source: Path,
+        drawing: Drawing,
+        channels: int = 3,
+        values: ImageValues = AS_STORED,
+    ) -> None:
+        super().__init__(root, [image.image for image in images], [[image.file for image in images]], channels, values)
+        self.drawing, self._source = drawing, source
+        contents = [image.content for image in images]
+        # one array, whose memory worker processes share
+        self._contents = np.frombuffer(b"".join(contents), np.uint8)
+        ends = np.cumsum([0, *map(len, contents)])
+        self._spans = np.stack([ends[:-1], ends[1:]], 1)
+        self._is_annotated = np.array([image.is_annotated for image in images], np.bool_)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        image, missing = self.image_and_missing(index)
+        return image, with_void(self._draw(index, (image.shape[0], image.shape[1])), missing)
+
+    def mask(self, index: int) -> npt.NDArray[np.uint8]:
+        """Draw the mask alone, `(H, W)`."""
+        mask = self._draw(index, self.image_size(index))
+        return with_void(mask, self.image_and_missing(index)[1]) if self.values.voids_masks else mask
+
+    def class_table(self, num_classes: int) -> ClassCounts:
+        """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""
+        return self.label_table(num_classes)[:, :-1]
+
+    def label_table(self, num_classes: int) -> ClassCounts:
+        """Count the pixels of each class, and hash the train ids of each mask, int64 `(N, num_classes + 1)`.
+
+        Every annotation and image header is read, in parallel.
+
+        Raises:
+            DataError: If any annotation is invalid; the message describes the first one and counts the others.
+        """
+        table = np.zeros((len(self), num_classes + 1), np.int64)
+        errors: list[DataError] = []
+        for index, result in self._map_samples(self.mask):
+            if isinstance(result, DataError):
+                errors.append(result)
+            else:
+                table[index] = [*np.bincount(result.ravel(), minlength=IGNORE + 1)[:num_classes], hash_ids(result)]
+        if errors:
+            raise with_number(errors[0], errors)
+        return table
+
+    def subset(self, indices: npt.NDArray[np.intp]) -> Self:
+        """Return a dataset of the samples with these indices."""
+        subset = super().subset(indices)
+        subset._spans, subset._is_annotated = self._spans[indices], self._is_annotated[indices]
+        return subset
+
+    def _draw(self, index: int, size: Size) -> npt.NDArray[np.uint8]:
+        if not self._is_annotated[index]:
+            return np.full(size, self.drawing.background, np.uint8)
+        file = str(self._files[1][index])
+        if file:
+            return self.drawing.draw(read_content(self.root / file), size, str(self.root / file))
+        return self.drawing.draw(self._content(index), size, f"{self._source}: {self.name(index)}")
+
+    def _content(self, index: int) -> bytes:
+        start, end = self._spans[index]
+        return self._contents[start:end].tobytes()
+
+    def _target_key(self) -> bytes:
+        digest = hashlib.sha256(f"{self.drawing}\0{self._is_annotated.tolist()}".encode())
+        for index in range(len(self)):
+            digest.update(hashlib.sha256(self._content(index)).digest())
+        return digest.digest()

@@ -1,0 +1,24 @@
+"""Findings from messages."""
+
+import pytest
+
+from lightseg.diagnosis.findings import counted, from_message
+
+
+@pytest.mark.parametrize(
+    ("message", "what", "mend"),
+    [
+        ("x.png: is 3×4; resize it; or remove it", "x.png: is 3×4", "resize it; or remove it"),
+        ("x.png: is broken", "x.png: is broken", "repair the file, or remove it and its counterpart"),
+    ],
+)
+def test_from_message__the_fix_follows_the_first_semicolon(message, what, mend):
+    finding = from_message("size", "error", message, ["x.png"])
+    assert (finding.check, finding.severity, finding.what, finding.mend, finding.files) == (
+        *("size", "error", what, mend),
+        ["x.png"],
+    )
+
+
+def test_counted__singular_plural_and_thousands():
+    assert [counted(number, "image") for number in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
