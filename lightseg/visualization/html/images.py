@@ -62,7 +62,7 @@ def mask_colors(
 
 def _labels_in(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the class ids in a mask, and `IGNORE` if it holds void."""
-    if mask.ndim == 2:
+    if mask.ndim < 3:
         return np.unique(mask)
     labels = np.flatnonzero((mask == 1).any((1, 2)))
     return np.append(labels, [IGNORE] * bool((mask == IGNORE).any()))
