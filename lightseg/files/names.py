@@ -7,6 +7,9 @@ PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
 METRICS = "metrics.json"
 """File of the final metrics in a run folder; the run is finished once it is there."""
 
+ENSEMBLE = "ensemble.json"
+"""File of the members in a folder of the evaluation of an ensemble."""
+
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 

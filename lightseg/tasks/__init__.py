@@ -2,6 +2,7 @@
 
 from lightseg.tasks.base import Stage, Task
 from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.ensemble import Ensemble
 from lightseg.tasks.segmentation import SegmentationTask
 
-__all__ = ["ClassificationTask", "SegmentationTask", "Stage", "Task"]
+__all__ = ["ClassificationTask", "Ensemble", "SegmentationTask", "Stage", "Task"]
