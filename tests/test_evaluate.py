@@ -559,7 +559,8 @@ def test_evaluate__ensemble_of_folds_scores_the_mean_of_their_probabilities(fold
     best = max(scores, key=scores.get)
     text = " ".join(printed.split())
     assert re.search(rf"note: ensemble: an ensemble of 2 runs, of which {best}, seed \d, fold \d is the best", text)
-    assert re.search(rf"(better|worse) than|no difference shown between", text)
+    pair = rf"(ensemble|{best}, seed \d, fold \d)"
+    assert re.search(rf"{pair} is (better|worse) than {pair} by|no difference shown between {pair} and {pair}:", text)
 
 
 def test_evaluate__ensemble_of_folds_has_no_validation_split(folds, evaluate, tmp_path):

@@ -126,12 +126,13 @@ def follow_imports(folder: Path) -> None:
 def _evaluated_members(record: Path) -> list[str]:
     from lightseg.runs.records import read_record
 
-    members = read_record(record)["members"]
-    for member in members:
-        file = Path(member["checkpoint"])
+    members = []
+    for member in read_record(record)["members"]:
+        file, run = Path(member["checkpoint"]), member["run"]
         if not file.is_file() or sha256(file) != member["sha256"]:
             raise UserError(f"{record}: its member {file} is missing or has changed; name the members, joined by +")
-    return [str(Path(member["checkpoint"])) for member in members]
+        members.append(run if run and file == Path(run, "checkpoints", BEST) else str(file))
+    return members
 
 
 def _match_runs(part: str) -> list[str]:

@@ -43,7 +43,8 @@ class Ensemble(Task):
     """
 
     def __init__(self, members: Sequence[Task], names: Sequence[str]) -> None:
-        _require_agreement(members, names)
+        require(len(members) > 1, "an ensemble has two or more members")
+        require_agreement(members, names)
         first, nets = members[0], nn.ModuleList()
         channels = int(first.recipe["in_channels"])
         super().__init__(nets, first.classes, mean=[0.0] * channels, std=[1.0] * channels, channels_last=False)
@@ -129,20 +130,18 @@ def _transformed(images: Tensor, member: Task) -> Tensor:
     return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images)
 
 
-def _require_agreement(members: Sequence[Task], names: Sequence[str]) -> None:
-    """Check that members predict the same from the same images.
+def require_agreement(members: Sequence[Task], names: Sequence[str]) -> None:
+    """Check that tasks predict the same classes from the same images.
 
     Raises:
-        ConfigError: If there is only one, or two of them differ.
+        ConfigError: If two of them differ in kind, classes, channels, or in the meaning of the values of images.
     """
-    require(len(members) > 1, "an ensemble has two or more members")
     first = _signature(members[0])
     for member, name in zip(members[1:], names[1:], strict=True):
         for key, value in _signature(member).items():
             if value != first[key]:
                 raise ConfigError(
-                    f"{name}: {key} {_text(value)}, but {_text(first[key])} in {names[0]}; leave one of them out of "
-                    "the ensemble"
+                    f"{name}: {key} {_text(value)}, but {_text(first[key])} in {names[0]}; leave one of them out"
                 )
 
 

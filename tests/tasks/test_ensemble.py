@@ -58,7 +58,10 @@ def test_predict__equal_transforms_are_applied_once(tmp_path):
 
 
 def test_predict__classification(tmp_path):
-    files = [write_checkpoint(tmp_path / f"{number}.ckpt", "ClassificationTask", "lightseg.nets.SimpleCNN") for number in (1, 2)]
+    files = [
+        write_checkpoint(tmp_path / f"{number}.ckpt", "ClassificationTask", "lightseg.nets.SimpleCNN")
+        for number in (1, 2)
+    ]
     content = torch.load(files[1], weights_only=True)
     torch.save({**content, "state_dict": {name: -value for name, value in content["state_dict"].items()}}, files[1])
     result = lightseg.load("+".join(map(str, files))).predict(IMAGE[:32, :32], details=True)
@@ -88,7 +91,10 @@ def test_load__one_file_is_no_ensemble(members):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": 4}, "other.ckpt: classes [class 0, class 1, class 2, class 3], but [class 0, class 1, class 2] in"),
+        (
+            {"classes": 4},
+            "other.ckpt: classes [class 0, class 1, class 2, class 3], but [class 0, class 1, class 2] in",
+        ),
         ({"channels": 4}, "other.ckpt: channels 4, but 3 in"),
         (
             {"task": "ClassificationTask", "net": "lightseg.nets.SimpleCNN"},
@@ -101,7 +107,7 @@ def test_load__members_that_differ_are_refused(tmp_path, members, options, messa
     with pytest.raises(ConfigError) as error:
         lightseg.load([members[0], other])
     assert message in str(error.value)
-    assert str(error.value).endswith("4.ckpt; leave one of them out of the ensemble")
+    assert str(error.value).endswith("4.ckpt; leave one of them out")
 
 
 def test_load__a_member_named_twice_is_refused(members):
