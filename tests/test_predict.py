@@ -452,17 +452,21 @@ def _write_large_png(path, side, strip):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("write", "side", "bound"),
+    ("write", "side", "bound", "members"),
     [
-        pytest.param(_write_large_tiff, 20_000, 2e9, id="tiff"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 1, id="tiff"),
         # a quarter of the pixels, and of the bound
-        pytest.param(_write_large_png, 10_000, 0.5e9, id="png"),
+        pytest.param(_write_large_png, 10_000, 0.5e9, 1, id="png"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 2, id="tiff-ensemble"),
     ],
 )
-def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, own_module, out, write, side, bound):
+def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(
+    tmp_path, own_module, out, write, side, bound, members
+):
     strip = _image(512, 512)
     own_module("pixelwise", PIXELWISE)
-    model = write_checkpoint(tmp_path / "pixelwise.ckpt", net="pixelwise.Pixelwise", classes=4)
+    files = [tmp_path / f"{number}.ckpt" for number in range(members)]
+    model = "+".join(str(write_checkpoint(file, net="pixelwise.Pixelwise", classes=4)) for file in files)
     image = tmp_path / ("map.tif" if write is _write_large_tiff else "map.png")
     write(image, side, strip)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}

@@ -90,8 +90,8 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
-        places: Run folders, folders that hold run folders at any depth, patterns of these (`runs/unet/*`), or folders of
-            evaluations of ensembles, which stand for the ensemble and its members.
+        places: Run folders, folders that hold run folders at any depth, patterns of these (`runs/unet/*`), or the folder
+            of an evaluation of an ensemble, which stands for the ensemble and its members.
 
     Returns:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
