@@ -68,6 +68,11 @@ def main(args: list[str]) -> None:
 
     splits = [_read_splits(folder) for folder in folders]
     model = TrainedModel.of_runs(runs, options.trust)
+    require(
+        not model.task.multilabel,
+        f"{folders[0]}: its classes may overlap, and the page explains confusions of classes that exclude each other; "
+        "python -m lightseg.evaluate scores each class and writes a row for each image",
+    )
     data, changes = model.data(None, data_options)
     split: Stage = options.split or ("test" if splits[0]["test"]["samples"] else "val")
     model.require_unseen(split)

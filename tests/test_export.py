@@ -390,9 +390,11 @@ def test_export__a_value_range_is_told(train_on, export, tmp_path):
     folder, out = train_on(np.uint16, "value_range: [0, 3000], nodata: .nan"), tmp_path / "out"
     assert "data.value_range" in export(folder, "--images", "0")[2]
     assert export(folder, "--format", "safetensors", "--images", "0", "--out", out)[0] == 0
-    assert "(RGB), values of 0 to 3000 scaled to 0..1, nan set to 0;" in (out / "README.md").read_text()
-    for place in (folder, out):
-        assert str(lightseg.load(place).recipe["image_values"]) == "[0.0, 3000.0, nan]"
+    values = lightseg.load(folder).recipe["image_values"]
+    assert (values["ranges"], str(values["nodata"])) == ([[0.0, 3000.0]], "nan")
+    fill = " and ".join(f"{value:.3g}" for value in values["fill"])
+    assert f"(RGB), values of 0 to 3000 scaled to 0..1, nan set to {fill};" in (out / "README.md").read_text()
+    assert str(lightseg.load(out).recipe["image_values"]) == str(values)
 
 
 def test_export__data_that_is_gone(train_on, export, tmp_path):

@@ -20,7 +20,8 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import sha256
 from lightseg.hardware.devices import limit_threads
 from lightseg.runs.records import read_record
-from lightseg.tasks import Ensemble, Task
+from lightseg.tasks import Task
+from lightseg.tasks.ensemble import make_ensemble
 
 _DAMAGE = (
     RuntimeError,
@@ -66,7 +67,7 @@ def combine(tasks: Sequence[Task], files: Sequence[Path]) -> Task:
         tasks: At least one task.
         files: File of each, for messages.
     """
-    return tasks[0] if len(tasks) == 1 else Ensemble(tasks, [str(file) for file in files]).eval()
+    return tasks[0] if len(tasks) == 1 else make_ensemble(tasks, [str(file) for file in files]).eval()
 
 
 def _load_file(file: Path, trust: bool) -> Task:

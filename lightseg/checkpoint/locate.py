@@ -9,7 +9,7 @@ from pathlib import Path
 from lightseg.checkpoint import hub
 from lightseg.errors import UserError
 from lightseg.files.atomic import sha256
-from lightseg.files.names import BEST, ENSEMBLE, LAST, WEIGHTS
+from lightseg.files.names import BEST, ENSEMBLE, LAST, PLAN, WEIGHTS
 from lightseg.files.nearest import nearest_path
 from lightseg.files.walk import matches
 
@@ -59,7 +59,7 @@ def split_members(path: str | Path) -> list[str]:
 
     Args:
         path: A path; the folder of an evaluation of an ensemble; or several paths joined by `+`, each of which may be a
-            pattern of run folders, `runs/unet/*`.
+            pattern of run folders, `runs/unet/*`, or the folder of a series.
 
     Raises:
         UserError: If a pattern matches no run folder, a model is named twice, or a member of an evaluated ensemble has
@@ -68,7 +68,7 @@ def split_members(path: str | Path) -> list[str]:
     text = str(path)
     if (Path(text) / ENSEMBLE).is_file():
         return _evaluated_members(Path(text) / ENSEMBLE)
-    if Path(text).exists():
+    if Path(text).exists() and not (Path(text) / PLAN).is_file():
         return [text]
     members = [member for part in text.split("+") for member in _match_runs(part)]
     for member in members:
@@ -136,7 +136,11 @@ def _evaluated_members(record: Path) -> list[str]:
 
 
 def _match_runs(part: str) -> list[str]:
-    """Return the run folders that a pattern matches, sorted; a path that is no pattern as it is."""
+    """Return the run folders of a series, or those that a pattern matches, sorted; any other path as it is."""
+    if (Path(part) / PLAN).is_file():
+        from lightseg.runs.series import Series
+
+        return [str(folder) for folder in Series.read(Path(part)).run_folders if folder.exists()]
     if not set(part) & set("*?[") or Path(part).exists():
         return [part]
     runs = sorted(match for match in matches(part) if (Path(match) / "config.yaml").is_file())

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from lightseg.errors import ConfigError
 from lightseg.tasks import Task
-from lightseg.tasks.ensemble import require_agreement
+from lightseg.tasks.ensemble import average_thresholds, require_agreement
 
 
 def average_weights(tasks: Sequence[Task], names: Sequence[str]) -> Task:
     """Return the first of some tasks, whose weights are replaced by the arithmetic mean of those of all.
 
-    Integers, such as the number of batches of a batch normalization, stay those of the first; the temperature is 1.
+    Integers, such as the number of batches of a batch normalization, stay those of the first; the temperature is 1,
+    and thresholds are averaged, too.
 
     Args:
         tasks: Two or more trained tasks in eval mode.
@@ -36,6 +37,7 @@ def average_weights(tasks: Sequence[Task], names: Sequence[str]) -> Task:
                 )
     first.net.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     first.temperature = 1.0
+    average_thresholds(first, tasks)
     return first
 
 

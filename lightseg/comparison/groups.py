@@ -154,7 +154,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
         return series
     keys = _select_keys(differs)
     remaining = sum(key not in (*keys, _CONTENT, _LABELS, _PIXELS) for key in differs[0])
-    suffix = f" and {remaining} more" if remaining else ""
+    suffix = f" (and {remaining} more)" if remaining else ""
     texts = [", ".join(f"{key} {_cut(options[key])}" for key in keys) + suffix for options in differs]
     if len(set(names)) == 1:
         return _unique(texts)

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import data_and_block, scoring_changes
+from lightseg.checkpoint.rebuild import data_and_block, keep_image_values, scoring_changes
 from lightseg.config.compose import chain, read, show
 from lightseg.data import ImageDataModule
 from lightseg.data.io.mask_consistency import MaskValues
@@ -25,7 +25,7 @@ from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
 from lightseg.tasks import Ensemble, Task
 
-_NET_OPTIONS = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata")
+_NET_OPTIONS = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata", "bands")
 """Options of the run's data that belong to the net rather than to the data."""
 
 _EXAMPLE = "write data: {class_path: MaskFolder, init_args: …}"
@@ -173,8 +173,8 @@ class TrainedModel:
 
         Args:
             file: A YAML file with a `data:` block, which replaces that of the run. Of `batch_size`, `num_workers`,
-                `eval_transforms`, `value_range` and `nodata`, missing options are those of the run, if its class has
-                the option.
+                `eval_transforms`, `value_range`, `nodata` and `bands`, missing options are those of the run, if its
+                class has the option.
             args: Options such as `--data.root OTHER`.
 
         Raises:
@@ -191,6 +191,7 @@ class TrainedModel:
                 "data.eval_transforms: the members of this ensemble have different ones, which they apply themselves; "
                 "leave it out"
             )
+        keep_image_values(data, self.task.recipe, after)
         # an option that was added after the run has its default in both
         return data, scoring_changes(before if file is None else self.config["data"], after)
 
@@ -206,6 +207,11 @@ class TrainedModel:
         task, name = self.task, type(data).__name__
         if data.kind != task.kind:
             raise DataError(f"{name} is {data.kind} data, but the checkpoint is of a {task.kind}")
+        if data.multilabel != task.multilabel:
+            states = ("exclude each other", "may overlap")
+            raise DataError(
+                f"{name}: its classes {states[data.multilabel]}, but those of the checkpoint {states[task.multilabel]}"
+            )
         expected, classes = list(task.classes), list(data.classes)
         if expected != classes:
             lacking = ", ".join(label for label in expected if label not in classes)

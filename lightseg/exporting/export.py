@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import build_data
+from lightseg.checkpoint.rebuild import data_and_block, keep_image_values
 from lightseg.data import ImageDataModule
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import formats, model_card, parity, safetensors
 from lightseg.exporting.benchmark import benchmark
@@ -97,7 +98,8 @@ def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule
         ConfigError: If the format takes uint8 images unscaled, and the config sets the range of their values.
         DataError: If the validation images cannot be read.
     """
-    if "image_values" in task.recipe and options.format != "safetensors":
+    values = image_values(task.recipe)
+    if (values.ranges or values.nodata is not None) and options.format != "safetensors":
         raise ConfigError(
             f"--format {options.format}: takes 8-bit images as they are, and data.value_range or data.nodata say what "
             "these hold; take --format safetensors, which knows it"
@@ -107,7 +109,8 @@ def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule
             parity.require_bytes(read_record(options.run / "model.json").get("dtype"))
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(options.run))
     try:
-        data = build_data(task.recipe["config"], options.data, options.trust, model_file(options.run))
+        data, _, block = data_and_block(task.recipe["config"], options.data, options.trust, model_file(options.run))
+        keep_image_values(data, task.recipe, block)
         return data, parity.read_samples(data, "val", options.images, every_dtype=options.format == "safetensors")
     except DataError as error:
         raise DataError(

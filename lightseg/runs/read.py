@@ -19,6 +19,7 @@ from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.records import is_finished, read_mapping, read_record, require_record
+from lightseg.runs.series import Series, is_series
 
 PathLike = TypeVar("PathLike")
 
@@ -90,8 +91,8 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
-        places: Run folders, folders that hold run folders at any depth, patterns of these (`runs/unet/*`), or the folder
-            of an evaluation of an ensemble, which stands for the ensemble and its members.
+        places: Run folders, folders of series, folders that hold run folders at any depth, patterns of these
+            (`runs/unet/*`), or folders of evaluations of ensembles, which stand for the ensemble and its members.
 
     Returns:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
@@ -115,6 +116,9 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
                 runs[folder] = read(folder)
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
+        if is_series(Path(place)):
+            missing = sum(not folder.exists() for folder in Series.read(Path(place)).run_folders)
+            notes += [f"{printable(place)}: runs that have not begun, and are left out: {missing}"] * (missing > 0)
     if not runs:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
     return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))
@@ -199,6 +203,7 @@ def _find_run_folders(place: str) -> list[Path]:
     """
     paths = map(Path, [place] if Path(place).is_dir() else matches(place))
     roots = list(_limit(place, (path for path in paths if path.is_dir())))
+    roots += [folder for root in roots if is_series(root) for folder in Series.read(root).run_folders]
     folders = sorted({folder.resolve() for root in roots for folder in _walk_run_folders(root)})
     if not folders:
         problem = "there is no run folder, which has a config.yaml, in it" if roots else _describe_missing(Path(place))

@@ -1,6 +1,6 @@
 """Classification: one class per image."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from lightseg.tasks.base import Task
 class ClassificationTask(Task):
     """Task with one class per image; the score is accuracy. The options are those of `Task`."""
 
-    kind: Literal["segmentation", "classification"] = "classification"
+    kind: ClassVar[Literal["segmentation", "classification"]] = "classification"
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the logits `(N, K)` of normalized float images `(N, C, H, W)`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightseg.data.data_module import ImageDataModule
+from lightseg.data.io.image_values import image_values
 from lightseg.data.types import Batch
 from lightseg.errors import ConfigError, require
 from lightseg.inference.bands import common_bands
@@ -22,12 +24,15 @@ from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.readers import Source
 from lightseg.inference.windows import Block
 from lightseg.tasks.base import Task
+from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.multilabel import MultilabelClassificationTask, MultilabelSegmentationTask, MultilabelTask
+from lightseg.tasks.segmentation import SegmentationTask
 
 
-class Ensemble(Task):
+class Ensemble(Task, ABC):
     """Trained tasks of one kind and with the same classes, whose probabilities are averaged.
 
-    Each member keeps its normalization, its eval transforms and its temperature. The logits are logarithms of the mean
+    Each member keeps its normalization, its eval transforms and its temperature. The logits are those of the mean
     probabilities, the loss is their cross-entropy, and the temperature is 1. The members run one after another; of an
     image in windows, one row of windows of each is in memory.
 
@@ -47,26 +52,21 @@ class Ensemble(Task):
         require_agreement(members, names)
         first, nets = members[0], nn.ModuleList()
         channels = int(first.recipe["in_channels"])
+        # of the next class in the order of resolution, which is that of the members' kind
         super().__init__(nets, first.classes, mean=[0.0] * channels, std=[1.0] * channels, channels_last=False)
         # after that, since a task changes the memory format of its net
         nets.extend(members)
-        self.members, self.names, self.kind = tuple(members), tuple(names), first.kind
+        self.members = tuple(members)
         self.shares_transforms = all(_transforms(member.recipe) == _transforms(first.recipe) for member in members)
         self.recipe = first.recipe if self.shares_transforms else _without_transforms(first.recipe)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return the logarithms of the mean probabilities of float images on the 0..1 scale."""
-        outputs = (member(images).float() for member in self.members)
-        return _log_mean(self._probabilities(outputs, InferenceConfig()), len(self.members))
-
-    def scores(self, counts: Tensor) -> dict[str, float]:
-        """Return all metrics of the members' kind of task."""
-        return self.members[0].scores(counts)
+        """Return the logits of the mean probabilities of float images on the 0..1 scale."""
+        return self._combine((member(images).float() for member in self.members), InferenceConfig())
 
     def logits_at_target(self, batch: Batch) -> Tensor:
-        """Return the logarithms of the mean probabilities at the size of the ground truth."""
-        outputs = (self._member_logits(member, batch) for member in self.members)
-        return _log_mean(self._probabilities(outputs, self.protocol), len(self.members))
+        """Return the logits of the mean probabilities at the size of the ground truth."""
+        return self._combine((self._member_logits(member, batch) for member in self.members), self.protocol)
 
     def protocol_for(self, size: tuple[int, int], protocol: InferenceConfig) -> InferenceConfig:
         """Return a protocol that fits the memory: for all members in windows if it is so for one of them."""
@@ -76,7 +76,7 @@ class Ensemble(Task):
     def prepared_blocks(
         self, source: Source, size: tuple[int, int], protocol: InferenceConfig, batch: int | None
     ) -> Iterator[Block]:
-        """Yield the logarithms of the mean probabilities of an image; see `Predictor.prepared_blocks`."""
+        """Yield the logits of the mean probabilities of an image; see `Predictor.prepared_blocks`."""
         if self.shares_transforms:
             # the members read in step: each strip is decoded once
             copies = tee(source.strips(), len(self.members))
@@ -91,10 +91,10 @@ class Ensemble(Task):
             # one division into blocks for all
             for top, x, block in streams[0]:
                 outputs = (block if stream is streams[0] else next(stream)[2] for stream in streams)
-                yield top, x, _log_mean(self._probabilities(outputs, protocol, axis=0), len(streams))
+                yield top, x, self._combine(outputs, protocol, axis=0)
         else:
             for top, bands in common_bands(streams, size):
-                yield top, 0, _log_mean(self._probabilities(bands, protocol, axis=0), len(streams))
+                yield top, 0, self._combine(bands, protocol, axis=0)
 
     def configure_from_data(self, data: ImageDataModule) -> None:
         """Do nothing, since the members are trained."""
@@ -104,19 +104,56 @@ class Ensemble(Task):
         image = batch["image"] if self.shares_transforms else _transformed(batch["image"], member)
         return member.logits_at_target({**batch, "image": image})
 
-    def _probabilities(self, outputs: Iterable[Tensor], protocol: InferenceConfig, axis: int = 1) -> Iterator[Tensor]:
-        """Yield the probabilities of each member's logits, with classes along an axis."""
+    def _combine(self, outputs: Iterable[Tensor], protocol: InferenceConfig, axis: int = 1) -> Tensor:
+        """Return the logits of the mean probabilities of the members' logits, whose classes lie along an axis.
+
+        One output at a time is in memory beside the sum.
+        """
+        total: Tensor | None = None
         for member, logits in zip(self.members, outputs, strict=True):
-            yield (logits / member.temperature_under(protocol)).softmax(axis)
+            probabilities = member.probabilities(logits / member.temperature_under(protocol), axis)
+            total = probabilities if total is None else total + probabilities
+        assert total is not None, "an ensemble has members"
+        mean, limits = total / len(self.members), torch.finfo(total.dtype)
+        return mean.logit(limits.eps) if self.multilabel else mean.clamp_min(limits.tiny).log()
 
 
-def _log_mean(probabilities: Iterator[Tensor], count: int) -> Tensor:
-    """Return the logarithm of the mean of some tensors, of which one at a time is in memory beside the sum."""
-    total = next(probabilities)
-    for values in probabilities:
-        total = total + values
-    mean = total / count
-    return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+class SegmentationEnsemble(Ensemble, SegmentationTask):
+    """Ensemble of tasks with one class per pixel."""
+
+
+class ClassificationEnsemble(Ensemble, ClassificationTask):
+    """Ensemble of tasks with one class per image."""
+
+
+class MultilabelSegmentationEnsemble(Ensemble, MultilabelSegmentationTask):
+    """Ensemble of tasks with any number of classes per pixel; the thresholds are the means of those of the members."""
+
+
+class MultilabelClassificationEnsemble(Ensemble, MultilabelClassificationTask):
+    """Ensemble of tasks with any number of classes per image; the thresholds are the means of those of the members."""
+
+
+_CLASSES: dict[tuple[str, bool], type[Ensemble]] = {
+    ("segmentation", False): SegmentationEnsemble,
+    ("classification", False): ClassificationEnsemble,
+    ("segmentation", True): MultilabelSegmentationEnsemble,
+    ("classification", True): MultilabelClassificationEnsemble,
+}
+
+
+def make_ensemble(members: Sequence[Task], names: Sequence[str]) -> Ensemble:
+    """Return the ensemble of some tasks; see `Ensemble`."""
+    ensemble = _CLASSES[members[0].kind, members[0].multilabel](members, names)
+    average_thresholds(ensemble, members)
+    return ensemble
+
+
+def average_thresholds(task: Task, members: Sequence[Task]) -> None:
+    """Set the thresholds of a task whose classes may overlap to the means of those of others."""
+    thresholds = [member.thresholds for member in members if isinstance(member, MultilabelTask)]
+    if isinstance(task, MultilabelTask):
+        task.set_thresholds(torch.stack(thresholds).mean(0).tolist())
 
 
 def _transformed(images: Tensor, member: Task) -> Tensor:
@@ -147,13 +184,12 @@ def require_agreement(members: Sequence[Task], names: Sequence[str]) -> None:
 
 def _signature(member: Task) -> dict[str, Any]:
     """Return what must be equal in all members, by its name in messages."""
-    values = member.recipe.get("image_values")
     return {
-        "kind": member.kind,
+        "kind": f"{'multi-label ' if member.multilabel else ''}{member.kind}",
         "classes": list(member.classes),
         "channels": member.recipe["in_channels"],
         # as text, since NaN is not equal to itself
-        "values of images": "as stored" if values is None else str(values),
+        "values of images": str(image_values(member.recipe).to_record()),
     }
 
 

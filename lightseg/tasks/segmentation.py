@@ -1,6 +1,6 @@
 """Segmentation: one class per pixel."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from lightseg.tasks.base import Task
 class SegmentationTask(Task):
     """Task with one class per pixel; the score is mIoU. The options are those of `Task`."""
 
-    kind: Literal["segmentation", "classification"] = "segmentation"
+    kind: ClassVar[Literal["segmentation", "classification"]] = "segmentation"
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the logits `(N, K, H, W)` of normalized float images `(N, C, H, W)` of any size.

@@ -69,6 +69,24 @@ def test_predict__classification(tmp_path):
     assert result.classes == result.probabilities.argmax()
 
 
+def test_predict__classes_that_overlap(tmp_path):
+    files = [
+        write_checkpoint(tmp_path / f"{width}.ckpt", "MultilabelSegmentationTask", width=width) for width in (4, 6)
+    ]
+    for file, thresholds in zip(files, ([0.25, 0.5, 0.5], [0.75, 0.5, 0.25]), strict=True):
+        content = torch.load(file, weights_only=True)
+        content["lightseg"]["resolved"]["thresholds"] = thresholds
+        torch.save(content, file)
+    ensemble = lightseg.load(files)
+    assert ensemble.thresholds.tolist() == [0.5, 0.5, 0.375]
+    for options in ({}, {"tta": "flip"}):
+        result = ensemble.predict(IMAGE, details=True, **options)
+        np.testing.assert_allclose(result.probabilities, mean_of(files, **options), atol=1e-6)
+        np.testing.assert_array_equal(
+            result.classes, result.probabilities >= np.array([0.5, 0.5, 0.375])[:, None, None]
+        )
+
+
 def test_forward__mean_of_the_members_with_gradients(members):
     ensemble = lightseg.load(members)
     image = torch.from_numpy(IMAGE).permute(2, 0, 1)[None].float().div(255).requires_grad_()
@@ -100,6 +118,7 @@ def test_load__one_file_is_no_ensemble(members):
             {"task": "ClassificationTask", "net": "lightseg.nets.SimpleCNN"},
             "other.ckpt: kind classification, but segmentation in",
         ),
+        ({"task": "MultilabelSegmentationTask"}, "other.ckpt: kind multi-label segmentation, but segmentation in"),
     ],
 )
 def test_load__members_that_differ_are_refused(tmp_path, members, options, message):
