@@ -71,7 +71,7 @@ def predict_files(
     return predict(task, items, protocol, results, options)
 
 
-def output_paths(
+def _output_paths(
     task: Predictor, items: Sequence[Item], folder: Path, options: OutputOptions
 ) -> dict[Item, Outputs | ClassOutputs]:
     """Return the files that a segmentation writes for each image.
@@ -104,18 +104,18 @@ def _segment(
     task: Predictor, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: OutputOptions
 ) -> int:
     """Write the masks of all images that are not done; return the number of failed images."""
-    outputs = output_paths(task, items, results.folder, options)
+    outputs = _output_paths(task, items, results.folder, options)
 
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         item_protocol = task.protocol_for(source.size, protocol)
         if item_protocol != protocol:
             name = printable(item.label)
             print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {item_protocol.view}")
-        files, rest = outputs[item], (task.recipe["palette"], options.batch_size, progress)
+        files, settings = outputs[item], (task.recipe["palette"], options.batch_size, progress)
         if isinstance(files, ClassOutputs):
-            write_class_masks(task, source, item_protocol, files, *rest)
+            write_class_masks(task, source, item_protocol, files, *settings)
         else:
-            write_masks(task, source, item_protocol, files, *rest)
+            write_masks(task, source, item_protocol, files, *settings)
         results.add(item, size=source.size, window=item_protocol.window)
 
     remaining = [item for item in items if not results.has(item, outputs[item].paths)]

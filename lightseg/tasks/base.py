@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import lightning as L
@@ -30,6 +31,7 @@ from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
+from lightseg.tasks.depthwise import float32_depthwise
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
@@ -202,7 +204,9 @@ class Task(Predictor, ABC):
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         # `progress` computes the length of the training at each access
         progress = self.progress if self.loss.weights_from else 0.0
-        loss = self.loss.in_training(self(batch["image"]), batch["target"], progress, self.step_counts)
+        with nullcontext() if self.compiled else float32_depthwise(self.net):
+            logits = self(batch["image"])
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:

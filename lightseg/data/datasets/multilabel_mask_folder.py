@@ -113,17 +113,20 @@ class MultilabelMaskFolder(PairedFolder):
         names = [""] if self._has_channels else self.classes
         ends = [(self._path(masks, name), self._suffix.replace(_CLASS, name)) for name in names]
         pairs = find_class_pairs(Path(self.root), images, ends, self._image_suffix, is_listed=bool(self._lists))
-        return pairs if self._lists else self._checked(pairs, masks)
+        if not self._lists:
+            self._require_masks(pairs, masks)
+        return pairs
 
     def _path(self, masks: str, name: str) -> str:
         """Return the folder of the masks of a class, relative to the root."""
         return f"{masks}/{self._folder.replace(_CLASS, name)}".rstrip("/")
 
     def _with_masks(self, split: Split, pairs: list[Pair]) -> list[Pair]:  # noqa: ARG002
-        return self._checked(pairs, self._folders[1])
+        self._require_masks(pairs, self._folders[1])
+        return pairs
 
-    def _checked(self, pairs: list[Pair], masks: str) -> list[Pair]:
-        """Return samples after reporting the first class that lacks masks, unless they may be missing.
+    def _require_masks(self, pairs: Sequence[Pair], masks: str) -> None:
+        """Check that each class has a mask of every image, unless it may be missing.
 
         Args:
             pairs: The samples.
@@ -143,7 +146,6 @@ class MultilabelMaskFolder(PairedFolder):
                     "set missing_mask: absent, if there is none of the class in it, or void, if nobody has looked"
                 )
                 report(LayoutError("image without mask", message, [pair.image for pair in unpaired]))
-        return pairs
 
     def _require_classes(self, pairs: Sequence[Pair]) -> None:
         """Check that each class has a mask of some image.
