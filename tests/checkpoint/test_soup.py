@@ -20,7 +20,7 @@ def test_average_weights__arithmetic_mean(tmp_path):
         content = torch.load(file, weights_only=True)
         generator = torch.Generator().manual_seed(number)
         state = {
-            name: torch.randn(value.shape, generator=generator)
+            name: torch.rand(value.shape, generator=generator)
             if name.startswith("net.") and value.is_floating_point()
             # of another number of batches
             else value + number * (value.dtype == torch.int64)
@@ -45,9 +45,7 @@ def test_average_weights__thresholds(tmp_path):
 
 def test_average_weights__other_architecture_is_refused(tmp_path):
     files = [write_checkpoint(tmp_path / f"{width}.ckpt", width=width) for width in (4, 6)]
-    with pytest.raises(
-        ConfigError, match=r"^--soup: 6.ckpt has another model.net than 4.ckpt; weights are averaged of"
-    ):
+    with pytest.raises(ConfigError, match=r"^--soup: 6.ckpt has another model.net than 4.ckpt; weights are averaged"):
         average_weights(*load_all(files))
 
 
