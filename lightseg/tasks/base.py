@@ -29,6 +29,7 @@ from lightseg.optim.param_groups import check_encoder_options
 from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
+from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
@@ -59,6 +60,11 @@ class Task(Predictor, ABC):
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
             statistics.
+        layer_decay: Learning rate of each layer of the encoder relative to the layer above, above 0 to 1; the net above
+            the encoder has the full rate, and `encoder_lr_factor` multiplies. For encoders of timm, whose layers are
+            known.
+        freeze_stages: Number of the encoder's first stages, the stem being one, that are frozen throughout, including
+            their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
             data.
@@ -89,6 +95,8 @@ class Task(Predictor, ABC):
         schedule: Schedule | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
+        layer_decay: float = 1.0,
+        freeze_stages: int = 0,
         norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -104,8 +112,10 @@ class Task(Predictor, ABC):
         if prior_bias:
             last_bias(net, len(classes))
         self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
-        self.lr_factors, self.freeze_encoder = (encoder_lr_factor, norm_bias_lr_factor), freeze_encoder
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
+        self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
+        self.layer_decay = make_layer_decay(net, layer_decay)
+        self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
         check_scale(mean, std)
@@ -350,9 +360,10 @@ class Task(Predictor, ABC):
         return is_training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
-        """Keep a frozen encoder in eval mode until `freeze_encoder` of training has passed."""
+        """Keep the frozen part of the encoder in eval mode."""
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
+        self.frozen_stages.set_eval_mode()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -103,8 +103,9 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     if optimizer is not None:
         name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "
-        f"{type(task.schedule).__name__}; {cli.precision}; in {folder}"
+        f"{'; '.join([type(task.schedule).__name__, *fine_tuning, str(cli.precision)])}; in {folder}"
     )
