@@ -106,7 +106,7 @@ def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule", "init", "layer_decay", "freeze_stages"):
+    for name in ("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"):
         options.pop(name, None)
     options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options

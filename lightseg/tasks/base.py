@@ -26,7 +26,7 @@ from lightseg.nets import Net
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
-from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
+from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, WarmupCosine, configure_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
@@ -56,7 +56,9 @@ class Task(Predictor, ABC):
         prior_bias: Initialize the bias of the net's last layer with the log of the classes' shares of the training
             split.
         optimizer: Any torch optimizer; default `AdamW`.
-        schedule: Learning rate over the training; default `WarmupCosine`.
+        schedule: Learning rate over the training; default `WarmupCosine`. Or a scheduler of torch by its path, such as
+            `torch.optim.lr_scheduler.StepLR`; `ReduceLROnPlateau` follows `val/loss`, or `val/score` in mode `max`.
+        schedule_interval: Whether a scheduler of torch advances each `step` or each `epoch`, its default.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
             statistics.
@@ -92,7 +94,8 @@ class Task(Predictor, ABC):
         # no class as the default: jsonargparse would pass its arguments on to another optimizer of the recipe, so that
         # Adam would have the weight decay of AdamW
         optimizer: OptimizerCallable | None = None,
-        schedule: Schedule | None = None,
+        schedule: Schedule | SchedulerCallable | None = None,
+        schedule_interval: Interval | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
         layer_decay: float = 1.0,
@@ -111,7 +114,8 @@ class Task(Predictor, ABC):
         self.loss = TaskLoss(spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias)
         if prior_bias:
             last_bias(net, len(classes))
-        self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
+        self.make_optimizer = optimizer or torch.optim.AdamW
+        self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
         self.layer_decay = make_layer_decay(net, layer_decay)
@@ -341,11 +345,10 @@ class Task(Predictor, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer, without decay of norms and biases, and the schedule, which steps with it."""
         total = self.trainer.estimated_stepping_batches
-        if total == float("inf"):
-            raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
         optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, *self.lr_factors)
-        scheduler = make_scheduler(optimizer, self.schedule, int(total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        epochs = self.trainer.check_val_every_n_epoch
+        scheduler = configure_scheduler(optimizer, self.schedule, self.schedule_interval, total, epochs)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     @property
     def progress(self) -> float:
