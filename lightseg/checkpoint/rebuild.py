@@ -14,6 +14,7 @@ from lightseg.checkpoint.trusted_classes import (
     foreign_classes,
     known_class,
     require_known,
+    require_known_losses,
     require_known_transforms,
 )
 from lightseg.checkpoint.validation import require_net_fits
@@ -78,6 +79,7 @@ def build_task(
     if not trust:
         require_known(net, "net", file)
         require_known(model, "model", file)
+        require_known_losses(model["init_args"].get("loss"), file)
         if state is not None:
             require_net_fits(known_class(net["class_path"]), net["init_args"], state, file)
     parser = ArgumentParser(exit_on_error=False)

@@ -1,5 +1,7 @@
 """Losses by name.
 
+A recipe may also name a class of its own by its import path, `my_loss.MyLoss`: see `lightseg.losses.custom`.
+
 To add a loss, subclass `PixelLoss` or `ClassLoss` (see `lightseg.losses.base`) and add a line to `LOSSES`. A recipe
 names losses with coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments,
 `{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`.
@@ -16,8 +18,9 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean, require
 from lightseg.losses.base import ClassLoss, MaskedLoss, PixelLoss, masked, one_hot, over_processes, ratio, weighted_mean
+from lightseg.losses.custom import BatchLoss, find_loss
 
-LossSpec = Mapping[str, float | Mapping[str, float]]
+LossSpec = Mapping[str, float | Mapping[str, float | bool | str]]
 
 _LARGEST = 1e6
 
@@ -216,6 +219,8 @@ class WeightedSum(nn.Module):
 
     def __init__(self, terms: Mapping[str, tuple[float, MaskedLoss]]) -> None:
         super().__init__()
+        # a module's name has no dots, which an import path has
+        terms = {name.replace(".", "_"): term for name, term in terms.items()}
         self.terms = nn.ModuleDict({name: loss for name, (_, loss) in terms.items()})
         self.coefficients = {name: coefficient for name, (coefficient, _) in terms.items()}
 
@@ -237,7 +242,8 @@ def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
     """Build the loss of a recipe; without `weight` it is cheap, and used to check a recipe.
 
     Args:
-        spec: Coefficient of each loss by name, or its arguments, of which `weight` is the coefficient (default 1).
+        spec: Coefficient of each loss by name or import path, or its arguments, of which `weight` is the coefficient
+            (default 1).
         weight: Class weights for every term, float `(C,)`, or None.
 
     Raises:
@@ -252,17 +258,19 @@ def build_loss(spec: LossSpec, weight: Tensor | None) -> WeightedSum:
     return WeightedSum(terms)
 
 
-def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -> tuple[float, MaskedLoss]:
-    if name not in LOSSES:
+def _term(name: str, spec: float | Mapping[str, float | bool | str], weight: Tensor | None) -> tuple[float, MaskedLoss]:
+    is_custom = "." in str(name)
+    if not is_custom and name not in LOSSES:
         raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), LOSSES, len(LOSSES))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
-    options = list(inspect.signature(LOSSES[name]).parameters)
+    kind = find_loss(name) if is_custom else LOSSES[name]
+    options = list(inspect.signature(kind).parameters)
+    coefficient = _number(name, "weight", settings.pop("weight", 1.0))
     for key, value in settings.items():
         if key not in options:
             raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
-    coefficient = settings.pop("weight", 1.0)
+        if not is_custom:
+            _number(name, key, value)
     require(coefficient >= 0, f"loss {name}: its coefficient must be at least 0, not {coefficient}")
     require(
         coefficient == 0 or 1 / _LARGEST <= coefficient <= _LARGEST,
@@ -270,8 +278,22 @@ def _term(name: str, spec: float | Mapping[str, float], weight: Tensor | None) -
         f"has no room for the loss, got {coefficient:g}",
     )
     # the arguments differ between the classes
-    make = cast(Callable[..., MaskedLoss], LOSSES[name])
-    return float(coefficient), make(weight=weight, **settings)
+    make = cast(Callable[..., nn.Module], kind)
+    if "weight" in options:
+        settings["weight"] = weight  # type: ignore[assignment]
+    require(
+        weight is None or "weight" in options,
+        f"model.class_weights: loss {name} takes none, since its constructor has no `weight`; leave them out",
+    )
+    module = make(**settings)
+    return coefficient, module if isinstance(module, MaskedLoss) else BatchLoss(module, name)
+
+
+def _number(name: str, key: str, value: object) -> float:
+    """Return an option of a loss, after a check that it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
+    return float(value)
 
 
 def _focus(cross_entropy: Tensor, gamma: float) -> Tensor:

@@ -11,6 +11,7 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.errors import ConfigError, require
 from lightseg.losses.base import upcast
 from lightseg.losses.class_weights import WeightScheme, class_prior, class_weights, set_prior_bias
+from lightseg.losses.custom import BatchLoss
 from lightseg.losses.losses import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
@@ -114,6 +115,11 @@ class TaskLoss(nn.Module):
                 set_prior_bias(net, prior, sigmoid=self.spec.keys() <= _SIGMOID)
                 # only once, since a resumed training has a trained bias
                 self.prior_bias = False
+
+    @property
+    def batch_losses(self) -> list[str]:
+        """Import paths of the losses that are normalized by each batch of a process, not by the step."""
+        return [term.path for term in self.weighted.terms.values() if isinstance(term, BatchLoss)]
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class Task(Predictor, ABC):
             set from the data.
         classes: Class names; set from the data.
         loss: One loss by name (ce, focal, sigmoid_focal, dice, jaccard, tversky, lovasz, mse, ohem), several with
-            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
+            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`; or a
+            class of your own by its import path, `my_loss.MyLoss`.
         class_weights: Weights of the classes in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
         class_weights_from: Share of the training, 0 to below 1, from which on the class weights apply; before, all
@@ -86,7 +87,7 @@ class Task(Predictor, ABC):
         self,
         net: Net | nn.Module,
         classes: list[str],
-        loss: str | dict[str, float | dict[str, float]] = "ce",
+        loss: str | dict[str, float | dict[str, float | bool | str]] = "ce",
         class_weights: WeightScheme | list[float] | None = None,
         class_weights_from: float = 0.0,
         logit_adjustment: float = 0.0,

@@ -57,6 +57,12 @@ def open_run(
     for logger in wandb_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    batch_losses = ", ".join(cli.model.loss.batch_losses)
+    if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
+        lines.append(
+            f"model.loss: {batch_losses}: is a mean over each batch of a process, not over the step; for that, "
+            "subclass lightseg.losses.PixelLoss or ClassLoss"
+        )
     print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
