@@ -1,8 +1,8 @@
 """Train a recipe, then load the best checkpoint again, score it on val and test it once.
 
 usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value]...
-       python -m lightseg.fit --config RECIPE --seeds 0,1,2 [--folds 5] [--key value]...
-       python -m lightseg.fit --resume RUN
+       python -m lightseg.fit --config RECIPE [--seeds 0,1,2] [--folds 5] [--grid KEY=V,V] [--jobs N] [--key value]...
+       python -m lightseg.fit --resume RUN | SERIES
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
   --model.net NAME         swap the network: Segmenter, UNet, FCN, SmpNet, TimmNet or my_file.MyNet (lightseg.list nets)
@@ -14,15 +14,18 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --data.num_workers N     loading processes
   --trainer.max_epochs N   any option of Lightning's Trainer: devices, strategy, precision, accumulate_grad_batches, ...
   --seed_everything N      seed of the run (0)
-  --seeds 0,1,2            a run for each of these seeds, one after another, then the table that compares them
+  --seeds 0,1,2            a run for each of these seeds, then the table that compares them
   --folds K                a run for each fold of a cross-validation: train and val are pooled and dealt into K parts
                            that are alike in their classes (samples of one group, such as MaskFolder's `group`, stay
-                           together); part k is val of run k, the other parts train; test stays test. With --seeds:
-                           every fold at every seed
-  --group NAME             group of the run; runs of --seeds and --folds share one (the experiment's name and a stamp)
+                           together); part k is val of run k, the other parts train; test stays test
+  --grid KEY=V,V [KEY=V,V] a run for each combination of values; with --seeds and --folds, for each of them, too
+  --jobs N                 runs at a time, each with its GPUs, cores and output file (one for each GPU; without GPUs,
+                           as many as have OMP_NUM_THREADS cores each, or one)
+  --group NAME             group of the run; runs of a series share one (the experiment's name and a stamp)
   --runs_dir DIR           where run folders are made (runs)
   --name NAME              name of the experiment (the recipe's)
-  --resume RUN             go on with a run that was killed or stopped, as if it had not been
+  --resume RUN             go on with a run that was killed or stopped, as if it had not been; or with the runs that
+                           are missing of a series, as the same command does
   --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
   --print_config           print the composed recipe and stop
   --help_all               every option with its type and default; --model.net.help NAME: those of one class
@@ -30,22 +33,24 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`; with --seeds or --folds the table comes last, and a run that fails ends the
-series. Exit codes: 0 done, 1 failed in the run, 2 bad input, 128 + signal if stopped by one (130 for Ctrl-C).
+The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails does
+not stop the others, and the first such one gives the exit code. Exit codes: 0 done, 1 failed in the run, 2 bad input,
+128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
-from lightseg.cli.argv import option_values, require_known_options
+from lightseg.cli.argv import option_values, prints_only, require_known_options
 from lightseg.cli.entry import verb
 from lightseg.config.compose import chain
+from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.printable import printable
 from lightseg.files.version import __version__
+from lightseg.series.options import asks_for_series, parse
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables with the rank of a process, as set by torchrun, Lightning and SLURM."""
@@ -55,8 +60,10 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 def main(args: list[str]) -> None:
     """Train a recipe."""
     _require_options(args)
-    # the empty word is the value of an option at the end
-    is_series = bool(option_values([*args, ""], "--seeds", "--folds"))
+    is_series = asks_for_series(args)
+    if is_series and prints_only(args):
+        first = parse(args)
+        args, is_series = [*first.arguments, *first.options(0)], False
     args = args if is_series else _resumed(args)
     for name in option_values(args, "-c", "--config"):
         # a missing file is reported before the slow imports; classes are importable from the folder of the recipe
@@ -64,6 +71,7 @@ def main(args: list[str]) -> None:
     if is_series:
         run_series(args)
         return
+    supervision.stop_with_series()
     _announce(args)
     from lightseg.training.run import fit
 
@@ -77,17 +85,22 @@ def main(args: list[str]) -> None:
 
 
 def run_series(args: list[str]) -> None:
-    """Run every seed and fold, then print the table that compares them.
+    """Run what is missing of a series, then print the table that compares its runs.
 
     Raises:
-        RepeatError: If a run fails or is stopped, or the runs cannot be compared.
+        SeriesError: If a run fails, or the runs cannot be compared.
     """
     from lightseg import compare
-    from lightseg.training.multirun import RepeatError, repeat
+    from lightseg.series.run import SeriesError, run
 
-    finished = repeat(args)
-    if finished and (code := compare.main(finished)):
-        raise RepeatError(f"the runs are finished, but could not be compared: {' '.join(finished)}", code)
+    series, failure = run(args)
+    finished = len(series.plan.runs) - len(series.unfinished())
+    code = compare.main([str(series.folder)]) if finished else 0
+    if code and not failure:
+        failure = SeriesError(f"{series.folder}: the runs are finished, but could not be compared", code)
+    if failure:
+        raise failure
+    print(printable(f"series: {series.folder}"), flush=True)
 
 
 def _require_options(args: Sequence[str]) -> None:
@@ -104,9 +117,7 @@ def _require_options(args: Sequence[str]) -> None:
 def _announce(args: Sequence[str]) -> None:
     """Print version and recipe before the imports of torch and lightning, which take seconds."""
     is_first = all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
-    # programs read the output of these options
-    prints_only = any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)
-    if is_first and not prints_only:
+    if is_first and not prints_only(args):
         files = " + ".join(option_values(args, "-c", "--config")) or "no recipe"
         print(printable(f"lightseg {__version__}: {files} (importing torch …)"), flush=True)
 

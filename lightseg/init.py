@@ -53,7 +53,7 @@ def main(args: list[str]) -> None:
     folder: Path = options.folder
     is_annotation = folder.is_file() and folder.suffix.lower() in ANNOTATION_SUFFIXES
     if not folder.is_dir() and not is_annotation:
-        state = "is no file of annotations" if folder.exists() else "there is no such folder"
+        state = "is a file" if folder.exists() else "there is no such folder"
         raise UserError(f"{folder}: {state}; give a folder, or a JSON, YAML or XML file of annotations")
     out: Path = options.out or Path(f"{(folder.stem if is_annotation else folder.resolve().name) or 'recipe'}.yaml")
     _require_new(out)

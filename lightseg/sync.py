@@ -2,7 +2,7 @@
 
 usage: python -m lightseg.sync RUN... [--project NAME] [--entity NAME]
 
-  RUN             a run folder, or a pattern of some: 'runs/unet/*'
+  RUN             a run folder, the folder of a series, or a pattern of some: 'runs/unet/*'
   --project NAME  the W&B project (that of the run; lightseg for a run that never had one)
   --entity NAME   the W&B user or team (that of the run; else your default one)
 
@@ -30,6 +30,7 @@ from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import ConfigError, LightsegError, RunError, UserError
 from lightseg.files.atomic import locked
 from lightseg.files.printable import printable
+from lightseg.runs.series import Series, is_series
 
 
 @verb(__doc__)
@@ -56,7 +57,7 @@ def main(args: list[str]) -> None:
 
 
 def _folders(patterns: list[str]) -> list[Path]:
-    """Return the run folders of patterns.
+    """Return the run folders of patterns, and of the series among them, each once.
 
     Raises:
         UserError: If a pattern matches no run folder.
@@ -64,11 +65,12 @@ def _folders(patterns: list[str]) -> list[Path]:
     folders = []
     for pattern in patterns:
         matches = sorted(map(Path, glob.glob(pattern)))  # noqa: PTH207 - of a Path it could not be absolute
+        matches += [folder for match in matches if is_series(match) for folder in Series.read(match).run_folders]
         runs = [folder.resolve() for folder in matches if (folder / "config.yaml").is_file()]
         if not runs:
             raise UserError(f"{pattern}: no run folder, which has a config.yaml")
         folders += runs
-    return folders
+    return list(dict.fromkeys(folders))
 
 
 def sync(folder: Path, project: str | None = None, entity: str | None = None) -> str:

@@ -318,25 +318,32 @@ def test_init__annotations(init, call, make, options, content):
     assert stated["classes"] == ["background", *names]
 
 
-def test_init__a_file_of_annotations_brings_those_of_other_splits(init, call, fit, tmp_path):
-    def coco(root):
-        one_drawing.pictures(root)
-        for split, indices in {"train2017": range(8), "val2017": (8, 9)}.items():
-            for kind in ("instances", "person_keypoints"):
-                path = root / "annotations" / f"{kind}_{split}.json"
-                one_drawing.write_json(path, one_drawing.coco_content(indices=indices))
+def coco(root):
+    """Files of COCO for two splits, with those of key points beside them."""
+    one_drawing.pictures(root)
+    for split, indices in {"train2017": range(8), "val2017": (8, 9)}.items():
+        for kind in ("instances", "person_keypoints"):
+            path = root / "annotations" / f"{kind}_{split}.json"
+            one_drawing.write_json(path, one_drawing.coco_content(indices=indices))
 
+
+def test_init__a_file_of_annotations_brings_those_of_other_splits(init, call):
     assert init(coco)[0] == 0
     code, out, err = call(main, "coco/annotations/instances_train2017.json")
     assert (code, err) == (0, "")
     assert "splits: train 8, val 2, test 0 (2 files)" in out
-    text = Path("instances_train2017.yaml").read_text()
-    options = yaml.safe_load(text)["data"]["init_args"]
+    options = yaml.safe_load(Path("instances_train2017.yaml").read_text())["data"]["init_args"]
     assert options["root"] == "coco"
     files = {split: f"annotations/instances_{split}2017.json" for split in ("train", "val")}
     assert options["annotations"] == files
     assert yaml.safe_load(Path("coco.yaml").read_text())["data"]["init_args"] == options
-    recipe, data = "instances_train2017.yaml", ("--data.num_workers", "0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [coco, one_drawing.yolo, one_drawing.labelme, one_drawing.cvat])
+def test_init__its_recipe_of_annotations_passes_the_doctor_and_trains(init, make, call, fit):
+    assert init(make)[0] == 0
+    recipe, data = f"{make.__name__}.yaml", ("--data.num_workers", "0")
     code, out, _ = call(doctor.main, recipe, *data)
     assert code == 0, out
     assert fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1").code == 0
@@ -379,4 +386,4 @@ def test_init__a_file_that_annotates_nothing(call, tmp_path, monkeypatch):
     assert "a/a.json: no image is beside it; give the folder of the data, and --data.annotations FILE" in err
     code, _, err = call(main, "a/notes.txt")
     assert code == 2
-    assert "a/notes.txt: is no file of annotations; give a folder, or a JSON, YAML or XML file of annotations" in err
+    assert "a/notes.txt: is a file; give a folder, or a JSON, YAML or XML file of annotations" in err

@@ -18,6 +18,7 @@ import lightseg
 from lightseg.data.palette import default_palette
 from lightseg.inference import readers
 from lightseg.predict import main
+from tests.data.fabricate import geotiff, raw_tags
 from tests.helpers.small_disk import run_on_small_disk
 from tests.inference.models import write_checkpoint
 
@@ -139,6 +140,41 @@ def test_predict__bands_in_pages_are_one_image_as_in_training(predict, tmp_path,
     assert np.array_equal(_mask(out / "bands.png"), lightseg.load(model).predict(np.moveaxis(bands, 0, -1)))
 
 
+def test_predict__of_a_geotiff_is_a_geotiff_and_void_without_data(predict, tmp_path, out):
+    record = {"ranges": [[0, 4095]], "nodata": 0.0, "bands": [4, 3, 2], "fill": [0.2, 0.3, 0.4]}
+    model = write_checkpoint(tmp_path / "bands.ckpt", image_values=record)
+    bands = RANDOM.integers(1, 4096, (70, 90, 12)).astype(np.uint16)
+    bands[:20, 10:50, 1:4] = 0
+    geotiff(tmp_path / "map.tif", bands)
+    tifffile.imwrite(tmp_path / "plain.tif", np.moveaxis(bands, -1, 0), photometric="minisblack")
+    assert predict(tmp_path / "map.tif", tmp_path / "plain.tif", "--window", 32, model=model)[0] == 0
+    assert _files(out) == ["map.tif", "plain.png"]
+    assert raw_tags(out / "map.tif") == raw_tags(tmp_path / "map.tif")
+    mask = _mask(out / "plain.png")
+    assert np.array_equal(mask == 255, (bands[..., 1:4] == 0).all(2))
+    assert np.array_equal(tifffile.imread(out / "map.tif"), mask)
+    assert np.array_equal(lightseg.load(model).predict(tmp_path / "map.tif", window=32), mask)
+    # as an array, the bands are selected
+    assert np.array_equal(lightseg.load(model).predict(bands[..., [3, 2, 1]], window=32), mask)
+    with tifffile.TiffFile(out / "map.tif") as file:
+        assert file.pages[0].tags[42113].value == "255"
+    assert predict(tmp_path / "map.tif", tmp_path / "plain.tif", "--window", 32, model=model)[1].endswith(
+        f"predicted 0 of 2 images, 2 were there: {out}\n"
+    )
+
+
+def test_predict__by_a_checkpoint_of_version_0_1_missing_values_are_0(predict, tmp_path, out):
+    old = write_checkpoint(tmp_path / "old.ckpt", image_values=[0.0, 4095.0, 0.0])
+    new = write_checkpoint(tmp_path / "new.ckpt", image_values={"ranges": [[0.0, 4095.0]]})
+    image = RANDOM.integers(0, 20, (40, 50, 3)).astype(np.uint16)
+    geotiff(tmp_path / "map.tif", image)
+    assert predict(tmp_path / "map.tif", model=old)[0] == 0
+    mask = tifffile.imread(out / "map.tif")
+    # 0 is 0 in this range, too
+    assert np.array_equal(mask, lightseg.load(new).predict(tmp_path / "map.tif"))
+    assert mask.max() < 3
+
+
 def test_predict__pattern(predict, images, out):
     assert predict(f"{images}/**/*.png")[0] == 0
     assert _files(out) == ["a.png", "night/a.png"]
@@ -214,7 +250,7 @@ def test_predict__what_is_there_was_made_otherwise(predict, images, out, tmp_pat
         (["images", "--window", "x"], "--window"),
         (["images", "--batch", "0"], "--batch 0"),
         (["images", "--device", "toaster"], "--device toaster"),
-        (["twins"], "would both be written to a.png"),
+        (["twins"], "would both be named a;"),
     ],
 )
 def test_predict__bad_input(predict, images, out, tmp_path, monkeypatch, arguments, message):
@@ -430,6 +466,13 @@ def _write_large_tiff(path, side, strip):
     tifffile.imwrite(path, tiles, shape=(side, side, 3), dtype=np.uint8, tile=(512, 512), photometric="rgb")
 
 
+def _write_large_geotiff(path, side, strip):
+    bands = np.concatenate([strip] * 4, axis=2).astype(np.uint16) * 16
+    tiles = (bands[:, :512] for _ in range((-(-side // 512)) ** 2))
+    shape = (side, side, bands.shape[2])
+    geotiff(path, tiles, shape=shape, dtype=np.uint16, tile=(512, 512), bigtiff=True, compression="zlib")
+
+
 def _write_large_png(path, side, strip):
     """Rows of noise, which does not compress: the file is as large as the image."""
     deflate = zlib.compressobj(0)
@@ -452,31 +495,46 @@ def _write_large_png(path, side, strip):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("write", "side", "bound"),
+    ("write", "side", "bound", "members"),
     [
-        pytest.param(_write_large_tiff, 20_000, 2e9, id="tiff"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 1, id="tiff"),
+        pytest.param(_write_large_geotiff, 20_000, 2e9, 1, id="geotiff"),
         # a quarter of the pixels, and of the bound
-        pytest.param(_write_large_png, 10_000, 0.5e9, id="png"),
+        pytest.param(_write_large_png, 10_000, 0.5e9, 1, id="png"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 2, id="tiff-ensemble"),
     ],
 )
-def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, own_module, out, write, side, bound):
+def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(
+    tmp_path, own_module, out, write, side, bound, members
+):
     strip = _image(512, 512)
     own_module("pixelwise", PIXELWISE)
-    model = write_checkpoint(tmp_path / "pixelwise.ckpt", net="pixelwise.Pixelwise", classes=4)
-    image = tmp_path / ("map.tif" if write is _write_large_tiff else "map.png")
+    values = {}
+    if write is _write_large_geotiff:
+        # as files of this size are: compressible
+        strip = np.kron(_image(64, 64), np.ones((8, 8, 1), np.uint8))
+        # 12 bands of 16 bits, in which no pixel is missing
+        values = {"channels": 12, "image_values": {"ranges": [[0, 4080]], "nodata": 65535.0, "fill": [0.5] * 12}}
+    files = [tmp_path / f"{number}.ckpt" for number in range(members)]
+    model = "+".join(str(write_checkpoint(file, net="pixelwise.Pixelwise", classes=4, **values)) for file in files)
+    image = tmp_path / ("map.png" if write is _write_large_png else "map.tif")
     write(image, side, strip)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
     # windows that overlap less are fewer
     command = [sys.executable, "-c", MEASURE, model, image, "--out", out, "--overlap", "0.125", "--trust"]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.stdout, result.stderr
     code, above = map(int, result.stdout.splitlines()[-1].split())
     print(f"{above / 1e9:.2f} GB above the model")
     assert code == 0, result.stderr
     assert above < bound
-    with Image.open(out / "map.png") as mask:
+    if write is _write_large_geotiff:
+        assert raw_tags(out / "map.tif") == raw_tags(image)
+    with Image.open(out / ("map.tif" if write is _write_large_geotiff else "map.png")) as mask:
         assert mask.size == (side, side)
         prediction = np.asarray(mask.crop((0, 0, 512, 512)))
-        expected = lightseg.load(model, trust=True).predict(strip)
+        channels = np.concatenate([strip] * 4, axis=2) / np.float32(255) if values else strip
+        expected = lightseg.load(model, trust=True).predict(channels)
         # blending rounds, and some of so many pixels are at a tie
         assert (prediction != expected).mean() < 1e-4
         # the last whole one of the equal squares that it is made of

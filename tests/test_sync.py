@@ -9,6 +9,7 @@ from PIL import Image
 
 from lightseg.files.atomic import locked
 from lightseg.metrics.per_image import PerImageResults
+from lightseg.runs.series import Plan, Series
 from lightseg.sync import main
 from lightseg.tracking import wandb_service
 from lightseg.tracking.wandb_run import read, write
@@ -57,6 +58,17 @@ def test_extent__newest_step_of_a_run_that_may_go_on_is_not_whole(folder):
 def test_sync__no_run_folder(tmp_path, capsys):
     assert main([str(tmp_path / "nothing*")]) == 2
     assert "no run folder" in capsys.readouterr().err
+
+
+def test_sync__the_runs_of_a_series_each_once(tmp_path, folder, capsys):
+    _log(folder, 1)
+    plan = Plan([], "", "g", None, [{"seed_everything": "0"}, {"seed_everything": "1"}])
+    series = Series.create(str(tmp_path / "runs"), "tiny", plan, "20260102T030405-a1b2")
+    for run in series.run_folders:
+        shutil.copytree(folder, run)
+    assert main([str(series.folder), str(tmp_path / "runs/tiny/*-00")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{run}: there is no whole step yet" for run in series.run_folders]
 
 
 def test_sync__misspelt_option(capsys):

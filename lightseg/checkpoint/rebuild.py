@@ -20,6 +20,8 @@ from lightseg.checkpoint.trusted_classes import (
 from lightseg.checkpoint.validation import require_net_fits
 from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
+from lightseg.data.datasets.file_data_module import FileDataModule
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.printable import printable_line
 from lightseg.labels import Color
@@ -34,7 +36,7 @@ def make_recipe(
     classes: list[str],
     in_channels: int,
     palette: list[Any],
-    image_values: Sequence[float | None] | None = None,
+    image_values: Mapping[str, Any] | None = None,
     mask_colors: Mapping[int, Color] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
@@ -44,10 +46,10 @@ def make_recipe(
         classes: Class names.
         in_channels: Channels of an image.
         palette: One RGB color per class.
-        image_values: Range and nodata value of the images (`ImageValues`), if the config sets them.
+        image_values: Bands, range and nodata value of the images (`ImageValues.to_record`); None: as stored.
         mask_colors: Color of each palette index of the masks, if indices are class ids.
     """
-    optional: dict[str, Any] = {} if image_values is None else {"image_values": list(image_values)}
+    optional: dict[str, Any] = {} if image_values is None else {"image_values": dict(image_values)}
     if mask_colors:
         optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
     return {
@@ -210,6 +212,26 @@ def data_and_block(
     data: ImageDataModule = parser.build(parsed).data
     data.seed = config["seed_everything"]
     return data, before, after
+
+
+_VALUE_OPTIONS = ("bands", "nodata", "value_range")
+"""Options of a user's own files that define the values of images."""
+
+
+def keep_image_values(data: ImageDataModule, recipe: Mapping[str, Any], block: Mapping[str, Any]) -> None:
+    """Make a data module read images as a trained net expects them, unless its options differ from those of the run.
+
+    Args:
+        data: The data module, of which no sample has been read.
+        recipe: The recipe of the checkpoint.
+        block: The resolved data block of the module.
+    """
+    recorded, options = (
+        {name: (spec.get("init_args") or {}).get(name) for name in _VALUE_OPTIONS}
+        for spec in (recipe["config"]["data"], block)
+    )
+    if isinstance(data, FileDataModule) and not differences(recorded, options):
+        data.use_values(image_values(recipe))
 
 
 def scoring_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

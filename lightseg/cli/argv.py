@@ -3,9 +3,11 @@
 Imports nothing heavy, so that a mistake is reported at once: importing torch and lightning takes seconds.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, pairwise
+from typing import Any
 
 import yaml
 
@@ -25,6 +27,41 @@ def option_values(args: Sequence[str], *options: str) -> list[str]:
         options: The names of the option, such as `-c` and `--config`.
     """
     return [value for name, value in _options(args) if name in options]
+
+
+def option_names(args: Sequence[str]) -> list[str]:
+    """Return the names of all options without dashes."""
+    return [arg[2:].partition("=")[0].rstrip("+") for arg in args if arg.startswith("--")]
+
+
+def trainer_option(args: Sequence[str], option: str) -> Any:
+    """Return the value of an option of the trainer, from the recipe, its overlays and the command line.
+
+    Args:
+        args: The command line.
+        option: The name of the option, such as `devices`.
+
+    Returns:
+        The last value as YAML has it; None if there is none.
+
+    Raises:
+        ConfigError: If a file is missing or is not YAML.
+    """
+    value: Any = None
+    for name, argument in _options(args):
+        if name in ("-c", "--config"):
+            for file in chain(argument):
+                section = read(file).get("trainer")
+                value = section.get(option, value) if isinstance(section, dict) else value
+        elif name == f"--trainer.{option}":
+            with suppress(yaml.YAMLError):
+                value = yaml.safe_load(argument)
+    return value
+
+
+def prints_only(args: Sequence[str]) -> bool:
+    """Return whether a command prints something and stops, for programs that read it."""
+    return any(re.match(r"-h$|--(.+\.)?help|--print_", arg) for arg in args)
 
 
 def text_option(args: Sequence[str], option: str) -> str | None:

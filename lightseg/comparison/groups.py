@@ -154,7 +154,7 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
         return series
     keys = _select_keys(differs)
     remaining = sum(key not in (*keys, _CONTENT, _LABELS, _PIXELS) for key in differs[0])
-    suffix = f" and {remaining} more" if remaining else ""
+    suffix = f" (and {remaining} more)" if remaining else ""
     texts = [", ".join(f"{key} {_cut(options[key])}" for key in keys) + suffix for options in differs]
     if len(set(names)) == 1:
         return _unique(texts)
@@ -162,7 +162,9 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
 
 
 def _describe_part(run: Run, groups: Sequence[Sequence[Run]]) -> str:
-    """Return the seed and the fold of a run where these differ, for its label: `, seed 1`."""
+    """Return the seed and the fold of a run where these differ, for its label: `, seed 1`; nothing of an ensemble."""
+    if run.members:
+        return ""
     runs = [runs[0] for runs in groups]
     seed = f", seed {run.seed}" if len({each.seed for each in runs}) > 1 else ""
     return seed + (f", fold {run.fold}" if run.fold is not None and len({each.fold for each in runs}) > 1 else "")

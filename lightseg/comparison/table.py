@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lightseg.comparison.results import Comparison, Group, GroupPair
-from lightseg.comparison.text import class_percent, class_verdicts, interval, reading, verdicts
+from lightseg.comparison.text import class_verdicts, fold_scores, fold_spread, interval, reading, verdicts
+from lightseg.files.printable import format_duration
 from lightseg.metrics.formatting import percent
 
 _CLASS_COLUMNS = 5
@@ -26,6 +27,8 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     """
     console = console or Console(highlight=False)
     console.print(_make_group_table(comparison))
+    if any(len(group.folds) > 1 for group in comparison.groups):
+        console.print(_make_fold_table(comparison))
     for line in _describe_options(comparison):
         console.print(line)
     for verdict, classes in zip(verdicts(comparison), class_verdicts(comparison), strict=True):
@@ -42,10 +45,7 @@ def _make_group_table(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", overflow="fold", min_width=10)
     table.add_column("n", justify="right")
-    table.add_column(f"{comparison.metric} %", justify="right")
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    has_sizes = comparison.inputs_differ
-    for name in ("M", "GFLOPs", *["input"] * has_sizes, "img/s", "time"):
+    for name in (f"{comparison.metric} %", "95 % interval", "M", "GFLOPs", "img/s", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for index, group in enumerate(comparison.groups):
         is_best = index == comparison.best and len(comparison.groups) > 1
@@ -56,11 +56,22 @@ def _make_group_table(comparison: Comparison) -> Table:
             interval(group.score),
             _format_cost(group.cost["parameters"], 1e-6),
             _format_cost(group.cost["gflops"], 1),
-            *[group.input_size] * has_sizes,
             _format_throughput(group.images_per_s),
-            _format_duration(group.seconds),
+            format_duration(group.seconds),
         ]
         table.add_row(*map(Text, cells), style="bold" if is_best else None)
+    return table
+
+
+def _make_fold_table(comparison: Comparison) -> Table:
+    """Return the table of mean, standard deviation and range of the scores of the folds, as papers give them."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", overflow="fold", min_width=10)
+    for name in ("folds", f"{comparison.metric} % of folds", "lowest to highest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in comparison.groups:
+        if len(group.folds) > 1:
+            table.add_row(*map(Text, (group.label, str(len(group.folds)), fold_scores(group), fold_spread(group))))
     return table
 
 
@@ -70,11 +81,13 @@ def _format_cost(cost: float | None, factor: float) -> str:
 
 
 def _describe_options(comparison: Comparison) -> Iterator[Text | str]:
-    """Yield the differing options of each group, unless the labels include all of them."""
-    if all(text in group.label for group in comparison.groups for text in _format_options(group)):
+    """Yield what differs of each group, options and the input of the GFLOPs, unless the labels include all of it."""
+    has_sizes = comparison.inputs_differ
+    if not has_sizes and all(text in group.label for group in comparison.groups for text in _format_options(group)):
         return
     for group in comparison.groups:
-        yield Text(f"{group.label}: {', '.join(_format_options(group))}")
+        size = [f"input {group.input_size}"] if has_sizes and group.input_size else []
+        yield Text(f"{group.label}: {', '.join([*_format_options(group), *size])}")
     yield ""
 
 
@@ -85,6 +98,8 @@ def _format_options(group: Group) -> list[str]:
 def _make_class_table(comparison: Comparison, columns: range) -> Table:
     """Return the table of class scores of some groups; significant differences to the reference are marked.
 
+    Classes that are absent from the truth are left out.
+
     Args:
         comparison: Comparison.
         columns: Indices of the groups.
@@ -93,7 +108,7 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
     pairs = {
         pair.second if pair.first == reference else pair.first: pair for pair in _pairs_with(comparison, reference)
     }
-    absences = comparison.absent
+    absent = comparison.absent
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     if pairs:
         table.caption = Text(f"★ best, ≠ difference shown to {comparison.groups[reference].label}")
@@ -102,15 +117,14 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
     for column in columns:
         table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
+        if name in absent:
+            continue
         scores = [group.classes[index].value for group in comparison.groups]
-        valid_scores = [score for score in scores if not math.isnan(score) and name not in absences]
-        best = max(valid_scores, default=math.nan)
         row = [Text(name)]
         for column in columns:
             differs = column in pairs and pairs[column].classes[index].shown
-            marks = "★ " * (len(scores) > 1 and scores[column] == best) + "≠ " * differs
-            score = class_percent(comparison, index, scores[column])
-            row.append(Text(marks + score, style="bold" if marks.startswith("★") else ""))
+            marks = "★ " * (len(scores) > 1 and scores[column] == max(scores)) + "≠ " * differs
+            row.append(Text(marks + percent(scores[column]), style="bold" if marks.startswith("★") else ""))
         table.add_row(*row)
     return table
 
@@ -121,10 +135,3 @@ def _pairs_with(comparison: Comparison, reference: int) -> list[GroupPair]:
 
 def _format_throughput(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _format_duration(seconds: float) -> str:
-    """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -4,12 +4,16 @@ import math
 import statistics
 
 from lightseg.comparison.analysis import ALL_PAIRS
-from lightseg.comparison.results import Comparison, Estimate, GroupPair
-from lightseg.metrics.absent_classes import RULE, describe_absent
+from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair
 from lightseg.metrics.formatting import format_p_value, percent
 
 _FEW = 20
 """Number of images with a class from which on intervals hold in 95 % of simulations; with fewer, in 80 to 95 %."""
+
+_IN_MEAN = "A mean leaves out such a class where it was never predicted, and counts it as 0 where it was."
+
+_LISTED = 3
+"""Limit of the groups that predict an absent class and are named."""
 
 
 def verdicts(comparison: Comparison) -> list[str]:
@@ -24,9 +28,9 @@ def class_verdicts(comparison: Comparison) -> list[str]:
 
 def reading(comparison: Comparison) -> list[str]:
     """Return sentences that explain the numbers and the scope of the intervals."""
-    noun = "images" if len(comparison.images) != 1 else "image"
+    images = _count(len(comparison.images), "image")
     lines = [
-        f"{comparison.metric} in % on {comparison.split}, {len(comparison.images):,} {noun}; 95 % intervals from "
+        f"{comparison.metric} in % on {comparison.split}, {images}; 95 % intervals from "
         f"{comparison.resamples:,} resamples of the images, the same for all runs."
     ]
     pairs, classes = len(comparison.pairs), len(comparison.classes)
@@ -43,21 +47,29 @@ def reading(comparison: Comparison) -> list[str]:
         )
     elif pairs:
         lines.append(f"The p of classes hold for all {classes} of them together.")
-    lines += _folds(comparison)
-    if comparison.absent:
-        lines.append(f"{RULE} ({', '.join(comparison.absent)}).")
-    return [*lines, *_rare(comparison), *_about_seeds(comparison)]
+    if any(len(group.folds) > 1 for group in comparison.groups):
+        lines.append("The score of a cross-validation is that of all its folds' counts together.")
+    return [*lines, *describe_absences(comparison), *_rare(comparison), *_about_seeds(comparison)]
 
 
-def class_percent(comparison: Comparison, index: int, score: float) -> str:
-    """Return the score of a class in percent, or the description of an absent class.
+def describe_absences(comparison: Comparison) -> list[str]:
+    """Return a sentence on the classes that the truth lacks, and on the groups that predict them."""
+    texts = []
+    for name in comparison.absent:
+        index = comparison.classes.index(name)
+        predicting = [group.label for group in comparison.groups if not math.isnan(group.classes[index].value)]
+        texts.append(f"{name}, {f'predicted by {_join(predicting)}' if predicting else 'never predicted'}")
+    return [f"Absent from the truth: {'; '.join(texts)}. {_IN_MEAN}"] if texts else []
 
-    Args:
-        comparison: Comparison.
-        index: Index of the class.
-        score: Fraction.
-    """
-    return describe_absent(score) if comparison.classes[index] in comparison.absent else percent(score)
+
+def fold_scores(group: Group) -> str:
+    """Return the scores of the folds of a group as text: `93.1 ± 1.2`, mean and sample standard deviation."""
+    return f"{percent(statistics.fmean(group.folds))} ± {percent(statistics.stdev(group.folds))}"
+
+
+def fold_spread(group: Group) -> str:
+    """Return the lowest and the highest score of the folds of a group as text: `91.0 to 94.5`."""
+    return f"{percent(min(group.folds))} to {percent(max(group.folds))}"
 
 
 def interval(estimate: Estimate, factor: float = 1) -> str:
@@ -79,10 +91,39 @@ def _verdict(comparison: Comparison, pair: GroupPair) -> str:
     digits = _digits(difference)
     if not difference.shown:
         size = f"{percent(difference.value, digits)} (95 % interval {interval(difference)})"
-        return f"no difference shown between {first} and {second}: {size}"
+        return f"no difference shown between {first} and {second}: {size}{_describe_limit(comparison, pair)}"
     is_better = difference.value > 0
     size = f"{percent(abs(difference.value), digits)} (95 % interval {interval(difference, 1 if is_better else -1)})"
     return f"{first} is {'better' if is_better else 'worse'} than {second} by {size}"
+
+
+def _describe_limit(comparison: Comparison, pair: GroupPair) -> str:
+    """Return the end of a verdict on a difference that is not shown: the smallest one that could have been.
+
+    Returns:
+        A text such as `; 6 images and 2 seeds: differences below 31.0 cannot be shown`; empty if the groups are equal.
+    """
+    difference = pair.difference
+    basis = _count(len(comparison.images), "image")
+    if pair.seeds:
+        numbers = sorted({len(comparison.groups[index].trials) for index in (pair.first, pair.second)})
+        basis += f" and {' or '.join(map(str, numbers))} seeds"
+    if math.isnan(difference.low):
+        return "" if math.isnan(difference.value) else f"; {basis}: too few for an interval"
+    # an end beyond the possible differences was clipped
+    limit = max(difference.value - difference.low, difference.high - difference.value)
+    if limit >= 1:
+        return f"; {basis}: too few to show any difference"
+    return f"; {basis}: differences below {percent(limit, _digits(difference))} cannot be shown" if limit else ""
+
+
+def _join(labels: list[str]) -> str:
+    """Return labels as a list; of many only the number."""
+    return ", ".join(labels) if len(labels) <= _LISTED else f"{len(labels)} groups"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _class_verdict(comparison: Comparison, pair: GroupPair) -> str:
@@ -94,22 +135,6 @@ def _class_verdict(comparison: Comparison, pair: GroupPair) -> str:
 
 def _signed_percent(estimate: Estimate) -> str:
     return percent(estimate.value, _digits(estimate), sign=True)
-
-
-def _folds(comparison: Comparison) -> list[str]:
-    """Explain the score of a cross-validation, and give the mean over its folds, as papers do."""
-    groups = [group for group in comparison.groups if len(group.folds) > 1]
-    if not groups:
-        return []
-    texts = ", ".join(
-        f"{group.label} {percent(statistics.fmean(group.folds))} ± {percent(statistics.stdev(group.folds))} "
-        f"({len(group.folds)} folds)"
-        for group in groups
-    )
-    return [
-        "The score of a cross-validation is that of all its folds' counts together; mean ± standard deviation of the "
-        f"scores of the folds: {texts}."
-    ]
 
 
 def _rare(comparison: Comparison) -> list[str]:

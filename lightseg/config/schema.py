@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -20,10 +21,13 @@ from pydantic import (
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
 
-_CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
+_CLASSES, _CHANNELS, _FOLDS, _MEMBERS = 2**15, 2**12, 10_000, 10_000
 
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
+
+MOST_RUNS = 10_000
+"""Limit of the runs of a series; more are a mistake, and their plan would fill the memory."""
 
 _SIDE, _PIXELS, _TRANSFORMS = 2**14, 2**26, 32
 """Limits of a side of a transformed image and of its pixels, and of the number of transforms."""
@@ -45,6 +49,10 @@ def _require_normal(value: float) -> float:
 Normal = Annotated[FiniteFloat, AfterValidator(_require_normal)]
 """Number by which a float32 can be divided."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+ValueRange = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+Band = Annotated[int, Field(ge=1, le=_CHANNELS)]
 
 
 class _Record(BaseModel):
@@ -87,8 +95,9 @@ class DataOptions(_Record):
     batch_size: Annotated[FiniteFloat, Field(ge=1, lt=2**31)] | None = None
     num_workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] | None = None
     eval_transforms: Annotated[list[TransformSpec], Field(max_length=_TRANSFORMS)] | None = None
-    value_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
+    value_range: ValueRange | Annotated[list[ValueRange], Field(max_length=_CHANNELS)] | Literal["auto"] | None = None
     nodata: float | None = None
+    bands: Annotated[list[Band], Field(min_length=1, max_length=_CHANNELS)] | None = None
     fold: Annotated[int, Field(ge=0, lt=_FOLDS)] | None = None
     folds: Annotated[int, Field(ge=0, le=_FOLDS)] | None = None
 
@@ -134,7 +143,46 @@ class Resolved(_Record):
     mean: list[FiniteFloat] | None = None
     std: list[Normal] | None = None
     class_weights: list[FiniteFloat] | str | None = None
+    positive_weights: list[FiniteFloat] | str | None = None
+    thresholds: list[FiniteFloat] | None = None
     prior_bias: bool = False
+
+
+def _to_mapping(record: object) -> object:
+    """Return image values in the form of version 0.1, least value, greatest value and nodata value, as a mapping."""
+    if not isinstance(record, list) or len(record) != 3:
+        return record
+    low, high, nodata = record
+    return {"nodata": nodata} | ({} if high is None and low is not None else {"ranges": [[low, high]]})
+
+
+class ImageValuesRecord(_Record):
+    """Bands, range and nodata value of the images, as a net was trained on them."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    ranges: Annotated[list[ValueRange], Field(min_length=1, max_length=_CHANNELS)] | None = None
+    # it may be NaN
+    nodata: float | None = None
+    bands: Annotated[list[Band], Field(min_length=1, max_length=_CHANNELS)] | None = None
+    fill: list[Annotated[FiniteFloat, Field(ge=0, le=1)]] | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> "ImageValuesRecord":
+        if any(low >= high for low, high in self.ranges or []):
+            raise ValueError("the least value comes first, and is less than the greatest")
+        return self
+
+    def require_fit(self, channels: int) -> None:
+        """Check that there are values for each channel.
+
+        Raises:
+            ValueError: If not.
+        """
+        for name, allowed in (("ranges", {1, channels}), ("bands", {channels}), ("fill", {channels})):
+            values = getattr(self, name)
+            if values is not None and len(values) not in allowed:
+                raise ValueError(f"image_values.{name}: one for each of {channels} channels is expected")
 
 
 class Recipe(_Record):
@@ -146,19 +194,15 @@ class Recipe(_Record):
     in_channels: Annotated[int, Field(ge=1, le=_CHANNELS)]
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
-    image_values: Annotated[list[float | None], Field(min_length=3, max_length=3)] | None = None
+    image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
         if len(self.palette) != len(self.classes) or any(len(color) != 3 for color in self.palette):
             raise ValueError(f"palette: one RGB colour for each of {len(self.classes)} classes is expected")
-        # the third value, which marks pixels without data, may be NaN
-        if not all(math.isfinite(value) for value in (self.image_values or [])[:2] if value is not None):
-            raise ValueError("image_values: the ends of the range are finite numbers")
-        low, high = (self.image_values or [0.0, None])[:2]
-        if low is None or (high is not None and low >= high):
-            raise ValueError("image_values: the least value comes first, and is less than the greatest")
+        if self.image_values is not None:
+            self.image_values.require_fit(self.in_channels)
         for name in ("mean", "std"):
             values = getattr(self.resolved, name)
             if values is not None and len(values) != self.in_channels:
@@ -206,12 +250,38 @@ class SplitRecord(_Record):
     sha256: str | None = None
 
 
+class MemberRecord(_Record):
+    """Member of an evaluated ensemble."""
+
+    run: str | None
+    checkpoint: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EnsembleRecord(_Record):
+    """`ensemble.json` of a folder of the evaluation of an ensemble."""
+
+    members: Annotated[list[MemberRecord], Field(min_length=2, max_length=_MEMBERS)]
+
+
 class GitState(_Record):
     """`git.json` of a run folder."""
 
     commit: str | None = None
     dirty: bool | None = None
     untracked: list[str] | None = None
+
+
+class PlanRecord(_Record):
+    """`plan.json` of a series of runs."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    arguments: list[str]
+    recipe: str
+    group: str
+    cores: Annotated[int, Field(ge=1)] | None
+    runs: Annotated[list[Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1, max_length=MOST_RUNS)]
 
 
 class CalibrationRecord(_Record):
@@ -225,14 +295,15 @@ class ExampleRecord(_Record):
     """Example image in `examples.json`; the classes are those of a whole image."""
 
     name: str
-    truth: Count | None = None
-    prediction: Count | None = None
+    truth: Count | list[Count] | None = None
+    prediction: Count | list[Count] | None = None
 
 
 class Examples(_Record):
     """`examples.json` of a folder of example images."""
 
     classes: list[str]
+    multilabel: bool = False
     examples: list[ExampleRecord]
 
 
@@ -258,6 +329,13 @@ class LabelRecord(PredictionRecord):
     """Line of `predictions.jsonl` of a classification."""
 
     label: Annotated[Count, Field(alias="class")]
+    probabilities: list[FiniteFloat]
+
+
+class LabelsRecord(PredictionRecord):
+    """Line of `predictions.jsonl` of a classification whose classes may overlap."""
+
+    labels: list[Annotated[int, Field(ge=0, le=1)]]
     probabilities: list[FiniteFloat]
 
 
@@ -320,7 +398,7 @@ class Facts(_Record):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    kind: Literal["segmentation", "classification"]
+    kind: Literal["segmentation", "classification", "multilabel_segmentation", "multilabel_classification"]
     split: str
     data: str
     protocol: str
@@ -332,7 +410,9 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "env.json": TypeAdapter(Environment),
     "model.json": TypeAdapter(Cost),
     "data.json": TypeAdapter(dict[str, SplitRecord]),
+    "ensemble.json": TypeAdapter(EnsembleRecord),
     "git.json": TypeAdapter(GitState),
+    "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),
     "examples.json": TypeAdapter(Examples),
     "parity.json": TypeAdapter(dict[str, Exported]),
@@ -345,8 +425,10 @@ RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapte
 PREDICTIONS: dict[str, TypeAdapter[Any]] = {
     "segmentation": TypeAdapter(PredictionRecord),
     "classification": TypeAdapter(LabelRecord),
+    "multilabel_segmentation": TypeAdapter(PredictionRecord),
+    "multilabel_classification": TypeAdapter(LabelsRecord),
 }
-"""Schema of a line of `predictions.jsonl`, by kind of task."""
+"""Schema of a line of `predictions.jsonl`, by kind of the scores of the task."""
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:

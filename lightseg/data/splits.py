@@ -13,6 +13,7 @@ from lightseg.data.io.error_collector import report
 from lightseg.data.io.text_file import read_text
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError, did_you_mean
+from lightseg.files.atomic import expand_home
 from lightseg.files.names import IMAGE_SUFFIXES
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -293,7 +294,7 @@ def _index_names(samples: Sequence[_Sample]) -> dict[str, _Sample | None]:
 
 def _find_sample(root: Path, path: Path, entry: str, sample_of: Mapping[str, _Sample | None]) -> _Sample | None:
     """Return the sample of a list's entry; None after reporting that there is none, or several."""
-    relative = relative_to(root, entry)
+    relative = relative_to(root, expand_home(entry))
     name = without_extension(relative)
     if sample := sample_of.get(relative) or sample_of.get(name):
         return sample

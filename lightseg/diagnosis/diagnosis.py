@@ -19,7 +19,7 @@ from lightseg.diagnosis.brightness import Brightness, brightness_findings, measu
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
 from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of
 from lightseg.diagnosis.duplicates import duplicate_findings
-from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings
+from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings, unread_findings
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
 from lightseg.diagnosis.first_samples import first_samples, require_own_ids
 from lightseg.diagnosis.masks import (
@@ -88,13 +88,14 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
     samples = survey(data, parts)
     readable = [sample for sample in samples if sample.readable]
     diagnosis = Diagnosis(layout_findings(problems), {split: len(part) for split, part in parts.items()})
-    diagnosis.add(file_findings(samples, parts))
+    diagnosis.add([*file_findings(samples, parts), *unread_findings(parts)])
     unnamed = unnamed_findings(samples, parts)
     # masks of unknown meaning have no class statistics
     labelled = [] if unnamed else readable
     diagnosis.add([*unnamed, *interpolation_findings(labelled, data.classes), *shift_findings(labelled)])
     diagnosis.add(turn_findings(labelled))
-    diagnosis.add(empty_findings(labelled, data.classes))
+    if data.kind == "segmentation":
+        diagnosis.add(empty_findings(labelled, data.classes, data.multilabel))
     diagnosis.add(duplicate_findings(samples))
     if not any(isinstance(problem, LeakError) for problem in problems):
         diagnosis.add(sequence_findings(data, samples))

@@ -8,6 +8,7 @@ import numpy as np
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
+from lightseg.data.datasets.unread_files import describe_unread, unread_files
 from lightseg.data.io.error_collector import LayoutError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_advice import Key
@@ -44,6 +45,14 @@ def layout_findings(problems: Sequence[DataError]) -> list[Finding]:
             from_message(check, "error", _with_more(str(errors[0]), len(errors) - 1, by_folder), list(files))
         )
     return findings
+
+
+def unread_findings(parts: Mapping[Split, ImageDataset]) -> list[Finding]:
+    """Warn of images that are skipped, since their format is not read."""
+    if not (files := unread_files(parts.values())):
+        return []
+    what = f"images of formats that are not read are skipped: {describe_unread(files)}"
+    return [Finding("skipped file", "warning", what, "convert them to PNG, JPEG or TIFF to use them", files)]
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

@@ -51,7 +51,9 @@ def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> No
     for position, _, target in samples:
         before = np.unique(target)
         after = data.train_sample(position)["target"].unique().numpy()
-        new_ids = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
+        # of a channel of its own each, pasted classes have no other ids
+        pasted = (1,) if data.multilabel else data.pasted_classes
+        new_ids = np.setdiff1d(after, [*before, *pasted, IGNORE]).tolist()
         if new_ids:
             name = data.dataset("train").name(position)
             raise ConfigError(
@@ -89,7 +91,7 @@ def _about_range(images: Sequence[Array]) -> Iterator[str]:
         yield (
             f"no pixel of {len(images)} training images is above {highest:.2g} on the scale from 0 (black) to 1 "
             "(white), and transforms such as brightness move pixels by shares of it; a folder's images are stretched "
-            "by data.value_range, such as [0, 4095] for 12 bits in 16-bit files"
+            "by data.value_range, such as [0, 4095] for 12 bits in 16-bit files, or auto for percentiles of train"
         )
 
 

@@ -14,6 +14,15 @@ RESUMED = "LIGHTSEG_RESUMED"
 PRECISION = "LIGHTSEG_PRECISION"
 """Precision for `trainer.precision: auto`, instead of a measurement."""
 
+RUN_NAME = "LIGHTSEG_RUN_NAME"
+"""Name of the run folder, for a run of a series."""
+
+SERIES_PROCESS = "LIGHTSEG_SERIES_PROCESS"
+"""Number of the process that has started this run of a series."""
+
+CORES = "LIGHTSEG_CORES"
+"""Cores for this process and those that it starts; without it, all that the system allows."""
+
 
 _NUMBERS = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT"),
@@ -31,6 +40,7 @@ _ALLOCATOR_OPTION = r"\s*\w+\s*:\s*(\[[^\[\]]*\]|[^\s,:\[\]][^,:\[\]]*)"
 
 _FORMS = (
     ("|".join(_NUMBERS), "[0-9]+", "no number"),
+    (CORES, "[1-9][0-9]*", "no number of cores"),
     (f"OPENCV_({_OPENCV_SIZES})", "[0-9]{1,18}([KM]B|[KM]b|[km]b)?", "no number of OpenCV, such as 1000 or 64MB"),
     (f"OPENCV_({_OPENCV_SWITCHES})", "[01]|[Tt]rue|TRUE|[Ff]alse|FALSE", "neither True nor False"),
     (

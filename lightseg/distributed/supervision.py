@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,9 @@ ENDING = threading.Event()
 
 _GRACE = 15.0
 """Seconds for an orderly end of this process after another one has died."""
+
+_STOP = 120.0
+"""Seconds for a run to save its state and stop, after the process of its series has died."""
 
 BEFORE_KILL = contextlib.ExitStack()
 """Callbacks for the case that another process has died and this one hangs, so that no `finally` is reached."""
@@ -84,6 +88,23 @@ def end_with_parent() -> None:
             time.sleep(1)
         rank = os.environ.get("LOCAL_RANK", "?")
         print(f"lightseg: error: rank 0 has died; rank {rank} is ended, too", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_with_series() -> None:
+    """Let a run of a series not outlive the process that started it: it saves its state and stops."""
+    number = os.environ.pop(environment.SERIES_PROCESS, None)
+    if number is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(number):
+            time.sleep(0.5)
+        print("lightseg: error: the process of the series has died; this run stops, too", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_STOP)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import build_data
+from lightseg.checkpoint.rebuild import data_and_block, keep_image_values
 from lightseg.data import ImageDataModule
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.exporting import formats, model_card, parity, safetensors
 from lightseg.exporting.benchmark import benchmark
@@ -38,8 +39,15 @@ from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
 
-def export_model(options: ExportOptions) -> ExportResult:
+def export_model(
+    options: ExportOptions, soup: Task | None = None, soup_metadata: Mapping[str, Any] | None = None
+) -> ExportResult:
     """Export a run.
+
+    Args:
+        options: The options.
+        soup: Task with the mean of the weights of several runs, of which `options.run` is one; None for that run.
+        soup_metadata: What replaces the metadata of the run.
 
     Raises:
         UserError: If the options do not fit the run, or its data is missing; nothing is written.
@@ -48,14 +56,14 @@ def export_model(options: ExportOptions) -> ExportResult:
     # on the file system of the destination, so that moving the files is quick
     parent = nearest_folder(options.out, "--out")
     _check_options(options)
-    task = loading.load(options.run, options.trust)
+    task = soup or loading.load(options.run, options.trust)
     if not task.recipe["config"].get("data"):
         raise UserError(f"{model_file(options.run)}: its recipe has no data, of which a model card tells")
     if options.format == "onnx":
         # onnxruntime has no float64 convolutions
         task.float()
     data, samples = _parity_samples(options, task)
-    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence)
+    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence) | dict(soup_metadata or {})
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         result = _write(options, task, data, samples, metadata, Path(temporary))
         _describe(options, metadata, result, Path(temporary))
@@ -90,7 +98,8 @@ def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule
         ConfigError: If the format takes uint8 images unscaled, and the config sets the range of their values.
         DataError: If the validation images cannot be read.
     """
-    if "image_values" in task.recipe and options.format != "safetensors":
+    values = image_values(task.recipe)
+    if (values.ranges or values.nodata is not None) and options.format != "safetensors":
         raise ConfigError(
             f"--format {options.format}: takes 8-bit images as they are, and data.value_range or data.nodata say what "
             "these hold; take --format safetensors, which knows it"
@@ -100,7 +109,8 @@ def _parity_samples(options: ExportOptions, task: Task) -> tuple[ImageDataModule
             parity.require_bytes(read_record(options.run / "model.json").get("dtype"))
         return None, parity.random_samples(4, task.recipe["in_channels"], _image_size(options.run))
     try:
-        data = build_data(task.recipe["config"], options.data, options.trust, model_file(options.run))
+        data, _, block = data_and_block(task.recipe["config"], options.data, options.trust, model_file(options.run))
+        keep_image_values(data, task.recipe, block)
         return data, parity.read_samples(data, "val", options.images, every_dtype=options.format == "safetensors")
     except DataError as error:
         raise DataError(

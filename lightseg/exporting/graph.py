@@ -37,9 +37,10 @@ class InferenceGraph(nn.Module):
 
         Returns:
             Probabilities `(N, K, H, W)` float32 and classes `(N, H, W)` uint8; for classification `(N, K)` and `(N,)`.
+            Of classes that may overlap, the latter are 1 where a class is, in the shape of the probabilities.
         """
         logits = self.task(image).float()
-        return torch.softmax(logits / self.temperature, 1), logits.argmax(1).to(torch.uint8)
+        return self.task.probabilities(logits / self.temperature), self.task.decide(logits).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,12 @@ def _prepare(task: Task) -> Task:
     stride, so that this padding is constant; left symbolic, it would take the tracer hours to simplify.
     """
     from timm.models.hiera import MaskUnitAttention
+    from timm.models.maxxvit import AttentionCl
 
     task = copy.deepcopy(task)
-    attentions: list[Any] = [module for module in task.modules() if isinstance(module, MaskUnitAttention)]
+    attentions: list[Any] = [module for module in task.modules() if isinstance(module, MaskUnitAttention | AttentionCl)]
     for attention in attentions:
-        # ONNX has no fused attention of five dimensions
+        # ONNX has no fused attention of five dimensions, and that of MaxViT changes the layout of its output
         attention.fused_attn = False
     for parameter in task.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)

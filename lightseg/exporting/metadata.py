@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lightseg.data.io.images import image_values
+from lightseg.data.io.image_values import image_values
 from lightseg.files.atomic import sha256
 from lightseg.files.version import __version__
 from lightseg.metrics.absent_classes import absent
@@ -27,6 +27,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
     stride = getattr(task.net, "stride", 1)
     return {
         "kind": task.kind,
+        "score_kind": task.score_kind,
         "classes": task.classes,
         "palette": task.recipe["palette"],
         "licence": licence,
@@ -41,6 +42,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         "std": task.resolved["std"],
         "stride": stride if isinstance(stride, int) else 1,
         "temperature": task.temperature,
+        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
         "net": type(task.net).__name__,
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},
@@ -53,12 +55,18 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
 def _input(task: Task, dtype: str) -> str:
     """Describe shape, type and range of the images that a net takes."""
     values = image_values(task.recipe)
-    text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), channels as in the file (RGB)"
-    if values.high is not None:
-        text += f", values of {values.low:g} to {values.high:g} scaled to 0..1"
+    bands = ", ".join(map(str, values.bands or ()))
+    order = f"bands {bands} of the file, counted from 1" if bands else "channels as in the file (RGB)"
+    text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), {order}"
+    if values.ranges:
+        pairs = " and ".join(f"{low:g} to {high:g}" for low, high in values.ranges)
+        text += f", values of {pairs} scaled to 0..1"
     elif dtype != "uint8":
         text += ", values of 0..1: whole numbers divided by the greatest that the depth of the file allows"
-    return text if values.nodata is None else f"{text}, {values.nodata:g} set to 0"
+    if values.nodata is None:
+        return text
+    fill = " and ".join(f"{value:.3g}" for value in values.fill or (0.0,))
+    return f"{text}, {values.nodata:g} set to {fill}"
 
 
 def _scores(folder: Path) -> dict[str, Any]:

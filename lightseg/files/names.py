@@ -7,6 +7,12 @@ PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
 METRICS = "metrics.json"
 """File of the final metrics in a run folder; the run is finished once it is there."""
 
+ENSEMBLE = "ensemble.json"
+"""File of the members in a folder of the evaluation of an ensemble."""
+
+PLAN = "plan.json"
+"""File of the plan in the folder of a series of runs."""
+
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 
@@ -21,3 +27,13 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """Suffixes of image files."""
+
+UNREAD_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("heic", "heif", "jxl", "jxr", "psd", "tga", "pcx", "ico", "dds", "svg", "exr", "hdr", "ecw"),
+        *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "raw"),
+        *("dcm", "nii", "mha", "nrrd", "svs", "ndpi", "mrxs", "czi", "nd2", "lif", "img", "vrt"),
+    )
+)
+"""Suffixes of image files of formats that are not read."""

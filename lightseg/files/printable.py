@@ -1,4 +1,4 @@
-"""Escaping of control characters in text of unknown origin, and warnings with such text."""
+"""Text for people: escaped control characters, durations and warnings."""
 
 import re
 import sys
@@ -18,6 +18,13 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def warn(text: str) -> None:

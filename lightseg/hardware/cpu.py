@@ -1,4 +1,4 @@
-"""Processor: its name, and the number of cores for this process by affinity mask and control groups."""
+"""Processor: its name, and the number of cores for this process by affinity mask, control groups and series."""
 
 import hashlib
 import math
@@ -6,11 +6,26 @@ import os
 import platform
 from pathlib import Path, PurePosixPath
 
+from lightseg.distributed import environment
+
+OMP_THREADS = "OMP_NUM_THREADS"
+
 
 def usable_cores() -> int:
-    """Return the number of cores, at least 1; `os.cpu_count` ignores the limits of a container."""
+    """Return the number of cores, at least 1; `os.cpu_count` ignores the limits of a container.
+
+    A run of a series has its share of them.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, cpu_quota())))
+    share = int(os.environ.get(environment.CORES, cores))
+    return max(1, math.ceil(min(cores, share, cpu_quota())))
+
+
+def openmp_threads() -> int | None:
+    """Return the threads that `OMP_NUM_THREADS` sets: a number, or one for each level, as in `4,2`; None without it."""
+    counts = [count.strip() for count in os.environ.get(OMP_THREADS, "").split(",")]
+    is_valid = all(count.isascii() and count.isdecimal() and int(count) > 0 for count in counts)
+    return int(counts[0]) if is_valid else None
 
 
 def processor_name() -> str:

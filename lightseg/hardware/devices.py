@@ -9,7 +9,7 @@ import torch
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError
 from lightseg.files.disk_cache import warn_on_rank_zero
-from lightseg.hardware.cpu import usable_cores
+from lightseg.hardware.cpu import OMP_THREADS, openmp_threads, usable_cores
 from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
 
@@ -21,7 +21,6 @@ _SLOW = 1.5
 """Least slowdown for a warning about an explicit precision."""
 
 _FLOAT16 = ("16-mixed", "16-true")
-_OMP_THREADS = "OMP_NUM_THREADS"
 
 _TYPES = {
     "64-true": torch.float64,
@@ -200,22 +199,16 @@ def limit_threads(processes: int = 1) -> dict[str, str]:
         Environment variables by which the other processes, and Lightning in this one, keep to the limit.
     """
     threads = max(1, usable_cores() // processes)
-    value = os.environ.get(_OMP_THREADS)
-    if value is not None and not _is_thread_count(value):
-        del os.environ[_OMP_THREADS]
+    value = os.environ.get(OMP_THREADS)
+    if value is not None and openmp_threads() is None:
+        del os.environ[OMP_THREADS]
         warn_on_rank_zero(
-            f"{_OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set"
+            f"{OMP_THREADS}: must be a whole number from 1 on, got {value[:40]!r}; ignored, as if it were not set"
         )
-    if _OMP_THREADS in os.environ or torch.get_num_threads() <= threads:
+    if OMP_THREADS in os.environ or torch.get_num_threads() <= threads:
         return {}
     torch.set_num_threads(threads)
-    return {_OMP_THREADS: str(threads)}
-
-
-def _is_thread_count(value: str) -> bool:
-    """Return whether OpenMP takes a value for a number of threads: one, or one for each level, as in `4,2`."""
-    counts = [count.strip() for count in value.split(",")]
-    return all(count.isascii() and count.isdecimal() and int(count) > 0 for count in counts)
+    return {OMP_THREADS: str(threads)}
 
 
 def _place(device: torch.device) -> str:

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.io.images import AS_STORED, ImageValues, as_image
-from lightseg.data.io.pixels import from_array, from_pillow, orientation, turn
+from lightseg.data.io.image_values import AS_STORED, ImageValues
+from lightseg.data.io.images import to_image
+from lightseg.data.io.pixels import Pixels, from_array, from_pillow, orientation, turn
 from lightseg.errors import DataError
 from lightseg.inference.readers import Source, source_from_array, source_from_file
 
@@ -26,7 +27,7 @@ def as_source(
     Args:
         image: A file, a PIL image, an array `(H, W)` or `(H, W, C)`, or a tensor `(C, H, W)`.
         channels: Number of channels of the net.
-        values: The meaning of the values of files and of integers, where their depth does not define it.
+        values: Bands of files, and range and nodata value of files and of integers, where they do not define them.
 
     Raises:
         DataError: If the image has another form, or other channels or values.
@@ -36,14 +37,19 @@ def as_source(
     if isinstance(image, Image.Image):
         pixels = from_pillow(image)
         pixels = pixels._replace(array=turn(pixels.array, orientation(image)))
-        return source_from_array(as_image(_NAME, pixels, channels, values), _NAME)
+        return _source_from_pixels(pixels, channels, values)
     array = _to_array(image)
     count = array.shape[2]
     if count not in {channels, {1: 3, 3: 1}.get(channels)}:
         raise DataError(f"{_NAME} {array.shape} has {count} channels, but the net takes {channels}")
-    # floats are on the 0..1 scale already
-    values = AS_STORED if array.dtype.kind == "f" else values
-    return source_from_array(as_image(_NAME, from_array(array), channels, values), _NAME)
+    # floats are on the 0..1 scale already, and bands are selected
+    values = AS_STORED if array.dtype.kind == "f" else values._replace(bands=None)
+    return _source_from_pixels(from_array(array), channels, values)
+
+
+def _source_from_pixels(pixels: Pixels, channels: int, values: ImageValues) -> Source:
+    array, missing = to_image(_NAME, pixels, channels, values)
+    return source_from_array(array, _NAME, missing)
 
 
 def _to_array(image: npt.NDArray[Any] | Tensor) -> npt.NDArray[Any]:

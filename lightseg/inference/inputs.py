@@ -80,7 +80,7 @@ def items_of(files: dict[Path, Path], channels: int, kind: Kind) -> list[Item]:
 
     Args:
         files: Result of `find_files`.
-        channels: Number of channels of the net.
+        channels: Number of channels of a file; 0: unknown, since only some bands of it are read.
         kind: Kind of the task; the labels of a classification are in one table, so that images may have one name.
 
     Raises:
@@ -96,7 +96,7 @@ def items_of(files: dict[Path, Path], channels: int, kind: Kind) -> list[Item]:
             first = items.setdefault(item.name.lower() if has_files else item.name, item)
             if first is not item and first.file.resolve() != file.resolve():
                 raise UserError(
-                    f"{first.label} and {item.label} would both be written to {item.name}.png; "
+                    f"the results of {first.label} and {item.label} would both be named {item.name}; "
                     "predict them one after the other, each with an --out of its own"
                 )
     return list(items.values())
@@ -142,10 +142,10 @@ def _pages(file: Path, channels: int) -> list[int] | list[None]:
         with tifffile.TiffFile(file) as tiff:
             pages = [page.aspage() for page in tiff.pages]
             images = [number for number, page in enumerate(pages) if not page.subfiletype & _REDUCED_OR_MASK]
-            # as many pages of one band as the net has channels are the bands of one image, as in training
+            # as many pages of one band as a file has channels are the bands of one image, as in training
             are_bands = (
-                len(images) == channels
-                and tiff.series[0].shape == (channels, *pages[0].shape)
+                len(images) == (channels or len(images))
+                and tiff.series[0].shape == (len(images), *pages[0].shape)
                 and pages[0].samplesperpixel == 1
             )
             return [None] if len(images) < 2 or are_bands else images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ from torch import Tensor
 
 from lightseg.data.io.images import visible
 from lightseg.files.atomic import atomic_write
+from lightseg.inference.geotiff import Georeference, write_geotiff
 from lightseg.inference.png_writer import PalettePng
-from lightseg.inference.windows import most_likely
+from lightseg.inference.readers import StripReader
+from lightseg.labels import IGNORE, color_table
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -34,14 +36,16 @@ class Outputs:
     """Output files of one image.
 
     Attributes:
-        mask: Palette PNG whose values are class ids.
+        mask: Palette image whose values are class ids, void where the image has no data: a PNG, or a GeoTIFF.
         overlay: JPEG of the image under its classes, reduced to `LONGEST`; None: no overlay.
         probabilities: `.npy` of `(K, H, W)` float16; None: no probabilities.
+        georeference: Georeference of the image, which its mask gets as a GeoTIFF; None: the mask is a PNG.
     """
 
     mask: Path
     overlay: Path | None = None
     probabilities: Path | None = None
+    georeference: Georeference | None = None
 
     @property
     def paths(self) -> list[Path]:
@@ -69,26 +73,65 @@ def write_masks(
         batch: Number of windows in one forward pass; see `windows.slide`.
         progress: Called with the completed share of the image, 0 to 1, after each row of windows.
     """
-    (height, width), temperature = source.size, task.temperature_under(protocol)
-    step = math.ceil(max(height, width) / LONGEST)
+    step = math.ceil(max(source.size) / LONGEST)
     reduced: list[npt.NDArray[np.uint8]] = []
+
+    def written_rows(probabilities: Path | None) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the rows of the mask, and keep every `step`-th pixel of them for the overlay."""
+        top = 0
+        for rows in predict_rows(task, source, protocol, batch, probabilities):
+            reduced.append(rows[-top % step :: step, ::step].copy())
+            top += len(rows)
+            yield rows
+            if progress is not None:
+                progress(top / source.size[0])
+
     with ExitStack() as files:
-        temporary = [files.enter_context(atomic_write(path)) for path in outputs.paths]
-        mask = files.enter_context(PalettePng(temporary[0], source.size, palette))
-        rows: npt.NDArray[np.uint8] | None = None
-        for top, x, block in task.predict_blocks(source, protocol, batch):
-            if rows is None or len(rows) != block.shape[1]:
-                rows = np.empty((block.shape[1], width), np.uint8)
-            rows[:, x : x + block.shape[2]] = most_likely(block)
-            if outputs.probabilities is not None:
-                _write_probabilities(temporary[-1], source.size, top, x, (block / temperature).softmax(0))
-            if x + block.shape[2] == width:
-                mask.write(rows)
-                reduced.append(rows[-top % step :: step, ::step].copy())
-                if progress is not None:
-                    progress((top + len(rows)) / height)
+        temporary = {path: files.enter_context(atomic_write(path)) for path in outputs.paths}
+        mask = temporary[outputs.mask]
+        rows = written_rows(None if outputs.probabilities is None else temporary[outputs.probabilities])
+        if outputs.georeference is None:
+            with PalettePng(mask, source.size, palette) as png:
+                for block in rows:
+                    png.write(block)
+        else:
+            write_geotiff(mask, rows, source.size, palette, outputs.georeference, has_void=source.missing is not None)
         if outputs.overlay is not None:
-            _overlay(source, step, np.concatenate(reduced), palette).save(temporary[1], "JPEG", quality=90)
+            overlay = blend(source, step, color_table(palette)[np.concatenate(reduced)])
+            overlay.save(temporary[outputs.overlay], "JPEG", quality=90)
+
+
+def predict_rows(
+    task: Predictor, source: Source, protocol: InferenceConfig, batch: int | None, probabilities: Path | None
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the prediction of an image from top to bottom, and write its probabilities to a file.
+
+    The caller must not change an array after it asked for the next one.
+
+    Args:
+        task: The task.
+        source: The image.
+        protocol: Windows and test-time augmentation.
+        batch: Number of windows in one forward pass; see `windows.slide`.
+        probabilities: The `.npy` file; None: no probabilities.
+
+    Yields:
+        Class ids `(n, W)`, or of classes that may overlap 0 and 1 `(K, n, W)`; void where the image has no data.
+    """
+    width, temperature = source.size[1], task.temperature_under(protocol)
+    missing = None if source.missing is None else StripReader(source.missing())
+    rows: npt.NDArray[np.uint8] | None = None
+    for top, x, block in task.predict_blocks(source, protocol, batch):
+        part = task.decide_block(block)
+        if rows is None or rows.shape[-2] != part.shape[-2]:
+            rows = np.empty((*part.shape[:-1], width), np.uint8)
+        rows[..., x : x + part.shape[-1]] = part
+        if probabilities is not None:
+            _write_probabilities(probabilities, source.size, top, x, task.probabilities(block / temperature, 0))
+        if x + part.shape[-1] == width:
+            if missing is not None:
+                rows[..., np.concatenate(list(missing.read(top + rows.shape[-2])))] = IGNORE
+            yield rows
 
 
 def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, block: Tensor) -> None:
@@ -104,13 +147,17 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, bl
     probabilities[:, top : top + height, x : x + width] = block.half().cpu().numpy()
 
 
-def _overlay(
-    source: Source, step: int, classes: npt.NDArray[np.uint8], palette: Sequence[Sequence[int]]
-) -> Image.Image:
-    """Blend every `step`-th pixel of the image equally with the color of its class."""
+def blend(source: Source, step: int, colors: npt.NDArray[np.uint8]) -> Image.Image:
+    """Blend every `step`-th pixel of an image equally with its color.
+
+    Args:
+        source: The image.
+        step: Distance of the pixels.
+        colors: Color of each of these pixels, `(h, w, 3)`.
+    """
     parts, top = [], 0
     for strip in source.strips():
         parts.append(strip[-top % step :: step, ::step].copy())
         top += len(strip)
-    image, colors = visible(np.concatenate(parts)), np.asarray(palette, np.uint8)[classes]
+    image = visible(np.concatenate(parts))
     return Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8))

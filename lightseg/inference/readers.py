@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
-from lightseg.data.io.images import AS_STORED, ImageValues, as_image, image_size, name_file_in_errors, read_image
+from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
+from lightseg.data.io.images import (
+    image_size,
+    missing_pixels,
+    name_file_in_errors,
+    read_image_and_missing,
+    to_image,
+)
 from lightseg.data.io.pixels import (
     FORMATS,
     Pixels,
@@ -22,6 +31,8 @@ from lightseg.data.io.pixels import (
     file_kind,
     from_array,
     from_tiff,
+    is_channel_first,
+    only_series,
     orientation,
     require_tiff_data,
     tiff_orientation,
@@ -30,11 +41,19 @@ from lightseg.data.io.pixels import (
 from lightseg.data.types import Array
 from lightseg.inference.png_writer import can_be_streamed, png_rows
 
+if TYPE_CHECKING:
+    import tifffile
+
 LARGE = 2**24
 """Number of pixels above which an image is read in strips and, by default, predicted in windows: 4096 × 4096."""
 
 _STRIP = 2**24
 """Approximate bytes of a strip."""
+
+_JPEG = frozenset({6, 7, 33007, 34892})
+"""Compressions of a TIFF whose segments share tables."""
+
+_Element = TypeVar("_Element", bound=np.generic)
 
 Strips = Callable[[Path, int], Iterator[Pixels]]
 """Reads a file, for a number of channels, as strips from top to bottom."""
@@ -48,11 +67,13 @@ class Source:
         name: Name in messages.
         size: Height and width.
         strips: Starts reading: rows from top to bottom, `(n, W, C)` each, uint8 or float32 in 0..1.
+        missing: Starts reading: missing pixels from top to bottom, `(n, W)` each; None: no value marks them.
     """
 
     name: str
     size: tuple[int, int]
     strips: Callable[[], Iterator[Array]]
+    missing: Callable[[], Iterator[Missing]] | None = None
 
     def whole(self) -> Array:
         """Return the entire image, `(H, W, C)`."""
@@ -68,7 +89,7 @@ class Source:
 
 
 class RowReader:
-    """Reader of rows of a source from top to bottom, which buffers the rows that the next call may repeat.
+    """Reader of rows of a source from top to bottom, which keeps the rows that the next call may repeat.
 
     Args:
         source: The image.
@@ -76,55 +97,100 @@ class RowReader:
     """
 
     def __init__(self, source: Source, device: torch.device) -> None:
-        self._strips, self._device = source.strips(), device
-        self._buffer: list[Array] = []
+        self._strips, self._device = StripReader(source.strips()), device
+        self._rows: Array | None = None
         self._top = 0
 
     def __call__(self, first: int, last: int) -> Tensor:
-        """Return the rows `first:last`, `(C, last - first, W)`; `first` must not decrease between calls."""
-        parts = [part[first - self._top :] for part in self._buffer]
-        bottom = first + sum(map(len, parts))
-        while bottom < last:
-            parts.append(next(self._strips))
-            bottom += len(parts[-1])
-        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        self._buffer, self._top = [rows], first
-        return torch.from_numpy(np.ascontiguousarray(rows[: last - first].transpose(2, 0, 1))).to(self._device)
+        """Return the rows `first:last`, `(C, last - first, W)`; neither may decrease between calls."""
+        repeated = None if self._rows is None else self._rows[:, first - self._top :].copy()
+        # freed before its successor is allocated
+        self._rows, self._top = None, first
+        bottom = first if repeated is None else first + repeated.shape[1]
+        self._strips.skip_to(bottom)
+        rows = repeated
+        for part in self._strips.read(last):
+            if rows is repeated:
+                rows = np.empty((part.shape[2], last - first, part.shape[1]), part.dtype)
+            assert rows is not None
+            rows[:, bottom - first : bottom - first + len(part)] = part.transpose(2, 0, 1)
+            bottom += len(part)
+        assert rows is not None, "there are rows to return"
+        if rows is not repeated and repeated is not None:
+            rows[:, : repeated.shape[1]] = repeated
+        self._rows = rows
+        return torch.from_numpy(rows).to(self._device)
 
 
-def source_from_array(array: Array, name: str) -> Source:
-    """Return the source of an image `(H, W, C)` in memory."""
-    return Source(name, (array.shape[0], array.shape[1]), lambda: iter([array]))
+class StripReader(Generic[_Element]):
+    """Reader of strips in parts that end at any row.
+
+    Args:
+        strips: Rows from top to bottom, `(n, W, …)` each.
+    """
+
+    def __init__(self, strips: Iterator[npt.NDArray[_Element]]) -> None:
+        self._strips = strips
+        self._rest: npt.NDArray[_Element] | None = None
+        self._row = 0
+
+    def read(self, last: int) -> Iterator[npt.NDArray[_Element]]:
+        """Yield the next rows in parts, up to the row `last`, without it."""
+        while self._row < last:
+            strip = next(self._strips) if self._rest is None else self._rest
+            part = strip[: last - self._row]
+            self._rest = strip[len(part) :] if len(part) < len(strip) else None
+            self._row += len(part)
+            yield part
+
+    def skip_to(self, row: int) -> None:
+        """Skip the rows before one."""
+        for _ in self.read(row):
+            pass
+
+
+def source_from_array(array: Array, name: str, missing: Missing | None = None) -> Source:
+    """Return the source of an image `(H, W, C)` in memory, with its missing pixels `(H, W)`."""
+    size = array.shape[0], array.shape[1]
+    return Source(name, size, lambda: iter([array]), None if missing is None else lambda: iter([missing]))
 
 
 def source_from_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
     """Return the source of an image in a file.
 
-    A large image is read in strips where its format allows it: PNG of 8 bits, TIFF (except planar) and `.npy`. A large
-    JPEG is in memory once. Other formats are read as any image.
+    A large image is read in strips where its format allows it: PNG of 8 bits, TIFF and `.npy`. A large JPEG is in
+    memory once. Other formats are read as any image.
 
     Args:
         path: The file.
         channels: Number of channels of the result; see `read_image`.
         page: Index of the page of a TIFF, from 0 on; None: the file is one image.
-        values: The meaning of the values, where the depth of the file does not define it.
+        values: Bands, range and nodata value, where the file does not define them.
 
     Raises:
         DataError: If the file cannot be read; the message names it.
     """
-    size = image_size(path, channels) if page is None else _page_size(path, page)
+    stored_channels = values.stored_channels(channels)
+    size = image_size(path, stored_channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
-        return source_from_array(read_image(path, channels, page, values), str(path))
+        image, missing = read_image_and_missing(path, channels, page, values)
+        return source_from_array(image, str(path), missing)
     with name_file_in_errors(path, "image"):
-        strips = _strips(path, page) or partial(_read_whole, page=page)
-    return Source(str(path), size, partial(_as_images, path, channels, values, strips))
+        strips = _strips(path, stored_channels, page) or partial(_read_whole, page=page)
+    pixels = partial(_moderate_strips, path, stored_channels, strips)
+    return Source(
+        str(path),
+        size,
+        lambda: (to_image(path, strip, channels, values)[0] for strip in pixels()),
+        (lambda: (missing_pixels(path, strip, channels, values) for strip in pixels())) if values.voids_masks else None,
+    )
 
 
-def _strips(path: Path, page: int | None) -> Strips | None:
+def _strips(path: Path, channels: int, page: int | None) -> Strips | None:
     """Return the reader of strips for a file; None if its format has none."""
     kind = file_kind(path)
     if kind == "TIFF":
-        return _tiff_strips(path, page)
+        return _tiff_strips(path, channels, page)
     return _numpy_strips if kind == "NumPy" else _pillow_strips(path)
 
 
@@ -138,13 +204,13 @@ def _page_size(path: Path, page: int) -> tuple[int, int]:
         return size if tiff_orientation(tiff_page) < 5 else (size[1], size[0])
 
 
-def _as_images(path: Path, channels: int, values: ImageValues, strips: Strips) -> Iterator[Array]:
-    """Yield the output of a decoder in strips of moderate size, with the type and the channels of `read_image`."""
+def _moderate_strips(path: Path, channels: int, strips: Strips) -> Iterator[Pixels]:
+    """Yield the output of a decoder in strips of moderate size."""
     with name_file_in_errors(path, "image"):
         for strip in strips(path, channels):
             rows = max(1, _STRIP // max(1, strip.array[:1].nbytes))
             for top in range(0, len(strip.array), rows):
-                yield as_image(path, strip._replace(array=strip.array[top : top + rows]), channels, values)
+                yield strip._replace(array=strip.array[top : top + rows])
 
 
 def _read_whole(path: Path, channels: int, page: int | None) -> Iterator[Pixels]:
@@ -185,50 +251,92 @@ def _numpy_strips(path: Path, channels: int) -> Iterator[Pixels]:
         yield from_array(np.array(mapped()[top : top + rows]))
 
 
-def _tiff_strips(path: Path, number: int | None) -> Strips | None:
+def _tiff_strips(path: Path, channels: int, number: int | None) -> Strips | None:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[number or 0].aspage()
-        is_one_page = number is not None or file.series[0].shape == page.shape
-        interleaved = page.samplesperpixel == 1 or page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-        if not (is_one_page and interleaved and page.imagedepth == 1 and tiff_orientation(page) == 1):
+        pages = _image_pages(path, file, channels, number)
+        if pages is None or any(page.imagedepth != 1 or tiff_orientation(page) != 1 for page in pages):
             return None
-        return partial(_tiff_mapped if page.is_memmappable else _tiff_segments, number=number or 0)
+        is_mapped = all(page.is_memmappable for page in pages)
+        return partial(_tiff_mapped if is_mapped else _tiff_segments, number=number)
 
 
-def _tiff_mapped(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
+def _image_pages(
+    path: Path, file: tifffile.TiffFile, channels: int, number: int | None
+) -> list[tifffile.TiffPage] | None:
+    """Return the pages of an image, which are one, or one for each band; None if they are neither."""
+    if number is not None:
+        return [file.pages[number].aspage()]
+    series = only_series(path, file, channels)
+    pages = [page.aspage() for page in series.pages if page is not None]
+    if len(pages) == 1 and series.shape == pages[0].shape:
+        return pages
+    are_bands = (
+        series.shape == (len(pages), *pages[0].shape)
+        and pages[0].samplesperpixel == 1
+        and is_channel_first(series.shape, series.axes, channels)
+    )
+    return pages if are_bands else None
+
+
+def _tiff_mapped(path: Path, channels: int, number: int | None) -> Iterator[Pixels]:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[number].aspage()
-        shape = page.imagelength, page.imagewidth, page.samplesperpixel
+        pages = _image_pages(path, file, channels, number)
+        assert pages is not None
+        page = pages[0]
         assert page.dtype is not None, "the page is memory-mappable"
-        dtype, offset = page.dtype.newbyteorder(file.byteorder), page.dataoffsets[0]
-        rows = max(1, _STRIP // (shape[1] * shape[2] * dtype.itemsize))
-        for top in range(0, shape[0], rows):
-            mapped = np.memmap(path, dtype, "r", offset, shape)
-            yield from_tiff(path, page, mapped[top : top + rows].astype(page.dtype))
+        height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+        dtype, is_planar = page.dtype.newbyteorder(file.byteorder), _is_planar(page)
+        shape = (samples, height, width) if is_planar else (height, width, samples)
+        rows = max(1, _STRIP // (width * samples * len(pages) * dtype.itemsize))
+        for top in range(0, height, rows):
+            # mapped anew for each strip, since a mapping keeps its pages in memory
+            maps = [np.memmap(path, dtype, "r", band.dataoffsets[0], shape) for band in pages]
+            parts = [
+                np.moveaxis(band[:, top : top + rows], 0, -1) if is_planar else band[top : top + rows] for band in maps
+            ]
+            yield from_tiff(path, page, np.concatenate(parts, axis=2).astype(page.dtype, copy=False))
 
 
-def _tiff_segments(path: Path, _channels: int, number: int) -> Iterator[Pixels]:
-    """Yield the rows of tiles, or the strips, of a page."""
+def _tiff_segments(path: Path, channels: int, number: int | None) -> Iterator[Pixels]:
+    """Yield the rows of tiles, or the strips, of an image, whose bands may be interleaved, planes or pages."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[number].aspage()
-        height, width = page.imagelength, page.imagewidth
+        pages = _image_pages(path, file, channels, number)
+        assert pages is not None
+        page = pages[0]
+        height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
         segment_rows = page.tilelength if page.is_tiled else page.rowsperstrip
-        top, rows = 0, None
-        for segment, (_, _, y, x, _), _ in page.segments(maxworkers=1, buffersize=_STRIP):
-            if rows is not None and y != top:
-                yield from_tiff(path, page, rows)
-                rows = None
-            if rows is None:
-                top = y
-                rows = np.full((min(segment_rows, height - top), width, page.samplesperpixel), page.nodata, page.dtype)
-            if segment is not None:
-                part = segment[0, : len(rows), : width - x]
-                rows[: part.shape[0], x : x + part.shape[1]] = part
-        assert rows is not None, "a page has segments"
-        yield from_tiff(path, page, rows)
+        for top in range(0, height, segment_rows):
+            rows = np.full((min(segment_rows, height - top), width, samples * len(pages)), page.nodata, page.dtype)
+            for band, band_page in enumerate(pages):
+                for segment, (plane, _, _, x, _), _ in _segments(band_page, top // segment_rows):
+                    if segment is not None:
+                        part = segment[0, : len(rows), : width - x]
+                        first = band + plane
+                        rows[: part.shape[0], x : x + part.shape[1], first : first + part.shape[2]] = part
+            yield from_tiff(path, page, rows)
+
+
+def _segments(page: tifffile.TiffPage, row: int) -> Iterator[Any]:
+    """Yield the decoded tiles of one row of tiles, or the strips of one row of strips, of all planes of a page."""
+    planes, across = page.samplesperpixel if _is_planar(page) else 1, 1
+    if page.is_tiled:
+        across = -(-page.imagewidth // page.tilewidth)
+    per_plane = len(page.dataoffsets) // planes
+    indices = [plane * per_plane + row * across + column for plane in range(planes) for column in range(across)]
+    options: dict[str, Any] = {}
+    if page.compression in _JPEG:
+        options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    offsets, counts = ([values[index] for index in indices] for values in (page.dataoffsets, page.databytecounts))
+    for data, index in page.parent.filehandle.read_segments(offsets, counts, indices, sort=False, buffersize=_STRIP):
+        yield page.decode(data, index, **options)
+
+
+def _is_planar(page: tifffile.TiffPage) -> bool:
+    """Return whether the samples of a page are separate planes."""
+    return page.samplesperpixel > 1 and page.planarconfig == 2

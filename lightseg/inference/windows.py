@@ -111,6 +111,8 @@ def slide(
             overlapping[:, :overlap_rows, x:right] = sums[:, height:]
             yield row.start, x, sums[:, :height]
         carried = overlap_rows
+        # freed before the next one is read
+        del strip
 
 
 def most_likely(block: Tensor) -> npt.NDArray[np.uint8]:

@@ -59,11 +59,12 @@ def main(args: list[str]) -> None:
         print(json.dumps(rows, indent=1))
     elif options.names:
         print(*(row["name"] for row in rows), sep="\n")
+    elif options.kind == "pairs":
+        from lightseg.list.pairs import as_text
+
+        print(as_text(rows))
     else:
         print(as_table(rows))
-        for row in rows:
-            for key, reason in row.get("reasons", {}).items():
-                print(f"{row['name']} × {key}: {reason}")
 
 
 def _check(options: Namespace) -> None:

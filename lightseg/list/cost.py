@@ -19,7 +19,7 @@ from lightseg.nets.memory import without_memory
 from lightseg.nets.timm_encoder import reference
 from lightseg.nets.timm_features import choose_levels
 
-_CLASSES, _SIDES = 21, (256, 224, 32)
+_CLASSES, _SIDES = 21, (224, 256, 32)
 """Number of classes, as Pascal VOC has; sides of the image, the first that the net takes."""
 
 

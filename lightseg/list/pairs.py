@@ -1,13 +1,14 @@
 """Pairs of an encoder with a head of Segmenter or an architecture of SmpNet, and whether they build."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 from lightseg.errors import ConfigError
 from lightseg.list.encoders import list_encoders
-from lightseg.list.rows import matching
+from lightseg.list.rows import as_table, matching
 from lightseg.nets import Segmenter, SmpNet
 from lightseg.nets.heads import HEADS
 from lightseg.nets.memory import without_memory
@@ -31,8 +32,8 @@ def list_pairs(pattern: str) -> list[dict[str, Any]]:
 
     Returns:
         For each encoder: `name`; `image`, the divisor of the image's sides, or its only size; millions of parameters
-        with each head of `HEADS`, None if it does not build; `SmpNet`, the architectures that build; and `reasons` of
-        those that do not.
+        with each head of `HEADS`, None if it does not build; `SmpNet`, the architectures that build; and for the heads
+        of `Segmenter` and the architectures of `SmpNet` that do not, the `reasons`.
     """
     rows = list_encoders()
     if pattern:
@@ -42,18 +43,39 @@ def list_pairs(pattern: str) -> list[dict[str, Any]]:
     return [_pair(row["name"], is_timm=row["library"] == "timm") for row in rows]
 
 
+def as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the result of `list_pairs` as a table, and below it the reasons."""
+    table = [{**row, "SmpNet": _list_architectures(row), "reasons": None} for row in rows]
+    lines = [as_table(table)]
+    for row in rows:
+        names = defaultdict[tuple[str, str], list[str]](list)
+        for net, messages in row["reasons"].items():
+            for name, message in messages.items():
+                names[net, message.rpartition(": ")[2]].append(name)
+        lines += [f"{row['name']} × {net} {', '.join(listed)}: {reason}" for (net, reason), listed in names.items()]
+    return "\n".join(lines)
+
+
+def _list_architectures(row: dict[str, Any]) -> str:
+    """Return the architectures of SMP that build, by those that do not if they are fewer."""
+    missing = row["reasons"]["SmpNet"]
+    if len(missing) < len(row["SmpNet"]):
+        return f"all but {', '.join(missing)}" if missing else "all"
+    return ", ".join(row["SmpNet"]) or "none"
+
+
 def _pair(name: str, is_timm: bool) -> dict[str, Any]:
     """Return the row of an encoder."""
     import segmentation_models_pytorch as smp
 
-    reasons: dict[str, str] = {}
-    nets = {head: _try(reasons, head, Segmenter, encoder=name, head=head) for head in HEADS}
+    reasons: dict[str, dict[str, str]] = {"Segmenter": {}, "SmpNet": {}}
+    nets = {head: _try(reasons["Segmenter"], head, Segmenter, encoder=name, head=head) for head in HEADS}
     image = next((_image(net) for net in nets.values() if net is not None), None)
     encoder = f"tu-{name}" if is_timm else name
     archs = [
         arch
         for arch in smp.MODEL_ARCHITECTURES_MAPPING
-        if _try(reasons, arch, SmpNet, encoder=encoder, arch=arch) is not None
+        if _try(reasons["SmpNet"], arch, SmpNet, encoder=encoder, arch=arch) is not None
     ]
     sizes = {head: None if net is None else _millions(net) for head, net in nets.items()}
     return {"name": name, "image": image, **sizes, "SmpNet": archs, "reasons": reasons}

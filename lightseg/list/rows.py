@@ -29,7 +29,7 @@ def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[di
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as aligned columns; what does not hold for any row has no column."""
-    columns = [key for key in rows[0] if key != "reasons" and any(_text(row[key]) for row in rows)]
+    columns = [key for key in rows[0] if any(_text(row[key]) for row in rows)]
     cells = [columns, *([_text(row[key]) for key in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)

@@ -1,6 +1,7 @@
 """Effective differences of two runs, and what they can affect: metrics, speed, or neither."""
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -181,8 +182,13 @@ def _changes(old: Any, new: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any
     elif _class_paths(old) == _class_paths(new) is not None:
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _changes(*pair, f"{key}.{index}")
-    elif (pair := (meaning(key, old), meaning(key, new)))[0] != pair[1]:
+    elif (pair := (meaning(key, old), meaning(key, new)))[0] != pair[1] and not _are_nan(*pair):
         yield key, pair
+
+
+def _are_nan(*values: object) -> bool:
+    """Return whether all values are NaN, which differs from itself and may be a nodata value."""
+    return all(isinstance(value, float) and math.isnan(value) for value in values)
 
 
 def meaning(key: str, value: Any) -> Any:

@@ -26,19 +26,28 @@ def require_name(name: str) -> None:
         )
 
 
-def create(runs_dir: str, name: str) -> Path:
-    """Create `RUNS_DIR/NAME/<utc>-<hex>/`, a new folder.
+def new_stamp() -> str:
+    """Return a name of a new folder: `<utc>-<hex>`."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def create(runs_dir: str, name: str, stamp: str | None = None) -> Path:
+    """Create `RUNS_DIR/NAME/STAMP/`, a new folder.
+
+    Args:
+        runs_dir: The folder that holds the folders of experiments.
+        name: Name of the experiment.
+        stamp: Name of the folder; None for a new one.
 
     Raises:
         UserError: If it cannot be created.
     """
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    folder = Path(runs_dir).resolve() / name / f"{now}-{secrets.token_hex(2)}"
+    folder = Path(runs_dir).resolve() / name / (stamp or new_stamp())
     try:
         folder.mkdir(parents=True, exist_ok=False)
     except OSError as error:
         # a dangling link exists, too, but no other name would help there
-        if isinstance(error, FileExistsError) and folder.exists():
+        if isinstance(error, FileExistsError) and folder.exists() and stamp is None:
             return create(runs_dir, name)
         raise UserError(f"--runs_dir {runs_dir}: cannot make {folder}: {error.strerror}") from None
     return folder

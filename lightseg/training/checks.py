@@ -14,10 +14,11 @@ from lightseg.config.schema import RECIPE, describe_violation
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.data.io.images import AS_STORED
+from lightseg.data.datasets.unread_files import describe_unread, unread_files
+from lightseg.data.io.image_values import AS_STORED
 from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
-from lightseg.data.types import Batch, ClassCounts, Split
+from lightseg.data.types import SPLITS, Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.evenly_spaced import spread
@@ -64,6 +65,7 @@ def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     data.prepare_data()
     _warn_of_absent_classes(data, data.check())
     _warn_of_copies(data)
+    _warn_of_unread_files(data)
     data.decode(trainer)
     samples = data.check_training()
     if data.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches) > 1:
@@ -91,7 +93,7 @@ def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
 
 def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
     """Give a task the recipe that its checkpoints carry, and check that they can be read."""
-    values = None if data.image_values == AS_STORED else data.image_values
+    values = None if data.image_values == AS_STORED else data.image_values.to_record()
     masks = data.mask_values()
     colors = masks.colors if masks else None
     task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)
@@ -157,6 +159,15 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
             if split != "train":
                 consequence = f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy"
             warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+
+
+def _warn_of_unread_files(data: ImageDataModule) -> None:
+    """Warn of images that are skipped, since their format is not read."""
+    if files := unread_files(data.dataset(split) for split in SPLITS):
+        warn(
+            f"images of formats that are not read are skipped: {describe_unread(files)}; convert them to PNG, JPEG or "
+            "TIFF to use them"
+        )
 
 
 def _warn_of_copies(data: ImageDataModule) -> None:

@@ -1,5 +1,6 @@
 """Start of a run in its folder: a new folder with the records of the start, or an old one made ready."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
 from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.resume import prepare_resume
+from lightseg.training.resume import prepare_resume, restore_image_values
 
 
 def open_run(
@@ -40,6 +41,8 @@ def open_run(
     """
     if resumed:
         stack.enter_context(locked(resumed))
+    if resumed:
+        restore_image_values(cli.datamodule, resumed)
     initial_weights = take_initial_weights(cli, resumed)
     cost = check_run(cli, trainer)
     wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
@@ -77,7 +80,8 @@ def has_begun(folder: Path, trainer: L.Trainer) -> bool:
 
 def _create(cli: LightsegCLI, trainer: L.Trainer, stack: ExitStack) -> Path:
     """Make a run folder and lock it; return it."""
-    folder = run_folders.create(cli.config.runs_dir, cli.config.name)
+    # the next run of this process has another name
+    folder = run_folders.create(cli.config.runs_dir, cli.config.name, os.environ.pop(environment.RUN_NAME, None))
     # the lock is released first, then the folder of a failed start is removed
     stack.push(partial(_discard_failed_start, folder, trainer))
     stack.enter_context(locked(folder))

@@ -8,7 +8,10 @@ from typing import Any
 
 from lightseg.checkpoint.loading import read
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import require_form
+from lightseg.config.schema import RECIPE, require_form
+from lightseg.data import ImageDataModule
+from lightseg.data.datasets.file_data_module import FileDataModule
+from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import require_in_place, require_regular, write_atomically
 from lightseg.files.names import BEST, LAST, METRICS, PREVIOUS
@@ -105,6 +108,24 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
     if errors:
         raise UserError("\n".join([*errors, "there is no other state to go on from; start a new run without --resume"]))
     return None, {}
+
+
+def restore_image_values(data: ImageDataModule, folder: Path) -> None:
+    """Make a data module read images by the range and the mean that a run has measured, and measure none again.
+
+    Args:
+        data: The data module, of which no sample has been read.
+        folder: The run folder.
+
+    Raises:
+        UserError: If no checkpoint can be read.
+    """
+    if isinstance(data, FileDataModule) and data.measures_values:
+        file, content = newest_checkpoint(folder)
+        if file is not None:
+            recipe = content.get("lightseg", {})
+            require_form(RECIPE, recipe, file)
+            data.use_values(image_values(recipe))
 
 
 def _read_state(file: Path) -> dict[str, Any]:

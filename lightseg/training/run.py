@@ -96,6 +96,8 @@ def _open(
             folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
+        if resumed:
+            resume.restore_image_values(cli.datamodule, resumed)
         take_initial_weights(cli, resumed)
         checkpoint = resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint

@@ -102,7 +102,7 @@ def test_labels__names_and_what_differs_where_neither_suffices():
 def test_labels__of_many_differences_those_that_tell_apart():
     others = {"model__optimizer__lr": 0.1, "trainer__max_epochs": 9, "data__batch_size": 2, "model__net__depth": 3}
     groups_by_label = describe(run(), run(**others))
-    assert set(groups_by_label) == {"max_epochs 2 and 3 more", "max_epochs 9 and 3 more"}
+    assert set(groups_by_label) == {"max_epochs 2 (and 3 more)", "max_epochs 9 (and 3 more)"}
     assert [len(differs) for differs in groups_by_label.values()] == [4, 4]
 
 

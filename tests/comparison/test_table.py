@@ -1,12 +1,13 @@
 import csv
 import io
 import json
+import shutil
 
 from rich.console import Console
 
 from lightseg.comparison import export, table
 from lightseg.comparison.text import reading, verdicts
-from tests.comparison.fabricate import config, skilled, wide
+from tests.comparison.fabricate import config, skilled, wide, write_run
 
 
 def printed(comparison, width=80):
@@ -26,9 +27,24 @@ def test_show__groups_verdict_and_classes_in_80_columns(comparison):
     assert best[-5:] == ["1.50", "2.50", "30", "60", "s"]
     assert "width 5" in verdicts(comparison)[0]
     assert " ".join(text.split()).count(verdicts(comparison)[0]) == 1
-    assert [line.split() for line in text.splitlines() if line.strip().startswith("car")] == [
-        ["car", "absent", "absent"]
-    ]
+    # absent classes have no row
+    assert not [line for line in text.splitlines() if line.strip().startswith("car")]
+    assert "Absent from the truth: car, never predicted." in " ".join(text.split())
+
+
+def test_show__folds_have_mean_deviation_and_range(runs, tmp_path):
+    assert "folds" not in printed(runs((wide(4), {})))
+    for fold in range(3):
+        facts = {"split": "val", "data": f"{fold}", "images": [f"{fold}-{index}" for index in range(40)]}
+        write_run(tmp_path / f"fold{fold}", wide(8, fold=fold, folds=3), **facts)
+        metrics = {"val/score": (0.5, 0.6, 0.85)[fold], "train/seconds": 60}
+        (tmp_path / f"fold{fold}/metrics.json").write_text(json.dumps(metrics))
+    shutil.rmtree(tmp_path / "run00")
+    text = printed(runs())
+    # the mean of 50, 60 and 85 is 65, and their squared deviations are 225, 25 and 400
+    (line,) = (line.split() for line in text.splitlines() if "±" in line)
+    assert " ".join(line) == "roads 3 65.0 ± 18.0 50.0 to 85.0"
+    assert "folds mIoU % of folds lowest to highest" in " ".join(text.split())
 
 
 def test_show__one_run(runs):
@@ -55,9 +71,9 @@ def test_show__the_size_of_the_input_where_it_differs(runs, tmp_path):
     (tmp_path / "run01" / "model.json").write_text('{"parameters": 1500000, "gflops": 10, "input": [3, 64, 64]}')
     lines = printed(runs()).splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line.split()[-6:-3] for line in lines if "1.50" in line] == [
-        ["1.50", "2.50", "3×32×32"],
-        ["1.50", "10.00", "3×64×64"],
+    assert [line for line in lines if "input" in line] == [
+        "width 4: width 4, input 3×32×32",
+        "width 8: width 8, input 3×64×64",
     ]
 
 

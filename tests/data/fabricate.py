@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 # all 256 entries, since Pillow stores a shorter palette with fewer bits per pixel
@@ -80,3 +81,32 @@ def pascal_voc(root):
             save_palette(base / "SegmentationClass" / f"{stem}.png", ids(index, values=(0, 1, 2, 3, 255)))
         (base / "ImageSets" / "Segmentation" / f"{name}.txt").write_text("\n".join(stems) + "\n")
     return root
+
+
+GEO_TAGS = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 399960.0, 5000040.0, 0.0), True),
+    (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633), True),
+    (34737, "s", 0, "WGS 84 / UTM zone 33N|", True),
+]
+"""Tags of a GeoTIFF of pixels of 10 metres, as `tifffile` writes them."""
+
+
+def geotiff(path, array, **options):
+    """Write an array `(H, W, C)` as a GeoTIFF."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None, **options}
+    tifffile.imwrite(path, array, extratags=GEO_TAGS, **options)
+    return path
+
+
+def raw_tags(path):
+    """Return type, count and bytes of the tags of the georeference of a TIFF."""
+    with tifffile.TiffFile(path) as file:
+        tags = {}
+        for tag in file.pages[0].tags:
+            if tag.code in (33550, 33922, 34264, 34735, 34736, 34737):
+                file.filehandle.seek(tag.valueoffset)
+                tags[tag.code] = int(tag.dtype), tag.count, file.filehandle.read(tag.valuebytecount)
+        return tags

@@ -43,6 +43,7 @@ def test_environment__of_half_a_launcher_is_named(fit, recipe, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("LIGHTSEG_CORES", "0"),
         ("OPENCV_IO_MAX_IMAGE_PIXELS", "x"),
         ("OPENCV_IO_MAX_IMAGE_PIXELS", "1GB"),
         ("OPENCV_DUMP_ERRORS", "yes"),

@@ -1,4 +1,4 @@
-"""Description of processes that died."""
+"""Description of processes that died, and the end of those whose parent has."""
 
 import subprocess
 import sys
@@ -40,3 +40,24 @@ def test_is_lost_connection__messages_of_gloo_and_nccl(message):
 def test_is_lost_connection__other_errors():
     assert not is_lost_connection(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_lost_connection(ConnectionResetError("Connection reset by peer"))
+
+
+WATCHING = """import os, time
+from lightseg.distributed.supervision import stop_with_series
+stop_with_series()
+print("LIGHTSEG_SERIES_PROCESS" in os.environ, flush=True)
+time.sleep(99)"""
+
+PARENT = """import os, subprocess, sys
+variables = {**os.environ, "LIGHTSEG_SERIES_PROCESS": str(os.getpid())}
+subprocess.run([sys.executable, "-c", sys.argv[1]], env=variables)"""
+
+
+def test_stop_with_series__a_run_is_stopped_once_its_parent_is_killed():
+    command = [sys.executable, "-c", PARENT, WATCHING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        # processes that the run starts have another parent
+        assert parent.stdout.readline() == b"False\n"
+        parent.kill()
+        # the pipe ends with the last process that holds it
+        assert parent.stderr.read() == b"lightseg: error: the process of the series has died; this run stops, too\n"

@@ -19,7 +19,17 @@ _SIZE, _COUNT = 24, 8
 
 _OPTIONS = [
     *("classes", "values", "colors", "ignore", "channels", "splits", "images", "masks", "mask_suffix", "threshold"),
-    *("mask_channel", "missing_mask", "value_range", "nodata", "val_fraction", "test_fraction", "folds", "root"),
+    *(
+        "mask_channel",
+        "missing_mask",
+        "value_range",
+        "nodata",
+        "bands",
+        "val_fraction",
+        "test_fraction",
+        "folds",
+        "root",
+    ),
 ]
 
 _LISTS = [b"", b"0.png\n1.png\n", b"nothing\n", b"../x\n", b"\xff\n", b"0.png 0.png x\n"]

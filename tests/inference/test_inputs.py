@@ -63,20 +63,23 @@ def test_items_of__the_pages_of_a_tiff_unless_they_are_bands(tmp_path):
     tifffile.imwrite(tmp_path / "pages.tif", np.zeros((2, 8, 8), np.uint8), photometric="minisblack")
     tifffile.imwrite(tmp_path / "bands.tif", np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
     (tmp_path / "broken.tif").write_bytes(b"II*\0")
-    items = items_of(find_files([str(tmp_path)], tmp_path / "out"), 4)
+    items = items_of(find_files([str(tmp_path)], tmp_path / "out"), 4, "segmentation")
     assert [(item.name, item.page) for item in items] == [
         *(("a", None), ("bands", None), ("broken", None)),
         *(("pages_p0001", 0), ("pages_p0002", 1)),
     ]
     assert items[-1].label == f"{tmp_path / 'pages.tif'} page 2"
+    # of which only some are read
+    items = items_of(find_files([str(tmp_path)], tmp_path / "out"), 0, "segmentation")
+    assert [(item.name, item.page) for item in items] == [(name, None) for name in ("a", "bands", "broken", "pages")]
 
 
 def test_items_of__two_images_with_one_result_are_refused(tmp_path):
     for name in ("one/A.png", "two/a.jpg"):
         save(tmp_path / name, picture())
     files = find_files([str(tmp_path / "one"), str(tmp_path / "two")], tmp_path / "out")
-    with pytest.raises(UserError, match=r"A\.png and .*a\.jpg would both be written to a\.png; predict them one"):
-        items_of(files, 3)
+    with pytest.raises(UserError, match=r"A\.png and .*a\.jpg would both be named a; predict them one"):
+        items_of(files, 3, "segmentation")
     # the same file twice is predicted once
     again = find_files([str(tmp_path / "one"), str(tmp_path / "one/A.png")], tmp_path / "out")
-    assert items_of(again, 3) == [Item(tmp_path / "one/A.png", None, "A")]
+    assert items_of(again, 3, "segmentation") == [Item(tmp_path / "one/A.png", None, "A")]

@@ -7,10 +7,11 @@ import tifffile
 import torch
 from PIL import Image
 
-from lightseg.data.io.images import read_image
+from lightseg.data.io.image_values import ImageValues
+from lightseg.data.io.images import read_image, read_image_and_missing
 from lightseg.errors import DataError
 from lightseg.inference import png_writer, readers
-from lightseg.inference.readers import RowReader, source_from_array, source_from_file
+from lightseg.inference.readers import RowReader, StripReader, source_from_array, source_from_file
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
 # equal rows, for which the encoder chooses a PNG filter
@@ -65,6 +66,23 @@ FILES = {
 }
 
 
+BANDS = np.random.default_rng(1).integers(0, 4000, (12, 97, 131)).astype(np.uint16)
+# no tile of any band has data
+BANDS[:, :32, :48] = 0
+LAYOUTS = {
+    "pixels.tif": _tiff(np.moveaxis(BANDS, 0, -1), photometric="minisblack", planarconfig="contig", tile=(32, 48)),
+    "pixels_plain.tif": _tiff(np.moveaxis(BANDS, 0, -1), photometric="minisblack", planarconfig="contig"),
+    "planes.tif": _tiff(BANDS, photometric="minisblack", planarconfig="separate", tile=(32, 48), compression="zlib"),
+    "planes_strips.tif": _tiff(
+        BANDS, photometric="minisblack", planarconfig="separate", rowsperstrip=10, compression="lzw", predictor=True
+    ),
+    "planes_plain.tif": _tiff(BANDS, photometric="minisblack", planarconfig="separate", byteorder=">"),
+    "pages.tif": _tiff(BANDS, photometric="minisblack", compression="zlib", rowsperstrip=10),
+    "pages_plain.tif": _tiff(BANDS, photometric="minisblack"),
+    "first.npy": lambda path: np.save(path, BANDS),
+}
+
+
 @pytest.fixture
 def all_images_are_large(monkeypatch):
     monkeypatch.setattr(readers, "LARGE", 0)
@@ -116,6 +134,32 @@ def test_source_from_file__page_of_a_tiff(tmp_path):
     for number, page in enumerate(pages):
         assert np.array_equal(source_from_file(path, 3, number).whole(), page)
         assert np.array_equal(read_image(path, 3, number), page)
+
+
+@pytest.mark.usefixtures("all_images_are_large")
+@pytest.mark.parametrize("bands", [None, (4, 3, 12)])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_source_from_file__bands_of_any_layout_in_strips(tmp_path, monkeypatch, name, bands):
+    LAYOUTS[name](tmp_path / name)
+    channels = 12 if bands is None else len(bands)
+    values = ImageValues(((0, 4000),), 0.0, bands, (0.5,) * channels)
+    expected, missing = read_image_and_missing(tmp_path / name, channels, values=values)
+    assert missing[:32, :48].all()
+
+    def refuse(*_):
+        raise AssertionError("the whole image is read")
+
+    monkeypatch.setattr(readers, "decode", refuse)
+    source = source_from_file(tmp_path / name, channels, values=values)
+    assert len(list(source.strips())) > 1
+    assert np.array_equal(source.whole(), expected)
+    assert np.array_equal(np.concatenate(list(source.missing())), missing)
+
+
+def test_strip_reader__parts_end_at_any_row():
+    parts = StripReader(iter(np.split(PIXELS, [1, 2, 40, 90])))
+    for last, expected in ((30, PIXELS[:30]), (30, PIXELS[30:30]), (31, PIXELS[30:31]), (97, PIXELS[31:])):
+        assert np.array_equal(np.concatenate([expected[:0], *parts.read(last)]), expected)
 
 
 def test_rows__overlapping_rows_of_any_strips():

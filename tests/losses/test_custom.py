@@ -115,6 +115,19 @@ def test_build_loss__refusals(spec, weight, message):
         build_loss(spec, weight)
 
 
+def test_build_loss__of_classes_that_may_overlap():
+    message = "my_loss.{} is for classes that exclude each other; take a subclass of LabelLoss or ClassLoss"
+    for name in ("Absolute", "Plain"):
+        with pytest.raises(ConfigError, match=message.format(name)):
+            build_loss({f"my_loss.{name}": 1.0}, None, multilabel=True)
+    path = "lightseg.losses.losses.BinaryCrossEntropy"
+    with pytest.raises(ConfigError, match="BinaryCrossEntropy is for classes that may overlap"):
+        build_loss({path: 1.0}, None)
+    logits, target = torch.zeros(1, 2, 3), torch.tensor([[[1, 0, 1], [0, 0, IGNORE]]])
+    by_name, by_path = (build_loss({name: 1.0}, None, multilabel=True) for name in ("bce", path))
+    assert by_path(logits, target) == by_name(logits, target) > 0
+
+
 def test_fit__with_a_loss_by_path_needs_trust_to_be_loaded(fit, recipe):
     recipe()
     overlay = recipe(OVERLAY % "{my_loss.Plain: {weight: 0.5, reduction: mean}, ce: 1.0}", "mine.yaml")

@@ -64,12 +64,14 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 def _predict(run: Run, split: Stage, indices: Sequence[int], trust: bool) -> tuple[list[Example], list[Color]]:
     from lightseg.checkpoint.loading import load
     from lightseg.checkpoint.locate import follow_imports
-    from lightseg.checkpoint.rebuild import build_data
+    from lightseg.checkpoint.rebuild import data_and_block, keep_image_values
     from lightseg.tasks.examples import predict
 
     if trust:
         follow_imports(run.folder)
-    data = build_data(run.config, trust=trust, file=run.folder / "config.yaml")
+    task = load(run.folder, trust)
+    data, _, block = data_and_block(run.config, trust=trust, file=run.folder / "config.yaml")
+    keep_image_values(data, task.recipe, block)
     if differ(data.split_fingerprint(split), run.data[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {run.label} was scored on")
-    return predict(load(run.folder, trust), data, split, indices), data.palette
+    return predict(task, data, split, indices), data.palette

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from lightseg.comparison.results import Comparison, Estimate, Group
-from lightseg.comparison.text import class_percent, interval, reading, verdicts
+from lightseg.comparison.text import describe_absences, fold_scores, fold_spread, interval, reading, verdicts
 from lightseg.errors import UserError
 from lightseg.files.limited import read_limited, require_inside
 from lightseg.metrics.formatting import format_p_value, percent
@@ -37,13 +37,19 @@ def ranking(comparison: Comparison) -> Markup:
         low=low,
         high=high,
         format_count=_format_count,
+        has_folds=any(len(group.folds) > 1 for group in comparison.groups),
+        fold_scores=fold_scores,
+        fold_spread=fold_spread,
         reading=" ".join(reading(comparison)),
     )
 
 
 def classes(comparison: Comparison) -> Markup:
-    """Render one row for each class: bars with intervals, the numbers, and the differences that are shown."""
-    return render_section("classes", comparison, class_percent=class_percent)
+    """Render one row for each class: bars with intervals, the numbers, and the differences that are shown.
+
+    Classes that are absent from the truth are named below.
+    """
+    return render_section("classes", comparison, absences=describe_absences(comparison))
 
 
 def matrices(comparison: Comparison) -> Markup:

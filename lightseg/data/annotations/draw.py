@@ -21,6 +21,14 @@ _MOST_CROSSINGS = 1 << 25
 """Crossings of an outline with rows of pixels that are computed at once; more take gigabytes."""
 
 
+_MOST_PIXELS = 1 << 31
+"""Pixels of all objects of an image together that are kept to sort them."""
+
+
+class DrawingError(DataError):
+    """Shapes that take too much memory; the message does not name the file."""
+
+
 class DrawnShape(NamedTuple):
     """Shape and the id that its pixels take."""
 
@@ -40,16 +48,30 @@ def draw(
         overlap: Rule for pixels of several shapes.
 
     Raises:
-        DataError: If an outline is too long.
+        DrawingError: If an outline is too long, or the shapes are too large.
     """
     mask = np.full(size, background, np.uint8)
-    regions = [(rasterize(shape, size), label) for shape, label in shapes]
+    regions: Iterable[tuple[Bitmap, int]] = ((rasterize(shape, size), label) for shape, label in shapes)
     if overlap == "area":
-        # stable: of equal areas, the last one is above
-        regions.sort(key=lambda region: -np.count_nonzero(region[0].pixels))
+        regions = _sort_by_area(regions)
     for (pixels, top, left), label in regions:
         mask[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels] = label
     return mask
+
+
+def _sort_by_area(regions: Iterable[tuple[Bitmap, int]]) -> list[tuple[Bitmap, int]]:
+    """Return regions with the largest one first; of equal ones, the last one stays last.
+
+    Raises:
+        DrawingError: If they take too much memory.
+    """
+    kept, total = [], 0
+    for bitmap, label in regions:
+        kept.append((bitmap, label))
+        total += bitmap.pixels.size
+        if total > _MOST_PIXELS:
+            raise DrawingError(f"its objects cover {total} pixels, one above the other; set overlap: order")
+    return sorted(kept, key=lambda region: -np.count_nonzero(region[0].pixels))
 
 
 def rasterize(shape: Shape, size: Size) -> Bitmap:
@@ -60,7 +82,7 @@ def rasterize(shape: Shape, size: Size) -> Bitmap:
         size: Height and width of the image.
 
     Raises:
-        DataError: If an outline is too long.
+        DrawingError: If an outline is too long.
     """
     if isinstance(shape, Bitmap):
         return _clip(shape, size)
@@ -84,17 +106,24 @@ def _first_center(coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]
 
 
 def _clip(bitmap: Bitmap, size: Size) -> Bitmap:
+    """Return the part of a bitmap inside an image, without rows and columns at its ends that have no pixel."""
     top, left = max(bitmap.top, 0), max(bitmap.left, 0)
     rows = slice(top - bitmap.top, max(size[0] - bitmap.top, 0))
     columns = slice(left - bitmap.left, max(size[1] - bitmap.left, 0))
-    return Bitmap(bitmap.pixels[rows, columns], top, left)
+    pixels = bitmap.pixels[rows, columns]
+    used_rows, used_columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    if not len(used_rows):
+        return Bitmap(pixels[:0, :0])
+    inner = pixels[used_rows[0] : used_rows[-1] + 1, used_columns[0] : used_columns[-1] + 1]
+    # a view would keep all of the pixels in memory
+    return Bitmap(inner.copy(), top + int(used_rows[0]), left + int(used_columns[0]))
 
 
 def _fill(ring: Ring, window: Bitmap) -> None:
     """Set the pixels of a window whose centers an outline encloses an odd number of times.
 
     Raises:
-        DataError: If the outline is too long.
+        DrawingError: If the outline is too long.
     """
     (height, width), top, left = window.pixels.shape, window.top, window.left
     ends = np.stack([ring, np.roll(ring, -1, 0)], 1)
@@ -104,7 +133,7 @@ def _fill(ring: Ring, window: Bitmap) -> None:
     first, last = _first_center(ends[:, :, 1]).clip(top, top + height).T
     crossings = last - first
     if crossings.sum() > _MOST_CROSSINGS:
-        raise DataError(f"an outline of {len(ring)} points crosses {crossings.sum()} rows of pixels; simplify it")
+        raise DrawingError(f"an outline of {len(ring)} points crosses {crossings.sum()} rows of pixels; simplify it")
     edges = np.repeat(np.arange(len(ring)), crossings)
     rows = np.arange(len(edges)) + np.repeat(first - np.cumsum(crossings) + crossings, crossings)
     (x, y), (end_x, end_y) = ends[edges, 0].T, ends[edges, 1].T

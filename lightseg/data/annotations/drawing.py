@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.annotations.draw import DrawnShape, Overlap, draw
+from lightseg.data.annotations.draw import DrawingError, DrawnShape, Overlap, draw
 from lightseg.data.annotations.format import AnnotationFormat
 from lightseg.data.annotations.objects import Size, require_size
 from lightseg.errors import DataError, did_you_mean
@@ -51,9 +51,13 @@ class Drawing:
         Raises:
             DataError: If it is damaged, of another size, or of an undeclared class.
         """
-        return draw(self._shapes(content, size, place), size, self.background, self.overlap)
+        try:
+            return draw(self.shapes(content, size, place), size, self.background, self.overlap)
+        except DrawingError as error:
+            raise DataError(f"{place}: {error}") from None
 
-    def _shapes(self, content: bytes, size: Size, place: str) -> Iterator[DrawnShape]:
+    def shapes(self, content: bytes, size: Size, place: str) -> Iterator[DrawnShape]:
+        """Yield the shapes of an image's annotation with their ids; see `draw`."""
         record = self.format.parse(content, place)
         require_size(record.size, size, place)
         for item in record.objects:

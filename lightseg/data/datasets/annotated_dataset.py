@@ -13,7 +13,7 @@ from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import Size
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
 from lightseg.data.datasets.mask_dataset import hash_ids
-from lightseg.data.io.images import AS_STORED, ImageValues
+from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
@@ -28,7 +28,8 @@ class AnnotatedDataset(FileDataset):
         source: File of annotations, for messages.
         drawing: Rules by which annotations become masks.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
+            an image has no data.
     """
 
     decodes = True
@@ -52,12 +53,13 @@ class AnnotatedDataset(FileDataset):
         self._is_annotated = np.array([image.is_annotated for image in images], np.bool_)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image = self.image(index)
-        return image, self._draw(index, (image.shape[0], image.shape[1]))
+        image, missing = self.image_and_missing(index)
+        return image, with_void(self._draw(index, (image.shape[0], image.shape[1])), missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Draw the mask alone, `(H, W)`."""
-        return self._draw(index, self.image_size(index))
+        mask = self._draw(index, self.image_size(index))
+        return with_void(mask, self.image_and_missing(index)[1]) if self.values.voids_masks else mask
 
     def class_table(self, num_classes: int) -> ClassCounts:
         """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""

@@ -18,9 +18,9 @@ from lightseg.files.atomic import expand_home
 class AnnotatedFiles(FileDataModule):
     """Images with annotations in the format of COCO, YOLO, LabelMe or CVAT.
 
-    Splits are those of `splits`, of a file per split, of the annotations (the YAML file of YOLO, subsets of CVAT,
-    folders `train`, `val` and `test` of LabelMe), or else random. Without `val`, that is a fraction of `train`; without
-    `test`, that split is empty.
+    Splits are those of `splits`, of a file per split, of the annotations (the YAML file of YOLO, subsets of CVAT), of
+    folders `train`, `val` and `test` of the images, or else random. Without `val`, that is a fraction of `train`;
+    without `test`, that split is empty.
 
     Args:
         annotations: File or folder of the annotations, or one for each split, below `root`: a JSON file of COCO, the
@@ -52,8 +52,8 @@ class AnnotatedFiles(FileDataModule):
             require(self._lists is None, "data.annotations, data.splits: both define the splits; leave one out")
         require(
             folders.keys() == files.keys(),
-            "data.images: names a folder for each split, and data.annotations a file for each other split; give both "
-            "the same splits",
+            "data.images: names a folder for each split, and data.annotations no file for each of these; give both the "
+            "same splits",
         )
         self._annotation_files = {split: (expand_home(file), folders[split]) for split, file in files.items()}
         self._format, self._missing_annotation = format, missing_annotation

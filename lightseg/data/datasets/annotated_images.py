@@ -97,6 +97,7 @@ class AnnotatedImages(AnnotatedFiles):
             DataError: If annotations or images are missing or contradict each other.
         """
         parts, classes = self._parts_by_split, self.classes
+        self._require_known(parts.values())
         splits = self._split_images(parts)
         # the datasets hold the annotations in a form that processes share
         del self._parts_by_split
@@ -111,6 +112,19 @@ class AnnotatedImages(AnnotatedFiles):
             return AnnotatedDataset(self.root, splits[split], part.path, drawing, self.in_channels, self.image_values)
 
         return {split: make(split) for split in SPLITS}
+
+    def _require_known(self, parts: Iterable[Annotations]) -> None:
+        """Check that options name classes that the annotations list.
+
+        Raises:
+            ConfigError: If one does not.
+        """
+        listed = [part.classes for part in parts]
+        names = {name for classes in listed for name in classes or ()}
+        for option, keys in (("ignore", self._ignore), ("merge", self._merge)):
+            for name in keys:
+                hint = did_you_mean(name, names, otherwise=12)
+                require(None in listed or name in names, f"data.{option}: the annotations have no class {name}{hint}")
 
     def _require_classes(self, classes: list[str], place: str) -> None:
         """Check class names.

@@ -6,22 +6,23 @@ import gc
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.data.io.images import ImageValues
-from lightseg.data.io.pixel_stats import measure_pixel_stats
+from lightseg.data.io.error_collector import report
+from lightseg.data.io.image_values import ImageValues
+from lightseg.data.io.pixel_stats import MeasuredValues, measure_pixel_stats, measure_values
 from lightseg.data.splits import Named, Splits, fraction_split, groups_of, require_disjoint, stratified_split
 from lightseg.data.types import SPLITS, Split
-from lightseg.errors import ConfigError, require
+from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.disk_cache import cached
 from lightseg.files.evenly_spaced import spread
 
 _STATS_IMAGES = 200
-"""Training images over which mean and standard deviation are measured."""
+"""Training images over which range, mean and standard deviation are measured."""
 
 _FRACTION = 0.15
 """Default share of the samples of `val` and of `test`."""
@@ -35,9 +36,14 @@ class FileDataModule(ImageDataModule):
     Args:
         channels: Channels of an image; 4 read RGBA files; numbers other than 1, 3 and 4 need TIFF or `.npy` files.
         value_range: Least and greatest value of the images, such as `[0, 4095]` for 12 bits in 16-bit files; they
-            become 0 and 1, and values beyond are clipped. Needed for signed and 32-bit integers, and for floating-point
-            values outside 0..1.
-        nodata: Value of missing pixels in the images, such as -9999; it becomes 0.
+            become 0 and 1, and values beyond are clipped; or one such pair for each channel; or `auto`, which takes the
+            0.5th and 99.5th percentiles of each channel of up to 200 training images (with `folds`, of `train` before
+            it is divided). A checkpoint keeps the numbers. Needed for signed and 32-bit integers, and for
+            floating-point values outside 0..1.
+        nodata: Value of missing pixels in the images, such as -9999; NaN is missing, too. It becomes the mean of the
+            training images, which a checkpoint keeps, and masks are void where all channels are missing.
+        bands: Channels of the files to read, in this order, such as `[4, 3, 2]`, counted from 1, as in GDAL and
+            rasterio; their number is that of the channels.
         splits: List file of each split below the root, such as `{train: train.txt, val: val.txt, test: test.txt}`: one
             image per line, as a name or a path with or without extension.
         val_fraction: Share of the samples for validation, if nothing else defines it, in 0..1.
@@ -47,6 +53,10 @@ class FileDataModule(ImageDataModule):
             samples stay in one split.
         **kwargs: Options of every data module: `root`, `batch_size`, `num_workers`, transforms and `seed`.
 
+    Attributes:
+        measures_values: Whether range or mean of the training images are measured for `image_values`, when the first
+            dataset is made.
+
     Raises:
         ConfigError: If a value is outside its range.
     """
@@ -54,8 +64,9 @@ class FileDataModule(ImageDataModule):
     def __init__(
         self,
         channels: int = 3,
-        value_range: tuple[float, float] | None = None,
+        value_range: tuple[float, float] | list[tuple[float, float]] | Literal["auto"] | None = None,
         nodata: float | None = None,
+        bands: list[int] | None = None,
         splits: dict[Split, str] | None = None,
         val_fraction: float = _FRACTION,
         test_fraction: float = _FRACTION,
@@ -66,7 +77,20 @@ class FileDataModule(ImageDataModule):
         super().__init__(**kwargs)
         if channels < 1:
             raise ConfigError(f"data.channels: {channels} is not a number of channels; give 1 or more")
-        self.in_channels, self.image_values = channels, ImageValues.of(value_range, nodata)
+        require(
+            bands is None or channels in (3, len(bands)),
+            f"data.channels: {channels} is not the number of data.bands {bands}; leave it out",
+        )
+        measures_range = value_range == "auto"
+        self.image_values = ImageValues.of(None if value_range == "auto" else value_range, nodata, bands)
+        self.in_channels = channels if bands is None else len(bands)
+        require(
+            len(self.image_values.ranges or ()) in (0, 1, self.in_channels),
+            f"data.value_range: give one pair for all channels, or one for each of {self.in_channels}, "
+            f"got {len(self.image_values.ranges or ())}",
+        )
+        self._measures_range, self.measures_values = measures_range, measures_range or nodata is not None
+        self._measured: MeasuredValues | None = None
         self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
         self._random_splits: frozenset[Split] = frozenset()
@@ -90,7 +114,38 @@ class FileDataModule(ImageDataModule):
             # only arrays are kept: worker processes would not share the memory of a million samples
             with _disabled_gc():
                 self._file_datasets = self.find_datasets()
+            if self.measures_values and len(self._file_datasets["train"]):
+                self._measure_values(self._file_datasets["train"])
         return self._file_datasets[split]
+
+    def use_values(self, values: ImageValues) -> None:
+        """Read images as a trained net expects them, instead of measuring the training images; call it first."""
+        self.image_values, self.measures_values = values, False
+
+    def _measure_values(self, train: FileDataset) -> None:
+        """Measure range and mean of the training images, and give them to all datasets.
+
+        Raises:
+            DataError: If the images cannot be read or measured.
+        """
+        files = [train.root / train.name(index) for index in spread(_STATS_IMAGES, len(train))]
+        key = f"image-values-{train.cache_key()}{'-range' * self._measures_range}"
+        try:
+            measured = cached(
+                key, lambda: measure_values(files, self.in_channels, self.image_values, self._measures_range)
+            )
+        except DataError as error:
+            report(error)
+            return
+        self._measured = MeasuredValues(*measured)
+        record = self.image_values.to_record()
+        if self._measures_range:
+            record["ranges"] = self._measured.ranges
+        if self.image_values.nodata is not None:
+            record["fill"] = self._measured.mean
+        self.image_values = ImageValues.from_record(record)
+        for dataset in self._file_datasets.values():
+            dataset.values = self.image_values
 
     @property
     def random_splits(self) -> frozenset[Split]:
@@ -143,12 +198,16 @@ class FileDataModule(ImageDataModule):
     def pixel_stats(self) -> tuple[Sequence[float], Sequence[float]]:
         """Return ImageNet's mean and standard deviation for 8-bit color, else those of up to 200 training images.
 
+        Missing pixels are left out.
+
         Raises:
             DataError: If an image cannot be read.
         """
         train = self.dataset("train")
         if self.in_channels == 3 and train[0][0].dtype == np.uint8:
             return super().pixel_stats()
+        if self._measured is not None:
+            return self._measured.mean, self._measured.std
         indices = spread(_STATS_IMAGES, len(train))
         mean, std = cached(
             f"stats-{train.cache_key()}", lambda: measure_pixel_stats(train[index][0] for index in indices)

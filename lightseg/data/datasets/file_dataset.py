@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.data_module import ImageDataset
-from lightseg.data.io.images import AS_STORED, ImageValues, image_size, read_image
+from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
+from lightseg.data.io.images import image_size, read_image, read_image_and_missing
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
@@ -46,7 +47,7 @@ class FileDataset(ImageDataset):
         images: Path of the image of each sample.
         others: Paths of further files, likewise, such as masks; an empty path is no file.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them.
     """
 
     def __init__(
@@ -77,13 +78,22 @@ class FileDataset(ImageDataset):
         """Return the image's path within the dataset."""
         return str(self._files[0][index])
 
+    def folders(self) -> set[Path]:
+        """Return the folders that hold the images."""
+        parents = {self.name(index).rpartition("/")[0] for index in range(len(self))}
+        return {self.root / parent for parent in parents}
+
     def image(self, index: int) -> Array:
         """Read the image alone, `(H, W, C)`."""
         return read_image(self.root / self.name(index), self.channels, values=self.values)
 
+    def image_and_missing(self, index: int) -> tuple[Array, Missing | None]:
+        """Read the image alone, and its missing pixels `(H, W)`; None if no value marks them."""
+        return read_image_and_missing(self.root / self.name(index), self.channels, values=self.values)
+
     def image_size(self, index: int) -> tuple[int, int]:
         """Read height and width of the image from its header."""
-        return image_size(self.root / self.name(index), self.channels)
+        return image_size(self.root / self.name(index), self.values.stored_channels(self.channels))
 
     def image_bytes(self) -> npt.NDArray[np.int64]:
         """Return the size of each image's file in bytes, `(N,)`."""

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from lightseg.data.dataset import count_columns
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
-from lightseg.data.io.images import AS_STORED, ImageValues, exif_orientation
+from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
 from lightseg.data.io.mask_consistency import MaskValues, used_colors
@@ -24,6 +27,21 @@ class SizeError(DataError):
     """Mask whose size differs from that of its image."""
 
 
+class MaskSummary(NamedTuple):
+    """Facts about the mask of a sample.
+
+    Attributes:
+        counts: Row of the mask in `class_table`, or a longer one.
+        digest: Hash of the mask.
+        values: For each file, as `MaskValues.add` takes it: its path within the dataset, the pixels of each of its
+            values, `(256,)`, and the colors of its palette indices.
+    """
+
+    counts: ClassCounts
+    digest: int
+    values: Sequence[tuple[str, ClassCounts, dict[int, Color]]]
+
+
 class MaskDataset(FileDataset):
     """Dataset of images and masks as files of one folder.
 
@@ -32,7 +50,8 @@ class MaskDataset(FileDataset):
         pairs: Samples.
         label_map: Lookup from file values to train ids.
         channels: Channels of an image.
-        values: Range and nodata value of the images, where their bit depth does not define them.
+        values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
+            an image has no data.
     """
 
     decodes = True
@@ -50,29 +69,38 @@ class MaskDataset(FileDataset):
         self.label_map = label_map
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, mask = self.image(index), self.mask(index)
+        (image, missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, mask
+        return image, with_void(mask, missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
-        """Read the mask alone, `(H, W)`; without a mask file it is all first class."""
+        """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""
         if not self.mask_name(index):
             return np.zeros(self.image_size(index), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
+
+    def file_values(self, path: Path | str) -> Array:
+        """Read a mask file as its values `(H, W)`, or its colors `(H, W, 3)`."""
+        return self.label_map.file_values(path)
 
     def mask_name(self, index: int) -> str:
         """Return the mask's path within the dataset; empty if the image has none and is all background."""
         return str(self._files[1][index])
 
+    def mask_names(self, index: int) -> list[str]:
+        """Return the paths of the mask's files within the dataset."""
+        return [str(files[index]) for files in self._files[1:] if files[index]]
+
     def is_turned_alone(self, index: int) -> bool:
         """Return whether EXIF orientations of image and mask differ although their sizes match."""
-        if not self.mask_name(index):
+        masks = self.mask_names(index)
+        if not masks:
             return False
-        image, mask = self.root / self.name(index), self.root / self.mask_name(index)
         height, width = self.image_size(index)
-        orientations = exif_orientation(image), exif_orientation(mask)
+        orientation = exif_orientation(self.root / self.name(index))
+        others = {exif_orientation(self.root / mask) for mask in masks} - {orientation}
         # above 4, height and width are swapped
-        return orientations[0] != orientations[1] and (height == width or max(orientations) <= 4)
+        return bool(others) and (height == width or max(orientation, *others) <= 4)
 
     def class_table(self, num_classes: int) -> ClassCounts:
         """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""
@@ -109,17 +137,17 @@ class MaskDataset(FileDataset):
 
     def _read_masks(self, num_classes: int) -> tuple[ClassCounts, MaskValues]:
         """Return the label table, and the values that the masks use; see `label_table`."""
-        table = np.zeros((len(self), num_classes + 1), np.int64)
+        columns = count_columns(self, num_classes)
+        table = np.zeros((len(self), columns + 1), np.int64)
         errors: list[DataError] = []
         values = self.label_map.mask_values()
-        for index, result in self._map_samples(self._count_pixels):
+        for index, result in self._map_samples(self._summarize_mask):
             if isinstance(result, DataError):
                 errors.append(result)
                 continue
-            counts, digest, colors = result
-            table[index] = [*counts[:num_classes], digest]
-            if not errors:
-                values.add(f"{self.root}/{self.mask_name(index)}", counts, colors)
+            table[index] = [*result.counts[:columns], result.digest]
+            for name, counts, colors in result.values if not errors else ():
+                values.add(f"{self.root}/{name}", counts, colors)
         if errors:
             raise self._summarize(errors)
         return table, values
@@ -127,7 +155,7 @@ class MaskDataset(FileDataset):
     def _target_key(self) -> bytes:
         return repr(self.label_map).encode()
 
-    def _count_pixels(self, index: int) -> tuple[ClassCounts, int, dict[int, Color]]:
+    def _summarize_mask(self, index: int) -> MaskSummary:
         """Return the pixels per train id `(256,)`, a hash of the train ids, and the palette colors of a mask.
 
         Raises:
@@ -142,8 +170,11 @@ class MaskDataset(FileDataset):
         else:
             mask = self.mask(index)
         self.require_same_size(index, self.image_size(index), mask.shape)
+        file_counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        if self.values.voids_masks:
+            mask = with_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return counts, hash_ids(mask), colors
+        return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), file_counts, colors)])
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""
@@ -162,22 +193,23 @@ class MaskDataset(FileDataset):
         paths = ", ".join(error.path for error in interpolated[:3]) + ", …" * (len(interpolated) > 3)
         return DataError(f"{error}\nand these look interpolated; export them again as PNG: {paths}")
 
-    def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
+    def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int], name: str | None = None) -> None:
         """Check that a mask has the size of its image.
 
         Args:
             index: Index of the sample.
             image: Height and width of the image.
             mask: Height and width of the mask.
+            name: Path of the mask within the dataset; None: that of `mask_name`.
 
         Raises:
             SizeError: If not.
         """
         if tuple(image) == tuple(mask):
             return
-        is_transposed = tuple(image) == tuple(reversed(mask))
+        is_transposed, path = tuple(image) == tuple(reversed(mask)), self.root / (name or self.mask_name(index))
         raise SizeError(
-            f"{self.root / self.mask_name(index)}: is {mask[1]}×{mask[0]}, but its image {self.name(index)} is "
+            f"{path}: is {mask[1]}×{mask[0]}, but its image {self.name(index)} is "
             f"{image[1]}×{image[0]} (width×height); "
             + (
                 "the image's EXIF orientation may turn it: save image and mask with the same orientation"

@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
 from lightseg.data.io.pixels import Pixels, decode, header_orientation, header_size
 from lightseg.data.types import Array
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import DataError
 
 
 class BrokenFileError(DataError):
     """Image or mask that no decoder can read."""
-
-
-class ImageValues(NamedTuple):
-    """Range and nodata value of an image's values, where the bit depth of the file does not define them.
-
-    Attributes:
-        low: Value that becomes 0.
-        high: Value that becomes 1; None: the greatest value of the file's bit depth.
-        nodata: Value that marks missing pixels, which become 0; None: none is missing.
-    """
-
-    low: float = 0.0
-    high: float | None = None
-    nodata: float | None = None
-
-    @classmethod
-    def of(cls, value_range: Sequence[float] | None, nodata: float | None) -> ImageValues:
-        """Build the values from the options of a data module, or from those in a checkpoint.
-
-        Args:
-            value_range: Values that become 0 and 1; None: those of the file's bit depth.
-            nodata: Value that marks missing pixels.
-
-        Raises:
-            ConfigError: If the range is empty or not finite.
-        """
-        low, high = value_range or (0.0, None)
-        if high is not None and not (np.isfinite([low, high]).all() and low < high):
-            raise ConfigError(f"data.value_range: [{low}, {high}] is no range; give the least and the greatest value")
-        return cls(low, high, nodata)
-
-    def apply(self, array: Array) -> Array:
-        """Scale stored values to float32 in 0..1 and set missing pixels to 0; without a range, do only the latter."""
-        is_missing = np.isnan(array) if self.nodata is not None and np.isnan(self.nodata) else array == self.nodata
-        if self.high is None:
-            return np.where(is_missing, array.dtype.type(0), array)
-        scaled = (array.astype(np.float64) - self.low) / (self.high - self.low)
-        # NaN is kept here and refused later
-        return np.where(is_missing, 0, scaled.clip(0, 1)).astype(np.float32)
-
-
-AS_STORED = ImageValues()
-"""Values whose black and white the bit depth of the file defines."""
-
-
-def image_values(recipe: Mapping[str, Any]) -> ImageValues:
-    """Return the `ImageValues` in a checkpoint's recipe."""
-    return ImageValues(*recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
 def read_image(path: Path | str, channels: int = 3, page: int | None = None, values: ImageValues = AS_STORED) -> Array:
@@ -82,7 +35,7 @@ def read_image(path: Path | str, channels: int = 3, page: int | None = None, val
         path: The file.
         channels: Number of channels of the result.
         page: Page of a TIFF, from 0 on; None: the file is one image.
-        values: Range and nodata value, where the bit depth of the file does not define them.
+        values: Bands, range and nodata value, where the file does not define them.
 
     Returns:
         The image, `(H, W, channels)`, uint8 in 0..255 or float32 in 0..1.
@@ -90,8 +43,22 @@ def read_image(path: Path | str, channels: int = 3, page: int | None = None, val
     Raises:
         DataError: If the file is missing, broken or truncated, or has another number of channels.
     """
+    return read_image_and_missing(path, channels, page, values)[0]
+
+
+def read_image_and_missing(
+    path: Path | str, channels: int = 3, page: int | None = None, values: ImageValues = AS_STORED
+) -> tuple[Array, Missing | None]:
+    """Read one image as `read_image` does, and the pixels `(H, W)` that are missing in all of its channels.
+
+    Returns:
+        The image, and the missing pixels; None if there is nothing to replace them by.
+
+    Raises:
+        DataError: If the file is missing, broken or truncated, or has another number of channels.
+    """
     with name_file_in_errors(path, "image"):
-        return as_image(path, decode(Path(path), channels, page), channels, values)
+        return to_image(path, decode(Path(path), values.stored_channels(channels), page), channels, values)
 
 
 def image_size(path: Path | str, channels: int = 3) -> tuple[int, int]:
@@ -149,34 +116,86 @@ def name_file_in_errors(path: Path | str, kind: str) -> Iterator[None]:
         raise BrokenFileError(message) from error
 
 
-def as_image(path: Path | str, pixels: Pixels, channels: int, values: ImageValues = AS_STORED) -> Array:
-    """Convert the pixels of a file, or some of its rows, to the format of `read_image`.
+def to_image(
+    path: Path | str, pixels: Pixels, channels: int, values: ImageValues = AS_STORED
+) -> tuple[Array, Missing | None]:
+    """Convert the pixels of a file, or some of its rows, to the format of `read_image_and_missing`.
 
     Args:
         path: The file, for messages.
         pixels: Its pixels.
         channels: Number of channels of the result.
-        values: Range and nodata value, where the bit depth of the file does not define them.
+        values: Bands, range and nodata value, where the file does not define them.
 
     Returns:
-        The image, `(H, W, channels)`, uint8 in 0..255 or float32 in 0..1.
+        The image `(H, W, channels)`, uint8 in 0..255 or float32 in 0..1, and its pixels `(H, W)` that are missing in
+        all channels; None if there is nothing to replace them by.
 
     Raises:
         DataError: If the pixels cannot be converted; the message names the path.
     """
+    pixels = select_channels(path, pixels, channels, values)
+    image, missing = convert(path, pixels, channels, values)
+    if missing is None or values.fill is None:
+        return image, None
+    fill = np.array(values.fill, np.float32)
+    fill = np.round(255 * fill).astype(np.uint8) if image.dtype == np.uint8 else fill
+    return np.where(missing, fill, image), np.asarray(missing.all(axis=2))
+
+
+def missing_pixels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Missing:
+    """Return the missing pixels of `to_image` alone, `(H, W)`, for values with a nodata value."""
+    missing = values.missing(select_channels(path, pixels, channels, values).array)
+    assert missing is not None, "there is a nodata value"
+    return np.asarray(missing.all(axis=2))
+
+
+def select_channels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Pixels:
+    """Return the pixels of the selected bands; without a selection, without an alpha that is not needed.
+
+    Raises:
+        DataError: If the file has too few bands.
+    """
     if pixels.palette is not None:
         pixels = apply_palette(pixels)
-    array, white = pixels.array, pixels.white
-    if pixels.has_alpha and array.shape[2] != channels:
-        array = array[..., :-1]
-    if values != AS_STORED:
-        if values.high is not None and 0 < 2 * white < values.high:
+    if values.bands is not None:
+        if (highest := max(values.bands)) > (count := pixels.array.shape[2]):
             raise DataError(
-                f"{path}: holds at most {white}, and data.value_range ends at {values.high:g}, so that it would be "
+                f"{path}: has {count} channel{'s' * (count > 1)}, but data.bands names band {highest}; "
+                "bands are counted from 1"
+            )
+        return pixels._replace(array=pixels.array[..., np.array(values.bands) - 1])
+    is_opaque = not pixels.has_alpha or pixels.array.shape[2] == channels
+    return pixels if is_opaque else pixels._replace(array=pixels.array[..., :-1])
+
+
+def convert(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> tuple[Array, Missing | None]:
+    """Convert pixels of the selected channels to an image, in which missing values are 0.
+
+    Returns:
+        The image `(H, W, channels)`, and its missing values `(H, W, channels)` or `(H, W, 1)`, or None.
+
+    Raises:
+        DataError: If the pixels cannot be converted; the message names the path.
+    """
+    array, white, missing = pixels.array, pixels.white, values.missing(pixels.array)
+    if values.ranges is not None:
+        high = max(high for _, high in values.ranges)
+        if 0 < 2 * white < high:
+            raise DataError(
+                f"{path}: holds at most {white}, and data.value_range ends at {high:g}, so that it would be "
                 "nearly black; give files of one bit depth"
             )
-        array, white = values.apply(array), white if values.high is None else 0
-    return np.ascontiguousarray(_to_unit(path, _to_channels(path, array, channels, pixels.has_bands), white))
+        if len(values.ranges) > 1 and array.shape[2] not in (1, channels):
+            raise _channels_error(path, array.shape[2], channels, pixels.has_bands)
+        array, white = values.scale(array), 0
+    if missing is not None:
+        array = np.where(missing, array.dtype.type(0), array)
+        if array.shape[2] != channels:
+            # gray is repeated, and color becomes gray
+            missing = np.asarray(missing.all(axis=2))[..., None]
+    image = _to_unit(path, _to_channels(path, array, channels, pixels.has_bands), white)
+    return np.ascontiguousarray(image), missing
 
 
 def apply_palette(pixels: Pixels) -> Pixels:
@@ -200,10 +219,15 @@ def _to_channels(path: Path | str, array: Array, channels: int, has_bands: bool)
         return np.repeat(array, 3, axis=2)
     if num_channels == 3 and channels == 1 and not has_bands and array.dtype in (np.uint8, np.uint16, np.float32):
         return cv2.cvtColor(array, cv2.COLOR_RGB2GRAY)[..., None]
-    alternative = ", or save each page as a file of its own" if has_bands and num_channels > 1 else ""
-    raise DataError(
+    raise _channels_error(path, num_channels, channels, has_bands)
+
+
+def _channels_error(path: Path | str, num_channels: int, channels: int, has_bands: bool) -> DataError:
+    alternatives = f", or data.bands: {list(range(1, channels + 1))} to read some" if num_channels > channels else ""
+    alternatives += ", or save each page as a file of its own" if has_bands and num_channels > 1 else ""
+    return DataError(
         f"{path}: has {num_channels} channels, but data.channels is {channels}; "
-        f"set data.channels: {num_channels}{alternative}"
+        f"set data.channels: {num_channels}{alternatives}"
     )
 
 
@@ -215,7 +239,8 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
         return array.astype(np.float32) / np.float32(white)
     if array.dtype.kind != "f":
         raise DataError(
-            f"{path}: holds {array.dtype} values; say which become black and white, such as value_range: [0, 3000]"
+            f"{path}: holds {array.dtype} values; say which become black and white, such as value_range: [0, 3000], "
+            "or value_range: auto"
         )
     if not np.isfinite(array).all():
         raise DataError(f"{path}: holds NaN or infinite values; replace them, or say nodata: .nan")
@@ -224,7 +249,7 @@ def _to_unit(path: Path | str, array: Array, white: int) -> Array:
         # augmentation would clip values outside 0..1, and evaluation would not
         raise DataError(
             f"{path}: holds values from {low:g} to {high:g}; scale floating-point images to 0..1, or say which become "
-            f"black and white, such as value_range: [{low:g}, {high:g}]"
+            f"black and white, such as value_range: [{low:g}, {high:g}] or value_range: auto"
         )
     return array.astype(np.float32)
 

@@ -83,7 +83,8 @@ def decode(path: Path, channels: int | None = None, page: int | None = None) -> 
 
     Args:
         path: The file; its content, not its name, selects the decoder.
-        channels: Expected number of channels, which tells channel-first from channel-last; None: a mask.
+        channels: Expected number of channels, which tells channel-first from channel-last; 0: unknown, so that the
+            shorter axis is that of the channels; None: a mask.
         page: Page of a TIFF, from 0 on; None: the file is one image.
 
     Raises:
@@ -133,7 +134,7 @@ def header_size(path: Path, channels: int | None) -> tuple[int, int]:
         import tifffile
 
         with tifffile.TiffFile(path) as file:
-            series = _only_series(path, file, channels)
+            series = only_series(path, file, channels)
             require_tiff_data(path, series)
             height, width = _height_and_width(series.shape, series.axes, channels)
             return (width, height) if tiff_orientation(series.keyframe) > 4 else (height, width)
@@ -279,7 +280,7 @@ def channels_last(path: Path, array: Array, axes: str, channels: int | None) -> 
     _require_planes(path, array.shape)
     if array.ndim == 2:
         return array[..., None]
-    return np.moveaxis(array, 0, -1) if _is_channel_first(array.shape, axes, channels) else array
+    return np.moveaxis(array, 0, -1) if is_channel_first(array.shape, axes, channels) else array
 
 
 def _require_planes(path: Path, shape: tuple[int, ...]) -> None:
@@ -448,7 +449,7 @@ def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pi
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        image: Any = _only_series(path, file, channels) if page_index is None else file.pages[page_index].aspage()
+        image: Any = only_series(path, file, channels) if page_index is None else file.pages[page_index].aspage()
         page = image.keyframe if page_index is None else image
         if page.photometric is not None and int(page.photometric) == 6 and page.compression not in _JPEG_IN_TIFF:
             raise DataError(f"{path}: stores its colors as YCBCR; convert it to RGB")
@@ -457,7 +458,7 @@ def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pi
         return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
 
 
-def _only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
+def only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:
     """Return the image of a TIFF that holds exactly one, beside its overviews and transparency masks.
 
     Raises:
@@ -476,11 +477,18 @@ def _tag(page: Any, code: int, default: int) -> int:
 
 
 def _height_and_width(shape: tuple[int, ...], axes: str, channels: int | None) -> tuple[int, int]:
-    is_channel_first = len(shape) == 3 and _is_channel_first(shape, axes, channels)
-    return (shape[1], shape[2]) if is_channel_first else (shape[0], shape[1])
+    has_first = len(shape) == 3 and is_channel_first(shape, axes, channels)
+    return (shape[1], shape[2]) if has_first else (shape[0], shape[1])
 
 
-def _is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
+def is_channel_first(shape: tuple[int, ...], axes: str, channels: int | None) -> bool:
+    """Return whether the first axis of three is that of the channels.
+
+    Args:
+        shape: The shape.
+        axes: The axes in tifffile's notation, or empty.
+        channels: Expected number of channels; 0: unknown; None: a mask.
+    """
     if "S" in axes:  # tifffile's letter of the channel axis
         return axes.startswith("S")
     if channels is None:

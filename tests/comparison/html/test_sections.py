@@ -56,14 +56,30 @@ def test_classes__only_the_difference_that_is_shown_is_marked(make_comparison):
     assert road[-1] == "none shown"
 
 
-def test_classes__an_absent_class_has_no_bar(make_comparison):
+def test_classes__an_absent_class_has_no_row(make_comparison):
     comparison = make_comparison(labels=("only",))
+    (group,) = comparison.groups
     nan = Estimate(np.nan, np.nan, np.nan, np.nan)
-    group = dataclasses.replace(comparison.groups[0], classes=(nan, *comparison.groups[0].classes[1:]))
+    for trial in group.trials:
+        trial.counts[:, :, 0] = 0
+    group = dataclasses.replace(group, classes=(nan, *group.classes[1:]))
     html = classes(dataclasses.replace(comparison, groups=(group,)))
 
     assert html.count('class="bar"') == 2
-    assert cells(html)[1][2].split() == ["absent", "unknown"]
+    assert [row[0] for row in cells(html)] == ["Class", "road", "car"]
+    assert "Absent from the truth: sky, never predicted." in html
+
+
+def test_ranking__folds_have_mean_deviation_and_range(make_comparison):
+    comparison = make_comparison()
+    assert "Folds" not in ranking(comparison)
+    first, second = comparison.groups
+    first = dataclasses.replace(first, folds=(0.5, 0.6, 0.85))
+    head, big, small = cells(ranking(dataclasses.replace(comparison, groups=(first, second))))
+
+    assert head[3].split() == ["Folds,", "%", "±", "sd"]
+    assert big[3].split() == ["65.0", "±", "18.0", "50.0", "to", "85.0"]
+    assert small[3] == "–"
 
 
 def test_matrices__are_sums_over_runs_in_shares_of_the_truth(make_comparison):

@@ -16,6 +16,7 @@ HEIGHT, WIDTH, COUNT = 40, 60, 10
 CLASSES = ["background", "road", "car", "sign"]
 NAMES = CLASSES[1:]
 SIZE = np.array([WIDTH, HEIGHT])
+SPLITS = ("train", "val", "test")
 
 
 def square(left, top, right, bottom):
@@ -69,8 +70,9 @@ def pictures(root):
 
 
 def masks(root, by_area=False):
+    pictures(root)
     for index in range(COUNT):
-        save(pictures(root) / "masks" / f"{index}.png", mask(index, by_area))
+        save(root / "masks" / f"{index}.png", mask(index, by_area))
     return {}
 
 
@@ -149,12 +151,13 @@ def coco_compressed(root):
 
 
 def yolo(root):
+    pictures(root)
     for index in range(COUNT):
         lines = [
             " ".join([str(NAMES.index(name)), *(f"{value:.6f}" for value in np.ravel(clipped(outline) / SIZE))])
             for name, outline in objects(index)
         ]
-        path = pictures(root) / "labels" / f"{index}.txt"
+        path = root / "labels" / f"{index}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
     lists = {"train": range(6), "val": (6, 7), "test": (8, 9)}
@@ -183,9 +186,10 @@ def labelme_shape(name, outline):
 
 
 def labelme(root, shape=labelme_shape):
+    pictures(root)
     for index in range(COUNT):
         shapes = [shape(name, outline) for name, outline in objects(index)]
-        write_json(pictures(root) / "labels" / f"{index}.json", labelme_content(index, shapes))
+        write_json(root / "labels" / f"{index}.json", labelme_content(index, shapes))
     return {}
 
 
@@ -250,3 +254,18 @@ def cvat_masks(root):
 
 
 FORMATS = (coco, coco_runs, coco_compressed, yolo, labelme, labelme_masks, cvat, cvat_masks)
+
+
+def targets(module):
+    """Mask of each image of a data module, by the name of its file."""
+    result = {}
+    for split in SPLITS:
+        part = module.dataset(split)
+        result |= {part.name(index).rpartition("/")[2]: part[index][1] for index in range(len(part))}
+    return result
+
+
+def names(module, split):
+    """Paths of the images of a split of a data module."""
+    part = module.dataset(split)
+    return [part.name(index) for index in range(len(part))]

@@ -11,19 +11,18 @@ from lightseg.data import AnnotatedImages, AnnotatedImagesClassification, MaskFo
 from lightseg.errors import UserError
 from lightseg.labels import IGNORE
 from tests.data.annotations import one_drawing
-from tests.data.annotations.one_drawing import CLASSES, COUNT, FORMATS, HEIGHT, NAMES, WIDTH, write_json
+from tests.data.annotations.one_drawing import (
+    CLASSES,
+    COUNT,
+    FORMATS,
+    HEIGHT,
+    NAMES,
+    SPLITS,
+    WIDTH,
+    targets,
+    write_json,
+)
 from tests.data.fabricate import picture, save
-
-SPLITS = ("train", "val", "test")
-
-
-def targets(module):
-    """Mask of each image, by the name of its file."""
-    result = {}
-    for split in SPLITS:
-        part = module.dataset(split)
-        result |= {part.name(index).rpartition("/")[2]: part[index][1] for index in range(len(part))}
-    return result
 
 
 def label_hashes(module):
@@ -34,11 +33,6 @@ def label_hashes(module):
         hashes = part.label_table(module.num_classes)[:, -1].tolist()
         result |= {part.name(index).rpartition("/")[2]: value for index, value in enumerate(hashes)}
     return result
-
-
-def names(module, split):
-    part = module.dataset(split)
-    return [part.name(index) for index in range(len(part))]
 
 
 @pytest.mark.parametrize("overlap", ["order", "area"])
@@ -71,52 +65,6 @@ def test_classes__are_those_of_the_annotations(tmp_path, make, classes):
     assert AnnotatedImages(root=str(tmp_path), **make(tmp_path)).classes == classes
 
 
-def test_splits__a_random_split_is_that_of_masks(tmp_path):
-    one_drawing.masks(tmp_path / "masks")
-    options = one_drawing.coco(tmp_path / "annotated")
-    masks = MaskFolder(CLASSES, root=str(tmp_path / "masks"))
-    annotated = AnnotatedImages(CLASSES, root=str(tmp_path / "annotated"), **options)
-    assert [len(masks.dataset(split)) for split in SPLITS] == [len(annotated.dataset(split)) for split in SPLITS]
-
-
-def test_splits__of_a_file_each_of_lists_and_of_the_annotations(tmp_path):
-    one_drawing.pictures(tmp_path)
-    for split, indices in {"train": range(6), "val": (6, 7), "test": (8, 9)}.items():
-        write_json(tmp_path / f"instances_{split}.json", one_drawing.coco_content(indices=indices))
-    files = {split: f"instances_{split}.json" for split in SPLITS}
-    module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations=files)
-    assert names(module, "val") == ["images/6.png", "images/7.png"]
-    assert names(module, "test") == ["images/8.png", "images/9.png"]
-    without_val = AnnotatedImages(CLASSES, root=str(tmp_path), annotations={"train": files["train"]})
-    assert sorted(names(without_val, "train") + names(without_val, "val")) == [f"images/{i}.png" for i in range(6)]
-    assert not names(without_val, "test")
-    one_drawing.yolo(tmp_path)
-    by_annotation = AnnotatedImages(CLASSES, root=str(tmp_path), annotations="data.yaml")
-    assert names(by_annotation, "test") == ["images/8.png", "images/9.png"]
-    lists = {"train": "val.txt", "val": "test.txt"}
-    by_list = AnnotatedImages(CLASSES, root=str(tmp_path), annotations="data.yaml", splits=lists)
-    assert names(by_list, "train") == ["images/6.png", "images/7.png"]
-
-
-def test_splits__of_folders(tmp_path):
-    for split in ("train", "valid"):
-        for index in range(3):
-            save(tmp_path / split / f"{split}{index}.png", picture(index, HEIGHT, WIDTH))
-            content = one_drawing.labelme_content(index, [one_drawing.labelme_shape(*one_drawing.objects(0)[1])])
-            write_json(tmp_path / split / f"{split}{index}.json", content)
-    module = AnnotatedImages(["background", "road"], root=str(tmp_path))
-    assert names(module, "val") == ["valid/valid0.png", "valid/valid1.png", "valid/valid2.png"]
-
-
-def test_splits__of_an_image_in_two_files_is_refused(tmp_path):
-    one_drawing.pictures(tmp_path)
-    for split, indices in {"train": range(6), "val": (5, 7)}.items():
-        write_json(tmp_path / f"{split}.json", one_drawing.coco_content(indices=indices))
-    module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations={"train": "train.json", "val": "val.json"})
-    with pytest.raises(UserError, match="images/5.png: in train and in val; a split must not leak"):
-        module.dataset("train")
-
-
 @pytest.fixture
 def annotated(tmp_path):
     """Return a data module of the drawing in COCO's format with some options."""
@@ -145,44 +93,6 @@ def test_options__crowds_are_of_their_class_or_void(tmp_path):
     options = one_drawing.coco_runs(tmp_path)
     assert used(AnnotatedImages(root=str(tmp_path), **options)) == [0, 1, 2, 3]
     assert used(AnnotatedImages(root=str(tmp_path), crowd="ignore", **options)) == [0, IGNORE]
-
-
-def test_options__an_image_without_an_annotation(tmp_path):
-    options = one_drawing.labelme(tmp_path) or {}
-    (tmp_path / "labels" / "3.json").unlink()
-
-    def module(**changes):
-        return AnnotatedImages(CLASSES, root=str(tmp_path), **options, **changes)
-
-    with pytest.raises(UserError, match=r"images/3.png: has no annotation in .*; annotate it, or set missing_annot"):
-        module().dataset("train")
-    assert "3.png" not in targets(module(missing_annotation="skip"))
-    assert not targets(module(missing_annotation="background"))["3.png"].any()
-
-
-def test_dataset__groups_folds_subsets_and_cache_give_the_same_targets(annotated, monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("LIGHTSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
-    expected = targets(annotated())
-    fold = annotated(folds=3, fold=1, num_workers=0)
-    for split in ("train", "val"):
-        part = fold.dataset(split)
-        for index in range(len(part)):
-            assert part[index][1].tobytes() == expected[part.name(index).rpartition("/")[2]].tobytes()
-    cached = annotated(num_workers=0)
-    cached.decode()
-    assert type(cached.dataset("train")).__name__ == "DecodedDataset"
-    assert {name: mask.tobytes() for name, mask in targets(cached).items()} == {
-        name: mask.tobytes() for name, mask in expected.items()
-    }
-    part = annotated().dataset("train")
-    subset = part.subset(np.array([2, 0]))
-    assert [subset[index][1].tobytes() for index in (0, 1)] == [part[index][1].tobytes() for index in (2, 0)]
-
-
-def test_dataset__every_option_of_the_drawing_changes_the_key_of_the_cache(annotated):
-    options = [{}, {"overlap": "area"}, {"ignore": ["car"]}, {"crowd": "ignore"}, {"background": None}]
-    keys = {annotated(**changes).dataset("train").cache_key() for changes in options}
-    assert len(keys) == len(options)
 
 
 def recipe_text(root, **options):
@@ -248,7 +158,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_fit__a_broken_object_is_one_line_with_file_and_object(fit, recipe, tmp_path, changes, message):
+def test_check__names_file_and_broken_object(tmp_path, changes, message):
+    one_drawing.pictures(tmp_path)
+    write_json(tmp_path / "a.json", broken(one_drawing.coco_content(), **changes))
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), annotations="a.json").check()
+    assert str(error.value).startswith(f"{tmp_path}/a.json: ")
+    assert message in str(error.value)
+
+
+def test_fit__a_broken_object_is_one_line(fit, recipe, tmp_path):
+    changes, message = REFUSED["points"]
     one_drawing.pictures(tmp_path / "data")
     write_json(tmp_path / "data" / "a.json", broken(one_drawing.coco_content(), **changes))
     assert message in refused(fit, recipe, tmp_path, annotations="a.json")
@@ -327,10 +247,19 @@ FILES = {
 
 
 @pytest.mark.parametrize(("damage", "message"), FILES.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
+def test_check__names_a_broken_file(tmp_path, damage, message):
+    options = one_drawing.coco(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        AnnotatedImages(root=str(tmp_path), **options).check()
+    assert message.format(root=tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [without_a_picture, leads_out, deep])
+def test_fit__a_broken_file_is_one_line(fit, recipe, tmp_path, damage):
     options = one_drawing.coco(tmp_path / "data")
     damage(tmp_path / "data")
-    assert message.format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
+    assert FILES[damage].format(root=tmp_path / "data") in refused(fit, recipe, tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -339,6 +268,7 @@ def test_fit__broken_files_are_one_line(fit, recipe, tmp_path, damage, message):
         ({"classes": ["background"]}, "data.classes: 1 classes (background); 2 to 255 are needed"),
         ({"classes": ["road", "car"]}, "data.background: background is not among the classes; add it to data.classes"),
         ({"classes": ["background", "a", "a"]}, "data.classes: a is listed twice; to merge classes, use data.merge"),
+        ({"ignore": ["cart"]}, "data.ignore: the annotations have no class cart; did you mean car?"),
         ({"classes": ["background", "road"], "merge": {"car": "rode"}}, "data.merge: rode is not among the classes"),
         ({"classes": ["background", "car"], "ignore": ["car"]}, "data.merge, data.ignore: car is also a class"),
         ({"ignore": ["car"], "merge": {"car": "road"}}, "data.ignore, data.merge: car is in both"),

@@ -140,7 +140,10 @@ def test_int16_nodata__a_range_a_nodata_and_a_negative_ignore(case, call):
     image, mask = case.data(**options).dataset("train")[0]
     number = int(case.data(**options).dataset("train").name(0)[7:9])
     expected = (sample(number)[0] * 30.0 / 7500).astype(np.float32)
-    expected[:6] = 0
+    # the mean of each channel over the valid pixels of train
+    train = case.data(**options).dataset("train")
+    numbers = [int(train.name(index)[7:9]) for index in range(len(train))]
+    expected[:6] = np.mean([sample(number)[0][6:] * 30.0 / 7500 for number in numbers], axis=(0, 1, 2))
     assert np.allclose(image, expected)
     assert (mask[:6] == 255).all()
     assert np.array_equal(mask[6:], sample(number)[1][6:])
@@ -220,12 +223,16 @@ def test_lists__pairs_of_an_image_and_a_mask(case, separator):
     case.reads_as_plain(splits=LISTS)
 
 
-def test_lists__absolute_paths(case, fit):
+def test_lists__absolute_paths(case, monkeypatch):
     write_lists(case, lambda i: f"{case.root}/images/{i:02d}.png")
     assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     write_lists(case, lambda i: f"{case.root}/images/{i:02d}.png {case.root}/masks/{i:02d}.png")
     assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     assert case.fit(splits=LISTS).code == 0
+    monkeypatch.setenv("HOME", str(case.root))
+    for line in ("~/images/{:02d}.png", "~/images/{0:02d}.png ~/masks/{0:02d}.png"):
+        write_lists(case, line.format)
+        assert listed(case)["val"] == ["images/06.png", "images/07.png"]
     write_lists(case, lambda i: f"images/{i % 7:02d}.png masks/{i:02d}.png")
     assert "in train and in val" in case.refused(splits=LISTS)
 
@@ -307,6 +314,13 @@ def test_formats__what_is_no_image_is_listed_and_counted(case, call):
     outcome = case.fit()
     (case.root / "images/a.heic").write_bytes(b"no")
     (case.root / "images/b.HEIC").write_bytes(b"no")
+    (case.root / "images/notes.txt").write_bytes(b"no")
+    warning = "images of formats that are not read are skipped: '.heic' (2)"
+    assert f"warning: {warning}; convert them to PNG" in case.fit().err
+    code, printed, _ = call(doctor, case.recipe())
+    assert code == 1
+    assert warning in " ".join(printed.split())
+    (case.root / "images/notes.txt").unlink()
     code, _, err = call(predict, outcome.folder, case.root / "images", "--out", case.root / "out")
     assert code == 0
     assert err == "skipped, as no images: '.heic' (2)\n"
@@ -349,8 +363,16 @@ def test_exif_square__doctor_names_exif(case, call):
 def test_ignore_0__gets_the_values_line(case):
     case.masks(".png", lambda path, mask, i: Image.fromarray(mask + (np.indices(mask.shape)[0] > i)).save(path))
     message = case.refused(classes=["road", "car"], ignore=[0])
-    assert "values: {1: road, 2: car}" in message
-    assert case.fit(classes=["road", "car"], ignore=[0], values={1: "road", 2: "car"}).code == 0
+    assert "replace ignore by  reduce_zero_label: true  in data.init_args, or add  values: {1: road, 2: car}" in message
+    options = {"classes": ["road", "car"], "ignore": [0], "values": {1: "road", 2: "car"}}
+    assert case.fit(**options).code == 0
+    options = {"classes": ["road", "car"], "reduce_zero_label": True}
+    assert case.fit(**options).code == 0
+    part = case.data(**options).dataset("train")
+    stored = np.asarray(Image.open(case.root / part.mask_name(0)))
+    # as in the line that defines it: 0 is void, and all others count from 0
+    assert np.array_equal(part[0][1], np.where(stored == 0, 255, stored - 1))
+    assert "remove data.values" in case.refused(**options, values={1: "road", 2: "car"})
 
 
 @pytest.mark.parametrize("classes", [["no", "yes"], ["0", "1"], ["on", "off"]])

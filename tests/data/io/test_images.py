@@ -6,7 +6,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lightseg.data.io.images import ImageValues, image_size, read_image
+from lightseg.data.io.image_values import ImageValues
+from lightseg.data.io.images import image_size, read_image
 from lightseg.errors import DataError
 from tests.data.datasets.mask_folder_case import sample
 from tests.data.fabricate import picture, save, save_palette
@@ -193,4 +194,4 @@ def test_read_image__is_about_as_fast_as_opencv(tmp_path):
 def test_value_range__does_not_darken_what_has_fewer_bits(tmp_path):
     Image.fromarray(sample(0)[0]).save(tmp_path / "x.png")
     with pytest.raises(DataError, match="holds at most 255, and data.value_range ends at 4095"):
-        read_image(tmp_path / "x.png", values=ImageValues(0, 4095))
+        read_image(tmp_path / "x.png", values=ImageValues(((0, 4095),)))

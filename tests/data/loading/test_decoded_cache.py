@@ -476,7 +476,7 @@ def cached_file(kind):
         return path, range(path.stat().st_size)
     record = np.load(path.with_name("index.npy"))[0]
     end = int(record["start"] + np.prod(record["shape"]))
-    return path, range(end) if "image" in kind else range(end, end + int(np.prod(record["size"])))
+    return path, range(end) if "image" in kind else range(end, end + int(np.prod(record["size"][:2])))
 
 
 def trained_on(folders):
@@ -598,8 +598,10 @@ def test_fit__the_numbers_are_the_same_and_files_are_read_once(fit_folder, monke
     assert first.code == 0, first.err
     assert len(entries()) == 2
     names = []
-    image = MaskDataset.image
-    monkeypatch.setattr(MaskDataset, "image", lambda self, index: names.append(self.name(index)) or image(self, index))
+    read = MaskDataset.image_and_missing
+    monkeypatch.setattr(
+        MaskDataset, "image_and_missing", lambda self, index: names.append(self.name(index)) or read(self, index)
+    )
     second = fit_folder()
     for run in (first, second):
         assert read_logged_values(run.folder) == read_logged_values(without.folder)

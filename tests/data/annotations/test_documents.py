@@ -1,0 +1,71 @@
+"""Annotation files of unknown origin."""
+
+import os
+
+import pytest
+
+from lightseg.data.annotations.documents import get, iterate_xml, parse_json, read_json, read_yaml
+from lightseg.errors import DataError, UserError
+
+
+def test_read_json__with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + '{"é": [1, 2.5, null]}'.encode())
+    assert read_json(path) == {"é": [1, 2.5, None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[NaN]", "here: holds NaN, which is no number"),
+        ("[-Infinity]", "here: holds -Infinity, which is no number"),
+        ("[" * 10_000, "here: has too many levels"),
+        ("{", "here: is no JSON"),
+        ("[" + "9" * 5000 + "]", "here: is no JSON"),
+        (b"[\xff]", "here: is no JSON"),
+    ],
+)
+def test_parse_json__damaged(text, message):
+    with pytest.raises(DataError, match=message):
+        parse_json(text, "here")
+
+
+def test_read__a_pipe_or_a_larger_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UserError, match="a.json"):
+        read_json(tmp_path / "a.json")
+    with (tmp_path / "b.json").open("wb") as file:
+        # sparse: it takes no disk
+        file.truncate((1 << 31) + 1)
+    with pytest.raises(UserError, match="it is longer than 2147483648 bytes"):
+        read_json(tmp_path / "b.json")
+    with pytest.raises(DataError, match="c.json: cannot be read"):
+        read_json(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "is no YAML"), ("[" * 5000, "is no YAML|too many levels"), ("a: !!python/none x", "is no YAML")],
+)
+def test_read_yaml__damaged(tmp_path, text, message):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_iterate_xml__yields_complete_elements_with_their_depth(tmp_path):
+    (tmp_path / "a.xml").write_text("<a><b><c/></b><d>e</d></a>")
+    elements = [(depth, element.tag, element.text) for depth, element in iterate_xml(tmp_path / "a.xml")]
+    assert elements == [(3, "c", None), (2, "b", None), (2, "d", "e"), (1, "a", None)]
+    with pytest.raises(DataError, match="b.xml: cannot be read"):
+        list(iterate_xml(tmp_path / "b.xml"))
+
+
+def test_get__names_what_is_missing_or_wrong():
+    assert get({"a": 3}, "a", int, "here") == 3
+    with pytest.raises(DataError, match="here: has no b, and a str is expected"):
+        get({"a": 3}, "b", str, "here")
+    with pytest.raises(DataError, match="here: its a is int, and a str is expected"):
+        get({"a": 3}, "a", str, "here")
+    with pytest.raises(DataError, match="here: has no a"):
+        get([], "a", str, "here")

@@ -1,0 +1,55 @@
+"""Outlines of any format, and runs of pixels."""
+
+import numpy as np
+import pytest
+
+from lightseg.data.annotations.objects import ellipse, from_runs, rectangle, require_size, rotate, to_numbers, to_ring
+from lightseg.errors import DataError
+
+
+def test_to_ring__takes_pairs_or_numbers():
+    expected = [[1, 2], [3, 4], [5, 0]]
+    assert to_ring([[1, 2], [3, 4], [5, 0]], (9, 9), "here").tolist() == expected
+    assert to_ring([1, 2, 3, 4, 5, 0], (9, 9), "here").tolist() == expected
+
+
+@pytest.mark.parametrize("shift", [(9, 0), (-9, 0), (0, 7), (0, -7)])
+def test_to_ring__outside_of_the_image_is_refused_and_at_its_border_is_not(shift):
+    corners = rectangle(0, 0, 9, 7)
+    with pytest.raises(DataError, match="here: lies outside of its image: x .*, and the image is 9×7; correct its"):
+        to_ring(corners + shift, (7, 9), "here")
+    assert len(to_ring(corners + np.multiply(shift, 0.9), (7, 9), "here")) == 4
+
+
+@pytest.mark.parametrize("values", [[float("nan")], [float("inf")], [1e8], [10**400], [None], ["a"], [[1, 2], [3]], {}])
+def test_to_numbers__refuses_all_but_coordinates(values):
+    with pytest.raises(DataError, match="here: its outline"):
+        to_numbers(values, "here")
+
+
+def test_rotate__turns_clockwise_as_y_points_down():
+    assert rotate(np.array([[3.0, 0.0]]), (1, 0), 90).round(9).tolist() == [[1, 2]]
+    assert np.allclose(ellipse(5, 5, 3, 1, 90), rotate(ellipse(5, 5, 3, 1), (5, 5), 90))
+    assert np.allclose(np.ptp(ellipse(5, 5, 3, 1, 90), axis=0), [2, 6])
+
+
+def test_from_runs__along_columns_and_rows():
+    assert from_runs([1, 2, 3], (2, 3), "F", "here").tolist() == [[False, True, False], [True, False, False]]
+    assert from_runs([1, 2, 3], (2, 3), "C", "here").tolist() == [[False, True, True], [False, False, False]]
+
+
+@pytest.mark.parametrize(
+    "counts", [[1, 2], [7], [-1, 7], [1 << 62, 1 << 62, 1 << 62, 1 << 62], [10**30], None, [[6]], "6"]
+)
+def test_from_runs__refuses_what_is_not_the_size(counts):
+    with pytest.raises(DataError, match="here: its runs"):
+        from_runs(counts, (2, 3), "F", "here")
+
+
+def test_require_size__says_whether_the_sides_are_swapped():
+    require_size(None, (2, 3), "here")
+    require_size((2, 3), (2, 3), "here")
+    with pytest.raises(DataError, match=r"here: is annotated as 2×3, and the image is 3×2 .*; the image's EXIF"):
+        require_size((3, 2), (2, 3), "here")
+    with pytest.raises(DataError, match="the annotations are for another size of the image"):
+        require_size((4, 6), (2, 3), "here")
