@@ -12,7 +12,7 @@ from lightseg.checkpoint import safetensors
 from lightseg.checkpoint.io import refused_class
 from lightseg.checkpoint.locate import follow_imports, model_files
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
-from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known_transforms
+from lightseg.checkpoint.trusted_classes import announce, foreign_classes, foreign_losses, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.plain_data import plain
 from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
@@ -75,9 +75,9 @@ def _load_file(file: Path, trust: bool) -> Task:
     config = checkpoint["lightseg"]["config"]
     if trust:
         transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms")
-        announce(
-            foreign_classes([{**config["model"], "init_args": config["model"]["init_args"]["net"]}, transforms]), file
-        )
+        model = config["model"]
+        classes = foreign_classes([{**model, "init_args": model["init_args"]["net"]}, transforms])
+        announce([*classes, *foreign_losses(model["init_args"].get("loss"))], file)
         follow_imports(file.resolve().parent.parent)
     else:
         require_known_transforms(config.get("data") or {}, file)

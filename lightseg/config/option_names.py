@@ -22,6 +22,8 @@ _SYNONYMS = {
     "model.class_weights": ("class_weights", "class_weight"),
     "model.init": ("init", "init_from", "load_from", "finetune", "fine_tune", "warm_start"),
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
+    "model.layer_decay": ("layer_decay", "llrd", "layerwise_lr_decay", "lr_layer_decay", "layer_lr_decay"),
+    "model.freeze_stages": ("freeze_stages", "frozen_stages", "freeze_layers"),
     "model.compile": ("compile", "torch_compile"),
     "model.net": ("net", "arch", "architecture", "network", "model_name"),
     "model.net.encoder": ("encoder", "backbone", "encoder_name"),

@@ -60,6 +60,12 @@ def open_run(
     for logger in wandb_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    batch_losses = ", ".join(cli.model.loss.batch_losses)
+    if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
+        lines.append(
+            f"model.loss: {batch_losses}: is a mean over each batch of a process, not over the step; for that, "
+            "subclass lightseg.losses.PixelLoss or ClassLoss"
+        )
     print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
@@ -107,8 +113,11 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     if optimizer is not None:
         name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
+    schedule = cli.config.model.init_args.schedule
+    schedule_name = schedule.class_path.rpartition(".")[2] if schedule else type(task.schedule).__name__
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "
-        f"{type(task.schedule).__name__}; {cli.precision}; in {folder}"
+        f"{'; '.join([schedule_name, *fine_tuning, str(cli.precision)])}; in {folder}"
     )
