@@ -27,7 +27,7 @@ class MLflow(PictureLogger):
         self, experiment: str = "lightseg", tracking_uri: str | None = None, tags: dict[str, str] | None = None
     ) -> None:
         super().__init__()
-        self._experiment, self._tracking_uri, self._tags = experiment, tracking_uri, tags or {}
+        self._experiment, self._tracking_uri, self._tags = experiment, tracking_uri, tags
 
     @rank_zero_only
     def prepare(self) -> None:

@@ -85,7 +85,7 @@ class MlflowView(PictureView):
         return {metric.step for metric in self._client.get_metric_history(self._run_id, _valid_name(name))}
 
 
-def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Mapping[str, str]) -> MlflowView:
+def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Mapping[str, str] | None) -> MlflowView:
     """Start or resume the MLflow run of a run folder.
 
     Args:
@@ -109,7 +109,7 @@ def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Map
         run_id = record["run_id"]
         client.update_run(run_id, status="RUNNING")
     else:
-        run_id = _create_run(client, folder, experiment, tags)
+        run_id = _create_run(client, folder, experiment, tags or {})
         write_json(folder / _FILE, {"run_id": run_id, "tracking_uri": uri})
     _send_config(client, run_id, folder)
     return MlflowView(folder, client, run_id)
