@@ -1,15 +1,15 @@
 """Launch a run, or a series of runs, on a cluster.
 
 usage: python -m lightseg.launch slurm [--nodes N] [--gpus N] [options] [--dry-run] -- ARGUMENTS OF FIT
-       python -m lightseg.launch skypilot --gpu-type NAME [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT > task.yaml
-       python -m lightseg.launch kubeflow --image IMAGE [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT > job.yaml
+       python -m lightseg.launch skypilot --gpu-type NAME [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT
+       python -m lightseg.launch kubeflow --image IMAGE [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT
 
   --nodes N            machines of a run (1)
   --gpus N             GPUs of each machine, with a process for each (1)
   --name NAME          name of the job (the recipe's)
   --setup COMMAND      slurm, skypilot: a shell command before the run, such as 'module load cuda'; may be repeated
   --partition NAME     slurm: partition
-  --time LIMIT         slurm: time limit, such as 4:00:00; two minutes before it, the run saves its state and queues again
+  --time LIMIT         slurm: time limit, such as 4:00:00; two minutes before it, the run saves its state and requeues
   --cpus N             slurm: cores of each process
   --sbatch KEY=VALUE   slurm: another option of sbatch, such as account=lab; may be repeated
   --dry-run            slurm: print the script instead of submitting it
