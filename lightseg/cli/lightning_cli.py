@@ -230,6 +230,14 @@ class LightsegCLI(LightningCLI):
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: that is "
                 f"{self.datamodule.kind} data, as its attribute `kind` states; take the other kind of task or of data"
             )
+        if self.model.multilabel != self.datamodule.multilabel:
+            overlap = ("exclude each other", "may overlap")[self.datamodule.multilabel]
+            task = type(self.model).__name__.removeprefix("Multilabel").replace("Binary", "")
+            other = f"Multilabel{task}" if self.datamodule.multilabel else task
+            raise ConfigError(
+                f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: the classes of that "
+                f"{overlap}, as its attribute `multilabel` states; take {other}"
+            )
         for name in self.datamodule.classes:
             if printable(name) != name or set(name) & set("\t\n"):
                 raise ConfigError(f"data.classes: '{printable_line(name)}' holds control characters; leave them out")

@@ -37,7 +37,7 @@ class Scored:
 
     Attributes:
         scores: The scores of the task and its loss, by name, without the prefix of the split.
-        counts: The confusion matrix, int64 `(C, C)`.
+        counts: The counts that they follow from, `Task.make_counts`.
         evaluation: The per-image results.
         extra_results: The result of each extra metric.
     """
@@ -129,7 +129,7 @@ class Scorer:
         task = self.task
         task.extra_metrics = nn.ModuleDict(dict(metrics))
         # reads every target before the net runs
-        require_valid(data.class_table("test"), data.root, name)
+        require_valid(data.truth_table("test"), data.root, name)
         try:
             # the processes that this one starts inherit its precision
             with replaced_internals(), environment.inherited({environment.PRECISION: self.precision}):

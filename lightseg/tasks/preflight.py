@@ -170,6 +170,16 @@ def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
         f"model.class_weights: {weights} are all equal, which changes nothing, since the loss is divided by their sum; "
         "leave them out",
     )
+    positive = task.loss.positive_weighting
+    require(
+        positive is None or isinstance(positive, str) or set(positive) != {1.0},
+        f"model.positive_weights: {positive} change nothing; leave them out",
+    )
+    require(
+        not start or weights is not None or positive is not None,
+        "model.class_weights_from: there are no weights to wait for; give model.class_weights or "
+        "model.positive_weights, or leave it out",
+    )
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
     per_epoch = math.ceil(_limited(epoch, trainer.limit_train_batches) / trainer.accumulate_grad_batches)

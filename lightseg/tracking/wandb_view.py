@@ -19,12 +19,21 @@ from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
+from lightseg.metrics.scores import mean
 from lightseg.runs.metrics_log import LOG_BYTES, read_log
 from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.log_view import LogView, config, facts
 from lightseg.tracking.rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
-from lightseg.visualization.examples import Example, image_scores, read_examples, worst
+from lightseg.visualization.examples import Example, describe_labels, image_scores, read_examples, worst
+
+MEASURES = {
+    "segmentation": ("iou", "mIoU", "IoU"),
+    "classification": ("recall", "correct", "found"),
+    "multilabel_segmentation": ("iou", "mIoU", "IoU"),
+    "multilabel_classification": ("f1", "mean IoU", "IoU"),
+}
+"""Score of a class in `metrics.json`, and names of the scores of an image and of a class in it, by kind of task."""
 
 CELLS = 10_000
 """Maximum number of rows of a W&B table."""
@@ -118,7 +127,10 @@ class View(LogView):
         return self._samples(folders[-1]) if folders else {}
 
     def _panels(self, final: dict[str, Any]) -> dict[str, Any]:
-        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val."""
+        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val.
+
+        Classes that may overlap have no confusion matrix.
+        """
         import wandb
 
         split = "test" if "test/score" in final else "val"
@@ -126,31 +138,35 @@ class View(LogView):
         if evaluation is None:
             return {}
         classes = evaluation.classes
-        file = self.folder / f"confusion_{split}.csv"
-        require_inside(file)
-        require_limited(file, LOG_BYTES)
-        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
-        measure = "iou" if evaluation.kind == "segmentation" else "recall"
-        absences = absent(counts.sum(1), classes)
+        measure = MEASURES[evaluation.kind][0]
+        absences = absent(evaluation.dense[:, 1].sum(0), classes)
         labels = [f"{name} (absent)" if name in absences else name for name in classes]
         bars = [[label, final.get(f"{split}/{measure}/{name}")] for label, name in zip(labels, classes, strict=True)]
         table = wandb.Table(["class", measure], [bar for bar in bars if bar[1] is not None])
         return {
-            **_confusion(split, classes, counts),
+            **({} if evaluation.kind.startswith("multilabel") else self._confusion(split, classes)),
             f"{split}/per_class": wandb.plot.bar(table, "class", measure, title=f"{split}: {measure} of each class"),
             f"{split}/worst": self._worst(evaluation),
         }
+
+    def _confusion(self, split: str, classes: Sequence[str]) -> dict[str, Any]:
+        file = self.folder / f"confusion_{split}.csv"
+        require_inside(file)
+        require_limited(file, LOG_BYTES)
+        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
+        return _confusion(split, classes, counts)
 
     def _worst(self, evaluation: PerImageResults) -> Any:
         import wandb
 
         chosen, scores = worst(evaluation), image_scores(evaluation)
         examples, classes = read_examples(self.folder / "images" / "worst")
-        overall, each = ("mIoU", "IoU") if evaluation.kind == "segmentation" else ("correct", "found")
+        _, overall, each = MEASURES[evaluation.kind]
+        means = mean(scores, 1)
         rows = []
         for index, example in zip(chosen, examples, strict=False):
             score_cells = [None if np.isnan(score) else float(score) for score in scores[index]]
-            rows.append([picture(example, classes), example.name, float(np.nanmean(scores[index])), *score_cells])
+            rows.append([picture(example, classes), example.name, float(means[index]), *score_cells])
         return wandb.Table(["image", "name", overall, *[f"{each} {name}" for name in evaluation.classes]], rows)
 
     def _send_checkpoint(self, name: str, final: dict[str, Any]) -> None:
@@ -202,10 +218,16 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
     """Return an image with prediction and truth as overlays to switch on and off, or named in its caption."""
     import wandb
 
-    if not example.target.ndim:
-        truth, predicted = classes[int(example.target)], classes[int(example.prediction)]
+    layers = {"prediction": example.prediction, "ground_truth": example.target}
+    if example.target.ndim < 2:
+        predicted, truth = (describe_labels(labels, classes) for labels in layers.values())
         return wandb.Image(example.image, caption=f"{example.name}: {truth} / {predicted}")
     labels = {**dict(enumerate(classes)), IGNORE: "void"}
-    layers = {"prediction": example.prediction, "ground_truth": example.target}
+    if example.target.ndim == 3:
+        # a layer for each class, since classes may overlap
+        labels = {0: "no", 1: "yes", IGNORE: "void"}
+        layers = {
+            f"{name}, {kind}": layer for kind in layers for name, layer in zip(classes, layers[kind], strict=True)
+        }
     masks = {name: {"mask_data": mask.astype(np.uint8), "class_labels": labels} for name, mask in layers.items()}
     return wandb.Image(example.image, masks=masks, caption=example.name)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.labels import IGNORE
+from lightseg.labels import IGNORE, VOID
 from lightseg.visualization.examples import Example
 from lightseg.visualization.figures import (
     classification_examples,
@@ -14,6 +14,7 @@ from lightseg.visualization.figures import (
     confusion_matrix,
     errors,
     learning_curve,
+    precision_recall,
     row_shares,
     segmentation_examples,
 )
@@ -69,3 +70,28 @@ def test_figures__show_their_data(tmp_path):
     classification_examples(images, CLASSES, tmp_path / "grid.png")
     # ten images in two rows of eight cells
     assert _colors(tmp_path / "grid.png")[0].shape == (374, 1320, 3)
+
+
+# pixels of two classes that may overlap: none, one, both, void and none, void and one
+MASKS = np.array([[[0, 1, 1, 0, 1]], [[0, 0, 1, IGNORE, IGNORE]]])
+
+
+def test_colorize__overlapping_classes_are_mixed():
+    colors = colorize(MASKS, [(200, 0, 0), (0, 100, 0)]).tolist()
+    assert colors == [[[0, 0, 0], [200, 0, 0], [100, 50, 0], list(VOID), [200, 0, 0]]]
+
+
+def test_errors__of_overlapping_classes_are_those_of_any():
+    prediction = np.array([[[0, 1, 0, 0, 0]], [[0, 1, 1, 1, 1]]])
+    right, wrong, *others = errors(MASKS, prediction)[0].tolist()
+    assert right != wrong
+    assert others == [wrong, right, wrong]
+    assert errors(np.full_like(MASKS, IGNORE), prediction)[0].tolist() == [list(VOID)] * 5
+
+
+@pytest.mark.pictures
+def test_precision_recall__draws_the_classes_that_occur(tmp_path):
+    histogram = np.random.default_rng(0).integers(0, 9, (3, 2, 1024))
+    histogram[2, 1] = 0
+    precision_recall(histogram, ["a", "b", "absent"], [*PALETTE, (0, 0, 99)], tmp_path / "curves.png")
+    assert {(10, 20, 30), (200, 0, 0)} <= _colors(tmp_path / "curves.png")[1]
