@@ -39,9 +39,14 @@ class PictureView(LogView):
         best = {f"{name}.{kind}": value for name, extreme in self._extremes.items() for kind, value in extreme.items()}
         images, split = self.folder / "images", "test" if "test/score" in final else "val"
         with TemporaryDirectory() as temporary:
-            pictures = {f"{split}/confusion_matrix": images / "confusion.png"}
-            pictures |= {f"{split}/worst": Path(temporary, "worst.png")}
-            stored_examples(images / "worst", pictures[f"{split}/worst"])
+            worst = Path(temporary, "worst.png")
+            stored_examples(images / "worst", worst)
+            # classes that may overlap have the second instead of the first
+            pictures = {
+                "confusion_matrix": images / "confusion.png",
+                "precision_recall": images / "precision_recall.png",
+            }
+            pictures = {f"{split}/{name}": path for name, path in {**pictures, "worst": worst}.items()}
             self._send_once({**row, **results, **best}, pictures)
 
     @abstractmethod

@@ -26,11 +26,14 @@ def test_complete__sends_the_last_row_of_a_finished_run_with_its_results(tmp_pat
     assert [step for step, *_ in view.written] == [0]
     (tmp_path / "images").mkdir()
     (tmp_path / "images/confusion.png").touch()
+    (tmp_path / "images/precision_recall.png").touch()
     (tmp_path / "metrics.json").write_text(json.dumps({"test/score": 0.4, "train/seconds": 7, "val/score": 0.5}))
     view.complete()
     view.complete()
     results = {"test/score": 0.4, "train/seconds": 7, "val/score.max": 0.5, "best_val_score": 0.5, "val/score": 0.25}
-    assert view.written[1:] == [(3, {"trainer/global_step": 3, **results}, ["test/confusion_matrix"])]
+    assert view.written[1:] == [
+        (3, {"trainer/global_step": 3, **results}, ["test/confusion_matrix", "test/precision_recall"])
+    ]
 
 
 def test_send__leaves_out_what_the_tool_has(tmp_path):
