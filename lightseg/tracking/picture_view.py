@@ -13,7 +13,7 @@ from lightseg.files.names import METRICS
 from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.log_view import LogView
 from lightseg.tracking.rows import STEP
-from lightseg.visualization.figures import stored_examples
+from lightseg.visualization.figures import example_folder
 
 
 class PictureView(LogView):
@@ -40,7 +40,7 @@ class PictureView(LogView):
         images, split = self.folder / "images", "test" if "test/score" in final else "val"
         with TemporaryDirectory() as temporary:
             worst = Path(temporary, "worst.png")
-            stored_examples(images / "worst", worst)
+            example_folder(images / "worst", worst)
             # classes that may overlap have the second instead of the first
             pictures = {
                 "confusion_matrix": images / "confusion.png",
@@ -68,7 +68,7 @@ class PictureView(LogView):
             return
         with TemporaryDirectory() as temporary:
             samples = Path(temporary, "samples.png")
-            stored_examples(self.folder / "images" / "samples" / f"{step:08d}", samples)
-            existing = {name: path for name, path in {"val/samples": samples, **pictures}.items() if path.is_file()}
-            self._write(step, row, existing)
+            example_folder(self.folder / "images" / "samples" / f"{step:08d}", samples)
+            available = {name: path for name, path in {"val/samples": samples, **pictures}.items() if path.is_file()}
+            self._write(step, row, available)
         self._newest = step

@@ -146,7 +146,7 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
     _save(figure, path)
 
 
-def stored_examples(folder: Path, path: Path) -> None:
+def example_folder(folder: Path, path: Path) -> None:
     """Draw the examples of a folder that `write_examples` wrote; nothing without such a folder.
 
     Args:

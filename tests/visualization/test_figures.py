@@ -13,11 +13,11 @@ from lightseg.visualization.figures import (
     colorize,
     confusion_matrix,
     errors,
+    example_folder,
     learning_curve,
     precision_recall,
     row_shares,
     segmentation_examples,
-    stored_examples,
 )
 
 PALETTE = [(10, 20, 30), (200, 0, 0)]
@@ -26,13 +26,13 @@ CLASSES = ["$x_", "car"]
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (4, 6), (2, 4, 6)], ids=["label", "labels", "mask", "masks"])
-def test_stored_examples__look_as_they_do_when_drawn_at_once(tmp_path, shape):
+def test_example_folder__looks_as_its_examples_drawn_at_once(tmp_path, shape):
     image, ids = np.full((4, 6, 3), 90, np.uint8), np.ones(shape, np.int64)
     examples = [Example("one", image, ids, 0 * ids), Example("two", image, ids, ids)]
-    stored_examples(tmp_path / "missing", tmp_path / "missing.png")
+    example_folder(tmp_path / "missing", tmp_path / "missing.png")
     assert not (tmp_path / "missing.png").exists()
     write_examples(tmp_path / "stored", examples, CLASSES, PALETTE)
-    stored_examples(tmp_path / "stored", tmp_path / "stored.png")
+    example_folder(tmp_path / "stored", tmp_path / "stored.png")
     if len(shape) >= 2:
         segmentation_examples(examples, CLASSES, PALETTE, tmp_path / "direct.png")
     else:
