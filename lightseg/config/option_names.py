@@ -65,6 +65,8 @@ _SYNONYMS = {
     "grid": ("sweep", "multirun", "hparams"),
     "jobs": ("n_jobs", "parallel", "max_parallel"),
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),
+    "config configs/logging/mlflow.yaml": ("mlflow", "use_mlflow"),
+    "config configs/logging/tensorboard.yaml": ("tensorboard", "use_tensorboard"),
     "config": ("cfg", "recipe", "yaml", "config_file", "conf"),
 }
 """Names in other tools, and last words of options, by option."""

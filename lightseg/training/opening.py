@@ -16,7 +16,7 @@ from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
 from lightseg.files.printable import printable
-from lightseg.loggers import Wandb
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
@@ -45,8 +45,8 @@ def open_run(
         restore_image_values(cli.datamodule, resumed)
     initial_weights = take_initial_weights(cli, resumed)
     cost = check_run(cli, trainer)
-    wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
-    for logger in wandb_loggers:
+    view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
+    for logger in view_loggers:
         logger.prepare()
     command, fingerprint = shlex.join(["python", "-m", "lightseg.fit", *args]), cli.datamodule.fingerprint()
     checkpoint = None
@@ -57,7 +57,7 @@ def open_run(
         folder = _create(cli, trainer, stack)
         lineage = {"init": initial_weights.record} if initial_weights else {}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
-    for logger in wandb_loggers:
+    for logger in view_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
     batch_losses = ", ".join(cli.model.loss.batch_losses)
