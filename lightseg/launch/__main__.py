@@ -38,6 +38,7 @@ from lightseg.errors import require
 from lightseg.launch import kubeflow, skypilot, slurm
 from lightseg.launch.job import Job
 from lightseg.runs import folder as run_folders
+from lightseg.series.options import asks_for_series
 
 _ENGINES = ("slurm", "skypilot", "kubeflow")
 
@@ -98,7 +99,9 @@ def _make_job(options: Namespace, arguments: list[str]) -> Job:
     require(bool(arguments), "launch: the arguments of fit are missing; give them behind --, as in -- --config RECIPE")
     require(arguments[0].startswith("-"), f"'{arguments[0]}' belongs to no option of fit; give a recipe as --config")
     require_known_options(arguments)
-    for name, flag in (("devices", "gpus"), ("num_nodes", "nodes")):
+    # the runs of a series on one machine may take some of its GPUs each
+    is_shared = options.engine != "slurm" and asks_for_series(arguments)
+    for name, flag in () if is_shared else (("devices", "gpus"), ("num_nodes", "nodes")):
         is_given = bool(option_values([*arguments, ""], f"--trainer.{name}"))
         require(not is_given, f"--trainer.{name}: --{flag} sets it; leave it out")
     recipes = option_values(arguments, "-c", "--config")

@@ -10,9 +10,18 @@ from tests.helpers.launched import PRINT_WORDS, validate, words_of
 @pytest.mark.parametrize("engine", [("skypilot", "--gpu-type", "H100"), ("kubeflow", "--image", "a")])
 def test_series__runs_on_one_machine_elsewhere(engine, render, call, recipe, program):
     program("python", PRINT_WORDS)
-    content = yaml.safe_load(render(*engine, "--gpus", 8, arguments=["--seeds", "0,1"]))
+    content = yaml.safe_load(render(*engine, "--gpus", 8, arguments=["--seeds", "0,1", "--trainer.devices", "2"]))
     command = content["run"] if engine[0] == "skypilot" else content["spec"]["trainer"]["args"][0]
-    assert words_of(command) == ["-m", "lightseg.fit", "--config", str(recipe()), "--seeds", "0,1"]
+    assert words_of(command) == [
+        "-m",
+        "lightseg.fit",
+        "--config",
+        str(recipe()),
+        "--seeds",
+        "0,1",
+        "--trainer.devices",
+        "2",
+    ]
     code, _, err = call(main, *engine, "--nodes", 2, "--", "--config", recipe(), "--seeds", "0,1")
     assert code == 2
     assert "--nodes: the runs of a series share one machine here" in err
