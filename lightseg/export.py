@@ -115,11 +115,11 @@ def _check_members(folders: Sequence[Path], options: argparse.Namespace) -> None
 
 def _export_soup(folders: "Sequence[Path]", options: "ExportOptions") -> "ExportResult":
     from lightseg.distributed.lightning_compat import silence_lightning
-    from lightseg.evaluation.soup import cook
+    from lightseg.evaluation.soup import make_soup
     from lightseg.exporting.export import export_model
 
     silence_lightning()
-    soup = cook(folders, options.data, options.trust)
+    soup = make_soup(folders, options.data, options.trust)
     print(
         printable(f"soup of {len(folders)} runs: {soup.score:.4f} on val, {soup.best_score:.4f} the best ({soup.best})")
     )

@@ -35,7 +35,7 @@ class Soup:
     metadata: dict[str, Any]
 
 
-def cook(folders: Sequence[Path], data_options: Sequence[str], trust: bool = False) -> Soup:
+def make_soup(folders: Sequence[Path], data_options: Sequence[str], trust: bool = False) -> Soup:
     """Average the weights of runs, and score the result on their validation split.
 
     Args:

@@ -101,7 +101,10 @@ def test_compare__a_recipe_and_seed_again_is_compared_run_by_run(runs):
 
 def test_compare__by_run(runs):
     comparison = runs(*[(wide(4, seed), {"logged": pixels}) for seed, pixels in enumerate(skilled(0.8, 0.9))], by="run")
-    assert [(group.label, len(group.trials)) for group in comparison.groups] == [("run01", 1), ("run00", 1)]
+    assert [(group.label, len(group.trials)) for group in comparison.groups] == [
+        ("run01, seed 1", 1),
+        ("run00, seed 0", 1),
+    ]
 
 
 def test_compare__the_order_does_not_matter(tmp_path):
