@@ -15,7 +15,7 @@ from lightseg.files.atomic import write_atomically, write_json
 from lightseg.metrics.formatting import percent
 from lightseg.runs.read import Run, read
 from lightseg.runs.series import Series
-from lightseg.search.space import as_options, describe
+from lightseg.search.space import as_options
 from lightseg.search.trials import REPORT, Search
 
 _LISTED = 30
@@ -132,12 +132,11 @@ def _describe_winner(report: Report) -> list[str]:
         rows.append(["fresh seeds, on test", _mean(report.test, report.deviations["test"]), interval(report.test)])
     change = percent(report.retraining.value - report.selection.value, sign=True)
     return [
-        f"winner: trial {report.winner} ({describe(search.trials[report.winner].params)}), trained again on the seeds "
-        f"{seeds}",
+        f"winner: {search.label(report.winner)}, trained again on the seeds {seeds}",
         *_align(rows),
-        f"From the selection to fresh seeds, the score on val changes by {change} points. The best of {finished} "
-        f"trial{'s' * (finished != 1)} is in part the luckiest: report the score of the fresh seeds"
-        + (", on test, since val has selected the winner." if report.test else "."),
+        f"From the selection to fresh seeds, the score on val changes by {change} points.",
+        f"The best of {finished} trial{'s' * (finished != 1)} is in part the luckiest; report the fresh seeds"
+        + (", on test." if report.test else "."),
     ]
 
 

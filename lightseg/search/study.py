@@ -11,6 +11,11 @@ from lightseg.errors import ConfigError, did_you_mean, require
 
 _MOST_SEEDS = 100
 
+_EXAMPLES = {
+    "space": "keys with their values, as in {model.optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}",
+    "trials": "the number of trials, as in trials: 20",
+}
+
 
 def split_names(value: Any) -> Any:
     """Return the names in a text, which are separated by commas; other values are returned unchanged."""
@@ -56,32 +61,26 @@ def read_study(path: Path, objective: str | None) -> Study:
     require(path.is_file(), f"--study {path}: no such file")
     content = read(path)
     for key in content:
-        require(key in Study.model_fields, f"{show(path)}: no option '{key}'{did_you_mean(str(key), _names())}")
+        require(
+            key in Study.model_fields,
+            f"{show(path)}: no option '{key}'{did_you_mean(str(key), Study.model_fields, len(Study.model_fields))}",
+        )
     for key in ("space", "trials"):
         require(content.get(key) is not None, f"{show(path)}: {key}: is missing; give {_EXAMPLES[key]}")
+    objective_place = f"{show(path)}: objective" if objective is None else f"--objective {objective}"
     if objective is not None:
         content["objective"] = objective
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        key, reason = describe_violation(error)
-        place = "--objective" if objective is not None and key[0] == "objective" else f"{show(path)}: {'.'.join(key)}"
+        keys, reason = describe_violation(error)
+        place = objective_place if keys[0] == "objective" else f"{show(path)}: {'.'.join(keys)}"
         raise ConfigError(f"{place}: {reason}") from None
     names: list[str] = [*study.objective]
     is_score_first = names[:1] == ["score"] and len(set(names)) == len(names)
-    require(is_score_first, f"{show(path)}: objective: give score first, and each name once, as in [score, flops]")
+    require(is_score_first, f"{objective_place}: give score first, and each name once, as in score,flops")
     require(
         study.pruner is None or len(names) == 1,
         f"{show(path)}: pruner: works with the objective score alone; set it to null, or leave {names[-1]} out",
     )
     return study
-
-
-_EXAMPLES = {
-    "space": "keys with their values, as in {model.optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}",
-    "trials": "the number of trials, as in trials: 20",
-}
-
-
-def _names() -> list[str]:
-    return list(Study.model_fields)

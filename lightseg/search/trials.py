@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import optuna
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -137,7 +138,7 @@ class Search:
         """The study of Optuna, created if there is none."""
         study = self.plan.study
         storage = _open_storage(self.folder, study.storage)
-        pruner = _PRUNERS[study.pruner]() if study.pruner else optuna.pruners.NopPruner()
+        pruner = _PRUNERS[study.pruner]() if study.pruner else NopPruner()
         directions = [
             StudyDirection.MAXIMIZE if name == "score" else StudyDirection.MINIMIZE for name in study.objective
         ]
