@@ -182,6 +182,7 @@ class Search:
         """
         run = read(self.run_folders[number])
         self._require_comparable(run)
+        self._report(number)
         values = [_value(run, name) for name in self.plan.study.objective]
         if any(value is None for value in values):
             self.fail(number)
@@ -197,18 +198,9 @@ class Search:
         self.optuna.tell(number, state=TrialState.PRUNED)
 
     def should_prune(self, number: int) -> bool:
-        """Report the validations of a running trial that are new, and return whether it is worse than the others."""
-        if not self.plan.study.pruner or not (self.run_folders[number] / "metrics.jsonl").is_file():
-            return False
-        frozen = self.trials[number]
-        # its constructor is how a trial of another process is taken up
-        trial = Trial(self.optuna, frozen._trial_id)
-        scores = [row["val/score"] for row in read_log(self.run_folders[number]) if row.get("val/score") is not None]
-        is_new = False
-        for step in range(len(frozen.intermediate_values), len(scores)):
-            trial.report(scores[step], step)
-            is_new = True
-        return is_new and trial.should_prune()
+        """Return whether a running trial is worse than the others at a validation that is new."""
+        trial = self._report(number)
+        return trial is not None and trial.should_prune()
 
     def winner(self) -> int | None:
         """Return the finished trial with the highest score; None if there is none."""
@@ -218,6 +210,19 @@ class Search:
     def front(self) -> list[int]:
         """Return the trials that no other one beats in all objectives."""
         return sorted(trial.number for trial in self.optuna.best_trials)
+
+    def _report(self, number: int) -> Trial | None:
+        """Report the validations of a trial that are new; return it if there are some, and a pruner needs them."""
+        if not self.plan.study.pruner or not (self.run_folders[number] / "metrics.jsonl").is_file():
+            return None
+        frozen = self.trials[number]
+        # a trial of an earlier process can be taken up by its identifier only
+        trial = Trial(self.optuna, frozen._trial_id)
+        scores = [row["val/score"] for row in read_log(self.run_folders[number]) if row.get("val/score") is not None]
+        start = len(frozen.intermediate_values)
+        for step, score in enumerate(scores[start:], start):
+            trial.report(score, step)
+        return trial if scores[start:] else None
 
     def _require_comparable(self, run: Run) -> None:
         first = next(iter(self.with_state(TrialState.COMPLETE)), None)

@@ -107,10 +107,9 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
     monkeypatch.setenv("REFUSES", "all")
     monkeypatch.setenv("CODE", "2")
     code, _, err = call(main, *played(storage="journal"))
-    assert (code, err) == (
-        2,
-        "lightseg: error: the width is refused\nso none of the trials has begun; mend that, and give the command again\n",
-    )
+    assert code == 2
+    message = "the width is refused\nso none of the trials has begun; mend that, and give the command again\n"
+    assert err == f"lightseg: error: {message}"
     assert not Path("runs").exists()
 
 
@@ -138,17 +137,16 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
     monkeypatch.setenv("WAITS", "none")
     code, out, _ = call(main, "tiny.yaml", "--study", "study.yaml")
     assert code == 0
-    assert out.startswith(f"goes on with {folder().relative_to(Path.cwd())}; for a new search give --group NAME\n")
+    assert out.startswith(f"goes on with {place}; for a new search give --group NAME\n")
     assert re.search(r"trial 2 \(.*\): goes on", out)
     assert "trials: 4 finished" in out
-    assert before == {name: (folder().parent / name / "metrics.json").stat().st_mtime_ns for name in before}
+    assert before == [file.stat().st_mtime_ns for file in finished]
 
 
 def test_pruned_trial__is_stopped(played, folder, call, monkeypatch):
     # the median pruner waits for five trials
     monkeypatch.setenv("WAITS", "-05")
-    monkeypatch.setenv("SECONDS", "1.2")
-    code, out, _ = call(main, *played(storage="journal", trials=6, pruner="median", winner_seeds=1), "--jobs", "5")
+    code, out, _ = call(main, *played(storage="journal", trials=6, pruner="median", winner_seeds=1))
     assert code == 0
     assert re.search(r"trial 5 \(.*\): pruned\n", out)
     assert report(folder())["trials"][5]["state"] == "pruned"
@@ -216,7 +214,7 @@ def test_search__of_real_trials_goes_on_after_sigkill(files, folder, call, tmp_p
     process.wait()
     first = next(iter(Path("runs/tiny").glob("*-00"))) / "metrics.json"
     before = first.stat().st_mtime_ns
-    code, out, err = call(main, *arguments)
+    code, _, err = call(main, *arguments)
     assert code == 0, err
     assert first.stat().st_mtime_ns == before
     result = report(folder())

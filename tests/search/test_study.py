@@ -52,7 +52,7 @@ def test_study__objective_of_the_command_line_replaces_that_of_the_file(study):
         (
             f"{SPACE}trials: 3\npruner: median",
             "score,flops",
-            "study.yaml: pruner: works with the objective score alone",
+            "study.yaml: pruner: works with the objective score",
         ),
     ],
 )
