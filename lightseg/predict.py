@@ -1,9 +1,12 @@
 """Predict images with a trained model: masks of a segmentation, labels of a classification.
 
 usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap F] [--tta flip,scale]
-                                  [--overlays] [--probabilities] [--device NAME] [--batch N] [--trust]
+                                  [--overlays] [--probabilities] [--threshold X] [--multichannel]
+                                  [--device NAME] [--batch N] [--trust]
 
-  RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO
+  RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO; several
+                   joined by +, or a pattern of run folders in quotes ('runs/unet/*'), are an ensemble: the mean of
+                   their probabilities
   INPUT            image files, folders with all that is in them, or patterns: 'data/**/*.jpg'
   --out DIR        a new folder; or that of a call that was broken off, which then goes on
   --window N       see images in square windows of N pixels, blended; smaller images are seen whole
@@ -12,6 +15,9 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
                    classifier), or several (flip,scale)
   --overlays       also DIR/overlays/NAME.jpg: image and classes in one, of 2048 pixels at most
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
+  --threshold X    of classes that may overlap: least probability of one that is predicted, or one for each class
+                   (0.3,0.5); if left out, those of the run
+  --multichannel   of classes that may overlap: one DIR/NAME.tif with a channel for each, instead of DIR/NAME_CLASS.png
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
   --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
   --trust          import and run classes that are not of lightseg, such as a net of your own; they are printed
@@ -19,11 +25,14 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
 Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
+  python -m lightseg.predict 'runs/unet/*+runs/fcn/20260102T030405-c3d4' photos/ --out predictions
 
 DIR/NAME.png has the size of its image; its values are class ids, its colours the palette; of a GeoTIFF, DIR/NAME.tif
-with its georeference. Pixels without data (data.nodata of the training) are 255, void. A page of a TIFF is
-NAME_p0001.png; of an animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings;
-DIR/predictions.jsonl the finished images. A classification writes DIR/labels.csv: file, page, class, probability.
+with its georeference. Of classes that may overlap, DIR/NAME_CLASS.png (or .tif) is 1 where the class is, and 0
+elsewhere. Pixels without data (data.nodata of the training) are 255, void. A page of a TIFF is NAME_p0001.png; of an
+animated GIF the first frame is used. DIR/classes.json lists class ids, model and settings; DIR/predictions.jsonl the
+finished images. A classification writes DIR/labels.csv: file, page, class, probability; of classes that may overlap:
+file, page, those that are predicted, and the probability of each.
 Images are prepared as in an evaluation. Without --window they are predicted in one piece, except images of more than
 4096 × 4096 pixels that the recipe does not resize: they are predicted in windows of 512 pixels, with a message. Large
 TIFFs and PNGs are read, and all masks are written, in strips, so that an image of 20,000 × 20,000 pixels needs less
@@ -35,13 +44,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.checkpoint.locate import model_file
+from lightseg.checkpoint.locate import model_files
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import RunError, UserError
-from lightseg.files.atomic import nearest_folder, sha256
+from lightseg.files.atomic import combined_sha256, nearest_folder
 from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
@@ -53,12 +63,12 @@ if TYPE_CHECKING:
 def main(args: list[str]) -> None:
     """Predict images."""
     options = _parse(args)
-    file, out = model_file(options.run), Path(options.out)
+    files, out = model_files(options.run), Path(options.out)
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 
     # before the imports that take seconds
-    files = find_files(options.inputs, out)
+    images = find_files(options.inputs, out)
     if skipped := skipped_files(options.inputs, out):
         print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
@@ -68,14 +78,17 @@ def main(args: list[str]) -> None:
     from lightseg.inference.results import Results, open_results
 
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
-    task, facts = _load(file, options.device, options.trust)
+    task, facts = _load(files, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
-        raise UserError("--window and --overlays are for segmentation; this model gives one class for each image")
-    items = items_of(files, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
+        raise UserError("--window and --overlays are for segmentation; this model classifies whole images")
+    if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
+        raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
+    _set_thresholds(task, options.threshold)
+    items = items_of(images, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
-        results = Results(out, {**facts, **_describe(task, protocol)}, task.kind)
+        results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
         results.require_same_files(items)
-        outputs = OutputOptions(options.overlays, options.probabilities, options.batch)
+        outputs = OutputOptions(options.overlays, options.probabilities, options.batch, options.multichannel)
         broken = predict_files(task, items, protocol, results, outputs)
     if broken:
         raise RunError(f"{broken} of {len(items)} images could not be predicted; they are named above")
@@ -91,7 +104,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--tta", default="")
     parser.add_argument("--overlays", action="store_true")
     parser.add_argument("--probabilities", action="store_true")
+    parser.add_argument("--multichannel", action="store_true")
     parser.add_argument("--trust", action="store_true")
+    parser.add_argument("--threshold")
     parser.add_argument("--device")
     parser.add_argument("--batch", type=int)
     options = parser.parse_intermixed_args(args)
@@ -100,22 +115,37 @@ def _parse(args: list[str]) -> argparse.Namespace:
     return options
 
 
-def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
-    """Return the task on its device, and the facts about its file for `classes.json`."""
+def _load(files: Sequence[Path], device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
+    """Return the task on its device, and the facts about its files for `classes.json`."""
     import torch
 
     from lightseg.checkpoint import loading
 
     if device is not None and device.partition(":")[0] == "meta":
         raise UserError(f"--device {device}: computes nothing; give cpu, cuda or cuda:1")
-    task = loading.load(file, trust)
+    task = loading.load(files, trust)
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
     if task.device.type == "meta":
         raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
-    return task, {"checkpoint": str(file), "sha256": sha256(file)}
+    return task, {"checkpoint": " + ".join(map(str, files)), "sha256": combined_sha256(files)}
+
+
+def _set_thresholds(task: Task, option: str | None) -> None:
+    """Set the thresholds of a task whose classes may overlap to those of `--threshold`."""
+    from lightseg.tasks.multilabel import MultilabelTask
+
+    if option is None:
+        return
+    if not isinstance(task, MultilabelTask):
+        raise UserError("--threshold: the classes of this model exclude each other, so that the likeliest is predicted")
+    try:
+        values = [float(value) for value in option.split(",")]
+    except ValueError:
+        raise UserError(f"--threshold {option}: is no number; give 0.3, or one for each class: 0.3,0.5") from None
+    task.set_thresholds(values[0] if len(values) == 1 else values, "--threshold")
 
 
 def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
@@ -130,6 +160,7 @@ def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
         "protocol": protocol.view,
         "protocol_large": task.protocol_for((LARGE, 2), protocol).view,
         "temperature": task.temperature_under(protocol),
+        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
         "classes": legend,
     }
 

@@ -101,7 +101,7 @@ def test_from__a_run_that_was_never_scored_shows_what_the_others_have(capsys, ru
     (run_folder / "metrics.jsonl").unlink()
     assert main(["lightseg", "--from", str(run_folder), "--dry-run"]) == 0
     workspace = json.loads(capsys.readouterr().out)
-    assert "^val/(iou|recall)/.+$" in every(workspace, "metricRegex")
+    assert "^val/(iou|f1|recall)/.+$" in every(workspace, "metricRegex")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import lightseg
 from lightseg import evaluate
 from lightseg.data import Shapes
 from lightseg.metrics.per_image import PerImageResults
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY, Outcome
 from tests.data import fabricate
+from tests.helpers.train import train
 
 FOLDER = """
 base: [configs/data/mask_folder.yaml, configs/net/unet.yaml]
@@ -30,6 +31,12 @@ trainer: {{accelerator: cpu, max_epochs: 1}}
 @pytest.fixture
 def ran(fit, recipe):
     return fit("--config", recipe())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Finished run that no test changes."""
+    return Outcome(0, f"run: {train(tmp_path_factory.mktemp('finished'), TINY)}", "")
 
 
 @pytest.mark.pictures
@@ -58,10 +65,10 @@ def test_fit__ends_with_the_path_of_the_run(ran, tmp_path):
     assert ran.folder.parent == tmp_path / "runs" / "tiny"
 
 
-def test_metrics__are_flat_and_follow_from_the_confusion_matrix(ran):
-    metrics = ran.metrics
+def test_metrics__are_flat_and_follow_from_the_confusion_matrix(finished):
+    metrics = finished.metrics
     assert metrics["test/score"] == metrics["test/miou"]
-    rows = list(csv.reader((ran.folder / "confusion_test.csv").read_text().splitlines()))
+    rows = list(csv.reader((finished.folder / "confusion_test.csv").read_text().splitlines()))
     counts = np.array(rows[1:], np.int64)
     true, union = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
     for name, hit, either in zip(rows[0], true, union, strict=True):
@@ -70,17 +77,17 @@ def test_metrics__are_flat_and_follow_from_the_confusion_matrix(ran):
     assert metrics["test/accuracy"] == pytest.approx(true.sum() / counts.sum())
 
 
-def test_metrics__count_every_valid_pixel_once(ran):
-    counts = np.loadtxt(ran.folder / "confusion_test.csv", np.int64, delimiter=",", skiprows=1)
+def test_metrics__count_every_valid_pixel_once(finished):
+    counts = np.loadtxt(finished.folder / "confusion_test.csv", np.int64, delimiter=",", skiprows=1)
     from lightseg.data import Shapes
 
     data = Shapes(image_size=32, train_size=12, val_size=5, test_size=5)
     assert (counts.sum(1) == data.class_counts("test")).all()
 
 
-def test_best_checkpoint__gives_back_the_logged_score(ran):
-    logged = [row["val/score"] for row in ran.log if "val/score" in row]
-    assert ran.metrics["val/score"] == pytest.approx(max(logged), abs=1e-6)
+def test_best_checkpoint__gives_back_the_logged_score(finished):
+    logged = [row["val/score"] for row in finished.log if "val/score" in row]
+    assert finished.metrics["val/score"] == pytest.approx(max(logged), abs=1e-6)
 
 
 def test_saved_config__runs_again_as_it_is_with_the_same_numbers(fit, ran):

@@ -36,9 +36,14 @@ class ClassCounter(L.Callback):
         self.counts = step + self.counts.to(step.device) if len(self.counts) else step
 
     def shares(self, classes: list[str]) -> dict[str, float]:
-        """Return the share of each class by name; empty if nothing was counted."""
-        total = int(self.counts.sum())
-        return {name: count / total for name, count in zip(classes, self.counts.tolist(), strict=True)} if total else {}
+        """Return the share of each class by name, of overlapping classes in its own pixels; empty without counts."""
+        counts = self.counts.cpu()
+        # (C,) or, of pixels without and with each class, (C, 2)
+        parts, totals = (
+            (counts[:, 1], counts.sum(1)) if counts.ndim == 2 else (counts, counts.sum().expand(len(counts)))
+        )
+        pairs = zip(classes, parts.tolist(), totals.tolist(), strict=False)
+        return {name: part / total for name, part, total in pairs if total}
 
     @property
     def state_key(self) -> str:

@@ -18,6 +18,7 @@ _RARE = (
     "If that stays so, try --model.class_weights sqrt_inverse, --model.logit_adjustment 1.0 or "
     "--data.sampling class_balanced"
 )
+_OVERLAPPING = "If that stays so, try --model.positive_weights balanced or --data.sampling class_balanced"
 _COMMON = (
     "This is no matter of rare classes: after few steps, the statistics of BatchNorm are not settled yet. If that "
     "stays so, try more steps (trainer.max_epochs), a larger data.batch_size or a lower model.optimizer.lr"
@@ -35,15 +36,16 @@ class CollapseWarning(L.Callback):
         self._reported: set[int] = set()
 
     def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:  # type: ignore[override]
-        """Check the confusion matrix of a validation during training."""
+        """Check the counts of a validation during training."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        current = collapsed(task.counts["val"])
+        _, truth, predicted = task.count_classes(task.counts["val"])
+        current = collapsed(truth, predicted)
         new = (current & self._previous) - self._reported
         self._previous = current
         self._reported |= new
         if new and trainer.is_global_zero:
-            warn(_message(new, task.classes, task.counts["val"].sum(1)))
+            warn(_message(new, task, truth))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the classes that had collapsed at the last validation, and those that were reported."""
@@ -54,18 +56,19 @@ class CollapseWarning(L.Callback):
         self._previous, self._reported = set(state["last"]), set(state["said"])
 
 
-def collapsed(confusion: Tensor) -> set[int]:
+def collapsed(truth: Tensor, predicted: Tensor) -> set[int]:
     """Return the classes of the truth whose predictions are fewer than `SHARE` of their pixels (or samples).
 
     Args:
-        confusion: int64 `(C, C)`, rows the truth, columns the prediction.
+        truth: Pixels (or samples) of each class, int64 `(C,)`.
+        predicted: Those that are predicted.
     """
-    truth, predicted = confusion.double().sum(1), confusion.double().sum(0)
     return set(torch.nonzero(predicted < SHARE * truth).flatten().tolist())
 
 
-def _message(ids: Collection[int], classes: list[str], truth: Tensor) -> str:
+def _message(ids: Collection[int], task: Task, truth: Tensor) -> str:
     """Return the warning with its advice; what helps rare classes does not help any other."""
-    names = ", ".join(classes[index] for index in sorted(ids))
-    has_rare = bool({*ids} & {*rare_classes(truth.numpy(), classes)})
-    return f"hardly ever predicted in the last two validations: {names}\n{_RARE if has_rare else _COMMON}"
+    names = ", ".join(task.classes[index] for index in sorted(ids))
+    has_rare = bool({*ids} & {*rare_classes(truth.numpy(), task.classes)})
+    advice = _OVERLAPPING if task.multilabel else _RARE if has_rare else _COMMON
+    return f"hardly ever predicted in the last two validations: {names}\n{advice}"

@@ -6,12 +6,12 @@ Scores are fractions, 0 to 1, and NaN where undefined, as of an absent class. Te
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lightseg.comparison.groups import group
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.formatting import LEVEL
-from lightseg.metrics.scores import Floats, Integers
+from lightseg.metrics.scores import Floats, Integers, ScoreKind
 from lightseg.runs.read import Run
 
 
@@ -149,7 +149,7 @@ class Comparison:
         notes: Messages to readers, on skipped runs, repeated seeds, and differences that `--force` ignores.
     """
 
-    kind: Literal["segmentation", "classification"]
+    kind: ScoreKind
     split: str
     metric: str
     class_metric: str

@@ -21,7 +21,7 @@ from pydantic import (
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
 
-_CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
+_CLASSES, _CHANNELS, _FOLDS, _MEMBERS = 2**15, 2**12, 10_000, 10_000
 
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
@@ -143,6 +143,8 @@ class Resolved(_Record):
     mean: list[FiniteFloat] | None = None
     std: list[Normal] | None = None
     class_weights: list[FiniteFloat] | str | None = None
+    positive_weights: list[FiniteFloat] | str | None = None
+    thresholds: list[FiniteFloat] | None = None
     prior_bias: bool = False
 
 
@@ -248,6 +250,20 @@ class SplitRecord(_Record):
     sha256: str | None = None
 
 
+class MemberRecord(_Record):
+    """Member of an evaluated ensemble."""
+
+    run: str | None
+    checkpoint: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EnsembleRecord(_Record):
+    """`ensemble.json` of a folder of the evaluation of an ensemble."""
+
+    members: Annotated[list[MemberRecord], Field(min_length=2, max_length=_MEMBERS)]
+
+
 class GitState(_Record):
     """`git.json` of a run folder."""
 
@@ -279,14 +295,15 @@ class ExampleRecord(_Record):
     """Example image in `examples.json`; the classes are those of a whole image."""
 
     name: str
-    truth: Count | None = None
-    prediction: Count | None = None
+    truth: Count | list[Count] | None = None
+    prediction: Count | list[Count] | None = None
 
 
 class Examples(_Record):
     """`examples.json` of a folder of example images."""
 
     classes: list[str]
+    multilabel: bool = False
     examples: list[ExampleRecord]
 
 
@@ -312,6 +329,13 @@ class LabelRecord(PredictionRecord):
     """Line of `predictions.jsonl` of a classification."""
 
     label: Annotated[Count, Field(alias="class")]
+    probabilities: list[FiniteFloat]
+
+
+class LabelsRecord(PredictionRecord):
+    """Line of `predictions.jsonl` of a classification whose classes may overlap."""
+
+    labels: list[Annotated[int, Field(ge=0, le=1)]]
     probabilities: list[FiniteFloat]
 
 
@@ -374,7 +398,7 @@ class Facts(_Record):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    kind: Literal["segmentation", "classification"]
+    kind: Literal["segmentation", "classification", "multilabel_segmentation", "multilabel_classification"]
     split: str
     data: str
     protocol: str
@@ -386,6 +410,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "env.json": TypeAdapter(Environment),
     "model.json": TypeAdapter(Cost),
     "data.json": TypeAdapter(dict[str, SplitRecord]),
+    "ensemble.json": TypeAdapter(EnsembleRecord),
     "git.json": TypeAdapter(GitState),
     "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),
@@ -400,8 +425,10 @@ RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapte
 PREDICTIONS: dict[str, TypeAdapter[Any]] = {
     "segmentation": TypeAdapter(PredictionRecord),
     "classification": TypeAdapter(LabelRecord),
+    "multilabel_segmentation": TypeAdapter(PredictionRecord),
+    "multilabel_classification": TypeAdapter(LabelsRecord),
 }
-"""Schema of a line of `predictions.jsonl`, by kind of task."""
+"""Schema of a line of `predictions.jsonl`, by kind of the scores of the task."""
 
 
 def require_form(form: TypeAdapter[Any], content: Any, file: Path | str, key: str = "") -> None:

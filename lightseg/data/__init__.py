@@ -7,9 +7,10 @@ from lightseg.data.datasets.cifar10 import CIFAR10
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
-from lightseg.data.datasets.shapes import Shapes, ShapesClassification
+from lightseg.data.datasets.shapes import Shapes, ShapesClassification, ShapesLabels, ShapesMultilabel
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Batch, Split
@@ -26,10 +27,13 @@ __all__ = [
     "ImageFolder",
     "ImageTable",
     "MaskFolder",
+    "MultilabelMaskFolder",
     "OxfordPet",
     "PascalVOC",
     "RareClassCrop",
     "Shapes",
     "ShapesClassification",
+    "ShapesLabels",
+    "ShapesMultilabel",
     "Split",
 ]

@@ -76,6 +76,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     Attributes:
         kind: What the targets are, which a subclass states: `segmentation`, masks, or `classification`, class ids.
+        multilabel: Whether classes may overlap, which a subclass states: the target has a channel of 0, 1 and `IGNORE`
+            (void) for each class, in masks `(H, W, K)` or labels `(K,)`. Its datasets have the same attribute.
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
         split_seed: Seed of the folds, which all runs share.
         deals_folds: Whether `train` and `val` are pooled and divided into folds, which never splits a group.
@@ -83,6 +85,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
     """
 
     kind: ClassVar[Kind] = "segmentation"
+    multilabel: bool = False
     in_channels: int = 3
     image_values: ImageValues = AS_STORED
     split_seed: int = 0
@@ -119,7 +122,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.sampling, self.repeat_threshold = sampling, repeat_threshold
         self.seed = 0
         self.watched: list[TrackedDataset] = []
-        self._augmentation = Augmentation(self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes)
+        self._augmentation = Augmentation(
+            self.kind, train_transforms or [], rare_transforms, copy_paste, rare_classes, self.multilabel
+        )
         self._eval_transform = EvalTransform(eval_transforms or [], self.kind)
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
@@ -216,13 +221,28 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def class_extents(self, split: Split = "train") -> ClassCounts:
         """Return, per class, the number of valid pixels of all samples that hold it, `(num_classes,)` int64."""
-        table = self.class_table(split)
-        extents: ClassCounts = table.sum(1) @ (table > 0)
+        table, truth = self.class_table(split), self.truth_table(split)
+        # valid pixels are the same for all classes, unless classes may overlap
+        valid = truth.sum(2) if self.multilabel else truth.sum(1, keepdims=True)
+        extents: ClassCounts = (valid * (table > 0)).sum(0)
         return extents
 
     def class_table(self, split: Split = "train") -> ClassCounts:
         """Return the pixels per sample and class of a split, `(N, num_classes)` int64, read-only and cached on disk."""
-        return cached_label_table(self.dataset(split), self.num_classes)[:, :-1]
+        return cached_label_table(self.dataset(split), self.num_classes)[:, : self.num_classes]
+
+    def truth_table(self, split: Split = "train") -> ClassCounts:
+        """Return every valid pixel of a split by its truth, as scores count it.
+
+        Returns:
+            `class_table`; of multi-label data, the pixels of each sample without and with each class,
+            `(N, num_classes, 2)` int64.
+        """
+        if not self.multilabel:
+            return self.class_table(split)
+        table = cached_label_table(self.dataset(split), self.num_classes)
+        positives, negatives = table[:, : self.num_classes], table[:, self.num_classes : -1]
+        return np.stack([negatives, positives], axis=2)
 
     def draw_weights(self) -> npt.NDArray[np.float64] | None:
         """Return the sampling weight of each training sample, `(N,)` float64; None without `sampling`.
@@ -235,7 +255,12 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """
         if self.sampling is None:
             return None
-        return draw_weights(self.sampling, self.class_table(), self.repeat_threshold)
+        table = self.class_table()
+        if self.multilabel:
+            # without a class is a class of its own, since training needs samples that lack all of them, too
+            truth = self.truth_table().sum(1)
+            table = np.column_stack([table, (truth[:, 1] == 0) & (truth[:, 0] > 0)])
+        return draw_weights(self.sampling, table, self.repeat_threshold)
 
     def check(self) -> dict[Split, ClassCounts]:
         """Read every target of every split once, before training, to find unusable files.
@@ -252,7 +277,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
                 raise DataError(f"{self.root}: the {split} split of {type(self).__name__} is empty")
             if len(self.dataset(split)):
                 counts[split] = self.class_counts(split)
-                require_valid(counts[split], self.root, split)
+                require_valid(self.truth_table(split), self.root, split)
         self.mask_values()
         return counts
 
@@ -368,7 +393,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            mask: `(H, W)` uint8.
+            mask: `(H, W)` or `(H, W, K)` uint8.
 
         Raises:
             ConfigError: If one computes with ids.

@@ -15,16 +15,18 @@ from lightseg.files.disk_cache import cached_array
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
-    """Images of one split with their masks or class ids, as stored on disk and before any augmentation.
+    """Images of one split with their targets, as stored on disk and before any augmentation.
 
     Subclasses should hold file names in arrays rather than in lists, so that worker processes share the memory.
 
     Attributes:
         decodes: Whether a sample depends on nothing but its files, so that its decoded pixels may be cached
             (`data.cache_gb`); `cache_key` must then change with the files. Not inherited: set it in each class.
+        multilabel: Whether classes may overlap; see `ImageDataModule.multilabel`.
     """
 
     decodes: ClassVar[bool] = False
+    multilabel: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -35,7 +37,7 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
 
         Returns:
             The image `(H, W, C)`, uint8 or float32 in 0..1, and its mask `(H, W)` uint8 of class ids and `IGNORE`, or
-            its class id.
+            its class id; of multi-label data, a mask `(H, W, K)` or labels `(K,)`, uint8 of 0, 1 and `IGNORE`.
 
         Raises:
             DataError: If the file is broken; the message names it.
@@ -70,18 +72,19 @@ class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
             num_classes: Number of classes C.
 
         Returns:
-            Pixels, `(N, C)` int64; for classification, 1 at the class of each sample.
+            Pixels, `(N, C)` int64; for classification, 1 at the class of each sample. Of multi-label data, `(N, 2C)`:
+            the pixels that have each class, then those that lack it.
 
         Raises:
             DataError: If a target cannot be used.
         """
-        table = np.zeros((len(self), num_classes), np.int64)
+        table = np.zeros((len(self), count_columns(self, num_classes)), np.int64)
         for index, row in enumerate(table):
-            row[:] = np.bincount(np.ravel(self[index][1]), minlength=num_classes)[:num_classes]
+            row[:] = count_classes(self[index][1], num_classes, self.multilabel)
         return table
 
     def label_table(self, num_classes: int) -> ClassCounts:
-        """Return `class_table` with one more column, a hash of each target, `(N, C + 1)` int64.
+        """Return `class_table` with one more column, a hash of each target, int64.
 
         The hash is 0 unless overridden: a dataset whose `fingerprint` covers its targets needs none.
         """
@@ -121,7 +124,7 @@ def require_valid(counts: ClassCounts, root: str, split: str) -> None:
     """Check that a split has a valid pixel, so that there is something to learn or to score.
 
     Args:
-        counts: Pixels of each class, `(C,)` or `(N, C)` int64.
+        counts: Numbers of valid pixels, int64 of any shape.
         root: The folder of the data.
         split: Name of the split.
 
@@ -135,15 +138,35 @@ def require_valid(counts: ClassCounts, root: str, split: str) -> None:
         )
 
 
+def count_columns(dataset: ImageDataset, num_classes: int) -> int:
+    """Return the number of columns of `ImageDataset.class_table`."""
+    return 2 * num_classes if dataset.multilabel else num_classes
+
+
+def count_classes(target: Array | int, num_classes: int, multilabel: bool) -> ClassCounts:
+    """Return the row of a target in `ImageDataset.class_table`.
+
+    Args:
+        target: The target, as a dataset returns it.
+        num_classes: Number of classes.
+        multilabel: Whether classes may overlap.
+    """
+    if not multilabel:
+        return np.bincount(np.ravel(target), minlength=num_classes)[:num_classes]
+    labels = np.reshape(target, (-1, num_classes))
+    return np.concatenate([np.count_nonzero(labels == value, axis=0) for value in (1, 0)])
+
+
 def cached_label_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
-    """Return `ImageDataset.label_table`, `(N, num_classes + 1)` int64, read-only and cached on disk."""
+    """Return `ImageDataset.label_table`, int64, read-only and cached on disk."""
     key = f"label-table-{dataset.cache_key()}-{num_classes}"
-    return cached_array(key, lambda: dataset.label_table(num_classes), (len(dataset), num_classes + 1))
+    shape = (len(dataset), count_columns(dataset, num_classes) + 1)
+    return cached_array(key, lambda: dataset.label_table(num_classes), shape)
 
 
 class _Subset(ImageDataset):
     def __init__(self, dataset: ImageDataset, indices: npt.NDArray[np.intp]) -> None:
-        self._dataset, self._indices = dataset, indices
+        self._dataset, self._indices, self.multilabel = dataset, indices, dataset.multilabel
 
     def __len__(self) -> int:
         return len(self._indices)

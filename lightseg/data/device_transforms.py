@@ -29,7 +29,8 @@ class DeviceTransform(ABC):
 
         Args:
             images: `(N, C, H, W)` uint8, or float32 in 0..1; must not be modified in place.
-            targets: Masks `(N, H, W)` int64 of class ids and `IGNORE`, or class ids `(N,)` int64; likewise.
+            targets: Masks `(N, H, W)` int64 of class ids and `IGNORE`, or class ids `(N,)` int64; of multi-label data,
+                `(N, K, H, W)` or `(N, K)` uint8; likewise.
             draws: The only source of random numbers.
 
         Returns:
@@ -115,11 +116,11 @@ class RandomTranslate(DeviceTransform):
         is_inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         pixels = (reflected(rows, height) * width + reflected(columns, width)).flatten(1)
         images = _gather_pixels(images, pixels)
-        targets = _gather_pixels(targets[:, None], pixels)[:, 0] if targets.ndim > 1 else targets
+        masks = _gather_pixels(_planes(targets), pixels) if targets.ndim > 2 else None
         if self.padding == "zero":
             images = images * is_inside[:, None]
-            targets = targets.where(is_inside, IGNORE) if targets.ndim > 1 else targets
-        return images, targets
+            masks = None if masks is None else masks.where(is_inside[:, None], IGNORE)
+        return images, targets if masks is None else masks.view(targets.shape)
 
 
 class Cutout(DeviceTransform):
@@ -159,8 +160,17 @@ class Cutout(DeviceTransform):
 
 
 def _flip(images: Tensor, targets: Tensor, is_mirrored: Tensor) -> tuple[Tensor, Tensor]:
-    images = torch.where(is_mirrored[:, None, None, None], images.flip(-1), images)
-    return images, torch.where(is_mirrored[:, None, None], targets.flip(-1), targets) if targets.ndim > 1 else targets
+    is_mirrored = is_mirrored[:, None, None, None]
+    images = torch.where(is_mirrored, images.flip(-1), images)
+    if targets.ndim < 3:
+        return images, targets
+    masks = _planes(targets)
+    return images, torch.where(is_mirrored, masks.flip(-1), masks).view(targets.shape)
+
+
+def _planes(masks: Tensor) -> Tensor:
+    """Return masks `(N, H, W)` or `(N, C, H, W)` with an axis of channels."""
+    return masks if masks.ndim == 4 else masks[:, None]
 
 
 def _source_index(side: int, shift: Tensor) -> Tensor:

@@ -92,7 +92,8 @@ def split_by_fold(
         duplicate = Counter(names).most_common(1)[0][0]
         raise DataError(f"data.folds: two samples of train and val are both called {duplicate}; make the names unique")
     tables = [cached_label_table(part, num_classes) for part in parts]
-    fold_of = stratified_folds(np.concatenate(tables)[:, :-1], _require_groups(groups, names), fold.count, seed)
+    table = np.concatenate(tables)[:, :num_classes]
+    fold_of = stratified_folds(table, _require_groups(groups, names), fold.count, seed)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     train, val = (
         [np.flatnonzero(part) for part in np.split(is_member, ends)]
@@ -180,11 +181,11 @@ class Pooled(ImageDataset):
 
     Args:
         parts: The datasets.
-        table: Label table of all samples, `(N, C + 1)` int64.
+        table: `label_table` of all samples, int64.
     """
 
     def __init__(self, parts: Sequence[ImageDataset], table: ClassCounts) -> None:
-        self._parts, self._table = list(parts), table
+        self._parts, self._table, self.multilabel = list(parts), table, parts[0].multilabel
         self._ends = list(accumulate(len(part) for part in parts))
 
     def __len__(self) -> int:

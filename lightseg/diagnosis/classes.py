@@ -31,7 +31,7 @@ class ClassRow:
     Attributes:
         name: Name of the class.
         pixels: Its pixels in train; for classification, its samples.
-        share: Their share of all that are not void.
+        share: Their share of all that are not void; of overlapping classes, of those of the class.
         images: Number of images with the class, in the order of the splits.
         smallest: Pixels of its smallest object in train; None without objects.
         side: Typical side of its objects in train (`typical_side`); None without objects.
@@ -49,13 +49,14 @@ def class_rows(data: ImageDataModule, samples: Sequence[Sample]) -> list[ClassRo
     """Return a row for each class."""
     tables = {split: _table(data, samples, split) for split in SPLITS}
     pixels = tables["train"].sum(0)
+    valid = sum((s.valid for s in samples if s.split == "train" and s.readable), np.zeros(data.num_classes, np.int64))
     rows = []
     for label, name in enumerate(data.classes):
         areas = [s.objects[label] for s in samples if s.split == "train" and label in s.objects]
         sizes = np.concatenate(areas) if areas else np.zeros(0, np.int64)
         images = tuple(int((tables[split][:, label] > 0).sum()) for split in SPLITS)
         smallest, side = (int(sizes.min()), typical_side(sizes)) if len(sizes) else (None, None)
-        share = float(pixels[label] / max(pixels.sum(), 1))
+        share = float(pixels[label] / max(valid[label], 1))
         rows.append(ClassRow(name, int(pixels[label]), share, images, smallest, side))
     return rows
 
@@ -78,9 +79,8 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
     if rare := rare_classes(pixels, data.classes):
         listed = ", ".join(f"{data.classes[label]} ({pixels[label] / pixels.sum():.2%})" for label in rare)
         what = f"rare, below half of an equal share of train: {listed}"
-        mend = (
-            "add to model.init_args, or take another of the cures for rare classes:\n  class_weights: median_frequency"
-        )
+        cure = "positive_weights: balanced" if data.multilabel else "class_weights: median_frequency"
+        mend = f"add to model.init_args, or take another of the cures for rare classes:\n  {cure}"
         findings.append(Finding("imbalance", "note", what, mend))
     return findings
 

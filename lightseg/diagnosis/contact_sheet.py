@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.loading.collate import stack_training
+from lightseg.data.targets import is_class
+from lightseg.data.transforms.rare_classes import classes_present
 from lightseg.data.types import Array, Batch, ClassCounts
 from lightseg.diagnosis.samples import components
 from lightseg.files.atomic import atomic_write
 from lightseg.files.evenly_spaced import spread
 from lightseg.labels import IGNORE
+from lightseg.visualization.examples import describe_labels
 from lightseg.visualization.figures import colorize, disable_math_text, legend, new_figure
 
 PICTURES = 16
@@ -43,8 +46,9 @@ def joined(samples: Sequence[Batch]) -> Batch:
 
 def objects_of(batch: Batch, classes: int) -> dict[int, ClassCounts]:
     """Return the pixels of each connected component, by class, in the mask of a batch of one."""
-    mask = batch["target"][0].numpy().astype(np.uint8)
-    return {label: components(mask, label) for label in np.unique(mask).tolist() if label < classes}
+    target = batch["target"][0].numpy()
+    mask = np.moveaxis(target, 0, -1) if target.ndim == 3 else target
+    return {label: components(is_class(mask, label)) for label in classes_present(mask, range(classes))}
 
 
 def write_sheet(samples: Sequence[Batch], data: ImageDataModule, path: Path) -> None:
@@ -60,7 +64,7 @@ def write_sheet(samples: Sequence[Batch], data: ImageDataModule, path: Path) -> 
     axes = figure.add_axes((0, bottom, 1, 1 - bottom))
     for number, batch in enumerate(selected):
         image, target = _picture(batch), batch["target"][0].numpy()
-        name = data.dataset("train").name(int(batch["index"])) if pairs else data.classes[int(target)]
+        name = data.dataset("train").name(int(batch["index"])) if pairs else describe_labels(target, data.classes)
         pictures = [image, _overlay(image, target, data.palette)] if pairs else [image]
         row, column = divmod(number * len(pictures), columns)
         axes.text(column * _WIDTH + _GAP, row * _HEIGHT + _TITLE - _GAP, name[-28:], fontsize=6)
@@ -90,8 +94,9 @@ def _picture(batch: Batch) -> Array:
 
 
 def _overlay(image: Array, mask: Array, palette: Sequence[tuple[int, int, int]]) -> Array:
-    """Return the image blended with the colors of the mask; void is white."""
+    """Return the image blended with the colors of the mask, `(H, W)` or `(K, H, W)`; void is white."""
     colors = colorize(mask, palette)
     mixed = (image * (1 - _OPACITY) + colors * _OPACITY).astype(np.uint8)
-    mixed[mask == IGNORE] = 255
+    is_void = mask == IGNORE
+    mixed[is_void if mask.ndim == 2 else is_void.any(0) & ~(mask == 1).any(0)] = 255
     return mixed

@@ -94,7 +94,8 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
     labelled = [] if unnamed else readable
     diagnosis.add([*unnamed, *interpolation_findings(labelled, data.classes), *shift_findings(labelled)])
     diagnosis.add(turn_findings(labelled))
-    diagnosis.add(empty_findings(labelled, data.classes))
+    if data.kind == "segmentation":
+        diagnosis.add(empty_findings(labelled, data.classes, data.multilabel))
     diagnosis.add(duplicate_findings(samples))
     if not any(isinstance(problem, LeakError) for problem in problems):
         diagnosis.add(sequence_findings(data, samples))

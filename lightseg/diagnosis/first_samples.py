@@ -51,7 +51,9 @@ def require_own_ids(data: ImageDataModule, samples: Sequence[FirstSample]) -> No
     for position, _, target in samples:
         before = np.unique(target)
         after = data.train_sample(position)["target"].unique().numpy()
-        new_ids = np.setdiff1d(after, [*before, *data.pasted_classes, IGNORE]).tolist()
+        # of a channel of its own each, pasted classes have no other ids
+        pasted = (1,) if data.multilabel else data.pasted_classes
+        new_ids = np.setdiff1d(after, [*before, *pasted, IGNORE]).tolist()
         if new_ids:
             name = data.dataset("train").name(position)
             raise ConfigError(

@@ -104,18 +104,20 @@ def value_findings(data: ImageDataModule) -> list[Finding]:
     return []
 
 
-def empty_findings(samples: Sequence[Sample], classes: Sequence[str]) -> list[Finding]:
-    """Report masks of void only, and those of the first class only."""
-    masks = [sample for sample in samples if sample.objects or (len(sample.counts) and not sample.counts[:-1].any())]
-    void = [sample.mask for sample in masks if not sample.counts[:-1].any()]
-    background = [sample.mask for sample in masks if list(sample.objects) == [0]]
+def empty_findings(samples: Sequence[Sample], classes: Sequence[str], multilabel: bool = False) -> list[Finding]:
+    """Report masks of void only, and those of the first class only, or of no class where they may overlap."""
+    masks = [sample for sample in samples if sample.objects or not sample.counts[:-1].any()]
+    void = [sample.mask for sample in masks if not sample.valid.any()]
+    background_only = [] if multilabel else [0]
+    background = [sample.mask for sample in masks if sample.valid.any() and list(sample.objects) == background_only]
     findings = []
     if void:
         what = f"{counted(len(void), 'mask')} without a label: every pixel is void"
         findings.append(Finding("empty mask", "warning", what, "label them, or remove them and their images", void))
     if background:
+        content = "without any class" if multilabel else f"with {classes[0]} and nothing else"
         is_exception = len(background) <= max(1, _RARE * len(masks))
-        what = f"{counted(len(background), 'mask')} of {len(masks):,} with {classes[0]} and nothing else"
+        what = f"{counted(len(background), 'mask')} of {len(masks):,} {content}"
         mend = "if there is something to see on their images, label it; otherwise leave them as they are"
         findings.append(Finding("empty mask", "warning" if is_exception else "note", what, mend, background))
     return findings

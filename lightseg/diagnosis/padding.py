@@ -30,10 +30,10 @@ def padding_findings(data: ImageDataModule, samples: Sequence[Sample], augmented
         if original is None:
             continue
         void = float((batch["target"] == IGNORE).float().mean())
-        file_void = float(original.counts[-1] / max(original.counts.sum(), 1))
+        file_void = original.void_share
         # the void of the file fills the same share of what is not padding
         shares.append(max(0.0, void - file_void) / (1 - file_void) if file_void < 1 else 0.0)
-        sizes.append(tuple(batch["target"].shape[1:]))
+        sizes.append(tuple(batch["target"].shape[-2:]))
         image_sizes.append(original.size)
     if not shares or np.mean(shares) < _MOST:
         return []

@@ -14,12 +14,13 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from lightseg.data.data_module import ImageDataModule
-from lightseg.data.dataset import ImageDataset
+from lightseg.data.dataset import ImageDataset, count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import mask_size
 from lightseg.data.loading.collate import process_options
+from lightseg.data.targets import is_class
 from lightseg.data.types import Array, ClassCounts, Split
 from lightseg.diagnosis.shift import Shift, measure_shift
 from lightseg.errors import DataError
@@ -64,6 +65,7 @@ class Sample:
         problems: Reasons why it cannot be used.
         size: Height and width.
         counts: Pixels of each class, void last, `(C + 1,)`; for classification 1 at the class.
+        valid: Pixels that are not void, of overlapping classes those of each, `(C,)`.
         objects: Pixels of each connected component, by class.
         border: Number of pixels next to another class.
         between: Border pixels of each class between a lower and a higher id, `(C,)`.
@@ -81,6 +83,7 @@ class Sample:
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     counts: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
+    valid: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
     objects: dict[int, ClassCounts] = field(default_factory=dict)
     border: int = 0
     between: ClassCounts = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -95,6 +98,11 @@ class Sample:
     def readable(self) -> bool:
         """Return whether image and target can be used."""
         return not self.problems
+
+    @property
+    def void_share(self) -> float:
+        """Return the share of the mask's pixels that are void."""
+        return 1 - float(self.valid.mean()) / (self.size[0] * self.size[1])
 
 
 def survey(data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> list[Sample]:
@@ -125,7 +133,7 @@ class _Summaries(Dataset[Sample]):
     """Dataset of the summaries of all samples."""
 
     def __init__(self, data: ImageDataModule, parts: Mapping[Split, ImageDataset]) -> None:
-        self._classes, self._parts = data.num_classes, dict(parts)
+        self._classes, self._parts, self._multilabel = data.num_classes, dict(parts), data.multilabel
         self._indices = [(split, index) for split, part in parts.items() for index in range(len(part))]
 
     def __len__(self) -> int:
@@ -146,7 +154,7 @@ class _Summaries(Dataset[Sample]):
         except Exception as error:  # a custom dataset raises arbitrary exceptions
             sample.problems = _problems(part, index, sample, error)
             return sample
-        look(sample, image, target, self._classes)
+        look(sample, image, target, self._classes, self._multilabel)
         sample.is_turned = part.is_turned_alone(index)
         return sample
 
@@ -161,6 +169,9 @@ class _Summaries(Dataset[Sample]):
             actual = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise DataError(f"{name}: the image is {actual}; give (H, W, C) uint8, or float32 in 0..1")
         ids = np.asarray(target)
+        if self._multilabel:
+            self._require_labels(name, image, ids)
+            return
         if ids.ndim and ids.shape != image.shape[:2]:
             raise DataError(f"{name}: the mask is {ids.shape}, the image {image.shape[:2]}; give both one size")
         unknown = np.unique(ids[(ids >= self._classes) & (ids != IGNORE)])
@@ -170,20 +181,30 @@ class _Summaries(Dataset[Sample]):
                 f"{self._classes - 1}, and {IGNORE} is void"
             )
 
+    def _require_labels(self, name: str, image: Array, labels: Array) -> None:
+        """Check the target of overlapping classes; see `_require_usable`."""
+        shapes = (self._classes,), (*image.shape[:2], self._classes)
+        if labels.shape not in shapes:
+            raise DataError(f"{name}: the target is {labels.shape}; give {shapes[0]}, or {shapes[1]} for a mask")
+        unknown = np.setdiff1d(labels, [0, 1, IGNORE])
+        if len(unknown):
+            raise DataError(f"{name}: the target holds {unknown[0]}; give 0, 1, and {IGNORE} for void")
+
 
 def _problems(part: ImageDataset, index: int, sample: Sample, error: Exception) -> list[Problem]:
     """Return all problems of a sample that cannot be read: of its image, of its mask, and of their sizes."""
     if not isinstance(part, MaskDataset):
         return [Problem(sample.name, _as_data_error(sample.name, error))]
     problems = [*_read_problems(part, index, sample.name), *_read_problems(part, index, sample.mask)]
-    if any(isinstance(problem.error, UndeclaredError) for problem in problems):
+    if any(isinstance(problem.error, UndeclaredError) for problem in problems) and not part.multilabel:
         problems = [*_size_problem(part, index, sample.mask), *problems]
     return problems or [Problem(sample.mask, _as_data_error(sample.name, error))]
 
 
 def _header_problems(part: MaskDataset, index: int, sample: Sample) -> list[Problem]:
     """Return the problems of a sample whose headers state two sizes; of its files, only the smaller one is decoded."""
-    if not sample.mask:
+    # of several files or channels, sizes are compared when they are read
+    if not sample.mask or part.multilabel:
         return []
     try:
         sizes = part.image_size(index), mask_size(part.root / sample.mask)
@@ -204,7 +225,7 @@ def _read_problems(part: MaskDataset, index: int, file: str) -> list[Problem]:
         (part.image if file == part.name(index) else part.mask)(index)
     except DataError as problem:
         is_interpolated = isinstance(problem, UndeclaredError) and _is_interpolated(
-            problem, part.label_map.file_values(part.root / file)
+            problem, part.file_values(problem.path)
         )
         return [Problem(file, problem, is_interpolated)]
     return []
@@ -214,7 +235,7 @@ def _size_problem(part: MaskDataset, index: int, mask: str) -> list[Problem]:
     """Return the problem of a mask with undeclared values that also has another size than its image, in a list."""
     try:
         image_shape = part.image(index).shape[:2]
-        part.require_same_size(index, image_shape, part.label_map.file_values(part.root / mask).shape[:2])
+        part.require_same_size(index, image_shape, part.file_values(part.root / mask).shape[:2])
     except SizeError as error:
         return [Problem(mask, error)]
     except DataError:
@@ -244,14 +265,15 @@ def _is_interpolated(error: UndeclaredError, mask: Array) -> bool:
     return bool(sloping[is_undeclared].mean() >= _BETWEEN)
 
 
-def look(sample: Sample, image: Array, target: Array | int, classes: int) -> None:
+def look(sample: Sample, image: Array, target: Array | int, classes: int, multilabel: bool = False) -> None:
     """Fill in the summary of a readable sample.
 
     Args:
         sample: The summary.
         image: `(H, W, C)` uint8, or float32 in 0..1.
-        target: Mask `(H, W)` or class id.
+        target: Mask `(H, W)` or class id; of overlapping classes, `(H, W, C)` or `(C,)`.
         classes: Number of classes.
+        multilabel: Whether classes may overlap.
     """
     sample.size = image.shape[0], image.shape[1]
     sample.pixels = pixel_sums(image)
@@ -259,13 +281,15 @@ def look(sample: Sample, image: Array, target: Array | int, classes: int) -> Non
     gray = _gray(image)
     sample.thumbnail = np.asarray(cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
     sample.bits = _difference_hash(gray)
-    ids = np.ravel(target)
-    counts = np.bincount(ids, minlength=IGNORE + 1)
-    sample.counts = np.append(counts[:classes], counts[IGNORE])
-    if isinstance(target, np.ndarray) and target.ndim == 2:
-        mask = target.astype(np.uint8)
-        sample.objects = {label: components(mask, label) for label in np.flatnonzero(counts[:classes]).tolist()}
-        sample.border, sample.between = _borders(mask, classes)
+    counts = count_classes(target, classes, multilabel)
+    sample.counts = np.append(counts[:classes], np.count_nonzero(np.equal(target, IGNORE)))
+    sample.valid = counts[:classes] + counts[classes:] if multilabel else np.full(classes, counts.sum())
+    if isinstance(target, np.ndarray) and target.ndim > 1:
+        present = np.flatnonzero(counts[:classes]).tolist()
+        sample.objects = {label: components(is_class(target, label)) for label in present}
+        mask = _hash_channels(target) if multilabel else target.astype(np.uint8)
+        # the ids of a channel mix with no others
+        sample.border, sample.between = (0, sample.between) if multilabel else _borders(mask, classes)
         sample.shift = measure_shift(gray, mask)
 
 
@@ -306,9 +330,15 @@ def _borders(mask: npt.NDArray[np.uint8], classes: int) -> tuple[int, ClassCount
     return int(border.sum()), np.bincount(mask[between], minlength=classes)[:classes]
 
 
-def components(mask: npt.NDArray[np.uint8], label: int) -> ClassCounts:
-    """Return the pixels of each connected component of a class, `(objects,)`."""
-    binary = (mask == label).astype(np.uint8)
+def _hash_channels(mask: Array) -> npt.NDArray[np.uint8]:
+    """Return a mask `(H, W)` whose borders are those of all channels of a mask `(H, W, K)`."""
+    weights = np.arange(1, mask.shape[2] + 1, dtype=np.uint8) * np.uint8(97)
+    return np.asarray((mask * weights).sum(2, dtype=np.uint8))
+
+
+def components(cover: npt.NDArray[np.bool_]) -> ClassCounts:
+    """Return the pixels of each connected component of an area `(H, W)`, `(objects,)`."""
+    binary = cover.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(binary)
     _, _, stats, _ = cv2.connectedComponentsWithStats(binary[y : y + height, x : x + width], connectivity=8)
     return np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64)

@@ -83,8 +83,15 @@ def summary(calibration: dict[str, Any], folder: Path) -> str:
 
 
 def _check(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, Any]) -> None:
+    if model.members:
+        raise ConfigError("--calibrate: an ensemble averages the probabilities of its members; calibrate each of these")
     if not model.is_scored:
         raise ConfigError(f"--calibrate: {model.file} is not the best checkpoint of a run; give a run folder")
+    if model.task.multilabel:
+        raise ConfigError(
+            "--calibrate: measures one temperature of classes that exclude each other, and these may overlap; leave it "
+            "out, and set model.thresholds or --threshold of predict"
+        )
     if model.run:
         require_in_place(model.run / FILE, "remove it")
     if model.task.protocol != InferenceConfig():

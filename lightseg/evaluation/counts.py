@@ -39,34 +39,36 @@ def score_split(
     """
     evaluate = trainer.validate if split == "val" else trainer.test
     evaluate(task, datamodule=data, verbose=False)
-    confusion = task.counts[split]
+    counts = task.counts[split]
     if is_whole:
-        require_all(confusion, task.image_counts[split], data.class_table(split), name)
-    return task.scores(confusion) | {"loss": float(trainer.callback_metrics[f"{split}/loss"])}
+        right = int(task.count_classes(counts)[0].sum())
+        require_all(counts.sum(-1), right, task.image_counts[split], data.truth_table(split), name)
+    return task.split_scores(split) | {"loss": float(trainer.callback_metrics[f"{split}/loss"])}
 
 
-def require_all(confusion: Tensor, per_image_counts: Tensor, class_counts: ClassCounts, split: str) -> None:
+def require_all(truth: Tensor, right: int, per_image_counts: Tensor, truth_table: ClassCounts, split: str) -> None:
     """Check that every valid pixel (or sample) of a split was counted exactly once, in total and in each image.
 
     Args:
-        confusion: The confusion matrix, int64 `(C, C)`.
+        truth: Counted pixels of each class, int64 `(C,)`; of overlapping classes, those without and with it, `(C, 2)`.
+        right: Counted true positives of all classes.
         per_image_counts: Rows of `PerImageCounts.compute`: image, class, right, true and predicted pixels.
-        class_counts: Pixels of each class in each sample of the data, `(N, C)`.
+        truth_table: Pixels of each sample of the data, `ImageDataModule.truth_table`.
         split: Name of the split in messages.
 
     Raises:
         RunError: If a pixel was left out or counted twice.
     """
-    expected = class_counts.sum(0)
-    if confusion.sum(1).tolist() != expected.tolist():
+    expected = truth_table.sum(0)
+    if truth.tolist() != expected.tolist():
         raise RunError(
-            f"{split} holds {expected.sum()} valid pixels (or samples), but {int(confusion.sum())} were counted, or of "
+            f"{split} holds {expected.sum()} valid pixels (or samples), but {int(truth.sum())} were counted, or of "
             "other classes: its score cannot be trusted. Has the data changed meanwhile?"
         )
-    pixels = torch.from_numpy(class_counts.copy())
+    pixels = torch.from_numpy(truth_table[..., 1] if truth_table.ndim == 3 else truth_table.copy())
     images, classes = per_image_counts[:, 0], per_image_counts[:, 1]
     is_complete = torch.equal(per_image_counts[:, 3], pixels[images, classes])
-    if not is_complete or per_image_counts[:, 2].sum() != confusion.diagonal().sum():
+    if not is_complete or per_image_counts[:, 2].sum() != right:
         raise RunError(f"{split}: the counts of its images do not add up to its score, which cannot be trusted")
 
 
@@ -82,7 +84,7 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
     dataset, rows = data.dataset(split), task.image_counts[split].numpy()
     indices, positions = np.unique(rows[:, 0], return_inverse=True)
     return PerImageResults(
-        task.kind,
+        task.score_kind,
         name,
         data=data.split_fingerprint(split),
         protocol=str(task.protocol),
@@ -93,15 +95,19 @@ def evaluation_of(task: Task, data: ImageDataModule, split: Stage, name: str) ->
     )
 
 
-def write_counts(folder: Path, confusion: Tensor, evaluation: PerImageResults) -> None:
-    """Write `confusion_SPLIT.csv` and `per_image_SPLIT.npz`.
+def write_counts(folder: Path, counts: Tensor, evaluation: PerImageResults) -> None:
+    """Write `confusion_SPLIT.csv`, or `histogram_SPLIT.csv` of overlapping classes, and `per_image_SPLIT.npz`.
 
     Args:
         folder: The folder of the files.
-        confusion: The confusion matrix, int64 `(C, C)`.
+        counts: The confusion matrix, int64 `(C, C)`, or the histogram of the probabilities, `(C, 2, BINS)`.
         evaluation: The per-image results.
     """
-    path = folder / f"confusion_{evaluation.split}.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([evaluation.classes, *confusion.tolist()])
+    name, rows = "confusion", [evaluation.classes, *counts.tolist()]
+    if counts.ndim == 3:
+        name, rows = "histogram", [["class", "truth", *range(counts.shape[2])]]
+        for label, histograms in zip(evaluation.classes, counts.tolist(), strict=True):
+            rows += [[label, truth, *histogram] for truth, histogram in enumerate(histograms)]
+    with (folder / f"{name}_{evaluation.split}.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
     evaluation.write(folder)

@@ -24,6 +24,9 @@ def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
         width: Width of the boundary band as a share of the image's diagonal.
         temperature: Temperature whose calibration is measured in addition to that of 1.
     """
+    if task.multilabel:
+        # they are of one prediction for each pixel; the scores of the task have those of its probabilities
+        return {}
     num_classes = len(task.classes)
     metrics: dict[str, Metric] = {"calibration": Calibration()}
     if temperature != 1:

@@ -17,8 +17,10 @@ from lightseg.evaluation import extra_metrics
 from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
 from lightseg.files.atomic import atomic_folder, nearest_folder, write_json
+from lightseg.files.names import ENSEMBLE, METRICS
 from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.metrics.per_image import PerImageResults
+from lightseg.metrics.scores import Integers, mean
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import plain_number
 from lightseg.runs.records import read_mapping
@@ -40,12 +42,14 @@ class Record:
         numbers: Every score and every number of the extra metrics, by name, without the prefix of the split.
         scored: The scoring that they were computed from.
         splits: The split of each sample of the scored data.
+        members: Run folder, checkpoint and SHA-256 hash of each member of an ensemble.
     """
 
     facts: dict[str, Any]
     numbers: dict[str, float]
     scored: Scored
     splits: Sequence[str]
+    members: Sequence[Mapping[str, str | None]] = ()
 
     def write(self, folder: Path) -> None:
         """Write the folder atomically; an existing one is replaced."""
@@ -55,7 +59,9 @@ class Record:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
             write_json(temporary / "views.json", extra_metrics.details(self.scored.extra_results, classes))
-            write_json(temporary / "metrics.json", {**self.facts, **metrics})
+            if self.members:
+                write_json(temporary / ENSEMBLE, {"members": list(self.members)})
+            write_json(temporary / METRICS, {**self.facts, **metrics})
 
 
 def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, data_digest: str | None) -> str:
@@ -106,19 +112,27 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
 def _write_images(path: Path, evaluation: PerImageResults, splits: Sequence[str]) -> None:
     """Write a row for each image with a valid pixel: score, pixels, IoU of each class, or the classes.
 
-    The score is the mean of the IoUs of the classes in the truth or the prediction; the cell of other classes is empty.
+    The score is the mean of the IoUs of the classes in the truth or the prediction; the cell of other classes is empty,
+    and that of the score if there are none.
     """
     scores, counts = image_scores(evaluation), evaluation.dense
+    means = mean(scores, 1)
     rows: list[list[Any]] = []
     for image, (name, index) in enumerate(zip(evaluation.images, evaluation.indices, strict=True)):
-        row = [name, splits[index], f"{np.nanmean(scores[image]):.6f}"]
-        if evaluation.kind == "classification":
-            row += [evaluation.classes[int(counts[image, part].argmax())] for part in (1, 2)]
+        row = [name, splits[index], "" if np.isnan(means[image]) else f"{means[image]:.6f}"]
+        if evaluation.kind.endswith("classification"):
+            row += [_join(evaluation.classes, counts[image, part]) for part in (1, 2)]
         else:
             row += [counts[image, 1].sum(), *["" if np.isnan(score) else f"{score:.6f}" for score in scores[image]]]
         rows.append(row)
     columns = ["truth", "prediction"]
-    if evaluation.kind == "segmentation":
-        columns = ["valid_pixels", *[f"iou/{name}" for name in evaluation.classes]]
+    if evaluation.kind.endswith("segmentation"):
+        pixels = "valid_pixels" if evaluation.kind == "segmentation" else "true_pixels"
+        columns = [pixels, *[f"iou/{name}" for name in evaluation.classes]]
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["name", "split", "score", *columns], *rows])
+
+
+def _join(classes: Sequence[str], counts: Integers) -> str:
+    """Return the names of the classes with counts."""
+    return ", ".join(name for name, count in zip(classes, counts, strict=True) if count)

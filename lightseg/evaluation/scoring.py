@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from lightseg.callbacks import ScoringPrinter
 from lightseg.config.class_errors import describe_exit
 from lightseg.data.dataset import require_valid
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, startup
 from lightseg.distributed.lightning_compat import replaced_internals
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
@@ -37,7 +37,7 @@ class Scored:
 
     Attributes:
         scores: The scores of the task and its loss, by name, without the prefix of the split.
-        counts: The confusion matrix, int64 `(C, C)`.
+        counts: The counts that they follow from, `Task.make_counts`.
         evaluation: The per-image results.
         extra_results: The result of each extra metric.
     """
@@ -97,7 +97,7 @@ class Scorer:
                 enable_progress_bar=sys.stdout.isatty(),
                 use_distributed_sampler=False,
             )
-            launch.check_processes(self.trainer)
+            startup.check_processes(self.trainer)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:
@@ -129,7 +129,7 @@ class Scorer:
         task = self.task
         task.extra_metrics = nn.ModuleDict(dict(metrics))
         # reads every target before the net runs
-        require_valid(data.class_table("test"), data.root, name)
+        require_valid(data.truth_table("test"), data.root, name)
         try:
             # the processes that this one starts inherit its precision
             with replaced_internals(), environment.inherited({environment.PRECISION: self.precision}):

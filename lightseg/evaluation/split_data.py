@@ -27,7 +27,7 @@ class SplitData(ImageDataModule):
 
     def __init__(self, data: ImageDataModule, name: Name) -> None:
         super().__init__(data.root, data.batch_size, data.num_workers)
-        self._data, self._name, self.in_channels = data, name, data.in_channels
+        self._data, self._name, self.in_channels, self.multilabel = data, name, data.in_channels, data.multilabel
         self._eval_transform = data._eval_transform
         splits: tuple[Split, ...] = SPLITS if name == "all" else (name,)
         datasets = {split: dataset for split in splits if len(dataset := data.dataset(split))}

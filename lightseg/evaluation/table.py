@@ -19,10 +19,21 @@ from lightseg.runs.diff import format_value
 from lightseg.runs.fingerprint import abbreviate
 
 _OVERALL = {name: f"{metric.name} %" for metrics in METRICS.values() for name, metric in metrics.items()} | {
-    "boundary_iou": "boundary IoU %"
+    "exact_match": "exact match %",
+    "average_precision": "average precision %",
+    "roc_auc": "area under ROC %",
+    "boundary_iou": "boundary IoU %",
 }
 
-_CLASS = {"iou": "IoU %", "recall": "recall %", "boundary_iou": "boundary IoU %"}
+_CLASS = {
+    "iou": "IoU %",
+    "f1": "F1 %",
+    "precision": "precision %",
+    "recall": "recall %",
+    "average_precision": "average precision %",
+    "roc_auc": "area under ROC %",
+    "boundary_iou": "boundary IoU %",
+}
 
 
 def show(record: Record, console: Console | None = None) -> None:
@@ -35,7 +46,7 @@ def show(record: Record, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     numbers, facts = record.numbers, record.facts
     console.print(_overall(numbers, facts))
-    absences = absent(record.scored.counts.sum(1), record.scored.evaluation.classes)
+    absences = absent(record.scored.evaluation.dense[:, 1].sum(0), record.scored.evaluation.classes)
     console.print(_classes(numbers, record.scored.evaluation.classes, absences))
     if absences:
         console.print(RULE)

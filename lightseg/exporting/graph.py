@@ -37,9 +37,10 @@ class InferenceGraph(nn.Module):
 
         Returns:
             Probabilities `(N, K, H, W)` float32 and classes `(N, H, W)` uint8; for classification `(N, K)` and `(N,)`.
+            Of classes that may overlap, the latter are 1 where a class is, in the shape of the probabilities.
         """
         logits = self.task(image).float()
-        return torch.softmax(logits / self.temperature, 1), logits.argmax(1).to(torch.uint8)
+        return self.task.probabilities(logits / self.temperature), self.task.decide(logits).to(torch.uint8)
 
 
 @dataclass(frozen=True)

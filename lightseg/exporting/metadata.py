@@ -27,6 +27,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
     stride = getattr(task.net, "stride", 1)
     return {
         "kind": task.kind,
+        "score_kind": task.score_kind,
         "classes": task.classes,
         "palette": task.recipe["palette"],
         "licence": licence,
@@ -41,6 +42,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         "std": task.resolved["std"],
         "stride": stride if isinstance(stride, int) else 1,
         "temperature": task.temperature,
+        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
         "net": type(task.net).__name__,
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},

@@ -68,8 +68,18 @@ def _front_matter(name: str, metadata: dict[str, Any]) -> str:
     return f"---\n{content.to_yaml()}\n---\n"
 
 
+_METRICS = {
+    "segmentation": ("mIoU", "iou"),
+    "classification": ("accuracy", "recall"),
+    "multilabel_segmentation": ("mIoU", "iou"),
+    "multilabel_classification": ("macro F1", "f1"),
+}
+"""Names of the score and of the scores of classes, by kind of the scores."""
+
+
 def _metric(metadata: dict[str, Any]) -> str:
-    return "mIoU" if metadata["kind"] == "segmentation" else "accuracy"
+    name, _ = _METRICS[metadata["score_kind"]]
+    return name
 
 
 def _dataset(metadata: dict[str, Any]) -> str:
@@ -126,7 +136,8 @@ def _classes(metadata: dict[str, Any]) -> str:
 
 
 def _class_metric(metadata: dict[str, Any]) -> str:
-    return "iou" if metadata["kind"] == "segmentation" else "recall"
+    _, name = _METRICS[metadata["score_kind"]]
+    return name
 
 
 def _number(value: float | None) -> str:
@@ -138,7 +149,7 @@ def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
     low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
     missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
-    what = "IoU" if metadata["kind"] == "segmentation" else "recall"
+    what = {"iou": "IoU", "f1": "F1"}.get(_class_metric(metadata), "recall")
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
     if missing:
         lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")

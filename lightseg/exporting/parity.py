@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics import Metric
 
 from lightseg.data import ImageDataModule
 from lightseg.data.types import Split
@@ -15,7 +16,6 @@ from lightseg.errors import ConfigError, DataError
 from lightseg.exporting.formats import Predict
 from lightseg.exporting.graph import InferenceGraph
 from lightseg.files.evenly_spaced import spread
-from lightseg.metrics.confusion_matrix import ConfusionMatrix
 from lightseg.tasks import Task
 
 ODD = (37, 61)
@@ -23,7 +23,7 @@ AGREEMENT, SCORE = 0.9999, 1e-4
 """Least share of equal classes, and largest difference of the score, of an accepted export."""
 
 ParitySample: TypeAlias = tuple[Tensor, Tensor | None]
-"""Image `(1, C, H, W)` uint8, and target `(1, H, W)` or `(1,)` int64; None without a target."""
+"""Image `(1, C, H, W)` uint8, and its target as in `Batch`; None without a target."""
 
 
 def read_samples(data: ImageDataModule, split: Split, count: int, every_dtype: bool = False) -> list[ParitySample]:
@@ -137,16 +137,17 @@ def compare(task: Task, predict: Predict, samples: Sequence[ParitySample]) -> Pa
         samples: Images with or without targets.
     """
     graph, largest, equal, total = InferenceGraph(task), 0.0, 0, 0
-    matrices = [ConfusionMatrix(len(task.classes)) for _ in range(2)]
+    counts = [task.make_counts() for _ in range(2)]
     for image, target in samples:
         expected, actual = graph(image), predict(image)
         # np.maximum propagates NaN, max does not
         largest = float(np.maximum(largest, float((expected[0] - actual[0]).abs().max())))
         equal, total = equal + int((expected[1] == actual[1]).sum()), total + expected[1].numel()
         if target is not None:
-            for matrix, (probabilities, classes) in zip(matrices, (expected, actual), strict=True):
-                matrix.update(_resize_to_target(probabilities, classes, target), target)
-    scores = [_score(task, matrix) for matrix in matrices]
+            for metric, (probabilities, classes) in zip(counts, (expected, actual), strict=True):
+                # of classes that may overlap, 0 and 1 are counted as probabilities, which gives the same predictions
+                metric.update(_resize_to_target(task, probabilities, classes, target), target)
+    scores = [_score(task, metric) for metric in counts]
     sizes = len({image.shape[2:] for image, _ in samples})
     return Parity(len(samples), sizes, total, largest, equal / total, scores[0], scores[1])
 
@@ -162,16 +163,17 @@ def odd_samples(samples: Sequence[ParitySample]) -> list[ParitySample]:
     return odd
 
 
-def _score(task: Task, matrix: ConfusionMatrix) -> float | None:
-    """Return the score of a confusion matrix; None if there were no targets, or void ones only."""
-    if not matrix.update_called or not (counts := matrix.compute()).any():
+def _score(task: Task, metric: Metric) -> float | None:
+    """Return the score of some counts; None if there were no targets, or void ones only."""
+    if not metric.update_called or not (counts := metric.compute()).any():
         return None
     return task.scores(counts)["score"]
 
 
-def _resize_to_target(probabilities: Tensor, classes: Tensor, target: Tensor) -> Tensor:
+def _resize_to_target(task: Task, probabilities: Tensor, classes: Tensor, target: Tensor) -> Tensor:
     """Return the predicted classes at the size of the target, int64."""
     if classes.shape != target.shape:
-        probabilities = F.interpolate(probabilities, target.shape[1:], mode="bilinear", align_corners=False)
-        classes = probabilities.argmax(1)
+        probabilities = F.interpolate(probabilities, target.shape[-2:], mode="bilinear", align_corners=False)
+        # logarithms of the odds of each class, by themselves, have the order of the probabilities
+        classes = task.decide(probabilities.logit())
     return classes.long()

@@ -20,13 +20,16 @@ Source: Jordan 2024, arXiv:2404.00498, section 3.5; there the logits are average
 """
 
 
-def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str]) -> Tensor:
+def mean_probabilities(
+    net: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str], multilabel: bool = False
+) -> Tensor:
     """Return the mean of the net's probabilities over all combinations of the augmentations.
 
     Args:
         net: Turns `(N, C, H, W)` images into logits `(N, K, H, W)`, or `(N, K)` of a classifier.
         images: `(N, C, H, W)` uint8, or float on the 0..1 scale.
         names: Some of `AUGMENTATIONS`.
+        multilabel: Whether classes may overlap.
 
     Returns:
         Float32 of the shape of the logits, at the size of the images.
@@ -37,7 +40,7 @@ def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: S
     views = list(product(SCALES if "scale" in names else (1.0,), (False, True) if "flip" in names else (False,)))
     shifts = SHIFTS if "shift" in names else {0: 1.0}
     weighted = [
-        _probabilities(net, _shift(images, offset), scale, is_mirrored) * weight / len(views)
+        _probabilities(net, _shift(images, offset), scale, is_mirrored, multilabel) * weight / len(views)
         for offset, weight in shifts.items()
         for scale, is_mirrored in views
     ]
@@ -45,14 +48,16 @@ def mean_probabilities(net: Callable[[Tensor], Tensor], images: Tensor, names: S
     return torch.stack(weighted).sum(0)
 
 
-def _probabilities(net: Callable[[Tensor], Tensor], images: Tensor, scale: float, is_mirrored: bool) -> Tensor:
+def _probabilities(
+    net: Callable[[Tensor], Tensor], images: Tensor, scale: float, is_mirrored: bool, multilabel: bool
+) -> Tensor:
     size = images.shape[2:]
     logits = net(_rescale(images.flip(-1) if is_mirrored else images, scale)).float()
     if logits.ndim == 4:
         if logits.shape[2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         logits = logits.flip(-1) if is_mirrored else logits
-    return logits.softmax(1)
+    return logits.sigmoid() if multilabel else logits.softmax(1)
 
 
 def _shift(images: Tensor, offset: int) -> Tensor:

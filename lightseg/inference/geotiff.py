@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -88,28 +89,62 @@ def write_geotiff(
         georeference: Georeference of the image, whose tags are copied byte for byte.
         has_void: State that void pixels have no data.
     """
+    # 257 turns 8 bits into 16
+    colors = {"photometric": "palette", "colormap": color_table(palette).T.astype(np.uint16) * 257}
+    _write(path, _tiles(rows, size[1]), size, georeference, has_void, **colors)
+
+
+def write_channels(
+    path: Path,
+    channels: Sequence[Iterator[npt.NDArray[np.uint8]]],
+    size: tuple[int, int],
+    georeference: Georeference | None = None,
+    has_void: bool = False,
+) -> None:
+    """Write masks of several classes as one compressed TIFF with a channel for each.
+
+    Args:
+        path: The file.
+        channels: Rows of each channel from top to bottom, `(n, W)` each, read one channel after another.
+        size: Height and width.
+        georeference: Georeference of the image; None: it has none.
+        has_void: State that void pixels have no data.
+    """
+    is_single = len(channels) == 1
+    shape = size if is_single else (len(channels), *size)
+    tiles = (tile for rows in channels for tile in _tiles(rows, size[1]))
+    options = {"photometric": "minisblack", "planarconfig": None if is_single else "separate"}
+    _write(path, tiles, shape, georeference, has_void, **options)
+
+
+def _write(
+    path: Path,
+    tiles: Iterator[npt.NDArray[np.uint8]],
+    shape: tuple[int, ...],
+    georeference: Georeference | None,
+    has_void: bool,
+    **options: Any,
+) -> None:
     import tifffile
 
-    tags = [(code, dtype, count, content, True) for code, dtype, count, content in georeference.tags]
+    known_tags = georeference.tags if georeference is not None else ()
+    tags = [(code, dtype, count, content, True) for code, dtype, count, content in known_tags]
     if has_void:
         tags.append((_NODATA, 2, 0, str(IGNORE).encode(), True))
-    with tifffile.TiffWriter(
-        path, bigtiff=size[0] * size[1] > _CLASSIC_BYTES, byteorder=georeference.byteorder
-    ) as file:
+    byteorder = georeference.byteorder if georeference is not None else None
+    with tifffile.TiffWriter(path, bigtiff=math.prod(shape) > _CLASSIC_BYTES, byteorder=byteorder) as file:
         file.write(
-            _tiles(rows, size[1]),
-            shape=size,
+            tiles,
+            shape=shape,
             dtype=np.uint8,
             tile=(_TILE, _TILE),
-            photometric="palette",
-            # 257 turns 8 bits into 16
-            colormap=color_table(palette).T.astype(np.uint16) * 257,
             compression="zlib",
             extratags=tags,
             metadata=None,
             software=False,
             # other threads would read ahead without limit
             maxworkers=1,
+            **options,
         )
 
 

@@ -88,7 +88,7 @@ class InferenceConfig:
         """Return the description that is recorded beside a score."""
         return f"{self.view}, scored at the size of their ground truth"
 
-    def logits(self, net: Forward, images: Tensor) -> Tensor:
+    def logits(self, net: Forward, images: Tensor, multilabel: bool = False) -> Tensor:
         """Return float32 logits of a batch of images of one size, at that size.
 
         With windows each image is processed by itself, so that its logits do not depend on the others of its batch.
@@ -96,43 +96,53 @@ class InferenceConfig:
         Args:
             net: Turns `(N, C, H, W)` images into logits `(N, K, H, W)`, or `(N, K)` of a classifier.
             images: `(N, C, H, W)` uint8, or float on the 0..1 scale.
+            multilabel: Whether classes may overlap.
 
         Returns:
-            `(N, K, H, W)` or `(N, K)`; with `tta`, log-probabilities.
+            `(N, K, H, W)` or `(N, K)`; with `tta`, log-probabilities, or log-odds of classes that may overlap.
 
         Raises:
             ConfigError: If windows are used with a classifier.
         """
         size = images.shape[2], images.shape[3]
         if self.is_whole(size):
-            return self._to_logits(self._augmented(net)(images).float())
-        return torch.stack([self._assemble(net, image, size) for image in images])
+            return self._to_logits(self._augmented(net, multilabel)(images).float(), multilabel)
+        return torch.stack([self._assemble(net, image, size, multilabel) for image in images])
 
     def is_whole(self, size: tuple[int, int]) -> bool:
         """Return whether an image of a height and width is processed in one piece."""
         return self.window is None or max(size) <= self.window
 
     def blocks(
-        self, net: Forward, read_rows: ReadRows, size: tuple[int, int], batch: int | None = None
+        self,
+        net: Forward,
+        read_rows: ReadRows,
+        size: tuple[int, int],
+        batch: int | None = None,
+        multilabel: bool = False,
     ) -> Iterator[Block]:
         """Yield the logits of an image of any size, block by block, in bounded memory; see `windows.slide`."""
         if self.window is None or self.is_whole(size):
-            yield 0, 0, self.logits(net, read_rows(0, size[0])[None])[0]
+            yield 0, 0, self.logits(net, read_rows(0, size[0])[None], multilabel)[0]
             return
-        for top, x, sums in slide(self._augmented(net), read_rows, size, self.window, self.overlap, batch):
-            yield top, x, self._to_logits(sums)
+        augmented = self._augmented(net, multilabel)
+        for top, x, sums in slide(augmented, read_rows, size, self.window, self.overlap, batch):
+            yield top, x, self._to_logits(sums, multilabel)
 
-    def _assemble(self, net: Forward, image: Tensor, size: tuple[int, int]) -> Tensor:
+    def _assemble(self, net: Forward, image: Tensor, size: tuple[int, int], multilabel: bool) -> Tensor:
         logits: Tensor | None = None
-        for top, x, block in self.blocks(net, lambda first, last: image[:, first:last], size):
+        for top, x, block in self.blocks(net, lambda first, last: image[:, first:last], size, multilabel=multilabel):
             if logits is None:
                 logits = block.new_empty(len(block), *size)
             logits[:, top : top + block.shape[1], x : x + block.shape[2]] = block
         assert logits is not None, "an image has at least one window"
         return logits
 
-    def _augmented(self, net: Forward) -> Forward:
-        return (lambda images: mean_probabilities(net, images, self.tta)) if self.tta else net
+    def _augmented(self, net: Forward, multilabel: bool) -> Forward:
+        return (lambda images: mean_probabilities(net, images, self.tta, multilabel)) if self.tta else net
 
-    def _to_logits(self, values: Tensor) -> Tensor:
-        return values.clamp_min(torch.finfo(values.dtype).tiny).log() if self.tta else values
+    def _to_logits(self, values: Tensor, multilabel: bool) -> Tensor:
+        if not self.tta:
+            return values
+        limits = torch.finfo(values.dtype)
+        return values.logit(limits.eps) if multilabel else values.clamp_min(limits.tiny).log()

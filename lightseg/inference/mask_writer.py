@@ -20,7 +20,6 @@ from lightseg.files.atomic import atomic_write
 from lightseg.inference.geotiff import Georeference, write_geotiff
 from lightseg.inference.png_writer import PalettePng
 from lightseg.inference.readers import StripReader
-from lightseg.inference.windows import most_likely
 from lightseg.labels import IGNORE, color_table
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def write_masks(
     def written_rows(probabilities: Path | None) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the rows of the mask, and keep every `step`-th pixel of them for the overlay."""
         top = 0
-        for rows in _predict_rows(task, source, protocol, batch, probabilities):
+        for rows in predict_rows(task, source, protocol, batch, probabilities):
             reduced.append(rows[-top % step :: step, ::step].copy())
             top += len(rows)
             yield rows
@@ -98,29 +97,40 @@ def write_masks(
         else:
             write_geotiff(mask, rows, source.size, palette, outputs.georeference, has_void=source.missing is not None)
         if outputs.overlay is not None:
-            overlay = _overlay(source, step, np.concatenate(reduced), palette)
+            overlay = blend(source, step, color_table(palette)[np.concatenate(reduced)])
             overlay.save(temporary[outputs.overlay], "JPEG", quality=90)
 
 
-def _predict_rows(
+def predict_rows(
     task: Predictor, source: Source, protocol: InferenceConfig, batch: int | None, probabilities: Path | None
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield the class ids of an image from top to bottom, `(n, W)`, and write its probabilities to a file.
+    """Yield the prediction of an image from top to bottom, and write its probabilities to a file.
 
     The caller must not change an array after it asked for the next one.
+
+    Args:
+        task: The task.
+        source: The image.
+        protocol: Windows and test-time augmentation.
+        batch: Number of windows in one forward pass; see `windows.slide`.
+        probabilities: The `.npy` file; None: no probabilities.
+
+    Yields:
+        Class ids `(n, W)`, or of classes that may overlap 0 and 1 `(K, n, W)`; void where the image has no data.
     """
     width, temperature = source.size[1], task.temperature_under(protocol)
     missing = None if source.missing is None else StripReader(source.missing())
     rows: npt.NDArray[np.uint8] | None = None
     for top, x, block in task.predict_blocks(source, protocol, batch):
-        if rows is None or len(rows) != block.shape[1]:
-            rows = np.empty((block.shape[1], width), np.uint8)
-        rows[:, x : x + block.shape[2]] = most_likely(block)
+        part = task.decide_block(block)
+        if rows is None or rows.shape[-2] != part.shape[-2]:
+            rows = np.empty((*part.shape[:-1], width), np.uint8)
+        rows[..., x : x + part.shape[-1]] = part
         if probabilities is not None:
-            _write_probabilities(probabilities, source.size, top, x, (block / temperature).softmax(0))
-        if x + block.shape[2] == width:
+            _write_probabilities(probabilities, source.size, top, x, task.probabilities(block / temperature, 0))
+        if x + part.shape[-1] == width:
             if missing is not None:
-                rows[np.concatenate(list(missing.read(top + len(rows))))] = IGNORE
+                rows[..., np.concatenate(list(missing.read(top + rows.shape[-2])))] = IGNORE
             yield rows
 
 
@@ -137,13 +147,17 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, bl
     probabilities[:, top : top + height, x : x + width] = block.half().cpu().numpy()
 
 
-def _overlay(
-    source: Source, step: int, classes: npt.NDArray[np.uint8], palette: Sequence[Sequence[int]]
-) -> Image.Image:
-    """Blend every `step`-th pixel of the image equally with the color of its class."""
+def blend(source: Source, step: int, colors: npt.NDArray[np.uint8]) -> Image.Image:
+    """Blend every `step`-th pixel of an image equally with its color.
+
+    Args:
+        source: The image.
+        step: Distance of the pixels.
+        colors: Color of each of these pixels, `(h, w, 3)`.
+    """
     parts, top = [], 0
     for strip in source.strips():
         parts.append(strip[-top % step :: step, ::step].copy())
         top += len(strip)
-    image, colors = visible(np.concatenate(parts)), color_table(palette)[classes]
+    image = visible(np.concatenate(parts))
     return Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8))

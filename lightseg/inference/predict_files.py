@@ -16,8 +16,9 @@ from rich.progress import Progress, TaskID
 
 from lightseg.config import class_errors
 from lightseg.data.io.image_values import image_values
-from lightseg.errors import ConfigError, DataError, LightsegError, RunError
+from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
 from lightseg.files.printable import printable
+from lightseg.inference.class_mask_writer import ClassOutputs, file_names, write_class_masks
 from lightseg.inference.geotiff import read_georeference
 from lightseg.inference.inference_config import InferenceConfig
 from lightseg.inference.inputs import Item
@@ -39,11 +40,13 @@ class OutputOptions(NamedTuple):
         overlays: Write image and classes in one picture.
         probabilities: Write the probabilities of the classes.
         batch_size: Windows in one pass; None for the number that suits the device.
+        multichannel: Write classes that may overlap into one TIFF with a channel for each.
     """
 
     overlays: bool = False
     probabilities: bool = False
     batch_size: int | None = None
+    multichannel: bool = False
 
 
 def predict_files(
@@ -68,29 +71,54 @@ def predict_files(
     return predict(task, items, protocol, results, options)
 
 
+def _output_paths(
+    task: Predictor, items: Sequence[Item], folder: Path, options: OutputOptions
+) -> dict[Item, Outputs | ClassOutputs]:
+    """Return the files that a segmentation writes for each image.
+
+    Raises:
+        UserError: If two images have a file in common.
+    """
+    outputs: dict[Item, Outputs | ClassOutputs] = {}
+    names = [f"_{name}" for name in file_names(task.classes)] if task.multilabel else []
+    for item in items:
+        overlay = folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
+        probabilities = folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
+        georeference = read_georeference(item.file, item.page)
+        suffix = "png" if georeference is None else "tif"
+        if task.multilabel:
+            ends = [".tif"] if options.multichannel else [f"{name}.{suffix}" for name in names]
+            masks = tuple(folder / f"{item.name}{end}" for end in ends)
+            outputs[item] = ClassOutputs(masks, options.multichannel, overlay, probabilities, georeference)
+        else:
+            outputs[item] = Outputs(folder / f"{item.name}.{suffix}", overlay, probabilities, georeference)
+    owners: dict[Path, Item] = {}
+    for item, files in outputs.items():
+        for path in files.paths:
+            if (owner := owners.setdefault(path, item)) is not item:
+                raise UserError(f"{path}: would be a mask of {owner.label} and of {item.label}; give --multichannel")
+    return outputs
+
+
 def _segment(
     task: Predictor, items: Sequence[Item], protocol: InferenceConfig, results: Results, options: OutputOptions
 ) -> int:
     """Write the masks of all images that are not done; return the number of failed images."""
-
-    def output_paths(item: Item) -> Outputs:
-        overlay = results.folder / "overlays" / f"{item.name}.jpg" if options.overlays else None
-        probabilities = results.folder / "probabilities" / f"{item.name}.npy" if options.probabilities else None
-        georeference = read_georeference(item.file, item.page)
-        mask = results.folder / f"{item.name}.{'png' if georeference is None else 'tif'}"
-        return Outputs(mask, overlay, probabilities, georeference)
+    outputs = _output_paths(task, items, results.folder, options)
 
     def work(item: Item, source: Source, progress: Callable[[float], None]) -> None:
         item_protocol = task.protocol_for(source.size, protocol)
         if item_protocol != protocol:
             name = printable(item.label)
             print(f"{name}: {source.size[0]} × {source.size[1]} pixels are too many at once: {item_protocol.view}")
-        write_masks(
-            task, source, item_protocol, output_paths(item), task.recipe["palette"], options.batch_size, progress
-        )
+        files, settings = outputs[item], (task.recipe["palette"], options.batch_size, progress)
+        if isinstance(files, ClassOutputs):
+            write_class_masks(task, source, item_protocol, files, *settings)
+        else:
+            write_masks(task, source, item_protocol, files, *settings)
         results.add(item, size=source.size, window=item_protocol.window)
 
-    remaining = [item for item in items if not results.has(item, output_paths(item).paths)]
+    remaining = [item for item in items if not results.has(item, outputs[item].paths)]
     return _process(remaining, len(items), task.recipe, results.folder, work)
 
 
@@ -101,8 +129,9 @@ def _classify(
 
     def work(item: Item, source: Source, _progress: Callable[[float], None]) -> None:
         (_, _, logits), *_ = task.predict_blocks(source, protocol)
-        probabilities = (logits / task.temperature_under(protocol)).softmax(0).tolist()
-        results.add(item, **{"class": int(logits.argmax()), "probabilities": probabilities})
+        probabilities = task.probabilities(logits / task.temperature_under(protocol), 0).tolist()
+        labels = task.decide(logits[None])[0].tolist()
+        results.add(item, **{"labels" if task.multilabel else "class": labels, "probabilities": probabilities})
 
     remaining = [item for item in items if not results.has(item, [])]
     try:

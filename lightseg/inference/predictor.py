@@ -27,6 +27,7 @@ from lightseg.inference.windows import Block, most_likely
 from lightseg.labels import IGNORE
 
 ClassMap = npt.NDArray[np.uint8]
+"""Class ids `(H, W)`; of classes that may overlap, 0 and 1, `(K, H, W)` or `(K,)`."""
 
 WINDOW = 512
 """Default side of the windows, in pixels, for images of more than `LARGE` pixels."""
@@ -38,27 +39,36 @@ class Prediction:
 
     Attributes:
         classes: The class of every pixel, `(H, W)` uint8, void (255) where the image has no data; of a classification,
-            the class of the image.
+            the class of the image; of classes that may overlap, whether each is there, `(K, H, W)` or `(K,)` uint8.
         logits: `(K, H, W)` float32 at the image's own size, or `(K,)`; log-probabilities with test-time augmentation.
         temperature: Divisor of the logits before the softmax: that of the task, but 1 with test-time augmentation,
             without which it was measured.
+        multilabel: Whether classes may overlap.
     """
 
     classes: ClassMap | int
     logits: npt.NDArray[np.float32]
     temperature: float = 1.0
+    multilabel: bool = False
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Return the probability of each class, float32 of the shape of the logits."""
-        probabilities: npt.NDArray[np.float32] = (torch.from_numpy(self.logits) / self.temperature).softmax(0).numpy()
+        logits = torch.from_numpy(self.logits) / self.temperature
+        probabilities: npt.NDArray[np.float32] = (logits.sigmoid() if self.multilabel else logits.softmax(0)).numpy()
         return probabilities
 
     @property
     def uncertainty(self) -> npt.NDArray[np.float32]:
-        """Return the entropy of the probabilities, normalized to 0..1: `(H, W)`, or `()`."""
+        """Return the entropy of the probabilities, normalized to 0..1: `(H, W)`, or `()`.
+
+        Of classes that may overlap, it is the mean of their entropies.
+        """
         probabilities = torch.from_numpy(self.probabilities)
-        entropy = torch.special.entr(probabilities).sum(0) / np.log(len(probabilities))
+        if self.multilabel:
+            entropy = (torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)).mean(0) / np.log(2)
+        else:
+            entropy = torch.special.entr(probabilities).sum(0) / np.log(len(probabilities))
         uncertainty: npt.NDArray[np.float32] = entropy.clamp(0, 1).numpy()
         return uncertainty
 
@@ -67,6 +77,8 @@ class Predictor(L.LightningModule):
     """Prediction interface of a task."""
 
     kind: ClassVar[Literal["segmentation", "classification"]]
+    multilabel: ClassVar[bool] = False
+    """Whether classes may overlap."""
     classes: list[str]
 
     def __init__(self) -> None:
@@ -82,11 +94,23 @@ class Predictor(L.LightningModule):
         """Return float32 logits at the size of the ground truth, which itself is never resized."""
         # compiled code rounds differently: a score must be that of the net which `load` returns
         with torch.compiler.set_stance("force_eager"):
-            logits = self.protocol.logits(self, batch["image"])
-        size = batch["target"].shape[1:]
+            logits = self.protocol.logits(self, batch["image"], self.multilabel)
+        size = batch["target"].shape[-2:] if self.kind == "segmentation" else ()
         if logits.shape[2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return logits
+
+    def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:
+        """Return the probabilities of logits, whose classes lie along an axis."""
+        return logits.softmax(axis)
+
+    def decide(self, logits: Tensor) -> Tensor:
+        """Return the predicted class ids, `(N, ...)` int64, of logits `(N, K, ...)`."""
+        return logits.argmax(1)
+
+    def decide_block(self, block: Tensor) -> ClassMap:
+        """Return the prediction `(h, w)` uint8 of the logits `(K, h, w)` of a part of an image, on the CPU."""
+        return most_likely(block)
 
     def predict(
         self,
@@ -111,8 +135,8 @@ class Predictor(L.LightningModule):
             details: Return a `Prediction` with the logits.
 
         Returns:
-            `(H, W)` uint8 at the image's own size, void (255) where the image has no data, or the class id; with
-            `details`, a `Prediction`.
+            `(H, W)` uint8 at the image's own size, void (255) where the image has no data, or the class id; of classes
+            that may overlap, `(K, H, W)` or `(K,)` uint8, 1 where a class is; with `details`, a `Prediction`.
 
         Raises:
             DataError: If the image cannot be read or has other channels than the net.
@@ -120,21 +144,25 @@ class Predictor(L.LightningModule):
         """
         protocol = InferenceConfig.of(window, overlap, tta)
         source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
-        classes: ClassMap = np.empty(source.size, np.uint8)
+        classes: ClassMap | None = None
         logits: npt.NDArray[np.float32] | None = None
         temperature = self.temperature_under(protocol)
         for top, x, block in self.predict_blocks(source, protocol):
             if self.kind == "classification":
-                label, values = int(block.argmax()), block.cpu().numpy()
-                return Prediction(label, values, temperature) if details else label
+                labels, values = self.decide(block[None])[0].cpu(), block.cpu().numpy()
+                label = labels.numpy() if self.multilabel else int(labels)
+                return Prediction(label, values, temperature, self.multilabel) if details else label
             region = slice(top, top + block.shape[1]), slice(x, x + block.shape[2])
-            classes[region] = most_likely(block)
+            part = self.decide_block(block)
+            classes = np.empty((*part.shape[:-2], *source.size), np.uint8) if classes is None else classes
+            classes[..., *region] = part
             if details:
                 logits = np.empty((len(block), *source.size), np.float32) if logits is None else logits
                 logits[:, *region] = block.cpu().numpy()
+        assert classes is not None, "an image has at least one block"
         if source.missing is not None:
-            classes[np.concatenate(list(source.missing()))] = IGNORE
-        return classes if logits is None else Prediction(classes, logits, temperature)
+            classes[..., np.concatenate(list(source.missing()))] = IGNORE
+        return classes if logits is None else Prediction(classes, logits, temperature, self.multilabel)
 
     def temperature_under(self, protocol: InferenceConfig) -> float:
         """Return the divisor of logits before the softmax; 1 with test-time augmentation."""
@@ -162,7 +190,7 @@ class Predictor(L.LightningModule):
             Top, left, and logits `(K, h, w)` float32 on the task's device, row by row and from left to right; of a
             classification, one block `(K,)`.
         """
-        blocks = self._blocks(source, protocol, batch)
+        blocks = self.prepared_blocks(self.prepare(source), source.size, protocol, batch)
         while True:
             # not around the loop: between two blocks the caller has the task and torch in its own modes
             with torch.inference_mode(), _eval_mode(self):
@@ -171,15 +199,30 @@ class Predictor(L.LightningModule):
                 return
             yield block
 
-    def _blocks(self, source: Source, protocol: InferenceConfig, batch: int | None) -> Iterator[Block]:
-        size, transform = source.size, eval_transform_of(self.recipe, self.kind)
-        if transform is not None:
-            source = source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+    def prepare(self, source: Source) -> Source:
+        """Return an image as the net takes it, changed by the eval transforms of the recipe."""
+        transform = eval_transform_of(self.recipe, self.kind)
+        return source if transform is None else source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+
+    def prepared_blocks(
+        self, source: Source, size: tuple[int, int], protocol: InferenceConfig, batch: int | None
+    ) -> Iterator[Block]:
+        """Yield the logits of an image that is prepared already; the modes of the task and of torch are the caller's.
+
+        Args:
+            source: Result of `prepare`.
+            size: Height and width of the image before that.
+            protocol: As in `predict_blocks`.
+            batch: As in `predict_blocks`.
+
+        Yields:
+            As `predict_blocks`.
+        """
         read_rows = RowReader(source, self.device)
         if self.kind == "classification" or source.size == size:
-            yield from protocol.blocks(self, read_rows, source.size, batch)
+            yield from protocol.blocks(self, read_rows, source.size, batch, self.multilabel)
         else:
-            logits = protocol.logits(self, read_rows(0, source.size[0])[None])[0]
+            logits = protocol.logits(self, read_rows(0, source.size[0])[None], self.multilabel)[0]
             yield from resize_in_blocks(logits, size)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.config.schema import PREDICTIONS
-from lightseg.data.types import Kind
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, locked, require_in_place, write_atomically
 from lightseg.files.limited import require_limited
 from lightseg.files.printable import printable_line
 from lightseg.inference.inputs import Item
+from lightseg.metrics.scores import ScoreKind
 from lightseg.runs.records import read_mapping
 
 FACTS, DONE, LABELS = "classes.json", "predictions.jsonl", "labels.csv"
@@ -22,10 +22,11 @@ _BYTES = 2**32
 """Limit of the size of `predictions.jsonl`; a classification has a number for each class in each line."""
 
 _IDENTITY = {
-    "sha256": "checkpoint",
-    "protocol": "protocol",
-    "protocol_large": "protocol for large images",
-    "temperature": "temperature",
+    "sha256": "another checkpoint",
+    "protocol": "another protocol",
+    "protocol_large": "another protocol for large images",
+    "temperature": "another temperature",
+    "thresholds": "other thresholds",
 }
 """Facts that all predictions of a folder share, with their names in messages."""
 
@@ -36,14 +37,14 @@ class Results:
     Args:
         folder: An existing folder; see `open_results`.
         facts: Content of `classes.json`: the classes and the checkpoint, protocol and temperature of the predictions.
-        kind: Kind of the task.
+        kind: Kind of the scores of the task.
 
     Raises:
         UserError: If it holds predictions with other facts, or a link or a pipe in place of a file.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, Any], kind: Kind) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, facts: dict[str, Any], kind: ScoreKind) -> None:
+        self.folder, self._multilabel = folder, kind.startswith("multilabel")
         for name in (FACTS, DONE, LABELS):
             self._require_free(folder / name)
         self._require_same_facts(facts)
@@ -65,13 +66,13 @@ class Results:
         except UserError:
             raise UserError(f"{self.folder / FACTS} is damaged; delete the folder, or give another --out") from None
         for key, name in _IDENTITY.items():
-            if recorded.get(key) != facts[key]:
-                difference = f"another {name} ({printable_line(str(recorded.get(key)))[:80]}; now {facts[key]})"
+            if recorded.get(key) != facts.get(key):
+                difference = f"{name} ({printable_line(str(recorded.get(key)))[:80]}; now {facts.get(key)})"
                 raise UserError(
                     f"--out {self.folder} holds predictions with {difference}; give another --out, or delete the folder"
                 )
 
-    def _records(self, kind: Kind, classes: int) -> Iterator[dict[str, Any]]:
+    def _records(self, kind: ScoreKind, classes: int) -> Iterator[dict[str, Any]]:
         path = self.folder / DONE
         require_limited(path, _BYTES)
         if not path.exists():
@@ -84,7 +85,7 @@ class Results:
                 # the last line of a killed call is incomplete; its image is predicted again
                 except (ValueError, RecursionError):
                     continue
-                if kind == "segmentation" or record["class"] < classes == len(record["probabilities"]):
+                if kind.endswith("segmentation") or _has_classes(record, classes):
                     yield record
 
     def _require_free(self, path: Path) -> None:
@@ -137,6 +138,8 @@ class Results:
     def write_labels(self, items: Sequence[Item], classes: Sequence[str], every_class: bool) -> None:
         """Write `labels.csv`: file, class and probability of each image that is done, by name.
 
+        Of classes that may overlap, they are those that are predicted, and the probability of every class.
+
         Args:
             items: The images of this call; those of earlier calls are in the table, too.
             classes: The class names.
@@ -146,13 +149,18 @@ class Results:
         records = [self._done[name] for name in sorted(self._done.keys() - failed)]
         with atomic_write(self.folder / LABELS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["file", "page", "class", "probability", *(classes if every_class else [])])
+            columns = ["classes", *classes] if self._multilabel else ["class", "probability"]
+            writer.writerow(["file", "page", *columns, *(classes if every_class and not self._multilabel else [])])
             for record in records:
                 probabilities, page = record["probabilities"], record["input"]["page"]
-                columns = [f"{value:.6f}" for value in (max(probabilities), *(probabilities if every_class else []))]
-                writer.writerow(
-                    [record["input"]["file"], "" if page is None else page + 1, classes[record["class"]], *columns]
-                )
+                if self._multilabel:
+                    label = "; ".join(name for name, has in zip(classes, record["labels"], strict=True) if has)
+                    values = probabilities
+                else:
+                    label = classes[record["class"]]
+                    values = [max(probabilities), *(probabilities if every_class else [])]
+                cells = [f"{value:.6f}" for value in values]
+                writer.writerow([record["input"]["file"], "" if page is None else page + 1, label, *cells])
 
 
 @contextmanager
@@ -173,6 +181,12 @@ def open_results(folder: Path) -> Iterator[None]:
         except UserError:
             raise UserError(f"--out {folder}: another process predicts into it; wait for its end") from None
         yield
+
+
+def _has_classes(record: dict[str, Any], classes: int) -> bool:
+    """Return whether the line of a classification has what it records for each of some number of classes."""
+    probabilities, labels = record["probabilities"], record.get("labels", record["probabilities"])
+    return bool(len(probabilities) == len(labels) == classes > record.get("class", 0))
 
 
 def _state(item: Item) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Losses by name, their sums, and the weights of the classes in them."""
 
-from lightseg.losses.base import ClassLoss, MaskedLoss, PixelLoss
+from lightseg.losses.base import ClassLoss, LabelLoss, MaskedLoss, PixelLoss
 from lightseg.losses.losses import (
     LOSSES,
     MSE,
+    MULTILABEL_LOSSES,
+    BinaryCrossEntropy,
+    BinaryFocal,
     CrossEntropy,
     Dice,
     Focal,
@@ -19,11 +22,15 @@ from lightseg.losses.losses import (
 __all__ = [
     "LOSSES",
     "MSE",
+    "MULTILABEL_LOSSES",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
     "ClassLoss",
     "CrossEntropy",
     "Dice",
     "Focal",
     "Jaccard",
+    "LabelLoss",
     "Lovasz",
     "MaskedLoss",
     "OHEMCrossEntropy",

@@ -5,7 +5,9 @@ Every loss is called as `loss(logits, target)` and returns a scalar, float32 or,
 * logits `(N, C, ...)`, any float dtype (`(N, C)` in classification); 16 bits are taken to float32 outside autocast,
   because a sum over a 512 x 512 mask overflows in them;
 * target `(N, ...)` int64, class ids in [0, C) or `IGNORE`. Ignored pixels have no influence and a gradient of exactly
-  0; a batch of ignored pixels alone has loss 0.
+  0; a batch of ignored pixels alone has loss 0;
+* or, for classes that may overlap, target `(N, C, ...)` of any integer type, 0, 1 or `IGNORE` for each class: the
+  probability of a class is then its sigmoid instead of the softmax, and each class has void pixels of its own.
 
 In training, the losses are normalized over the optimizer step, with all processes and accumulated batches, so that the
 gradient is that of one large batch:
@@ -31,7 +33,8 @@ class MaskedLoss(nn.Module, ABC):
     """Base class of losses over valid pixels; subclasses implement `compute`.
 
     Args:
-        weight: Class weights, float `(C,)`, or None; a buffer that is not in the state dict.
+        weight: Class weights, float `(C,)`, or what else a subclass states, or None; a buffer that is not in the state
+            dict.
     """
 
     weight: Tensor | None
@@ -45,7 +48,7 @@ class MaskedLoss(nn.Module, ABC):
 
         Args:
             logits: `(N, C, ...)`, any float dtype.
-            target: `(N, ...)` int64, in [0, C) or `IGNORE`.
+            target: `(N, ...)` int64, in [0, C) or `IGNORE`; or `(N, C, ...)`, 0, 1 or `IGNORE`.
 
         Raises:
             ValueError: See `masked`; or if the number of weights is not C.
@@ -61,10 +64,11 @@ class MaskedLoss(nn.Module, ABC):
 
         Args:
             logits: `(N, C, P)` float32 or float64, 0 where not valid.
-            target: `(N, P)` int64 in [0, C), 0 where not valid.
-            valid: `(N, P)` bool.
+            target: `(N, P)` int64 in [0, C), 0 where not valid; or `(N, C, P)`, 0 or 1.
+            valid: `(N, P)` bool; or `(N, C, P)`.
             counts: In training, the pixels of each class in the step, averaged over its batches and processes,
-                float `(C,)`; None: the loss is that of the batch alone.
+                float `(C,)`, or of overlapping classes those without and with each class, `(C, 2)`; None: the loss is
+                that of the batch alone.
         """
 
 
@@ -90,6 +94,27 @@ class PixelLoss(MaskedLoss):
         """Return the loss of each pixel, `(N, P)` float, from logits `(N, C, P)` and target `(N, P)`."""
 
 
+class LabelLoss(MaskedLoss):
+    """Mean over the valid pixels (or samples) of all classes, which may overlap; subclasses implement `per_label`.
+
+    Args:
+        weight: Weights of the pixels without and with each class, float `(C, 2)`, or None.
+    """
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
+        """See `MaskedLoss.compute`."""
+        weights = valid.to(logits.dtype)
+        if self.weight is not None:
+            negative, positive = self.weight.to(logits.dtype).unsqueeze(-1).unbind(1)
+            weights = weights * torch.where(target == 1, positive, negative)
+        total = weights.sum() if counts is None else (counts if self.weight is None else counts * self.weight).sum()
+        return ratio((self.per_label(logits, target.to(logits.dtype)) * weights).sum(), total)
+
+    @abstractmethod
+    def per_label(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of each class and pixel, `(N, C, P)` float, from logits and truth (0 or 1) of this shape."""
+
+
 class ClassLoss(MaskedLoss):
     """Mean over the classes among the batch's valid targets, weighted by class; subclasses implement `per_class`.
 
@@ -99,8 +124,11 @@ class ClassLoss(MaskedLoss):
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""
-        truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
-        probability = logits.softmax(1) * valid.unsqueeze(1)
+        if target.ndim == logits.ndim:
+            truth, probability = target == 1, logits.sigmoid() * valid
+        else:
+            truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
+            probability = logits.softmax(1) * valid.unsqueeze(1)
         loss, size = self.per_class(probability, truth, together=counts is not None)
         present = (size > 0).float()
         return weighted_mean(loss, present if self.weight is None else present * self.weight)
@@ -111,7 +139,7 @@ class ClassLoss(MaskedLoss):
 
         Args:
             probability: `(N, C, P)` float32 or float64 in [0, 1], 0 where not valid.
-            truth: `(N, C, P)` bool, one-hot, False where not valid.
+            truth: `(N, C, P)` bool, False where not valid; one-hot unless classes may overlap.
             together: Whether all processes call this for the step, so that sums can be added over them.
         """
 
@@ -124,14 +152,16 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             the check would synchronize).
     """
     _check_shapes(logits, target)
+    overlap = target.ndim == logits.ndim
     valid, logits = target != IGNORE, upcast(logits)
-    if not _is_on_host(target) or not _is_all_valid(target, logits.shape[1]):
+    if not _is_on_host(target) or not _is_all_valid(target, 2 if overlap else logits.shape[1]):
         # filled before the computation, since inf times a mask of 0 is NaN
-        logits = logits.masked_fill(~valid.unsqueeze(1), 0.0)
+        logits = logits.masked_fill(~valid if overlap else ~valid.unsqueeze(1), 0.0)
         target = target.masked_fill(~valid, 0)
-    if target.ndim == 1:
-        return logits.unsqueeze(2), target.unsqueeze(1), valid.unsqueeze(1)
-    return logits.flatten(2), target.flatten(1), valid.flatten(1)
+    if logits.ndim == 2:
+        return logits.unsqueeze(2), target.unsqueeze(-1), valid.unsqueeze(-1)
+    pixels = 2 if overlap else 1
+    return logits.flatten(2), target.flatten(pixels), valid.flatten(pixels)
 
 
 def upcast(values: Tensor) -> Tensor:
@@ -186,7 +216,7 @@ def _is_on_host(target: Tensor) -> bool:
 
 def _check_shapes(logits: Tensor, target: Tensor) -> None:
     classes = logits.shape[1]
-    if logits.shape[:1] + logits.shape[2:] != target.shape:
+    if target.shape not in (logits.shape[:1] + logits.shape[2:], logits.shape):
         raise ValueError(
             f"logits (N, C, ...) of {tuple(logits.shape)} do not fit a target (N, ...) of {tuple(target.shape)}"
         )

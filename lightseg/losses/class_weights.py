@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightseg.errors import ConfigError, did_you_mean
 
 WeightScheme = Literal["inverse", "sqrt_inverse", "effective_number", "median_frequency"]
+PositiveWeightScheme = Literal["balanced"]
 
 LARGEST_WEIGHT = 1e6
 """Largest weight of a class or a loss in a recipe, and one over the smallest."""
@@ -42,7 +43,7 @@ def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_
     Source: median frequency balancing is Eigen & Fergus 2015, arXiv:1411.4734, the definition of alpha_c.
     """
     if not isinstance(scheme, str):
-        return _given(scheme, len(counts))
+        return _checked(scheme, len(counts), "class_weights")
     schemes = get_args(WeightScheme)
     if scheme not in schemes:
         raise ConfigError(f"model.class_weights: there is no {scheme!r}{did_you_mean(scheme, schemes, len(schemes))}")
@@ -53,6 +54,32 @@ def class_weights(scheme: WeightScheme | Sequence[float], counts: Tensor, image_
     raw = _raw(scheme, counts[is_present], None if image_totals is None else image_totals[is_present])
     weights[is_present.cpu()] = (raw / raw.mean()).cpu()
     return weights.float()
+
+
+def positive_weights(scheme: PositiveWeightScheme | Sequence[float], truth: Tensor) -> Tensor:
+    """Return the weight of the positives of each class relative to its negatives.
+
+    `balanced` gives the positives of a class the same total weight as its negatives: their ratio n_0 / n_1. A class
+    without positives or negatives has a weight of 1.
+
+    Args:
+        scheme: `balanced`, or C weights to be used as they are.
+        truth: Pixels (or samples) without and with each class in the training split, int64 `(C, 2)`.
+
+    Returns:
+        float32 `(C,)`, finite, >= 0.
+
+    Raises:
+        ConfigError: If the scheme is unknown, or a list has a wrong length or invalid values.
+    """
+    if not isinstance(scheme, str):
+        return _checked(scheme, len(truth), "positive_weights")
+    schemes = get_args(PositiveWeightScheme)
+    if scheme not in schemes:
+        raise ConfigError(f"model.positive_weights: there is no {scheme!r}{did_you_mean(scheme, schemes, 1)}")
+    negatives, positives = truth.double().unbind(1)
+    ratios = torch.where((positives > 0) & (negatives > 0), negatives / positives.clamp(min=1), 1.0)
+    return ratios.clamp(1 / LARGEST_WEIGHT, LARGEST_WEIGHT).float()
 
 
 def effective_number(counts: Tensor, beta: float | None = None) -> Tensor:
@@ -95,6 +122,20 @@ def class_prior(counts: Tensor) -> Tensor:
         raise ConfigError("class shares need a training split in which a class occurs; every count is 0")
     filled = counts.where(is_present, counts[is_present].min()).cpu().double()
     return filled / filled.sum()
+
+
+def label_prior(truth: Tensor) -> Tensor:
+    """Return the share of the valid pixels (or samples) that have each class; a class without positives has one.
+
+    Args:
+        truth: Pixels (or samples) without and with each class in the training split, int64 `(C, 2)`.
+
+    Returns:
+        float64 `(C,)`, each > 0.
+    """
+    negatives, positives = truth.cpu().double().unbind(1)
+    positives = positives.clamp(min=1)
+    return positives / (negatives + positives)
 
 
 def last_bias(net: nn.Module, classes: int) -> Tensor:
@@ -148,18 +189,17 @@ def _raw(scheme: str, counts: Tensor, image_totals: Tensor | None) -> Tensor:
     return share.quantile(0.5) / share
 
 
-def _given(weights: Sequence[float], classes: int) -> Tensor:
+def _checked(weights: Sequence[float], classes: int, option: str) -> Tensor:
+    name = option.replace("_", " ")
     if len(weights) != classes:
-        raise ConfigError(
-            f"{len(weights)} class weights for {classes} classes: give one for each, in the classes' order"
-        )
+        raise ConfigError(f"{len(weights)} {name} for {classes} classes: give one for each, in the classes' order")
     values = torch.tensor(weights, dtype=torch.float32)
     if not (values.isfinite() & (values >= 0)).all() or not values.any():
-        raise ConfigError(f"class weights must be finite, at least 0 and not all 0, not {list(weights)}")
+        raise ConfigError(f"{name} must be finite, at least 0 and not all 0, not {list(weights)}")
     outside = values[(values > 0) & ((values < 1 / LARGEST_WEIGHT) | (values > LARGEST_WEIGHT))]
     if len(outside):
         raise ConfigError(
-            f"model.class_weights: must be 0, or between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}, beyond which "
+            f"model.{option}: must be 0, or between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}, beyond which "
             f"float32 has no room for the loss, got {outside[0]:g}"
         )
     return values

@@ -6,6 +6,7 @@ from lightseg.config.lazy import lazy_getattr
 
 if TYPE_CHECKING:
     from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
+    from lightseg.metrics.label_histogram import LabelHistogram, PerImageLabelCounts
     from lightseg.metrics.scores import (
         classification_scores,
         confusion_to_counts,
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfusionMatrix",
+    "LabelHistogram",
     "PerImageCounts",
+    "PerImageLabelCounts",
     "classification_scores",
     "confusion_to_counts",
     "dice",
@@ -40,5 +43,7 @@ __all__ = [
 
 __getattr__ = lazy_getattr(
     __name__,
-    dict.fromkeys(__all__, "scores") | dict.fromkeys(("ConfusionMatrix", "PerImageCounts"), "confusion_matrix"),
+    dict.fromkeys(__all__, "scores")
+    | dict.fromkeys(("ConfusionMatrix", "PerImageCounts"), "confusion_matrix")
+    | dict.fromkeys(("LabelHistogram", "PerImageLabelCounts"), "label_histogram"),
 )

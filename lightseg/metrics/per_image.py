@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.limited import require_inside
 from lightseg.files.printable import printable
-from lightseg.metrics.scores import Integers
+from lightseg.metrics.scores import Integers, ScoreKind
 
 _COLUMNS, _PIXELS, _BYTES, _CELLS = 5, 2**40, 2**32, 2**26
 """Columns of `PerImageResults.rows`, and limits of the pixels of an image, of bytes, and of images times classes."""
@@ -34,7 +34,7 @@ class PerImageResults:
     """Per-image counts of a scored split, and the conditions under which it was scored.
 
     Attributes:
-        kind: Task whose predictions were scored.
+        kind: Task whose predictions were scored; it defines the metrics (`METRICS`).
         split: `val` or `test`.
         data: Fingerprint of the split.
         protocol: Description of the inference and the scoring; scores of different protocols do not compare.
@@ -45,7 +45,7 @@ class PerImageResults:
         rows: Image (index in `images`), class, true-positive, target and prediction pixels, int64 `(M, 5)`.
     """
 
-    kind: Literal["segmentation", "classification"]
+    kind: ScoreKind
     split: str
     data: str
     protocol: str

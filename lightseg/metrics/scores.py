@@ -6,7 +6,7 @@ absent, not wrong. TP, FP and FN below are those of one class.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from lightseg.errors import UserError, did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+ScoreKind = Literal["segmentation", "classification", "multilabel_segmentation", "multilabel_classification"]
+"""Kind of task, with overlapping classes or without, which defines its metrics."""
+
 Counts = npt.NDArray[Any]
 """True-positive, target and prediction pixels of each class, `(..., 3, C)`, of any numeric type."""
 
@@ -90,6 +93,21 @@ def frequency_weighted_iou(counts: Counts) -> Floats:
     return _ratio(np.nan_to_num(target * iou(counts)).sum(-1), target.sum(-1))
 
 
+def micro_f1(counts: Counts) -> Floats:
+    """Return F1 of the sums over the classes, which is Dice of all classes together; NaN as for `iou`."""
+    return dice(counts.sum(-1, keepdims=True))[..., 0]
+
+
+def micro_precision(counts: Counts) -> Floats:
+    """Return precision of the sums over the classes; NaN where no class is ever predicted."""
+    return precision(counts.sum(-1, keepdims=True))[..., 0]
+
+
+def micro_recall(counts: Counts) -> Floats:
+    """Return recall of the sums over the classes; NaN where the target has none."""
+    return recall(counts.sum(-1, keepdims=True))[..., 0]
+
+
 def mean(values: Floats, axis: int) -> Floats:
     """Return the mean over an axis without NaN values; NaN where all values are NaN."""
     is_defined = ~np.isnan(values)
@@ -119,7 +137,15 @@ class ScoreFunction:
         return np.concatenate([overall[..., None], classes], axis=-1)
 
 
-METRICS = {
+_MULTILABEL = {
+    "micro_f1": ScoreFunction("micro F1", "F1", dice, micro_f1),
+    "precision": ScoreFunction("precision", "precision", precision),
+    "recall": ScoreFunction("recall", "recall", recall),
+    "micro_precision": ScoreFunction("micro precision", "precision", precision, micro_precision),
+    "micro_recall": ScoreFunction("micro recall", "recall", recall, micro_recall),
+}
+
+METRICS: dict[ScoreKind, dict[str, ScoreFunction]] = {
     "segmentation": {
         "miou": ScoreFunction("mIoU", "IoU", iou),
         "accuracy": ScoreFunction("pixel accuracy", "IoU", iou, pixel_accuracy),
@@ -131,6 +157,15 @@ METRICS = {
         "accuracy": ScoreFunction("accuracy", "recall", recall, pixel_accuracy),
         "balanced_accuracy": ScoreFunction("balanced accuracy", "recall", recall),
         "macro_f1": ScoreFunction("macro F1", "F1", dice),
+    },
+    "multilabel_segmentation": {
+        "miou": ScoreFunction("mIoU", "IoU", iou),
+        "dice": ScoreFunction("Dice", "Dice", dice),
+        **_MULTILABEL,
+    },
+    "multilabel_classification": {
+        "macro_f1": ScoreFunction("macro F1", "F1", dice),
+        **_MULTILABEL,
     },
 }
 """By kind of task and by the names of `metrics.json`; the first of a kind is its score."""
@@ -146,7 +181,7 @@ def segmentation_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dic
     Raises:
         ValueError: If there are not C names.
     """
-    return _named_scores("segmentation", confusion, classes)
+    return _named_scores("segmentation", confusion_to_counts(np.asarray(confusion)), classes)
 
 
 def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
@@ -159,10 +194,25 @@ def classification_scores(confusion: npt.ArrayLike, classes: Sequence[str]) -> d
     Raises:
         ValueError: If there are not C names.
     """
-    return _named_scores("classification", confusion, classes)
+    return _named_scores("classification", confusion_to_counts(np.asarray(confusion)), classes)
 
 
-def get_metric(kind: str, name: str) -> ScoreFunction:
+def multilabel_scores(counts: Counts, classes: Sequence[str], kind: ScoreKind) -> dict[str, float]:
+    """Return the scores of overlapping classes; NaN where undefined.
+
+    Args:
+        counts: True-positive, target and prediction pixels (or samples) of each class, `(3, C)`.
+        classes: C class names.
+        kind: `multilabel_segmentation`, of which `score` is the mean IoU, or `multilabel_classification`, of which it
+            is the mean F1.
+    """
+    scores = _named_scores(kind, counts, classes)
+    for name, function in (("precision", precision), ("recall", recall)):
+        scores |= {f"{name}/{label}": value for label, value in zip(classes, function(counts).tolist(), strict=True)}
+    return scores
+
+
+def get_metric(kind: ScoreKind, name: str) -> ScoreFunction:
     """Return a metric of a kind of task by its name; `score` is the one that chooses checkpoints.
 
     Raises:
@@ -172,7 +222,8 @@ def get_metric(kind: str, name: str) -> ScoreFunction:
     if name == "score":
         return next(iter(metrics.values()))
     if name not in metrics:
-        raise UserError(f"--metric {name}: a {kind} has no such metric{did_you_mean(name, metrics, len(metrics))}")
+        described = kind.replace("multilabel_", "multi-label ")
+        raise UserError(f"--metric {name}: a {described} has no such metric{did_you_mean(name, metrics, len(metrics))}")
     return metrics[name]
 
 
@@ -187,9 +238,8 @@ def _ratio(numerator: Counts, denominator: Counts) -> Floats:
     return ratio
 
 
-def _named_scores(kind: str, confusion: npt.ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+def _named_scores(kind: ScoreKind, counts: Counts, classes: Sequence[str]) -> dict[str, float]:
     """Return the overall scores by name, then that of each class as `PREFIX/CLASS`."""
-    counts = confusion_to_counts(np.asarray(confusion))
     if len(classes) != counts.shape[-1]:
         raise ValueError(f"{len(classes)} class names do not fit a matrix of {counts.shape[-1]} classes")
     score = get_metric(kind, "score")

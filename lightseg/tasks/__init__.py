@@ -2,6 +2,23 @@
 
 from lightseg.tasks.base import Stage, Task
 from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.ensemble import Ensemble
+from lightseg.tasks.multilabel import (
+    BinaryClassificationTask,
+    BinarySegmentationTask,
+    MultilabelClassificationTask,
+    MultilabelSegmentationTask,
+)
 from lightseg.tasks.segmentation import SegmentationTask
 
-__all__ = ["ClassificationTask", "SegmentationTask", "Stage", "Task"]
+__all__ = [
+    "BinaryClassificationTask",
+    "BinarySegmentationTask",
+    "ClassificationTask",
+    "Ensemble",
+    "MultilabelClassificationTask",
+    "MultilabelSegmentationTask",
+    "SegmentationTask",
+    "Stage",
+    "Task",
+]

@@ -1,7 +1,8 @@
-"""Base class of tasks: normalization, loss, confusion matrix, optimizer."""
+"""Base class of tasks: normalization, loss, counts of predictions, optimizer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import lightning as L
@@ -22,13 +23,16 @@ from lightseg.losses.base import over_processes
 from lightseg.losses.class_weights import WeightScheme, last_bias
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
+from lightseg.metrics.scores import ScoreKind, confusion_to_counts
 from lightseg.nets import Net
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
-from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
+from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, WarmupCosine, configure_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
+from lightseg.tasks.depthwise import float32_depthwise
+from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
@@ -43,7 +47,8 @@ class Task(Predictor, ABC):
             set from the data.
         classes: Class names; set from the data.
         loss: One loss by name (ce, focal, sigmoid_focal, dice, jaccard, tversky, lovasz, mse, ohem), several with
-            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
+            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`; or a
+            class of your own by its import path, `my_loss.MyLoss`.
         class_weights: Weights of the classes in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
         class_weights_from: Share of the training, 0 to below 1, from which on the class weights apply; before, all
@@ -55,10 +60,17 @@ class Task(Predictor, ABC):
         prior_bias: Initialize the bias of the net's last layer with the log of the classes' shares of the training
             split.
         optimizer: Any torch optimizer; default `AdamW`.
-        schedule: Learning rate over the training; default `WarmupCosine`.
+        schedule: Learning rate over the training; default `WarmupCosine`. Or a scheduler of torch by its path, such as
+            `torch.optim.lr_scheduler.StepLR`; `ReduceLROnPlateau` follows `val/loss`, or `val/score` in mode `max`.
+        schedule_interval: Whether a scheduler of torch advances each `step` or each `epoch`, its default.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
             statistics.
+        layer_decay: Learning rate of each layer of the encoder relative to the layer above, above 0 to 1; the net above
+            the encoder has the full rate, and `encoder_lr_factor` multiplies. For encoders of timm, whose layers are
+            known.
+        freeze_stages: Number of the encoder's first stages, the stem being one, that are frozen throughout, including
+            their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
             data.
@@ -78,7 +90,7 @@ class Task(Predictor, ABC):
         self,
         net: Net | nn.Module,
         classes: list[str],
-        loss: str | dict[str, float | dict[str, float]] = "ce",
+        loss: str | dict[str, float | dict[str, float | bool | str]] = "ce",
         class_weights: WeightScheme | list[float] | None = None,
         class_weights_from: float = 0.0,
         logit_adjustment: float = 0.0,
@@ -86,9 +98,12 @@ class Task(Predictor, ABC):
         # no class as the default: jsonargparse would pass its arguments on to another optimizer of the recipe, so that
         # Adam would have the weight decay of AdamW
         optimizer: OptimizerCallable | None = None,
-        schedule: Schedule | None = None,
+        schedule: Schedule | SchedulerCallable | None = None,
+        schedule_interval: Interval | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
+        layer_decay: float = 1.0,
+        freeze_stages: int = 0,
         norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -100,12 +115,17 @@ class Task(Predictor, ABC):
         self.net, self.classes, self.init = net, list(classes), init
         self._transferred: tuple[Origin, Target] | None = None
         spec = {loss: 1.0} if isinstance(loss, str) else loss
-        self.loss = TaskLoss(spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias)
+        self.loss = TaskLoss(
+            spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias, self.multilabel
+        )
         if prior_bias:
             last_bias(net, len(classes))
-        self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
-        self.lr_factors, self.freeze_encoder = (encoder_lr_factor, norm_bias_lr_factor), freeze_encoder
+        self.make_optimizer = optimizer or torch.optim.AdamW
+        self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
+        self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
+        self.layer_decay = make_layer_decay(net, layer_decay)
+        self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
         check_scale(mean, std)
@@ -117,13 +137,13 @@ class Task(Predictor, ABC):
         self.net.to(memory_format=self.memory_format)
         self.compiled = compile
         compile_net(self.net, compile)
-        self.val_confusion, self.test_confusion = ConfusionMatrix(len(classes)), ConfusionMatrix(len(classes))
+        self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
         self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
-        self.per_image = PerImageCounts(len(classes))
+        self.per_image = self._make_image_counts()
         self.extra_metrics = nn.ModuleDict()
         """Additional metrics of `evaluate` and `explain`, updated with logits, target and index of each batch."""
         self.counts: dict[Stage, Tensor] = {}
-        """Confusion matrix `(C, C)` of each split from its last scoring."""
+        """Result of `make_counts` of each split from its last scoring: its confusion matrix `(C, C)`."""
         self.image_counts: dict[Stage, Tensor] = {}
         """`PerImageCounts.compute` of each split; only outside of training."""
         self.step_loss = torch.zeros(())
@@ -139,7 +159,35 @@ class Task(Predictor, ABC):
 
     @abstractmethod
     def scores(self, counts: Tensor) -> dict[str, float]:
-        """Return all metrics of a confusion matrix `(C, C)` by name; `score` is the one to maximize."""
+        """Return all metrics of the result of `make_counts` by name; `score` is the one to maximize."""
+
+    # ---- counts of predictions -------------------------------------------------------------------------------------
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """Return the kind of the scores (`METRICS`)."""
+        return self.kind
+
+    def make_counts(self) -> Metric:
+        """Return an empty metric from whose result `scores` follow, updated with predictions and targets."""
+        return ConfusionMatrix(len(self.classes))
+
+    def count_classes(self, counts: Tensor) -> Tensor:
+        """Return true-positive, target and prediction pixels of each class, int64 `(3, C)`, of `make_counts`."""
+        return torch.from_numpy(confusion_to_counts(counts.cpu().numpy()))
+
+    def split_scores(self, stage: Stage) -> dict[str, float]:
+        """Return all metrics of a split from its last scoring."""
+        return self.scores(self.counts[stage])
+
+    def _make_image_counts(self) -> PerImageCounts:
+        return PerImageCounts(len(self.classes))
+
+    def _update_counts(self, counts: Metric, logits: Tensor, prediction: Tensor, target: Tensor) -> None:  # noqa: ARG002
+        counts.update(prediction, target)
+
+    def _adapt_to_counts(self, counts: Tensor) -> None:
+        """Adapt to the counts of a validation during training, before its scores are computed."""
 
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
@@ -171,7 +219,9 @@ class Task(Predictor, ABC):
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         # `progress` computes the length of the training at each access
         progress = self.progress if self.loss.weights_from else 0.0
-        loss = self.loss.in_training(self(batch["image"]), batch["target"], progress, self.step_counts)
+        with nullcontext() if self.compiled else float32_depthwise(self.net):
+            logits = self(batch["image"])
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
@@ -220,15 +270,16 @@ class Task(Predictor, ABC):
         self._log_scores("test")
 
     def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
-        confusion, mean_loss = self._metrics(stage)
+        counts, mean_loss = self._metrics(stage)
         if self.device_mesh is not None:
             pad_forward_passes(self, len(batches))
         for batch in batches:
             target = batch["target"]
             logits = self.logits_at_target(batch)
-            confusion.update(logits.argmax(1), target)
+            prediction = self.decide(logits)
+            self._update_counts(counts, logits, prediction, target)
             if self._is_scored:
-                self.per_image.update(logits.argmax(1), target, batch["index"])
+                self.per_image.update(prediction, target, batch["index"])
             for metric in self.extra_metrics.values():
                 assert isinstance(metric, Metric)
                 metric.update(logits, target, batch["index"])
@@ -237,16 +288,18 @@ class Task(Predictor, ABC):
                 mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
 
     def _log_scores(self, stage: Stage) -> None:
-        confusion, mean_loss = self._metrics(stage)
-        self.counts[stage] = confusion.compute().cpu()
+        counts, mean_loss = self._metrics(stage)
+        self.counts[stage] = counts.compute().cpu()
         # Lightning resets only metrics that are logged as objects
-        confusion.reset()
+        counts.reset()
         if self._is_scored:
             self.image_counts[stage] = self.per_image.compute()
             self.per_image.reset()
+        else:
+            self._adapt_to_counts(self.counts[stage])
         self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
-        for name, value in self.scores(self.counts[stage]).items():
-            # equal on all ranks, since the matrix is summed; max keeps the value exact
+        for name, value in self.split_scores(stage).items():
+            # equal on all ranks, since the counts are summed; max keeps the value exact
             show = name == "score" and stage == "val"
             self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
 
@@ -263,8 +316,8 @@ class Task(Predictor, ABC):
         except RuntimeError:
             return None
 
-    def _metrics(self, stage: Stage) -> tuple[ConfusionMatrix, MeanMetric]:
-        return (self.val_confusion, self.val_loss) if stage == "val" else (self.test_confusion, self.test_loss)
+    def _metrics(self, stage: Stage) -> tuple[Metric, MeanMetric]:
+        return (self.val_counts, self.val_loss) if stage == "val" else (self.test_counts, self.test_loss)
 
     # ---- options set from the data ---------------------------------------------------------------------------------
 
@@ -331,11 +384,10 @@ class Task(Predictor, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer, without decay of norms and biases, and the schedule, which steps with it."""
         total = self.trainer.estimated_stepping_batches
-        if total == float("inf"):
-            raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
         optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, *self.lr_factors)
-        scheduler = make_scheduler(optimizer, self.schedule, int(total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        epochs = self.trainer.check_val_every_n_epoch
+        scheduler = configure_scheduler(optimizer, self.schedule, self.schedule_interval, total, epochs)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     @property
     def progress(self) -> float:
@@ -350,9 +402,10 @@ class Task(Predictor, ABC):
         return is_training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
-        """Keep a frozen encoder in eval mode until `freeze_encoder` of training has passed."""
+        """Keep the frozen part of the encoder in eval mode."""
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
+        self.frozen_stages.set_eval_mode()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -18,9 +18,10 @@ def predict(task: Task, data: ImageDataModule, split: Stage, indices: Iterable[i
     """Predict some images of a split at the size of their targets, on the task's device."""
     dataset, examples = data.dataset(split), []
     for index in indices:
-        image, target = dataset[index]
+        image, _ = dataset[index]
         batch = to_device(data.eval_batch(index, split), task.device)
         with torch.inference_mode():
-            prediction = task.logits_at_target(batch).argmax(1)[0].cpu().numpy()
-        examples.append(Example(dataset.name(index), visible(image), np.asarray(target, np.int64), prediction))
+            prediction = task.decide(task.logits_at_target(batch))[0].cpu().numpy()
+        truth = batch["target"][0].cpu().numpy()
+        examples.append(Example(dataset.name(index), visible(image), truth.astype(np.int64), prediction))
     return examples

@@ -6,7 +6,6 @@ which only the nonzero ones are sent above W&B's limit, and none if these exceed
 """
 
 import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,27 @@ from lightseg.files.names import METRICS
 from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
+from lightseg.metrics.scores import mean
 from lightseg.runs.metrics_log import LOG_BYTES, read_log
 from lightseg.runs.records import is_finished, read_record
-from lightseg.tracking.wandb_rows import STEP, RowMerger, summary_of
+from lightseg.tracking.log_view import LogView, config, facts
+from lightseg.tracking.rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
-from lightseg.visualization.examples import Example, image_scores, read_examples, worst
+from lightseg.visualization.examples import Example, describe_labels, image_scores, read_examples, worst
+
+MEASURES = {
+    "segmentation": ("iou", "mIoU", "IoU"),
+    "classification": ("recall", "correct", "found"),
+    "multilabel_segmentation": ("iou", "mIoU", "IoU"),
+    "multilabel_classification": ("f1", "mean IoU", "IoU"),
+}
+"""Score of a class in `metrics.json`, and names of the scores of an image and of a class in it, by kind of task."""
 
 CELLS = 10_000
 """Maximum number of rows of a W&B table."""
 
 
-class View:
+class View(LogView):
     """Sends the parts of a run folder to a wandb run that W&B does not have yet.
 
     Args:
@@ -43,33 +52,16 @@ class View:
     """
 
     def __init__(self, folder: Path, run: Any, log_checkpoint: bool) -> None:
-        self.folder, self.run, self.log_checkpoint = folder, run, log_checkpoint
+        super().__init__(folder)
+        self.run, self.log_checkpoint = run, log_checkpoint
         self.beside: dict[str, Any] = {}
-        self._rows, self._offset, self._named = RowMerger(), 0, set[str]()
-        self._extremes: dict[str, dict[str, float]] = {}
+        self._named = set[str]()
 
     @property
     def model(self) -> str | None:
         """Return the name of the best checkpoint's artifact; None if it is not wanted or the run not finished."""
         is_complete = is_finished(self.folder) and (self.folder / "checkpoints" / BEST_FILE).exists()
         return f"model-{self.run.id}" if self.log_checkpoint and is_complete else None
-
-    def follow(self) -> None:
-        """Send all rows that are complete."""
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return
-        require_inside(path)
-        require_limited(path, LOG_BYTES)
-        with path.open("rb") as file:
-            file.seek(self._offset)
-            text = file.read()
-        # the last line of a killed run may be incomplete
-        complete = text[: text.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        for line in complete.splitlines():
-            if row := self._rows.add(json.loads(line)):
-                self._send(row)
 
     def complete(self, again: bool = False) -> None:
         """Send the last row of a finished run with tables and panels, its summary and its checkpoint.
@@ -120,10 +112,7 @@ class View:
             if "*" not in name:
                 self.run.define_metric(name, step_metric=STEP, summary=kinds.get(name))
             self._named.add(name)
-        for name, kind in kinds.items():
-            if kind is not None:
-                extreme = max if kind == "max" else min
-                self._extremes[name] = {kind: extreme(row[name], self._extremes.get(name, {}).get(kind, row[name]))}
+        self._update_extremes(row)
         if row[STEP] >= self.run.starting_step:
             samples = self._samples(self.folder / "images" / "samples" / f"{row[STEP]:08d}")
             self.run.log({**self.beside, **row, **samples}, step=row[STEP], commit=True)
@@ -138,7 +127,10 @@ class View:
         return self._samples(folders[-1]) if folders else {}
 
     def _panels(self, final: dict[str, Any]) -> dict[str, Any]:
-        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val."""
+        """Return the confusion matrix, the bars of the classes and the table of the worst images, of test or val.
+
+        Classes that may overlap have no confusion matrix.
+        """
         import wandb
 
         split = "test" if "test/score" in final else "val"
@@ -146,31 +138,35 @@ class View:
         if evaluation is None:
             return {}
         classes = evaluation.classes
-        file = self.folder / f"confusion_{split}.csv"
-        require_inside(file)
-        require_limited(file, LOG_BYTES)
-        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
-        measure = "iou" if evaluation.kind == "segmentation" else "recall"
-        absences = absent(counts.sum(1), classes)
+        measure = MEASURES[evaluation.kind][0]
+        absences = absent(evaluation.dense[:, 1].sum(0), classes)
         labels = [f"{name} (absent)" if name in absences else name for name in classes]
         bars = [[label, final.get(f"{split}/{measure}/{name}")] for label, name in zip(labels, classes, strict=True)]
         table = wandb.Table(["class", measure], [bar for bar in bars if bar[1] is not None])
         return {
-            **_confusion(split, classes, counts),
+            **({} if evaluation.kind.startswith("multilabel") else self._confusion(split, classes)),
             f"{split}/per_class": wandb.plot.bar(table, "class", measure, title=f"{split}: {measure} of each class"),
             f"{split}/worst": self._worst(evaluation),
         }
+
+    def _confusion(self, split: str, classes: Sequence[str]) -> dict[str, Any]:
+        file = self.folder / f"confusion_{split}.csv"
+        require_inside(file)
+        require_limited(file, LOG_BYTES)
+        counts = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, ndmin=2)
+        return _confusion(split, classes, counts)
 
     def _worst(self, evaluation: PerImageResults) -> Any:
         import wandb
 
         chosen, scores = worst(evaluation), image_scores(evaluation)
         examples, classes = read_examples(self.folder / "images" / "worst")
-        overall, each = ("mIoU", "IoU") if evaluation.kind == "segmentation" else ("correct", "found")
+        _, overall, each = MEASURES[evaluation.kind]
+        means = mean(scores, 1)
         rows = []
         for index, example in zip(chosen, examples, strict=False):
             score_cells = [None if np.isnan(score) else float(score) for score in scores[index]]
-            rows.append([picture(example, classes), example.name, float(np.nanmean(scores[index])), *score_cells])
+            rows.append([picture(example, classes), example.name, float(means[index]), *score_cells])
         return wandb.Table(["image", "name", overall, *[f"{each} {name}" for name in evaluation.classes]], rows)
 
     def _send_checkpoint(self, name: str, final: dict[str, Any]) -> None:
@@ -222,23 +218,16 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
     """Return an image with prediction and truth as overlays to switch on and off, or named in its caption."""
     import wandb
 
-    if not example.target.ndim:
-        truth, predicted = classes[int(example.target)], classes[int(example.prediction)]
+    layers = {"prediction": example.prediction, "ground_truth": example.target}
+    if example.target.ndim < 2:
+        predicted, truth = (describe_labels(labels, classes) for labels in layers.values())
         return wandb.Image(example.image, caption=f"{example.name}: {truth} / {predicted}")
     labels = {**dict(enumerate(classes)), IGNORE: "void"}
-    layers = {"prediction": example.prediction, "ground_truth": example.target}
+    if example.target.ndim == 3:
+        # a layer for each class, since classes may overlap
+        labels = {0: "no", 1: "yes", IGNORE: "void"}
+        layers = {
+            f"{name}, {kind}": layer for kind in layers for name, layer in zip(classes, layers[kind], strict=True)
+        }
     masks = {name: {"mask_data": mask.astype(np.uint8), "class_labels": labels} for name, mask in layers.items()}
     return wandb.Image(example.image, masks=masks, caption=example.name)
-
-
-def config(folder: Path) -> dict[str, Any]:
-    """Return the config of a run for W&B: the recipe as in `config.yaml`, and its facts under `run`."""
-    return {**read_record(folder / "config.yaml"), "run": facts(folder)}
-
-
-def facts(folder: Path) -> dict[str, Any]:
-    """Return code, data, model, packages and hardware of a run, without paths of its machine."""
-    names = ("git", "data", "model", "env")
-    git, data, model, env = (read_record(folder / f"{name}.json") for name in names)
-    hardware = {name: value for name, value in env.items() if name not in ("import_path", "executable", "packages")}
-    return {"git": git, "data": data, "model": model, "packages": env["packages"], "hardware": hardware}

@@ -12,7 +12,7 @@ from wandb_workspaces.reports.v2.interface import PanelTypes
 
 STEP = "trainer/global_step"
 BEST = "best_val_score"
-PER_CLASS = "val/(iou|recall)/.+"
+PER_CLASS = "val/(iou|f1|recall)/.+"
 
 
 def workspace(

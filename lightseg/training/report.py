@@ -1,5 +1,6 @@
 """Report of a finished run: numbers, pictures, a table."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def report(
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
-    _print_table(task, checkpoint_name, results)
+    absences = {name: absent(found.dense[:, 1].sum(0), task.classes) for name, found in evaluations.items()}
+    _print_table(task, checkpoint_name, results, absences)
     print(*[printable(f"picture: {path}") for path in paths], sep="\n")
     for logger in loggers:
         logger.finalize("success")
@@ -62,11 +64,15 @@ def report(
 
 
 def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list[Path]:
-    """Draw learning curve, confusion matrix and predictions; return the files."""
+    """Draw learning curve, confusion matrix (or curves of precision and recall) and predictions; return the files."""
     images = folder / "images"
-    curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", "confusion", "predictions"))
+    second = "precision_recall" if task.multilabel else "confusion"
+    curve, matrix, predictions = (images / f"{name}.png" for name in ("learning_curve", second, "predictions"))
     figures.learning_curve(folder, curve)
-    figures.confusion_matrix(task.counts[split].numpy(), task.classes, matrix)
+    if task.multilabel:
+        figures.precision_recall(task.counts[split].numpy(), task.classes, data.palette, matrix)
+    else:
+        figures.confusion_matrix(task.counts[split].numpy(), task.classes, matrix)
     examples = predict(task, data, split, spread(EXAMPLES[task.kind], len(data.dataset(split))))
     if task.kind == "segmentation":
         figures.segmentation_examples(examples, task.classes, data.palette, predictions)
@@ -75,9 +81,10 @@ def _draw(folder: Path, task: Task, data: ImageDataModule, split: Stage) -> list
     return [curve, matrix, predictions]
 
 
-def _print_table(task: Task, checkpoint_name: str, results: dict[str, float]) -> None:
+def _print_table(
+    task: Task, checkpoint_name: str, results: dict[str, float], absences: Mapping[Stage, Sequence[str]]
+) -> None:
     """Print the overall scores, then one row per class, for every split that was scored."""
-    absences = {split: absent(counts.sum(1), task.classes) for split, counts in task.counts.items()}
     stages: tuple[Stage, Stage] = ("val", "test")
     splits = [split for split in stages if f"{split}/score" in results]
     table = Table(title=f"{type(task.net).__name__}, {checkpoint_name} checkpoint", title_justify="left")

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from lightseg.labels import IGNORE, VOID, Color, color_table
 from lightseg.runs.metrics_log import read_log
-from lightseg.visualization.examples import Example, Image
+from lightseg.visualization.examples import Example, Image, describe_labels, read_examples, read_palette
 
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 
@@ -60,6 +60,30 @@ def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path
         for (row, column), share in np.ndenumerate(shares):
             color = "white" if share > 0.5 else "black"
             axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7)
+    _save(figure, path)
+
+
+def precision_recall(
+    histogram: npt.NDArray[np.int64], classes: Sequence[str], palette: Sequence[Color], path: Path
+) -> None:
+    """Draw precision over recall of each class that occurs, at every threshold.
+
+    Args:
+        histogram: `LabelHistogram.compute`, int64 `(C, 2, BINS)`.
+        classes: The C class names.
+        palette: One RGB color per class.
+        path: PNG to write.
+    """
+    figure = new_figure(5, 4.5)
+    axis = figure.subplots()
+    negatives, positives = histogram[:, :, ::-1].cumsum(2).transpose(1, 0, 2)
+    for name, color, false, true in zip(classes, palette, negatives, positives, strict=True):
+        is_predicted = (false + true > 0) & (true[-1] > 0)
+        recall, precision = true[is_predicted] / true[-1].clip(1), true[is_predicted] / (false + true)[is_predicted]
+        axis.step(recall, precision, label=name, color=np.array(color) / 255, where="post")
+    axis.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
+    axis.legend(fontsize=7)
+    axis.grid(alpha=0.3)
     _save(figure, path)
 
 
@@ -139,27 +163,58 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
     rows = -(-len(examples) // columns)
     figure = new_figure(1.5 * columns, 1.7 * rows)
     for axis, example in zip(figure.subplots(rows, columns, squeeze=False).flat, examples, strict=False):
-        is_right = int(example.target) == int(example.prediction)
-        title = classes[int(example.prediction)]
+        is_right = bool(((example.target == example.prediction) | (example.target == IGNORE)).all())
+        title = describe_labels(example.prediction, classes)
         axis.imshow(example.image, interpolation="nearest")
         if not is_right:
-            title += f"\n(is {classes[int(example.target)]})"
+            title += f"\n(is {describe_labels(example.target, classes)})"
         axis.set_title(title, fontsize=8, color="black" if is_right else "#c01e1e")
     for axis in figure.axes:
         axis.set_axis_off()
     _save(figure, path)
 
 
+def example_folder(folder: Path, path: Path) -> None:
+    """Draw the examples of a folder that `write_examples` wrote; nothing without such a folder.
+
+    Args:
+        folder: Folder to read.
+        path: PNG to write.
+    """
+    examples, classes = read_examples(folder)
+    if not examples:
+        return
+    if examples[0].target.ndim >= 2:
+        segmentation_examples(examples, classes, read_palette(folder, len(classes)), path)
+    else:
+        classification_examples(examples, classes, path)
+
+
 def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:
-    """Return the colors, uint8 `(H, W, 3)`, of class ids, `(H, W)`; void is white."""
-    picture: Image = color_table(palette)[mask]
+    """Return the colors, uint8 `(H, W, 3)`, of class ids, `(H, W)`; void is white.
+
+    Of classes that may overlap, 0, 1 or void `(C, H, W)`, a pixel has the mean color of those it has, or is black; it
+    is void where it has none and one of them is void.
+    """
+    if mask.ndim == 2:
+        picture: Image = color_table(palette)[mask]
+        return picture
+    is_class = mask == 1
+    total = np.einsum("chw,cd->hwd", is_class.astype(np.float32), np.asarray(palette, np.float32))
+    number = is_class.sum(0)
+    picture = (total / np.maximum(number, 1)[..., None]).astype(np.uint8)
+    picture[(number == 0) & (mask == IGNORE).any(0)] = VOID
     return picture
 
 
 def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
     """Return right pixels in gray and wrong ones in red, uint8 `(H, W, 3)`; void is white."""
-    picture = np.where((target == prediction)[..., None], _RIGHT, _WRONG).astype(np.uint8)
-    picture[target == IGNORE] = VOID
+    is_right, is_void = target == prediction, target == IGNORE
+    if target.ndim == 3:
+        # of classes that may overlap, those that are not void must all be right
+        is_right, is_void = (is_right | is_void).all(0), is_void.all(0)
+    picture = np.where(is_right[..., None], _RIGHT, _WRONG).astype(np.uint8)
+    picture[is_void] = VOID
     return picture
 
 

@@ -58,20 +58,35 @@ class Active(nn.Conv2d):
 """
 
 
+def _base(path):
+    """Return a recipe that a block fits, whose net and data are of its kind."""
+    folder, name = path.split("/")[1], Path(path).stem
+    if folder not in ("net", "data"):
+        return SHAPES
+    if "labels" in name:
+        data, net = "shapes_labels", "timm_labels"
+    elif "multilabel" in name:
+        data, net = "shapes_multilabel", "unet_multilabel"
+    elif (folder == "net" and name not in ("unet", "fcn", "segmenter", "smp")) or any(
+        word in name for word in ("cifar", "classification", "image_folder", "image_table")
+    ):
+        data, net = "shapes_classification", "timm"
+    else:
+        data, net = "shapes", "unet"
+    blocks = [f"configs/net/{net}.yaml", *([f"configs/data/{data}.yaml"] if folder == "net" else [])]
+    return f"base: [{', '.join(blocks)}]\n"
+
+
 @pytest.mark.parametrize("path", OVERLAYS)
 def test_block__applies_to_a_recipe(path, monkeypatch, recipe):
     monkeypatch.chdir(ROOT)
-    base = {
-        "net": SHAPES if path.split("/")[-1] in ("unet.yaml", "fcn.yaml", "smp.yaml") else None,
-        "data": "base: [configs/net/unet.yaml]\n",
-    }.get(path.split("/")[1], SHAPES)
-    if base is None or any(name in path for name in ("cifar", "classification", "data/image_")):
-        base = "base: [configs/data/shapes_classification.yaml, configs/net/timm.yaml]\n"
+    base = _base(path)
     if path == "configs/hardware/gpu.yaml":
         # asking for a GPU where there is none is refused when the trainer is made, not when the recipe is read
         assert yaml.safe_load(Path(path).read_text())["trainer"]["accelerator"] == "gpu"
-    # their classes are those of the folder, if not declared
-    classes = ["--data.classes", "[cat, dog]"] if "data/image_" in path else []
+    # their classes are those of the files, if not declared
+    reads_classes = any(name in path for name in ("image_folder", "image_table", "annotated_images"))
+    classes = ["--data.classes", "[background, cat]"] if reads_classes else []
     cli = LightsegCLI(["--config", str(recipe(base, "base.yaml")), "--config", path, *classes])
     assert cli.model.kind == cli.datamodule.kind
 

@@ -41,6 +41,8 @@ def test_set_length__only_where_nothing_else_ends_the_training(options, epochs):
         ({"limit_train_batches": 0}, "trainer.limit_train_batches: 0 leaves nothing to train"),
         ({"limit_val_batches": 0}, "trainer.limit_val_batches: 0 leaves nothing to choose"),
         ({"max_epochs": 3, "check_val_every_n_epoch": 4}, "trainer.check_val_every_n_epoch: 4, but there are only 3"),
+        ({"check_val_every_n_epoch": 0}, "trainer.check_val_every_n_epoch: must be 1 or more, got 0"),
+        ({"gradient_clip_val": math.nan}, "trainer.gradient_clip_val: must be a finite number"),
         ({"accumulate_grad_batches": 0}, "trainer.accumulate_grad_batches: must be 1 or more, got 0"),
         ({"num_sanity_val_steps": -2}, "trainer.num_sanity_val_steps: must be -1 or more, got -2"),
         ({"gradient_clip_val": -1.0}, "trainer.gradient_clip_val: must be a finite number, 0 or more, got -1.0"),

@@ -131,3 +131,22 @@ def test_apply_transforms__each_has_independent_random_numbers():
 def test_options__out_of_range(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [RandomFlip(), AlternatingFlip(), RandomTranslate(2), RandomTranslate(1, "zero"), Cutout(2)],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_channels__move_like_a_mask_and_the_classes_of_an_image_stay(transform):
+    images, masks = batch(3)
+    # as many channels as samples, so that a shape that broadcasts by mistake is noticed
+    channels = torch.stack([masks, masks + 20, masks + 40], 1).to(torch.uint8)
+    _, moved_masks = transform(images, masks, draws(3))
+    _, moved_channels = transform(images, channels, draws(3))
+    for label in range(3):
+        offset = 20 * label * (moved_masks != IGNORE)
+        assert torch.equal(moved_channels[:, label].long(), moved_masks + offset)
+    assert moved_channels.dtype == torch.uint8
+    labels = torch.tensor([[0, 1, IGNORE]] * 3, dtype=torch.uint8)
+    assert torch.equal(transform(images, labels, draws(3))[1], labels)

@@ -218,8 +218,8 @@ def test_mean__that_is_off_is_told_by_fit_and_doctor_alike(case, call, deviation
 
 def test_first_samples__are_read_once(case, monkeypatch):
     data, files = case.data(batch_size=4), []
-    read_image = MaskDataset.image
-    monkeypatch.setattr(MaskDataset, "image", lambda self, index: files.append(index) or read_image(self, index))
+    read = MaskDataset.image_and_missing
+    monkeypatch.setattr(MaskDataset, "image_and_missing", lambda self, index: files.append(index) or read(self, index))
     samples = first_samples(data)
     assert list(remarks(data, samples, [0.5] * 3, [0.25] * 3)) == []
     assert files == [sample.position for sample in samples] == list(range(len(data.dataset("train"))))

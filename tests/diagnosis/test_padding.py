@@ -11,9 +11,9 @@ from lightseg.labels import IGNORE
 def survey(data, void, size):
     """Summaries of the training samples: the share of void in their masks, and their size."""
     dataset = data.dataset("train")
-    counts = np.array([round(1000 * (1 - void)), round(1000 * void)])
+    valid = np.array([round((1 - void) * size[0] * size[1])])
     names = [dataset.name(index) for index in range(len(dataset))]
-    return [Sample("train", name, name, size=size, counts=counts) for name in names]
+    return [Sample("train", name, name, size=size, valid=valid) for name in names]
 
 
 def batches(shape, content, void=0.0):

@@ -44,7 +44,7 @@ class Model:
     is_scored: bool = True
     has_data: bool = True
     file: Path = Path("best.ckpt")
-    task: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(protocol=InferenceConfig()))
+    task: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(multilabel=False, protocol=InferenceConfig()))
 
     def is_own(self, fingerprints):
         return self.has_data and list(fingerprints) == ["val"]
@@ -57,7 +57,7 @@ class Model:
         ({"has_data": False}, {}, "^--calibrate: this is not the validation split of the run"),
         ({}, {"data.image_size": 64}, "^--calibrate: this is not the validation split of the run"),
         (
-            {"task": SimpleNamespace(protocol=InferenceConfig(window=32))},
+            {"task": SimpleNamespace(multilabel=False, protocol=InferenceConfig(window=32))},
             {},
             "^--calibrate: a temperature is for whole images; leave out --window and --tta$",
         ),

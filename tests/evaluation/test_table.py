@@ -3,10 +3,11 @@
 import io
 from types import SimpleNamespace
 
-import torch
+import numpy as np
 from rich.console import Console
 
 from lightseg.evaluation.table import show
+from lightseg.metrics.scores import confusion_to_counts
 
 FACTS = {
     "split": "val",
@@ -30,7 +31,8 @@ NUMBERS = {
 
 def _lines(numbers=NUMBERS, counts=((3, 1, 0), (1, 2, 0), (0, 0, 0)), **facts):
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    scored = SimpleNamespace(counts=torch.tensor(counts), evaluation=SimpleNamespace(classes=CLASSES))
+    evaluation = SimpleNamespace(classes=CLASSES, dense=confusion_to_counts(np.array(counts))[None])
+    scored = SimpleNamespace(evaluation=evaluation)
     show(SimpleNamespace(numbers=numbers, facts={**FACTS, **facts}, scored=scored), console)
     return [line.strip() for line in console.file.getvalue().splitlines()]
 

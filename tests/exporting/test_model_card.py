@@ -8,6 +8,7 @@ NASTY = "<img src=x>|`a`[b](c)\x1b[2J\nd"
 CONFIG = {"data": {"class_path": f"lightseg.{NASTY}"}, "note": "a\n```\n<img src=x>\n````\n"}
 FACTS = {
     "kind": "segmentation",
+    "score_kind": "segmentation",
     "classes": [NASTY, "traffic_light"],
     "palette": [(0, 0, 0), (1, 2, 3)],
     "licence": None,

@@ -15,13 +15,14 @@ def write_checkpoint(
     eval_transforms: list[dict] | None = None,
     classes: int = 3,
     channels: int = 3,
+    names: list[str] | None = None,
     image_values: dict | list | None = None,
     **net_options: object,
 ) -> Path:
     """Write a checkpoint of a random net; by default a U-Net of three classes."""
     if net == "lightseg.nets.UNet":
         net_options = {"width": 4, "depth": 2, **net_options}
-    names = [f"class {number}" for number in range(classes)]
+    names = names or [f"class {number}" for number in range(classes)]
     config = {
         "seed_everything": 0,
         "model": {
@@ -30,7 +31,7 @@ def write_checkpoint(
         },
         "data": {"class_path": "lightseg.data.Shapes", "init_args": {"eval_transforms": eval_transforms}},
     }
-    content = rebuild.make_recipe(config, names, channels, default_palette(classes))
+    content = rebuild.make_recipe(config, names, channels, default_palette(len(names)))
     if image_values is not None:
         content["image_values"] = image_values
     content["resolved"] = {"mean": [0.4] * channels, "std": [0.2] * channels}

@@ -13,7 +13,9 @@ from lightseg.losses.class_weights import (
     class_prior,
     class_weights,
     effective_number,
+    label_prior,
     last_bias,
+    positive_weights,
     set_prior_bias,
 )
 
@@ -178,3 +180,29 @@ def test_last_bias__skips_what_has_another_number_of_outputs():
 def test_last_bias__refuses_a_net_without_one(net, message):
     with pytest.raises(ConfigError, match=rf"^model\.prior_bias: .*{message}"):
         last_bias(net, 3)
+
+
+def test_positive_weights__balanced_gives_positives_and_negatives_the_same_weight():
+    truth = torch.tensor([[90, 10], [5, 20], [7, 0], [0, 4]])
+    weights = positive_weights("balanced", truth)
+    assert weights.tolist() == [9.0, 0.25, 1.0, 1.0]
+    assert (truth[:2, 1] * weights[:2]).tolist() == truth[:2, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], "1 positive weights for 2 classes"),
+        ([1.0, -2.0], "positive weights must be finite, at least 0"),
+        ([1.0, 1e7], "model.positive_weights: must be 0, or between"),
+        ("balance", "model.positive_weights: there is no 'balance'; did you mean balanced"),
+    ],
+)
+def test_positive_weights__refuse_what_has_no_meaning(weights, message):
+    with pytest.raises(ConfigError, match=message):
+        positive_weights(weights, torch.ones(2, 2))
+
+
+def test_label_prior__is_the_share_of_the_valid_pixels():
+    prior = label_prior(torch.tensor([[90, 10], [5, 20], [7, 0]]))
+    assert prior.tolist() == pytest.approx([0.1, 0.8, 1 / 8])

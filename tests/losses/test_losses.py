@@ -14,6 +14,9 @@ from lightseg.losses.class_weights import WeightScheme, class_weights
 from lightseg.losses.losses import (
     LOSSES,
     MSE,
+    MULTILABEL_LOSSES,
+    BinaryCrossEntropy,
+    BinaryFocal,
     CrossEntropy,
     Dice,
     Focal,
@@ -385,3 +388,105 @@ def test_build_loss__refuses_what_is_wrong_and_says_why(spec, message):
 
 def test_loss__coefficients_within_float32_are_taken():
     assert build_loss({"ce": 1e-6, "dice": 1e6}, None)
+
+
+# ---- losses of classes that may overlap -----------------------------------------------------------------------------
+
+LABEL_WEIGHTS = {"plain": None, "weighted": torch.tensor([[0.2, 0.4], [1.0, 5.0], [3.0, 3.0], [0.5, 50.0]])}
+
+every_label_loss = pytest.mark.parametrize("name", MULTILABEL_LOSSES)
+with_and_without_label_weights = pytest.mark.parametrize("weight", LABEL_WEIGHTS.values(), ids=LABEL_WEIGHTS)
+
+
+def a_label_batch(seed=0, size=(2, 6, 5), dtype=torch.uint8):
+    """Logits and targets `(N, C, …)` with a third void, by class and pixel."""
+    logits, _ = a_batch(seed, size)
+    generator = torch.Generator().manual_seed(seed + 1)
+    target = torch.randint(2, logits.shape, generator=generator).to(dtype)
+    target[torch.rand(logits.shape, generator=generator) < 0.3] = IGNORE
+    return logits, target
+
+
+@every_label_loss
+@with_and_without_label_weights
+@pytest.mark.parametrize("size", [(2, 6, 5), (7,)], ids=["masks", "labels"])
+def test_label_losses__gradient_under_void_is_exactly_zero(name, weight, size):
+    logits, target = a_label_batch(size=size)
+    build_loss({name: 1.0}, weight, multilabel=True)(logits, target).backward()
+    void = target == IGNORE
+    assert (logits.grad[void] == 0).all()
+    assert logits.grad[~void].abs().sum() > 0
+
+
+@every_label_loss
+def test_label_losses__logits_under_void_do_not_matter(name):
+    logits, target = a_label_batch()
+    changed = torch.where(target == IGNORE, torch.inf, logits.detach())
+    loss = build_loss({name: 1.0}, None, multilabel=True)
+    assert torch.equal(loss(changed, target), loss(logits, target))
+    assert loss(logits, torch.full_like(target, IGNORE)) == 0
+
+
+@pytest.mark.parametrize("name", ["bce", "focal"])
+@with_and_without_label_weights
+def test_label_losses__parts_of_a_step_with_uneven_void_add_up_to_its_gradient(name, weight):
+    logits, target = a_label_batch(size=(4, 6, 5))
+    target[0], target[1, 0] = IGNORE, IGNORE
+    loss = build_loss({name: 1.0}, weight, multilabel=True)
+    expected = torch.autograd.grad(loss(logits, target), logits)[0]
+    counts = torch.stack([(target == value).sum((0, 2, 3)) for value in (0, 1)], 1) / 4
+    parts = [loss(logits[index : index + 1], target[index : index + 1], counts) for index in range(4)]
+    gradient = torch.autograd.grad(sum(parts) / 4, logits)[0]
+    assert torch.allclose(gradient, expected, atol=1e-7)
+
+
+def test_bce__is_that_of_torch():
+    logits, target = a_label_batch()
+    valid = target != IGNORE
+    expected = F.binary_cross_entropy_with_logits(logits[valid], target[valid].float())
+    assert torch.allclose(BinaryCrossEntropy()(logits, target), expected)
+    weight = LABEL_WEIGHTS["weighted"]
+    weights = torch.where(target == 1, weight[:, 1, None, None], weight[:, 0, None, None])[valid]
+    expected = F.binary_cross_entropy_with_logits(logits[valid], target[valid].float(), weights, reduction="sum")
+    assert torch.allclose(BinaryCrossEntropy(weight)(logits, target), expected / weights.sum())
+
+
+def test_binary_focal__by_hand():
+    logits = torch.tensor([[0.8, 0.3]]).logit()
+    expected = (0.2**2 * -math.log(0.8) + 0.3**2 * -math.log(0.7)) / 2
+    assert BinaryFocal()(logits, torch.tensor([[1, 0]])).item() == pytest.approx(expected, rel=1e-5)
+    assert torch.allclose(
+        BinaryFocal(gamma=0.0)(logits, torch.tensor([[1, 0]])), BinaryCrossEntropy()(logits, torch.tensor([[1, 0]]))
+    )
+
+
+def test_dice__of_overlapping_classes_by_hand():
+    logits = torch.tensor([[[0.9, 0.2, 0.6], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]]]).logit()
+    target = torch.tensor([[[1, 0, IGNORE], [1, 1, 1], [0, 0, 0]]])
+    # the second class is all there, beside the first; the third is absent, and left out
+    first, second = 1 - (2 * 0.9 + 1) / (1 + 1.1 + 1), 1 - (2 * 1.5 + 1) / (3 + 1.5 + 1)
+    loss = build_loss({"dice": 1.0}, None, multilabel=True)
+    assert loss(logits, target).item() == pytest.approx((first + second) / 2, rel=1e-5)
+    # class weights are those of the negatives
+    weighted = build_loss({"dice": 1.0}, torch.tensor([[3.0, 9.0], [1.0, 1.0], [1.0, 1.0]]), multilabel=True)
+    assert weighted(logits, target).item() == pytest.approx((3 * first + second) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "multilabel", "message"),
+    [
+        ({"ce": 1.0}, True, "ce is for classes that exclude each other; take bce here"),
+        ({"bce": 1.0, "lovasz": 1.0}, True, "lovasz is for classes that exclude each other; take jaccard here"),
+        ({"ohem": 1.0}, True, "take focal here"),
+        ({"bce": 1.0}, False, "bce is for classes that may overlap; take ce here"),
+        ({"bec": 1.0}, True, "there is no loss 'bec'; did you mean bce"),
+    ],
+)
+def test_build_loss__refuses_losses_of_other_classes(spec, multilabel, message):
+    with pytest.raises(ConfigError, match=message):
+        build_loss(spec, None, multilabel)
+
+
+def test_label_losses__refuse_other_values():
+    with pytest.raises(ValueError, match=r"targets \[2\] are neither"):
+        BinaryCrossEntropy()(torch.zeros(1, 2), torch.tensor([[0, 2]]))

@@ -18,7 +18,7 @@ LOGITS, TARGET = torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.3, 0.1]]), torch.tensor
 
 
 def data(counts=COUNTS):
-    return SimpleNamespace(class_counts=lambda: counts, class_extents=lambda: np.full(len(counts), counts.sum()))
+    return SimpleNamespace(truth_table=lambda: counts[None], class_extents=lambda: np.full(len(counts), counts.sum()))
 
 
 def followed(*args, counts=COUNTS, net=None, **options):
@@ -118,7 +118,7 @@ def test_follow__a_scheme_becomes_numbers():
 
 def test_follow__evaluation_of_a_trained_task_counts_nothing():
     loss = TaskLoss({"ce": 1.0}, 3, [0.2, 1.0, 4.0], 0.5, 1.0)
-    # no class_counts
+    # no truth_table
     loss.configure_from_data(SimpleNamespace(), "segmentation", None)
     assert loss(LOGITS, TARGET) > 0
 

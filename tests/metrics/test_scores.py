@@ -18,6 +18,7 @@ from lightseg.metrics.scores import (
     mean,
     mean_accuracy,
     miou,
+    multilabel_scores,
     pixel_accuracy,
     precision,
     recall,
@@ -145,9 +146,12 @@ def test_metric__equals_the_scores_of_a_confusion_matrix(kind):
     confusion[:, 4] = confusion[4] = 0
     confusion[3] = 0  # predicted, but never true
     counts = confusion_to_counts(confusion)
-    scorer = segmentation_scores if kind == "segmentation" else classification_scores
-    scores = scorer(confusion, list("abcde"))
-    per_class = {"IoU": iou, "recall": recall, "Dice": dice, "F1": dice}
+    if kind.startswith("multilabel"):
+        scores = multilabel_scores(counts, list("abcde"), kind)
+    else:
+        scorer = segmentation_scores if kind == "segmentation" else classification_scores
+        scores = scorer(confusion, list("abcde"))
+    per_class = {"IoU": iou, "recall": recall, "precision": precision, "Dice": dice, "F1": dice}
     for name, metric in METRICS[kind].items():
         score, *classes = metric(counts)
         assert score == pytest.approx(scores[name], abs=1e-15)

@@ -56,12 +56,8 @@ def test_families(encoder):
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"encoder": "resnet81"}, "no encoder 'resnet81'; did you mean resnet18"),
-        ({"encoder": "resnet18.a1_in2k"}, "did you mean a1_in1k"),
-        ({"encoder_weights": "imagnet"}, "did you mean imagenet"),
         ({"encoder": "hf-hub:timm/resnet18"}, "no encoder"),
         ({"encoder": "convnext_atto", "small_images": True}, "small_images is for ResNets"),
-        ({"kwargs": {"nope": 1}}, "timm cannot build resnet18.a1_in1k.*nope"),
         ({"kwargs": {"pretrained": True}}, "lightseg itself sets pretrained"),
     ],
 )

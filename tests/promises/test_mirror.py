@@ -30,8 +30,9 @@ def has_logic(path: Path) -> bool:
 
 
 def mirrored(module: Path) -> Path:
-    """Return the path of a module's tests, both relative."""
-    return module.with_name(f"test_{module.stem.strip('_')}.py")
+    """Return the path of a module's tests, both relative; a package that is a module is called by its folder."""
+    stem = module.parent.name if module.stem == "__init__" else module.stem.strip("_")
+    return module.with_name(f"test_{stem}.py")
 
 
 def test_modules__have_tests_at_the_mirrored_path():

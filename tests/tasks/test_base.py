@@ -68,7 +68,7 @@ def test_evaluate__the_truth_keeps_its_size():
     small = torch.rand(1, 3, 24, 32)
     task = _task()
     task._evaluate([{"image": small, "target": target, "index": torch.tensor([0])}], "val")
-    counts = task.val_confusion.compute()
+    counts = task.val_counts.compute()
     assert counts.sum() == 47 * 64
 
 
@@ -83,7 +83,7 @@ def test_evaluate__batches_of_mixed_sizes_count_the_same():
         task = _task()
         for start in range(0, 4, batch_size):
             task._evaluate(stack_by_size(samples[start : start + batch_size]), "test")
-        matrices.append(task.test_confusion.compute())
+        matrices.append(task.test_counts.compute())
     assert torch.equal(matrices[0], matrices[1])
     assert torch.equal(matrices[0], matrices[2])
 

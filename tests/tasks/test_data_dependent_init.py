@@ -162,7 +162,7 @@ def test_fit__trains_with_every_option(fit, recipe, options, kind):
 
 
 def test_fit__a_loaded_checkpoint_keeps_its_trained_bias(fit, recipe):
-    outcome = fit("--config", recipe(), "--model.prior_bias", "true")
+    outcome = fit("--config", recipe(), "--model.prior_bias", "true", "--trainer.max_epochs", "1")
     task, data = lightseg.load(outcome.folder), _shapes()
     trained = task.net.head.bias.detach().clone()
     start = Start()

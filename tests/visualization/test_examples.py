@@ -6,7 +6,15 @@ from lightseg.data.io.images import visible
 from lightseg.errors import UserError
 from lightseg.files.evenly_spaced import spread
 from lightseg.metrics.per_image import PerImageResults
-from lightseg.visualization.examples import Example, image_scores, read_examples, worst, write_examples
+from lightseg.visualization.examples import (
+    Example,
+    describe_labels,
+    image_scores,
+    read_examples,
+    read_palette,
+    worst,
+    write_examples,
+)
 
 PALETTE = [(0, 0, 0), (10, 20, 30)]
 
@@ -27,6 +35,7 @@ def test_examples__come_back_as_they_were_written(tmp_path):
         np.testing.assert_array_equal(actual, expected)
     with Image.open(tmp_path / "worst/00_prediction.png") as mask:
         assert (mask.mode, mask.getpalette()[3:6]) == ("P", [10, 20, 30])
+    assert read_palette(tmp_path / "worst", 2) == PALETTE
 
 
 def test_examples__classes_of_whole_images(tmp_path):
@@ -34,6 +43,23 @@ def test_examples__classes_of_whole_images(tmp_path):
     write_examples(tmp_path / "e", [Example("one", image, np.array(1), np.array(0))], ["a", "b"], PALETTE)
     (example,), _ = read_examples(tmp_path / "e")
     assert (int(example.target), int(example.prediction), example.target.ndim) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+@pytest.mark.parametrize("shape", [(), (6, 4)], ids=["labels", "masks"])
+def test_examples__of_classes_that_overlap(tmp_path, classes, shape):
+    image, random = np.zeros((6, 4, 3), np.uint8), np.random.default_rng(0)
+    truth, prediction = random.choice([0, 1, 255], (classes, *shape)), random.integers(2, size=(classes, *shape))
+    write_examples(tmp_path / "e", [Example("one", image, truth, prediction)], ["a", "b"][:classes], PALETTE)
+    (example,), _ = read_examples(tmp_path / "e")
+    for actual, expected in ((example.target, truth), (example.prediction, prediction)):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_describe_labels__names_those_that_are_there():
+    assert describe_labels(np.array(1), ["a", "b"]) == "b"
+    assert describe_labels(np.array([1, 255, 1]), ["a", "b", "c"]) == "a, c"
+    assert describe_labels(np.array([0]), ["a"]) == "none"
 
 
 def test_examples__a_picture_that_links_to_a_local_one(tmp_path):

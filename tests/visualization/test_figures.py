@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightseg.labels import IGNORE
-from lightseg.visualization.examples import Example
+from lightseg.labels import IGNORE, VOID
+from lightseg.visualization.examples import Example, write_examples
 from lightseg.visualization.figures import (
     classification_examples,
     colorize,
     confusion_matrix,
     errors,
+    example_folder,
     learning_curve,
+    precision_recall,
     row_shares,
     segmentation_examples,
 )
@@ -21,6 +23,22 @@ from lightseg.visualization.figures import (
 PALETTE = [(10, 20, 30), (200, 0, 0)]
 # matplotlib would take it for mathematics, and fail
 CLASSES = ["$x_", "car"]
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 6), (2, 4, 6)], ids=["label", "labels", "mask", "masks"])
+def test_example_folder__looks_as_its_examples_drawn_at_once(tmp_path, shape):
+    image, ids = np.full((4, 6, 3), 90, np.uint8), np.ones(shape, np.int64)
+    examples = [Example("one", image, ids, 0 * ids), Example("two", image, ids, ids)]
+    example_folder(tmp_path / "missing", tmp_path / "missing.png")
+    assert not (tmp_path / "missing.png").exists()
+    write_examples(tmp_path / "stored", examples, CLASSES, PALETTE)
+    example_folder(tmp_path / "stored", tmp_path / "stored.png")
+    if len(shape) >= 2:
+        segmentation_examples(examples, CLASSES, PALETTE, tmp_path / "direct.png")
+    else:
+        classification_examples(examples, CLASSES, tmp_path / "direct.png")
+    with Image.open(tmp_path / "stored.png") as stored, Image.open(tmp_path / "direct.png") as direct:
+        assert stored.tobytes() == direct.tobytes()
 
 
 def test_row_shares__a_class_without_pixels_stays_0():
@@ -69,3 +87,28 @@ def test_figures__show_their_data(tmp_path):
     classification_examples(images, CLASSES, tmp_path / "grid.png")
     # ten images in two rows of eight cells
     assert _colors(tmp_path / "grid.png")[0].shape == (374, 1320, 3)
+
+
+# pixels of two classes that may overlap: none, one, both, void and none, void and one
+MASKS = np.array([[[0, 1, 1, 0, 1]], [[0, 0, 1, IGNORE, IGNORE]]])
+
+
+def test_colorize__overlapping_classes_are_mixed():
+    colors = colorize(MASKS, [(200, 0, 0), (0, 100, 0)]).tolist()
+    assert colors == [[[0, 0, 0], [200, 0, 0], [100, 50, 0], list(VOID), [200, 0, 0]]]
+
+
+def test_errors__of_overlapping_classes_are_those_of_any():
+    prediction = np.array([[[0, 1, 0, 0, 0]], [[0, 1, 1, 1, 1]]])
+    right, wrong, *others = errors(MASKS, prediction)[0].tolist()
+    assert right != wrong
+    assert others == [wrong, right, wrong]
+    assert errors(np.full_like(MASKS, IGNORE), prediction)[0].tolist() == [list(VOID)] * 5
+
+
+@pytest.mark.pictures
+def test_precision_recall__draws_the_classes_that_occur(tmp_path):
+    histogram = np.random.default_rng(0).integers(0, 9, (3, 2, 1024))
+    histogram[2, 1] = 0
+    precision_recall(histogram, ["a", "b", "absent"], [*PALETTE, (0, 0, 99)], tmp_path / "curves.png")
+    assert {(10, 20, 30), (200, 0, 0)} <= _colors(tmp_path / "curves.png")[1]

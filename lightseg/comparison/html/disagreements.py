@@ -14,6 +14,7 @@ from lightseg.comparison.html.sections import render_section
 from lightseg.comparison.results import Comparison
 from lightseg.errors import LightsegError
 from lightseg.metrics.scores import METRICS, Floats
+from lightseg.visualization.examples import describe_labels
 from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def disagreements(comparison: Comparison, trust: bool = False) -> Markup:
         palette=palette,
         masks=[mask for pair in pairs for example, _ in pair for mask in (example.target, example.prediction)],
         colorize=colorize,
+        describe_labels=describe_labels,
     )
 
 

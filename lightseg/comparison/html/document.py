@@ -31,13 +31,19 @@ def write_page(comparison: Comparison, path: Path, trust: bool = False) -> None:
             Section("ranking", "Result", ranking(comparison)),
             Section("curves", "Learning curves", curves(comparison)),
             Section("classes", "Classes", classes(comparison)),
-            Section("matrices", "Confusion", matrices(comparison)),
+            *_confusion(comparison),
             Section("images", "Where the runs disagree most", disagreements(comparison, trust)),
             Section("details", "Details", details(comparison)),
         ],
         style=read_source("comparison/html/comparison.css") + group_css(len(comparison.groups)),
     )
     write_atomically(path, page)
+
+
+def _confusion(comparison: Comparison) -> list[Section]:
+    """Return the section of the confusion matrices; classes that may overlap have none."""
+    has_matrices = comparison.kind in ("segmentation", "classification")
+    return [Section("matrices", "Confusion", matrices(comparison))] if has_matrices else []
 
 
 def _summary(comparison: Comparison) -> str:

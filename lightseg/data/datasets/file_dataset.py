@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lightseg.data.data_module import ImageDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.images import image_size, read_image_and_missing
+from lightseg.data.io.images import image_size, read_image, read_image_and_missing
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
@@ -85,7 +85,7 @@ class FileDataset(ImageDataset):
 
     def image(self, index: int) -> Array:
         """Read the image alone, `(H, W, C)`."""
-        return self.image_and_missing(index)[0]
+        return read_image(self.root / self.name(index), self.channels, values=self.values)
 
     def image_and_missing(self, index: int) -> tuple[Array, Missing | None]:
         """Read the image alone, and its missing pixels `(H, W)`; None if no value marks them."""

@@ -120,7 +120,7 @@ class ImageFolder(LabelDataModule):
                 (samples if parent.split is None else splits[parent.split]).extend(folder_samples)
         if self._parents[0].split is None:
             return self._split_without_folders(samples)
-        return self._complete(splits, [sample.label for sample in splits["train"]])
+        return self._complete(splits, self._strata(splits["train"]))
 
     def _require_no_loose_images(self, parent: _Parent) -> None:
         """Report images that lie beside the folders of the classes."""

@@ -1,4 +1,4 @@
-"""Data module of a table of images: a path and a class in each row."""
+"""Data module of a table of images: a path and a class, or labels, in each row."""
 
 import os
 import unicodedata
@@ -16,11 +16,14 @@ from lightseg.data.splits import SPLIT_OF, Splits, relative_to
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean, require
 from lightseg.files.atomic import expand_home
+from lightseg.labels import IGNORE
 
 PATH_COLUMNS = (
     *("path", "file", "image", "filename", "file_name", "filepath", "file_path", "image_path", "image_file"),
     *("image_name", "img", "img_path", "img_name"),
 )
+LABELS = dict.fromkeys(("1", "1.0", "true", "yes"), 1) | dict.fromkeys(("0", "0.0", "false", "no"), 0) | {"": IGNORE}
+"""Meaning of a value in a column of labels, in lower case; an empty one is unknown."""
 LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "label_name", "category_name")
 SPLIT_COLUMN = "split"
 
@@ -28,7 +31,8 @@ SPLIT_COLUMN = "split"
 class ImageTable(LabelDataModule):
     """Images and classes as rows of a CSV, TSV or Parquet file, without code.
 
-    Fractions apply to each class by itself, unless groups are defined. Parquet needs `pip install 'lightseg[parquet]'`.
+    Fractions apply to each class by itself, unless groups are defined; of overlapping classes, to the images of which
+    it is the rarest. Parquet needs `pip install 'lightseg[parquet]'`.
 
     Args:
         table: The file; its first line names the columns.
@@ -38,6 +42,8 @@ class ImageTable(LabelDataModule):
             sorted, or by value if all are whole numbers.
         path_column: Column of the images' paths; by default one that is called `path`, `file`, `image` or the like.
         label_column: Column of the classes; by default one that is called `label`, `class`, `category` or the like.
+        label_columns: Columns of classes that may overlap, whose names are those of the classes: 1 or 0, or nothing
+            where it is unknown. They take the place of `classes` and `label_column`.
         split_column: Column of the splits, `train`, `val` or `test`; by default `split`, if there is one and no list
             files define the splits. Without `val`, that is a fraction of `train`; without `test`, that split is empty.
         group_column: Column of the groups, such as patients, whose images stay in one split.
@@ -55,12 +61,20 @@ class ImageTable(LabelDataModule):
         classes: list[str] | None = None,
         path_column: str | None = None,
         label_column: str | None = None,
+        label_columns: list[str] | None = None,
         split_column: str | None = None,
         group_column: str | None = None,
         delimiter: str | None = None,
         **kwargs: Any,
     ) -> None:
         self._path = Path(expand_home(table))
+        self.multilabel = label_columns is not None
+        require(
+            label_columns is None or (classes is None and label_column is None),
+            "data.label_columns: name the classes and their columns; leave data.classes and data.label_column out",
+        )
+        require(label_columns != [], "data.label_columns: name one or more columns, or leave them out")
+        classes = label_columns if label_columns is not None else classes
         super().__init__(classes=classes, root=str(self._path.parent) if root is None else root, **kwargs)
         require(
             self._lists is None or split_column is None,
@@ -93,6 +107,10 @@ class ImageTable(LabelDataModule):
 
     @cached_property
     def _labels(self) -> list[str]:
+        """Return the class of each row; of classes that may overlap, the values of all of them."""
+        if self.multilabel:
+            columns = [self._table.find_column("label_columns", name, ()) for name in self.classes]
+            return [",".join(values) for values in zip(*(self._table.columns[name] for name in columns), strict=True)]
         column = self._table.find_column("label_column", self._label_column, LABEL_COLUMNS)
         return self._table.columns[column]
 
@@ -131,7 +149,7 @@ class ImageTable(LabelDataModule):
         if splits is None:
             return self._split_without_folders(samples)
         result = {split: sorted(part, key=lambda sample: sample.name) for split, part in result.items()}
-        return self._complete(result, [sample.label for sample in result["train"]])
+        return self._complete(result, self._strata(result["train"]))
 
     def _row_splits(self) -> list[Split] | None:
         """Return the split of each row; None if no column defines splits.
@@ -163,14 +181,32 @@ class ImageTable(LabelDataModule):
             first = first_row.setdefault(path, row)
             if first != row:
                 self._report_duplicate(first, row)
-            elif name not in ids:
+            elif not self.multilabel and name not in ids:
                 report(self._undeclared_class(row))
+            elif self.multilabel and (error := self._unknown_label(row)):
+                report(error)
             elif not is_writable(path):
                 report(LayoutError("name", f"{self._table.place(row)}: {path!a} holds a control character", [path]))
             elif not os.path.isfile(os.path.join(self.root, path)):  # noqa: PTH113, PTH118 - five times as fast as `Path`
                 report(self._missing_file(row))
             else:
-                yield row, LabeledImage(path, ids[name])
+                yield row, LabeledImage(path, self._label_values(row) if self.multilabel else ids[name])
+
+    def _label_values(self, row: int) -> tuple[int, ...]:
+        """Return the labels of a row whose values are known."""
+        return tuple(LABELS[self._table.columns[name][row].lower()] for name in self.classes)
+
+    def _unknown_label(self, row: int) -> LayoutError | None:
+        """Return the error of a row with a value that is no label, or without any label."""
+        path, place = self._paths[row], self._table.place(row)
+        values = {name: self._table.columns[name][row] for name in self.classes}
+        for name, value in values.items():
+            if value.lower() not in LABELS:
+                message = f"{place}: {value!r} in column {name} is no label; write 1, 0, or nothing where it is unknown"
+                return LayoutError("unknown label", message, [path])
+        if not any(values.values()):
+            return LayoutError("unknown label", f"{place}: {path} has no label; fill one in, or remove the row", [path])
+        return None
 
     def _undeclared_class(self, row: int) -> LayoutError:
         path, name = self._paths[row], self._labels[row]

@@ -1,4 +1,4 @@
-"""Base class of the data modules of a user's own images with a class each."""
+"""Base class of the data modules of a user's own images with a class each, or with labels."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.label_dataset import LabelDataset, LabeledImage
@@ -36,7 +38,7 @@ class LabelDataModule(FileDataModule):
             duplicates = [name for name, count in Counter(classes).items() if count > 1]
             if duplicates:
                 raise ConfigError(f"data.classes: {', '.join(duplicates)} is listed twice; list each class once")
-            if reason := _describe_wrong_number(classes):
+            if reason := _describe_wrong_number(classes, 1 if self.multilabel else 2):
                 raise ConfigError(f"data.classes: {reason}")
 
     @cached_property
@@ -75,15 +77,29 @@ class LabelDataModule(FileDataModule):
         Raises:
             DataError: If the data are missing or contradict each other.
         """
+        labels = self.num_classes if self.multilabel else None
         return {
-            split: LabelDataset(self.root, samples, self.in_channels, self.image_values)
+            split: LabelDataset(self.root, samples, self.in_channels, self.image_values, labels)
             for split, samples in self._find_splits().items()
         }
+
+    def _strata(self, samples: Sequence[LabeledImage]) -> list[int]:
+        """Return the class of each sample, which a random split divides by itself.
+
+        Of classes that may overlap, it is the rarest one of those that the sample has; without any, it is -1.
+        """
+        if not self.multilabel:
+            return [int(sample.label) for sample in samples]  # type: ignore[arg-type]
+        has_class = np.array([sample.label for sample in samples], np.uint8).reshape(-1, self.num_classes) == 1
+        by_rarity = np.argsort(has_class.sum(0), kind="stable")
+        rarest = by_rarity[has_class[:, by_rarity].argmax(1)]
+        strata: list[int] = np.where(has_class.any(1), rarest, -1).tolist()
+        return strata
 
     def _split_without_folders(self, samples: Sequence[LabeledImage]) -> Splits[LabeledImage]:
         """Return the samples of all splits, by lists or by fractions."""
         if self._lists is None:
-            return self._split_at_random(samples, [sample.label for sample in samples])
+            return self._split_at_random(samples, self._strata(samples))
         root = Path(self.root)
         return self._without_leaks(list_split(root, samples, self._lists, read_lists(root, self._lists)))
 
@@ -94,9 +110,9 @@ def _sort(names: Iterable[str]) -> list[str]:
     return sorted(unique, key=int) if all(name.isdecimal() for name in unique) else sorted(unique)
 
 
-def _describe_wrong_number(classes: Sequence[str]) -> str:
+def _describe_wrong_number(classes: Sequence[str], least: int = 2) -> str:
     """Return what is wrong with the number of classes; empty if nothing is."""
-    if len(classes) < 2:
+    if len(classes) < least:
         only = f" ({classes[0]})" if classes else ""
         return f"{len(classes)} class{'es' * (not classes)}{only}; at least two are needed to tell apart"
     if len(classes) > IGNORE:

@@ -15,10 +15,10 @@ from lightseg.errors import DataError
 
 
 class LabeledImage(NamedTuple):
-    """Image, as a path relative to the root, and its class id."""
+    """Image, as a path relative to the root, and its class id; or 0, 1 or `IGNORE` for each class that may overlap."""
 
     image: str
-    label: int
+    label: int | tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -27,13 +27,14 @@ class LabeledImage(NamedTuple):
 
 
 class LabelDataset(FileDataset):
-    """Dataset of images with a class id each.
+    """Dataset of images with a class id each, or with labels of classes that may overlap.
 
     Args:
         root: Folder to which the paths are relative.
-        samples: The images and their class ids.
+        samples: The images and their class ids, or labels.
         channels: Channels of an image.
         values: Bands, range and nodata value of the images, where the files do not define them.
+        labels: Number of labels of each image; None for a class id.
     """
 
     decodes = True
@@ -44,20 +45,24 @@ class LabelDataset(FileDataset):
         samples: Sequence[LabeledImage],
         channels: int = 3,
         values: ImageValues = AS_STORED,
+        labels: int | None = None,
     ) -> None:
         super().__init__(root, [sample.image for sample in samples], (), channels, values)
-        self._label_ids = np.array([sample.label for sample in samples], np.uint8)
+        self.multilabel = labels is not None
+        shape = (len(samples),) if labels is None else (len(samples), labels)
+        self._label_ids = np.array([sample.label for sample in samples], np.uint8).reshape(shape)
 
     @property
     def label_ids(self) -> npt.NDArray[np.uint8]:
-        """Return the class id of each sample, `(N,)`."""
+        """Return the class id of each sample, `(N,)`, or its labels, `(N, K)`."""
         return self._label_ids
 
-    def __getitem__(self, index: int) -> tuple[Array, int]:
-        return self.image(index), int(self._label_ids[index])
+    def __getitem__(self, index: int) -> tuple[Array, Array | int]:
+        label = self._label_ids[index]
+        return self.image(index), label.copy() if self.multilabel else int(label)
 
     def class_table(self, num_classes: int) -> ClassCounts:
-        """Return 1 at the class of each sample, int64 `(N, num_classes)`; every header is read, in parallel.
+        """Return 1 at the class of each sample, as every dataset; every header is read, in parallel.
 
         Raises:
             DataError: If an image is missing or broken; the message describes the first one and counts the others.
@@ -65,6 +70,8 @@ class LabelDataset(FileDataset):
         errors = [result for _, result in self._map_samples(self.image_size) if isinstance(result, DataError)]
         if errors:
             raise with_number(errors[0], errors)
+        if self.multilabel:
+            return np.concatenate([self._label_ids == 1, self._label_ids == 0], axis=1).astype(np.int64)
         table: ClassCounts = np.eye(num_classes, dtype=np.int64)[self._label_ids]
         return table
 

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from lightseg.data.dataset import count_columns
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.io.images import exif_orientation
@@ -23,6 +25,21 @@ from lightseg.labels import IGNORE, Color
 
 class SizeError(DataError):
     """Mask whose size differs from that of its image."""
+
+
+class MaskSummary(NamedTuple):
+    """Facts about the mask of a sample.
+
+    Attributes:
+        counts: Row of the mask in `class_table`, or a longer one.
+        digest: Hash of the mask.
+        values: For each file, as `MaskValues.add` takes it: its path within the dataset, the pixels of each of its
+            values, `(256,)`, and the colors of its palette indices.
+    """
+
+    counts: ClassCounts
+    digest: int
+    values: Sequence[tuple[str, ClassCounts, dict[int, Color]]]
 
 
 class MaskDataset(FileDataset):
@@ -62,19 +79,28 @@ class MaskDataset(FileDataset):
             return np.zeros(self.image_size(index), np.uint8)
         return self.label_map.read(self.root / self.mask_name(index))
 
+    def file_values(self, path: Path | str) -> Array:
+        """Read a mask file as its values `(H, W)`, or its colors `(H, W, 3)`."""
+        return self.label_map.file_values(path)
+
     def mask_name(self, index: int) -> str:
         """Return the mask's path within the dataset; empty if the image has none and is all background."""
         return str(self._files[1][index])
 
+    def mask_names(self, index: int) -> list[str]:
+        """Return the paths of the mask's files within the dataset."""
+        return [str(files[index]) for files in self._files[1:] if files[index]]
+
     def is_turned_alone(self, index: int) -> bool:
         """Return whether EXIF orientations of image and mask differ although their sizes match."""
-        if not self.mask_name(index):
+        masks = self.mask_names(index)
+        if not masks:
             return False
-        image, mask = self.root / self.name(index), self.root / self.mask_name(index)
         height, width = self.image_size(index)
-        orientations = exif_orientation(image), exif_orientation(mask)
+        orientation = exif_orientation(self.root / self.name(index))
+        others = {exif_orientation(self.root / mask) for mask in masks} - {orientation}
         # above 4, height and width are swapped
-        return orientations[0] != orientations[1] and (height == width or max(orientations) <= 4)
+        return bool(others) and (height == width or max(orientation, *others) <= 4)
 
     def class_table(self, num_classes: int) -> ClassCounts:
         """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""
@@ -111,17 +137,17 @@ class MaskDataset(FileDataset):
 
     def _read_masks(self, num_classes: int) -> tuple[ClassCounts, MaskValues]:
         """Return the label table, and the values that the masks use; see `label_table`."""
-        table = np.zeros((len(self), num_classes + 1), np.int64)
+        columns = count_columns(self, num_classes)
+        table = np.zeros((len(self), columns + 1), np.int64)
         errors: list[DataError] = []
         values = self.label_map.mask_values()
-        for index, result in self._map_samples(self._count_pixels):
+        for index, result in self._map_samples(self._summarize_mask):
             if isinstance(result, DataError):
                 errors.append(result)
                 continue
-            counts, digest, file_counts, colors = result
-            table[index] = [*counts[:num_classes], digest]
-            if not errors:
-                values.add(f"{self.root}/{self.mask_name(index)}", file_counts, colors)
+            table[index] = [*result.counts[:columns], result.digest]
+            for name, counts, colors in result.values if not errors else ():
+                values.add(f"{self.root}/{name}", counts, colors)
         if errors:
             raise self._summarize(errors)
         return table, values
@@ -129,10 +155,8 @@ class MaskDataset(FileDataset):
     def _target_key(self) -> bytes:
         return repr(self.label_map).encode()
 
-    def _count_pixels(self, index: int) -> tuple[ClassCounts, int, ClassCounts, dict[int, Color]]:
-        """Return the pixels per train id `(256,)` and a hash of the train ids, then those of the mask file alone.
-
-        The last value is its palette colors.
+    def _summarize_mask(self, index: int) -> MaskSummary:
+        """Return the pixels per train id `(256,)`, a hash of the train ids, and the palette colors of a mask.
 
         Raises:
             DataError: If the mask is invalid.
@@ -150,7 +174,7 @@ class MaskDataset(FileDataset):
         if self.values.voids_masks:
             mask = with_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-        return counts, hash_ids(mask), file_counts, colors
+        return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), file_counts, colors)])
 
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""
@@ -169,22 +193,23 @@ class MaskDataset(FileDataset):
         paths = ", ".join(error.path for error in interpolated[:3]) + ", …" * (len(interpolated) > 3)
         return DataError(f"{error}\nand these look interpolated; export them again as PNG: {paths}")
 
-    def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int]) -> None:
+    def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int], name: str | None = None) -> None:
         """Check that a mask has the size of its image.
 
         Args:
             index: Index of the sample.
             image: Height and width of the image.
             mask: Height and width of the mask.
+            name: Path of the mask within the dataset; None: that of `mask_name`.
 
         Raises:
             SizeError: If not.
         """
         if tuple(image) == tuple(mask):
             return
-        is_transposed = tuple(image) == tuple(reversed(mask))
+        is_transposed, path = tuple(image) == tuple(reversed(mask)), self.root / (name or self.mask_name(index))
         raise SizeError(
-            f"{self.root / self.mask_name(index)}: is {mask[1]}×{mask[0]}, but its image {self.name(index)} is "
+            f"{path}: is {mask[1]}×{mask[0]}, but its image {self.name(index)} is "
             f"{image[1]}×{image[0]} (width×height); "
             + (
                 "the image's EXIF orientation may turn it: save image and mask with the same orientation"

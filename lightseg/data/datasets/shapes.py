@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from lightseg.data.data_module import ImageDataModule, ImageDataset
 from lightseg.data.datasets.long_tail import long_tail
-from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, void_along_outlines
+from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, paint_lights, void_along_outlines
 from lightseg.data.folds import require_alike
+from lightseg.data.io.label_map import checked_classes
 from lightseg.data.sample_index import mix
 from lightseg.data.types import SPLITS, Array, Kind, Split
 from lightseg.errors import ConfigError
 from lightseg.hardware.memory import require_memory
 from lightseg.labels import IGNORE
 
-_SHAPES = list(OUTLINES)
+_SHAPES, _LIGHTS = list(OUTLINES), ["red", "green", "blue"]
 _IMAGE_STREAM, _LABEL_STREAM = 1, 2
 """Random streams of a sample."""
 
@@ -156,11 +157,102 @@ class ShapesClassification(ImageDataModule):
         return painting.image, int(shapes[0])
 
 
+class ShapesMultilabel(ImageDataModule):
+    """Segmentation of discs of colored light that overlap: where red and green meet, a pixel is of both.
+
+    Discs of all three colors are painted, whatever the classes. Sample i of a split depends only on `data_seed`, the
+    split and i.
+
+    Args:
+        classes: Colors to segment, among red, green and blue; one of them is the binary case.
+        image_size: Height and width of the images in pixels.
+        train_size: Number of training samples.
+        val_size: Number of validation samples.
+        test_size: Number of test samples.
+        discs: Least and greatest number of discs of each color.
+        object_size: Least and greatest radius of a disc, as a share of `image_size`.
+        void_border: Pixels on either side of the outline of a color that are void for it.
+        pixel_noise: Greatest change of a pixel by noise, in 0..255.
+        data_seed: Seed of the content; independent of the run's seed.
+        **kwargs: As in `ImageDataModule`.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    multilabel = True
+
+    def __init__(
+        self,
+        classes: list[str] | None = None,
+        image_size: int = 64,
+        train_size: int = 400,
+        val_size: int = 80,
+        test_size: int = 160,
+        discs: tuple[int, int] = (0, 2),
+        object_size: tuple[float, float] = (0.12, 0.3),
+        void_border: int = 1,
+        pixel_noise: int = 12,
+        data_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root="shapes", **kwargs)
+        self._classes = checked_classes(classes or _LIGHTS, least=1)
+        _check("classes", set(self._classes) <= set(_LIGHTS), self._classes, f"some of {', '.join(_LIGHTS)}")
+        _check("discs", 0 <= discs[0] <= discs[1] <= 100 and discs[1] > 0, discs, "the least and the greatest, to 100")
+        _check_common(image_size, object_size, 0, pixel_noise)
+        _check("void_border", void_border >= 0, void_border, "0 or more")
+        self.image_size, self.discs, self.object_size = image_size, discs, object_size
+        self.sizes = _sizes(train_size, val_size, test_size, image_size)
+        self.void_border, self.pixel_noise, self.data_seed = void_border, pixel_noise, data_seed
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the colors of the config."""
+        return self._classes
+
+    @property
+    def palette(self) -> list[tuple[int, int, int]]:
+        """Return the colors themselves."""
+        colors = {"red": (230, 60, 60), "green": (60, 200, 60), "blue": (70, 90, 240)}
+        return [colors[name] for name in self._classes]
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split into memory, about a millisecond per sample."""
+        return _Painted(split, [self._sample(split, index) for index in range(self.sizes[split])], multilabel=True)
+
+    def _sample(self, split: Split, index: int) -> tuple[Bytes, Bytes]:
+        rng = _generator(self.data_seed, split, index, _IMAGE_STREAM)
+        discs = rng.integers(self.discs[0], self.discs[1], len(_LIGHTS), endpoint=True).tolist()
+        image, mask = paint_lights(rng, self.image_size, discs, self.object_size, self.pixel_noise)
+        for color in range(len(_LIGHTS)):
+            mask[void_along_outlines(mask[..., color], self.void_border), color] = IGNORE
+        return image, mask[..., [_LIGHTS.index(name) for name in self._classes]]
+
+
+class ShapesLabels(Shapes):
+    """Multi-label classification of the shapes that are seen in an image, painted as in `Shapes`, with its options."""
+
+    kind: ClassVar[Kind] = "classification"
+    multilabel = True
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the five shapes."""
+        return list(_SHAPES)
+
+    def make_dataset(self, split: Split) -> ImageDataset:
+        """Paint a split into memory, about a millisecond per sample."""
+        painted = [self._sample(split, index) for index in range(self.sizes[split])]
+        ids = np.arange(1, 1 + len(_SHAPES))
+        return _Painted(split, [(image, np.isin(ids, mask).astype(np.uint8)) for image, mask in painted], True)
+
+
 class _Painted(ImageDataset):
     """Dataset of samples in memory, as two arrays."""
 
-    def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]]) -> None:
-        self._split = split
+    def __init__(self, split: Split, samples: Sequence[tuple[Bytes, Bytes | int]], multilabel: bool = False) -> None:
+        self._split, self.multilabel = split, multilabel
         self._images = np.stack([image for image, _ in samples]) if samples else np.zeros((0, 1, 1, 3), np.uint8)
         self._targets = np.array([target for _, target in samples], np.uint8)
 

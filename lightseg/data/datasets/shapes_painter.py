@@ -17,13 +17,16 @@ FloatColor = tuple[float, float, float]
 _SUBPIXEL_BITS = 4
 _CANDIDATES = 4
 
+_DIM, _LIGHT = 0.4, (90.0, 140.0)
+"""Brightness of the ground under lights, relative to daylight, and least and greatest light of a disc, in 0..255."""
+
 
 class Painting(NamedTuple):
     """Image with the object of each pixel.
 
     Attributes:
         image: `(H, W, 3)` uint8, RGB.
-        owner: `(H, W)` uint8: 0 for the ground, k for the k-th object.
+        owner: `(H, W)` uint8: 0 for the ground, k for the k-th object; or the light of each color, `(H, W, 3)`.
     """
 
     image: Bytes
@@ -54,6 +57,35 @@ def paint(
         share = cover[box][..., None] * np.float32(1 / 255)
         image[box] += share * (_texture(rng, height, width, _draw_color(rng, (ground,))) - image[box])
         owner[cover >= 128] = number
+    image += rng.integers(-noise, noise + 1, image.shape, np.int16)
+    return Painting(np.clip(image, 0, 255).astype(np.uint8), owner)
+
+
+def paint_lights(
+    rng: np.random.Generator, side: int, discs: Sequence[int], radius: tuple[float, float], noise: int
+) -> Painting:
+    """Paint discs of red, green and blue light over a dim ground; where they overlap, their light adds up.
+
+    Args:
+        rng: Source of every random choice.
+        side: Height and width of the image in pixels.
+        discs: Number of discs of each color.
+        radius: Least and greatest radius of a disc, as a share of the side.
+        noise: Greatest change of a pixel by noise, in 0..255.
+
+    Returns:
+        Image, and where each color shines, `(H, W, 3)` uint8 of 0 and 1.
+    """
+    image = _texture(rng, side, side, _draw_color(rng, ())) * np.float32(_DIM)
+    owner = np.zeros((side, side, len(discs)), np.uint8)
+    for color, count in enumerate(discs):
+        light = np.zeros((side, side), np.uint8)
+        for _ in range(count):
+            size = rng.uniform(*radius)
+            x, y = rng.uniform(size, 1 - size, 2)
+            light = np.maximum(light, _cover(_DISC, (x, y), size, 0.0, side))
+        image[..., color] += light * np.float32(rng.uniform(*_LIGHT) / 255)
+        owner[..., color] = light >= 128
     image += rng.integers(-noise, noise + 1, image.shape, np.int16)
     return Painting(np.clip(image, 0, 255).astype(np.uint8), owner)
 
@@ -141,3 +173,5 @@ OUTLINES = {
     "ring": [0.9 * _regular_polygon(40), 0.5 * _regular_polygon(40)],
 }
 """Polygons of radius about 1, `(corners, 2)` each; the inside of two polygons is a hole."""
+
+_DISC = [_regular_polygon(40)]

@@ -48,6 +48,32 @@ def advise(masks: str, counts: Counter[Key], declared: Declared, palette: Sequen
     return f"{masks}: {_advise_values(values, declared, palette)}"
 
 
+def advise_presence(masks: str, counts: Counter[Key], declared: Declared) -> str:
+    """Return the message for masks of single classes that hold undeclared values or colors.
+
+    Args:
+        masks: Subject of the message, as in `advise`.
+        counts: Pixels of every value or color in these masks, whether declared or not.
+        declared: Ids of the values: 0 absent, 1 present.
+    """
+    values, colors = _split_by_kind(counts)
+    if colors:
+        return (
+            f"{masks}: the mask is RGB with the colors {_list_counts(colors)}; a mask of one class is gray: save it as "
+            "gray, or name the channel that holds the class: mask_channel: 0"
+        )
+    new = {value: values[value] for value in sorted(values) if value not in declared.values}
+    if looks_interpolated(counts, declared):
+        return f"{masks}: {_advise_interpolated('values', values, new, declared)}"
+    present = [value for value, class_id in declared.values.items() if class_id == 1]
+    return (
+        f"{masks}: value {_list_counts(new)} {'is' if len(new) == 1 else 'are'} neither 0, where the class is absent, "
+        f"nor {' or '.join(map(str, present))}, where it is present; add to data.init_args:\n"
+        f"  positive: {sorted([*(value for value in present if value in values), *new])}\n"
+        f"or, if void:  ignore: {_ignore_line(declared.values, list(new))}"
+    )
+
+
 def advise_0_255(folder: str, classes: Sequence[str], zeros: int, voids: int) -> str:
     """Return the message for two-class masks that hold nothing but 0 and 255.
 

@@ -83,7 +83,7 @@ class LabelMap:
         threshold: int | None = None,
         channel: int | Literal["alpha"] | None = None,
     ) -> None:
-        self.classes = _checked_classes(classes)
+        self.classes = checked_classes(classes)
         self.by_color = bool(colors) and values is None
         self._has_declaration = bool(colors) or values is not None
         value_ids, color_ids = _declared_ids(self.classes, values, colors)
@@ -244,14 +244,24 @@ def _checked_rgb(color: object) -> Color:
     raise ConfigError(f"data.colors: {color} is not an RGB color such as [128, 64, 128]")
 
 
-def _checked_classes(classes: Sequence[str]) -> list[str]:
+def checked_classes(classes: Sequence[str], least: int = 2) -> list[str]:
+    """Return class names as a list.
+
+    Args:
+        classes: The names.
+        least: Least number of classes.
+
+    Raises:
+        ConfigError: If one is listed twice, or there are too few or too many.
+    """
     duplicates = [name for name, count in Counter(classes).items() if count > 1]
     if duplicates:
         raise ConfigError(
             f"data.classes: {', '.join(duplicates)} is listed twice; to merge, give one class several values"
         )
-    if len(classes) < 2:
-        raise ConfigError(f"data.classes: {list(classes)}: at least two are needed; name the background too")
+    if len(classes) < least:
+        fix = "at least two are needed; name the background too" if least > 1 else "name at least one"
+        raise ConfigError(f"data.classes: {list(classes)}: {fix}")
     if len(classes) > MAX_CLASSES:
         raise ConfigError(f"data.classes: {len(classes)} are too many; {MAX_CLASSES} fit into a byte beside void")
     return list(classes)

@@ -54,6 +54,36 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
         return _to_values(path, _drop_alpha(path, pixels, as_color), as_color)
 
 
+def read_mask_channels(path: Path | str, channels: int, is_smooth: bool = False) -> Array:
+    """Read one mask file with a channel, or a page of a TIFF, for each class as its file values `(H, W, C)` integer.
+
+    Args:
+        path: A TIFF, `.npy` or PNG file; a channel may be the first or the last axis.
+        channels: Number of classes C.
+        is_smooth: Whether values may be blurred, so that a lossy format is accepted.
+
+    Raises:
+        DataError: If the file is missing, broken, lossy, or has another number of channels.
+    """
+    with name_file_in_errors(path, "mask"):
+        pixels = decode(Path(path), channels)
+        if pixels.lossy and not is_smooth:
+            raise _lossy_error(path, pixels.lossy)
+        if pixels.palette is not None or pixels.is_cmyk or pixels.has_alpha:
+            raise DataError(
+                f"{path}: has a palette, CMYK colors or alpha; save a mask of several classes as gray channels"
+            )
+        count = pixels.array.shape[2]
+        if count != channels:
+            raise DataError(
+                f"{path}: has {count} channel{'s' * (count != 1)}, and there are {channels} classes; give it one for "
+                "each class, in the order of data.classes"
+            )
+        if is_smooth and 0 < pixels.white < 255:
+            return to_bytes(pixels.array, pixels.white)
+        return _to_integers(path, pixels.array)
+
+
 def mask_size(path: Path | str) -> tuple[int, int]:
     """Read height and width of `read_mask`'s result from the header only.
 

@@ -4,6 +4,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,11 +28,19 @@ _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Pair(NamedTuple):
-    """Image and mask, as paths relative to the root, and their common name."""
+    """Image and mask, as paths relative to the root, and their common name.
+
+    Attributes:
+        name: Path of the image below its folder, without suffix and extension.
+        image: Path of the image.
+        mask: Path of the mask; where classes may overlap, that of the first class, or of all.
+        more: Paths of the masks of further classes.
+    """
 
     name: str
     image: str
     mask: str
+    more: tuple[str, ...] = ()
 
 
 Pairs = dict[Split, list[Pair]]
@@ -83,7 +92,7 @@ class _Files(NamedTuple):
         fix = self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0], free_masks)
         message = (
             f"{self.root / self.images[names[0]]}: no mask for this image{_and_more(names)}; "
-            f"looked for {self.mask_folder / names[0]}{_file_end(self.mask_suffix, '.*')}; {fix}"
+            f"looked for {self.mask_folder / names[0]}{file_end(self.mask_suffix, '.*')}; {fix}"
         )
         return LayoutError("image without mask", message, [self.images[name] for name in names])
 
@@ -101,7 +110,7 @@ class _Files(NamedTuple):
         """Return the error for pairs whose names differ by a slip, with the name that the first mask should have."""
         name, mask_name = misnamed[0]
         image, mask = self.images[name], self.masks[mask_name]
-        new_name = Path(mask).with_name(f"{Path(name).name}{_file_end(self.mask_suffix, Path(mask).suffix)}")
+        new_name = Path(mask).with_name(f"{Path(name).name}{file_end(self.mask_suffix, Path(mask).suffix)}")
         more = f" (and {len(misnamed) - 1} more like it)" if len(misnamed) > 1 else ""
         message = (
             f"{self.root / image}: no mask for this image{more}, but {mask} has a similar name; "
@@ -180,7 +189,7 @@ def find_pairs(
     _remove_shared_files(Path(images), Path(masks), image_files, mask_files, len(image_suffix) < len(mask_suffix))
     if list(image_files) == list(mask_files):
         # the usual case; a million names need no search
-        return sorted(map(Pair._make, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
+        return sorted(starmap(Pair, zip(image_files, image_files.values(), mask_files.values(), strict=True)))
     unpaired_images = sorted(image_files.keys() - mask_files.keys())
     unpaired_masks = sorted(mask_files.keys() - image_files.keys())
     if unpaired_images and missing_mask == "error" and not is_listed:
@@ -193,6 +202,46 @@ def find_pairs(
     keeps_all_images = is_listed or missing_mask == "background"
     names = sorted(image_files if keeps_all_images else image_files.keys() & mask_files.keys())
     return [Pair(name, image_files[name], mask_files.get(name, "")) for name in names]
+
+
+def find_class_pairs(
+    root: Path, images: str, masks: Sequence[tuple[str, str]], image_suffix: str = "", is_listed: bool = False
+) -> list[Pair]:
+    """Pair every image with the masks of all classes, sorted by name; a missing mask has an empty path.
+
+    Args:
+        root: The dataset's folder.
+        images: Folder of the images, relative to the root; may be nested.
+        masks: Folder and end of the stem of the masks of each class. Of a file with several ends, the longest counts.
+        image_suffix: End of every image's stem; files without it are ignored.
+        is_listed: Whether lists name the samples, so that no mask needs an image.
+
+    Raises:
+        DataError: If there is no image, two files have one name, or a mask has no image.
+    """
+    image_files = _files_by_name(root, images, image_suffix)
+    columns = []
+    for folder, suffix in masks:
+        mask_files = _files_by_name(root, folder, suffix, may_be_empty=True) if (root / folder).is_dir() else {}
+        longer = tuple(end for place, end in masks if place == folder and end != suffix and end.endswith(suffix))
+        mask_files = {
+            name: file
+            for name, file in mask_files.items()
+            if not any((file if _has_extension(end) else file.rpartition(".")[0]).endswith(end) for end in longer)
+        }
+        _remove_shared_files(Path(images), Path(folder), image_files, mask_files, len(image_suffix) < len(suffix))
+        columns.append(mask_files)
+    for mask_files in columns:
+        unpaired_images = sorted(image_files.keys() - mask_files.keys())
+        unpaired_masks = sorted(mask_files.keys() - image_files.keys())
+        _require_same_case(root, unpaired_images, unpaired_masks, image_files, mask_files)
+        if unpaired_masks and not is_listed:
+            report(_missing_image_error(root, unpaired_masks, mask_files, root / images, image_suffix))
+    rows = ([mask_files.get(name, "") for mask_files in columns] for name in sorted(image_files))
+    return [
+        Pair(name, image_files[name], first, tuple(more))
+        for name, (first, *more) in zip(sorted(image_files), rows, strict=True)
+    ]
 
 
 def list_images(folder: Path) -> Iterator[str]:
@@ -248,7 +297,7 @@ def _missing_image_error(
 ) -> LayoutError:
     message = (
         f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
-        f"looked for {image_folder / unpaired[0]}{_file_end(image_suffix, '.*')}; add the image or remove the mask"
+        f"looked for {image_folder / unpaired[0]}{file_end(image_suffix, '.*')}; add the image or remove the mask"
     )
     return LayoutError("mask without image", message, [mask_files[name] for name in unpaired])
 
@@ -270,11 +319,11 @@ def _require_same_case(
             return
 
 
-def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
+def _files_by_name(root: Path, folder: str, suffix: str, may_be_empty: bool = False) -> dict[str, str]:
     """Return the images of a folder: relative path without suffix and extension → path relative to the root.
 
     Raises:
-        DataError: If the folder is missing or empty, or two files have one name.
+        DataError: If the folder is missing, or empty although it must not be, or two files have one name.
     """
     prefix = "" if Path(folder) == Path() else f"{Path(folder).as_posix().rstrip('/')}/"
     files: dict[str, str] = {}
@@ -292,7 +341,7 @@ def _files_by_name(root: Path, folder: str, suffix: str) -> dict[str, str]:
             )
             report(LayoutError("ambiguous name", message, [files[name], relative]))
         files[name] = relative
-    if not files:
+    if not files and not may_be_empty:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
         content = describe_folder(root / folder, [])
         raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
@@ -304,7 +353,7 @@ def _has_extension(suffix: str) -> bool:
     return "." in suffix and suffix.rpartition(".")[2].lower() in _EXTENSIONS
 
 
-def _file_end(suffix: str, extension: str) -> str:
+def file_end(suffix: str, extension: str) -> str:
     """Return the end of a file's name from that of its stem."""
     return suffix if _has_extension(suffix) else f"{suffix}{extension}"
 

@@ -85,9 +85,12 @@ class TransformedDataset(Dataset[dict[str, Any]]):
 
 
 def _compact(target: Array | int) -> Tensor:
-    """Return a target as a tensor; a mask stays uint8, which is faster to stack, count and transfer (`to_int64`)."""
+    """Return a target as a tensor; a mask stays uint8, which is faster to stack, count and transfer (`to_int64`).
+
+    The channels of a multi-label mask come first.
+    """
     if isinstance(target, np.ndarray) and target.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(target))
+        return torch.from_numpy(np.ascontiguousarray(target.transpose(2, 0, 1) if target.ndim == 3 else target))
     return torch.as_tensor(np.asarray(target, np.int64))
 
 
@@ -175,10 +178,15 @@ def _share_block(batch: Batch) -> Batch:
     return cast(Batch, views)
 
 
+def is_multilabel(target: Tensor) -> bool:
+    """Return whether the targets of a batch have a channel for each class: `(N, K)` or `(N, K, H, W)`."""
+    return target.ndim in (2, 4)
+
+
 def to_int64(batch: Batch) -> Batch:
-    """Convert the targets to int64; masks from a loading process are uint8."""
+    """Convert class ids to int64; masks from a loading process are uint8, and multi-label targets stay so."""
     target = batch["target"]
-    if target.dtype == torch.uint8:
+    if target.dtype == torch.uint8 and not is_multilabel(target):
         target = torch.empty(target.shape, dtype=torch.int64, pin_memory=target.is_pinned())
         # torch would divide the conversion over the cores of the loading processes, and wait for them
         np.copyto(target.numpy(), batch["target"].numpy())
@@ -204,10 +212,18 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:
-    """Stack samples as `stack` does, with the `counts` of their targets, `(256,)` int64."""
+    """Stack samples as `stack` does, with the `counts` of their targets; see `Batch`."""
     batch = _stack(samples)
-    batch["counts"] = batch["target"].flatten().bincount(minlength=IGNORE + 1)
+    batch["counts"] = _count(batch["target"])
     return _finish(batch)
+
+
+def _count(target: Tensor) -> Tensor:
+    """Return the `counts` of the targets of a batch."""
+    if not is_multilabel(target):
+        return target.flatten().bincount(minlength=IGNORE + 1)
+    channels = target.transpose(0, 1).flatten(1)
+    return torch.stack([(channels == value).sum(1) for value in (0, 1)], 1)
 
 
 def stack_by_size(samples: list[dict[str, Any]]) -> list[Batch]:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from lightseg.data.annotations import coco, cvat, draw, drawing, labelme, objects, yolo
 from lightseg.data.dataset import ImageDataset
-from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels
+from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels, presence_map
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
@@ -40,18 +40,21 @@ _GIB, _INDEX, _PIXELS = 2**30, "index.npy", "pixels"
 _ENTRY, _STALE = re.compile(r"[0-9a-f]{64}"), re.compile(r"\.[0-9a-f]{64}\.\d+(\.(former|damaged))?")
 """Names of complete caches and of leftovers; no other folders are removed, since the cache folder may hold others."""
 
-# `image` and `mask` are NumPy dtype strings; for a class id, that of the mask is empty
+# `image` and `mask` are NumPy dtype strings; for a class id, that of the mask is empty; `size` is filled up with -1
 _RECORD = np.dtype(
     [
         *[("start", "i8"), ("image", "S3"), ("shape", "i4", 3)],
-        *[("mask", "S3"), ("size", "i4", 2), ("label", "i8"), ("checksum", "u8")],
+        *[("mask", "S3"), ("size", "i4", 3), ("label", "i8"), ("checksum", "u8")],
     ]
 )
 
 _DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
 """Packages whose version may affect the decoded pixels."""
 
-_READERS = (image_values, images, label_map, masks, netpbm, pixels, coco, cvat, draw, drawing, labelme, objects, yolo)
+_READERS = (
+    *(image_values, images, label_map, masks, netpbm, pixels, presence_map),
+    *(coco, cvat, draw, drawing, labelme, objects, yolo),
+)
 """Modules whose source may affect the decoded pixels and targets."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)
@@ -75,7 +78,7 @@ class DecodedDataset(ImageDataset):
     """
 
     def __init__(self, dataset: ImageDataset, folder: Path, rows: npt.NDArray[np.intp] | None = None) -> None:
-        self._dataset, self._folder, self._rows = dataset, folder, rows
+        self._dataset, self._folder, self._rows, self.multilabel = dataset, folder, rows, dataset.multilabel
         index = _read_index(folder)
         self._index = index if rows is None else index[rows]
         if len(self._index) != len(dataset):
@@ -92,7 +95,7 @@ class DecodedDataset(ImageDataset):
     def __getitem__(self, index: int) -> tuple[Array, Array | int]:
         start, image_type, shape, mask_type, size, label, expected = self._index[index].tolist()
         image, end = self._copy(start, image_type, shape)
-        mask = self._copy(end, mask_type, size)[0] if mask_type else _NO_MASK
+        mask = self._copy(end, mask_type, [side for side in size if side >= 0])[0] if mask_type else _NO_MASK
         if checksum(image, mask) != expected:
             _discard(self._folder, f"{self._folder / _PIXELS}: {self.name(index)} is damaged")
             return self._dataset[index]
@@ -332,7 +335,8 @@ def _build(dataset: ImageDataset, folder: Path, workers: int, room: int) -> None
                 mask_type, label = (mask.dtype.str, 0) if mask is target else ("", target)
                 image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
                 digest = checksum(image, mask)
-                index[number] = end, image.dtype.str, image.shape, mask_type, mask.shape, label, digest
+                size = mask.shape + (-1,) * (3 - mask.ndim)
+                index[number] = end, image.dtype.str, image.shape, mask_type, size, label, digest
                 end += image.nbytes + mask.nbytes
                 if end + index.nbytes > room:
                     raise OSError(errno.ENOSPC, f"decoded samples take more than {room / _GIB:.2g} GiB")

@@ -53,7 +53,7 @@ class Loader(DataLoader[Any]):
 
 
 class StepLoader(Loader):
-    """Loader of training batches with the `counts` `(256,)` int64 of all batches of their optimizer step.
+    """Loader of training batches with the `counts` of all batches of their optimizer step.
 
     Attributes:
         batches_per_step: Number of batches of this process per optimizer step.

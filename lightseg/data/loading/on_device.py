@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.device_transforms import DeviceTransform, apply_transforms
+from lightseg.data.loading.collate import is_multilabel
 from lightseg.data.loading.loaders import Loader, StepLoader
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.sample_index import PADDING, SampleIndex
@@ -38,7 +39,8 @@ class DeviceDataset(Dataset[Any]):
 
     Attributes:
         images: `(N, C, H, W)`, uint8 or float32 in 0..1.
-        targets: Masks `(N, H, W)` uint8, or class ids `(N,)` int64.
+        targets: Masks `(N, H, W)` uint8, or class ids `(N,)` int64; of multi-label data, `(N, K, H, W)` or `(N, K)`
+            uint8.
 
     Raises:
         ConfigError: If the samples differ in size or type, or the memory does not suffice.
@@ -76,9 +78,10 @@ class DeviceDataset(Dataset[Any]):
 
     def batch(self, samples: Tensor) -> Batch:
         """Return the samples with indices `(N,)` int64 (on the same device) without augmentation."""
+        targets = self.targets.index_select(0, samples)
         return {
             "image": self.images.index_select(0, samples),
-            "target": self.targets.index_select(0, samples).long(),
+            "target": targets if is_multilabel(targets) else targets.long(),
             "index": samples,
         }
 
@@ -120,7 +123,8 @@ class DeviceDataset(Dataset[Any]):
     def _read(self, dataset: ImageDataset, before: EvalTransform | None) -> tuple[Tensor, Tensor]:
         def read(index: int) -> tuple[Array, Array]:
             image, target = dataset[index] if before is None else before(*dataset[index], 0)
-            return image.transpose(2, 0, 1), np.asarray(target)
+            labels = np.asarray(target)
+            return image.transpose(2, 0, 1), np.moveaxis(labels, -1, 0) if labels.ndim == 3 else labels
 
         first, target = read(0)
         self._require_memory(len(dataset) * (first.nbytes + target.nbytes), torch.device("cpu"))
@@ -225,8 +229,12 @@ def _share(sampler: Any) -> tuple[int, int, Any, Any]:
 
 
 def _count_classes(targets: Tensor, step: int) -> Tensor:
-    """Count the classes of each step, void last, `(steps, 256)` int64; `bincount` would synchronize with the device."""
+    """Return the `counts` of each step (see `Batch`), int64; `bincount` would synchronize with the device."""
     steps = torch.arange(len(targets), device=targets.device) // step
+    if is_multilabel(targets):
+        channels = targets.view(*targets.shape[:2], -1)
+        per_sample = torch.stack([(channels == value).sum(2) for value in (0, 1)], 2)
+        return per_sample.new_zeros(-(-len(targets) // step), *per_sample.shape[1:]).index_add_(0, steps, per_sample)
     slots = (
         (steps[:, None] * (IGNORE + 1) + targets.flatten(1)).flatten()
         if targets.ndim > 1

@@ -27,6 +27,7 @@ class Augmentation:
         rare_transforms: Transforms of samples that hold a rare class, before `train_transforms`; None for none.
         copy_paste: Probability, 0 to 1, that an object of a rare class is pasted into a sample.
         names: Names of the rare classes; None: determined from the class counts.
+        multilabel: Whether a sample has a mask for each class.
 
     Raises:
         ConfigError: If a value is outside its range, has no effect, or does not fit the kind of data.
@@ -39,14 +40,17 @@ class Augmentation:
         rare_transforms: Sequence[Transform] | None = None,
         copy_paste: float = 0.0,
         names: Sequence[str] | None = None,
+        multilabel: bool = False,
     ) -> None:
         require(0 <= copy_paste <= 1, f"data.copy_paste: must be 0 to 1, got {copy_paste}")
         require(
             kind == "segmentation" or not copy_paste,
             "data.copy_paste: needs masks to cut objects out, and this data has none; use data.rare_transforms",
         )
-        self._train_transform = TrainTransform(train_transforms)
-        self._rare_transform = TrainTransform(rare_transforms, "rare_transforms") if rare_transforms else None
+        self._train_transform = TrainTransform(train_transforms, multilabel=multilabel)
+        self._rare_transform = (
+            TrainTransform(rare_transforms, "rare_transforms", multilabel) if rare_transforms else None
+        )
         self._crops = self._train_transform.rare_crops + (
             self._rare_transform.rare_crops if self._rare_transform else []
         )
@@ -122,7 +126,7 @@ class Augmentation:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            target: `(H, W)` uint8 mask, or a class id.
+            target: Mask `(H, W)` or `(H, W, K)` uint8, or the target of an image.
             seed: Seed of all random numbers.
 
         Returns:

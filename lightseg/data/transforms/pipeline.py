@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from lightseg.config.class_errors import describe_failure
+from lightseg.data.targets import is_multilabel
 from lightseg.data.transforms.rare_crop import RareClassCrop
 from lightseg.data.types import Array, Kind, Transform
 from lightseg.errors import ConfigError, DataError
@@ -28,6 +29,7 @@ class TrainTransform:
     Args:
         transforms: Albumentations transforms, applied in order.
         option: Name of their option, for messages.
+        multilabel: Whether a sample has a mask for each class.
 
     Attributes:
         rare_crops: The `RareClassCrop`s among them, whose `rare` has to be set.
@@ -36,9 +38,14 @@ class TrainTransform:
         ConfigError: If a transform would interpolate or average masks.
     """
 
-    def __init__(self, transforms: Sequence[Transform], option: str = "train_transforms") -> None:
+    def __init__(
+        self, transforms: Sequence[Transform], option: str = "train_transforms", multilabel: bool = False
+    ) -> None:
         for transform in _walk(transforms):
             _check(transform)
+            if multilabel and "mask" in transform.targets_as_params:
+                name = type(transform).__name__
+                raise ConfigError(f"{option}: {name} takes one mask, and here each class has one; leave it out")
             if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
                 name = type(transform).__name__
                 raise ConfigError(f"{option}: {name} would interpolate class ids; leave out mask_interpolation")
@@ -61,22 +68,24 @@ class TrainTransform:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            mask: `(H, W)` uint8.
+            mask: `(H, W)` or `(H, W, C)` uint8.
             seed: Seed of all random numbers.
 
         Raises:
             ConfigError: If a transform computes with ids.
         """
+        masks = np.moveaxis(mask, -1, 0) if is_multilabel(mask) else mask[None]
+        targets = {"masks": np.concatenate([masks, IGNORE - masks]), **({} if is_multilabel(mask) else {"mask": mask})}
         for transform in _walk(self._transforms):
             function = getattr(type(transform), "apply_to_mask", None)
             if not isinstance(transform, A.DualTransform) or not str(function.__module__).startswith("albumentations"):
                 continue
             transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
             try:
-                result = transform(force_apply=True, image=image, mask=mask, masks=np.stack([mask, IGNORE - mask]))
+                result = transform(force_apply=True, image=image, **targets)
             except Exception:  # it may need the transforms before it, such as one that pads
                 continue
-            changed, reverse = result["masks"]
+            changed, reverse = np.split(result["masks"], 2)
             fills = [IGNORE, *(getattr(transform, name, None) for name in ("fill_mask", "mask_drop_value"))]
             is_fill = np.isin(changed, [fill for fill in fills if isinstance(fill, int | float)])
             is_filled = (changed == reverse) & is_fill
@@ -92,16 +101,20 @@ class TrainTransform:
 
         Args:
             image: `(H, W, C)` uint8 or float32.
-            target: `(H, W)` uint8 mask, or a class id, which is returned unchanged.
+            target: Mask `(H, W)` or `(H, W, K)` uint8, or the target of an image, which is returned unchanged.
             seed: Seed of all random numbers.
 
         Returns:
             Image and target; transforms may change their size.
         """
         seed_all(self._compose, seed)
-        if isinstance(target, np.ndarray):
+        if np.ndim(target) == 2:
             result = self._compose(image=image, mask=target)
             return result["image"], result["mask"]
+        if isinstance(target, np.ndarray) and target.ndim == 3:
+            # one by one, since OpenCV fills at most four channels
+            result = self._compose(image=image, masks=np.ascontiguousarray(target.transpose(2, 0, 1)))
+            return result["image"], result["masks"].transpose(1, 2, 0)
         return self._compose(image=image)["image"], target
 
 

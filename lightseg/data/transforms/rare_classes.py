@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lightseg.data.targets import is_class
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError, did_you_mean
 
 HALF = 2
@@ -36,6 +38,6 @@ def rare_classes(
     return tuple(index for index, name in enumerate(classes) if name in names)
 
 
-def classes_present(target: npt.NDArray[np.integer] | int, classes: Iterable[int]) -> list[int]:
-    """Return those of the given class ids that occur in a target: a mask `(H, W)` of class ids, or a class id."""
-    return [label for label in classes if np.any(np.equal(target, label))]
+def classes_present(target: Array | int, classes: Iterable[int]) -> list[int]:
+    """Return those of the given class ids that occur in a target, as a dataset returns it."""
+    return [label for label in classes if is_class(target, label).any()]

@@ -4,9 +4,10 @@ from typing import Any
 
 import albumentations as A
 import numpy as np
-import numpy.typing as npt
 
+from lightseg.data.targets import is_class
 from lightseg.data.transforms.rare_classes import classes_present
+from lightseg.data.types import Array
 from lightseg.errors import ConfigError, require
 from lightseg.labels import IGNORE
 
@@ -44,13 +45,13 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         random_crop: dict[str, Any] = super().get_params_dependent_on_data(params, data)
         height, width = params["shape"][:2]
         self.chooses = bool(self.chooses) or height > self.height or width > self.width
-        pixel = self._rare_pixel(data.get("mask")) if self.py_random.random() < self.focus else None
+        pixel = self._rare_pixel(_target(data)) if self.py_random.random() < self.focus else None
         if pixel is None:
             return random_crop
         y, x = self._start(pixel[0], self.height, height), self._start(pixel[1], self.width, width)
         return {**random_crop, "crop_coords": (x, y, x + self.width, y + self.height)}
 
-    def _rare_pixel(self, mask: npt.NDArray[np.integer] | None) -> tuple[int, int] | None:
+    def _rare_pixel(self, mask: Array | None) -> tuple[int, int] | None:
         """Return row and column of a random pixel of a rare class; None without one."""
         if mask is None:
             raise ConfigError("RareClassCrop: needs masks, and this data has class ids; use albumentations.RandomCrop")
@@ -59,10 +60,16 @@ class RareClassCrop(A.RandomCrop):  # type: ignore[misc]
         labels = classes_present(mask, self.rare)
         if not labels:
             return None
-        pixels = np.flatnonzero(mask == self.py_random.choice(labels))
+        pixels = np.flatnonzero(is_class(mask, self.py_random.choice(labels)))
         row, column = divmod(int(pixels[self.py_random.randrange(len(pixels))]), mask.shape[1])
         return row, column
 
     def _start(self, pixel: int, size: int, side: int) -> int:
         """Return a random start of a range of `size` within `side` that contains a pixel; 0 if the image is padded."""
         return int(self.py_random.randint(max(0, pixel - size + 1), max(0, min(pixel, side - size))))
+
+
+def _target(data: dict[str, Any]) -> Array | None:
+    """Return the mask `(H, W)` or `(H, W, C)` of a transform's input; None without one."""
+    mask: Array | None = data.get("mask")
+    return mask if mask is not None or "masks" not in data else np.moveaxis(data["masks"], 0, -1)

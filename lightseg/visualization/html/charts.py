@@ -11,6 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lightseg.metrics.scores import Floats
 
+_WIDE = 1e4
+"""Ratio of the ends of a logarithmic axis from which on its ticks are powers of 10."""
+
 
 class Frame(NamedTuple):
     """Size of a chart and of the data area inside it, in pixels."""
@@ -49,7 +52,11 @@ class Axis:
         if np.ptp(values) == 0:
             # a single value spans nothing
             values = np.array([values[0] - 0.5, values[0] + 0.5])
-        locator = LogLocator(subs=(1.0, 2.0, 5.0)) if is_log else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+        locator: LogLocator | MaxNLocator = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+        if is_log:
+            # over many decades, a locator with ticks in between returns none
+            is_wide = values.max() > _WIDE * values.min()
+            locator = LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0))
         ticks = np.asarray(locator.tick_values(values.min(), values.max()))
         # locators also return ticks far outside of the values
         first, last = np.searchsorted(ticks, values.min(), "right") - 1, np.searchsorted(ticks, values.max())

@@ -53,8 +53,22 @@ def embed_image(image: npt.NDArray[np.uint8], is_photo: bool = False, longest: i
 def mask_colors(
     classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt.NDArray[Any]]
 ) -> list[tuple[str, Color]]:
-    """Return the names and colors of the classes in some masks, `(H, W)` each; void comes last."""
-    labels = np.unique(np.concatenate([np.unique(mask) for mask in masks])).tolist()
+    """Return the names and colors of the classes in some masks; void comes last.
+
+    Args:
+        classes: Class names.
+        palette: One RGB color per class.
+        masks: Class ids `(H, W)` or `(N,)`, or 0 and 1 of classes that may overlap, `(C, H, W)`.
+    """
+    labels = np.unique(np.concatenate([_labels_in(mask) for mask in masks])).tolist()
     colors = [(classes[label], palette[label]) for label in labels if label != IGNORE]
     colors += [("void", VOID)] * (IGNORE in labels)
     return [(name, (int(red), int(green), int(blue))) for name, (red, green, blue) in colors]
+
+
+def _labels_in(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the class ids in a mask, and `IGNORE` if it holds void."""
+    if mask.ndim < 3:
+        return np.unique(mask)
+    labels = np.flatnonzero((mask == 1).any((1, 2)))
+    return np.append(labels, [IGNORE] * bool((mask == IGNORE).any()))

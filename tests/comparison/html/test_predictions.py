@@ -1,5 +1,7 @@
 """Predictions of finished runs, made again for a page."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,14 +9,20 @@ from lightseg.comparison.html.predictions import _numbered, predict_again
 from lightseg.comparison.results import Trial
 from lightseg.errors import DataError
 from lightseg.runs.read import read
+from tests.conftest import TINY
+from tests.helpers.train import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train a run that no test changes."""
+    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture
-def run(fit, recipe):
-    """Return a finished run."""
-    outcome = fit("--config", recipe(), "--trainer.max_epochs", "1")
-    assert outcome.code == 0, outcome.err
-    return read(outcome.folder)
+def run(trained, tmp_path):
+    """Return a copy of the finished run."""
+    return read(shutil.copytree(trained, tmp_path / "run"))
 
 
 def _trial(run):
@@ -38,7 +46,7 @@ def test_predict_again__the_images_of_a_trial_and_nothing_of_other_data(run):
 
 
 def test_predict_again__a_split_that_was_not_scored_has_none(run):
-    (run.folder / "per_image_val.npz").rename(run.folder / "elsewhere.npz")
+    (run.folder / "per_image_val.npz").unlink()
     trial = Trial((run,), np.zeros((1, 3, 6), np.int64), 0.5, np.zeros(6))
     assert predict_again(trial, "val", ["0"], [0]) == ({}, [])
 

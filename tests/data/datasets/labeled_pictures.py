@@ -39,6 +39,18 @@ def rows_of(root):
     return [[path.relative_to(root).as_posix(), path.parent.name] for path in sorted(Path(root).rglob("*.png"))]
 
 
+def label_rows(root):
+    """Return a row with path and the labels `red` and `blue` for each picture below the root, and for more of both."""
+    rows = [[path, int(label == "cat"), int(label == "dog")] for path, label in rows_of(root)]
+    random = np.random.default_rng(0)
+    for index in range(len(rows) // 2):
+        image = random.integers(0, 120, (20, 22, 3)).astype(np.uint8)
+        image[..., [0, 2]] += 100
+        save(Path(root) / "both" / f"{index:02}.png", image)
+        rows.append([f"both/{index:02}.png", 1, 1])
+    return rows
+
+
 def write_table(path, rows, header=("path", "label"), delimiter=","):
     """Write a table; return its path."""
     with Path(path).open("w", newline="", encoding="utf-8") as file:
@@ -47,7 +59,10 @@ def write_table(path, rows, header=("path", "label"), delimiter=","):
 
 
 def recipe_text(**options):
-    """Return a recipe that trains a small net on pictures; options without `table` are those of `ImageFolder`."""
+    """Return a recipe that trains a small net on pictures.
+
+    Options without `table` are those of `ImageFolder`; with `label_columns` the classes may overlap.
+    """
     block = "image_table" if "table" in options else "image_folder"
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     options = {"batch_size": 6, "num_workers": 0, "train_transforms": [CROP], "eval_transforms": MIDDLE, **options}
@@ -57,6 +72,8 @@ def recipe_text(**options):
         "model": {"init_args": {"net": {"init_args": {"image_size": 16}}, "optimizer": {"init_args": {"lr": 0.005}}}},
         "trainer": {"max_epochs": 8, "precision": "32-true", "log_every_n_steps": 1},
     }
+    if "label_columns" in options:
+        content["model"]["class_path"] = "MultilabelClassificationTask"
     return yaml.safe_dump(content)
 
 

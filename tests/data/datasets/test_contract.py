@@ -11,6 +11,7 @@ from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
 from lightseg.labels import IGNORE
@@ -21,6 +22,7 @@ from tests.data.datasets import labeled_pictures
 MASKS = {
     "camvid": "trainannot/0000.png",
     "mask_folder": "train/masks/0.png",
+    "multilabel_mask_folder": "train/masks/road/0.png",
     "oxford_pet": "oxford-iiit-pet/annotations/trimaps/{name}.png",
     "pascal_voc": "VOCdevkit/VOC2012/SegmentationClass/{name}.png",
 }
@@ -30,6 +32,12 @@ SPLITS = ("train", "val", "test")
 def _mask_folder(root):
     for index, split in enumerate(SPLITS):
         fabricate.folder(root / split, 5, values=(0, 1, 2, 255), first=10 * index)
+
+
+def _multilabel_mask_folder(root):
+    for index, split in enumerate(SPLITS):
+        for name in ("road", "car"):
+            fabricate.folder(root / split, 5, values=(0, 1, 255), masks=f"masks/{name}", first=10 * index)
 
 
 def _image_folder(root):
@@ -101,6 +109,10 @@ CASES = {
     "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
     "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
+    "multilabel_mask_folder": (
+        _multilabel_mask_folder,
+        lambda root: MultilabelMaskFolder(["road", "car"], ignore=[IGNORE], root=root),
+    ),
     "oxford_pet": (fabricate.oxford_pet, OxfordPet),
     "pascal_voc": (fabricate.pascal_voc, PascalVOC),
 }
@@ -124,6 +136,20 @@ def module(dataset_case):
     return module_class(str(root))
 
 
+def count(target, module):
+    """Return the pixels of each class."""
+    if module.multilabel:
+        return (target == 1).sum((0, 1))
+    return np.bincount(np.ravel(target), minlength=256)[: module.num_classes]
+
+
+def count_valid(target, module):
+    """Return the pixels that are not void, of each class."""
+    if module.multilabel:
+        return (target != IGNORE).sum((0, 1)).tolist()
+    return [int(np.sum(np.asarray(target) != IGNORE))] * module.num_classes
+
+
 def samples(module, split):
     dataset = module.dataset(split)
     return [dataset[index] for index in range(len(dataset))]
@@ -135,7 +161,10 @@ def test_contract__samples(module):
         assert len(module.dataset(split)) > 0
         for image, target in samples(module, split):
             assert image.dtype == np.uint8
-            if module.kind == "segmentation":
+            if module.multilabel:
+                assert target.shape == (*image.shape[:2], module.num_classes)
+                assert set(np.unique(target)) <= {0, 1, IGNORE}
+            elif module.kind == "segmentation":
                 assert target.dtype == np.uint8
                 assert image.shape == (*target.shape, 3)
             else:
@@ -150,20 +179,24 @@ def test_contract__names_are_unique_and_splits_disjoint(module):
 
 def test_contract__counts_are_the_pixels_that_are_not_void(module):
     for split in SPLITS:
-        by_hand = sum(np.bincount(np.ravel(target), minlength=256) for _, target in samples(module, split))
-        assert module.class_counts(split).tolist() == by_hand[: module.num_classes].tolist()
-        assert module.class_counts(split).sum() == sum(
+        by_hand = sum(count(target, module) for _, target in samples(module, split))
+        assert module.class_counts(split).tolist() == by_hand.tolist()
+        assert module.truth_table(split).sum() == sum(
             np.sum(np.asarray(target) != IGNORE) for _, target in samples(module, split)
         )
 
 
 def test_contract__class_table_has_a_row_for_each_target(module):
-    targets = [np.ravel(target) for _, target in samples(module, "train")]
-    by_hand = [np.bincount(target, minlength=256)[: module.num_classes].tolist() for target in targets]
+    targets = [target for _, target in samples(module, "train")]
+    by_hand = [count(target, module).tolist() for target in targets]
     assert module.class_table("train").tolist() == by_hand
     # once more, from the cache
     assert module.class_table("train").tolist() == by_hand
-    extents = [sum(sum(row) for row in by_hand if row[label]) for label in range(module.num_classes)]
+    valid = [count_valid(target, module) for target in targets]
+    extents = [
+        sum(number[label] for number, row in zip(valid, by_hand, strict=True) if row[label])
+        for label in range(module.num_classes)
+    ]
     assert module.class_extents("train").tolist() == extents
 
 

@@ -1,16 +1,18 @@
 """Classification of pictures that a table lists."""
 
-import builtins
-import shutil
+import re
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from lightseg import doctor
 from lightseg.data import ImageTable
 from lightseg.errors import DataError
-from tests.data.datasets.labeled_pictures import names, paint, recipe_text, refused, rows_of, write_table
+from lightseg.labels import IGNORE
+from tests.data.datasets.labeled_pictures import label_rows, names, paint, recipe_text, refused, rows_of, write_table
 
 
 @pytest.fixture
@@ -238,16 +240,9 @@ def test_image_table__broken_rows_are_one_line(break_it, root, fit, recipe, tmp_
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        (
-            ("path", "kind"),
-            {},
-            "no column is called label, class, category or the like; set data.label_column to one of",
-        ),
         (("place", "label"), {}, "no column is called path, file, image or the like; set data.path_column to one of"),
-        (("path", "label", "Image"), {}, "path and Image may each be the column; set data.path_column to one"),
         (("path", "label"), {"label_column": "lable"}, "there is no column lable; did you mean label? (data.label_col"),
         (("path", "label", "split"), {}, "line 2: 'x' in column split is no split; write train, val or test"),
-        (("path", "label", "label"), {}, "two columns are called label"),
         (("path", "label"), {"group_column": "g"}, "there is no column g; there are path, label (data.group_column)"),
     ],
 )
@@ -260,11 +255,7 @@ def test_image_table__wrong_columns_are_one_line(header, options, message, root,
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"path;label\ncat/00.png;cat\n", 'its columns are separated by semicolons; set data.delimiter: ";"'),
-        (b"path\tlabel\ncat/00.png\tcat\n", 'its columns are separated by tabs; set data.delimiter: "\\t"'),
         ("path,label\ncat/00.png,café\n".encode("latin-1"), "line 2 is not UTF-8 (byte 0xe9); save it as UTF-8"),
-        (b'path,label\n"cat/00.png,cat\n', "cannot be read as CSV"),
-        (b"", "labels.csv: the table is empty"),
         (None, "labels.csv: this table does not exist; set data.table"),
     ],
 )
@@ -325,20 +316,6 @@ def test_image_table__parquet_of_numbers_nulls_and_splits(root):
         ImageTable(str(root / "labels.parquet")).check()
 
 
-def test_image_table__parquet_without_pyarrow_names_the_extra(root, monkeypatch):
-    importer = builtins.__import__
-
-    def without_pyarrow(name, *args, **options):
-        if name.startswith("pyarrow"):
-            raise ImportError(name)
-        return importer(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_pyarrow)
-    shutil.copy(root / "labels.csv", root / "labels.parquet")
-    with pytest.raises(DataError, match=r"Parquet needs pyarrow; pip install 'lightseg\[parquet\]', or save"):
-        ImageTable(str(root / "labels.parquet")).check()
-
-
 def test_image_table__images_outside_of_the_root_are_cached_and_read(root, tmp_path):
     (tmp_path / "tables").mkdir()
     rows = [[f"{root}/{path}", label] for path, label in rows_of(root)]
@@ -347,3 +324,125 @@ def test_image_table__images_outside_of_the_root_are_cached_and_read(root, tmp_p
     assert len(train.cache_key()) == 64
     assert isinstance(train[0][0], np.ndarray)
     assert Path(train.name(0)).is_absolute()
+
+
+# ---- labels that overlap ---------------------------------------------------------------------------------------------
+
+LABELS = ("path", "red", "blue")
+
+
+@pytest.fixture
+def label_table(root):
+    """Table of 18 pictures that are red, blue or both, of which two have an unknown label."""
+    rows = label_rows(root)
+    rows[0][2], rows[-1][1], rows[-1][2] = "", "TRUE", ""
+    rows[1][1:] = ["1.0", "no"]
+    return write_table(root / "labels.csv", rows, LABELS)
+
+
+def test_image_table__a_column_for_each_label(label_table):
+    module = ImageTable(str(label_table), label_columns=["blue", "red"], split_seed=1)
+    assert (module.classes, module.kind, module.multilabel) == (["blue", "red"], "classification", True)
+    parts = {split: module.dataset(split) for split in ("train", "val", "test")}
+    targets = {part.name(index): part[index][1] for part in parts.values() for index in range(len(part))}
+    assert {name: target.tolist() for name, target in targets.items() if target.tolist() != [1, 1]} == {
+        "cat/00.png": [IGNORE, 1],
+        **{f"cat/0{index}.png": [0, 1] for index in range(1, 6)},
+        **{f"dog/0{index}.png": [1, 0] for index in range(6)},
+        "both/05.png": [IGNORE, 1],
+    }
+    assert all(target.dtype == np.uint8 for target in targets.values())
+    for split, part in parts.items():
+        truth = np.array([[part[index][1] == value for value in (0, 1)] for index in range(len(part))])
+        assert module.truth_table(split).tolist() == truth.transpose(0, 2, 1).astype(int).tolist()
+        assert module.class_counts(split).tolist() == truth[:, 1].sum(0).tolist()
+        assert module.class_counts(split).all()
+    assert module.class_extents("train").tolist() == module.class_counts("train").tolist()
+
+
+def test_image_table__labels_make_batches_with_counts(label_table):
+    options = {"label_columns": ["red", "blue"], "batch_size": 6, "num_workers": 0, "folds": 2, "fold": 0}
+    module = ImageTable(str(label_table), **options, sampling="class_balanced")
+    module.in_channels = 3
+    sample = module.eval_batch(0, "val")
+    assert (sample["target"].dtype, list(sample["target"].shape)) == (torch.uint8, [1, 2])
+    batch = module.train_sample(0)
+    target = batch["target"][0].tolist()
+    assert batch["counts"].tolist() == [[int(label == value) for value in (0, 1)] for label in target]
+    weights, table = module.draw_weights(), module.class_table()
+    # of two classes, of which there is none without one, each is at least in every other sample
+    assert (weights @ table).min() >= 0.5 - 1e-9
+
+
+def test_image_table__samples_without_a_label_are_drawn_as_one_class_more(root):
+    rows = [[path, int(index == 0)] for index, (path, _) in enumerate(rows_of(root))]
+    table = write_table(root / "labels.csv", rows, ("path", "ill"))
+    module = ImageTable(str(table), label_columns=["ill"], sampling="class_balanced", val_fraction=0.2, test_fraction=0)
+    weights = dict(zip(names(module)["train"], module.draw_weights().tolist(), strict=True))
+    assert weights.pop(rows[0][0]) == pytest.approx(0.5)
+    assert list(weights.values()) == pytest.approx([0.5 / len(weights)] * len(weights))
+
+
+def test_image_table__decoded_labels_are_those_of_the_table(label_table):
+    plain, decoded = (
+        ImageTable(str(label_table), label_columns=["red", "blue"], num_workers=0, cache_gb=size) for size in (0, 1)
+    )
+    decoded.decode()
+    first, second = plain.dataset("train"), decoded.dataset("train")
+    assert type(second).__name__ == "DecodedDataset"
+    for index in range(len(first)):
+        for before, after in zip(first[index], second[index], strict=True):
+            assert (before.dtype, before.tolist()) == (after.dtype, after.tolist())
+    assert plain.fingerprint() == decoded.fingerprint()
+
+
+def _no_value(rows):
+    rows[4][1:] = ["", " "]
+    return ["red", "blue"], "line 6: cat/04.png has no label; fill one in, or remove the row"
+
+
+def _unknown_value(rows):
+    rows[4][2] = "2"
+    return ["red", "blue"], "line 6: '2' in column blue is no label; write 1, 0, or nothing where it is unknown"
+
+
+def _other_labels(rows):
+    rows.append(["cat/04.png", 0, 1])
+    return ["red", "blue"], "line 20: cat/04.png is 0,1, but 1,0 on line 6; keep the right one"
+
+
+def _no_column(rows):
+    return ["red", "bleu"], "there is no column bleu; did you mean blue? (data.label_columns)"
+
+
+def _column_twice(rows):
+    return ["red", "red"], "data.classes: red is listed twice"
+
+
+def _no_columns(rows):
+    return [], "data.label_columns: name one or more columns"
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [_no_value, _unknown_value, _other_labels, _no_column, _column_twice, _no_columns],
+    ids=lambda function: function.__name__.strip("_"),
+)
+def test_image_table__broken_labels_are_one_line(break_it, root, fit, recipe, tmp_path):
+    rows = label_rows(root)
+    columns, message = break_it(rows)
+    table = write_table(root / "labels.csv", rows, LABELS)
+    assert message in refused(fit, recipe, tmp_path, table=table, label_columns=columns)
+
+
+def test_image_table__labels_take_the_place_of_classes(label_table, fit, recipe, tmp_path):
+    options = {"table": label_table, "label_columns": ["red"], "classes": ["red"]}
+    assert "leave data.classes and data.label_column out" in refused(fit, recipe, tmp_path, **options)
+
+
+def test_image_table__doctor_counts_labels(label_table, recipe, call, tmp_path):
+    path = recipe(recipe_text(table=label_table, label_columns=["red", "blue"]))
+    code, out, err = call(doctor.main, path, "--out", tmp_path / "doctor")
+    assert code == 0, err
+    assert re.search(r"red +\d+ .*\n.*blue +\d+ ", out)
+    assert (tmp_path / "doctor/samples.png").stat().st_size > 1000

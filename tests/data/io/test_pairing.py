@@ -1,6 +1,6 @@
 import pytest
 
-from lightseg.data.io.pairing import describe_folder, find_pairs
+from lightseg.data.io.pairing import Pair, describe_folder, find_pairs
 from lightseg.errors import DataError
 
 
@@ -33,7 +33,7 @@ def test_find_pairs__the_hint_names_no_mask_of_another_image(tmp_path):
 def test_find_pairs__of_one_name_and_two_extensions_in_one_folder(tmp_path):
     _touch(tmp_path, "a.jpg", "a.png", "b/c.jpg", "b/c.png")
     pairs = find_pairs(tmp_path, ".", ".", ".jpg", ".png")
-    assert pairs == [("a", "a.jpg", "a.png"), ("b/c", "b/c.jpg", "b/c.png")]
+    assert pairs == [Pair("a", "a.jpg", "a.png"), Pair("b/c", "b/c.jpg", "b/c.png")]
     _touch(tmp_path, "d.jpg")
     with pytest.raises(DataError, match=r"d\.jpg: no mask for this image; looked for .*/d\.png; add the mask"):
         find_pairs(tmp_path, ".", ".", ".jpg", ".png")

@@ -42,6 +42,7 @@ def test_read_table__delimiters(table, text, name, delimiter):
         ("a,,\n1,2,3\n", "two columns are called nothing"),
         ("a;b\n1;2\n", 'its columns are separated by semicolons; set data.delimiter: ";"'),
         ("a\tb\n1\t2\n", r'its columns are separated by tabs; set data.delimiter: "\\t"'),
+        ('a,b\n"x,2\n', r"line \d cannot be read as CSV \(.*\); save it again"),
         ('a,b\n"x"y,2\n', r"line 2 cannot be read as CSV \(.*\); save it again"),
     ],
 )

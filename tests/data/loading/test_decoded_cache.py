@@ -476,7 +476,7 @@ def cached_file(kind):
         return path, range(path.stat().st_size)
     record = np.load(path.with_name("index.npy"))[0]
     end = int(record["start"] + np.prod(record["shape"]))
-    return path, range(end) if "image" in kind else range(end, end + int(np.prod(record["size"])))
+    return path, range(end) if "image" in kind else range(end, end + int(np.prod(record["size"][:2])))
 
 
 def trained_on(folders):

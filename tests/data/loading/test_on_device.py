@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightseg.data import ImageDataModule, Shapes, ShapesClassification
+from lightseg.data import ImageDataModule, Shapes, ShapesClassification, ShapesMultilabel
 from lightseg.data.device_transforms import AlternatingFlip, Cutout, DeviceTransform, RandomFlip, RandomTranslate
 from lightseg.data.loading import on_device as on_device_module
 from lightseg.errors import ConfigError
@@ -45,7 +45,7 @@ def assert_equal(ours, reference):
             assert torch.equal(batch[name], expected[name])
 
 
-@pytest.mark.parametrize("cls", [Shapes, ShapesClassification])
+@pytest.mark.parametrize("cls", [Shapes, ShapesClassification, ShapesMultilabel])
 @pytest.mark.parametrize(
     "options",
     [{}, {"epoch": 3}, {"rank": 1, "world_size": 3}, {"accumulate": 3}, {"start": 12}, {"sampling": "class_balanced"}],

@@ -175,3 +175,46 @@ def test_cut__specks_only_without_larger_components():
     mask[0:4, 6:10] = 1
     _, pieces = _pieces(mask)
     assert {len(piece) for piece in pieces} == {16}
+
+
+# ---- a mask for each class -----------------------------------------------------------------------------------------
+
+
+def _channels(mask, *labels, count=3):
+    """Return a mask for each of some classes, present where the mask of class ids says."""
+    channels = np.zeros((*mask.shape, count), np.uint8)
+    for label in labels:
+        channels[..., label] = mask == 1
+    return channels
+
+
+def test_channels__other_classes_of_the_object_come_with_it():
+    donor = DONOR[0], _channels(SHAPE, 0, 1)
+    dataset = InMemoryDataset(donor)
+    paste = CopyPaste(dataset, np.array([[19, 19, 0]]), (1,), 1.0)
+    image, mask = _empty()[0], np.zeros((20, 20, 3), np.uint8)
+    mask[..., 2] = 1
+    for seed in range(30):
+        pasted, truth = paste(image, mask, seed)
+        cover = truth[..., 1] == 1
+        assert cover.sum() == 19
+        assert np.array_equal(truth[..., 0] == 1, cover)
+        # the pixels under the object show the third class no more
+        assert np.array_equal(truth[..., 2] == 0, cover)
+        assert _colors(pasted, cover) == _colors(DONOR[0], SHAPE == 1)
+    assert (mask[..., :2] == 0).all()
+
+
+def test_channels__rare_classes_and_pixels_void_for_all_are_not_covered():
+    paste = CopyPaste(InMemoryDataset((DONOR[0], _channels(SHAPE, 1))), np.array([[0, 19, 0]]), (1,), 1.0)
+    mask = np.zeros((9, 9, 3), np.uint8)
+    mask[:, :2] = IGNORE
+    mask[:, 2, 1] = 1
+    mask[:, 3:, 0] = IGNORE
+    covered = 0
+    for seed in range(50):
+        _, truth = paste(_empty(9, 9)[0], mask, seed)
+        assert (truth[:, :2] == IGNORE).all()
+        assert (truth[:, 2] == [0, 1, 0]).all()
+        covered += int((truth[:, 3:, 1] == 1).sum())
+    assert covered

@@ -97,3 +97,55 @@ def test_smallest_side__of_an_image_that_is_too_long(pipeline):
     with pytest.raises(DataError, match=r"an image of 1×10000 \(height×width\) into 256×2560000; leave the image out"):
         transform(np.zeros((1, 10_000, 3), np.uint8), np.zeros((1, 10_000), np.uint8), 0)
     assert transform(np.zeros((2, 4, 3), np.uint8), np.zeros((2, 4), np.uint8), 0)[0].shape == (256, 512, 3)
+
+
+# ---- a mask for each class -----------------------------------------------------------------------------------------
+
+CHANNELS = np.random.default_rng(2).choice(np.array([0, 1, 1, IGNORE], np.uint8), (20, 24, 7))
+"""More channels than OpenCV fills at once."""
+
+GEOMETRIC = [
+    A.RandomScale((-0.5, 0.5), p=1),
+    A.Rotate(p=1, border_mode=cv2.BORDER_CONSTANT),
+    A.Affine(translate_percent=0.3, shear=20, p=1),
+    A.ElasticTransform(alpha=30, p=1),
+    A.Perspective(p=1),
+    A.GridDistortion(p=1),
+    A.RandomResizedCrop((16, 16), p=1),
+    A.RandomCrop(32, 32, pad_if_needed=True),
+    A.PadIfNeeded(40, 40, border_mode=cv2.BORDER_CONSTANT),
+    A.D4(p=1),
+    A.CoarseDropout(p=1, fill_mask=0),
+    A.GridDropout(p=1, fill_mask=0),
+]
+
+
+@pytest.mark.parametrize("transform", GEOMETRIC, ids=lambda transform: type(transform).__name__)
+def test_channels__each_is_transformed_as_it_would_be_alone(transform):
+    pipeline = TrainTransform([transform], multilabel=True)
+    for seed in range(3):
+        image, channels = pipeline(IMAGE, CHANNELS, seed)
+        alone = [pipeline(IMAGE, CHANNELS[..., label], seed) for label in range(7)]
+        assert channels.shape == (*image.shape[:2], 7)
+        assert all(np.array_equal(image, single) for single, _ in alone)
+        assert np.array_equal(channels, np.stack([mask for _, mask in alone], -1))
+
+
+def test_channels__more_than_opencv_takes():
+    channels = np.repeat(CHANNELS, 100, axis=2)
+    _, result = TrainTransform([A.Rotate(p=1), A.Resize(30, 30)], multilabel=True)(IMAGE, channels, 0)
+    assert result.shape == (30, 30, 700)
+    assert np.array_equal(result[..., 0], result[..., 99])
+
+
+def test_channels__a_transform_of_one_mask_is_refused():
+    with pytest.raises(ConfigError, match="MaskDropout takes one mask, and here each class has one"):
+        TrainTransform([A.MaskDropout()], multilabel=True)
+
+
+def test_channels__averaging_is_refused():
+    pipeline = TrainTransform([A.Resize(9, 9), A.HorizontalFlip()], multilabel=True)
+    pipeline.require_copied_ids(IMAGE, CHANNELS, 0)
+    pipeline = TrainTransform([A.Morphological(p=1)], multilabel=True)
+    with pytest.raises(ConfigError, match="Morphological computes with class ids"):
+        pipeline.require_copied_ids(IMAGE, CHANNELS, 0)

@@ -23,3 +23,10 @@ def test_classes_present__of_a_mask_and_of_a_class_id():
     assert classes_present(np.array([[0, 3], [255, 3]], np.uint8), (1, 3, 2)) == [3]
     assert classes_present(2, (1, 2)) == [2]
     assert classes_present(0, (1, 2)) == []
+
+
+def test_classes_present__of_a_mask_for_each_class_and_of_several_classes():
+    mask = np.zeros((2, 2, 3), np.uint8)
+    mask[0, 0] = [1, 255, 0]
+    assert classes_present(mask, (0, 1, 2)) == [0]
+    assert classes_present(np.array([0, 255, 1], np.uint8), (0, 1, 2)) == [2]

@@ -115,3 +115,17 @@ def test_crop__values_out_of_range():
         RareClassCrop(0, 4)
     with pytest.raises(ConfigError, match="RareClassCrop: focus: must be 0 to 1, got 1.5"):
         RareClassCrop(4, 4, 1.5)
+
+
+def test_crop__of_a_mask_for_each_class():
+    mask = np.zeros((40, 50, 3), np.uint8)
+    mask[..., 0] = 1
+    mask[17, 23, 2] = 1
+    crop = RareClassCrop(8, 9, 1.0)
+    crop.rare = (2,)
+    transform = TrainTransform([crop], multilabel=True)
+    for seed in range(50):
+        _, cropped = transform(np.zeros((40, 50, 3), np.uint8), mask, mix(seed))
+        assert cropped.shape == (8, 9, 3)
+        assert cropped[..., 2].sum() == 1
+        assert (cropped[..., 0] == 1).all()

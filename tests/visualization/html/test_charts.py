@@ -20,3 +20,11 @@ def test_axis__of_equal_ratios():
 
     assert axis.ticks[0] == pytest.approx(0.1)
     assert axis.at([1.0])[0] == pytest.approx(50)
+
+
+def test_axis__over_many_decades():
+    values = np.array([0.1, 4e-3, 2.4e-6, 1.6e-7])
+    axis = Axis.over(values, 236, 8, is_log=True)
+    assert axis.ticks[0] <= values.min()
+    assert axis.ticks[-1] >= values.max()
+    assert ((axis.at(values) >= 8) & (axis.at(values) <= 236)).all()
