@@ -124,7 +124,7 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
 
     thread = threading.Thread(target=stop)
     thread.start()
-    code, out, err = call(main, *played(storage="journal"))
+    code, out, err = call(main, *played(storage="journal"), "--jobs", "1")
     thread.join()
     assert code == 143
     place = folder().relative_to(Path.cwd())
@@ -133,7 +133,7 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
     assert len(finished) == 2
     before = [file.stat().st_mtime_ns for file in finished]
     monkeypatch.setenv("WAITS", "none")
-    code, out, _ = call(main, "tiny.yaml", "--study", "study.yaml")
+    code, out, _ = call(main, "tiny.yaml", "--study", "study.yaml", "--jobs", "1")
     assert code == 0
     assert out.startswith(f"goes on with {place}; for a new search give --group NAME\n")
     assert re.search(r"trial 2 \(.*\): goes on", out)
