@@ -10,6 +10,7 @@ VERBS = {
     "init": "write a first recipe for a folder of images, with the reasons for its settings",
     "doctor": "check a data set before training",
     "fit": "train a recipe, then load the best checkpoint again, score it and test it",
+    "search": "values of a recipe's keys by Optuna, and what its winner is worth on fresh seeds",
     "launch": "a run or a series on a cluster: SLURM, SkyPilot, Kubeflow",
     "evaluate": "score a run on any split or other data, by windows, calibrated, and where it errs",
     "predict": "masks or labels of images, of any number and size",
@@ -25,6 +26,7 @@ VERBS = {
 SYNONYMS = {
     "init": ("new", "create", "setup", "start", "scaffold", "survey"),
     "fit": ("train", "training", "run", "resume"),
+    "search": ("tune", "sweep", "hpo", "study", "optuna", "hyperopt"),
     "evaluate": ("test", "val", "validate", "score", "metrics", "benchmark"),
     "predict": ("infer", "inference", "segment", "classify", "apply"),
     "doctor": ("check", "lint", "inspect", "diagnose", "data"),

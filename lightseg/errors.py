@@ -34,10 +34,11 @@ class StoppedError(LightsegError):
     Args:
         received: The number of the signal.
         folder: The run folder; `None` on processes that do not write.
+        verb: The verb that goes on with it.
     """
 
-    def __init__(self, received: int, folder: object) -> None:
-        super().__init__(f"go on with: python -m lightseg.fit --resume {folder}" if folder else "stopped")
+    def __init__(self, received: int, folder: object, verb: str = "fit") -> None:
+        super().__init__(f"go on with: python -m lightseg.{verb} --resume {folder}" if folder else "stopped")
         self.received = received
         self.exit_code = 128 + received
 

@@ -54,7 +54,7 @@ def parse(args: Sequence[str]) -> Request:
     parser.add_argument("--seeds", type=_parse_seeds)
     parser.add_argument("--folds", type=_parse_folds)
     parser.add_argument("--grid", type=parse_axis, nargs="+", action="extend", default=[])
-    parser.add_argument("--jobs", type=_parse_jobs)
+    parser.add_argument("--jobs", type=parse_jobs)
     parser.add_argument("--resume", type=Path)
     # each run is given it again
     parser.add_argument("--group")
@@ -117,7 +117,8 @@ def _parse_folds(text: str) -> int:
     return int(text)
 
 
-def _parse_jobs(text: str) -> int:
+def parse_jobs(text: str) -> int:
+    """Return the number of runs at a time, the value of `--jobs`."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: give the number of runs at a time, from 1 on")
     return int(text)

@@ -62,6 +62,10 @@ class Pool:
                 env={**os.environ, **variables, environment.SERIES_PROCESS: str(os.getpid())},
             )
 
+    def stop(self, index: int) -> None:
+        """Stop the process of a run, which saves its state first."""
+        self._processes[index].terminate()
+
     def collect(self) -> dict[int, int]:
         """Deliver the signals that have arrived, and return the exit codes of the processes that have ended.
 

@@ -2,9 +2,10 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -16,7 +17,6 @@ from lightseg.errors import UserError
 from lightseg.files.names import METRICS
 from lightseg.files.printable import format_duration, printable, printable_line
 from lightseg.runs.records import read_record
-from lightseg.runs.series import Series
 
 _TAIL = 2**13
 """Bytes at the end of an output in which its last line is looked for."""
@@ -27,15 +27,29 @@ _WAIT, _SHARE = 30.0, 1 / 15
 _ERROR = "lightseg: error: "
 
 
+class Runs(Protocol):
+    """Runs as processes: those of a series, or the trials of a search."""
+
+    @property
+    def run_folders(self) -> Sequence[Path]:
+        """Folders of the runs, which may not exist yet."""
+
+    def output(self, index: int) -> Path:
+        """Return the file with the output of a run."""
+
+    def label(self, index: int) -> str:
+        """Return the options of a run as text."""
+
+
 class Progress:
-    """Lines about the runs of a series, which a terminal shows anew each second.
+    """Lines about runs, which a terminal shows anew each second.
 
     Args:
-        series: The series.
+        series: The runs.
         jobs: Number of runs at the same time.
     """
 
-    def __init__(self, series: Series, jobs: int) -> None:
+    def __init__(self, series: Runs, jobs: int) -> None:
         self._series, self._jobs = series, jobs
         self._start = self._last_lines = time.monotonic()
         self._starts: dict[int, float] = {}
@@ -77,6 +91,11 @@ class Progress:
         self._seconds.append(seconds)
         self._print(f"{label}: finished in {format_duration(seconds)}{_score(self._series.run_folders[index])}")
 
+    def prune(self, index: int) -> None:
+        """Print that a run was stopped since others are better."""
+        del self._starts[index]
+        self._print(f"{self._series.label(index)}: pruned")
+
     def update(self, waiting: int) -> None:
         """Show the last line of each running run, and the counts of all, where it is time for that.
 
@@ -98,7 +117,7 @@ class Progress:
 
     def _summary(self) -> str:
         """Return the line on all runs: `3 of 12 runs finished, 2 running; 5 min so far, about 20 min left`."""
-        number = len(self._series.plan.runs)
+        number = len(self._series.run_folders)
         finished = number - self._failed - self._waiting - len(self._starts)
         parts = [f"{finished} of {number} runs finished", *[f"{self._failed} failed"] * (self._failed > 0)]
         parts.append(f"{len(self._starts)} running")
@@ -117,11 +136,11 @@ class Progress:
             print(printable(line), flush=True)
 
 
-def describe_failure(series: Series, index: int, code: int) -> str:
+def describe_failure(series: Runs, index: int, code: int) -> str:
     """Return how a run with an exit code other than 0 has ended, and the last line of its output.
 
     Args:
-        series: The series.
+        series: The runs.
         index: Number of the run.
         code: The exit code.
     """
@@ -130,13 +149,13 @@ def describe_failure(series: Series, index: int, code: int) -> str:
     return f"{outcome}: {last_line(series, index)}"
 
 
-def error_text(series: Series, index: int) -> str:
+def error_text(series: Runs, index: int) -> str:
     """Return the message of a run that has failed; empty if it left none."""
     _, mark, message = _read_tail(series.output(index)).rpartition(_ERROR)
     return printable(message.strip()) if mark else ""
 
 
-def last_line(series: Series, index: int) -> str:
+def last_line(series: Runs, index: int) -> str:
     """Return the first line of a run's error, else the last line of its output."""
     if message := error_text(series, index):
         return message.splitlines()[0]

@@ -24,10 +24,10 @@ from lightseg.series.options import Request, parse
 from lightseg.series.pool import Pool
 from lightseg.series.progress import Progress, describe_failure, error_text
 
-_POLL = 0.1
+POLL = 0.1
 """Seconds between two looks at the processes."""
 
-_BAD_INPUT = 2
+BAD_INPUT = 2
 """Exit code of a run that its input keeps from beginning."""
 
 _LISTED = 20
@@ -60,7 +60,7 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
         ConfigError: If the options contradict each other, or the input keeps the first run from beginning.
         StoppedError: If a signal stopped it.
     """
-    _require_one_process(os.environ)
+    require_one_process(os.environ, "--seeds, --folds, --grid")
     request = parse(args)
     series, machine = _open(request)
     busy = "another process runs this series; wait for its end, or give --group NAME for another series"
@@ -68,7 +68,7 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
         _prepare(series)
         print(printable(f"series {show(series.folder)}: {_count(series)}, {machine.describe()}"), flush=True)
         codes, received = _run_missing(series, machine)
-        bad_input = [index for index, code in codes.items() if code == _BAD_INPUT]
+        bad_input = [index for index, code in codes.items() if code == BAD_INPUT]
         if bad_input and series.first_begun() is None:
             message = error_text(series, bad_input[0]) or "the first run cannot begin"
             if request.resumed is None:
@@ -94,7 +94,7 @@ def _open(request: Request) -> tuple[Series, Machine]:
     run_folders.require_name(name)
     group = request.group or text_option(request.arguments, "group")
     runs_dir = text_option(request.arguments, "runs_dir") or "runs"
-    recipe = _hash_recipe(request.arguments)
+    recipe = hash_recipe(request.arguments)
     for earlier in find_series(Path(runs_dir).resolve() / name):
         plan = Plan(request.arguments, recipe, group or f"{name}-{earlier.stamp}", earlier.plan.cores, request.runs)
         # a group that is given is one series, even if that is finished
@@ -120,21 +120,25 @@ def _prepare(series: Series) -> None:
         ConfigError: If a run that has not begun would be of another recipe.
     """
     missing = [series.run_folders[index] for index in series.unfinished()]
-    for folder in filter(Path.is_dir, missing):
-        # a run stops by itself after the process of its series was killed; some file systems have no locks
-        with (
-            suppress(OSError),
-            file_lock(folder, f"{show(folder)}: is still training, or stopping; waiting for its end"),
-        ):
-            pass
-        if not has_begun(folder):
-            run_folders.discard(folder)
-    is_same = all(map(has_begun, missing)) or series.plan.recipe == _hash_recipe(series.plan.arguments)
+    for folder in missing:
+        wait_for_end(folder)
+    is_same = all(map(has_begun, missing)) or series.plan.recipe == hash_recipe(series.plan.arguments)
     require(
         is_same,
         f"--resume {show(series.folder)}: the recipe has changed, and runs are missing that would be of the new one; "
         "bring it back, or start a new series",
     )
+
+
+def wait_for_end(folder: Path) -> None:
+    """Wait for a run that outlives the process that has started it, and remove its folder if it has not begun."""
+    if not folder.is_dir():
+        return
+    # a run stops by itself after that process was killed; some file systems have no locks
+    with suppress(OSError), file_lock(folder, f"{show(folder)}: is still training, or stopping; waiting for its end"):
+        pass
+    if not has_begun(folder):
+        run_folders.discard(folder)
 
 
 def _run_missing(series: Series, machine: Machine) -> tuple[dict[int, int], int]:
@@ -156,13 +160,13 @@ def _run_missing(series: Series, machine: Machine) -> tuple[dict[int, int], int]
                 progress.begin(index, is_resumed=environment.RUN_NAME not in variables)
                 pool.start(index, command, {**variables, **shares[index].variables}, series.output(index))
             progress.update(len(waiting))
-            time.sleep(_POLL)
+            time.sleep(POLL)
             for index, code in pool.collect().items():
                 del shares[index]
                 progress.end(index, code)
                 if code:
                     codes[index] = code
-                if code == _BAD_INPUT and series.first_begun() is None:
+                if code == BAD_INPUT and series.first_begun() is None:
                     waiting.clear()
     return codes, pool.received
 
@@ -176,16 +180,30 @@ def _count(series: Series) -> str:
 
 def _command(series: Series, index: int) -> tuple[list[str], dict[str, str]]:
     """Return the command that begins a run or goes on with it, and its environment variables."""
-    plan, folder = series.plan, series.run_folders[index]
+    plan = series.plan
+    return make_command(series.run_folders[index], plan.arguments, plan.runs[index], plan.group, series.first_begun())
+
+
+def make_command(
+    folder: Path, arguments: Sequence[str], options: Mapping[str, str], group: str, first: Path | None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command that begins a run or goes on with it, and its environment variables.
+
+    Args:
+        folder: Folder of the run.
+        arguments: Arguments of `fit` that all runs share.
+        options: Options of the run by key.
+        group: Group of the run.
+        first: Folder of the first run that has begun, whose precision the others keep; None if there is none.
+    """
     command = [sys.executable, "-m", "lightseg.fit"]
     if has_begun(folder):
         return [*command, "--resume", str(folder)], {}
-    options = [f"--{key}={value}" for key, value in plan.runs[index].items()]
     variables = {environment.RUN_NAME: folder.name}
-    first = series.first_begun()
-    if first and "trainer.precision" not in plan.runs[index]:
+    if first and "trainer.precision" not in options:
         variables |= _keep_precision(first)
-    return [*command, *plan.arguments, *options, f"--group={plan.group}"], variables
+    words = [f"--{key}={value}" for key, value in options.items()]
+    return [*command, *arguments, *words, f"--group={group}"], variables
 
 
 def _keep_precision(folder: Path) -> dict[str, str]:
@@ -208,18 +226,23 @@ def _describe_failures(series: Series, codes: Mapping[int, int]) -> SeriesError:
     return SeriesError("\n".join([head, *lines, *more, again]), codes[failed[0]])
 
 
-def _hash_recipe(arguments: Sequence[str]) -> str:
+def hash_recipe(arguments: Sequence[str]) -> str:
     """Return a hash of the files of the recipe and its overlays."""
     files = [file for name in option_values(arguments, "-c", "--config") for file in chain(name)]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _require_one_process(variables: Mapping[str, str]) -> None:
-    """Check that no launcher has started several processes, each of which would start all runs."""
+def require_one_process(variables: Mapping[str, str], options: str) -> None:
+    """Check that no launcher has started several processes, each of which would start all runs.
+
+    Args:
+        variables: Environment variables.
+        options: Options that ask for several runs, for the message.
+    """
     for launcher, variable in (("torchrun", "WORLD_SIZE"), ("SLURM", "SLURM_NTASKS")):
         processes = variables.get(variable, "1")
         require(
             processes == "1",
-            f"--seeds, --folds, --grid: {launcher} has started {processes} processes, and each would begin all of the "
+            f"{options}: {launcher} has started {processes} processes, and each would begin all of the "
             "runs; start each run as a job of its own (--seed_everything N --group NAME, --data.folds K --data.fold N)",
         )

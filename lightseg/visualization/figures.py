@@ -93,6 +93,34 @@ def row_shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return shares
 
 
+def pareto_front(
+    values: npt.NDArray[np.float64], front: Sequence[int], labels: Sequence[str], names: tuple[str, str], path: Path
+) -> None:
+    """Draw trials by a cost and a score, and the line through those that no other one beats in both.
+
+    Args:
+        values: Cost and score of each trial, float64 `(T, 2)`.
+        front: Indices of the trials of the line.
+        labels: Name of each trial of the line.
+        names: Names of cost and score.
+        path: PNG to write.
+    """
+    figure = new_figure(7, 4.5)
+    axis = figure.subplots()
+    axis.scatter(values[:, 0], values[:, 1], color="grey", s=18, label="trials")
+    line = sorted(zip(values[list(front)].tolist(), labels, strict=True))
+    costs, scores = zip(*(point for point, _ in line), strict=True)
+    axis.plot(costs, scores, color="#c81e1e", marker="o", drawstyle="steps-post", label="Pareto front")
+    for point, label in line:
+        axis.annotate(label, point, xytext=(5, -10), textcoords="offset points", fontsize=7)
+    axis.set_xlabel(names[0])
+    axis.set_ylabel(names[1])
+    axis.margins(x=0.15, y=0.1)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:

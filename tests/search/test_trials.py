@@ -1,0 +1,149 @@
+"""The trials of a search in the storage of Optuna, and in the folders of their runs."""
+
+import json
+import shutil
+
+import pytest
+from optuna.trial import TrialState
+
+from lightseg.errors import ConfigError, UserError
+from lightseg.fit import main as fit
+from lightseg.search.study import Study
+from lightseg.search.trials import Search, SearchPlan, find_searches
+
+SPACE = {"model.optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+@pytest.fixture
+def make(tmp_path):
+    def create(stamp="1", **settings):
+        study = Study(**{"space": SPACE, "trials": 4, "sampler": "random", "storage": "journal", **settings})
+        plan = SearchPlan(arguments=["--config=a.yaml"], recipe="0", group="a", cores=None, study=study)
+        return Search.create(str(tmp_path / "runs"), "a", plan, stamp)
+
+    return create
+
+
+@pytest.fixture
+def play(template):
+    """Copy a finished run into the folder of a trial."""
+
+    def copy(search, number, source=template, **metrics):
+        folder = search.run_folders[number]
+        shutil.copytree(source, folder)
+        changed = json.loads((folder / "metrics.json").read_text()) | metrics
+        (folder / "metrics.json").write_text(json.dumps(changed))
+
+    return copy
+
+
+def test_search__is_read_as_it_was_created(make):
+    search = make(objective=["score", "flops"])
+    again = Search.read(search.folder)
+    assert (again.folder, again.plan) == (search.folder, search.plan)
+    assert not again.is_finished
+    assert [folder.name for folder in again.run_folders] == ["1-00", "1-01", "1-02", "1-03"]
+    assert again.output(2) == search.folder / "02.txt"
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_resumed_search__keeps_its_trials_and_draws_other_values(make, storage):
+    search = make(storage=storage)
+    assert [search.ask(), search.ask()] == [0, 1]
+    # a killed process leaves its lock
+    (search.folder / "trials.log.lock").symlink_to("none")
+    again = Search.read(search.folder)
+    assert again.ask() == 2
+    assert [again.options(number) for number in (0, 1)] == [search.options(number) for number in (0, 1)]
+    assert len({again.options(number)["model.optimizer.lr"] for number in range(3)}) == 3
+    assert again.ask() == 3
+    assert again.ask() is None
+
+
+def test_label__has_the_values_in_short(make):
+    search = make()
+    number = search.ask()
+    value = float(search.options(number)["model.optimizer.lr"])
+    assert search.label(number) == f"trial 0 (lr {value:.3g})"
+
+
+def test_settle__takes_the_values_of_finished_runs(make, play):
+    search = make(objective=["score", "flops", "parameters"])
+    for _ in range(3):
+        search.ask()
+    play(search, 1, **{"val/score": 0.25})
+    again = Search.read(search.folder)
+    assert list(again.settle()) == [0, 2]
+    cost = json.loads((search.run_folders[1] / "model.json").read_text())
+    assert again.trials[1].values == [0.25, cost["gflops"], cost["parameters"]]
+    assert again.with_state(TrialState.COMPLETE) == [1]
+
+
+def test_winner__is_the_first_with_the_highest_score(make, play):
+    search = make()
+    assert search.winner() is None
+    for number, score in enumerate((0.5, 0.75, 0.75)):
+        search.ask()
+        play(search, number, **{"val/score": score})
+        search.finish(number)
+    search.ask()
+    search.fail(3)
+    assert search.winner() == 1
+
+
+def test_front__has_the_trials_that_no_other_one_beats(make, play):
+    search = make(objective=["score", "flops"])
+    for number, (score, gflops) in enumerate(((0.5, 1.0), (0.75, 2.0), (0.7, 2.0), (0.8, 4.0))):
+        search.ask()
+        play(search, number, **{"val/score": score})
+        cost = {"parameters": 1, "gflops": gflops, "input": [3, 16, 16]}
+        (search.run_folders[number] / "model.json").write_text(json.dumps(cost))
+        search.finish(number)
+    assert search.front() == [0, 1, 3]
+
+
+def test_run_without_a_score__is_a_failed_trial(make, play):
+    search = make()
+    search.ask()
+    play(search, 0, **{"val/score": None})
+    search.finish(0)
+    assert search.with_state(TrialState.FAIL) == [0]
+
+
+def test_trial__of_other_images_is_refused(make, play, template, tmp_path, capsys):
+    search = make()
+    play(search, search.ask())
+    search.finish(0)
+    options = ["--data.val_size", "2", "--runs_dir", str(tmp_path / "other")]
+    assert fit(["--config", str(template / "config.yaml"), "--name", "b", *options]) == 0
+    (other,) = (tmp_path / "other/b").iterdir()
+    play(search, search.ask(), other)
+    with pytest.raises(ConfigError, match=r"(?s)do not compare on val.*take the key that changes this out"):
+        search.finish(1)
+
+
+def test_median_pruner__stops_a_trial_below_the_median(make, play):
+    search = make(trials=7, pruner="median")
+    for number in range(7):
+        search.ask()
+        folder = search.run_folders[number]
+        assert not search.should_prune(number)
+        folder.mkdir()
+        score = (0.5, 0.5, 0.5, 0.5, 0.5, 0.4, 0.6)[number]
+        (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, "val/score": score}) + "\n")
+        assert search.should_prune(number) == (number == 5)
+        # a validation is reported once
+        assert not search.should_prune(number)
+        search.optuna.tell(number, score) if number < 5 else search.prune(number)
+    assert search.with_state(TrialState.PRUNED) == [5, 6]
+
+
+def test_searches__newest_first_without_damaged_ones(make):
+    folders = [make(stamp).folder for stamp in "132"]
+    (folders[2] / "search.json").write_text("{")
+    assert [search.folder for search in find_searches(folders[0].parent)] == [folders[1], folders[0]]
+
+
+def test_folder__of_no_search(make, tmp_path):
+    with pytest.raises(UserError, match="no folder of a search"):
+        Search.read(tmp_path)
