@@ -30,7 +30,9 @@ def test_chain__circle(tmp_path):
 
 
 def test_chain__missing_recipe_lists_its_neighbours():
-    with pytest.raises(ConfigError, match=r"no such file; did you mean unet\.yaml\?\navailable in .*: fcn, segmenter, simple_cnn"):
+    with pytest.raises(
+        ConfigError, match=r"no such file; did you mean unet\.yaml\?\navailable in .*: fcn, segmenter, simple_cnn"
+    ):
         chain("configs/net/unett.yaml")
 
 
