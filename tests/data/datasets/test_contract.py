@@ -11,6 +11,7 @@ from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_annotated_images import MultilabelAnnotatedImages
 from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
@@ -92,6 +93,7 @@ RELABELINGS = {
     "annotated_images_classification": _change_a_tag,
     "image_folder": _move_a_picture,
     "image_table": _change_a_row,
+    "multilabel_annotated_images": _move_a_corner,
 }
 
 JSON_FILES, XML_FILES = ({split: f"{split}.{suffix}" for split in SPLITS} for suffix in ("json", "xml"))
@@ -109,6 +111,10 @@ CASES = {
     "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
     "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
+    "multilabel_annotated_images": (
+        _annotated_images,
+        lambda root: MultilabelAnnotatedImages(one_drawing.NAMES, root=root, annotations=JSON_FILES),
+    ),
     "multilabel_mask_folder": (
         _multilabel_mask_folder,
         lambda root: MultilabelMaskFolder(["road", "car"], ignore=[IGNORE], root=root),
