@@ -10,7 +10,7 @@ from lightseg.data.annotations.drawing import ClassDrawing
 from lightseg.data.annotations.format import AnnotationFormat, Annotations, MissingAnnotation
 from lightseg.data.annotations.images import AnnotatedImage
 from lightseg.data.datasets.annotated_files import AnnotatedFiles
-from lightseg.data.datasets.annotated_masks import AnnotatedMasks, parse_annotation
+from lightseg.data.datasets.annotated_masks import AnnotatedMasks, class_names_of_image
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
@@ -97,7 +97,7 @@ class AnnotatedImagesClassification(LabelDataModule, AnnotatedFiles):
         for split, part in self._read_annotations().items():
             images = []
             for image in part.images:
-                names = _image_names(part, image, Path(self.root))
+                names = class_names_of_image(part, image, Path(self.root))
                 if len(names) > 1:
                     report(_two_classes(image, names))
                     continue
@@ -129,14 +129,6 @@ class AnnotatedImagesClassification(LabelDataModule, AnnotatedFiles):
         hint = did_you_mean(name, self.classes) or "; add it there, or remove the image"
         message = f"{image.place}: is of the class {name}, which is not in data.classes{hint}"
         return LayoutError("undeclared class", message, [image.image])
-
-
-def _image_names(part: Annotations, image: AnnotatedImage, root: Path) -> list[str]:
-    """Return the names of an image's classes: its labels as a whole, or else those of its objects."""
-    record = parse_annotation(part, image, root)
-    if record is None:
-        return []
-    return list(dict.fromkeys(record.labels or [item.name for item in record.objects]))
 
 
 def _two_classes(image: AnnotatedImage, names: list[str]) -> LayoutError:

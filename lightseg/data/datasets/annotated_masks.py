@@ -150,12 +150,20 @@ class AnnotatedMasks(AnnotatedFiles):
             require(name not in classes, f"data.merge, data.ignore: {name} is also a class; it can be only one")
 
 
-def parse_annotation(part: Annotations, image: AnnotatedImage, root: Path) -> ImageRecord | None:
-    """Return the annotation of an image; None without one.
+def class_names_of_image(part: Annotations, image: AnnotatedImage, root: Path) -> list[str]:
+    """Return the names of an image's classes: its labels as a whole, or else those of its objects.
 
     Raises:
-        DataError: If it is damaged.
+        DataError: If its annotation is damaged.
     """
+    record = _parse(part, image, root)
+    if record is None:
+        return []
+    return list(dict.fromkeys(record.labels or [item.name for item in record.objects]))
+
+
+def _parse(part: Annotations, image: AnnotatedImage, root: Path) -> ImageRecord | None:
+    """Return the annotation of an image; None without one."""
     if not image.is_annotated:
         return None
     content = read_content(root / image.file) if image.file else image.content
@@ -167,5 +175,5 @@ def _class_names(part: Annotations, root: Path) -> Iterator[str]:
     if part.classes is not None:
         yield from part.classes
         return
-    records = (parse_annotation(part, image, root) for image in part.images)
+    records = (_parse(part, image, root) for image in part.images)
     yield from sorted({item.name for record in records if record for item in record.objects})

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from lightseg import doctor
-from lightseg.data import MultilabelAnnotatedImages, MultilabelMaskFolder
+from lightseg.data import MultilabelAnnotatedImages, MultilabelAnnotatedImagesClassification, MultilabelMaskFolder
 from lightseg.errors import UserError
 from lightseg.labels import IGNORE
 from tests.data.annotations import one_drawing
 from tests.data.annotations.one_drawing import COUNT, FORMATS, HEIGHT, NAMES, WIDTH, pixels, targets, write_json
-from tests.data.fabricate import save
+from tests.data.fabricate import picture, save
 
 
 def channels(index, names=NAMES):
@@ -184,3 +184,70 @@ def test_doctor__finds_a_broken_object_and_nothing_else(call, recipe, tmp_path):
     messages, _ = errors()
     assert len(messages) == 1
     assert "shape 0 (boat): boat is not in data.classes" in messages[0]
+
+
+# ---- classes of whole images -----------------------------------------------------------------------------------------
+
+
+def write_tags(root):
+    """Pictures with the tag `wet`, `cold`, both or none, in CVAT's format."""
+    rows = []
+    for index in range(COUNT):
+        save(root / f"{index}.png", picture(index, 32, 32))
+        children = "".join(f'<tag label="{name}"></tag>' for name, label in labels(index).items() if label)
+        rows.append(f'<image id="{index}" name="{index}.png" width="32" height="32">{children}</image>')
+    (root / "a.xml").write_text(f"<annotations>{''.join(rows)}</annotations>")
+
+
+def labels(index):
+    return {"cold": int(index % 2 == 0), "wet": int(index % 3 == 0)}
+
+
+def labels_by_name(module):
+    """Labels of each image, by its name."""
+    return {name: target.tolist() for name, target in targets(module).items()}
+
+
+def test_classification__tags_are_labels_and_an_image_without_any_has_none(tmp_path):
+    write_tags(tmp_path)
+    options = {"root": str(tmp_path), "annotations": "a.xml"}
+    module = MultilabelAnnotatedImagesClassification(**options)
+    module.check()
+    assert module.classes == ["cold", "wet"]
+    expected = {f"{index}.png": list(labels(index).values()) for index in range(COUNT)}
+    assert [0, 0] in expected.values()
+    assert labels_by_name(module) == expected
+    skipped = MultilabelAnnotatedImagesClassification(missing_annotation="skip", **options)
+    assert labels_by_name(skipped) == {name: row for name, row in expected.items() if any(row)}
+
+
+def test_classification__one_class_is_binary(tmp_path):
+    write_tags(tmp_path)
+    options = {"root": str(tmp_path), "annotations": "a.xml", "classes": ["wet"]}
+    module = MultilabelAnnotatedImagesClassification(other_classes="skip", **options)
+    assert labels_by_name(module) == {f"{index}.png": [labels(index)["wet"]] for index in range(COUNT)}
+    with pytest.raises(UserError, match=r"a.xml: 0.png: has the class cold, which is not in data.classes"):
+        MultilabelAnnotatedImagesClassification(**options).check()
+
+
+def test_classification__classes_of_all_objects(tmp_path):
+    options = one_drawing.coco(tmp_path)
+    module = MultilabelAnnotatedImagesClassification(root=str(tmp_path), **options)
+    assert module.classes == sorted(NAMES)
+    assert set(map(tuple, labels_by_name(module).values())) == {(1, 1, 1)}
+
+
+def test_classification__is_trained(fit, recipe, tmp_path):
+    (tmp_path / "data").mkdir()
+    write_tags(tmp_path / "data")
+    text = f"""
+base: [configs/data/annotated_images_labels.yaml, configs/net/simple_cnn.yaml, configs/hardware/cpu.yaml]
+model: {{class_path: MultilabelClassificationTask, init_args: {{loss: bce}}}}
+data:
+  init_args: {{root: {tmp_path / "data"}, annotations: a.xml, batch_size: 2, num_workers: 0,
+    train_transforms: [], eval_transforms: []}}
+trainer: {{max_epochs: 1, precision: 32-true, log_every_n_steps: 1}}
+"""
+    outcome = fit("--config", recipe(text, "labels.yaml"))
+    assert outcome.code == 0, outcome.err
+    assert {"val/f1/cold", "val/f1/wet"} <= outcome.metrics.keys()
