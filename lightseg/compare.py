@@ -5,10 +5,11 @@ usage: python -m lightseg.compare RUN... [--baseline GROUP] [--by KEY] [--metric
                                   [--trust]
 
   RUN               run folders, folders of series, folders that hold runs at any depth, or patterns in quotes
-                    ("runs/unet/2026*")
+                    ("runs/unet/2026*"); DIR of `evaluate RUN+RUN --out DIR` stands for the ensemble and its members
   --baseline GROUP  compare the others with this group only: its name in the table, or the folder of one of its runs
   --by KEY          one group for each value of a key, such as model.net.encoder or just encoder, or for each run (run);
-                    otherwise runs are grouped by their whole recipe, so that only seeds differ within a group
+                    otherwise runs are grouped by their whole recipe, so that only seeds differ within a group; beside
+                    an ensemble, each run is a group
   --metric NAME     score (mIoU, accuracy); miou, accuracy, mean_accuracy, dice; accuracy, balanced_accuracy, macro_f1
   --split SPLIT     test or val; test where all runs have it, val for the folds of a cross-validation
   --csv FILE        a row for each group

@@ -4,7 +4,8 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
                                        [--tta NAMES] [--calibrate] [--boundary X] [--batch_size N] [--devices N]
                                        [--precision P] [--name NAME | --out DIR] [--trust]
 
-  RUN              a run folder, whose best checkpoint is scored, or a checkpoint file
+  RUN              a run folder, whose best checkpoint is scored, or a checkpoint file; several joined by +, or a
+                   pattern of run folders in quotes ('runs/unet/*'), are an ensemble: the mean of their probabilities
   --split SPLIT    test (if left out), val, train, or all: every sample of all splits once
   --data.KEY VALUE changes the run's data: --data.root OTHER scores another folder
   --config FILE    other data: a YAML file with a data: block. Its classes must be those of the checkpoint
@@ -17,7 +18,7 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --devices N      processes (1)
   --precision P    if left out, that of the training; auto takes what is fast on this device
   --name NAME      name of the folder in RUN/evaluations/; it follows from split and protocol if left out
-  --out DIR        another folder for the result
+  --out DIR        another folder for the result; needed for an ensemble, which `compare DIR` compares with its members
   --trust          import and run classes that are not of lightseg, such as a net of your own; they are printed
 
 Every valid pixel is counted exactly once. In addition to the scores of the task, there are for segmentation:
@@ -34,6 +35,7 @@ Other data, or another option that can change a score, is part of the name and o
 
 Example:
   python -m lightseg.evaluate runs/roads/20260102T030405-a1b2 --tta flip
+  python -m lightseg.evaluate 'runs/roads/*' --out runs/roads-ensemble
 
 The last line printed is `evaluation: DIR`. Exit codes: 0 done, 1 failed in the run, 2 bad input.
 """
@@ -43,7 +45,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.checkpoint.locate import trained_run
+from lightseg.checkpoint.locate import trained_runs
 from lightseg.cli.argv import split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 def main(args: list[str]) -> None:
     """Score a run."""
     options, data_args = _parse(args)
-    trained = trained_run(options.run)
+    trained = trained_runs(options.run)
     if options.config:
         # checks the files before the slow imports
         chain(options.config)
@@ -77,7 +79,7 @@ def main(args: list[str]) -> None:
     silence_lightning()
     supervision.end_with_parent()
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
-    model = TrainedModel.of(*trained, options.trust)
+    model = TrainedModel.of_runs(trained, options.trust)
     model.task.protocol = protocol
     data, changed = model.data(options.config, data_args)
     data.batch_size = options.batch_size or model.images_per_pass(data.batch_size) * options.devices
@@ -153,7 +155,8 @@ def _score(
 
     task, split_data = model.task, SplitData(data, options.split)
     model.require_same_colors(split_data.masks)
-    is_other_data = model.run is None or not model.is_own(split_data.fingerprints)
+    model.require_unseen(options.split)
+    is_other_data = not model.is_own(split_data.fingerprints)
     if scorer.trainer.is_global_zero and is_other_data and (share := split_data.share):
         print(share, flush=True)
     temperature = task.temperature_under(task.protocol)
@@ -171,7 +174,7 @@ def _score(
         return
     agrees = None if changed else consistency.compare(model, scored, settings)
     numbers = scored.scores | extra_metrics.numbers(scored.extra_results, task.classes)
-    record = Record(facts, numbers, scored, split_data.splits)
+    record = Record(facts, numbers, scored, split_data.splits, _members(model))
     record.write(folder)
     table.show(record)
     if agrees:
@@ -186,9 +189,17 @@ def _facts(model: "TrainedModel", split_data: "SplitData", options: argparse.Nam
         "data": split_data.split_fingerprint("test"),
         "samples": len(split_data.dataset("test")),
         "dataset": split_data.label,
-        "checkpoint": str(model.file.relative_to(model.run) if model.run else model.file),
+        "checkpoint": model.label,
         "sha256": model.sha256,
     }
+
+
+def _members(model: "TrainedModel") -> list[dict[str, str | None]]:
+    """Return run folder, checkpoint and SHA-256 hash of each member of an ensemble."""
+    return [
+        {"run": str(member.run) if member.run else None, "checkpoint": str(member.file), "sha256": member.sha256}
+        for member in model.members
+    ]
 
 
 def _folder(model: "TrainedModel", split_data: "SplitData", facts: dict[str, Any], options: argparse.Namespace) -> Path:
@@ -202,6 +213,8 @@ def _folder(model: "TrainedModel", split_data: "SplitData", facts: dict[str, Any
 
     if options.out:
         return Path(options.out).resolve()
+    if model.members:
+        raise ConfigError("an ensemble is in no run folder; say by --out DIR where the result is to go")
     if model.run is None:
         raise ConfigError(f"{model.file}: is in no run folder; say by --out DIR where the result is to go")
     stem = "" if model.is_scored else model.file.stem

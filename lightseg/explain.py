@@ -2,9 +2,10 @@
 
 usage: python -m lightseg.explain RUN [--split SPLIT] [--out FILE] [--images N] [--data.OPTION VALUE...] [--trust]
 
-  RUN            a run folder
+  RUN            a run folder; several joined by +, or a pattern of them in quotes ('runs/unet/*'), are an ensemble: the
+                 mean of their probabilities
   --split SPLIT  val or test (test where there is one, else val)
-  --out FILE     where to write the page (RUN/explain.html)
+  --out FILE     where to write the page (RUN/explain.html); needed for an ensemble
   --images N     how many images to show of each class, and half as many of each confusion (4)
   --data.OPTION  options of the data, such as --data.root OTHER if it has moved
   --trust        import and run classes that are not of lightseg, such as a net of your own; they are printed
@@ -23,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.checkpoint.locate import model_file, run_folder
+from lightseg.checkpoint.locate import model_file, run_folder, split_members
 from lightseg.cli.argv import split_options
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import DataError, UserError, require
@@ -48,13 +49,15 @@ def main(args: list[str]) -> None:
     parser.add_argument("--trust", action="store_true")
     arguments, data_options = split_options(args, "--data")
     options = parser.parse_args(arguments)
-    folder = run_folder(options.run, "RUN")
-    out: Path = options.out or folder / "explain.html"
+    folders = [run_folder(member, "RUN") for member in split_members(options.run)]
+    is_placed = options.out is not None or len(folders) == 1
+    require(is_placed, "--out: an ensemble is in no run folder; say where the page is to go")
+    out: Path = options.out or folders[0] / "explain.html"
     if options.out is None:
         require_in_place(out, "remove it, or give another place by --out FILE")
     require_writable(out, "--out")
     require(options.images >= 1, f"--images: {options.images} is not a number of images; give 1 or more")
-    file = model_file(folder)
+    runs: list[tuple[Path, Path | None]] = [(model_file(folder), folder) for folder in folders]
 
     import torch
 
@@ -63,20 +66,24 @@ def main(args: list[str]) -> None:
     from lightseg.explanation.html import write_page
     from lightseg.explanation.text import sentence
 
-    splits = _read_splits(folder)
-    model = TrainedModel.of(file, folder, options.trust)
+    splits = [_read_splits(folder) for folder in folders]
+    model = TrainedModel.of_runs(runs, options.trust)
     require(
         not model.task.multilabel,
-        f"{folder}: its classes may overlap, and the page explains confusions of classes that exclude each other; "
+        f"{folders[0]}: its classes may overlap, and the page explains confusions of classes that exclude each other; "
         "python -m lightseg.evaluate scores each class and writes a row for each image",
     )
     data, changes = model.data(None, data_options)
-    split = _choose_split(folder, splits, data, options.split)
+    split: Stage = options.split or ("test" if splits[0]["test"]["samples"] else "val")
+    model.require_unseen(split)
+    for folder, recorded in zip(folders, splits, strict=True):
+        _require_scored(folder, recorded, data, split)
     for key in changes:
-        raise UserError(f"--{key}: changes what {folder} was scored on, which the page is about; leave it out")
+        raise UserError(f"--{key}: changes what {folders[0]} was scored on, which the page is about; leave it out")
     task = model.task.to("cuda" if torch.cuda.is_available() else "cpu")
     explanation = explain(task, data, split, options.images)
-    write_page(explanation, f"{folder.resolve().parent.name}/{folder.resolve().name}", out)
+    title = " + ".join(f"{folder.resolve().parent.name}/{folder.resolve().name}" for folder in folders)
+    write_page(explanation, title, out)
     for finding in explanation.findings[:2]:
         print(f"{sentence(finding, explanation.observations)}{'' if finding.is_significant else ' (may be chance)'}")
     if isinstance(explanation.saliency, str):
@@ -84,18 +91,16 @@ def main(args: list[str]) -> None:
     print(printable(f"written: {out}"))
 
 
-def _choose_split(folder: Path, splits: dict[str, Any], data: "ImageDataModule", option: "Stage | None") -> "Stage":
-    """Return the split of `--split`, by default that of the final scores.
+def _require_scored(folder: Path, splits: dict[str, Any], data: "ImageDataModule", split: "Stage") -> None:
+    """Check that a split is not empty, and that it is the one that a run was scored on.
 
     Raises:
-        DataError: If the split is empty, or has changed since the run was scored on it.
+        DataError: If it is not.
     """
-    split: Stage = option or ("test" if splits["test"]["samples"] else "val")
     if not splits[split]["samples"]:
         raise DataError(f"the {split} split of {folder} is empty; take --split {'val' if split == 'test' else 'test'}")
     if differ(data.split_fingerprint(split), splits[split].get("sha256")):
         raise DataError(f"the {split} split is not any more what {folder} was scored on; --data.root says where it is")
-    return split
 
 
 def _read_splits(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,9 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
                                   [--overlays] [--probabilities] [--threshold X] [--multichannel]
                                   [--device NAME] [--batch N] [--trust]
 
-  RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO
+  RUN              a run folder, whose best checkpoint is meant, a checkpoint, an export, or hf://USER/REPO; several
+                   joined by +, or a pattern of run folders in quotes ('runs/unet/*'), are an ensemble: the mean of
+                   their probabilities
   INPUT            image files, folders with all that is in them, or patterns: 'data/**/*.jpg'
   --out DIR        a new folder; or that of a call that was broken off, which then goes on
   --window N       see images in square windows of N pixels, blended; smaller images are seen whole
@@ -23,6 +25,7 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
 Examples:
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 photo.jpg --out predictions
   python -m lightseg.predict runs/unet/20260102T030405-a1b2 map.tif --out predictions --window 512
+  python -m lightseg.predict 'runs/unet/*+runs/fcn/20260102T030405-c3d4' photos/ --out predictions
 
 DIR/NAME.png has the size of its image; its values are class ids, its colours the palette; of a GeoTIFF, DIR/NAME.tif
 with its georeference. Of classes that may overlap, DIR/NAME_CLASS.png (or .tif) is 1 where the class is, and 0
@@ -41,13 +44,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightseg.checkpoint.locate import model_file
+from lightseg.checkpoint.locate import model_files
 from lightseg.cli.entry import Arguments, verb
 from lightseg.errors import RunError, UserError
-from lightseg.files.atomic import nearest_folder, sha256
+from lightseg.files.atomic import combined_sha256, nearest_folder
 from lightseg.files.printable import printable
 
 if TYPE_CHECKING:
@@ -59,12 +63,12 @@ if TYPE_CHECKING:
 def main(args: list[str]) -> None:
     """Predict images."""
     options = _parse(args)
-    file, out = model_file(options.run), Path(options.out)
+    files, out = model_files(options.run), Path(options.out)
     nearest_folder(out, "--out")
     from lightseg.inference.inputs import find_files, items_of, skipped_files
 
     # before the imports that take seconds
-    files = find_files(options.inputs, out)
+    images = find_files(options.inputs, out)
     if skipped := skipped_files(options.inputs, out):
         print(printable(f"skipped, as no images: {skipped}"), file=sys.stderr)
 
@@ -74,13 +78,13 @@ def main(args: list[str]) -> None:
     from lightseg.inference.results import Results, open_results
 
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
-    task, facts = _load(file, options.device, options.trust)
+    task, facts = _load(files, options.device, options.trust)
     if task.kind == "classification" and (options.window or options.overlays):
         raise UserError("--window and --overlays are for segmentation; this model classifies whole images")
     if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
         raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
     _set_thresholds(task, options.threshold)
-    items = items_of(files, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
+    items = items_of(images, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
         results.require_same_files(items)
@@ -111,22 +115,22 @@ def _parse(args: list[str]) -> argparse.Namespace:
     return options
 
 
-def _load(file: Path, device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
-    """Return the task on its device, and the facts about its file for `classes.json`."""
+def _load(files: Sequence[Path], device: str | None, trust: bool) -> tuple[Task, dict[str, Any]]:
+    """Return the task on its device, and the facts about its files for `classes.json`."""
     import torch
 
     from lightseg.checkpoint import loading
 
     if device is not None and device.partition(":")[0] == "meta":
         raise UserError(f"--device {device}: computes nothing; give cpu, cuda or cuda:1")
-    task = loading.load(file, trust)
+    task = loading.load(files, trust)
     try:
         task.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
     if task.device.type == "meta":
         raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
-    return task, {"checkpoint": str(file), "sha256": sha256(file)}
+    return task, {"checkpoint": " + ".join(map(str, files)), "sha256": combined_sha256(files)}
 
 
 def _set_thresholds(task: Task, option: str | None) -> None:

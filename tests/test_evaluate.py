@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
+import lightseg
+from lightseg.checkpoint.rebuild import build_data
+from lightseg.compare import main as compare_main
 from lightseg.evaluate import main
 from lightseg.evaluation import calibrate
 from lightseg.evaluation.scoring import Scorer
@@ -508,3 +511,78 @@ def test_evaluate__images_that_the_net_refuses(tmp_path, evaluate):
     assert code == 2
     (line,) = err.splitlines()
     assert line.startswith("lightseg: error: model.net: TimmNet cannot take the images of this data: ")
+
+
+ENSEMBLE = """
+base: [configs/data/shapes.yaml, configs/net/unet.yaml]
+model: {init_args: {net: {init_args: {width: 4, depth: 2}}}}
+data:
+  init_args: {image_size: 32, train_size: 12, val_size: 5, test_size: 9, batch_size: 4, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Return the runs of two folds, which are not changed by tests."""
+    root = tmp_path_factory.mktemp("folds")
+    for fold in (0, 1):
+        train(root, ENSEMBLE, "--data.folds", "2", "--data.fold", str(fold), "--seed_everything", str(fold))
+    return sorted(root.glob("runs/recipe/*"))
+
+
+def test_evaluate__ensemble_of_folds_scores_the_mean_of_their_probabilities(folds, evaluate, call, tmp_path):
+    out = tmp_path / "ensemble"
+    code, printed, err = evaluate(f"{folds[0].parent}/*", "--out", out)
+    assert (code, err) == (0, "")
+    assert printed.splitlines()[-1] == f"evaluation: {out}"
+    tasks = [lightseg.load(folder) for folder in folds]
+    data = build_data(tasks[0].recipe["config"])
+    expected = np.zeros((len(data.classes),) * 2, np.int64)
+    for index in range(9):
+        image, target = data.dataset("test")[index]
+        mean = np.mean([task.predict(image, details=True).probabilities for task in tasks], 0)
+        np.add.at(expected, (target[target != 255], mean.argmax(0)[target != 255]), 1)
+    np.testing.assert_array_equal(matrix(out), expected)
+    members = json.loads((out / "ensemble.json").read_text())["members"]
+    assert [member["run"] for member in members] == list(map(str, folds))
+    # the folder stands for the ensemble, and compare judges it against each member
+    assert evaluate(out, "--out", tmp_path / "again")[0] == 0
+    np.testing.assert_array_equal(matrix(tmp_path / "again"), expected)
+    code, printed, err = call(compare_main, out, "--json", tmp_path / "compared.json")
+    assert (code, err) == (0, "")
+    compared = json.loads((tmp_path / "compared.json").read_text())
+    assert sorted(run for group in compared["groups"] for trial in group["trials"] for run in trial["runs"]) == sorted(
+        map(str, [out, *folds])
+    )
+    scores = {folder.name: metrics(folder)["test/score"] for folder in folds}
+    best = max(scores, key=scores.get)
+    text = " ".join(printed.split())
+    assert re.search(rf"note: ensemble: an ensemble of 2 runs, of which {best}, seed \d, fold \d is the best", text)
+    pair = rf"(ensemble|{best}, seed \d, fold \d)"
+    assert re.search(rf"{pair} is (better|worse) than {pair} by|no difference shown between {pair} and {pair}:", text)
+
+
+def test_evaluate__ensemble_of_folds_has_no_validation_split(folds, evaluate, tmp_path):
+    code, _, err = evaluate("+".join(map(str, folds)), "--split", "val", "--out", tmp_path / "out")
+    assert code == 2
+    assert "--split val: the members of the ensemble have different ones" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "an ensemble is in no run folder; say by --out DIR where the result is to go"),
+        (["--calibrate", "--out", "x"], "--calibrate: an ensemble averages the probabilities of its members"),
+    ],
+)
+def test_evaluate__ensemble_with_what_is_of_one_run(folds, evaluate, options, message):
+    code, _, err = evaluate(f"{folds[0]}+{folds[1]}", *options)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
+def test_evaluate__pattern_without_runs(evaluate, tmp_path):
+    code, _, err = evaluate(f"{tmp_path}/none*")
+    assert (code, err) == (2, f"lightseg: error: {tmp_path}/none*: matches no run folder, which has a config.yaml\n")

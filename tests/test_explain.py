@@ -171,3 +171,19 @@ def test_explain__a_slip_is_one_line(args, message, tmp_path, monkeypatch, capsy
 
 def test_explain__help_is_its_docstring(capsys):
     assert explain(capsys, "--help")[1][0].startswith("usage: python -m lightseg.explain RUN")
+
+
+def test_explain__ensemble(run, fit, recipe, capsys, tmp_path):
+    second = fit("--config", recipe(RECIPE, "blobs.yaml"), "--seed_everything", "1").folder
+    assert explain(capsys, f"{run}+{second}")[::2] == (
+        2,
+        "lightseg: error: --out: an ensemble is in no run folder; say where the page is to go\n",
+    )
+    out = tmp_path / "page.html"
+    code, printed, err = explain(capsys, f"{run}+{second}", "--out", out)
+    assert (code, err, printed[-1]) == (0, "", f"written: {out}")
+    # both members are blind on the left
+    assert printed[0].startswith("green: 100.0 % of its pixels in the left half are missed")
+    page = out.read_text(encoding="utf-8")
+    assert "integrated gradients" in page
+    assert f"{run.parent.name}/{run.name} + {second.parent.name}/{second.name}" in page

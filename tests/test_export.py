@@ -523,3 +523,55 @@ def test_export__does_not_replace_the_readme_of_something_else(folder, export, t
 def test_export__options_of_the_data_may_come_first(folder, export):
     code, _, err = export("--data.val_size", "3", folder, "--format", "safetensors", "--images", "2")
     assert (code, err) == (0, "")
+
+
+def test_soup__is_the_mean_of_the_weights_if_it_is_no_worse_on_val(folder, export, tmp_path):
+    # a step apart, so that the mean is as good as both
+    other = shutil.copytree(folder, tmp_path / "other")
+    file = other / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    state = content["state_dict"]
+    weights = {name: value + 1e-7 if value.is_floating_point() else value for name, value in state.items()}
+    torch.save({**content, "state_dict": weights | {name: state[name] for name in ("mean", "std")}}, file)
+    out = tmp_path / "soup"
+    code, printed, err = export(f"{folder}+{other}", "--soup", "--format", "safetensors", "--out", out)
+    assert (code, err) == (0, "")
+    expected = json.loads((folder / "metrics.json").read_text())["val/score"]
+    assert printed.startswith(f"soup of 2 runs: {expected:.4f} on val, {expected:.4f} the best")
+    task, members = lightseg.load(out), [lightseg.load(run) for run in (folder, other)]
+    for name, value in task.net.state_dict().items():
+        first, second = (member.net.state_dict()[name].double() for member in members)
+        assert torch.equal(value, ((first + second) / 2).to(value.dtype))
+    card = (out / "README.md").read_text()
+    assert f"**mIoU {expected:.4f}** on its val split" in card
+
+
+def test_soup__worse_than_the_best_member_is_refused(folder, export, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other")
+    file = other / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    state = content["state_dict"]
+    # the mean of a net and its negative predicts one class everywhere
+    weights = {name: -value if name.endswith(("weight", "bias")) else value for name, value in state.items()}
+    torch.save({**content, "state_dict": weights}, file)
+    record = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(record | {"val/score": 0.99}))
+    code, _, err = export(f"{folder}+{other}", "--soup", "--out", tmp_path / "soup")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "on val, the best of the runs 0.9900; export that one" in err
+    assert not (tmp_path / "soup").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "message"),
+    [
+        ("{0}+{1}", [], "RUN: an ensemble of 2 runs is no single graph; export each, or their mean weights (--soup)"),
+        ("{0}", ["--soup", "--out", "x"], "--soup: averages several runs"),
+        ("{0}+{1}", ["--soup"], "--soup: needs --out DIR"),
+    ],
+)
+def test_soup__slips_are_one_line(folder, export, tmp_path, members, options, message):
+    other = shutil.copytree(folder, tmp_path / "other")
+    code, _, err = export(members.format(folder, other), *options)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err

@@ -495,15 +495,18 @@ def _write_large_png(path, side, strip):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("write", "side", "bound"),
+    ("write", "side", "bound", "members"),
     [
-        pytest.param(_write_large_tiff, 20_000, 2e9, id="tiff"),
-        pytest.param(_write_large_geotiff, 20_000, 2e9, id="geotiff"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 1, id="tiff"),
+        pytest.param(_write_large_geotiff, 20_000, 2e9, 1, id="geotiff"),
         # a quarter of the pixels, and of the bound
-        pytest.param(_write_large_png, 10_000, 0.5e9, id="png"),
+        pytest.param(_write_large_png, 10_000, 0.5e9, 1, id="png"),
+        pytest.param(_write_large_tiff, 20_000, 2e9, 2, id="tiff-ensemble"),
     ],
 )
-def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, own_module, out, write, side, bound):
+def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(
+    tmp_path, own_module, out, write, side, bound, members
+):
     strip = _image(512, 512)
     own_module("pixelwise", PIXELWISE)
     values = {}
@@ -512,7 +515,8 @@ def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(tmp_path, 
         strip = np.kron(_image(64, 64), np.ones((8, 8, 1), np.uint8))
         # 12 bands of 16 bits, in which no pixel is missing
         values = {"channels": 12, "image_values": {"ranges": [[0, 4080]], "nodata": 65535.0, "fill": [0.5] * 12}}
-    model = write_checkpoint(tmp_path / "pixelwise.ckpt", net="pixelwise.Pixelwise", classes=4, **values)
+    files = [tmp_path / f"{number}.ckpt" for number in range(members)]
+    model = "+".join(str(write_checkpoint(file, net="pixelwise.Pixelwise", classes=4, **values)) for file in files)
     image = tmp_path / ("map.png" if write is _write_large_png else "map.tif")
     write(image, side, strip)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}

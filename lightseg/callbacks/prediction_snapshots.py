@@ -6,7 +6,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from lightseg.data import ImageDataModule
 from lightseg.files.evenly_spaced import spread
-from lightseg.loggers import Wandb
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.tasks import Task
 from lightseg.tasks.examples import predict
 from lightseg.visualization.examples import write_examples
@@ -15,16 +15,16 @@ IMAGES, SNAPSHOTS = 4, 10
 
 
 class PredictionSnapshots(L.Callback):
-    """Predicts four validation images, at most ten times a run, into `images/samples/STEP` for a W&B logger to show.
+    """Predicts four validation images, at most ten times a run, into `images/samples/STEP` for a logger to show.
 
     A snapshot is written at the first validation after each tenth of the training, the end included. It does not change
     the metrics of the run: only the first process predicts, and it draws no random number. There are no snapshots of
-    sharded nets, which cannot run in one process, nor without a W&B logger.
+    sharded nets, which cannot run in one process, nor without W&B, MLflow or TensorBoard.
     """
 
     def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write a snapshot if one is due; averaged weights, which later callbacks swap out, are still in the net."""
-        folder = next((log.folder for log in trainer.loggers if isinstance(log, Wandb) and log.folder), None)
+        folder = next((log.folder for log in trainer.loggers if isinstance(log, ViewLogger) and log.folder), None)
         assert isinstance(task, Task)
         tenth = int(SNAPSHOTS * task.progress) if trainer.state.fn == "fit" else 0
         if folder is None or not tenth or not trainer.is_global_zero or isinstance(task.net, FSDPModule):

@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import torch
 
 from lightseg.checkpoint import safetensors
 from lightseg.checkpoint.io import refused_class
-from lightseg.checkpoint.locate import follow_imports, model_file
+from lightseg.checkpoint.locate import follow_imports, model_files
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
-from lightseg.checkpoint.trusted_classes import announce, foreign_classes, require_known_transforms
+from lightseg.checkpoint.trusted_classes import announce, foreign_classes, foreign_losses, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.plain_data import plain
 from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
@@ -20,6 +21,7 @@ from lightseg.files.atomic import sha256
 from lightseg.hardware.devices import limit_threads
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
+from lightseg.tasks.ensemble import make_ensemble
 
 _DAMAGE = (
     RuntimeError,
@@ -35,30 +37,47 @@ _DAMAGE = (
 """Exceptions that torch raises for damaged files and for files of other formats."""
 
 
-def load(path: str | Path, trust: bool = False) -> Task:
+def load(path: str | Path | Sequence[str | Path], trust: bool = False) -> Task:
     """Load a trained task in eval mode, without network access unless a name on the Hub is given.
 
     Without `trust` only nets of lightseg and some eval transforms of albumentations are built, whoever made the file.
 
     Args:
         path: A checkpoint or exported `.safetensors`; a run folder, whose best checkpoint is meant; a folder with a
-            `model.safetensors`; or `hf://USER/REPO`, or `hf://USER/REPO@REVISION`, on the Hugging Face Hub.
+            `model.safetensors`; or `hf://USER/REPO`, or `hf://USER/REPO@REVISION`, on the Hugging Face Hub. Several of
+            these, as a sequence or joined by `+`, or a pattern of run folders, are an `Ensemble`.
         trust: Also import and run other classes that the file names, such as a custom net, from the import path that
             its run folder recorded; their names are printed.
 
     Raises:
         UserError: If the file is damaged or no checkpoint of lightseg, holds anything but plain data and tensors, or
             names other classes without `trust`.
+        ConfigError: If the members of an ensemble do not fit each other.
     """
     limit_threads()
-    file = model_file(path)
+    paths = [path] if isinstance(path, str | Path) else path
+    files = [file for member in paths for file in model_files(member)]
+    return combine([_load_file(file, trust) for file in files], files)
+
+
+def combine(tasks: Sequence[Task], files: Sequence[Path]) -> Task:
+    """Return the only one of some tasks, or the ensemble of several.
+
+    Args:
+        tasks: At least one task.
+        files: File of each, for messages.
+    """
+    return tasks[0] if len(tasks) == 1 else make_ensemble(tasks, [str(file) for file in files]).eval()
+
+
+def _load_file(file: Path, trust: bool) -> Task:
     checkpoint = read(file)
     config = checkpoint["lightseg"]["config"]
     if trust:
         transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms")
-        announce(
-            foreign_classes([{**config["model"], "init_args": config["model"]["init_args"]["net"]}, transforms]), file
-        )
+        model = config["model"]
+        classes = foreign_classes([{**model, "init_args": model["init_args"]["net"]}, transforms])
+        announce([*classes, *foreign_losses(model["init_args"].get("loss"))], file)
         follow_imports(file.resolve().parent.parent)
     else:
         require_known_transforms(config.get("data") or {}, file)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from lightseg.checkpoint import hub
 from lightseg.errors import UserError
-from lightseg.files.names import BEST, LAST, WEIGHTS
+from lightseg.files.atomic import sha256
+from lightseg.files.names import BEST, ENSEMBLE, LAST, PLAN, WEIGHTS
 from lightseg.files.nearest import nearest_path
+from lightseg.files.walk import matches
 
 
 def run_folder(path: str, option: str = "") -> Path:
@@ -52,6 +54,47 @@ def model_file(path: str | Path) -> Path:
     raise UserError(f"{path}: no checkpoint found (looked for {' nor '.join(map(str, candidates))})")
 
 
+def split_members(path: str | Path) -> list[str]:
+    """Return the arguments of the single models that an argument names: itself, or the members of an ensemble.
+
+    Args:
+        path: A path; the folder of an evaluation of an ensemble; or several paths joined by `+`, each of which may be a
+            pattern of run folders, `runs/unet/*`, or the folder of a series.
+
+    Raises:
+        UserError: If a pattern matches no run folder, a model is named twice, or a member of an evaluated ensemble has
+            changed.
+    """
+    text = str(path)
+    if (Path(text) / ENSEMBLE).is_file():
+        return _evaluated_members(Path(text) / ENSEMBLE)
+    if Path(text).exists() and not (Path(text) / PLAN).is_file():
+        return [text]
+    members = [member for part in text.split("+") for member in _match_runs(part)]
+    for member in members:
+        if members.count(member) > 1:
+            raise UserError(f"{text}: names {member} twice; an ensemble counts each model once")
+    return members
+
+
+def model_files(path: str | Path) -> list[Path]:
+    """Return the weights files that an argument names: one, or those of the members of an ensemble.
+
+    Raises:
+        UserError: As `split_members` and `model_file` raise it.
+    """
+    return [model_file(member) for member in split_members(path)]
+
+
+def trained_runs(path: str) -> list[tuple[Path, Path | None]]:
+    """Return `trained_run` of the model that an argument names, or of each member of an ensemble.
+
+    Raises:
+        UserError: As `split_members` and `trained_run` raise it.
+    """
+    return [trained_run(member) for member in split_members(path)]
+
+
 def trained_run(path: str) -> tuple[Path, Path | None]:
     """Return the checkpoint of a file or run folder, and its run folder; None for a file outside of one.
 
@@ -78,6 +121,32 @@ def follow_imports(folder: Path) -> None:
     from lightseg.runs.records import read_record
 
     sys.path += [path for path in read_record(folder / "env.json").get("import_path", []) if path not in sys.path]
+
+
+def _evaluated_members(record: Path) -> list[str]:
+    from lightseg.runs.records import read_record
+
+    members = []
+    for member in read_record(record)["members"]:
+        file, run = Path(member["checkpoint"]), member["run"]
+        if not file.is_file() or sha256(file) != member["sha256"]:
+            raise UserError(f"{record}: its member {file} is missing or has changed; name the members, joined by +")
+        members.append(run if run and file == Path(run, "checkpoints", BEST) else str(file))
+    return members
+
+
+def _match_runs(part: str) -> list[str]:
+    """Return the run folders of a series, or those that a pattern matches, sorted; any other path as it is."""
+    if (Path(part) / PLAN).is_file():
+        from lightseg.runs.series import Series
+
+        return [str(folder) for folder in Series.read(Path(part)).run_folders if folder.exists()]
+    if not set(part) & set("*?[") or Path(part).exists():
+        return [part]
+    runs = sorted(match for match in matches(part) if (Path(match) / "config.yaml").is_file())
+    if not runs:
+        raise UserError(f"{part}: matches no run folder, which has a config.yaml")
+    return runs
 
 
 def _suggest_run(path: Path) -> str:

@@ -14,6 +14,7 @@ from lightseg.checkpoint.trusted_classes import (
     foreign_classes,
     known_class,
     require_known,
+    require_known_losses,
     require_known_transforms,
 )
 from lightseg.checkpoint.validation import require_net_fits
@@ -80,6 +81,7 @@ def build_task(
     if not trust:
         require_known(net, "net", file)
         require_known(model, "model", file)
+        require_known_losses(model["init_args"].get("loss"), file)
         if state is not None:
             require_net_fits(known_class(net["class_path"]), net["init_args"], state, file)
     parser = ArgumentParser(exit_on_error=False)
@@ -108,7 +110,7 @@ def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule", "init"):
+    for name in ("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"):
         options.pop(name, None)
     options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options

@@ -81,6 +81,29 @@ def require_known(spec: Any, key: str, file: object) -> None:
         _require_harmless(value, hints[name], f"{key}.{name}", file)
 
 
+def require_known_losses(spec: Any, file: object) -> None:
+    """Check that a file names no loss by an import path, whose module would be imported.
+
+    Args:
+        spec: `model.loss` as the file has it.
+        file: The file, for the message.
+
+    Raises:
+        UserError: If it does.
+    """
+    if names := foreign_losses(spec):
+        raise UserError(
+            f"{file}: model.loss: {printable_line(names[0])} is not a loss of lightseg, and may run anything; "
+            "if you trust who made the file, load it with trust=True, or --trust on the command line"
+        )
+
+
+def foreign_losses(spec: Any) -> list[str]:
+    """Return what `model.loss` names by an import path, or by a text that the parser might turn into one."""
+    names = list(spec) if isinstance(spec, dict) else [spec or ""]
+    return [str(name) for name in names if not re.fullmatch(r"\w*", str(name))]
+
+
 def require_known_transforms(data: Mapping[str, Any], file: object) -> None:
     """Check that the eval transforms of a data block are known classes that no option can make slow.
 

@@ -20,11 +20,14 @@ from lightseg.config.compose import LIBRARY
 from lightseg.config.option_names import FIT_OPTIONS
 from lightseg.data.device_transforms import DeviceTransform
 
+SCHEDULERS = "torch.optim.lr_scheduler."
+"""Start of the paths of the schedulers of torch."""
+
 _CLASSES: dict[str, Callable[[], Iterable[str]]] = {
     "net": lambda: _subclasses(lightseg.nets.Net),
     "model": lambda: _subclasses(lightseg.tasks.Task),
     "data": lambda: _subclasses(lightseg.data.ImageDataModule),
-    "schedule": lambda: _subclasses(lightseg.optim.Schedule),
+    "schedule": lambda: [*_subclasses(lightseg.optim.Schedule), f"{SCHEDULERS}ReduceLROnPlateau"],
     "optimizer": lambda: _subclasses(torch.optim.Optimizer),
     "device_transforms": lambda: _subclasses(DeviceTransform),
     "callbacks": lambda: [*lightseg.callbacks.__all__, *lightning.pytorch.callbacks.__all__],
@@ -76,6 +79,12 @@ def list_blocks(key: str) -> str:
     folder = f"configs/{'net' if word == 'model' else word}"
     names = sorted(path.stem for path in (LIBRARY / folder).glob("*.yaml"))
     return f"\navailable in {folder}: {', '.join(names)}" if names else ""
+
+
+def required_options(path: str) -> list[str]:
+    """Return the names of the arguments that a scheduler of torch needs, beside its optimizer."""
+    parameters = list(inspect.signature(find_class(path)).parameters.values())[1:]
+    return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
 
 def _parameters(kind: type) -> dict[str, Any]:

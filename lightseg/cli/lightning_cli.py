@@ -11,6 +11,7 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lightseg.cli.messages import require_known_sections
 from lightseg.cli.parser import ConfigAction, Parser, warn_of_dropped_callbacks
@@ -32,10 +33,11 @@ from lightseg.hardware.devices import (
     training_device,
 )
 from lightseg.hardware.precision_names import AUTO, FLOAT32, canonical_precision
+from lightseg.optim.schedules import Schedule, WarmupCosine
 from lightseg.runs import folder
 from lightseg.runs.records import read_precision
 from lightseg.tasks import Task
-from lightseg.tasks.preflight import try_optimizer, try_schedule
+from lightseg.tasks.preflight import try_optimizer, try_schedule, try_scheduler
 
 
 class LightsegCLI(LightningCLI):
@@ -149,7 +151,27 @@ class LightsegCLI(LightningCLI):
         self._check_data_facts()
         optimizer = self.config.model.init_args.optimizer
         try_optimizer(self.model, kind, vars(optimizer.init_args) if optimizer else {})
-        try_schedule(self.model.schedule)
+        self._try_schedule()
+
+    def _try_schedule(self) -> None:
+        """Try the schedule.
+
+        Raises:
+            ConfigError: If it does not fit the training.
+        """
+        schedule, trainer = self.config.model.init_args.schedule, self.config.trainer
+        kind = pkgutil.resolve_name(schedule.class_path) if schedule else WarmupCosine
+        options = vars(schedule.get("init_args", Namespace())) if schedule else {}
+        scheduler = try_scheduler(self.model, kind, options)
+        if isinstance(self.model.schedule, Schedule):
+            try_schedule(self.model.schedule)
+        # 1 would be every batch
+        is_usual = trainer.val_check_interval is None or str(trainer.val_check_interval) == "1.0"
+        if isinstance(scheduler, ReduceLROnPlateau) and not (is_usual and trainer.check_val_every_n_epoch):
+            raise ConfigError(
+                "trainer.val_check_interval: ReduceLROnPlateau follows the validation at the end of an epoch; leave "
+                "val_check_interval and check_val_every_n_epoch out"
+            )
 
     def _optimizer_class(self) -> Any:
         """Return the class that the recipe names as its optimizer.

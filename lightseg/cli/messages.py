@@ -8,7 +8,15 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lightseg.cli.choices import class_names, find_class, list_blocks, options_of, public_names
+from lightseg.cli.choices import (
+    SCHEDULERS,
+    class_names,
+    find_class,
+    list_blocks,
+    options_of,
+    public_names,
+    required_options,
+)
 from lightseg.config.compose import read, show
 from lightseg.config.option_names import FIT_OPTIONS, suggest_option
 from lightseg.errors import ConfigError, did_you_mean
@@ -86,6 +94,9 @@ def _unknown_class(message: str, _composed: Namespace) -> str | None:
         module, _, name = match[1].rpartition(".")
         return f"{_path(message)}: {match[1]}: {match[2]}{did_you_mean(name, public_names(module))}"
     match = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
+    if match and match[1].startswith(SCHEDULERS) and find_class(match[1]) is not None:
+        name, options = match[1].rpartition(".")[2], ", ".join(required_options(match[1])) or "none"
+        return f"{_path(message)}: an option of {name} is missing, unknown or of another type; it needs {options}"
     if match and "Option" not in message:
         return f"{_path(message)}: {match[1]} is not a {match[2]}{_suggest_classes(_path(message))}"
     return None
@@ -199,7 +210,7 @@ def _misplaced_class(key: str, value: str) -> str | None:
 def _suggest_classes(key: str) -> str:
     """Return the end of a message about a class of the wrong kind: the classes that the key takes."""
     names, word = class_names(key), key.rpartition(".")[2]
-    note = " (functions of the share of the training that is done; none follows a metric)" if word == "schedule" else ""
+    note = " or another scheduler of torch by its path" if word == "schedule" else ""
     return f"; take {', '.join(names)}{note}" if 0 < len(names) <= 30 else ""
 
 

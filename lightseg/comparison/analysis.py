@@ -68,7 +68,7 @@ def compare(
     Args:
         runs: At least one run.
         by: Key of the config, or its end, whose value defines the groups, or `run` for a group of each run; None for
-            the whole recipe.
+            the whole recipe, or for each run if one is an ensemble.
         metric_name: Name in `METRICS`, or `score`.
         split: `val` or `test`; None for `test` if all runs have it and none is a fold of a cross-validation, else
             `val`.
@@ -83,6 +83,9 @@ def compare(
     runs = sorted(runs, key=lambda run: run.folder)
     _require_no_copies(runs)
     split = split or default_split(runs)
+    if by is None and any(run.members for run in runs):
+        # an ensemble is compared with each of its members
+        by = RUN
     grouping = _group_runs(runs, resolve(by, runs) if by else None, split)
     first = grouping.trials[0][0].evaluation
     images, counts, force_notes = align([trial for trials in grouping.trials for trial in trials], force)
@@ -233,11 +236,23 @@ def _describe_groups(
         for trial in scored.trials:
             if missing := missing_folds(trial.runs, split):
                 yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, missing))}"
+    yield from _describe_ensembles(groups)
     yield from _describe_uneven_means([trial for scored in groups for trial in scored.trials], classes)
     if changes := describe_code_changes([scored.trials[0].runs[0].folder for scored in groups]):
         yield f"the groups differ in code or packages, too: {changes}"
     if split == "val":
         yield "val also chose the checkpoint of each run: its scores are a little too high"
+
+
+def _describe_ensembles(groups: Sequence[_ScoredGroup]) -> Iterator[str]:
+    """Yield a note on each ensemble that names the best of its members; the groups are sorted, best first."""
+    folders = [{run.folder for trial in scored.trials for run in trial.runs} for scored in groups]
+    for scored in groups:
+        for run in (run for trial in scored.trials for run in trial.runs if run.members):
+            members = {*run.members}
+            best = next((each.label for each, inside in zip(groups, folders, strict=True) if inside & members), "")
+            if best:
+                yield f"{scored.label}: an ensemble of {len(members)} runs, of which {best} is the best"
 
 
 def _describe_uneven_means(trials: Sequence[Trial], classes: Sequence[str]) -> Iterator[str]:

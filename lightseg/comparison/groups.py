@@ -162,7 +162,9 @@ def labels(groups: Sequence[Sequence[Run]], differs: Sequence[Mapping[str, str]]
 
 
 def _describe_part(run: Run, groups: Sequence[Sequence[Run]]) -> str:
-    """Return the seed and the fold of a run where these differ, for its label: `, seed 1`."""
+    """Return the seed and the fold of a run where these differ, for its label: `, seed 1`; nothing of an ensemble."""
+    if run.members:
+        return ""
     runs = [runs[0] for runs in groups]
     seed = f", seed {run.seed}" if len({each.seed for each in runs}) > 1 else ""
     return seed + (f", fold {run.fold}" if run.fold is not None and len({each.fold for each in runs}) > 1 else "")

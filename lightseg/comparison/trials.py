@@ -36,8 +36,11 @@ class ScoredTrial(NamedTuple):
 
 
 def default_split(runs: Sequence[Run]) -> str:
-    """Return the split to compare on: `test` if all runs have it and none is a fold, else `val`."""
-    has_folds = any(run.fold is not None for run in runs)
+    """Return the split to compare on: `test` if all runs have it, and none is a fold or one is an ensemble, else `val`.
+
+    Folds are pooled on `val`, of which an ensemble of folds has no score.
+    """
+    has_folds = any(run.fold is not None for run in runs) and not any(run.members for run in runs)
     return "test" if not has_folds and all("test/score" in run.metrics for run in runs) else "val"
 
 

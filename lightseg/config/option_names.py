@@ -22,6 +22,8 @@ _SYNONYMS = {
     "model.class_weights": ("class_weights", "class_weight"),
     "model.init": ("init", "init_from", "load_from", "finetune", "fine_tune", "warm_start"),
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
+    "model.layer_decay": ("layer_decay", "llrd", "layerwise_lr_decay", "lr_layer_decay", "layer_lr_decay"),
+    "model.freeze_stages": ("freeze_stages", "frozen_stages", "freeze_layers"),
     "model.compile": ("compile", "torch_compile"),
     "model.net": ("net", "arch", "architecture", "network", "model_name"),
     "model.net.encoder": ("encoder", "backbone", "encoder_name"),
@@ -63,6 +65,8 @@ _SYNONYMS = {
     "grid": ("sweep", "multirun", "hparams"),
     "jobs": ("n_jobs", "parallel", "max_parallel"),
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),
+    "config configs/logging/mlflow.yaml": ("mlflow", "use_mlflow"),
+    "config configs/logging/tensorboard.yaml": ("tensorboard", "use_tensorboard"),
     "config": ("cfg", "recipe", "yaml", "config_file", "conf"),
 }
 """Names in other tools, and last words of options, by option."""

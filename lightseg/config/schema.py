@@ -21,7 +21,7 @@ from pydantic import (
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
 
-_CLASSES, _CHANNELS, _FOLDS = 2**15, 2**12, 10_000
+_CLASSES, _CHANNELS, _FOLDS, _MEMBERS = 2**15, 2**12, 10_000, 10_000
 
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
@@ -250,6 +250,20 @@ class SplitRecord(_Record):
     sha256: str | None = None
 
 
+class MemberRecord(_Record):
+    """Member of an evaluated ensemble."""
+
+    run: str | None
+    checkpoint: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EnsembleRecord(_Record):
+    """`ensemble.json` of a folder of the evaluation of an ensemble."""
+
+    members: Annotated[list[MemberRecord], Field(min_length=2, max_length=_MEMBERS)]
+
+
 class GitState(_Record):
     """`git.json` of a run folder."""
 
@@ -396,6 +410,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "env.json": TypeAdapter(Environment),
     "model.json": TypeAdapter(Cost),
     "data.json": TypeAdapter(dict[str, SplitRecord]),
+    "ensemble.json": TypeAdapter(EnsembleRecord),
     "git.json": TypeAdapter(GitState),
     "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),

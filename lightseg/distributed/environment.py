@@ -20,6 +20,9 @@ RUN_NAME = "LIGHTSEG_RUN_NAME"
 SERIES_PROCESS = "LIGHTSEG_SERIES_PROCESS"
 """Number of the process that has started this run of a series."""
 
+JOB = "LIGHTSEG_JOB"
+"""Name of a job, the same after each of its restarts, that is of no other job."""
+
 CORES = "LIGHTSEG_CORES"
 """Cores for this process and those that it starts; without it, all that the system allows."""
 

@@ -115,6 +115,8 @@ def repair_resumed_progress(trainer: L.Trainer) -> None:
     loop = trainer.fit_loop.epoch_loop
     loop._batches_that_stepped = trainer.global_step
     loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+    # else a scheduler that follows a score would not advance at the end of the first epoch
+    trainer.fit_loop._restarting = False
 
 
 def disable_signal_exchange(trainer: L.Trainer) -> None:

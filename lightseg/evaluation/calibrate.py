@@ -83,6 +83,8 @@ def summary(calibration: dict[str, Any], folder: Path) -> str:
 
 
 def _check(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, Any]) -> None:
+    if model.members:
+        raise ConfigError("--calibrate: an ensemble averages the probabilities of its members; calibrate each of these")
     if not model.is_scored:
         raise ConfigError(f"--calibrate: {model.file} is not the best checkpoint of a run; give a run folder")
     if model.task.multilabel:

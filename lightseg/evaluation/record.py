@@ -17,6 +17,7 @@ from lightseg.evaluation import extra_metrics
 from lightseg.evaluation.counts import write_counts
 from lightseg.evaluation.scoring import Scored
 from lightseg.files.atomic import atomic_folder, nearest_folder, write_json
+from lightseg.files.names import ENSEMBLE, METRICS
 from lightseg.inference.inference_config import OVERLAP, InferenceConfig
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import Integers, mean
@@ -41,12 +42,14 @@ class Record:
         numbers: Every score and every number of the extra metrics, by name, without the prefix of the split.
         scored: The scoring that they were computed from.
         splits: The split of each sample of the scored data.
+        members: Run folder, checkpoint and SHA-256 hash of each member of an ensemble.
     """
 
     facts: dict[str, Any]
     numbers: dict[str, float]
     scored: Scored
     splits: Sequence[str]
+    members: Sequence[Mapping[str, str | None]] = ()
 
     def write(self, folder: Path) -> None:
         """Write the folder atomically; an existing one is replaced."""
@@ -56,7 +59,9 @@ class Record:
             write_counts(temporary, self.scored.counts, self.scored.evaluation)
             _write_images(temporary / "images.csv", self.scored.evaluation, self.splits)
             write_json(temporary / "views.json", extra_metrics.details(self.scored.extra_results, classes))
-            write_json(temporary / "metrics.json", {**self.facts, **metrics})
+            if self.members:
+                write_json(temporary / ENSEMBLE, {"members": list(self.members)})
+            write_json(temporary / METRICS, {**self.facts, **metrics})
 
 
 def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, data_digest: str | None) -> str:

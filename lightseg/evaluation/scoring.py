@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from lightseg.callbacks import ScoringPrinter
 from lightseg.config.class_errors import describe_exit
 from lightseg.data.dataset import require_valid
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, startup
 from lightseg.distributed.lightning_compat import replaced_internals
 from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
@@ -97,7 +97,7 @@ class Scorer:
                 enable_progress_bar=sys.stdout.isatty(),
                 use_distributed_sampler=False,
             )
-            launch.check_processes(self.trainer)
+            startup.check_processes(self.trainer)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:

@@ -1,4 +1,4 @@
-"""Trained model to evaluate: a checkpoint, the run that it comes from, and the data that it is scored on."""
+"""Trained model to evaluate: checkpoints, the runs that they come from, and the data that it is scored on."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lightseg.data import ImageDataModule
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, UserError
-from lightseg.files.atomic import sha256
+from lightseg.files.atomic import combined_sha256
 from lightseg.runs.diff import count_processes
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.records import read_record
-from lightseg.tasks import Task
+from lightseg.tasks import Ensemble, Task
 
 _NET_OPTIONS = ("batch_size", "num_workers", "eval_transforms", "value_range", "nodata", "bands")
 """Options of the run's data that belong to the net rather than to the data."""
@@ -40,15 +40,35 @@ class TrainedModel:
 
     Attributes:
         task: The task, in eval mode.
-        file: Its checkpoint.
-        run: The run folder of the checkpoint; None if it is in none.
+        file: Its checkpoint; of an ensemble, that of the first member.
+        run: The run folder of the checkpoint; None if it is in none, and of an ensemble.
         trust: Whether classes outside lightseg that its recipe names may be imported.
+        members: The members of an ensemble; empty for a single model.
     """
 
     task: Task
     file: Path
     run: Path | None
     trust: bool = False
+    members: tuple[TrainedModel, ...] = ()
+
+    @classmethod
+    def of_runs(cls, runs: Sequence[tuple[Path, Path | None]], trust: bool = False) -> TrainedModel:
+        """Return the trained model of a checkpoint, or the ensemble of several.
+
+        Args:
+            runs: Each checkpoint and its run folder; see `lightseg.checkpoint.locate.trained_runs`.
+            trust: As in `of`.
+
+        Raises:
+            UserError: If one of them cannot be loaded.
+            ConfigError: If the members do not fit each other.
+        """
+        members = tuple(cls.of(file, run, trust) for file, run in runs)
+        if len(members) == 1:
+            return members[0]
+        task = loading.combine([member.task for member in members], [member.file for member in members])
+        return cls(task, members[0].file, None, trust, members)
 
     @classmethod
     def of(cls, file: Path, run: Path | None, trust: bool = False) -> TrainedModel:
@@ -87,17 +107,42 @@ class TrainedModel:
 
     @cached_property
     def sha256(self) -> str:
-        """Return the SHA-256 hash of the checkpoint."""
-        return sha256(self.file)
+        """Return the SHA-256 hash of the checkpoint, or of the hashes of the members."""
+        return combined_sha256([member.file for member in self.members] or [self.file])
+
+    @property
+    def label(self) -> str:
+        """Return the path of the checkpoint in its run, or the paths of the members."""
+        if self.members:
+            return " + ".join(str(member.file) for member in self.members)
+        return str(self.file.relative_to(self.run) if self.run else self.file)
 
     def recorded(self, name: str) -> dict[str, Any]:
         """Return the content of a JSON file of the run folder; an empty mapping if it does not exist."""
         return read_record(self.run / name) if self.run and (self.run / name).is_file() else {}
 
     def is_own(self, fingerprints: Mapping[Split, str]) -> bool:
-        """Return whether fingerprints of splits are equal to those of the run."""
+        """Return whether fingerprints of splits are equal to those of the run, or of the run of each member."""
+        if self.members:
+            return all(member.is_own(fingerprints) for member in self.members)
         recorded = self.recorded("data.json")
         return not any(differ(recorded.get(split, {}).get("sha256"), value) for split, value in fingerprints.items())
+
+    def require_unseen(self, split: str) -> None:
+        """Check that a validation split was held out of the training of every member.
+
+        Args:
+            split: Name of the split to score.
+
+        Raises:
+            ConfigError: If it is `val`, and the members have different ones, as the folds of a cross-validation do.
+        """
+        records = [member.recorded("data.json").get("val", {}).get("sha256") for member in self.members]
+        if split == "val" and any(differ(records[0], record) for record in records[1:]):
+            raise ConfigError(
+                "--split val: the members of the ensemble have different ones, and each was trained on those of the "
+                "others; take --split test"
+            )
 
     def require_same_colors(self, masks: MaskValues | None) -> None:
         """Check that palettes of masks have the order of those that the net was trained on.
@@ -114,6 +159,8 @@ class TrainedModel:
 
     def images_per_pass(self, batch_size: int) -> int:
         """Return the number of images in one forward pass of the training, in each process."""
+        if self.members:
+            return self.members[0].images_per_pass(batch_size)
         processes = count_processes(self.config, self.recorded("env.json"))
         passes = processes * int(self.config["trainer"]["accumulate_grad_batches"])
         return max(1, batch_size // passes)
@@ -139,6 +186,11 @@ class TrainedModel:
         trust, source = self.trust or file is not None, self.file if file is None else None
         data, before, after = data_and_block(config, args, trust, source)
         self._require_fit(data)
+        if isinstance(self.task, Ensemble) and not self.task.shares_transforms and _transforms(after):
+            raise ConfigError(
+                "data.eval_transforms: the members of this ensemble have different ones, which they apply themselves; "
+                "leave it out"
+            )
         keep_image_values(data, self.task.recipe, after)
         # an option that was added after the run has its default in both
         return data, scoring_changes(before if file is None else self.config["data"], after)
@@ -172,6 +224,10 @@ class TrainedModel:
         channels = self.task.recipe["in_channels"]
         if data.in_channels != channels:
             raise DataError(f"{name} has {data.in_channels} channels, but the checkpoint was trained on {channels}")
+
+
+def _transforms(block: Mapping[str, Any]) -> Any:
+    return (block.get("init_args") or {}).get("eval_transforms")
 
 
 def _merged_block(file: str) -> dict[str, Any]:

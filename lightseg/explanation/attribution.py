@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-if TYPE_CHECKING:
-    from lightseg.tasks import Task
+from lightseg.tasks import Ensemble, Task
 
 _SIDE = 4
 """Least side of a feature map with enough positions to localize a class."""
@@ -90,6 +89,9 @@ def choose_method(task: Task, image: Tensor) -> tuple[str, Attribution]:
         The name, and a function from a target to a map, `(H, W)`, which is larger at pixels with more evidence for the
         class.
     """
+    if isinstance(task, Ensemble):
+        # no layer is common to its members
+        return "integrated gradients", _integrated_gradients
     name = find_map_layer(task.net, lambda: task(image), (image.shape[2], image.shape[3]))
     if name is None:
         return "integrated gradients", _integrated_gradients

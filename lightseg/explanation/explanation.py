@@ -81,8 +81,12 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
 
 
 def _saliency(observations: Observations, gallery: Gallery, number: int) -> Saliency | str:
+    from lightseg.tasks import Ensemble
+
     if not attribution.is_installed():
         return "This takes captum: pip install 'lightseg[explain]'"
+    if isinstance(gallery.task, Ensemble) and not gallery.task.shares_transforms:
+        return "The members of the ensemble transform images in different ways."
     try:
         return compute_saliency(observations, gallery, number) or "No class is predicted in any image."
     # any net may fail here, and the other sections do not depend on it

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +39,15 @@ from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 
 
-def export_model(options: ExportOptions) -> ExportResult:
+def export_model(
+    options: ExportOptions, soup: Task | None = None, soup_metadata: Mapping[str, Any] | None = None
+) -> ExportResult:
     """Export a run.
+
+    Args:
+        options: The options.
+        soup: Task with the mean of the weights of several runs, of which `options.run` is one; None for that run.
+        soup_metadata: What replaces the metadata of the run.
 
     Raises:
         UserError: If the options do not fit the run, or its data is missing; nothing is written.
@@ -49,14 +56,14 @@ def export_model(options: ExportOptions) -> ExportResult:
     # on the file system of the destination, so that moving the files is quick
     parent = nearest_folder(options.out, "--out")
     _check_options(options)
-    task = loading.load(options.run, options.trust)
+    task = soup or loading.load(options.run, options.trust)
     if not task.recipe["config"].get("data"):
         raise UserError(f"{model_file(options.run)}: its recipe has no data, of which a model card tells")
     if options.format == "onnx":
         # onnxruntime has no float64 convolutions
         task.float()
     data, samples = _parity_samples(options, task)
-    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence)
+    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence) | dict(soup_metadata or {})
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         result = _write(options, task, data, samples, metadata, Path(temporary))
         _describe(options, metadata, result, Path(temporary))

@@ -7,6 +7,9 @@ PREVIOUS = {LAST: "previous.ckpt", BEST: "previous_best.ckpt"}
 METRICS = "metrics.json"
 """File of the final metrics in a run folder; the run is finished once it is there."""
 
+ENSEMBLE = "ensemble.json"
+"""File of the members in a folder of the evaluation of an ensemble."""
+
 PLAN = "plan.json"
 """File of the plan in the folder of a series of runs."""
 

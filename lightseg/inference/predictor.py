@@ -190,7 +190,7 @@ class Predictor(L.LightningModule):
             Top, left, and logits `(K, h, w)` float32 on the task's device, row by row and from left to right; of a
             classification, one block `(K,)`.
         """
-        blocks = self._blocks(source, protocol, batch)
+        blocks = self.prepared_blocks(self.prepare(source), source.size, protocol, batch)
         while True:
             # not around the loop: between two blocks the caller has the task and torch in its own modes
             with torch.inference_mode(), _eval_mode(self):
@@ -199,10 +199,25 @@ class Predictor(L.LightningModule):
                 return
             yield block
 
-    def _blocks(self, source: Source, protocol: InferenceConfig, batch: int | None) -> Iterator[Block]:
-        size, transform = source.size, eval_transform_of(self.recipe, self.kind)
-        if transform is not None:
-            source = source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+    def prepare(self, source: Source) -> Source:
+        """Return an image as the net takes it, changed by the eval transforms of the recipe."""
+        transform = eval_transform_of(self.recipe, self.kind)
+        return source if transform is None else source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+
+    def prepared_blocks(
+        self, source: Source, size: tuple[int, int], protocol: InferenceConfig, batch: int | None
+    ) -> Iterator[Block]:
+        """Yield the logits of an image that is prepared already; the modes of the task and of torch are the caller's.
+
+        Args:
+            source: Result of `prepare`.
+            size: Height and width of the image before that.
+            protocol: As in `predict_blocks`.
+            batch: As in `predict_blocks`.
+
+        Yields:
+            As `predict_blocks`.
+        """
         read_rows = RowReader(source, self.device)
         if self.kind == "classification" or source.size == size:
             yield from protocol.blocks(self, read_rows, source.size, batch, self.multilabel)

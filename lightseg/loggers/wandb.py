@@ -2,21 +2,20 @@
 
 import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightseg.files.printable import printable, warn
-from lightseg.loggers.folder_logger import FolderLogger
+from lightseg.files.printable import printable
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_run import WandbMode
 from lightseg.tracking.wandb_service import describe_error, unreachable
 from lightseg.tracking.wandb_view import View
 
 
-class Wandb(FolderLogger):
+class Wandb(ViewLogger):
     """Shows the run in W&B; add it with `--config configs/logging/wandb.yaml`.
 
     The data comes from the run folder. Online, each row of its log is sent as soon as it is complete; offline, all rows
@@ -32,6 +31,8 @@ class Wandb(FolderLogger):
         notes: Notes on the run.
         log_checkpoint: Whether the best checkpoint becomes an artifact when the run is finished.
     """
+
+    tool = "W&B"
 
     def __init__(
         self,
@@ -54,7 +55,6 @@ class Wandb(FolderLogger):
             "log_checkpoint": log_checkpoint,
         }
         self._view: View | None = None
-        self._broken = False
         self._places = contextlib.ExitStack()
 
     @property
@@ -133,17 +133,11 @@ class Wandb(FolderLogger):
         else:
             wandb_run.deliver(self._view, exit_code)
 
-    def _safely(self, when: str, action: Callable[[], object]) -> None:
-        if self._broken:
-            return
-        try:
-            action()
-        except Exception as error:  # no error of the service may end the training
-            self._broken = True
-            self._warn(f"{when}: {describe_error(error)}")
+    def _describe(self, error: Exception) -> str:
+        return describe_error(error)
 
-    def _warn(self, what: str) -> None:
-        warn(f"W&B, {what}; nothing of the run is lost; afterwards: python -m lightseg.sync {self.folder}")
+    def _remedy(self) -> str:
+        return f"afterwards: python -m lightseg.sync {self.folder}"
 
 
 class _Beside:

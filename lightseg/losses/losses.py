@@ -1,5 +1,7 @@
 """Losses by name.
 
+A recipe may also name a class of its own by its import path, `my_loss.MyLoss`: see `lightseg.losses.custom`.
+
 To add a loss, subclass `PixelLoss`, `ClassLoss` or `LabelLoss` (see `lightseg.losses.base`) and add a line to `LOSSES`
 or, for classes that may overlap, `MULTILABEL_LOSSES`. A recipe
 names losses with coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments,
@@ -27,8 +29,9 @@ from lightseg.losses.base import (
     ratio,
     weighted_mean,
 )
+from lightseg.losses.custom import BatchLoss, find_loss
 
-LossSpec = Mapping[str, float | Mapping[str, float]]
+LossSpec = Mapping[str, float | Mapping[str, float | bool | str]]
 
 _LARGEST = 1e6
 
@@ -266,6 +269,8 @@ class WeightedSum(nn.Module):
 
     def __init__(self, terms: Mapping[str, tuple[float, MaskedLoss]]) -> None:
         super().__init__()
+        # a module's name has no dots, which an import path has
+        terms = {name.replace(".", "_"): term for name, term in terms.items()}
         self.terms = nn.ModuleDict({name: loss for name, (_, loss) in terms.items()})
         self.coefficients = {name: coefficient for name, (coefficient, _) in terms.items()}
 
@@ -287,7 +292,8 @@ def build_loss(spec: LossSpec, weight: Tensor | None, multilabel: bool = False) 
     """Build the loss of a recipe; without `weight` it is cheap, and used to check a recipe.
 
     Args:
-        spec: Coefficient of each loss by name, or its arguments, of which `weight` is the coefficient (default 1).
+        spec: Coefficient of each loss by name or import path, or its arguments, of which `weight` is the coefficient
+            (default 1).
         weight: Class weights for every term, float `(C,)`; of classes that may overlap, weights of the pixels without
             and with each class, `(C, 2)`, of which a `ClassLoss` takes the former; or None.
         multilabel: Whether classes may overlap.
@@ -307,21 +313,27 @@ def build_loss(spec: LossSpec, weight: Tensor | None, multilabel: bool = False) 
 
 
 def _term(
-    name: str, spec: float | Mapping[str, float], weight: Tensor | None, losses: Mapping[str, type[MaskedLoss]]
+    name: str,
+    spec: float | Mapping[str, float | bool | str],
+    weight: Tensor | None,
+    losses: Mapping[str, type[MaskedLoss]],
 ) -> tuple[float, MaskedLoss]:
-    if name not in losses:
+    is_custom = "." in str(name)
+    if not is_custom and name not in losses:
         if name in _COUNTERPARTS:
             classes = "may overlap" if losses is LOSSES else "exclude each other"
             raise ConfigError(f"model.loss: {name} is for classes that {classes}; take {_COUNTERPARTS[name]} here")
         raise ConfigError(f"model.loss: there is no loss {name!r}{did_you_mean(str(name), losses, len(losses))}")
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
-    options = list(inspect.signature(losses[name]).parameters)
+    kind = find_loss(name) if is_custom else losses[name]
+    _require_kind(name, kind, losses)
+    options = list(inspect.signature(kind).parameters)
+    coefficient = _number(name, "weight", settings.pop("weight", 1.0))
     for key, value in settings.items():
         if key not in options:
             raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
-    coefficient = settings.pop("weight", 1.0)
+        if not is_custom:
+            _number(name, key, value)
     require(coefficient >= 0, f"loss {name}: its coefficient must be at least 0, not {coefficient}")
     require(
         coefficient == 0 or 1 / _LARGEST <= coefficient <= _LARGEST,
@@ -329,10 +341,36 @@ def _term(
         f"has no room for the loss, got {coefficient:g}",
     )
     # the arguments differ between the classes
-    make = cast(Callable[..., MaskedLoss], losses[name])
-    if weight is not None and weight.ndim == 2 and issubclass(losses[name], ClassLoss):
+    make = cast(Callable[..., nn.Module], kind)
+    if weight is not None and weight.ndim == 2 and issubclass(kind, ClassLoss):
         weight = weight[:, 0]
-    return float(coefficient), make(weight=weight, **settings)
+    if "weight" in options:
+        settings["weight"] = weight  # type: ignore[assignment]
+    require(
+        weight is None or "weight" in options,
+        f"model.class_weights: loss {name} takes none, since its constructor has no `weight`; leave them out",
+    )
+    module = make(**settings)
+    return coefficient, module if isinstance(module, MaskedLoss) else BatchLoss(module, name)
+
+
+def _number(name: str, key: str, value: object) -> float:
+    """Return an option of a loss, after a check that it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"loss {name}: {key} must be a number, not {value!r}")
+    return float(value)
+
+
+def _require_kind(name: str, kind: type[nn.Module], losses: Mapping[str, type[MaskedLoss]]) -> None:
+    """Check that a loss by its import path is for classes that exclude each other, or for those that may overlap."""
+    if losses is LOSSES:
+        is_fitting = not issubclass(kind, LabelLoss)
+        require(is_fitting, f"model.loss: {name} is for classes that may overlap; take a subclass of PixelLoss")
+    else:
+        require(
+            issubclass(kind, ClassLoss | LabelLoss),
+            f"model.loss: {name} is for classes that exclude each other; take a subclass of LabelLoss or ClassLoss",
+        )
 
 
 def _focus(cross_entropy: Tensor, gamma: float) -> Tensor:

@@ -19,6 +19,7 @@ from lightseg.losses.class_weights import (
     positive_weights,
     set_prior_bias,
 )
+from lightseg.losses.custom import BatchLoss
 from lightseg.losses.losses import MULTILABEL_LOSSES, LabelLoss, LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
@@ -170,6 +171,11 @@ class TaskLoss(nn.Module):
             weight = torch.stack([negative, negative * positive], 1)
         if weight is not None:
             self.weighted = build_loss(self.spec, weight, self.multilabel)
+
+    @property
+    def batch_losses(self) -> list[str]:
+        """Import paths of the losses that are normalized by each batch of a process, not by the step."""
+        return [term.path for term in self.weighted.terms.values() if isinstance(term, BatchLoss)]
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -105,6 +105,10 @@ class _Trunk(nn.Module):
             features.append(x)
         return features[self.first :]
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:  # noqa: ARG002 - each stage is one layer
+        """Return the expression that finds the stage of a parameter, as the models of timm do."""
+        return {"stages": r"^stages\.(\d+)"}
+
 
 def _stage(in_channels: int, out_channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []

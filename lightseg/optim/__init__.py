@@ -2,7 +2,16 @@
 
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import param_groups
-from lightseg.optim.schedules import Constant, OneCycle, Poly, Schedule, Triangular, WarmupCosine, make_scheduler
+from lightseg.optim.schedules import (
+    Constant,
+    OneCycle,
+    Poly,
+    Schedule,
+    Triangular,
+    WarmupCosine,
+    configure_scheduler,
+    make_scheduler,
+)
 
 __all__ = [
     "Constant",
@@ -12,6 +21,7 @@ __all__ = [
     "Triangular",
     "WarmupCosine",
     "configure_optimizer",
+    "configure_scheduler",
     "make_scheduler",
     "param_groups",
 ]

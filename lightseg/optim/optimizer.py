@@ -8,7 +8,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from lightseg.errors import ConfigError
-from lightseg.optim.param_groups import param_groups
+from lightseg.optim.param_groups import LayerDecay, param_groups
 
 _FUSED = (SGD, Adam, AdamW)
 """Optimizers of torch with a fused update on CUDA devices and CPUs."""
@@ -20,6 +20,7 @@ def configure_optimizer(
     encoder: nn.Module | None,
     encoder_lr_factor: float,
     norm_bias_lr_factor: float = 1.0,
+    layer_decay: LayerDecay | None = None,
 ) -> Optimizer:
     """Build the optimizer over `param_groups`, with the learning rate and weight decay of `make_optimizer`.
 
@@ -29,11 +30,12 @@ def configure_optimizer(
         encoder: See `param_groups`.
         encoder_lr_factor: See `param_groups`.
         norm_bias_lr_factor: See `param_groups`.
+        layer_decay: See `param_groups`.
 
     Raises:
         ConfigError: See `param_groups`; or if the optimizer rejects the groups or its arguments.
     """
-    groups = param_groups(net, encoder, encoder_lr_factor, norm_bias_lr_factor)
+    groups = param_groups(net, encoder, encoder_lr_factor, norm_bias_lr_factor, layer_decay)
     try:
         optimizer = make_optimizer(groups)
     except ValueError as error:

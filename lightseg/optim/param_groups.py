@@ -1,7 +1,8 @@
 """Parameter groups that share a learning rate and a weight decay."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -14,10 +15,41 @@ _NORMS = (
 )
 
 
+class LayerDecay(NamedTuple):
+    """Learning rate that is smaller in each layer of an encoder the closer it is to the image.
+
+    Attributes:
+        rate: Learning rate of a layer relative to that of the layer above, in (0, 1]; the net above the encoder has 1.
+        depths: Depth of each parameter of the encoder, 0 for the stem, by its name in the net.
+
+    Source: Clark et al. 2020, arXiv:2003.10555, section 3.4; for images, Bao et al. 2021, arXiv:2106.08254.
+    """
+
+    rate: float
+    depths: Mapping[str, int]
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of the encoder."""
+        return max(self.depths.values()) + 1
+
+    def factor(self, depth: int) -> float:
+        """Return the factor of the learning rate of a layer."""
+        return float(self.rate ** (self.layers - depth))
+
+    def __str__(self) -> str:
+        """Return the option and its effect in a few words."""
+        return f"layer_decay {self.rate:g} over {self.layers} layers (lr of the stem x {self.factor(0):.2g})"
+
+
 def param_groups(
-    net: nn.Module, encoder: nn.Module | None, encoder_lr_factor: float, norm_bias_lr_factor: float = 1.0
+    net: nn.Module,
+    encoder: nn.Module | None,
+    encoder_lr_factor: float,
+    norm_bias_lr_factor: float = 1.0,
+    layer_decay: LayerDecay | None = None,
 ) -> list[dict[str, Any]]:
-    """Sort the trainable parameters into groups: encoder or rest, with or without weight decay.
+    """Sort the trainable parameters into groups: encoder (or its layers) or rest, with or without weight decay.
 
     Parameters of at most one dimension (norms and biases) have no weight decay, with one exception: the biases of
     normalization layers if they have another learning rate, since fast biases without decay diverge. Their decay is
@@ -29,6 +61,7 @@ def param_groups(
         encoder_lr_factor: Factor of the encoder's learning rate, > 0; 1 without an encoder.
         norm_bias_lr_factor: Factor for the biases of normalization layers, > 0; multiplied with the encoder's factor
             inside the encoder.
+        layer_decay: Further factor of each layer of the encoder; None if its layers have one rate.
 
     Returns:
         The groups that are not empty, sorted by name, each with `params`, `name`, `lr_factor` and `decay`; the latter
@@ -52,10 +85,13 @@ def param_groups(
     encoder_parameters = set(encoder.parameters()) if encoder is not None else set()
     require(encoder_parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
     groups: dict[str, dict[str, Any]] = {}
-    for parameter in net.parameters():
+    for parameter_name, parameter in net.named_parameters():
         if not parameter.requires_grad:
             continue
         part, factor = ("encoder", encoder_lr_factor) if parameter in encoder_parameters else ("rest", 1.0)
+        if layer_decay is not None and part == "encoder":
+            depth = layer_decay.depths[parameter_name]
+            part, factor = f"encoder_layer{depth:02}", factor * layer_decay.factor(depth)
         decay: float = parameter.ndim > 1
         name = part if decay else f"{part}_no_decay"
         if parameter in norm_biases:

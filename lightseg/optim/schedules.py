@@ -1,13 +1,22 @@
-"""Learning-rate schedules as functions of the fraction of training done."""
+"""Learning-rate schedules as functions of the fraction of training done, and the schedulers of torch."""
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from lightseg.errors import require
+
+SchedulerCallable = Callable[[Optimizer], LRScheduler]
+"""Constructor of a scheduler of torch, such as `partial(StepLR, step_size=10)`."""
+
+Interval = Literal["step", "epoch"]
+"""Time between two steps of a scheduler of torch."""
 
 WARMUP_START = 0.01
 
@@ -145,6 +154,53 @@ class Triangular(OneCycle):
     def between(self, start: float, end: float, progress: float) -> float:
         """See `OneCycle`."""
         return start + (end - start) * progress
+
+
+def configure_scheduler(
+    optimizer: Optimizer,
+    schedule: Schedule | SchedulerCallable,
+    interval: Interval | None,
+    total_steps: float,
+    epochs_per_validation: int | None = 1,
+) -> LRSchedulerConfigType:
+    """Return the scheduler of an optimizer, as Lightning's `configure_optimizers` returns it.
+
+    Args:
+        optimizer: The optimizer.
+        schedule: A schedule, for each step; or the constructor of a scheduler of torch.
+        interval: Time between two steps of a scheduler of torch; None: an epoch.
+        total_steps: Optimizer steps of the training, at least 1; infinity is allowed for a scheduler of torch.
+        epochs_per_validation: Epochs after which `ReduceLROnPlateau` finds a score.
+
+    Raises:
+        ConfigError: If a schedule has an interval or no length, or a plateau is looked for in every step.
+    """
+    if isinstance(schedule, Schedule):
+        require(
+            interval is None,
+            f"model.schedule_interval: {type(schedule).__name__} gives each step its learning rate; leave it out",
+        )
+        return {"scheduler": make_scheduler(optimizer, schedule, total_steps), "interval": "step"}
+    scheduler = schedule(optimizer)
+    require(
+        isinstance(scheduler, LRScheduler),
+        f"model.schedule: {type(scheduler).__name__} is not a scheduler; name a class of torch.optim.lr_scheduler",
+    )
+    if not isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "interval": interval or "epoch"}
+    require(
+        type(scheduler).__module__.partition(".")[0] != "lightning",
+        "model.schedule: its metric follows from `mode`; take torch.optim.lr_scheduler.ReduceLROnPlateau",
+    )
+    require(
+        interval != "step", "model.schedule_interval: ReduceLROnPlateau follows the score of an epoch; leave it out"
+    )
+    return {
+        "scheduler": scheduler,
+        "interval": "epoch",
+        "frequency": epochs_per_validation or 1,
+        "monitor": "val/score" if scheduler.mode == "max" else "val/loss",
+    }
 
 
 def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float) -> LambdaLR:

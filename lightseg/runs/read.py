@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightseg.errors import UserError
-from lightseg.files.names import METRICS
+from lightseg.files.names import BEST, ENSEMBLE, METRICS
 from lightseg.files.nearest import nearest_path
 from lightseg.files.printable import printable
 from lightseg.files.walk import matches
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.metrics_log import read_log
-from lightseg.runs.records import is_finished, read_mapping, require_record
+from lightseg.runs.records import is_finished, read_mapping, read_record, require_record
 from lightseg.runs.series import Series, is_series
 
 PathLike = TypeVar("PathLike")
@@ -29,16 +29,17 @@ _FOLDERS = 100_000
 
 @dataclass(frozen=True)
 class Run:
-    """Finished run.
+    """Finished run, or the evaluation of an ensemble of finished runs.
 
     Attributes:
-        folder: Absolute path of the run folder.
+        folder: Absolute path of the run folder, or of the folder of the evaluation.
         name: Name of the experiment.
         config: Resolved config, nested as in `config.yaml`.
         metrics: Final metrics by name, such as `test/miou` and `train/seconds`; NaN where undefined.
         cost: `parameters`, `gflops` for one image, and `input`, the `[C, H, W]` of that image.
         environment: Versions and hardware.
         data: `samples` and `sha256` of each split, and of the `pool` that is split into folds.
+        members: Run folders of the members of an ensemble; empty for a run.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Run:
     cost: dict[str, Any]
     environment: dict[str, Any]
     data: dict[str, dict[str, Any]]
+    members: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
@@ -67,8 +69,8 @@ class Run:
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """Lines of `metrics.jsonl`: `step`, `epoch` and the metrics logged at that step."""
-        return read_log(self.folder)
+        """Lines of `metrics.jsonl`: `step`, `epoch` and the metrics logged at that step; none of an ensemble."""
+        return [] if self.members else read_log(self.folder)
 
     @property
     def images_per_s(self) -> float:
@@ -89,8 +91,8 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     """Find and read finished runs.
 
     Args:
-        places: Run folders, folders of series, folders that hold run folders at any depth, or patterns of these
-            (`runs/unet/*`).
+        places: Run folders, folders of series, folders that hold run folders at any depth, patterns of these
+            (`runs/unet/*`), or folders of evaluations of ensembles, which stand for the ensemble and its members.
 
     Returns:
         The runs without duplicates, sorted by folder; and notes, such as which runs are skipped as unfinished.
@@ -101,6 +103,11 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
     runs: dict[Path, Run] = {}
     notes: list[str] = []
     for place in places:
+        if (Path(place) / ENSEMBLE).is_file():
+            ensemble = _read_ensemble(Path(place).resolve())
+            runs[ensemble.folder] = ensemble
+            runs |= {folder: read(folder) for folder in ensemble.members if folder not in runs}
+            continue
         is_run_folder = (Path(place) / "config.yaml").is_file()
         for folder in [Path(place).resolve()] if is_run_folder else _find_run_folders(place):
             if folder in runs:
@@ -137,6 +144,55 @@ def read(folder: Path) -> Run:
     environment, data = (_read_required(folder / f"{name}.json") for name in ("env", "data"))
     name = printable(str(config.get("name", folder.parent.name)))
     return Run(folder, name, config, metrics, cost, environment, data)
+
+
+def _read_ensemble(folder: Path) -> Run:
+    """Read the evaluation of an ensemble; its costs are the sums of those of its members.
+
+    Raises:
+        UserError: If a file is damaged, or a member is not the best checkpoint of a run, whose score is recorded.
+    """
+    members = []
+    for member in read_record(folder / ENSEMBLE)["members"]:
+        if member["run"] is None or Path(member["checkpoint"]).name != BEST:
+            raise UserError(
+                f"{folder}: its member {member['checkpoint']} is not the best checkpoint of a run, so that it has no "
+                "score to compare with; leave this ensemble out"
+            )
+        members.append(read(Path(member["run"])))
+    first = members[0]
+    metrics = {
+        name: math.nan if value is None else float(value)
+        for name, value in read_mapping(folder / METRICS).items()
+        if "/" in name and isinstance(value, int | float | None)
+    }
+    metrics["train/seconds"] = sum(run.metrics["train/seconds"] for run in members)
+    cost: dict[str, Any] = {name: sum(run.cost[name] for run in members) for name in ("parameters", "gflops")}
+    inputs = [run.cost.get("input") for run in members]
+    cost["input"] = inputs[0] if all(shape == inputs[0] for shape in inputs) else None
+    # the members' training data may be different folds
+    data = {split: record for split, record in first.data.items() if split in ("val", "test")}
+    return Run(
+        folder,
+        printable(folder.name),
+        _ensemble_config(members),
+        metrics,
+        cost,
+        first.environment,
+        data,
+        tuple(run.folder for run in members),
+    )
+
+
+def _ensemble_config(members: Sequence[Run]) -> dict[str, Any]:
+    """Return the config of the first member as that of the ensemble, which is of no fold."""
+    config = members[0].config
+    transforms = [(run.config["data"].get("init_args") or {}).get("eval_transforms") for run in members]
+    options = {**(config["data"].get("init_args") or {}), "fold": None, "folds": None}
+    if any(each != transforms[0] for each in transforms):
+        # each member applies its own
+        options["eval_transforms"] = None
+    return {**config, "data": {**config["data"], "init_args": options}, "ensemble": f"of {len(members)}"}
 
 
 def _find_run_folders(place: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Job of a scheduler (SLURM or torchrun): name, restarts, and requeueing."""
+"""Job of a scheduler (SLURM, torchrun, or as `launch` names it): name, restarts, and requeueing."""
 
 import math
 import os
@@ -6,11 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from lightseg.distributed import environment
 from lightseg.files.printable import warn
 
 
 def job() -> str | None:
     """Return the name of this job, which is the same after a restart; None without a scheduler."""
+    if environment.JOB in os.environ:
+        return f"job-{os.environ[environment.JOB]}"
     if "SLURM_JOB_ID" in os.environ:
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -27,6 +30,9 @@ def restarted(created: float) -> bool:
     Args:
         created: Creation time of the run folder, in seconds since 1970.
     """
+    if environment.JOB in os.environ:
+        # no other job has its name
+        return True
     if any(int(os.environ.get(name, 0)) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")):
         return True
     # torchrun counts only the failures of this node, but its process is older than those that it restarts

@@ -2,6 +2,7 @@
 
 from lightseg.tasks.base import Stage, Task
 from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.ensemble import Ensemble
 from lightseg.tasks.multilabel import (
     BinaryClassificationTask,
     BinarySegmentationTask,
@@ -14,6 +15,7 @@ __all__ = [
     "BinaryClassificationTask",
     "BinarySegmentationTask",
     "ClassificationTask",
+    "Ensemble",
     "MultilabelClassificationTask",
     "MultilabelSegmentationTask",
     "SegmentationTask",

@@ -28,10 +28,11 @@ from lightseg.nets import Net
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
-from lightseg.optim.schedules import Schedule, WarmupCosine, make_scheduler
+from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, WarmupCosine, configure_scheduler
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
+from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
@@ -46,7 +47,8 @@ class Task(Predictor, ABC):
             set from the data.
         classes: Class names; set from the data.
         loss: One loss by name (ce, focal, sigmoid_focal, dice, jaccard, tversky, lovasz, mse, ohem), several with
-            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`.
+            their coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments, `{tversky: {weight: 1.0, alpha: 0.3}}`; or a
+            class of your own by its import path, `my_loss.MyLoss`.
         class_weights: Weights of the classes in the loss: `inverse`, `sqrt_inverse`, `effective_number` or
             `median_frequency` of the training split's counts, or one number per class.
         class_weights_from: Share of the training, 0 to below 1, from which on the class weights apply; before, all
@@ -58,10 +60,17 @@ class Task(Predictor, ABC):
         prior_bias: Initialize the bias of the net's last layer with the log of the classes' shares of the training
             split.
         optimizer: Any torch optimizer; default `AdamW`.
-        schedule: Learning rate over the training; default `WarmupCosine`.
+        schedule: Learning rate over the training; default `WarmupCosine`. Or a scheduler of torch by its path, such as
+            `torch.optim.lr_scheduler.StepLR`; `ReduceLROnPlateau` follows `val/loss`, or `val/score` in mode `max`.
+        schedule_interval: Whether a scheduler of torch advances each `step` or each `epoch`, its default.
         encoder_lr_factor: Learning rate of the net's encoder relative to the rest.
         freeze_encoder: Share of the training, 0 to 1, during which the encoder is frozen, including its BatchNorm
             statistics.
+        layer_decay: Learning rate of each layer of the encoder relative to the layer above, above 0 to 1; the net above
+            the encoder has the full rate, and `encoder_lr_factor` multiplies. For encoders of timm, whose layers are
+            known.
+        freeze_stages: Number of the encoder's first stages, the stem being one, that are frozen throughout, including
+            their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
             data.
@@ -81,7 +90,7 @@ class Task(Predictor, ABC):
         self,
         net: Net | nn.Module,
         classes: list[str],
-        loss: str | dict[str, float | dict[str, float]] = "ce",
+        loss: str | dict[str, float | dict[str, float | bool | str]] = "ce",
         class_weights: WeightScheme | list[float] | None = None,
         class_weights_from: float = 0.0,
         logit_adjustment: float = 0.0,
@@ -89,9 +98,12 @@ class Task(Predictor, ABC):
         # no class as the default: jsonargparse would pass its arguments on to another optimizer of the recipe, so that
         # Adam would have the weight decay of AdamW
         optimizer: OptimizerCallable | None = None,
-        schedule: Schedule | None = None,
+        schedule: Schedule | SchedulerCallable | None = None,
+        schedule_interval: Interval | None = None,
         encoder_lr_factor: float = 1.0,
         freeze_encoder: float = 0.0,
+        layer_decay: float = 1.0,
+        freeze_stages: int = 0,
         norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -108,9 +120,12 @@ class Task(Predictor, ABC):
         )
         if prior_bias:
             last_bias(net, len(classes))
-        self.make_optimizer, self.schedule = optimizer or torch.optim.AdamW, schedule or WarmupCosine()
-        self.lr_factors, self.freeze_encoder = (encoder_lr_factor, norm_bias_lr_factor), freeze_encoder
+        self.make_optimizer = optimizer or torch.optim.AdamW
+        self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
+        self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
+        self.layer_decay = make_layer_decay(net, layer_decay)
+        self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
         if freeze_encoder == 1 and self.encoder is not None:
             self.encoder.requires_grad_(False)
         check_scale(mean, std)
@@ -369,11 +384,10 @@ class Task(Predictor, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer, without decay of norms and biases, and the schedule, which steps with it."""
         total = self.trainer.estimated_stepping_batches
-        if total == float("inf"):
-            raise ConfigError("the schedule needs the length of the training: set trainer.max_epochs or max_steps")
         optimizer = configure_optimizer(self.make_optimizer, self.net, self.encoder, *self.lr_factors)
-        scheduler = make_scheduler(optimizer, self.schedule, int(total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        epochs = self.trainer.check_val_every_n_epoch
+        scheduler = configure_scheduler(optimizer, self.schedule, self.schedule_interval, total, epochs)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     @property
     def progress(self) -> float:
@@ -388,9 +402,10 @@ class Task(Predictor, ABC):
         return is_training and self.progress < self.freeze_encoder
 
     def on_train_batch_start(self, _batch: Batch, _batch_idx: int) -> None:
-        """Keep a frozen encoder in eval mode until `freeze_encoder` of training has passed."""
+        """Keep the frozen part of the encoder in eval mode."""
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
+        self.frozen_stages.set_eval_mode()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

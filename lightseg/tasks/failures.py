@@ -20,6 +20,8 @@ def translate_error(error: RuntimeError | ValueError, trainer: L.Trainer) -> Lig
             "data.batch_size: one image per process leaves BatchNorm nothing to average in this net; "
             "give 2 or more per process, or take a net without it (UNet: --model.net.norm group)"
         )
+    if "number of total steps is" in str(error):
+        return ConfigError(f"model.schedule: {error}; give it the number of steps of this training")
     if "`val_check_interval`" in str(error):
         return ConfigError(f"trainer.val_check_interval: {' '.join(str(error).split())}")
     return None

@@ -52,7 +52,7 @@ class MultilabelTask(Task, ABC):
         self,
         net: Net | nn.Module,
         classes: list[str],
-        loss: str | dict[str, float | dict[str, float]] = "bce",
+        loss: str | dict[str, float | dict[str, float | bool | str]] = "bce",
         positive_weights: PositiveWeightScheme | list[float] | None = None,
         thresholds: Literal["fit"] | float | list[float] = "fit",
         **kwargs: Any,

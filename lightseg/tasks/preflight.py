@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightseg.config.class_errors import describe_failed_class, passes_user_code, reason
 from lightseg.data import ImageDataModule
@@ -17,7 +18,7 @@ from lightseg.errors import ConfigError, LightsegError, require
 from lightseg.files.printable import warn
 from lightseg.optim.optimizer import scale_groups
 from lightseg.optim.param_groups import param_groups
-from lightseg.optim.schedules import Schedule
+from lightseg.optim.schedules import Schedule, configure_scheduler
 from lightseg.tasks import Task
 
 _KEY = "model.optimizer"
@@ -109,6 +110,36 @@ def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
     if isinstance(error, LightsegError) or not ran or passes_user_code(error.__traceback__):
         return None
     return ConfigError(f"model.net: {type(net).__name__} cannot take the images of this data: {reason(error)}")
+
+
+def try_scheduler(task: Task, kind: Any, options: dict[str, Any]) -> LRScheduler:
+    """Let the scheduler of a task advance once, for an optimizer of small tensors.
+
+    Args:
+        task: The task.
+        kind: The scheduler's class.
+        options: Its arguments, for messages.
+
+    Returns:
+        The scheduler.
+
+    Raises:
+        ConfigError: If it rejects its arguments, or another option contradicts it.
+    """
+    groups = param_groups(task.net, task.encoder, *task.lr_factors)
+    with torch.enable_grad():
+        optimizer = task.make_optimizer([{**group, "params": _shrink(group["params"])} for group in groups])
+        try:
+            scheduler: Any = configure_scheduler(optimizer, task.schedule, task.schedule_interval, 20)["scheduler"]
+            _step(optimizer)
+            scheduler.step(*[0.0] * isinstance(scheduler, ReduceLROnPlateau))
+        except Exception as error:
+            described = describe_failed_class(error, kind, options, "model.schedule")
+            if described is None:
+                raise
+            raise described from error
+    result: LRScheduler = scheduler
+    return result
 
 
 def try_schedule(schedule: Schedule) -> None:

@@ -18,8 +18,9 @@ from lightseg.errors import ConfigError, DataError, RunError
 from lightseg.files.atomic import require_in_place, write_json
 from lightseg.files.limited import read_limited
 from lightseg.runs.records import read_record
+from lightseg.tracking.log_view import config
 from lightseg.tracking.wandb_service import describe_error, missing, unconfirmed, within
-from lightseg.tracking.wandb_view import View, config, extent
+from lightseg.tracking.wandb_view import View, extent
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 

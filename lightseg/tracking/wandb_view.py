@@ -6,7 +6,6 @@ which only the nonzero ones are sent above W&B's limit, and none if these exceed
 """
 
 import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import mean
 from lightseg.runs.metrics_log import LOG_BYTES, read_log
 from lightseg.runs.records import is_finished, read_record
-from lightseg.tracking.wandb_rows import STEP, RowMerger, summary_of
+from lightseg.tracking.log_view import LogView, config, facts
+from lightseg.tracking.rows import STEP, RowMerger, summary_of
 from lightseg.tracking.wandb_service import within
 from lightseg.visualization.examples import Example, describe_labels, image_scores, read_examples, worst
 
@@ -39,7 +39,7 @@ CELLS = 10_000
 """Maximum number of rows of a W&B table."""
 
 
-class View:
+class View(LogView):
     """Sends the parts of a run folder to a wandb run that W&B does not have yet.
 
     Args:
@@ -52,33 +52,16 @@ class View:
     """
 
     def __init__(self, folder: Path, run: Any, log_checkpoint: bool) -> None:
-        self.folder, self.run, self.log_checkpoint = folder, run, log_checkpoint
+        super().__init__(folder)
+        self.run, self.log_checkpoint = run, log_checkpoint
         self.beside: dict[str, Any] = {}
-        self._rows, self._offset, self._named = RowMerger(), 0, set[str]()
-        self._extremes: dict[str, dict[str, float]] = {}
+        self._named = set[str]()
 
     @property
     def model(self) -> str | None:
         """Return the name of the best checkpoint's artifact; None if it is not wanted or the run not finished."""
         is_complete = is_finished(self.folder) and (self.folder / "checkpoints" / BEST_FILE).exists()
         return f"model-{self.run.id}" if self.log_checkpoint and is_complete else None
-
-    def follow(self) -> None:
-        """Send all rows that are complete."""
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return
-        require_inside(path)
-        require_limited(path, LOG_BYTES)
-        with path.open("rb") as file:
-            file.seek(self._offset)
-            text = file.read()
-        # the last line of a killed run may be incomplete
-        complete = text[: text.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        for line in complete.splitlines():
-            if row := self._rows.add(json.loads(line)):
-                self._send(row)
 
     def complete(self, again: bool = False) -> None:
         """Send the last row of a finished run with tables and panels, its summary and its checkpoint.
@@ -129,10 +112,7 @@ class View:
             if "*" not in name:
                 self.run.define_metric(name, step_metric=STEP, summary=kinds.get(name))
             self._named.add(name)
-        for name, kind in kinds.items():
-            if kind is not None:
-                extreme = max if kind == "max" else min
-                self._extremes[name] = {kind: extreme(row[name], self._extremes.get(name, {}).get(kind, row[name]))}
+        self._update_extremes(row)
         if row[STEP] >= self.run.starting_step:
             samples = self._samples(self.folder / "images" / "samples" / f"{row[STEP]:08d}")
             self.run.log({**self.beside, **row, **samples}, step=row[STEP], commit=True)
@@ -251,16 +231,3 @@ def picture(example: Example, classes: Sequence[str]) -> Any:
         }
     masks = {name: {"mask_data": mask.astype(np.uint8), "class_labels": labels} for name, mask in layers.items()}
     return wandb.Image(example.image, masks=masks, caption=example.name)
-
-
-def config(folder: Path) -> dict[str, Any]:
-    """Return the config of a run for W&B: the recipe as in `config.yaml`, and its facts under `run`."""
-    return {**read_record(folder / "config.yaml"), "run": facts(folder)}
-
-
-def facts(folder: Path) -> dict[str, Any]:
-    """Return code, data, model, packages and hardware of a run, without paths of its machine."""
-    names = ("git", "data", "model", "env")
-    git, data, model, env = (read_record(folder / f"{name}.json") for name in names)
-    hardware = {name: value for name, value in env.items() if name not in ("import_path", "executable", "packages")}
-    return {"git": git, "data": data, "model": model, "packages": env["packages"], "hardware": hardware}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import lightning as L
 
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, startup
 from lightseg.hardware.devices import PrecisionChoice, keep_precision
 from lightseg.hardware.precision_names import AUTO
 from lightseg.runs import scheduler
@@ -52,7 +52,7 @@ def _make_trainer(cli: LightsegCLI, callbacks: RunCallbacks) -> tuple[L.Trainer,
     """Return the trainer, and whether its processes can exchange data."""
     trainer = make_trainer(cli, callbacks.first, callbacks.after, [callbacks.log])
     cli.datamodule.check_batch_size(trainer.world_size, trainer.accumulate_grad_batches)
-    return trainer, launch.init_process_group_early(trainer, cli.model)
+    return trainer, startup.init_process_group_early(trainer, cli.model)
 
 
 def _find_resumed(cli: LightsegCLI, trainer: L.Trainer, is_distributed: bool) -> Path | None:

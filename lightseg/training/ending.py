@@ -12,7 +12,7 @@ from lightseg.config.class_errors import Objects, describe_exit, describe_failur
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, LightsegError, RunError, StoppedError
 from lightseg.files.printable import printable
-from lightseg.loggers import Wandb
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import scheduler
 from lightseg.tasks.failures import translate_error
 from lightseg.training.opening import has_begun
@@ -55,7 +55,7 @@ def end_run(trainer: L.Trainer, folder: Path | None, stop: GracefulStop, objects
     finally:
         supervision.ENDING.set()
         for logger in loggers:
-            if isinstance(logger, Wandb):
+            if isinstance(logger, ViewLogger):
                 logger.finish(exit_code=exit_code)
         if folder is not None and (exit_code != 1 or has_begun(folder, trainer)):
             print(printable(f"run: {folder}"), flush=True)

@@ -16,7 +16,7 @@ from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
 from lightseg.files.printable import printable
-from lightseg.loggers import Wandb
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
@@ -45,8 +45,8 @@ def open_run(
         restore_image_values(cli.datamodule, resumed)
     initial_weights = take_initial_weights(cli, resumed)
     cost = check_run(cli, trainer)
-    wandb_loggers = [logger for logger in trainer.loggers if isinstance(logger, Wandb)]
-    for logger in wandb_loggers:
+    view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
+    for logger in view_loggers:
         logger.prepare()
     command, fingerprint = shlex.join(["python", "-m", "lightseg.fit", *args]), cli.datamodule.fingerprint()
     checkpoint = None
@@ -57,9 +57,15 @@ def open_run(
         folder = _create(cli, trainer, stack)
         lineage = {"init": initial_weights.record} if initial_weights else {}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
-    for logger in wandb_loggers:
+    for logger in view_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    batch_losses = ", ".join(cli.model.loss.batch_losses)
+    if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
+        lines.append(
+            f"model.loss: {batch_losses}: is a mean over each batch of a process, not over the step; for that, "
+            "subclass lightseg.losses.PixelLoss or ClassLoss"
+        )
     print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
@@ -107,8 +113,11 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     if optimizer is not None:
         name, options = optimizer.class_path.rpartition(".")[2], optimizer.init_args.as_dict()
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
+    schedule = cli.config.model.init_args.schedule
+    schedule_name = schedule.class_path.rpartition(".")[2] if schedule else type(task.schedule).__name__
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "
-        f"{type(task.schedule).__name__}; {cli.precision}; in {folder}"
+        f"{'; '.join([schedule_name, *fine_tuning, str(cli.precision)])}; in {folder}"
     )

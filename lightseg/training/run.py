@@ -11,7 +11,7 @@ from lightseg.checkpoint.loading import reload
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
-from lightseg.distributed import environment, launch, supervision
+from lightseg.distributed import environment, startup, supervision
 from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.files.printable import printable
 from lightseg.hardware.devices import limit_threads
@@ -91,7 +91,7 @@ def _open(
     """
     trainer, is_distributed, resumed = agreement
     folder = checkpoint = None
-    with launch.raise_on_all_ranks(trainer, is_distributed):
+    with startup.raise_on_all_ranks(trainer, is_distributed):
         if trainer.is_global_zero:
             folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
             callbacks.write_to(folder)

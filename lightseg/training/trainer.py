@@ -24,7 +24,7 @@ from lightseg.checkpoint.io import AtomicCheckpointIO
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.cli.parser import as_list
 from lightseg.config.class_errors import is_user_class, reason
-from lightseg.distributed import environment, launch
+from lightseg.distributed import environment, startup
 from lightseg.distributed.lightning_compat import disable_signal_exchange
 from lightseg.distributed.strategies import FSDP, enable_bucket_view
 from lightseg.errors import ConfigError, did_you_mean
@@ -65,17 +65,17 @@ def make_trainer(
             callbacks=[*first, *recipe_callbacks, *callbacks, *([Bar()] if is_bar_missing else [])],
             logger=loggers + [logger for logger in recipe_loggers if not isinstance(logger, bool | None)],
             enable_progress_bar=has_bar,
-            plugins=[*plugins, *launch.slurm_without_requeue(plugins), AtomicCheckpointIO()],
+            plugins=[*plugins, *startup.slurm_without_requeue(plugins), AtomicCheckpointIO()],
             default_root_dir=config.default_root_dir or str(Path(cli.config.runs_dir) / cli.config.name),
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         if "interactive environment" in str(error):
-            raise ConfigError(launch.NO_FILE) from None
+            raise ConfigError(startup.NO_FILE) from None
         raise ConfigError(f"trainer: {reason(error)}") from error
     except KeyError as error:
         raise environment.missing(error) or error from None
     _check_launcher(trainer, config.strategy)
-    launch.check_processes(trainer)
+    startup.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
     disable_signal_exchange(trainer)

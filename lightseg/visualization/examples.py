@@ -108,6 +108,23 @@ def read_examples(folder: Path) -> tuple[list[Example], list[str]]:
     return examples, content["classes"]
 
 
+def read_palette(folder: Path, count: int) -> list[Color]:
+    """Return the colors of the classes of a folder with masks that `write_examples` wrote.
+
+    Args:
+        folder: Folder to read.
+        count: Number of classes.
+    """
+    path = folder / "00_prediction.png"
+    require_regular(path)
+    require_inside(path)
+    with Picture.open(path, formats=("PNG",)) as picture:
+        values = picture.getpalette() or []
+    # a PNG has no entries behind the last one that differs
+    values += [255] * (3 * count - len(values))
+    return [(values[i], values[i + 1], values[i + 2]) for i in range(0, 3 * count, 3)]
+
+
 def image_scores(evaluation: PerImageResults) -> npt.NDArray[np.float64]:
     """Return the IoU of each class in each image, float64 `(N, C)`; NaN where truth and prediction lack the class.
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from lightseg.labels import IGNORE, VOID, Color, color_table
 from lightseg.runs.metrics_log import read_log
-from lightseg.visualization.examples import Example, Image, describe_labels
+from lightseg.visualization.examples import Example, Image, describe_labels, read_examples, read_palette
 
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
 
@@ -144,6 +144,22 @@ def classification_examples(examples: Sequence[Example], classes: Sequence[str],
     for axis in figure.axes:
         axis.set_axis_off()
     _save(figure, path)
+
+
+def example_folder(folder: Path, path: Path) -> None:
+    """Draw the examples of a folder that `write_examples` wrote; nothing without such a folder.
+
+    Args:
+        folder: Folder to read.
+        path: PNG to write.
+    """
+    examples, classes = read_examples(folder)
+    if not examples:
+        return
+    if examples[0].target.ndim >= 2:
+        segmentation_examples(examples, classes, read_palette(folder, len(classes)), path)
+    else:
+        classification_examples(examples, classes, path)
 
 
 def colorize(mask: npt.NDArray[Any], palette: Sequence[Color]) -> Image:

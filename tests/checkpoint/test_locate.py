@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
-from lightseg.checkpoint.locate import follow_imports, model_file, run_folder, trained_run
+from lightseg.checkpoint.locate import follow_imports, model_file, run_folder, split_members, trained_run
 from lightseg.errors import UserError
+from lightseg.files.atomic import sha256
+from lightseg.runs.series import Plan, Series
 
 
 @pytest.fixture
@@ -49,3 +51,35 @@ def test_follow_imports__extends_the_path_once(run, monkeypatch):
     for _ in range(2):
         follow_imports(run)
     assert sys.path == ["/a", "/b"]
+
+
+def test_split_members__parts_patterns_and_a_series(tmp_path):
+    runs = [tmp_path / "runs" / name for name in ("b", "a", "c+d")]
+    for run in runs:
+        run.mkdir(parents=True)
+        (run / "config.yaml").touch()
+    (tmp_path / "runs" / "other").mkdir()
+    first, second, plus = map(str, runs)
+    assert split_members(first) == [first]
+    # a path that exists is one, whatever its name
+    assert split_members(plus) == [plus]
+    assert split_members(f"{first}+{second}") == [first, second]
+    assert split_members(f"{tmp_path}/runs/?+hf://user/repo@main") == [second, first, "hf://user/repo@main"]
+    with pytest.raises(UserError, match="twice"):
+        split_members(f"{tmp_path}/runs/?+{first}")
+    series = Series.create(str(tmp_path), "series", Plan([], "", "", None, [{"seed_everything": "0"}] * 2), "20260102")
+    for folder in series.run_folders:
+        folder.mkdir()
+    assert split_members(str(series.folder)) == list(map(str, series.run_folders))
+
+
+def test_split_members__of_an_evaluation_that_have_changed(tmp_path):
+    files = [tmp_path / f"{number}.ckpt" for number in range(2)]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    members = [{"run": None, "checkpoint": str(file), "sha256": sha256(file)} for file in files]
+    (tmp_path / "ensemble.json").write_text(json.dumps({"members": members}))
+    assert split_members(tmp_path) == list(map(str, files))
+    files[1].write_bytes(b"other")
+    with pytest.raises(UserError, match="its member .*1.ckpt is missing or has changed; name the members, joined by"):
+        split_members(tmp_path)

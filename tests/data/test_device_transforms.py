@@ -134,7 +134,9 @@ def test_options__out_of_range(make, message):
 
 
 @pytest.mark.parametrize(
-    "transform", [RandomFlip(), AlternatingFlip(), RandomTranslate(2), RandomTranslate(1, "zero"), Cutout(2)], ids=str
+    "transform",
+    [RandomFlip(), AlternatingFlip(), RandomTranslate(2), RandomTranslate(1, "zero"), Cutout(2)],
+    ids=lambda transform: type(transform).__name__,
 )
 def test_channels__move_like_a_mask_and_the_classes_of_an_image_stay(transform):
     images, masks = batch(3)

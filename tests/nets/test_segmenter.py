@@ -137,7 +137,7 @@ def test_refusals(options, match):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_fit__trains_exports_and_predicts(fit, recipe, call, tmp_path):
+def test_fit__trains_and_predicts_at_an_odd_size(fit, recipe, call, tmp_path):
     net = "{class_path: Segmenter, init_args: {encoder: test_vit, head: dpt, width: 8}}"
     options = ["--model.net", net, "--model.encoder_lr_factor", "0.1", "--model.prior_bias", "true"]
     outcome = fit("--config", recipe(), *options, "--trainer.max_epochs", "1")

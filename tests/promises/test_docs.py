@@ -105,7 +105,7 @@ def test_commands__of_fit_are_taken_by_its_parser(folder, capsys):
 def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys):
     commands = _verb_commands()
     assert all(commands.values())
-    for verb in commands.keys() - {"fit", "list"}:
+    for verb in commands.keys() - {"fit", "launch", "list"}:
         main = importlib.import_module(f"lightseg.{verb}").main
         for words in commands[verb]:
             args = [word.replace("RECIPE", "roads.yaml") for word in words]
@@ -115,6 +115,16 @@ def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys
             error = capsys.readouterr().err
             assert code == 2, (verb, words, error)
             assert re.search(missing, error.partition("\n")[0]), (verb, words, error)
+
+
+def test_commands__of_launch_are_taken(folder, capsys, monkeypatch):
+    # so that sbatch, the last step, is missing
+    monkeypatch.setenv("PATH", "")
+    for words in _verb_commands()["launch"]:
+        args = ["roads.yaml" if word == "RECIPE" else word for word in [*words, ">"]]
+        code = importlib.import_module("lightseg.launch").main(args[: args.index(">")])
+        is_submitted = words[0] == "slurm" and "--dry-run" not in words
+        assert code == int(is_submitted), (words, capsys.readouterr().err)
 
 
 def test_commands__of_list_are_taken(capsys):

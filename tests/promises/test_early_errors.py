@@ -57,11 +57,11 @@ OPTIONS = {
     "seed": (["--seed_everything", "99999999999"], "give a whole number from 0 to 4294967295"),
     "CosineAnnealingLR": (
         ["--model.schedule", "torch.optim.lr_scheduler.CosineAnnealingLR"],
-        "model.schedule: torch.optim.lr_scheduler.CosineAnnealingLR cannot stand here; take Constant, OneCycle",
+        "model.schedule: an option of CosineAnnealingLR is missing, unknown or of another type; it needs T_max",
     ),
     "ReduceLROnPlateau": (
-        ["--model.schedule", "torch.optim.lr_scheduler.ReduceLROnPlateau"],
-        "none follows a metric",
+        ["--model.schedule", "torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.schedule.factor", "1.5"],
+        "model.schedule: ReduceLROnPlateau(factor=1.5",
     ),
     "max_epochs 0": (["--trainer.max_epochs", "0"], "trainer.max_epochs: 0 leaves nothing to train"),
     "max_epochs -1": (["--trainer.max_epochs", "-1"], "give trainer.max_steps too"),

@@ -11,6 +11,7 @@ from lightseg.visualization.examples import (
     describe_labels,
     image_scores,
     read_examples,
+    read_palette,
     worst,
     write_examples,
 )
@@ -34,6 +35,7 @@ def test_examples__come_back_as_they_were_written(tmp_path):
         np.testing.assert_array_equal(actual, expected)
     with Image.open(tmp_path / "worst/00_prediction.png") as mask:
         assert (mask.mode, mask.getpalette()[3:6]) == ("P", [10, 20, 30])
+    assert read_palette(tmp_path / "worst", 2) == PALETTE
 
 
 def test_examples__classes_of_whole_images(tmp_path):

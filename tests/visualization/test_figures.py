@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from lightseg.labels import IGNORE, VOID
-from lightseg.visualization.examples import Example
+from lightseg.visualization.examples import Example, write_examples
 from lightseg.visualization.figures import (
     classification_examples,
     colorize,
     confusion_matrix,
     errors,
+    example_folder,
     learning_curve,
     precision_recall,
     row_shares,
@@ -22,6 +23,22 @@ from lightseg.visualization.figures import (
 PALETTE = [(10, 20, 30), (200, 0, 0)]
 # matplotlib would take it for mathematics, and fail
 CLASSES = ["$x_", "car"]
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 6), (2, 4, 6)], ids=["label", "labels", "mask", "masks"])
+def test_example_folder__looks_as_its_examples_drawn_at_once(tmp_path, shape):
+    image, ids = np.full((4, 6, 3), 90, np.uint8), np.ones(shape, np.int64)
+    examples = [Example("one", image, ids, 0 * ids), Example("two", image, ids, ids)]
+    example_folder(tmp_path / "missing", tmp_path / "missing.png")
+    assert not (tmp_path / "missing.png").exists()
+    write_examples(tmp_path / "stored", examples, CLASSES, PALETTE)
+    example_folder(tmp_path / "stored", tmp_path / "stored.png")
+    if len(shape) >= 2:
+        segmentation_examples(examples, CLASSES, PALETTE, tmp_path / "direct.png")
+    else:
+        classification_examples(examples, CLASSES, tmp_path / "direct.png")
+    with Image.open(tmp_path / "stored.png") as stored, Image.open(tmp_path / "direct.png") as direct:
+        assert stored.tobytes() == direct.tobytes()
 
 
 def test_row_shares__a_class_without_pixels_stays_0():

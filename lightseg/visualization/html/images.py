@@ -53,7 +53,13 @@ def embed_image(image: npt.NDArray[np.uint8], is_photo: bool = False, longest: i
 def mask_colors(
     classes: Sequence[str], palette: Sequence[Color], masks: Iterable[npt.NDArray[Any]]
 ) -> list[tuple[str, Color]]:
-    """Return the names and colors of the classes in some masks, `(H, W)` or `(C, H, W)` each; void comes last."""
+    """Return the names and colors of the classes in some masks; void comes last.
+
+    Args:
+        classes: Class names.
+        palette: One RGB color per class.
+        masks: Class ids `(H, W)` or `(N,)`, or 0 and 1 of classes that may overlap, `(C, H, W)`.
+    """
     labels = np.unique(np.concatenate([_labels_in(mask) for mask in masks])).tolist()
     colors = [(classes[label], palette[label]) for label in labels if label != IGNORE]
     colors += [("void", VOID)] * (IGNORE in labels)

@@ -1,6 +1,6 @@
 """Rows of the W&B history from lines of the log."""
 
-from lightseg.tracking.wandb_rows import RowMerger, summary_of
+from lightseg.tracking.rows import RowMerger, summary_of
 
 
 def _rows(*lines):

@@ -7,7 +7,7 @@ import lightning as L
 import pytest
 from torch import distributed
 
-from lightseg.distributed.launch import raise_on_all_ranks
+from lightseg.distributed.startup import raise_on_all_ranks
 from lightseg.errors import ConfigError
 
 

@@ -1,4 +1,4 @@
-"""Conversion of the lines of a run's log to rows of W&B, one per optimizer step."""
+"""Conversion of the lines of a run's log to rows of its views, one per optimizer step."""
 
 import math
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class RowMerger:
 
 
 def summary_of(name: str) -> Literal["max", "min"] | None:
-    """Return W&B's summary of a curve: the best value for repeated scores and losses, which gets the name `NAME.max`.
+    """Return the summary of a curve: the best value for repeated scores and losses, which gets the name `NAME.max`.
 
     Other curves have their last value under their name; None.
     """

@@ -1,0 +1,111 @@
+"""Launch a run, or a series of runs, on a cluster.
+
+usage: python -m lightseg.launch slurm [--nodes N] [--gpus N] [options] [--dry-run] -- ARGUMENTS OF FIT
+       python -m lightseg.launch skypilot --gpu-type NAME [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT
+       python -m lightseg.launch kubeflow --image IMAGE [--nodes N] [--gpus N] [options] -- ARGUMENTS OF FIT
+
+  --nodes N            machines of a run (1)
+  --gpus N             GPUs of each machine, with a process for each (1)
+  --name NAME          name of the job (the recipe's)
+  --setup COMMAND      slurm, skypilot: a shell command before the run, such as 'module load cuda'; may be repeated
+  --partition NAME     slurm: partition
+  --time LIMIT         slurm: time limit, such as 4:00:00; two minutes before it, the run saves its state and requeues
+  --cpus N             slurm: cores of each process
+  --sbatch KEY=VALUE   slurm: another option of sbatch, such as account=lab; may be repeated
+  --dry-run            slurm: print the script instead of submitting it
+  --gpu-type NAME      skypilot: accelerator, such as H100
+  --image IMAGE        kubeflow: container image with lightseg, the recipe and the data
+  --runtime NAME       kubeflow: TrainingRuntime of the cluster (torch-distributed)
+
+Example:
+  python -m lightseg.launch slurm --nodes 2 --gpus 8 --time 4:00:00 --dry-run -- --config RECIPE --seeds 0,1,2
+
+A series (--seeds, --folds, --grid) is an array on SLURM, with a task for each run and at most --jobs of them at a time;
+elsewhere its runs share the GPUs of one machine. A job that dies or is queued again goes on with its run, whose folder
+must be on a file system that all machines share. The files of skypilot and kubeflow are printed, for
+`sky jobs launch task.yaml` and `kubectl create -f job.yaml`. A file is one job: started again, it goes on with its run.
+Exit codes: 0 done, 1 the scheduler refused the job, 2 bad input.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from lightseg.cli.argv import option_values, require_known_options, text_option
+from lightseg.cli.entry import Arguments, verb
+from lightseg.config.compose import chain
+from lightseg.errors import require
+from lightseg.launch import kubeflow, skypilot, slurm
+from lightseg.launch.job import Job
+from lightseg.runs import folder as run_folders
+
+_ENGINES = ("slurm", "skypilot", "kubeflow")
+
+_RAY = "ray: is not supported; take slurm, skypilot or kubeflow, or start torchrun on each node (docs: Several GPUs)"
+
+_OPTIONS = {
+    "setup": ("slurm", "skypilot"),
+    **dict.fromkeys(("partition", "time", "cpus", "sbatch", "dry_run"), ("slurm",)),
+    "gpu_type": ("skypilot",),
+    **dict.fromkeys(("image", "runtime"), ("kubeflow",)),
+}
+"""Engines of the options that not all of them have."""
+
+
+@verb(__doc__)
+def main(args: list[str]) -> None:
+    """Launch a run or a series."""
+    separator = args.index("--") if "--" in args else len(args)
+    require(args[0] != "ray", _RAY)
+    options = _parse(args[:separator])
+    job = _make_job(options, args[separator + 1 :])
+    if options.engine == "slurm":
+        script = slurm.render(job, options.partition, options.time, options.cpus, options.sbatch or [])
+        print(script if options.dry_run else slurm.submit(script), end="")
+    elif options.engine == "skypilot":
+        require(options.gpu_type, "--gpu-type: is missing; name the accelerator, such as H100 (`sky show-gpus`)")
+        print(skypilot.render(job, options.gpu_type), end="")
+    else:
+        require(options.image, "--image: is missing; name a container image with lightseg, the recipe and the data")
+        print(kubeflow.render(job, options.image, options.runtime or "torch-distributed"), end="")
+
+
+def _parse(args: Sequence[str]) -> Namespace:
+    """Parse the options of the launcher."""
+    parser = Arguments("launch")
+    parser.add_argument("engine", choices=_ENGINES)
+    for name in ("--nodes", "--gpus"):
+        parser.add_argument(name, type=int, default=1)
+    parser.add_argument("--cpus", type=int)
+    for name in ("--name", "--partition", "--time", "--gpu-type", "--image", "--runtime"):
+        parser.add_argument(name)
+    for name in ("--setup", "--sbatch"):
+        parser.add_argument(name, action="append")
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args(args)
+    for name, engines in _OPTIONS.items():
+        is_known = options.engine in engines or not getattr(options, name)
+        flag = name.replace("_", "-")
+        require(is_known, f"--{flag}: is for {' and '.join(engines)}, not for {options.engine}; leave it out")
+    for name in ("nodes", "gpus", "cpus"):
+        value = getattr(options, name)
+        require(value is None or value > 0, f"--{name}: {value}; give a number from 1 on")
+    return options
+
+
+def _make_job(options: Namespace, arguments: list[str]) -> Job:
+    """Return the job, after a check that `fit` knows its options, and that its recipe exists."""
+    require(bool(arguments), "launch: the arguments of fit are missing; give them behind --, as in -- --config RECIPE")
+    require(arguments[0].startswith("-"), f"'{arguments[0]}' belongs to no option of fit; give a recipe as --config")
+    require_known_options(arguments)
+    for name, flag in (("devices", "gpus"), ("num_nodes", "nodes")):
+        is_given = bool(option_values([*arguments, ""], f"--trainer.{name}"))
+        require(not is_given, f"--trainer.{name}: --{flag} sets it; leave it out")
+    recipes = option_values(arguments, "-c", "--config")
+    name = options.name or text_option(arguments, "name") or (chain(recipes[0])[-1].stem if recipes else "fit")
+    run_folders.require_name(name)
+    return Job(name, options.nodes, options.gpus, options.setup or [], arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

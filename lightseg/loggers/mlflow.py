@@ -1,0 +1,47 @@
+"""MLflow logger: a run of a tracking server, or of a local folder."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightseg.errors import require
+from lightseg.loggers.view_logger import PictureLogger
+from lightseg.tracking.picture_view import PictureView
+
+
+class MLflow(PictureLogger):
+    """Shows the run in MLflow; add it with `--config configs/logging/mlflow.yaml`.
+
+    The data comes from the run folder: names, pictures and final scores are those of W&B.
+
+    Args:
+        experiment: MLflow experiment.
+        tracking_uri: Address of a tracking server, or a folder; default: MLFLOW_TRACKING_URI, else the folder `mlruns`.
+        tags: Tags of the run.
+    """
+
+    tool = "MLflow"
+
+    def __init__(
+        self, experiment: str = "lightseg", tracking_uri: str | None = None, tags: dict[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self._experiment, self._tracking_uri, self._tags = experiment, tracking_uri, tags
+
+    @rank_zero_only
+    def prepare(self) -> None:
+        """Check that MLflow is installed.
+
+        Raises:
+            ConfigError: If it is not.
+        """
+        require(
+            find_spec("mlflow") is not None,
+            "trainer.logger: MLflow is not installed; pip install 'lightseg[mlflow]'",
+        )
+
+    def _open(self, folder: Path) -> PictureView:
+        from lightseg.tracking.mlflow_view import open_view
+
+        return open_view(folder, self._experiment, self._tracking_uri, self._tags)

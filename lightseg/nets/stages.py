@@ -1,0 +1,59 @@
+"""Depth of each parameter of an encoder, counted from the image, in layers or in stages."""
+
+from typing import Any
+
+from torch import nn
+
+from lightseg.errors import ConfigError
+
+
+def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[str, int]:
+    r"""Return the depth of each parameter of a net's encoder, 0 for the stem, by its name in the net.
+
+    The layers are those of timm's `group_matcher`, which a custom encoder may have too: it takes `coarse` and returns a
+    regular expression for each part, such as `{"stem": r"^stem", "blocks": r"^blocks\.(\d+)"}`.
+
+    Args:
+        net: The net.
+        option: The option that needs the depths, for messages.
+        coarse: Count stages instead of layers.
+
+    Raises:
+        ConfigError: If the net has no encoder, or the layers of the encoder are unknown.
+    """
+    from timm.models import group_parameters
+
+    encoder = getattr(net, "encoder", None)
+    if encoder is None:
+        raise ConfigError(f"{option}: {type(net).__name__} has no encoder; leave the option out")
+    model: Any = encoder
+    while not hasattr(model, "group_matcher") and isinstance(getattr(model, "model", None), nn.Module):
+        model = model.model
+    # the feature maps of a pyramidal model of timm come from a module that has lost the matcher
+    layered = model if hasattr(model, "group_matcher") else _complete_model(model)
+    if layered is not None:
+        by_name = group_parameters(layered, layered.group_matcher(coarse=coarse), reverse=True)
+        depths = {_flat(name): depth for name, depth in by_name.items()}
+        by_parameter = {parameter: depths.get(_flat(name)) for name, parameter in model.named_parameters()}
+        inside = set(encoder.parameters())
+        in_net = {name: by_parameter.get(item) for name, item in net.named_parameters() if item in inside}
+        known = {name: depth for name, depth in in_net.items() if depth is not None}
+        if known.keys() == in_net.keys():
+            return known
+    raise ConfigError(
+        f"{option}: the stages of the encoder of {type(net).__name__}, {type(model).__name__}, are unknown; leave it "
+        "out, or choose an encoder of timm (SmpNet: with the prefix tu-)"
+    )
+
+
+def _complete_model(model: nn.Module) -> Any:
+    """Return the model of timm, without memory, whose feature maps a module gives; None if it is not of timm."""
+    from lightseg.nets.timm_encoder import reference
+
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return reference(config["architecture"]) if "architecture" in config else None
+
+
+def _flat(name: str) -> str:
+    # `stages.0` of a model is `stages_0` of the module that gives its feature maps
+    return name.replace(".", "_")

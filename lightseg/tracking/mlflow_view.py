@@ -1,0 +1,169 @@
+"""View of a run folder in MLflow: a run with its config as parameters, its curves as metrics, its pictures as files."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lightseg.errors import DataError
+from lightseg.files.atomic import require_in_place, write_json
+from lightseg.files.limited import read_limited
+from lightseg.runs.records import read_record
+from lightseg.tracking.log_view import facts
+from lightseg.tracking.picture_view import PictureView
+from lightseg.tracking.rows import STEP
+
+_FILE, _BYTES = "mlflow.json", 2**20
+"""File of the identity of an MLflow run, and the limit of its size in bytes."""
+
+_SETTINGS = {
+    # without it, MLflow sends what is used to its makers
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # its small package has no database
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    # by default a training would wait minutes for a server that does not answer
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+"""Environment variables of MLflow, unless they are set."""
+
+_METRICS, _PARAMETERS, _LENGTH = 500, 100, 500
+"""Limits of MLflow: metrics and parameters of one request, and characters of a parameter."""
+
+_INVALID = re.compile(r"[^\w\-. :/]")
+"""Characters that MLflow does not take in a name."""
+
+
+class MlflowView(PictureView):
+    """Sends the rows of a run to an MLflow run.
+
+    Args:
+        folder: The run folder.
+        client: `MlflowClient`.
+        run_id: The MLflow run.
+    """
+
+    def __init__(self, folder: Path, client: Any, run_id: str) -> None:
+        self._client, self._run_id = client, run_id
+        super().__init__(folder, max(self._steps(STEP), default=-1))
+        # a kill may have left a part of the row behind
+        self._may_have_part = True
+
+    def end(self, exit_code: int) -> None:
+        """End the MLflow run."""
+        status = "FINISHED" if exit_code == 0 else "KILLED" if exit_code >= 128 else "FAILED"
+        self._client.set_terminated(self._run_id, status)
+
+    def _write(self, step: int, numbers: Mapping[str, float], pictures: Mapping[str, Path]) -> None:
+        from mlflow.entities import Metric
+
+        for name, path in pictures.items():
+            self._send_picture(name, path, step)
+        # the step comes last, and marks the row as complete
+        names = [*(name for name in numbers if name != STEP), STEP]
+        if self._may_have_part:
+            names = [name for name in names if step not in self._steps(name)]
+            self._may_have_part = False
+        now = int(1000 * time.time())
+        for part in _parts(names, _METRICS):
+            metrics = [Metric(_valid_name(name), float(numbers[name]), now, step) for name in part]
+            self._client.log_batch(self._run_id, metrics=metrics)
+
+    def _send_picture(self, name: str, path: Path, step: int) -> None:
+        """Send a picture into the folder of its name; one of the same step replaces it."""
+        with TemporaryDirectory() as temporary:
+            file = shutil.copy(path, Path(temporary, f"{step:08d}.png"))
+            self._client.log_artifact(self._run_id, str(file), name)
+
+    def _steps(self, name: str) -> set[int]:
+        """Return the steps of a metric that MLflow has."""
+        return {metric.step for metric in self._client.get_metric_history(self._run_id, _valid_name(name))}
+
+
+def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Mapping[str, str] | None) -> MlflowView:
+    """Start or resume the MLflow run of a run folder.
+
+    Args:
+        folder: The run folder.
+        experiment: Name of the experiment of a new run.
+        tracking_uri: Server or folder; another one than before creates a new run.
+        tags: Tags of a new run.
+
+    Raises:
+        DataError: If `mlflow.json` is damaged.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    record = _read(folder)
+    uri = tracking_uri or record.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI") or "mlruns"
+    uri = uri if ":" in uri else Path(uri).resolve().as_uri()
+    client = MlflowClient(tracking_uri=uri)
+    if record.get("tracking_uri") == uri:
+        run_id = record["run_id"]
+        client.update_run(run_id, status="RUNNING")
+    else:
+        run_id = _create_run(client, folder, experiment, tags or {})
+        write_json(folder / _FILE, {"run_id": run_id, "tracking_uri": uri})
+    _send_config(client, run_id, folder)
+    return MlflowView(folder, client, run_id)
+
+
+def _create_run(client: Any, folder: Path, experiment: str, tags: Mapping[str, str]) -> str:
+    """Return the id of a new run, with the name and the group that it has in W&B."""
+    known = client.get_experiment_by_name(experiment)
+    experiment_id = known.experiment_id if known else client.create_experiment(experiment)
+    group = read_record(folder / "config.yaml").get("group") or folder.parent.name
+    name = f"{folder.parent.name}-{folder.name}"
+    run_id: str = client.create_run(experiment_id, run_name=name, tags={"group": group, **tags}).info.run_id
+    return run_id
+
+
+def _send_config(client: Any, run_id: str, folder: Path) -> None:
+    """Send the recipe, as parameters and as a file, and the facts of the run; what MLflow has stays as it is."""
+    from mlflow.entities import Param
+
+    keys = dict(_flat(read_record(folder / "config.yaml")))
+    parameters = [Param(_valid_name(key), str(value)[:_LENGTH]) for key, value in keys.items()]
+    for part in _parts(parameters, _PARAMETERS):
+        client.log_batch(run_id, params=part)
+    client.log_artifact(run_id, str(folder / "config.yaml"))
+    client.log_text(run_id, json.dumps(facts(folder), indent=1), "run.json")
+
+
+def _read(folder: Path) -> dict[str, str]:
+    """Return the identity of a folder's MLflow run; empty if there is none."""
+    path = folder / _FILE
+    require_in_place(path, "remove it, and the run becomes a new one in MLflow")
+    try:
+        record = json.loads(read_limited(path, _BYTES)) if path.exists() else {}
+        if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
+            raise ValueError("it names no run")
+    except (ValueError, RecursionError):
+        raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in MLflow") from None
+    return record
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a nested mapping as they are written on the command line, with their values."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _valid_name(name: str) -> str:
+    """Return a name in which MLflow takes all characters."""
+    return _INVALID.sub("_", name)

@@ -1,0 +1,31 @@
+"""`python -m lightseg.launch`."""
+
+import pytest
+
+from lightseg.launch.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ray", "--nodes", "2"], "ray: is not supported; take slurm, skypilot or kubeflow, or start torchrun"),
+        (["slrum", "--", "--config", "RECIPE"], "did you mean slurm?"),
+        (["slurm"], "the arguments of fit are missing; give them behind --"),
+        (["slurm", "--gpus", "0", "--", "--config", "RECIPE"], "--gpus: 0; give a number from 1 on"),
+        (["slurm", "--image", "a", "--", "--config", "RECIPE"], "--image: is for kubeflow, not for slurm"),
+        (["kubeflow", "--", "--config", "RECIPE"], "--image: is missing"),
+        (["skypilot", "--", "--config", "RECIPE"], "--gpu-type: is missing"),
+        (["slurm", "--sbatch", "a b", "--", "--config", "RECIPE"], "--sbatch a b: give KEY=VALUE"),
+        (["slurm", "--time", "1\n2", "--", "--config", "RECIPE"], "--time: '1\\n2' has a character"),
+        (["slurm", "--name", "a/b", "--", "--config", "RECIPE"], "--name 'a/b': is no name of a folder"),
+        (["slurm", "--", "--config", "RECIPE", "--sedes", "1,2"], "no option 'sedes'"),
+        (["slurm", "--", "--config", "RECIPE", "--trainer.devices", "2"], "--trainer.devices: --gpus sets it"),
+        (["slurm", "--", "--config", "missing.yaml"], "missing.yaml"),
+        (["slurm", "--", "RECIPE"], "belongs to no option of fit"),
+    ],
+)
+def test_launch__bad_input_is_one_line(words, message, call, recipe):
+    code, out, err = call(main, *(str(recipe()) if word == "RECIPE" else word for word in words))
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1

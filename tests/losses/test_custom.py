@@ -1,0 +1,145 @@
+"""Losses by their import path: values by hand, and on the command line."""
+
+import pytest
+import torch
+from torch import nn
+
+import lightseg
+from lightseg.errors import ConfigError, UserError
+from lightseg.labels import IGNORE
+from lightseg.losses import Dice, build_loss
+from tests.helpers.refusal import assert_refused
+
+MY_LOSS = """
+import torch
+from torch import nn
+
+from lightseg.losses import PixelLoss
+
+
+class Absolute(PixelLoss):
+    def __init__(self, weight=None, scale: float = 1.0):
+        super().__init__(weight)
+        self.scale = scale
+
+    def per_pixel(self, logits, target):
+        return self.scale * (1 - logits.softmax(1).gather(1, target.unsqueeze(1)).squeeze(1))
+
+
+class Plain(nn.Module):
+    def __init__(self, reduction: str = "mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, target):
+        assert logits.ndim == 2 and target.ndim == 1 and (target < logits.shape[1]).all()
+        loss = 1 - logits.softmax(1)[torch.arange(len(target)), target]
+        return loss.mean() if self.reduction == "mean" else loss
+
+
+class Trained(nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+
+
+def function(logits, target):
+    return logits.sum()
+"""
+OVERLAY = "base: [tiny.yaml]\nmodel: {init_args: {loss: %s}}\n"
+
+
+@pytest.fixture(autouse=True)
+def _my_loss(own_module):
+    own_module("my_loss", MY_LOSS)
+
+
+def a_batch():
+    """Probabilities 0.75 and 0.5 of the true class in two pixels, and a void one without finite logits."""
+    logits = torch.tensor([[[0.25, 0.5, 0.5], [0.75, 0.5, 0.5]]]).log()
+    logits[0, :, 2] = torch.nan
+    return logits.requires_grad_(), torch.tensor([[1, 0, IGNORE]])
+
+
+@pytest.mark.parametrize("name", ["my_loss.Absolute", "my_loss.Plain"])
+def test_build_loss__of_a_path(name):
+    logits, target = a_batch()
+    loss = build_loss({name: 2.0, "dice": 0.5}, None)(logits, target)
+    torch.testing.assert_close(loss, 2.0 * torch.tensor((0.25 + 0.5) / 2) + 0.5 * Dice()(logits, target))
+    loss.backward()
+    assert logits.grad[0, :, 2].tolist() == [0.0, 0.0]
+    assert logits.grad[0, :, :2].all()
+    assert build_loss({name: 1.0}, None)(logits, torch.full((1, 3), IGNORE)) == 0
+
+
+def test_build_loss__of_a_path_with_arguments_and_class_weights():
+    logits, target = a_batch()
+    loss = build_loss({"my_loss.Absolute": {"scale": 4.0}}, torch.tensor([1.0, 3.0]))
+    # weighted by 3 and 1
+    torch.testing.assert_close(loss(logits, target), torch.tensor(4 * (3 * 0.25 + 1 * 0.5) / 4))
+    plain = build_loss({"torch.nn.CrossEntropyLoss": 1.0}, torch.tensor([1.0, 3.0]))
+    expected = nn.CrossEntropyLoss(torch.tensor([1.0, 3.0]), ignore_index=IGNORE)(logits.nan_to_num(), target)
+    torch.testing.assert_close(plain(logits, target), expected)
+
+
+def test_build_loss__of_a_subclass_is_a_mean_over_the_step():
+    logits, target = a_batch()
+    # the step has four times as many pixels as this batch
+    counts = torch.tensor([5.0, 3.0])
+    torch.testing.assert_close(
+        build_loss({"my_loss.Absolute": 1.0}, None)(logits, target, counts), torch.tensor((0.25 + 0.5) / 8)
+    )
+    torch.testing.assert_close(
+        build_loss({"my_loss.Plain": 1.0}, None)(logits, target, counts), torch.tensor((0.25 + 0.5) / 2)
+    )
+
+
+def test_build_loss__that_returns_no_number():
+    logits, target = a_batch()
+    with pytest.raises(ConfigError, match=r"my_loss.Plain returns a tensor of \[2\]; return one number"):
+        build_loss({"my_loss.Plain": {"reduction": "none"}}, None)(logits, target)
+
+
+@pytest.mark.parametrize(
+    ("spec", "weight", "message"),
+    [
+        ({"my_loss.Trained": 1.0}, None, "my_loss.Trained has parameters"),
+        ({"my_loss.function": 1.0}, None, "my_loss.function is no loss; name a subclass"),
+        ({"my_loss.Nothing": 1.0}, None, "my_loss.Nothing cannot be imported.*beside the recipe"),
+        ({"no_module.Loss": 1.0}, None, "no_module.Loss cannot be imported"),
+        ({"my_loss.Plain": {"gamma": 1.0}}, None, "loss my_loss.Plain has no 'gamma'"),
+        ({"my_loss.Plain": 1.0}, torch.ones(2), "model.class_weights: loss my_loss.Plain takes none"),
+    ],
+)
+def test_build_loss__refusals(spec, weight, message):
+    with pytest.raises(ConfigError, match=message):
+        build_loss(spec, weight)
+
+
+def test_build_loss__of_classes_that_may_overlap():
+    message = "my_loss.{} is for classes that exclude each other; take a subclass of LabelLoss or ClassLoss"
+    for name in ("Absolute", "Plain"):
+        with pytest.raises(ConfigError, match=message.format(name)):
+            build_loss({f"my_loss.{name}": 1.0}, None, multilabel=True)
+    path = "lightseg.losses.losses.BinaryCrossEntropy"
+    with pytest.raises(ConfigError, match="BinaryCrossEntropy is for classes that may overlap"):
+        build_loss({path: 1.0}, None)
+    logits, target = torch.zeros(1, 2, 3), torch.tensor([[[1, 0, 1], [0, 0, IGNORE]]])
+    by_name, by_path = (build_loss({name: 1.0}, None, multilabel=True) for name in ("bce", path))
+    assert by_path(logits, target) == by_name(logits, target) > 0
+
+
+def test_fit__with_a_loss_by_path_needs_trust_to_be_loaded(fit, recipe):
+    recipe()
+    overlay = recipe(OVERLAY % "{my_loss.Plain: {weight: 0.5, reduction: mean}, ce: 1.0}", "mine.yaml")
+    outcome = fit("--config", overlay, "--trainer.accumulate_grad_batches", 2, "--trainer.max_epochs", 1)
+    assert outcome.code == 0, outcome.err
+    assert "model.loss: my_loss.Plain: is a mean over each batch of a process, not over the step" in outcome.out
+    with pytest.raises(UserError, match=r"my_loss\.Plain is not a loss of lightseg, and may run anything"):
+        lightseg.load(outcome.folder)
+    lightseg.load(outcome.folder, trust=True)
+
+
+def test_fit__a_loss_that_cannot_be_imported(fit, recipe):
+    recipe()
+    overlay = recipe(OVERLAY % "my_loss.Nothing", "mine.yaml")
+    assert_refused(fit("--config", overlay), "model.loss: my_loss.Nothing cannot be imported")
