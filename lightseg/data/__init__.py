@@ -7,6 +7,10 @@ from lightseg.data.datasets.cifar10 import CIFAR10
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_annotated_images import (
+    MultilabelAnnotatedImages,
+    MultilabelAnnotatedImagesClassification,
+)
 from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
@@ -27,6 +31,8 @@ __all__ = [
     "ImageFolder",
     "ImageTable",
     "MaskFolder",
+    "MultilabelAnnotatedImages",
+    "MultilabelAnnotatedImagesClassification",
     "MultilabelMaskFolder",
     "OxfordPet",
     "PascalVOC",

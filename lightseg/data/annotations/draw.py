@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lightseg.data.annotations.objects import Bitmap, Ring, Shape, Size
 from lightseg.errors import DataError
+from lightseg.labels import IGNORE
 
 Overlap = Literal["order", "area"]
 """Object that a pixel of several belongs to: the last one, or the one with the fewest pixels."""
@@ -30,10 +31,17 @@ class DrawingError(DataError):
 
 
 class DrawnShape(NamedTuple):
-    """Shape and the id that its pixels take."""
+    """Shape and the id that its pixels take.
+
+    Attributes:
+        shape: The shape.
+        label: The id; `IGNORE` for pixels that are void for every class.
+        is_void: Whether the pixels are void for the class of the id.
+    """
 
     shape: Shape
     label: int
+    is_void: bool = False
 
 
 def draw(
@@ -51,11 +59,34 @@ def draw(
         DrawingError: If an outline is too long, or the shapes are too large.
     """
     mask = np.full(size, background, np.uint8)
-    regions: Iterable[tuple[Bitmap, int]] = ((rasterize(shape, size), label) for shape, label in shapes)
+    regions: Iterable[tuple[Bitmap, int]] = (
+        (rasterize(shape, size), IGNORE if is_void else label) for shape, label, is_void in shapes
+    )
     if overlap == "area":
         regions = _sort_by_area(regions)
     for (pixels, top, left), label in regions:
         mask[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels] = label
+    return mask
+
+
+def draw_channels(shapes: Iterable[DrawnShape], size: Size, num_classes: int) -> npt.NDArray[np.uint8]:
+    """Return the mask `(H, W, K)` of some shapes, with a channel of 0, 1 and `IGNORE` for each class.
+
+    Args:
+        shapes: The shapes and their ids. Pixels that one of them voids are void, whatever others cover them.
+        size: Height and width.
+        num_classes: Number of classes K.
+
+    Raises:
+        DrawingError: If an outline is too long.
+    """
+    mask = np.zeros((*size, num_classes), np.uint8)
+    for shape, label, is_void in shapes:
+        pixels, top, left = rasterize(shape, size)
+        channels = slice(None) if label == IGNORE else slice(label, label + 1)
+        window = mask[top : top + pixels.shape[0], left : left + pixels.shape[1], channels]
+        # void is the greatest value
+        window[pixels] = np.maximum(window[pixels], IGNORE if is_void else 1)
     return mask
 
 

@@ -1,13 +1,14 @@
-"""Classes of annotated objects, and their drawing as a mask of class ids."""
+"""Classes of annotated objects, and their drawing as a mask of class ids or with a channel for each class."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.annotations.draw import DrawingError, DrawnShape, Overlap, draw
+from lightseg.data.annotations.draw import DrawingError, DrawnShape, Overlap, draw, draw_channels
 from lightseg.data.annotations.format import AnnotationFormat
 from lightseg.data.annotations.objects import Size, require_size
 from lightseg.errors import DataError, did_you_mean
@@ -21,27 +22,38 @@ Crowd = Literal["class", "ignore"]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(ABC):
     """Rules by which the annotation of an image becomes a mask; equal texts mean equal masks.
 
     Attributes:
         format: Format of the annotation.
         ids: Id of each class name in the annotations; `IGNORE` for those that are void.
-        background: Id of pixels without an object.
-        overlap: Rule for pixels of several objects.
         other_classes: Treatment of objects of other classes.
         crowd: Treatment of groups of objects.
+        multilabel: Whether classes may overlap, each in a channel of its own.
     """
 
     format: AnnotationFormat
     ids: dict[str, int]
-    background: int
-    overlap: Overlap
     other_classes: OtherClasses
     crowd: Crowd
 
+    multilabel: ClassVar[bool] = False
+
+    @abstractmethod
+    def paint(self, shapes: Iterable[DrawnShape], size: Size) -> npt.NDArray[np.uint8]:
+        """Return the mask of some shapes, `(H, W)` or `(H, W, K)`.
+
+        Args:
+            shapes: The shapes and their ids.
+            size: Height and width of the image.
+
+        Raises:
+            DrawingError: If an outline is too long, or the shapes are too large.
+        """
+
     def draw(self, content: bytes, size: Size, place: str) -> npt.NDArray[np.uint8]:
-        """Return the mask `(H, W)` of an image's annotation.
+        """Return the mask of an image's annotation, `(H, W)` or `(H, W, K)`.
 
         Args:
             content: The annotation, as it is stored.
@@ -52,7 +64,7 @@ class Drawing:
             DataError: If it is damaged, of another size, or of an undeclared class.
         """
         try:
-            return draw(self.shapes(content, size, place), size, self.background, self.overlap)
+            return self.paint(self.shapes(content, size, place), size)
         except DrawingError as error:
             raise DataError(f"{place}: {error}") from None
 
@@ -71,6 +83,39 @@ class Drawing:
                         f"{item.place}: {item.name} is not in data.classes{hint}; add it there or to data.ignore, "
                         "or set other_classes: skip"
                     )
-            if item.is_crowd and self.crowd == "ignore":
-                label = IGNORE
-            yield DrawnShape(self.format.shape(item, size), label)
+            is_void = label == IGNORE or (item.is_crowd and self.crowd == "ignore")
+            yield DrawnShape(self.format.shape(item, size), label, is_void)
+
+
+@dataclass(frozen=True)
+class ClassDrawing(Drawing):
+    """Drawing of masks `(H, W)` of class ids.
+
+    Attributes:
+        background: Id of pixels without an object.
+        overlap: Rule for pixels of several objects.
+    """
+
+    background: int
+    overlap: Overlap
+
+    def paint(self, shapes: Iterable[DrawnShape], size: Size) -> npt.NDArray[np.uint8]:
+        """Return the mask `(H, W)` of some shapes; see `Drawing.paint`."""
+        return draw(shapes, size, self.background, self.overlap)
+
+
+@dataclass(frozen=True)
+class MultilabelDrawing(Drawing):
+    """Drawing of masks `(H, W, K)`, with a channel of 0, 1 and `IGNORE` for each class.
+
+    Attributes:
+        num_classes: Number of classes K.
+    """
+
+    num_classes: int
+
+    multilabel = True
+
+    def paint(self, shapes: Iterable[DrawnShape], size: Size) -> npt.NDArray[np.uint8]:
+        """Return the mask `(H, W, K)` of some shapes; see `Drawing.paint`."""
+        return draw_channels(shapes, size, self.num_classes)

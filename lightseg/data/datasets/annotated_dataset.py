@@ -11,12 +11,12 @@ import numpy.typing as npt
 from lightseg.data.annotations.drawing import Drawing
 from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import Size
+from lightseg.data.dataset import count_classes, count_columns
 from lightseg.data.datasets.file_dataset import FileDataset, with_number
 from lightseg.data.datasets.mask_dataset import hash_ids
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
-from lightseg.labels import IGNORE
 
 
 class AnnotatedDataset(FileDataset):
@@ -44,7 +44,7 @@ class AnnotatedDataset(FileDataset):
         values: ImageValues = AS_STORED,
     ) -> None:
         super().__init__(root, [image.image for image in images], [[image.file for image in images]], channels, values)
-        self.drawing, self._source = drawing, source
+        self.drawing, self._source, self.multilabel = drawing, source, drawing.multilabel
         contents = [image.content for image in images]
         # one array, whose memory worker processes share
         self._contents = np.frombuffer(b"".join(contents), np.uint8)
@@ -57,29 +57,29 @@ class AnnotatedDataset(FileDataset):
         return image, with_void(self._draw(index, (image.shape[0], image.shape[1])), missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
-        """Draw the mask alone, `(H, W)`."""
+        """Draw the mask alone, `(H, W)`, or `(H, W, K)` of classes that may overlap."""
         mask = self._draw(index, self.image_size(index))
         return with_void(mask, self.image_and_missing(index)[1]) if self.values.voids_masks else mask
 
     def class_table(self, num_classes: int) -> ClassCounts:
-        """Count the pixels of each class, int64 `(N, num_classes)`; see `label_table`."""
+        """Count the pixels of each class, as every dataset; see `label_table`."""
         return self.label_table(num_classes)[:, :-1]
 
     def label_table(self, num_classes: int) -> ClassCounts:
-        """Count the pixels of each class, and hash the train ids of each mask, int64 `(N, num_classes + 1)`.
+        """Return `class_table` with one more column, a hash of each mask, int64.
 
         Every annotation and image header is read, in parallel.
 
         Raises:
             DataError: If any annotation is invalid; the message describes the first one and counts the others.
         """
-        table = np.zeros((len(self), num_classes + 1), np.int64)
+        table = np.zeros((len(self), count_columns(self, num_classes) + 1), np.int64)
         errors: list[DataError] = []
         for index, result in self._map_samples(self.mask):
             if isinstance(result, DataError):
                 errors.append(result)
             else:
-                table[index] = [*np.bincount(result.ravel(), minlength=IGNORE + 1)[:num_classes], hash_ids(result)]
+                table[index] = [*count_classes(result, num_classes, self.multilabel), hash_ids(result)]
         if errors:
             raise with_number(errors[0], errors)
         return table
@@ -92,7 +92,7 @@ class AnnotatedDataset(FileDataset):
 
     def _draw(self, index: int, size: Size) -> npt.NDArray[np.uint8]:
         if not self._is_annotated[index]:
-            return np.full(size, self.drawing.background, np.uint8)
+            return self.drawing.paint([], size)
         file = str(self._files[1][index])
         if file:
             return self.drawing.draw(read_content(self.root / file), size, str(self.root / file))

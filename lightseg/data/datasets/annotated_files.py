@@ -126,7 +126,8 @@ class AnnotatedFiles(FileDataModule):
         missing = [image.image for image in images if not image.is_annotated]
         if missing and treatment == "error":
             more = f" ({len(missing) - 1} more like it)" if len(missing) > 1 else ""
-            options = "skip or background" if self.kind == "segmentation" else "skip"
+            has_background = self.kind == "segmentation" or self.multilabel
+            options = "skip or background" if has_background else "skip"
             message = (
                 f"{Path(self.root) / missing[0]}: has no annotation in {part.path}{more}; annotate it, or set "
                 f"missing_annotation: {options}"

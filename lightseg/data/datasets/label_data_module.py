@@ -38,7 +38,7 @@ class LabelDataModule(FileDataModule):
             duplicates = [name for name, count in Counter(classes).items() if count > 1]
             if duplicates:
                 raise ConfigError(f"data.classes: {', '.join(duplicates)} is listed twice; list each class once")
-            if reason := _describe_wrong_number(classes, 1 if self.multilabel else 2):
+            if reason := _describe_wrong_number(classes, self._least_classes):
                 raise ConfigError(f"data.classes: {reason}")
 
     @cached_property
@@ -46,14 +46,18 @@ class LabelDataModule(FileDataModule):
         """Class names of the config, or those that occur, sorted.
 
         Raises:
-            DataError: If the data are missing or hold fewer than two classes.
+            DataError: If the data are missing or hold too few classes.
         """
         if self._declared is not None:
             return self._declared
         names = _sort(self._find_classes())
-        if reason := _describe_wrong_number(names) or _describe_variants(names):
+        if reason := _describe_wrong_number(names, self._least_classes) or _describe_variants(names):
             raise DataError(f"{self.root}: {reason}")
         return names
+
+    @property
+    def _least_classes(self) -> int:
+        return 1 if self.multilabel else 2
 
     @abstractmethod
     def _find_classes(self) -> Iterable[str]:
@@ -110,7 +114,7 @@ def _sort(names: Iterable[str]) -> list[str]:
     return sorted(unique, key=int) if all(name.isdecimal() for name in unique) else sorted(unique)
 
 
-def _describe_wrong_number(classes: Sequence[str], least: int = 2) -> str:
+def _describe_wrong_number(classes: Sequence[str], least: int) -> str:
     """Return what is wrong with the number of classes; empty if nothing is."""
     if len(classes) < least:
         only = f" ({classes[0]})" if classes else ""

@@ -120,5 +120,7 @@ def image_values(recipe: Mapping[str, Any]) -> ImageValues:
 
 
 def with_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
-    """Return a mask of class ids that is void where its image has no data; None: it has data everywhere."""
-    return mask if missing is None else np.where(missing, np.uint8(IGNORE), mask)
+    """Return a mask `(H, W)` or `(H, W, K)` that is void where its image has no data; None: it has data everywhere."""
+    if missing is None:
+        return mask
+    return np.where(missing if mask.ndim == 2 else missing[..., None], np.uint8(IGNORE), mask)

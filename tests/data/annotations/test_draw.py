@@ -5,9 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lightseg.data.annotations.draw import DrawnShape, draw, rasterize
+from lightseg.data.annotations.draw import DrawnShape, draw, draw_channels, rasterize
 from lightseg.data.annotations.objects import Bitmap, Polygons, ellipse
 from lightseg.errors import DataError
+from lightseg.labels import IGNORE
 
 SIZE = (9, 13)
 
@@ -91,6 +92,22 @@ def test_draw__of_equal_areas_the_last_one_is_above():
     shapes = [area([(x, 0), (x + 3, 0), (x + 3, 3), (x, 3)]) for x in (1, 0, 2)]
     mask = draw([DrawnShape(shape, label) for label, shape in enumerate(shapes, 1)], SIZE, 0, "area")
     assert mask[0, :6].tolist() == [2, 2, 3, 3, 3, 0]
+
+
+def test_draw_channels__overlaps_are_kept_and_void_is_above():
+    def columns(left, right):
+        return area([(left, 0), (right, 0), (right, 9), (left, 9)])
+
+    shapes = [
+        DrawnShape(columns(4, 6), IGNORE, is_void=True),
+        DrawnShape(columns(0, 5), 0),
+        DrawnShape(columns(2, 9), 1),
+        DrawnShape(columns(8, 11), 1, is_void=True),
+    ]
+    mask = draw_channels(shapes, SIZE, 2)
+    assert (mask == mask[0]).all()
+    assert mask[0, :, 0].tolist() == [1, 1, 1, 1, IGNORE, IGNORE, 0, 0, 0, 0, 0, 0, 0]
+    assert mask[0, :, 1].tolist() == [0, 0, 1, 1, IGNORE, IGNORE, 1, 1, IGNORE, IGNORE, IGNORE, 0, 0]
 
 
 def test_rasterize__an_outline_that_takes_too_much_memory_is_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from lightseg.data.annotations import draw
 from lightseg.data.annotations.coco import CocoFormat
-from lightseg.data.annotations.drawing import Drawing
+from lightseg.data.annotations.drawing import ClassDrawing
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 
@@ -22,7 +22,7 @@ def drawn(*objects, **rules):
         for number, (name, left, right, is_crowd) in enumerate(objects)
     ]
     rules = {"background": 0, "overlap": "order", "other_classes": "error", "crowd": "class"} | rules
-    mask = Drawing(CocoFormat(), IDS, **rules).draw(json.dumps([SIZE, entries]).encode(), SIZE, "a.json: a.png")
+    mask = ClassDrawing(CocoFormat(), IDS, **rules).draw(json.dumps([SIZE, entries]).encode(), SIZE, "a.json: a.png")
     assert np.all(mask == mask[0])
     return mask[0].tolist()
 

@@ -11,6 +11,10 @@ from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.image_folder import ImageFolder
 from lightseg.data.datasets.image_table import ImageTable
 from lightseg.data.datasets.mask_folder import MaskFolder
+from lightseg.data.datasets.multilabel_annotated_images import (
+    MultilabelAnnotatedImages,
+    MultilabelAnnotatedImagesClassification,
+)
 from lightseg.data.datasets.multilabel_mask_folder import MultilabelMaskFolder
 from lightseg.data.datasets.oxford_pet import OxfordPet
 from lightseg.data.datasets.pascal_voc import PascalVOC
@@ -92,6 +96,8 @@ RELABELINGS = {
     "annotated_images_classification": _change_a_tag,
     "image_folder": _move_a_picture,
     "image_table": _change_a_row,
+    "multilabel_annotated_images": _move_a_corner,
+    "multilabel_annotated_images_classification": _change_a_tag,
 }
 
 JSON_FILES, XML_FILES = ({split: f"{split}.{suffix}" for split in SPLITS} for suffix in ("json", "xml"))
@@ -109,6 +115,14 @@ CASES = {
     "image_folder": (_image_folder, lambda root: ImageFolder(["cat", "dog"], root=root)),
     "image_table": (_image_table, lambda root: ImageTable(f"{root}/labels.csv", classes=["cat", "dog"])),
     "mask_folder": (_mask_folder, lambda root: MaskFolder(["ground", "road", "car"], root=root)),
+    "multilabel_annotated_images": (
+        _annotated_images,
+        lambda root: MultilabelAnnotatedImages(one_drawing.NAMES, root=root, annotations=JSON_FILES),
+    ),
+    "multilabel_annotated_images_classification": (
+        _annotated_labels,
+        lambda root: MultilabelAnnotatedImagesClassification(classes=["cat", "dog"], root=root, annotations=XML_FILES),
+    ),
     "multilabel_mask_folder": (
         _multilabel_mask_folder,
         lambda root: MultilabelMaskFolder(["road", "car"], ignore=[IGNORE], root=root),
@@ -139,14 +153,14 @@ def module(dataset_case):
 def count(target, module):
     """Return the pixels of each class."""
     if module.multilabel:
-        return (target == 1).sum((0, 1))
+        return (target == 1).reshape(-1, module.num_classes).sum(0)
     return np.bincount(np.ravel(target), minlength=256)[: module.num_classes]
 
 
 def count_valid(target, module):
     """Return the pixels that are not void, of each class."""
     if module.multilabel:
-        return (target != IGNORE).sum((0, 1)).tolist()
+        return (target != IGNORE).reshape(-1, module.num_classes).sum(0).tolist()
     return [int(np.sum(np.asarray(target) != IGNORE))] * module.num_classes
 
 
@@ -162,7 +176,8 @@ def test_contract__samples(module):
         for image, target in samples(module, split):
             assert image.dtype == np.uint8
             if module.multilabel:
-                assert target.shape == (*image.shape[:2], module.num_classes)
+                size = image.shape[:2] if module.kind == "segmentation" else ()
+                assert target.shape == (*size, module.num_classes)
                 assert set(np.unique(target)) <= {0, 1, IGNORE}
             elif module.kind == "segmentation":
                 assert target.dtype == np.uint8
