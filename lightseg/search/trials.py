@@ -74,6 +74,7 @@ class Search:
     def __init__(self, folder: Path, plan: SearchPlan) -> None:
         self.folder, self.plan = folder, plan
         self.space = make_space(plan.study.space, folder / _PLAN)
+        self._asked: dict[int, Trial] = {}
 
     @classmethod
     def create(cls, runs_dir: str, name: str, plan: SearchPlan, stamp: str) -> Search:
@@ -172,7 +173,9 @@ class Search:
         """Return the number of a new trial; None if all have been drawn."""
         if len(self.trials) >= self.plan.study.trials:
             return None
-        return self.optuna.ask(self.space.distributions).number
+        trial = self.optuna.ask(self.space.distributions)
+        self._asked[trial.number] = trial
+        return trial.number
 
     def finish(self, number: int) -> None:
         """Take the values of a finished run; a run without them fails.
@@ -215,11 +218,11 @@ class Search:
         """Report the validations of a trial that are new; return it if there are some, and a pruner needs them."""
         if not self.plan.study.pruner or not (self.run_folders[number] / "metrics.jsonl").is_file():
             return None
-        frozen = self.trials[number]
-        # a trial of an earlier process can be taken up by its identifier only
-        trial = Trial(self.optuna, frozen._trial_id)
+        # Optuna has no public way to report for a trial of an earlier process, which is never pruned
+        if (trial := self._asked.get(number)) is None:
+            return None
         scores = [row["val/score"] for row in read_log(self.run_folders[number]) if row.get("val/score") is not None]
-        start = len(frozen.intermediate_values)
+        start = len(self.trials[number].intermediate_values)
         for step, score in enumerate(scores[start:], start):
             trial.report(score, step)
         return trial if scores[start:] else None

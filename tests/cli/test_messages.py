@@ -98,8 +98,8 @@ def test_error__missing_data_lists_the_blocks(fit, recipe):
     outcome = fit("--config", recipe("base: [configs/net/unet.yaml]"))
     assert outcome.code == 2
     assert (
-        "data: not given\navailable in configs/data: camvid, cifar10, image_folder, image_table, mask_folder"
-        in outcome.err
+        "data: not given\navailable in configs/data: annotated_images, annotated_images_classification, "
+        "annotated_images_labels, camvid" in outcome.err
     )
 
 

@@ -15,6 +15,8 @@ ELSEWHERE = {
     "exporting/export.py": "test_export.py",
     # the story of a training: what it calls has tests of its own
     "training/run.py": "test_fit.py",
+    # the base of two data modules, with options of one
+    "data/datasets/annotated_masks.py": "data/datasets/test_annotated_images.py",
     # the mean of runs that a command exports
     "evaluation/soup.py": "test_export.py",
     # several processes that must agree

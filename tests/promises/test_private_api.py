@@ -22,8 +22,8 @@ NAMES = {
     "_batches_that_stepped": {"distributed/lightning_compat.py", "training/state_schema.py"},
     # a strategy tells nobody how long its processes wait for each other
     "_timeout": {"distributed/lightning_compat.py"},
-    # documented for user code; its module alone is private
-    "_python_dispatch": {"checkpoint/validation.py"},
+    # Lightning does not advance schedules that follow a score in the epoch of a resume
+    "_restarting": {"distributed/lightning_compat.py"},
     # wandb waits for its process without a limit
     "_proc": {"tracking/wandb_run.py"},
     "_process": {"tracking/wandb_run.py"},
@@ -32,8 +32,8 @@ NAMES = {
 }
 """Modules that use a private name of another library, by the name."""
 
-PUBLIC = {"_replace", "_make", "_asdict", "_fields", "_exit"}
-"""Names of Python itself that its documentation describes: those of named tuples, and `os._exit`."""
+PUBLIC = {"_replace", "_make", "_asdict", "_fields", "_exit", "_python_dispatch"}
+"""Names that documentation describes: those of named tuples, `os._exit`, and torch's module of dispatch modes."""
 
 
 def _is_private(name: object) -> bool:
