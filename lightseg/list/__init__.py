@@ -1,4 +1,4 @@
-"""What a recipe can name, listed without importing the libraries that it comes from."""
+"""Catalog of what a recipe can name, listed without importing the libraries that it comes from."""
 
 from lightseg.config.lazy import lazy_getattr
 

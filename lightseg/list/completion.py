@@ -12,7 +12,7 @@ _VALUES = {
     "--model.schedule": "schedules",
     "--data": "datasets",
 }
-"""What is listed for the value of an option."""
+"""Kind of list for the value of an option."""
 
 _SCRIPT = """\
 # completes `lightseg` in bash; print it by: lightseg list completion bash

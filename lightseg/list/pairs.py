@@ -19,7 +19,7 @@ FAMILIES = (
     *("hiera_tiny_224", "sam2_hiera_tiny", "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"),
     *("vit_small_patch16_dinov3", "vit_base_patch16_siglip_224", "eva02_tiny_patch14_224"),
 )
-"""A small encoder of each family."""
+"""Small encoder of each family."""
 
 _CLASSES = 21
 

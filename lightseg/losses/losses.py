@@ -261,7 +261,7 @@ MULTILABEL_LOSSES: dict[str, type[MaskedLoss]] = {
 """Losses of classes that may overlap."""
 
 _COUNTERPARTS = {"ce": "bce", "ohem": "focal", "sigmoid_focal": "focal", "lovasz": "jaccard", "mse": "bce", "bce": "ce"}
-"""The loss to take instead of one of the other table."""
+"""Loss to take instead of one of the other table."""
 
 
 class WeightedSum(nn.Module):

@@ -136,7 +136,7 @@ class Search:
 
     @cached_property
     def optuna(self) -> optuna.Study:
-        """The study of Optuna, created if there is none."""
+        """Study of Optuna, created if there is none."""
         study = self.plan.study
         storage = _open_storage(self.folder, study.storage)
         pruner = _PRUNERS[study.pruner]() if study.pruner else NopPruner()
@@ -152,7 +152,7 @@ class Search:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """The trials so far, by number."""
+        """Trials so far, by number."""
         return self.optuna.get_trials(deepcopy=False)
 
     def with_state(self, state: TrialState) -> list[int]:
