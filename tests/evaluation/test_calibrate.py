@@ -44,6 +44,7 @@ class Model:
     is_scored: bool = True
     has_data: bool = True
     file: Path = Path("best.ckpt")
+    members: tuple = ()
     task: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(multilabel=False, protocol=InferenceConfig()))
 
     def is_own(self, fingerprints):

@@ -25,7 +25,10 @@ OPTIONS = {
     "lr without end": (["--model.optimizer", "SGD", "--model.optimizer.lr", "1e39"], "model.optimizer: "),
     "betas": (["--model.optimizer.betas", "[-1, 2]"], "betas=(-1.0, 2.0)): Invalid beta parameter at index 0"),
     "LBFGS": (["--model.optimizer", "LBFGS"], "LBFGS doesn't support per-parameter options"),
-    "Muon": (["--model.optimizer", "Muon"], "weights of this net are no matrices (convolutions, norms, biases)"),
+    "Muon": (
+        ["--model.optimizer", "torch.optim.Muon"],
+        "weights of this net are no matrices (convolutions, norms, biases)",
+    ),
     "SparseAdam": (["--model.optimizer", "SparseAdam"], "SparseAdam does not support dense gradients"),
     "ddp_spawn": (["--trainer.strategy", "ddp_spawn"], "trainer.strategy: ddp_spawn trains in spawned or forked"),
     "ddp_notebook": (["--trainer.strategy", "ddp_notebook"], "`python -m lightseg.fit` with ddp, which starts"),

@@ -33,6 +33,7 @@ def make_run(tmp_path):
         PerImageResults("segmentation", "test", "0", "whole", names, images, indices, rows).write(folder)
         data = {"class_path": "lightseg.data.Shapes", "init_args": {"image_size": 32, "test_size": len(images)}}
         config = {"seed_everything": seed, "data": data}
+        (folder / "config.yaml").write_text(json.dumps(config))
         cost = {"parameters": 1_234_567, "gflops": 1.5, "input": [3, 8, 8]}
         return Run(folder, name, config, {}, cost, {}, {"test": {"samples": 4, "sha256": "0"}})
 

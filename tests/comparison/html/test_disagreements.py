@@ -12,6 +12,7 @@ from lightseg.comparison.results import Trial
 from lightseg.errors import DataError
 from lightseg.runs.read import read
 from lightseg.visualization.examples import Example
+from tests.inference.models import write_checkpoint
 
 
 def test_largest__alternates_between_the_sides():
@@ -110,7 +111,9 @@ def test_compare__the_page_shows_what_each_run_said(fit, recipe, tmp_path, capsy
 
 def test_predict_again__other_data_is_refused(make_run):
     # its record of the data is made up
-    trial = Trial((make_run("one"),), np.zeros((4, 3, 3), np.int64), 0.0, np.zeros(3))
+    run = make_run("one")
+    trial = Trial((run,), np.zeros((4, 3, 3), np.int64), 0.0, np.zeros(3))
+    write_checkpoint(run.folder / "checkpoints/best.ckpt")
 
     with pytest.raises(DataError, match="is not any more what runs/one-0 was scored on"):
         predictions.predict_again(trial, "test", ["a.png"], [0])

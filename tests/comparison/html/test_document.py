@@ -97,7 +97,7 @@ def test_page__without_data_the_rest_is_whole(make_comparison, written):
     page = written(comparison)
 
     assert "The images cannot be shown: " in page.text
-    assert "the test split is not any more what runs/g0-0 was scored on" in page.text
+    assert "no checkpoint found" in page.text
     assert not page.all("img")
     assert [attributes["id"] for attributes in page.all("section")] == [
         "ranking",
