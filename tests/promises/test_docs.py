@@ -129,7 +129,8 @@ def test_commands__of_launch_are_taken(folder, capsys, monkeypatch):
 
 def test_commands__of_search_are_taken_up_to_the_missing_data(folder, capsys):
     for words in _verb_commands()["search"]:
-        code = importlib.import_module("lightseg.search").main(words)
+        args = [{"RECIPE": "roads.yaml", "FILE": "study.yaml"}.get(word, word) for word in words]
+        code = importlib.import_module("lightseg.search").main(args)
         missing = words[1] if words[0] == "--resume" else "my_data: no folder images"
         assert (code, missing in capsys.readouterr().err) == (2, True), words
 
