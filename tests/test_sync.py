@@ -176,6 +176,7 @@ def test_sync__project_that_cannot_be(folder, here):
     assert "sync again" not in err
 
 
+@pytest.mark.slow
 def test_sync__to_another_project_is_a_run_of_its_own(folder, service, here):
     assert here(folder, "--project", "p1") == here(folder, "--project", "p2") == (0, "")
     assert {key[0]: run.steps for key, run in service.runs.items()} == {"p1": [0, 1], "p2": [0, 1]}
@@ -227,6 +228,7 @@ def test_sync__pictures_are_what_the_folder_has(folder, service, here):
     assert [entry["value"] for entry in labels] == [{"0": "a", "1": "b", "255": "void"}] * 2
 
 
+@pytest.mark.slow
 def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service, here):
     _finish(folder)
     write(folder, {"id": "one", "project": "p", "log_checkpoint": True})

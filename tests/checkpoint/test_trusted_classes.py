@@ -245,6 +245,7 @@ def test_load__nothing_was_written(audited):
     assert not (audited["place"] / "run folder/RAN").exists()
 
 
+@pytest.mark.slow
 def test_predict__a_module_in_the_working_directory_is_not_found(audited, tmp_path):
     for name in ("timm", "captum", "planted"):
         (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath(__file__).with_name('RAN').touch()\n")

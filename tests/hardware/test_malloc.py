@@ -35,10 +35,12 @@ def faults(call: str, **variables: str) -> int:
     return int(subprocess.run(command, env=environment | variables, capture_output=True, check=True).stdout)
 
 
+@pytest.mark.slow
 def test_disable_malloc_trim__a_step_reuses_the_memory_of_the_last() -> None:
     # none, but for a heap that grows once more
     assert 5 * faults("disable_malloc_trim()") < faults("") > 10_000
 
 
+@pytest.mark.slow
 def test_disable_malloc_trim__a_setting_of_the_user_is_kept() -> None:
     assert faults("disable_malloc_trim()", MALLOC_TRIM_THRESHOLD_="131072") > 10_000

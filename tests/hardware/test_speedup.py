@@ -114,6 +114,7 @@ print(speedup.find_speedup(torch.device("cpu"), torch.bfloat16).ratio)
 """
 
 
+@pytest.mark.slow
 def test_find_speedup__of_two_processes_at_once_is_the_same(tmp_path):
     (tmp_path / "racing.py").write_text(RACING)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

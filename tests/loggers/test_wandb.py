@@ -82,6 +82,7 @@ def test_wandb__without_a_key_online_is_an_error_before_there_is_a_folder(fit, r
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_wandb__no_service_is_offline(fit, recipe, tmp_path, monkeypatch):
     with FakeWandb() as gone:
         for name in ("WANDB_BASE_URL", "WANDB_API_KEY", "HOME"):

@@ -41,6 +41,7 @@ def test_scheduler__per_epoch_is_resumed_exactly(fit, crashing_recipe, monkeypat
     assert_same_run(crashed.folder, reference.folder)
 
 
+@pytest.mark.slow
 def test_scheduler__per_step(fit, crashing_recipe):
     options = ["--model.schedule", STEP, "--model.schedule_interval", "step", "--trainer.max_epochs", 1]
     outcome = fit("--config", crashing_recipe, *options)

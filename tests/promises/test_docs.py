@@ -127,6 +127,7 @@ def test_commands__of_launch_are_taken(folder, capsys, monkeypatch):
         assert code == int(is_submitted), (words, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_commands__of_search_are_taken_up_to_the_missing_data(folder, capsys):
     for words in _verb_commands()["search"]:
         args = [{"RECIPE": "roads.yaml", "FILE": "study.yaml"}.get(word, word) for word in words]

@@ -185,6 +185,7 @@ def test_sync_and_predict__find_out_what_to_do_without_torch():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_fit__needs_nothing_that_its_recipe_does_not_use(tmp_path):
     """PNG files and a plain U-Net: a machine without these packages trains on them, and with them waits for none."""
     unused = ("wandb", "timm", "segmentation_models_pytorch", "captum", "onnx", "onnxruntime", "imagecodecs", "sklearn")

@@ -35,6 +35,7 @@ def report(folder):
 # ---- the story -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder, call, template):
     code, out, err = call(main, *played(storage="journal"), "--jobs", "2", "--objective", "score,flops")
     assert (code, err) == (0, "")
@@ -82,6 +83,7 @@ def test_search__with_a_seed_of_its_own_trains_the_winner_on_the_next_ones(playe
     assert len(list(folder().parent.glob("search-*"))) == 1
 
 
+@pytest.mark.slow
 def test_failed_trials__count_and_do_not_stop_the_others(played, folder, call, monkeypatch):
     monkeypatch.setenv("REFUSES", "4")
     monkeypatch.setenv("CODE", "1")
@@ -141,6 +143,7 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
     assert before == [file.stat().st_mtime_ns for file in finished]
 
 
+@pytest.mark.slow
 def test_pruned_trial__is_stopped(played, folder, call, monkeypatch):
     # the median pruner waits for five trials
     monkeypatch.setenv("WAITS", "-05")

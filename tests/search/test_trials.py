@@ -110,6 +110,7 @@ def test_run_without_a_score__is_a_failed_trial(make, play):
     assert search.with_state(TrialState.FAIL) == [0]
 
 
+@pytest.mark.slow
 def test_trial__of_other_images_is_refused(make, play, template, tmp_path, capsys):
     search = make()
     play(search, search.ask())

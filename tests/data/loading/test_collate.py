@@ -161,5 +161,6 @@ sys.exit(0 if gc.get_freeze_count() > 1000 else 3)
 """
 
 
+@pytest.mark.slow
 def test_worker__does_not_search_what_it_shares_for_garbage():
     assert subprocess.run([sys.executable, "-c", WORKER], check=False).returncode == 0

@@ -489,6 +489,7 @@ def trained_on(folders):
 
 
 @pytest.mark.parametrize("kind", CACHED_FILES)
+@pytest.mark.slow
 def test_cache__each_of_25_flipped_bits_is_found_or_harmless(folders, kind, capfd):
     expected, generator = trained_on(folders), np.random.default_rng(CACHED_FILES.index(kind))
     rebuilt = 0
