@@ -685,11 +685,11 @@ from lightseg.data.datasets.mask_dataset import MaskDataset
 
 class Filling(MaskDataset):
     decodes = True
-    def image(self, index):
+    def image_and_missing(self, index):
         with open("{path}", "ab", buffering=0) as rest, contextlib.suppress(OSError):
             while index == 10 and rest.write(bytes(4096)):
                 pass
-        return super().image(index)
+        return super().image_and_missing(index)
 
 class Folder(MaskFolder):
     def make_dataset(self, split):
