@@ -44,7 +44,7 @@ class LabelHistogram(Metric):
             target: The same shape, 0, 1 or `IGNORE`, which is not counted; of any integer type.
 
         Raises:
-            ValueError: the shapes differ or a target has another value.
+            ValueError: If the shapes differ or a target has another value.
         """
         if probability.shape != target.shape:
             raise ValueError(f"probability {tuple(probability.shape)} and target {tuple(target.shape)} differ in shape")

@@ -110,9 +110,9 @@ def _values(pixels: Pixels) -> Array:
     return pixels.array[..., : pixels.array.shape[2] - pixels.has_alpha]
 
 
-def _add_nodata(pixels: Sequence[Pixels], stated: set[float], options: dict[str, Any], reasons: dict[str, str]) -> None:
+def _add_nodata(pixels: Sequence[Pixels], tags: set[float], options: dict[str, Any], reasons: dict[str, str]) -> None:
     """Add the value of missing pixels that files state, or that the images hold."""
-    candidates = [*stated, *(value for value in _NODATA if any((_values(item) == value).any() for item in pixels))]
+    candidates = [*tags, *(value for value in _NODATA if any((_values(item) == value).any() for item in pixels))]
     if any(item.array.dtype.kind == "f" and np.isnan(_values(item)).any() for item in pixels):
         candidates.append(float("nan"))
     if candidates:

@@ -103,7 +103,7 @@ class Search:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the report is written."""
+        """Return whether the report is written."""
         return (self.folder / REPORT).is_file()
 
     @property

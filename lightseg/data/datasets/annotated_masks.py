@@ -30,7 +30,7 @@ class AnnotatedMasks(AnnotatedFiles):
         ignore: Names of classes in the annotations whose objects are void.
         merge: Class name in the annotations → class, such as `{truck: vehicle, bus: vehicle}`.
         other_classes: Treatment of objects of a class that neither `classes` nor `ignore` nor `merge` names: `error`,
-            `skip` them as if they were not there, or `ignore`, which makes them void.
+            `skip`, which leaves them out, or `ignore`, which makes them void.
         crowd: Treatment of groups of objects (`iscrowd` in COCO): pixels of their `class`, or void by `ignore`.
         **kwargs: Options of `AnnotatedFiles`: annotations and their format; and of `FileDataModule`: reading of images,
             splits and groups.
