@@ -12,11 +12,10 @@ from lightseg.data.annotations.drawing import Drawing
 from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import Size
 from lightseg.data.dataset import count_classes, count_columns
-from lightseg.data.datasets.file_dataset import FileDataset, with_number
+from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.mask_dataset import hash_ids
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.types import Array, ClassCounts
-from lightseg.errors import DataError
 
 
 class AnnotatedDataset(FileDataset):
@@ -74,14 +73,8 @@ class AnnotatedDataset(FileDataset):
             DataError: If any annotation is invalid; the message describes the first one and counts the others.
         """
         table = np.zeros((len(self), count_columns(self, num_classes) + 1), np.int64)
-        errors: list[DataError] = []
-        for index, result in self._map_samples(self.mask):
-            if isinstance(result, DataError):
-                errors.append(result)
-            else:
-                table[index] = [*count_classes(result, num_classes, self.multilabel), hash_ids(result)]
-        if errors:
-            raise with_number(errors[0], errors)
+        for index, mask in self._map_samples(self.mask):
+            table[index] = [*count_classes(mask, num_classes, self.multilabel), hash_ids(mask)]
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
