@@ -1,6 +1,7 @@
 """Segmentation dataset of image files and annotated objects, which are drawn when a sample is read."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -8,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.annotations.drawing import Drawing
+from lightseg.data.annotations.drawing import AnnotationSummary, Drawing
 from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import Size
 from lightseg.data.dataset import count_classes, count_columns
@@ -83,13 +84,29 @@ class AnnotatedDataset(FileDataset):
         subset._spans, subset._is_annotated = self._spans[indices], self._is_annotated[indices]
         return subset
 
+    def summarize_annotation(self, index: int, size: Size) -> AnnotationSummary:
+        """Return facts about the annotation of an image of a size.
+
+        Raises:
+            DataError: If it is invalid.
+        """
+        if not self._is_annotated[index]:
+            return AnnotationSummary(False, [], Counter())
+        content, place = self._read(index)
+        return self.drawing.summarize(content, size, place)
+
     def _draw(self, index: int, size: Size) -> npt.NDArray[np.uint8]:
         if not self._is_annotated[index]:
             return self.drawing.paint([], size)
+        content, place = self._read(index)
+        return self.drawing.draw(content, size, place)
+
+    def _read(self, index: int) -> tuple[bytes, str]:
+        """Return the annotation of an image, as it is stored, and file and image for messages."""
         file = str(self._files[1][index])
         if file:
-            return self.drawing.draw(read_content(self.root / file), size, str(self.root / file))
-        return self.drawing.draw(self._content(index), size, f"{self._source}: {self.name(index)}")
+            return read_content(self.root / file), str(self.root / file)
+        return self._content(index), f"{self._source}: {self.name(index)}"
 
     def _content(self, index: int) -> bytes:
         start, end = self._spans[index]
