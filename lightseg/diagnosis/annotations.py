@@ -1,4 +1,4 @@
-"""Findings about annotations: outlines that leave their images, classes that are left out, images without annotation."""
+"""Findings about annotations: clipped outlines, objects of undeclared classes, and images without an annotation."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
