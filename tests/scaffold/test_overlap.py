@@ -16,7 +16,11 @@ def outlines(root, shift):
         "images": [{"id": index, "file_name": f"{index}.png"} for index in range(COUNT)],
         "categories": [{"id": 0, "name": "car"}, {"id": 1, "name": "road"}],
         "annotations": [
-            {"image_id": index, "category_id": label, "segmentation": [sum(square(left, 5, left + 20, 15), [])]}
+            {
+                "image_id": index,
+                "category_id": label,
+                "segmentation": [np.ravel(square(left, 5, left + 20, 15)).tolist()],
+            }
             for index in range(COUNT)
             for label, left in enumerate((5, 5 + shift))
         ],
