@@ -270,25 +270,23 @@ def _find_presence(
     if {"positive", "threshold"} & answers.keys():
         return {}, {}
     channel = answers.get("mask_channel")
-    some = {
-        label: [root / paths[index] for index in spread(_PROBED, len(paths))] for label, paths in sorted(files.items())
-    }
+    some = [(label, root / paths[index]) for label, paths in files.items() for index in spread(_PROBED, len(paths))]
     contents: dict[str, list[set[int]]] = {}
-    for label, paths in some.items():
-        for path in paths:
-            try:
-                mask = read_mask(path, channel=-1 if channel == "alpha" else channel)
-            except LossyMaskError:
-                return _smooth_presence([path for masks in some.values() for path in masks])
-            except DataError:
-                # the doctor lists these
-                continue
-            values = count_labels(mask).keys()
-            if len(values) > MOST_LABELS:
-                return _smooth_presence([path for masks in some.values() for path in masks])
-            if any(isinstance(value, tuple) for value in values):
-                return None
-            contents.setdefault(label, []).append({int(value) for value in values if isinstance(value, int) and value})
+    for label, path in some:
+        try:
+            labels = count_labels(read_mask(path, channel=-1 if channel == "alpha" else channel)).keys()
+        except LossyMaskError:
+            return _smooth_presence([path for _, path in some])
+        except DataError:
+            # the doctor lists these
+            continue
+        values = {value for value in labels if isinstance(value, int)}
+        if len(values) > MOST_LABELS:
+            return _smooth_presence([path for _, path in some])
+        if len(values) < len(labels):
+            # colors
+            return None
+        contents.setdefault(label, []).append(values - {0})
     return _exact_presence(root, contents, answers)
 
 
@@ -301,15 +299,14 @@ def _exact_presence(
     reasons: dict[str, str] = {}
     for label, masks in contents.items():
         values = set[int]().union(*masks)
-        if len(values) > 1 and IGNORE in values and "ignore" not in answers:
-            if values == {1, IGNORE} and not any(values <= mask for mask in masks):
+        if len(values) > 1 and IGNORE in values:
+            if values == {1, IGNORE} and "ignore" not in answers and not any(values <= mask for mask in masks):
                 raise DataError(
                     f"{root}: some masks of {label} hold 1 and others 255; if both are where the class is present, add "
                     '--data.positive "[1, 255]"; if 255 is void, --data.ignore "[255]"'
                 )
             options["ignore"], reasons["ignore"] = [IGNORE], "void for its class: never trained on, never scored"
-        if len(values) > 1:
-            values -= {IGNORE}
+            values.remove(IGNORE)
         if len(values) > 1:
             return None
         present |= values
