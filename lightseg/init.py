@@ -12,7 +12,7 @@ usage: python -m lightseg.init FOLDER|FILE [--out RECIPE] [--data.KEY VALUE]...
 The folder is listed, and up to 200 samples of each split are read: pairs, values, colors and palettes of masks, sizes
 and bit depths of images, splits, groups in names, and the frequency of classes. A few lines say what it holds; the
 comments of the recipe say why each setting is as it is, for this machine. What cannot be known is asked for in a line.
-Classes overlap, each with a mask or label of its own, where masks, columns or tags do, or a tenth of the outlines' pixels.
+Where masks, columns or tags are of a class each, or outlines overlap in a tenth of their pixels, classes may overlap.
 
 Names of classes come from a file beside the data: classes.txt, labels.txt, label_colors.txt or the like, with a name on
 each line, or `name R G B`. Without one they are made up, and a comment says so.

@@ -42,7 +42,7 @@ class AnnotationLayout:
         content: Description of the annotations.
         splits: Description of what defines the splits; empty if they are random.
         has_objects: Whether objects are annotated, and not images as a whole.
-        has_several_labels: Whether an image as a whole has several classes, or none beside others with one.
+        has_several_labels: Whether an image as a whole has several classes.
     """
 
     options: dict[str, Any]
@@ -90,7 +90,7 @@ def find_annotations(listing: Listing, answers: Mapping[str, Any]) -> Annotation
     if any(image.split for image in part.images):
         splits = "the annotations"
     kind = "outlines" if has_objects else "labels"
-    has_several_labels = not has_objects and any(len(set(record.labels)) != 1 for record in records)
+    has_several_labels = not has_objects and any(len(set(record.labels)) > 1 for record in records)
     content = f"{kind} of {_TITLES[part.format.name]}"
     return AnnotationLayout(options, reasons, content, splits, has_objects, has_several_labels)
 

@@ -26,6 +26,9 @@ _MATCHED = 0.9
 _PAIRED = 0.5
 """Share of the masks with the name of an image from which on a mask holds all classes."""
 
+_SAMPLED = 2000
+"""Masks whose names are tried before all others."""
+
 _PROBED = 8
 """Masks of each class that are read."""
 
@@ -183,17 +186,27 @@ def _match_folders(listing: Listing, images: str, masks: str) -> _Match | None:
         image_stems = {stem: file for stem, file in image_stems.items() if images != "." or file not in mask_files}
         if len(image_stems.keys() & mask_stems.keys()) >= _PAIRED * max(len(mask_stems), 1):
             return None
+    stems = list(mask_stems)
+    some = {stems[index]: mask_stems[stems[index]] for index in spread(_SAMPLED, len(stems))}
+    # most folders have no masks of classes, and may have a million images
+    if _best_match(image_stems, some, images == masks) is None:
+        return None
+    return _best_match(image_stems, mask_stems, images == masks)
+
+
+def _best_match(image_stems: Mapping[str, str], mask_stems: Mapping[str, str], is_one_folder: bool) -> _Match | None:
+    """Return how most names of masks are divided; None if they are not."""
     best: _Match | None = None
     tails = [end for end in common_ends(mask_stems) if is_mask_name(end)]
-    for image_suffix in _image_suffixes(image_stems):
+    for image_suffix in _image_suffixes(mask_stems if is_one_folder else image_stems):
         names = {stem.removesuffix(image_suffix) for stem in image_stems if stem.endswith(image_suffix)}
         rest = {s: file for s, file in mask_stems.items() if not image_suffix or not s.endswith(image_suffix)}
         for tail in [*tails, ""]:
             some = {stem.removesuffix(tail): file for stem, file in rest.items() if stem.endswith(tail)}
             for match in _matches(names, some, image_suffix, tail):
-                num_masks = len(rest) - (len(match.images) if images == masks and not image_suffix else 0)
+                num_images = len(match.images) if is_one_folder and not image_suffix else 0
                 is_better = best is None or match.count > best.count
-                if is_better and match.count >= _MATCHED * num_masks and _has_classes(match):
+                if is_better and match.count >= _MATCHED * (len(rest) - num_images) and _has_classes(match):
                     best = match
     return best
 

@@ -14,6 +14,7 @@ from lightseg.data.splits import SPLIT_OF
 from lightseg.data.types import SPLITS
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.scaffold.listing import Listing
 from lightseg.scaffold.mask_labels import MOST_LABELS, count_labels
 
@@ -248,7 +249,8 @@ def find_pair_lists(listing: Listing) -> dict[str, str]:
 def _names_a_pair(root: Path, path: str) -> bool:
     """Return whether the first entry of a list, below the names of columns, is the paths of an image and its mask."""
     lines = _first_lines(root / path)
-    return bool(lines) and parse_pair(root, lines[-1 if is_header(lines) else 0]) is not None
+    pair = parse_pair(root, lines[-1 if is_header(lines) else 0]) if lines else None
+    return pair is not None and all(PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES for file in pair)
 
 
 def find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 from lightseg.data import AnnotatedImages, ImageTable, MultilabelAnnotatedImages, MultilabelMaskFolder
 from lightseg.scaffold.layout import Layout
 from lightseg.scaffold.overlap import choose_drawing, measure_overlap
-from tests.data.annotations.one_drawing import COUNT, pictures, square, write_json
+from tests.data.annotations.one_drawing import COUNT, pictures, write_json
 from tests.data.fabricate import picture, save
 
 
@@ -16,13 +16,9 @@ def outlines(root, shift):
         "images": [{"id": index, "file_name": f"{index}.png"} for index in range(COUNT)],
         "categories": [{"id": 0, "name": "car"}, {"id": 1, "name": "road"}],
         "annotations": [
-            {
-                "image_id": index,
-                "category_id": label,
-                "segmentation": [np.ravel(square(left, 5, left + 20, 15)).tolist()],
-            }
+            {"image_id": index, "category_id": label, "segmentation": [[x, 5, x + 20, 5, x + 20, 15, x, 15]]}
             for index in range(COUNT)
-            for label, left in enumerate((5, 5 + shift))
+            for label, x in enumerate((5, 5 + shift))
         ],
     }
     write_json(pictures(root) / "a.json", content)
