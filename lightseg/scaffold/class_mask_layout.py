@@ -198,7 +198,7 @@ def _best_match(image_stems: Mapping[str, str], mask_stems: Mapping[str, str], i
     """Return how most names of masks are divided; None if they are not."""
     best: _Match | None = None
     tails = [end for end in common_ends(mask_stems) if is_mask_name(end)]
-    for image_suffix in _image_suffixes(mask_stems if is_one_folder else image_stems):
+    for image_suffix in _image_suffixes(mask_stems if is_one_folder else image_stems, is_one_folder):
         names = {stem.removesuffix(image_suffix) for stem in image_stems if stem.endswith(image_suffix)}
         rest = {s: file for s, file in mask_stems.items() if not image_suffix or not s.endswith(image_suffix)}
         for tail in [*tails, ""]:
@@ -211,10 +211,12 @@ def _best_match(image_stems: Mapping[str, str], mask_stems: Mapping[str, str], i
     return best
 
 
-def _image_suffixes(stems: Mapping[str, str]) -> list[str]:
-    """Return the common ends of the names of images, and for a folder of each image the names that are alike."""
-    names = {stem.rpartition("/")[2] for stem in stems if "/" in stem}
-    return [*common_ends(stems), *(f"/{name}" for name in sorted(names) if is_image_name(name))]
+def _image_suffixes(stems: Mapping[str, str], is_one_folder: bool) -> list[str]:
+    """Return the common ends of the names of images; where masks are among them, those that are words for images."""
+    # in a folder for each image, the name itself is the end
+    names = {f"/{stem.rpartition('/')[2]}" for stem in stems if "/" in stem}
+    ends = [end for end in (*common_ends(stems), *sorted(names)) if is_image_name(end)]
+    return ["", *ends] if is_one_folder else [*common_ends(stems), *ends]
 
 
 def _has_classes(match: _Match) -> bool:
