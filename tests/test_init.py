@@ -387,6 +387,8 @@ def test_init__outlines_that_hardly_overlap_give_each_pixel_one_class(init):
     assert recipe["base"][0] == "configs/data/annotated_images.yaml"
     assert recipe["data"]["init_args"]["overlap"] == "area"
     assert "the format has no order of depth" in text
+    assert recipe["data"]["init_args"]["classes"] == ["background", "road", "sign"]
+    assert "left out, since no object is of it: car" in " ".join(text.replace("#", " ").split())
 
 
 def coco(root):

@@ -69,7 +69,7 @@ class _Match(NamedTuple):
     files: dict[str, list[str]]
 
     @property
-    def count(self) -> int:
+    def num_masks(self) -> int:
         """Return the number of masks."""
         return sum(map(len, self.files.values()))
 
@@ -205,8 +205,8 @@ def _best_match(image_stems: Mapping[str, str], mask_stems: Mapping[str, str], i
             some = {stem.removesuffix(tail): file for stem, file in rest.items() if stem.endswith(tail)}
             for match in _matches(names, some, image_suffix, tail):
                 num_images = len(match.images) if is_one_folder and not image_suffix else 0
-                is_better = best is None or match.count > best.count
-                if is_better and match.count >= _MATCHED * (len(rest) - num_images) and _has_classes(match):
+                is_better = best is None or match.num_masks > best.num_masks
+                if is_better and match.num_masks >= _MATCHED * (len(rest) - num_images) and _has_classes(match):
                     best = match
     return best
 
@@ -222,7 +222,7 @@ def _image_suffixes(stems: Mapping[str, str], is_one_folder: bool) -> list[str]:
 def _has_classes(match: _Match) -> bool:
     """Return whether the classes are several, with several masks each, and none is a word for all masks."""
     number = len(match.files)
-    return 2 <= number <= MOST_LABELS and match.count >= 2 * number and not any(map(is_mask_name, match.files))
+    return 2 <= number <= MOST_LABELS and match.num_masks >= 2 * number and not any(map(is_mask_name, match.files))
 
 
 def _matches(names: Set[str], stems: Mapping[str, str], image_suffix: str, tail: str) -> Iterator[_Match]:

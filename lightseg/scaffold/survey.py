@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data import AnnotatedImages, MaskFolder, MultilabelAnnotatedImages
+from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.label_dataset import LabelDataset
@@ -104,8 +105,9 @@ def survey_folder(root: Path, answers: Options) -> Survey:
     options, reasons = {**layout.options, **answers}, {**layout.reasons}
     is_masked = layout.module is MaskFolder
     if layout.module in _CLASS_REASONS and "classes" not in answers:
-        options["classes"] = layout.module(**options).classes
-        reasons["classes"] = _CLASS_REASONS[layout.module]
+        options["classes"], absent = _find_object_classes(layout.module(**options), answers)
+        remark = f"; left out, since no object is of it: {', '.join(absent)}" if absent else ""
+        reasons["classes"] = f"{_CLASS_REASONS[layout.module]}{remark}"
     # the classes are not known yet, and not needed to find the files
     declared = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
     parts = _find_files(layout.module(**{**options, **declared}))
@@ -174,6 +176,15 @@ def _find_files(data: FileDataModule) -> dict[Split, FileDataset]:
     if empty := [split for split in ("train", "val") if not len(parts[split])]:
         raise DataError(f"{data.root}: the {empty[0]} split is empty; put samples there, or name another folder")
     return parts
+
+
+def _find_object_classes(data: FileDataModule, answers: Options) -> tuple[list[str], list[str]]:
+    """Return the classes of outlines that objects have, with that of the background, and those that none has."""
+    parts = _find_files(data).values()
+    labels = {label for part in parts if isinstance(part, AnnotatedDataset) for label in part.object_labels()}
+    background = answers.get("background", "background")
+    absent = [name for label, name in enumerate(data.classes) if label not in labels and name != background]
+    return [name for name in data.classes if name not in absent], absent
 
 
 def _paths(part: FileDataset, number: int) -> list[Path]:

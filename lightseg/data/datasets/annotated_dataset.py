@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.mask_dataset import hash_ids
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.types import Array, ClassCounts
+from lightseg.errors import DataError
 
 
 class AnnotatedDataset(FileDataset):
@@ -94,6 +96,19 @@ class AnnotatedDataset(FileDataset):
             return AnnotationSummary(False, [], Counter())
         content, place = self._read(index)
         return self.drawing.summarize(content, size, place)
+
+    def object_labels(self) -> set[int]:
+        """Return the ids of the classes of all objects, void included; damaged annotations are left out."""
+        return {label for _, labels in self._map_samples(self._object_labels) for label in labels}
+
+    def _object_labels(self, index: int) -> set[int]:
+        """Return the ids of the classes of an image's objects; none of a damaged annotation."""
+        if not self._is_annotated[index]:
+            return set()
+        with suppress(DataError):
+            record = self.drawing.format.parse(*self._read(index))
+            return {self.drawing.ids[item.name] for item in record.objects if item.name in self.drawing.ids}
+        return set()
 
     def _draw(self, index: int, size: Size) -> npt.NDArray[np.uint8]:
         if not self._is_annotated[index]:
