@@ -44,7 +44,10 @@ ImageSizes = npt.NDArray[np.int64]
 
 _CLASS_REASONS: dict[type[FileDataModule], str] = {
     AnnotatedImages: "classes of the annotations, in their order; the first one is that of pixels without an object",
-    MultilabelAnnotatedImages: "classes of the annotations, in their order; pixels may have several, or none",
+    MultilabelAnnotatedImages: (
+        "classes of the annotations, in their order; pixels may have several, or none; "
+        "`init --data.overlap area` gives each pixel one"
+    ),
 }
 """Comment on the classes of outlines."""
 
