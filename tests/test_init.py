@@ -97,6 +97,16 @@ def sample_folders(root):
     (root / "images").rmdir()
 
 
+def classes_beside_images(root):
+    class_masks(root, "{class}/{name}.png")
+
+
+def image_folders(root):
+    for index in range(COUNT):
+        save(root / str(index) / "image.png", image(index))
+        save(root / str(index) / "mask.png", mask(index, 0, 1, 2))
+
+
 def mask_pages(root):
     for index in range(COUNT):
         save(root / "images" / f"{index}.png", image(index))
@@ -179,6 +189,14 @@ FOLDERS = {
         "image_suffix": "/image",
         "mask_files": "{name}/{class}",
     },
+    classes_beside_images: {"classes": ["car", "road"], "masks": "."},
+    image_folders: {
+        "classes": ["class_0", "class_1", "class_2"],
+        "images": ".",
+        "masks": ".",
+        "image_suffix": "/image",
+        "mask_suffix": "/mask",
+    },
     mask_pages: {"classes": ["road", "car"], "mask_files": "{name}"},
     pair_lists: {"classes": ["background", "object"], "splits": {"train": "train.csv", "val": "val.csv"}},
     label_table: {"label_columns": ["cat", "dog"], "eval_transforms": []},
@@ -197,6 +215,8 @@ COMMENTS = {
     class_masks: "each class is there or not by itself, since 25.0% of the pixels with a class have several",
     class_endings: "as the paths of the masks name them, in the order of the channels; pixels may have several",
     sample_folders: "Dice beside the cross-entropy of each class",
+    classes_beside_images: "each class is there or not by itself",
+    image_folders: "Dice beside cross-entropy",
     mask_pages: "names of classes.txt, in the order of the channels",
     pair_lists: "images per step, limited by",
     label_table: "a column for each class, since a picture may have several: 35% of the rows do",
@@ -205,9 +225,9 @@ COMMENTS = {
 
 FAST = (color_masks, class_folders)
 
-TASKS = dict.fromkeys((class_masks, class_endings, sample_folders, mask_pages), "MultilabelSegmentationTask") | {
-    label_table: "MultilabelClassificationTask"
-}
+OVERLAPPING = (class_masks, class_endings, sample_folders, classes_beside_images, mask_pages)
+
+TASKS = dict.fromkeys(OVERLAPPING, "MultilabelSegmentationTask") | {label_table: "MultilabelClassificationTask"}
 """Task of the data whose classes may overlap."""
 
 

@@ -88,7 +88,9 @@ def find_class_masks(listing: Listing, answers: Mapping[str, Any]) -> ClassMaskL
         return None
     for images, masks in _folders(listing, answers):
         match = _match_folders(listing, images, masks)
-        presence = None if match is None else _find_presence(listing.root, match.files, answers)
+        # a folder of masks with one for each class in it holds nothing else
+        are_masks = match is not None and masks != "." and "/" in match.mask_files
+        presence = None if match is None else _find_presence(listing.root, match.files, answers, are_masks)
         if match is not None and presence is not None:
             content = f"a mask for each class of an image, {'' if masks == '.' else f'{masks}/'}{match.mask_files}"
             options, reasons = _folder_options(listing, images, masks, match), {}
@@ -267,7 +269,7 @@ def _split_end(stem: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _find_presence(
-    root: Path, files: Mapping[str, Sequence[str]], answers: Mapping[str, Any]
+    root: Path, files: Mapping[str, Sequence[str]], answers: Mapping[str, Any], are_masks: bool
 ) -> tuple[dict[str, Any], dict[str, str]] | None:
     """Return the options that say where a class is present in its mask, and their reasons.
 
@@ -275,12 +277,13 @@ def _find_presence(
         root: Folder of the data.
         files: Masks of each class, relative to it.
         answers: Options of the data that the user states.
+        are_masks: Whether the files are masks, whatever they hold.
 
     Returns:
         None if a mask holds several classes, or no classes at all.
 
     Raises:
-        DataError: If some masks hold 1 and others 255.
+        DataError: If some masks hold 1 and others 255, or they hold colors.
     """
     if {"positive", "threshold"} & answers.keys():
         return {}, {}
@@ -299,8 +302,12 @@ def _find_presence(
         if len(values) > MOST_LABELS:
             return _smooth_presence([path for _, path in some])
         if len(values) < len(labels):
-            # colors
-            return None
+            if not are_masks:
+                return None
+            raise DataError(
+                f"{path}: a mask of {label} alone, in colors; save such masks as 0 and 1, or name the channel that "
+                "holds these in all of them: --data.mask_channel 0"
+            )
         contents.setdefault(label, []).append(values - {0})
     return _exact_presence(root, contents, answers)
 

@@ -154,3 +154,18 @@ def test_find_channels__a_page_for_each_class(tmp_path, number, suffix):
 @pytest.mark.parametrize("array", [MASK, np.stack([MASK] * 3, -1), np.stack([MASK * 200, MASK, MASK], -1)], ids=len)
 def test_find_channels__ids_and_colors_are_none(tmp_path, array):
     assert channels(tmp_path, array) is None
+
+
+def test_find__colors_are_asked_for(tmp_path):
+    find(tmp_path, FOLDERS)
+    red = np.stack([MASK * np.uint8(255), MASK * np.uint8(0), MASK * np.uint8(0)], -1)
+    for index in "123":
+        for name in ("road", "car"):
+            save(tmp_path / f"masks/{name}/{index}.png", red)
+    with pytest.raises(DataError, match=r"car/1.png: a mask of car alone, in colors; .* --data.mask_channel 0$"):
+        find_class_masks(list_folder(tmp_path), {})
+    assert find_class_masks(list_folder(tmp_path), {"mask_channel": 0}).options == TWO
+
+
+def test_find__photos_beside_those_of_images_are_no_masks(tmp_path):
+    assert find(tmp_path, ["images/#.png", "small/#.png", "large/#.png"]) is None
