@@ -198,17 +198,29 @@ def test_classification__labels_of_a_table(pictures, recipe, fit, call, tmp_path
     assert [float(row["red"]), float(row["blue"])] == pytest.approx(prediction.probabilities.tolist(), abs=1e-6)
     code, _, err = call(predict.main, result.folder, *images, "--out", tmp_path / "out", "--threshold", "0.9")
     assert (code, "holds predictions with other thresholds" in err) == (2, True)
+    for verb, *options in ((evaluate, "--calibrate"), (explain,), (export, "--format", "onnx")):
+        code, _, err = call(verb.main, result.folder, *options)
+        assert code == 0, err
+    assert "labels of images are wrong" in (result.folder / "explain.html").read_text()
+    temperature = json.loads((result.folder / "calibration.json").read_text())["temperature"]
+    parity = json.loads((result.folder / "export/parity.json").read_text())["model.onnx"]
+    assert (parity["agreement"], lightseg.load(str(result.folder)).temperature) == (1, temperature)
     second = fit("--config", path, "--seed_everything", 1)
     code, out, err = call(compare.main, result.folder, second.folder, "--html", tmp_path / "page.html")
     assert code == 0, err
     assert "macro F1" in out
 
 
-def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit):
+def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit, call, tmp_path):
     options = ["--config", discs, "--data.rare", 0.1, "--trainer.max_epochs", 3, "--model.loss", "bce"]
     fixed, fitted = fit(*options, "--model.thresholds", 0.5), fit(*options)
     assert fitted.metrics["val/dice"] > fixed.metrics["val/dice"]
     assert fitted.metrics["val/average_precision"] == fixed.metrics["val/average_precision"]
+    folders = fixed.folder, fitted.folder
+    code, out, err = call(compare.main, *folders, "--split", "val", "--html", tmp_path / "page.html", "--trust")
+    assert (code, "mIoU %" in out) == (0, True), err
+    # the images on which the two differ, with the masks of both
+    assert "prediction of thresholds 0.5" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(
