@@ -126,6 +126,7 @@ def _best_temperature(model):
     return 1 / best.x
 
 
+@pytest.mark.slow
 def test_segmentation__overlapping_discs_are_learned_and_stay_apart(discs, fit, call, tmp_path):
     result = fit("--config", discs)
     assert result.code == 0, result.err
