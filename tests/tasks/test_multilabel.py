@@ -199,6 +199,16 @@ def test_classification__labels_of_a_table(pictures, recipe, fit, call, tmp_path
     assert [float(row["red"]), float(row["blue"])] == pytest.approx(prediction.probabilities.tolist(), abs=1e-6)
     code, _, err = call(predict.main, result.folder, *images, "--out", tmp_path / "out", "--threshold", "0.9")
     assert (code, "holds predictions with other thresholds" in err) == (2, True)
+    second = fit("--config", path, "--seed_everything", 1)
+    code, out, err = call(compare.main, result.folder, second.folder, "--html", tmp_path / "page.html")
+    assert code == 0, err
+    assert "macro F1" in out
+
+
+@pytest.mark.slow
+def test_classification__is_calibrated_explained_and_exported(pictures, recipe, fit, call):
+    path = recipe(recipe_text(table=pictures / "labels.csv", label_columns=["red"]))
+    result = fit("--config", path, "--model", "BinaryClassificationTask")
     for verb, *options in ((evaluate, "--calibrate"), (explain,), (export, "--format", "onnx")):
         code, _, err = call(verb.main, result.folder, *options)
         assert code == 0, err
@@ -206,10 +216,6 @@ def test_classification__labels_of_a_table(pictures, recipe, fit, call, tmp_path
     temperature = json.loads((result.folder / "calibration.json").read_text())["temperature"]
     parity = json.loads((result.folder / "export/parity.json").read_text())["model.onnx"]
     assert (parity["agreement"], lightseg.load(str(result.folder)).temperature) == (1, temperature)
-    second = fit("--config", path, "--seed_everything", 1)
-    code, out, err = call(compare.main, result.folder, second.folder, "--html", tmp_path / "page.html")
-    assert code == 0, err
-    assert "macro F1" in out
 
 
 def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit, call, tmp_path):
