@@ -8,7 +8,7 @@ from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.evaluation.scoring import Scorer
 from lightseg.evaluation.split_data import SplitData
-from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling_stride
+from lightseg.evaluation.temperature import LIMIT, LogitSample, fit_temperature, sampling_stride
 from lightseg.evaluation.trained_model import TrainedModel
 from lightseg.files.atomic import require_in_place
 from lightseg.inference.inference_config import InferenceConfig
@@ -87,7 +87,8 @@ def summary(calibration: dict[str, Any], folder: Path) -> str:
     """
     is_sample = calibration["pixels"] > calibration["fitted_on"]
     sample = f"an even sample of {calibration['fitted_on']:,} of them" if is_sample else "all of them"
-    remark = " (no temperature made the error smaller)" if calibration["temperature"] == 1 else ""
+    remarks = {1: " (no temperature made the error smaller)", LIMIT: " (the largest; more than the scale is wrong)"}
+    remark = remarks.get(calibration["temperature"], "")
     return (
         f"temperature {calibration['temperature']:g}{remark}, fitted on {calibration['split']} "
         f"({calibration['pixels']:,} valid {calibration['unit']}, {sample}): "

@@ -16,8 +16,7 @@ from lightseg.explanation.slices import thirds
 from lightseg.explanation.table import Table
 from lightseg.explanation.uncertainty import ByUncertainty, entropy, label_entropy
 from lightseg.labels import IGNORE
-from lightseg.metrics.calibration import Reliability, make_calibration, reliabilities, valid_pixels
-from lightseg.metrics.label_histogram import LabelHistogram
+from lightseg.metrics.calibration import LabelCalibration, Reliability, make_calibration, reliabilities, valid_pixels
 from lightseg.metrics.scores import Floats, Integers, ScoreKind
 from lightseg.tasks.multilabel import MultilabelTask
 
@@ -128,7 +127,7 @@ class _Collector:
         task, classes = self.task, len(self.task.classes)
         temperatures = (task.temperature, 1.0) if task.temperature != 1 else (1.0,)
         self.calibrations = [make_calibration(classes, task.multilabel, value) for value in temperatures]
-        self.histogram, self.absences = LabelHistogram(classes), np.zeros((classes, classes), np.int64)
+        self.absences = np.zeros((classes, classes), np.int64)
 
     def add(self, index: int, image: Tensor, logits: Tensor, prediction: Tensor, target: Tensor) -> None:
         """Add an image.
@@ -148,7 +147,6 @@ class _Collector:
         self.entropy.append(uncertainty)
         self.truth_probability.append(probability)
         if self.task.multilabel:
-            self.histogram.update(logits.sigmoid()[None], target[None])
             self._count_coincidences(index, target, prediction)
         self._count_cells(index, target, prediction)
 
@@ -198,11 +196,11 @@ class _Collector:
         )
 
     def _label_statistics(self) -> LabelStatistics | None:
-        if not isinstance(self.task, MultilabelTask):
+        uncalibrated = self.calibrations[-1]
+        if not (isinstance(self.task, MultilabelTask) and isinstance(uncalibrated, LabelCalibration)):
             return None
         thresholds = self.task.thresholds_at(self.task.temperature)
-        histogram = self.histogram.compute().numpy()
-        return LabelStatistics(histogram, thresholds, self.absences, Table.stack(self.alarms))
+        return LabelStatistics(uncalibrated.counts.numpy(), thresholds, self.absences, Table.stack(self.alarms))
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import pytest
 from lightseg.data import Shapes
 from lightseg.errors import ConfigError, UserError
 from lightseg.evaluation.calibrate import calibrate, summary
+from lightseg.evaluation.temperature import LIMIT
 from lightseg.inference.inference_config import InferenceConfig
 
 RESULT = {
@@ -35,6 +36,8 @@ def test_summary__of_all_pixels_without_an_effect():
     text = summary({**RESULT, "temperature": 1.0, "fitted_on": 5000}, Path("run"))
     assert "temperature 1 (no temperature made the error smaller), fitted on val" in text
     assert "(5,000 valid pixels, all of them)" in text
+    largest = summary({**RESULT, "temperature": LIMIT}, Path("run"))
+    assert largest.startswith("temperature 100 (the largest; more than the scale is wrong), fitted on val")
 
 
 @dataclass
