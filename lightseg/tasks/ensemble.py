@@ -129,7 +129,8 @@ class ClassificationEnsemble(Ensemble, ClassificationTask):
 class MultilabelSegmentationEnsemble(Ensemble, MultilabelSegmentationTask):
     """Ensemble of tasks with any number of classes per pixel.
 
-    The thresholds are the means of those of the members, as probabilities at their temperatures.
+    The thresholds are the means of those of the members, as probabilities at their temperatures; with test-time
+    augmentation too, which has no temperature.
     """
 
 
