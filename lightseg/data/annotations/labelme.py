@@ -34,7 +34,7 @@ from lightseg.data.annotations.objects import (
     to_numbers,
     to_ring,
 )
-from lightseg.data.io.pairing import SKIPPED_FOLDERS
+from lightseg.data.io.image_files import SKIPPED_FOLDERS
 from lightseg.data.splits import relative_to
 from lightseg.errors import DataError
 from lightseg.files.walk import walk

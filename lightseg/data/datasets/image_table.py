@@ -10,7 +10,7 @@ from typing import Any
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.pairing import is_writable
+from lightseg.data.io.image_files import is_writable
 from lightseg.data.io.tables import Table, read_table
 from lightseg.data.splits import SPLIT_OF, Splits, relative_to
 from lightseg.data.types import SPLITS, Split
