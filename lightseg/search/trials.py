@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -250,7 +251,8 @@ def _value(run: Run, objective: str) -> Any:
 
 def _open_storage(folder: Path, form: str) -> BaseStorage:
     if form == "sqlite":
-        return RDBStorage(f"sqlite:///{folder / 'trials.db'}")
+        # as an address, a path with `?` or braces would be another one
+        return RDBStorage("sqlite://", {"creator": partial(sqlite3.connect, folder / "trials.db")})
     path = folder / "trials.log"
     # a killed process leaves its lock; the lock of the folder excludes other processes
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
