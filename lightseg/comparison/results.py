@@ -14,6 +14,9 @@ from lightseg.metrics.formatting import LEVEL
 from lightseg.metrics.scores import Floats, Integers, ScoreKind
 from lightseg.runs.read import Run
 
+_SPELLED_GROUPS, _SPELLED_LENGTH = 3, 16
+"""Number of groups, and length of labels, up to which groups are called by their labels everywhere."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -165,6 +168,20 @@ class Comparison:
     def absent(self) -> list[str]:
         """Classes without pixels (or samples) in the target."""
         return absent(self.groups[0].trials[0].counts[:, 1].sum(0), self.classes)
+
+    @property
+    def short_names(self) -> list[str]:
+        """Names of the groups for sentences and heads of columns: their ranks, as `#2`, if labels are many and long."""
+        labels = [group.label for group in self.groups]
+        if len(labels) <= _SPELLED_GROUPS or max(map(len, labels)) <= _SPELLED_LENGTH:
+            return labels
+        return [f"#{rank}" for rank in range(1, len(labels) + 1)]
+
+    @property
+    def names(self) -> list[str]:
+        """Labels of the groups, behind their ranks if these are their short names: `#2 lr 0.003, width 8`."""
+        pairs = zip(self.short_names, (group.label for group in self.groups), strict=True)
+        return [label if name == label else f"{name} {label}" for name, label in pairs]
 
     @property
     def inputs_differ(self) -> bool:

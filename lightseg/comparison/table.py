@@ -9,13 +9,22 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lightseg.comparison.results import Comparison, Group, GroupPair
-from lightseg.comparison.text import class_verdicts, fold_scores, fold_spread, interval, reading, verdicts
+from lightseg.comparison.results import Comparison, GroupPair
+from lightseg.comparison.text import (
+    class_verdicts,
+    fold_scores,
+    fold_spread,
+    interval,
+    labels_have_options,
+    list_options,
+    reading,
+    verdicts,
+)
 from lightseg.files.printable import format_duration
 from lightseg.metrics.formatting import percent
 
-_CLASS_COLUMNS = 5
-"""Groups in one table of classes, so that it fits 80 characters; more groups are in further tables."""
+_CLASS_COLUMNS, _NARROW_CLASS_COLUMNS = 5, 8
+"""Groups in one table of classes, called by labels or by ranks, so that it fits 80 characters."""
 
 
 def show(comparison: Comparison, console: Console | None = None) -> None:
@@ -35,8 +44,10 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
         console.print(Text(verdict))
         console.print(Padding(Text(f"by {comparison.class_metric}: {classes}"), (0, 0, 0, 2)))
     console.print()
-    for start in range(0, len(comparison.groups), _CLASS_COLUMNS):
-        console.print(_make_class_table(comparison, range(start, min(start + _CLASS_COLUMNS, len(comparison.groups)))))
+    has_ranks = comparison.short_names != [group.label for group in comparison.groups]
+    step = _NARROW_CLASS_COLUMNS if has_ranks else _CLASS_COLUMNS
+    for start in range(0, len(comparison.groups), step):
+        console.print(_make_class_table(comparison, range(start, min(start + step, len(comparison.groups)))))
     for line in [*reading(comparison), *[f"note: {note}" for note in comparison.notes]]:
         console.print(Text(line))
 
@@ -50,7 +61,7 @@ def _make_group_table(comparison: Comparison) -> Table:
     for index, group in enumerate(comparison.groups):
         is_best = index == comparison.best and len(comparison.groups) > 1
         cells = [
-            f"{'★ ' if is_best else ''}{group.label}",
+            f"{'★ ' if is_best else ''}{comparison.names[index]}",
             str(len(group.trials)),
             percent(group.score.value) + ("" if math.isnan(group.deviation) else f" ± {percent(group.deviation)}"),
             interval(group.score),
@@ -69,9 +80,9 @@ def _make_fold_table(comparison: Comparison) -> Table:
     table.add_column("", overflow="fold", min_width=10)
     for name in ("folds", f"{comparison.metric} % of folds", "lowest to highest"):
         table.add_column(name, justify="right", no_wrap=True)
-    for group in comparison.groups:
+    for name, group in zip(comparison.names, comparison.groups, strict=True):
         if len(group.folds) > 1:
-            table.add_row(*map(Text, (group.label, str(len(group.folds)), fold_scores(group), fold_spread(group))))
+            table.add_row(*map(Text, (name, str(len(group.folds)), fold_scores(group), fold_spread(group))))
     return table
 
 
@@ -83,16 +94,12 @@ def _format_cost(cost: float | None, factor: float) -> str:
 def _describe_options(comparison: Comparison) -> Iterator[Text | str]:
     """Yield what differs of each group, options and the input of the GFLOPs, unless the labels include all of it."""
     has_sizes = comparison.inputs_differ
-    if not has_sizes and all(text in group.label for group in comparison.groups for text in _format_options(group)):
+    if not has_sizes and labels_have_options(comparison):
         return
-    for group in comparison.groups:
+    for name, group in zip(comparison.short_names, comparison.groups, strict=True):
         size = [f"input {group.input_size}"] if has_sizes and group.input_size else []
-        yield Text(f"{group.label}: {', '.join([*_format_options(group), *size])}")
+        yield Text(f"{name}: {', '.join([*list_options(group), *size])}")
     yield ""
-
-
-def _format_options(group: Group) -> list[str]:
-    return [f"{key} {value}" for key, value in group.differs.items()]
 
 
 def _make_class_table(comparison: Comparison, columns: range) -> Table:
@@ -111,11 +118,11 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
     absent = comparison.absent
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     if pairs:
-        table.caption = Text(f"★ best, ≠ difference shown to {comparison.groups[reference].label}")
+        table.caption = Text(f"★ best, ≠ difference shown to {comparison.short_names[reference]}")
         table.caption_justify = "left"
     table.add_column(f"{comparison.class_metric} %", overflow="fold")
     for column in columns:
-        table.add_column(Text(comparison.groups[column].label), justify="right", overflow="fold")
+        table.add_column(Text(comparison.short_names[column]), justify="right", overflow="fold")
     for index, name in enumerate(comparison.classes):
         if name in absent:
             continue

@@ -57,9 +57,23 @@ def describe_absences(comparison: Comparison) -> list[str]:
     texts = []
     for name in comparison.absent:
         index = comparison.classes.index(name)
-        predicting = [group.label for group in comparison.groups if not math.isnan(group.classes[index].value)]
+        predicting = [
+            name
+            for name, group in zip(comparison.short_names, comparison.groups, strict=True)
+            if not math.isnan(group.classes[index].value)
+        ]
         texts.append(f"{name}, {f'predicted by {_join(predicting)}' if predicting else 'never predicted'}")
     return [f"Absent from the truth: {'; '.join(texts)}. {_IN_MEAN}"] if texts else []
+
+
+def labels_have_options(comparison: Comparison) -> bool:
+    """Return whether the labels include every option that differs between the groups."""
+    return all(text in group.label for group in comparison.groups for text in list_options(group))
+
+
+def list_options(group: Group) -> list[str]:
+    """Return the options of a group that differ between the groups as texts: `lr 0.003`."""
+    return [f"{key} {value}" for key, value in group.differs.items()]
 
 
 def fold_scores(group: Group) -> str:
@@ -86,7 +100,7 @@ def interval(estimate: Estimate, factor: float = 1) -> str:
 
 
 def _verdict(comparison: Comparison, pair: GroupPair) -> str:
-    first, second = (comparison.groups[index].label for index in (pair.first, pair.second))
+    first, second = (comparison.short_names[index] for index in (pair.first, pair.second))
     difference = pair.difference
     digits = _digits(difference)
     if not difference.shown:

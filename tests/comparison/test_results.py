@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lightseg.comparison.results import Estimate
-from tests.comparison.fabricate import skilled, wide
+from tests.comparison.fabricate import config, skilled, wide
 
 
 @pytest.mark.parametrize(("p", "shown"), [(0.049, True), (0.05, False), (float("nan"), False)])
@@ -62,3 +62,15 @@ def test_recipes__of_groups_by_one_key(runs):
         by="model.init_args.loss",
     )
     assert [group.recipes for group in comparison.groups] == [2, 2]
+
+
+def test_names__of_many_groups_with_long_labels_are_ranks(runs):
+    def change(index):
+        return config(model__optimizer__lr=0.1 / 2**index, model__loss={"ce": 1.0, "dice": float(index)})
+
+    logged = skilled(0.9, 0.8, 0.7, 0.6)
+    few = runs(*[(change(index), {"logged": logged[index]}) for index in range(3)])
+    assert few.names == few.short_names == [group.label for group in few.groups]
+    many = runs((change(3), {"logged": logged[3]}))
+    assert many.short_names == ["#1", "#2", "#3", "#4"]
+    assert many.names[1] == "#2 loss {ce: 1.0, dice: 1.0}, lr 0.05"

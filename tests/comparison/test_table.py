@@ -60,6 +60,19 @@ def test_show__more_groups_than_fit_side_by_side(runs):
     assert sum(line.strip().startswith("sky") for line in text.splitlines()) == 2
 
 
+def test_show__eight_groups_with_long_labels_by_rank(runs):
+    logged = skilled(*[0.9 - 0.05 * index for index in range(8)])
+    recipes = [config(model__optimizer__lr=0.1 / 2**k, model__loss={"ce": 1.0, "dice": float(k)}) for k in range(8)]
+    text = printed(runs(*[(recipe, {"logged": counts}) for recipe, counts in zip(recipes, logged, strict=True)]))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "★ #1 loss {ce:" in text
+    assert "#1 is better than #8 by" in text
+    # one table of classes, with a short column for each group
+    (head,) = (line.split() for line in text.splitlines() if line.startswith(" IoU %"))
+    assert head == ["IoU", "%", *(f"#{rank}" for rank in range(1, 9))]
+    assert "difference shown to #1 mIoU in %" in " ".join(text.split())
+
+
 def test_show__what_differs_where_labels_do_not_say_it(runs):
     others = {"model__optimizer__lr": 0.1, "trainer__max_epochs": 9, "data__batch_size": 2, "model__net__depth": 3}
     text = " ".join(printed(runs((config(), {}), (config(**others), {}))).split())

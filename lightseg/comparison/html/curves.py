@@ -99,12 +99,12 @@ def _spots(comparison: Comparison, lines: Sequence[Line], x: Axis) -> list[tuple
 def _tip(comparison: Comparison, lines: Sequence[Line], step: float) -> str:
     """Return the last value of each run up to a step; runs log at different steps."""
     rows = [f"step {step:g}"]
-    for index, group in enumerate(comparison.groups):
+    for index, name in enumerate(comparison.short_names):
         values = [
             format_number(line.values[np.searchsorted(line.steps, step, "right") - 1])
             for line in lines
             if line.group == index and line.steps[0] <= step <= line.steps[-1]
         ]
         if values:
-            rows.append(f"{group.label}: {', '.join(values)}")
+            rows.append(f"{name}: {', '.join(values)}")
     return "\n".join(rows)

@@ -11,7 +11,15 @@ import numpy as np
 from markupsafe import Markup
 
 from lightseg.comparison.results import Comparison, Estimate, Group
-from lightseg.comparison.text import describe_absences, fold_scores, fold_spread, interval, reading, verdicts
+from lightseg.comparison.text import (
+    describe_absences,
+    fold_scores,
+    fold_spread,
+    interval,
+    labels_have_options,
+    reading,
+    verdicts,
+)
 from lightseg.errors import UserError
 from lightseg.files.limited import read_limited, require_inside
 from lightseg.metrics.formatting import format_p_value, percent
@@ -32,11 +40,12 @@ def ranking(comparison: Comparison) -> Markup:
         "ranking",
         comparison,
         verdicts=verdicts(comparison),
-        reference=comparison.groups[reference].label,
+        reference=comparison.short_names[reference],
         differences=[_difference(comparison, index, reference) for index in range(len(comparison.groups))],
         low=low,
         high=high,
         format_count=_format_count,
+        labels_have_options=labels_have_options(comparison),
         has_folds=any(len(group.folds) > 1 for group in comparison.groups),
         fold_scores=fold_scores,
         fold_spread=fold_spread,

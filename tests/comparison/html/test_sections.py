@@ -40,6 +40,16 @@ def test_ranking__many_verdicts_are_folded(make_comparison):
     assert html.index("a is better than e") < html.index("<summary>2 more</summary>") < html.index("a is better than f")
 
 
+def test_ranking__many_long_labels_have_ranks_and_need_no_column_for_each_option(make_comparison):
+    comparison = make_comparison(labels=tuple(f"encoder resnet18, net.width {8 * k}" for k in range(1, 5)))
+    head, _, second, *_ = cells(ranking(comparison))
+
+    assert "Against #1" in head
+    assert not any("net.width" in cell for cell in head)
+    assert "#2 encoder resnet18, net.width 16" in second[0]
+    assert [" ".join(cell.split()) for cell in cells(classes(comparison))[0]][2:6] == ["#1", "#2", "#3", "#4"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100.0"), (0, "0.00"), (float("inf"), "–"), (float("nan"), "–")],
