@@ -171,7 +171,9 @@ def _read_ensemble(folder: Path) -> Run:
     inputs = [run.cost.get("input") for run in members]
     cost["input"] = inputs[0] if all(shape == inputs[0] for shape in inputs) else None
     # the members' training data may be different folds
-    data = {split: record for split, record in first.data.items() if split in ("val", "test")}
+    has_one_train = all(run.data.get("train") == first.data.get("train") for run in members)
+    splits = ("train", "val", "test") if has_one_train else ("val", "test")
+    data = {split: record for split, record in first.data.items() if split in splits}
     return Run(
         folder,
         printable(folder.name),

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -115,3 +116,19 @@ def test_run__null_is_nan(tmp_path):
     folder = write_run(tmp_path / "a")
     (folder / "metrics.json").write_text('{"train/seconds": 1, "test/iou/car": null}')
     assert math.isnan(find([str(folder)])[0][0].metrics["test/iou/car"])
+
+
+@pytest.mark.parametrize("samples", [40, 30])
+def test_find__an_ensemble_has_the_training_data_that_its_members_share(tmp_path, samples):
+    members = [write_run(tmp_path / f"run{seed}", config(seed=seed)) for seed in (0, 1)]
+    for folder, number in zip(members, (40, samples), strict=True):
+        record = {"train": {"samples": number, "sha256": str(number)}, "test": {"samples": 40, "sha256": "5ha"}}
+        (folder / "data.json").write_text(json.dumps(record))
+    ensemble = tmp_path / "ensemble"
+    ensemble.mkdir()
+    facts = [{"run": str(folder), "checkpoint": str(folder / "checkpoints/best.ckpt"), "sha256": "0" * 64} for folder in members]
+    (ensemble / "ensemble.json").write_text(json.dumps({"members": facts}))
+    (ensemble / "metrics.json").write_text('{"test/score": 0.5}')
+    runs = {run.folder: run for run in find([str(ensemble)])[0]}
+    shared = {"samples": 40, "sha256": "40"} if samples == 40 else None
+    assert runs[ensemble].data.get("train") == shared
