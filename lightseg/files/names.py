@@ -13,6 +13,9 @@ ENSEMBLE = "ensemble.json"
 PLAN = "plan.json"
 """File of the plan in the folder of a series of runs."""
 
+FINDINGS = "find.json"
+"""File of the settings in a run folder that were searched before the run."""
+
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 

@@ -75,7 +75,7 @@ def parse(args: Sequence[str]) -> Request:
     options, rest = parser.parse_known_args(list(args[len(recipe) :]))
     arguments = [*recipe, *rest]
     require_known_options(arguments)
-    for name in ("seeds", "folds", "grid"):
+    for name in ("seeds", "folds", "grid", "find"):
         require(name not in option_names(arguments), f"--{name}: belongs to fit; a search has trials")
     if options.resume is not None:
         require(

@@ -15,17 +15,25 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
+from lightseg.files.names import FINDINGS
 from lightseg.files.printable import printable
 from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
+from lightseg.training.find import Findings, write_findings
+from lightseg.training.find import describe as describe_findings
 from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.resume import prepare_resume, restore_image_values
 
 
 def open_run(
-    cli: LightsegCLI, trainer: L.Trainer, args: Sequence[str], resumed: Path | None, stack: ExitStack
+    cli: LightsegCLI,
+    trainer: L.Trainer,
+    args: Sequence[str],
+    resumed: Path | None,
+    findings: Findings,
+    stack: ExitStack,
 ) -> tuple[Path, Path | None]:
     """Check the run, then make its folder, or make the folder of a resumed run ready.
 
@@ -34,6 +42,7 @@ def open_run(
         trainer: The trainer.
         args: The command line.
         resumed: The run folder to resume; None for a new run.
+        findings: Settings of the recipe that were searched.
         stack: Holds the lock of the folder, and removes the folder if the start fails.
 
     Returns:
@@ -55,11 +64,15 @@ def open_run(
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
+        if findings:
+            # before the last record of the start, after which the other runs of a series read it
+            write_findings(folder, findings)
         lineage = {"init": initial_weights.record} if initial_weights else {}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in view_loggers:
         logger.attach(folder)
-    lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    lines = [_summary(cli, cost, folder), *([describe_findings(findings)] if findings else [])]
+    lines += [str(initial_weights.report)] if initial_weights else []
     batch_losses = ", ".join(cli.model.loss.batch_losses)
     if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
         lines.append(
@@ -69,6 +82,8 @@ def open_run(
     print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
+    if findings:
+        variables[environment.FINDINGS] = str(folder / FINDINGS)
     stack.enter_context(environment.inherited(variables))
     return folder, checkpoint
 
