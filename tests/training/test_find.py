@@ -1,8 +1,6 @@
 """`fit --find`: the search in a process of its own, and the run that takes its value."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -81,19 +79,25 @@ def test_search__is_exact_and_not_repeated(fit, crashing_recipe, monkeypatch, tm
     assert fit("--resume", folder).out.startswith("lightseg")
 
 
+LOST_NET = """
+import os, signal, sys
+from torch import nn
+
+
+class LostNet(nn.Conv2d):
+    def __init__(self, num_classes: int, in_channels: int = 3):
+        super().__init__(in_channels, num_classes, 1)
+        if sys.argv[0].endswith("find_process.py"):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @pytest.mark.slow
 def test_search__that_fails_is_one_line_and_leaves_no_folder(fit, recipe, own_module, tmp_path):
-    own_module(
-        "lost_net",
-        "import os, signal\nfrom torch import nn\nclass LostNet(nn.Conv2d):\n"
-        "    def __init__(self, num_classes: int, in_channels: int = 3):\n"
-        "        super().__init__(in_channels, num_classes, 1)\n"
-        "    def train(self, mode=True):\n"
-        "        if 'LIGHTSEG_SERIES_PROCESS' not in os.environ and 'find_process' in ' '.join(__import__('sys').argv):\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return super().train(mode)\n",
+    own_module("lost_net", LOST_NET)
+    text = (
+        "base: [configs/data/shapes.yaml]\nmodel: {class_path: SegmentationTask, init_args: {net: lost_net.LostNet}}\n"
     )
-    text = "base: [configs/data/shapes.yaml]\nmodel: {class_path: SegmentationTask, init_args: {net: {class_path: lost_net.LostNet}}}\n"
     outcome = fit("--config", recipe(text), "--find", "lr", "--trainer.accelerator", "cpu")
     assert (outcome.code, outcome.err) == (2, "lightseg: error: --find lr: SIGKILL has ended it\n")
     assert not list((tmp_path / "runs").glob("*/*"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.errors import ConfigError
@@ -34,8 +35,6 @@ from torch import nn
 
 
 class FactorNet(nn.Module):
-    rates = []
-
     def __init__(self, num_classes: int, in_channels: int = 3):
         super().__init__()
         self.encoder, self.last = nn.Conv2d(in_channels, 4, 1), nn.Conv2d(4, num_classes, 1)
@@ -56,23 +55,27 @@ trainer: {accelerator: cpu, max_epochs: 1}
 """
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_range_test__rises_in_each_group_by_its_factor(recipe, own_module, processes):
+def test_range_test__rises_in_each_group_by_its_factor(recipe, own_module):
     own_module("factor_net", FACTOR_NET)
     path = recipe(RECIPE.replace("NET", "factor_net.FactorNet"))
-    # weights that begin late would change the loss within the test
-    options = ["--model.encoder_lr_factor=0.1", "--model.class_weights=inverse", "--model.class_weights_from=0.5"]
-    cli = LightsegCLI([f"--config={path}", *options])
-    finding = find_rate(cli, processes, None)
-    rates, losses = zip(*finding.curve, strict=True)
+    cli = LightsegCLI([f"--config={path}", "--model.encoder_lr_factor=0.1"])
+    steps = []
+
+    def record(optimizer, *_):
+        steps.append({group["lr_factor"]: group["lr"] for group in optimizer.param_groups})
+
+    hook = register_optimizer_step_pre_hook(record)
+    finding = find_rate(cli, 2, None)
+    hook.remove()
+    rates = [rate for rate, _ in finding.curve]
     assert rates == pytest.approx(RATES[: len(rates)])
     assert rates[0] < finding.value < rates[-1]
-    groups = {group["name"]: group["lr"] for group in cli.trainer.optimizers[0].param_groups} if hasattr(
-        cli, "trainer"
-    ) else {group["name"]: group["lr"] for group in cli.model.trainer.optimizers[0].param_groups}
-    assert groups["encoder"] == pytest.approx(0.1 * rates[-1])
-    assert groups["net"] == pytest.approx(rates[-1])
-    assert cli.model.trainer.accumulate_grad_batches == processes
+    # the first of them are those that try optimizer and schedule
+    steps = steps[-cli.model.trainer.global_step :]
+    assert [step[1.0] for step in steps] == pytest.approx(RATES[: len(steps)])
+    assert [step[0.1] for step in steps] == pytest.approx([0.1 * rate for rate in RATES[: len(steps)]])
+    # the share of each of two processes
+    assert cli.model.trainer.accumulate_grad_batches == 2
 
 
 LIMITED_NET = """
@@ -97,10 +100,10 @@ class LimitedNet(nn.Module):
     [
         # 90 % of 7 images, rounded down
         (7, 1, 1, 6, "90 % of 7, the largest that fits the memory"),
-        (3, 2, 2, 8, "90 % of 12, the largest that fits the memory"),
+        # 90 % of 4 for each of two processes
+        (4, 1, 2, 6, "90 % of 8, the largest that fits the memory"),
         # six for each of two processes
         (9, 2, 1, 12, "all training images fit the memory at once"),
-        (1, 1, 1, 1, "90 % of 1, the largest that fits the memory"),
     ],
 )
 def test_batch_size__is_the_largest_of_a_step_that_fits(
