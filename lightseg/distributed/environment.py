@@ -17,6 +17,9 @@ PRECISION = "LIGHTSEG_PRECISION"
 FINDINGS = "LIGHTSEG_FINDINGS"
 """File with the findings of `--find`, which are not searched again."""
 
+LATENCY = "LIGHTSEG_LATENCY"
+"""Set for a run whose latency is measured at its end, for a search."""
+
 RUN_NAME = "LIGHTSEG_RUN_NAME"
 """Name of the run folder, for a run of a series."""
 

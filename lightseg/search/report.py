@@ -22,7 +22,7 @@ _LISTED = 30
 """Limit of the trials in the table; the record has all."""
 
 _FAILURES = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-_COSTS = {"flops": "GFLOPs", "parameters": "parameters"}
+_COSTS = {"flops": "GFLOPs", "parameters": "parameters", "latency": "latency ms"}
 
 
 @dataclass(frozen=True)

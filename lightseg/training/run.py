@@ -1,5 +1,6 @@
 """Run from start to end: parse, check, train, re-load the best checkpoint, score, report."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from lightseg.training.ending import end_run
 from lightseg.training.final_scores import score_checkpoint
 from lightseg.training.find import Findings, as_options, find
 from lightseg.training.initial_weights import take_initial_weights
+from lightseg.training.latency import write_latency
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
@@ -142,7 +144,10 @@ def _report(
     if not _is_unchanged_by_scoring(trainer):
         task = reload(checkpoint)
         task.counts, task.image_counts = scored_task.counts, scored_task.image_counts
-    report(folder, task.to(trainer.strategy.root_device), checkpoint.stem, data, results, trainer.loggers)
+    task = task.to(trainer.strategy.root_device)
+    if environment.LATENCY in os.environ:
+        write_latency(folder, task.eval(), data)
+    report(folder, task, checkpoint.stem, data, results, trainer.loggers)
 
 
 def _is_unchanged_by_scoring(trainer: L.Trainer) -> bool:
