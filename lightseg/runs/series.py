@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import write_json
@@ -14,6 +15,9 @@ from lightseg.runs.records import is_finished, read_record
 
 _PREFIX = "series-"
 """Start of the name of a series' folder; the names of its runs have a number in its place."""
+
+SEARCH_PREFIX = "search-"
+"""Start of the name of a search's folder, likewise."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,14 @@ class Series:
 def is_series(folder: Path) -> bool:
     """Return whether a folder is that of a series."""
     return (folder / PLAN).is_file()
+
+
+def job_type(folder: Path) -> Literal["fit", "series", "trial"]:
+    """Return whether a run is one by itself, one of a series, or a trial of a search, whose folder lies beside it."""
+    stamp = folder.name.rpartition("-")[0]
+    if folder.with_name(f"{SEARCH_PREFIX}{stamp}").is_dir():
+        return "trial"
+    return "series" if folder.with_name(f"{_PREFIX}{stamp}").is_dir() else "fit"
 
 
 def has_begun(folder: Path) -> bool:

@@ -37,10 +37,14 @@ input, 128 + signal if stopped by one.
 
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from lightseg.cli.entry import verb
 from lightseg.errors import require
-from lightseg.files.printable import printable
+from lightseg.files.printable import printable, warn
+
+if TYPE_CHECKING:
+    from lightseg.search.trials import Search
 
 
 @verb(__doc__, imports_user_code=True)
@@ -53,7 +57,26 @@ def main(args: list[str]) -> None:
     from lightseg.search.run import run
 
     search, series = run(args)
-    print(printable(f"\n{write_report(make_report(search, series))}\nsearch: {search.folder}"), flush=True)
+    report = make_report(search, series)
+    print(printable(f"\n{write_report(report)}"), flush=True)
+    if find_spec("wandb") is not None:
+        _show(search, report.winner)
+    print(printable(f"search: {search.folder}"), flush=True)
+
+
+def _show(search: "Search", winner: int) -> None:
+    """Show the search in W&B if its trials are there; a failure is a warning."""
+    from lightseg.tracking.wandb_search import show_search
+    from lightseg.tracking.wandb_service import describe_error
+
+    plan = search.plan
+    try:
+        mode = show_search(search.folder, search.run_folders[winner], plan.group, plan.study.model_dump())
+    except Exception as error:  # the client's errors have no common base class
+        warn(f"W&B has not taken the search: {describe_error(error)}")
+    else:
+        if mode == "offline":
+            print(printable(f"W&B: offline; afterwards: wandb sync {search.folder}/wandb/offline-run-*"))
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ from lightseg.runs import folder as run_folders
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.read import Run, read
 from lightseg.runs.records import is_finished, read_mapping, read_record
+from lightseg.runs.series import SEARCH_PREFIX as PREFIX
 from lightseg.runs.series import has_begun
 from lightseg.search.space import as_options, describe, make_space
 from lightseg.search.study import Study
 
-PREFIX, REPORT = "search-", "report.json"
+REPORT = "report.json"
 _PLAN = "search.json"
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "nsga2": NSGAIISampler}
