@@ -12,7 +12,7 @@ from lightseg.files.names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES
 from lightseg.files.walk import walk
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-_TEXT_SUFFIXES = (".txt", ".lst", ".names", ".csv")
+_TEXT_SUFFIXES = (".txt", ".lst", ".names", ".csv", ".tsv")
 
 
 class Place(NamedTuple):

@@ -92,6 +92,14 @@ def to_ring(points: Any, size: Size, place: str) -> Ring:
     return ring
 
 
+def overhang(shape: Shape, size: Size) -> float:
+    """Return the greatest distance in pixels of a corner beyond the border of the image; 0 for a region of pixels."""
+    if isinstance(shape, Bitmap):
+        return 0.0
+    points = np.concatenate(shape.rings)
+    return max(0.0, float(-points.min()), float((points - size[::-1]).max()))
+
+
 def to_numbers(values: Any, place: str) -> npt.NDArray[np.float64]:
     """Return coordinates, in any nesting, as one array `(N,)`.
 

@@ -272,8 +272,8 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     groups: dict[Pair, str] = {}
     for split, lines in entries.items():
         samples: dict[tuple[str, ...], Pair] = {}
-        for line in dict.fromkeys(lines[_is_header(lines) :]):
-            paths = _parse_paths(root, line)
+        for line in dict.fromkeys(lines[is_header(lines) :]):
+            paths = parse_pair(root, line)
             if paths is None:
                 return None
             names = tuple(name_of.setdefault(_file_identity(root / path), path) for path in paths)
@@ -285,7 +285,7 @@ def _listed_pairs(root: Path, entries: Mapping[Split, Sequence[str]]) -> Pairs |
     return result
 
 
-def _is_header(lines: Sequence[str]) -> bool:
+def is_header(lines: Sequence[str]) -> bool:
     """Return whether the first line of several names two columns, such as `image,mask`."""
     names = re.split(r"[\t,]", lines[0])
     return len(lines) > 1 and len(names) == 2 and not any(PurePosixPath(name.strip()).suffix for name in names)
@@ -297,7 +297,7 @@ def _file_identity(path: Path) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def _parse_paths(root: Path, line: str) -> tuple[str, str] | None:
+def parse_pair(root: Path, line: str) -> tuple[str, str] | None:
     """Return the paths of the image and the mask in a line, relative to the root if below it, or None."""
     for parts in (line.split("\t"), line.split(","), line.split()):
         paths = [expand_home(part.strip()) for part in parts]

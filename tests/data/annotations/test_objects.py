@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from lightseg.data.annotations.objects import ellipse, from_runs, rectangle, require_size, rotate, to_numbers, to_ring
+from lightseg.data.annotations.objects import (
+    Bitmap,
+    Polygons,
+    ellipse,
+    from_runs,
+    overhang,
+    rectangle,
+    require_size,
+    rotate,
+    to_numbers,
+    to_ring,
+)
 from lightseg.errors import DataError
 
 
@@ -53,3 +64,15 @@ def test_require_size__says_whether_the_sides_are_swapped():
         require_size((3, 2), (2, 3), "here")
     with pytest.raises(DataError, match="the annotations are for another size of the image"):
         require_size((4, 6), (2, 3), "here")
+
+
+@pytest.mark.parametrize(
+    ("corners", "distance"),
+    [((0, 0, 9, 7), 0), ((-2, 1, 3, 3), 2), ((1, -3, 3, 3), 3), ((1, 1, 13, 3), 4), ((1, 1, 3, 12), 5)],
+)
+def test_overhang__is_the_distance_of_the_farthest_corner(corners, distance):
+    assert overhang(Polygons([rectangle(2, 2, 3, 3), rectangle(*corners)]), (7, 9)) == distance
+
+
+def test_overhang__of_pixels_is_none():
+    assert overhang(Bitmap(np.ones((20, 20), np.bool_)), (7, 9)) == 0
