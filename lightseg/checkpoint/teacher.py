@@ -1,11 +1,12 @@
 """Trained model from which another one learns, loaded as a file of any origin."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightseg.checkpoint.loading import build, combine, read
 from lightseg.checkpoint.locate import model_file, split_members
 from lightseg.checkpoint.origin import make_record
-from lightseg.errors import ConfigError, UserError
+from lightseg.errors import ConfigError, UserError, require
 from lightseg.files.atomic import expand_home
 from lightseg.tasks import Task
 
@@ -26,12 +27,15 @@ def load_teacher(source: str, trust: bool = False) -> TrainedTeacher:
     """Load the teacher of a run.
 
     Args:
-        source: A model, or several joined by `+`, as in `lightseg.load`.
+        source: A model, or several joined by `+`, as in `lightseg.load`, but no pattern: the folder of the run that
+            learns could match it, on some processes and at a resume.
         trust: As in `lightseg.load`.
 
     Raises:
         ConfigError: If a model cannot be loaded, or they do not fit each other.
     """
+    patterns = [part for part in source.split("+") if set(part) & set("*?[") and not Path(part).exists()]
+    require(not patterns, f"model.teacher: {source}: is a pattern, which may match other runs later; join models by +")
     try:
         sources = split_members(expand_home(source))
         files = [model_file(member) for member in sources]

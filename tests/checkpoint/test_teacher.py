@@ -38,6 +38,7 @@ def test_load_teacher__of_several_is_their_ensemble_without_temperatures(tmp_pat
     ("names", "message"),
     [
         (["nowhere.ckpt"], "model.teacher: .*nowhere.ckpt: no checkpoint found"),
+        (["*.ckpt"], r"model.teacher: .*\*.ckpt: is a pattern, .*; join models by \+"),
         (["a.ckpt", "a.ckpt"], "model.teacher: .* names .*a.ckpt twice"),
         (["a.ckpt", "b.ckpt"], "model.teacher: .*b.ckpt: classes .*; leave one of them out"),
     ],

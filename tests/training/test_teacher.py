@@ -72,7 +72,10 @@ def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, rec
 
 
 def test_teacher__changes_the_training_loss_and_not_that_of_a_validation(fit, recipe, trained):
-    alone, taught = (fit("--config", recipe(), *options) for options in ([], ["--model.teacher", trained]))
+    alone, taught = (
+        fit("--config", recipe(), "--trainer.max_epochs", "1", *options)
+        for options in ([], ["--model.teacher", trained])
+    )
     assert (alone.code, taught.code) == (0, 0)
     first = [next(row["train/loss"] for row in run.log if "train/loss" in row) for run in (alone, taught)]
     assert abs(first[0] - first[1]) > 1e-3
@@ -176,7 +179,7 @@ def crash(crashing_recipe, monkeypatch, fit, teacher):
 
     def run(moment):
         monkeypatch.setenv("CRASH", moment)
-        outcome = fit("--config", crashing_recipe, "--trainer.max_epochs", "2", "--model.teacher", teacher)
+        outcome = fit("--config", crashing_recipe, "--trainer.max_epochs", "1", "--model.teacher", teacher)
         monkeypatch.delenv("CRASH")
         return outcome
 
@@ -184,7 +187,7 @@ def crash(crashing_recipe, monkeypatch, fit, teacher):
 
 
 def test_resume__gives_what_the_whole_run_gives(fit, crash, teacher, trained, tmp_path):
-    reference, crashed = crash("never:1"), crash("on_train_batch_end:5")
+    reference, crashed = crash("never:1"), crash("on_train_batch_end:3")
     assert (reference.code, crashed.code) == (0, 1)
     folder = crashed.folder
     best = teacher / "checkpoints/best.ckpt"
@@ -250,6 +253,6 @@ def test_fsdp__keeps_the_teacher_whole(launch, recipe, trained):
 
 @pytest.mark.bf16
 def test_teacher__in_mixed_precision_with_averages(fit, recipe, trained):
-    options = ["--trainer.precision", "bf16-mixed", "--trainer.callbacks", "lightseg.callbacks.EMA"]
+    options = ["--trainer.max_epochs", "1", "--trainer.precision", "bf16-mixed", "--trainer.callbacks", "EMA"]
     outcome = fit("--config", recipe(), "--model.teacher", trained, *options)
     assert outcome.code == 0, outcome.err
