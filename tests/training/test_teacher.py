@@ -72,10 +72,8 @@ def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, rec
 
 
 def test_teacher__changes_the_training_loss_and_not_that_of_a_validation(fit, recipe, trained):
-    alone, taught = (
-        fit("--config", recipe(), "--trainer.max_epochs", "1", *options)
-        for options in ([], ["--model.teacher", trained])
-    )
+    options = ["--config", recipe(), "--trainer.max_epochs", "1"]
+    alone, taught = fit(*options), fit(*options, "--model.teacher", trained)
     assert (alone.code, taught.code) == (0, 0)
     first = [next(row["train/loss"] for row in run.log if "train/loss" in row) for run in (alone, taught)]
     assert abs(first[0] - first[1]) > 1e-3
