@@ -38,6 +38,11 @@ def test_to_numbers__refuses_all_but_coordinates(values):
         to_numbers(values, "here")
 
 
+def test_to_numbers__refuses_points_in_space():
+    with pytest.raises(DataError, match="here: its points have 3 numbers, and each needs two; correct its outline"):
+        to_numbers([[1, 1, 0], [9, 1, 0], [9, 9, 0], [1, 9, 0]], "here")
+
+
 def test_rotate__turns_clockwise_as_y_points_down():
     assert rotate(np.array([[3.0, 0.0]]), (1, 0), 90).round(9).tolist() == [[1, 2]]
     assert np.allclose(ellipse(5, 5, 3, 1, 90), rotate(ellipse(5, 5, 3, 1), (5, 5), 90))
