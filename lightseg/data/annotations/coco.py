@@ -184,7 +184,7 @@ def _decompress(text: str, place: str) -> npt.NDArray[np.int64]:
     Raises:
         DataError: If it is damaged.
     """
-    codes = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - ord("0")
+    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - ord("0")
     ends = np.flatnonzero(codes & _GOES_ON == 0)
     starts = np.append(0, ends[:-1] + 1)
     if not (len(ends) and ends[-1] == len(codes) - 1 and codes.min() >= 0 and codes.max() < 2 * _GOES_ON):

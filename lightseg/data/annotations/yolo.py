@@ -94,6 +94,9 @@ def read_yolo(path: Path, index: ImageIndex) -> Annotations:
     content = read_yaml(path)
     if not is_yolo(content):
         raise DataError(f"{path}: has no names and train, as the data set of a YOLO has; correct it")
+    if "kpt_shape" in content:
+        # a box with its points would pass as an outline
+        raise DataError(f"{path}: is of key points (kpt_shape), which have no outline; export outlines (segmentation)")
     classes = _read_names(path, content)
     images = []
     for split in SPLITS:

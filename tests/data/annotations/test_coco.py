@@ -35,6 +35,7 @@ def test_compressed_runs__are_those_of_the_library(size, share):
         ("", "is damaged"),
         ("0P", "is damaged"),
         ("0é", "is damaged"),
+        ("0\ud800", "is damaged"),
         ("\x00", "is damaged"),
         ("0" * 5, "add up to 0 pixels"),
         ("PPPPPPPPPPPPPPPP0", "holds a number of 85 bits"),
