@@ -115,7 +115,8 @@ class MaskValues:
         if self._has_default_void and has_conflict:
             raise DataError(
                 f"{self._mask_with_255}: holds 255 and no 1, and {self._mask_with_1} holds 1 and no 255, as if either "
-                "were the second class; if so, save all masks alike; if 255 is void, add to data.init_args:  ignore: [255]"
+                "were the second class; if so, save all masks alike; if 255 is void, add to data.init_args:  "
+                "ignore: [255]"
             )
 
     def dump(self) -> dict[str, Any]:
