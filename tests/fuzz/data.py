@@ -94,11 +94,17 @@ def _write_recipe(
     net: str = "unet",
     task: str = "SegmentationTask",
 ) -> None:
-    init_args = {"batch_size": 2, "num_workers": 0, "train_transforms": [], "eval_transforms": [], **options}
+    resize = {"class_path": "albumentations.Resize", "init_args": {"height": 32, "width": 32}}
+    transforms = [resize] if net == "simple_cnn" else []
+    init_args = {
+        "batch_size": 2,
+        "num_workers": 0,
+        **dict.fromkeys(("train_transforms", "eval_transforms"), transforms),
+    }
     small_net = {} if net == "simple_cnn" else {"init_args": {"width": 4, "depth": 1}}
     content = {
         "base": [str(ROOT / f"configs/data/{block}.yaml"), str(ROOT / f"configs/net/{net}.yaml")],
-        "data": {"init_args": init_args},
+        "data": {"init_args": {**init_args, **options}},
         "model": {"class_path": task, "init_args": {"net": small_net}},
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1},
     }

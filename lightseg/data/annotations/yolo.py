@@ -117,7 +117,7 @@ def _read_names(path: Path, content: dict[str, Any]) -> dict[int, str]:
     # YAML reads names such as yes and 1 as other types
     wrong = next((name for name in entries.values() if not isinstance(name, str)), None)
     if wrong is not None:
-        raise DataError(f"{path}: its names hold {wrong!r}, which is no text; put it into quotation marks")
+        raise DataError(f"{path}: its names hold {wrong!r:.80}, which is no text; put it into quotation marks")
     return entries
 
 
@@ -164,7 +164,8 @@ def _locate(path: Path, content: dict[str, Any], value: str) -> Path | None:
 def _find_labels(root: Path, image: str, split: Split) -> AnnotatedImage:
     """Return an image with its text file."""
     file = _label_file(image)
-    exists = (root / file).is_file()
+    # a link that leads nowhere, or anything else in its place, is no missing file, and fails when it is read
+    exists = (root / file).exists() or (root / file).is_symlink()
     return AnnotatedImage(image, str(root / file), file if exists else "", split=split, is_annotated=exists)
 
 

@@ -67,6 +67,7 @@ class Pixels(NamedTuple):
         lossy: Name of a lossy compression; empty if the values are exact.
         is_cmyk: Whether the colors were converted from CMYK.
         has_bands: Whether the channels are separate gray bands, such as the pages of a stack, not colors.
+        is_negative: Whether true is black, as tifffile writes booleans, although it reads them as they were.
     """
 
     array: Array
@@ -76,6 +77,7 @@ class Pixels(NamedTuple):
     lossy: str = ""
     is_cmyk: bool = False
     has_bands: bool = False
+    is_negative: bool = False
 
 
 def decode(path: Path, channels: int | None = None, page: int | None = None) -> Pixels:
@@ -455,7 +457,9 @@ def _decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pi
             raise DataError(f"{path}: stores its colors as YCBCR; convert it to RGB")
         require_tiff_data(path, image)
         pixels = from_tiff(path, page, channels_last(path, image.asarray(), image.axes, channels))
-        return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
+        is_written_so = str(page.tags.valueof(305)).startswith("tifffile")
+        is_negative = is_written_so and pixels.white == 1 and int(page.photometric) == 0
+        return pixels._replace(array=turn(pixels.array, tiff_orientation(page)), is_negative=is_negative)
 
 
 def only_series(path: Path, file: tifffile.TiffFile, channels: int | None) -> tifffile.TiffPageSeries:

@@ -73,6 +73,13 @@ def test_mask_miniswhite__is_read_as_it_looks(case, photometric):
     case.reads_as_plain()
 
 
+def test_mask_of_booleans__of_tifffile_is_refused(case):
+    case.masks(".tif", lambda path, mask, _: tifffile.imwrite(path, mask > 0))
+    assert "shows true as black, as tifffile writes booleans" in case.refused()
+    case.masks(".tif", lambda path, mask, _: tifffile.imwrite(path, mask > 0, photometric="minisblack"))
+    case.reads_as_plain()
+
+
 def test_masks_jpeg__take_a_threshold(case):
     case.masks(".jpg", lambda path, mask, _: Image.fromarray(mask * 255).save(path, quality=95))
     assert "threshold: 128" in case.refused(values={0: "background", 255: "object"})
