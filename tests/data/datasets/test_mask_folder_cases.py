@@ -104,6 +104,12 @@ def test_masks_smooth_edge__take_a_threshold(case):
     assert case.fit(threshold=128).code == 0
 
 
+def test_threshold__that_has_all_pixels_on_one_side_is_refused(case):
+    case.masks(".png", lambda path, mask, _: Image.fromarray(mask * 255).save(path))
+    assert "data.threshold: 0 leaves no value below it; give 1 or more" in case.refused(threshold=0)
+    assert "holds values up to 255, and data.threshold is 300, which is of another scale" in case.refused(threshold=300)
+
+
 def test_threshold__the_dark_class_may_be_the_second(case):
     case.masks(".png", lambda path, mask, _: Image.fromarray(255 - mask * 200).save(path))
     case.reads_as_plain(threshold=128, values={0: "object", 255: "background"})
