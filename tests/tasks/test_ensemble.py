@@ -7,6 +7,7 @@ import torch
 import lightseg
 from lightseg.errors import ConfigError, UserError
 from lightseg.tasks import Ensemble
+from lightseg.tasks.ensemble import make_ensemble
 from tests.inference.models import write_checkpoint
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (37, 61, 3), np.uint8)
@@ -79,6 +80,12 @@ def test_predict__classes_that_overlap(tmp_path):
         torch.save(content, file)
     ensemble = lightseg.load(files)
     assert ensemble.thresholds.tolist() == [0.5, 0.5, 0.375]
+    tasks = [lightseg.load(file) for file in files]
+    tasks[1].temperature = 2.0
+    # as probabilities at the temperature of the second, whose thresholds are of other odds: the root of 3, and of 1/3
+    calibrated = make_ensemble(tasks, ["a", "b"])
+    expected = [(0.25 + 3**0.5 / (1 + 3**0.5)) / 2, 0.5, (0.5 + 1 / (1 + 3**0.5)) / 2]
+    assert calibrated.thresholds.tolist() == pytest.approx(expected, abs=0.5 / 1024)
     for options in ({}, {"tta": "flip"}):
         result = ensemble.predict(IMAGE, details=True, **options)
         np.testing.assert_allclose(result.probabilities, mean_of(files, **options), atol=1e-6)
