@@ -9,12 +9,9 @@ from xml.etree import ElementTree
 import yaml
 
 from lightseg.config.compose import require_bounded
-from lightseg.data.io.text_file import read_text
+from lightseg.data.io.text_file import LARGEST, read_text
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.limited import require_limited
-
-_LARGEST = 1 << 31
-"""Largest file in bytes; the annotations of COCO take a quarter of that."""
 
 _LARGEST_YAML = 1 << 20
 """Largest YAML file in bytes, since its parser is slow."""
@@ -31,7 +28,6 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: If it is missing, too large or too deep, no JSON, or holds NaN.
     """
-    require_limited(path, _LARGEST)
     return parse_json(read_text(path), str(path))
 
 
@@ -86,7 +82,7 @@ def iterate_xml(path: Path) -> Iterator[tuple[int, ElementTree.Element]]:
     Raises:
         DataError: If it is missing, too large or too deep, or no XML.
     """
-    require_limited(path, _LARGEST)
+    require_limited(path, LARGEST)
     depth = 0
     try:
         for event, element in ElementTree.iterparse(path, ("start", "end")):

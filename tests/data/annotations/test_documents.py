@@ -64,7 +64,7 @@ def multiplied(first, level):
 )
 def test_read_yaml__damaged(tmp_path, text, message):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=rf"a\.yaml: {message}"):
         read_yaml(tmp_path / "a.yaml")
 
 
