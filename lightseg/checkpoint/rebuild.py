@@ -159,7 +159,7 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
 
 _TRAINING_OPTIONS = (
     *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
-    *("train_transforms", "on_device", "device_transforms"),
+    *("train_transforms", "on_device", "device_transforms", "mixup", "cutmix"),
 )
 """Options of every data module that affect training alone, not the score of a trained net."""
 

@@ -221,7 +221,8 @@ class Task(Predictor, ABC):
         progress = self.progress if self.loss.weights_from else 0.0
         with nullcontext() if self.compiled else float32_depthwise(self.net):
             logits = self(batch["image"])
-        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
+        mixed = batch.get("partner"), batch.get("share")
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts, *mixed)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:

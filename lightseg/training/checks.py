@@ -74,6 +74,8 @@ def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
     check_weighting(task, trainer, len(loader))
+    if data.mixing:
+        task.loss.check_mixing()
 
 
 def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
