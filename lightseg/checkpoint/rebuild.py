@@ -38,6 +38,7 @@ def make_recipe(
     palette: list[Any],
     image_values: Mapping[str, Any] | None = None,
     mask_colors: Mapping[int, Color] | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
 
@@ -48,10 +49,13 @@ def make_recipe(
         palette: One RGB color per class.
         image_values: Bands, range and nodata value of the images (`ImageValues.to_record`); None: as stored.
         mask_colors: Color of each palette index of the masks, if indices are class ids.
+        lineage: Records of the trained models that the training started from, `init` and `extend`.
     """
     optional: dict[str, Any] = {} if image_values is None else {"image_values": dict(image_values)}
     if mask_colors:
         optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
+    if lineage:
+        optional["lineage"] = dict(lineage)
     return {
         **optional,
         "format_version": FORMAT_VERSION,

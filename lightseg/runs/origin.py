@@ -1,4 +1,4 @@
-"""Origin of a run that started from trained weights."""
+"""Origin of a run that started from trained weights, or from the last state of another run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,19 @@ _DIGITS = 8
 
 
 def name_origin(config: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config in which the file of `model.init` is replaced by the name and the fingerprint of its content.
+    """Return a config in which the files of `model.init` and `extend` are replaced by what they stand for.
 
-    Two runs then differ by the weights that they started from, and not by the path to these.
+    Of `model.init`, this is the name and the fingerprint of the weights, so that two runs differ by these and not by
+    the path to them. Of `extend`, it is the epoch, since the recipe is that of the run before.
 
     Args:
         config: Resolved config of the run.
         cost: `model.json` of the run.
     """
-    record, model = cost.get("init"), config.get("model") or {}
-    if not record:
-        return dict(config)
-    text = f"{record['run']} ({record['file']}, {record['sha256'][:_DIGITS]})"
-    return {**config, "model": {**model, "init_args": {**(model.get("init_args") or {}), "init": text}}}
+    named, model = dict(config), config.get("model") or {}
+    if record := cost.get("init"):
+        text = f"{record['run']} ({record['file']}, {record['sha256'][:_DIGITS]})"
+        named["model"] = {**model, "init_args": {**(model.get("init_args") or {}), "init": text}}
+    if record := cost.get("extend"):
+        named["extend"] = f"after epoch {record['epoch']}, step {record['step']}"
+    return named

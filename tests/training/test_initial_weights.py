@@ -115,7 +115,8 @@ def test_init__other_classes_channels_and_size(fit, recipe, origin, own_module, 
         "classes left: triangle"
     )
     best = origin / "checkpoints/best.ckpt"
-    assert json.loads((outcome.folder / "model.json").read_text())["init"] == {
+    record = json.loads((outcome.folder / "model.json").read_text())["init"]
+    assert record == {
         "run": "shapes/first",
         "file": "best.ckpt",
         "sha256": hashlib.sha256(best.read_bytes()).hexdigest(),
@@ -125,6 +126,7 @@ def test_init__other_classes_channels_and_size(fit, recipe, origin, own_module, 
 
     shutil.rmtree(origin)
     task = lightseg.load(outcome.folder)
+    assert task.recipe["lineage"] == {"init": record}
     assert task(torch.zeros(1, 4, 20, 20, dtype=torch.uint8)).shape == (1, 7, 20, 20)
     assert task.resolved["mean"] == [*MEAN, MEAN[0]]
 
