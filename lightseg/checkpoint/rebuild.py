@@ -129,6 +129,8 @@ def _bare_net(net: dict[str, Any], num_classes: int, in_channels: int) -> dict[s
     if "encoder_weights" in options:
         # trained weights replace them
         options["encoder_weights"] = None
+    # it is for training alone, and an exported graph cannot have it
+    options.pop("grad_checkpointing", None)
     return {**net, "init_args": options}
 
 

@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric, Metric
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
 from lightseg.distributed.strategies import pad_forward_passes, shard
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, require
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.losses.base import over_processes
@@ -135,6 +135,11 @@ class Task(Predictor, ABC):
         self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
+        require(
+            not compile or not getattr(net, "grad_checkpointing", False),
+            "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
+            "model.compile out",
+        )
         self.compiled = compile
         compile_net(self.net, compile)
         self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
