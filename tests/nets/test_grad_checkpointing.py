@@ -6,6 +6,7 @@ from timm.layers import DropPath
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet
+from lightseg.tasks.depthwise import float32_depthwise
 from tests.helpers.refusal import assert_refused
 from tests.nets.tiny_encoders import ENCODERS
 
@@ -73,6 +74,14 @@ def test_grad_checkpointing__evaluation_does_not_change_the_statistics():
     assert all(torch.equal(value, before[key]) for key, value in net.named_buffers())
     net.train()(images)
     assert any(not torch.equal(value, before[key]) for key, value in net.named_buffers())
+
+
+def test_grad_checkpointing__in_mixed_precision_with_depthwise_convolutions():
+    net = Segmenter(3, encoder="test_efficientnet", head="linear", grad_checkpointing=True)
+    with torch.autocast("cpu", torch.bfloat16), float32_depthwise(net):
+        logits = net(torch.rand(2, 3, 64, 64))
+    logits.float().sum().backward()
+    assert all(value.grad is not None for value in net.parameters() if value.requires_grad)
 
 
 @pytest.mark.parametrize(

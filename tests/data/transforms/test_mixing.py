@@ -1,11 +1,14 @@
 """Mixtures of two images: their distribution, their pixels, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from lightseg.data.transforms.mixing import Mixing, mix_images
 from lightseg.errors import ConfigError
+from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 
 RECIPE = """
@@ -85,7 +88,27 @@ def test_fit__what_cannot_be_mixed_is_refused(fit, recipe, tmp_path, options, wo
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+MIXED = ["--data.mixup", "0.2", "--model.class_weights", "[1, 2, 3, 4, 5]", "--trainer.log_every_n_steps", "1"]
+
+
+def train_losses(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["train/loss"] for line in lines if "train/loss" in line]
+
+
 def test_fit__trains_on_mixtures(fit, recipe):
-    outcome = fit("--config", recipe(RECIPE), "--data.mixup", "0.2", "--model.class_weights", "inverse")
-    assert outcome.code == 0
-    assert len(outcome.log) > 0
+    mixed, plain = (
+        fit("--config", recipe(RECIPE), *MIXED, *options).folder
+        for options in ((), ("--data.mixup", "0", "--data.cutmix", "0"))
+    )
+    assert len(train_losses(mixed)) == 3
+    assert train_losses(mixed)[0] != train_losses(plain)[0]
+
+
+@pytest.mark.slow
+def test_fit__mixtures_on_two_processes_have_the_loss_of_one(fit, recipe, launch):
+    # without batch normalization, which sees the part of a process
+    args = ["--config", recipe(RECIPE), "--config", "configs/net/timm.yaml", "--model.net.encoder", "test_vit", *MIXED]
+    one = train_losses(fit(*args).folder)
+    for options in ([*DDP, "--data.num_workers", "1"], ["--trainer.accumulate_grad_batches", "2"]):
+        assert train_losses(wait_for_run(launch(*args, *options))) == pytest.approx(one, rel=1e-5)
