@@ -13,6 +13,7 @@ from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
+from lightseg.tasks.multilabel import MultilabelTask
 
 
 def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         "std": task.resolved["std"],
         "stride": stride if isinstance(stride, int) else 1,
         "temperature": task.temperature,
-        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
+        **({"thresholds": task.thresholds_at(task.temperature)} if isinstance(task, MultilabelTask) else {}),
         "net": type(task.net).__name__,
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},
