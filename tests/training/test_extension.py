@@ -8,11 +8,14 @@ import pytest
 import torch
 
 import lightseg
-from lightseg import compare, diff, export
+from lightseg import diff, export
+from lightseg.comparison.groups import group
 from lightseg.runs.read import read
+from tests.conftest import TINY
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 from tests.helpers.stateful_run import assert_same_run, hash_training_state, read_logged_values
+from tests.helpers.train import train
 
 CONSTANT = ["--model.schedule", "Constant"]
 """Schedule that does not depend on the length of the training."""
@@ -63,19 +66,23 @@ def test_extend__the_schedule_is_that_of_the_longer_training(fit, crashing_recip
     ) in longer.out
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a finished run of an epoch of three steps, which no test changes."""
+    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
+
+
 @pytest.fixture
-def first(fit, recipe):
-    """A finished run of an epoch of three steps."""
-    outcome = fit("--config", recipe(), "--trainer.max_epochs", "1")
-    assert outcome.code == 0
-    return outcome.folder
+def first(trained, tmp_path):
+    """A copy of it among the runs of a test."""
+    return shutil.copytree(trained, tmp_path / "runs/recipe" / trained.name)
 
 
 def test_extend__lineage(fit, first, call, tmp_path):
     longer = fit("--extend", first, "--trainer.max_epochs", "2").folder
     last = first / "checkpoints/last.ckpt"
     record = {
-        "run": f"tiny/{first.name}",
+        "run": f"recipe/{first.name}",
         "file": "last.ckpt",
         "sha256": hashlib.sha256(last.read_bytes()).hexdigest(),
         "score": pytest.approx(json.loads((first / "metrics.json").read_text())["val/score"]),
@@ -91,7 +98,7 @@ def test_extend__lineage(fit, first, call, tmp_path):
     assert call(export.main, longer, "--format", "safetensors", "--out", tmp_path / "export")[0] == 0
     card = (tmp_path / "export/README.md").read_text()
     assert (
-        f"goes on with that of tiny/{first.name} (`last.ckpt`, sha256 `{record['sha256']}`), after epoch 1, step 3"
+        f"goes on with that of recipe/{first.name} (`last.ckpt`, sha256 `{record['sha256']}`), after epoch 1, step 3"
         in card
     )
     assert str(tmp_path) not in card
@@ -99,22 +106,23 @@ def test_extend__lineage(fit, first, call, tmp_path):
     assert lightseg.load(tmp_path / "export").recipe["lineage"] == {"extend": record}
 
 
+@pytest.mark.slow
 def test_extend__keeps_the_lineage_of_initial_weights_in_a_chain(fit, recipe, first):
     started = fit("--config", recipe(), "--model.init", first, "--trainer.max_epochs", "1").folder
     longer = fit("--extend", started, "--trainer.max_epochs", "2").folder
     longest = fit("--extend", longer, "--trainer.max_epochs", "3")
     assert longest.metrics["train/steps"] == 9
     lineage = lightseg.load(longest.folder).recipe["lineage"]
-    assert lineage["init"]["run"] == f"tiny/{first.name}"
+    assert lineage["init"]["run"] == f"recipe/{first.name}"
     assert (lineage["extend"]["run"], lineage["extend"]["epoch"]) == (f"tiny/{longer.name}", 2)
 
 
-def test_extend__of_two_seeds_is_one_group(fit, recipe, first, call):
-    other = fit("--config", recipe(), "--trainer.max_epochs", "1", "--seed_everything", "1").folder
-    longer = [fit("--extend", run, "--trainer.max_epochs", "2").folder for run in (first, other)]
-    code, out, _ = call(compare.main, *longer)
-    assert code == 0
-    assert "n = 2" in out or " 2 " in out
+@pytest.mark.slow
+def test_extend__of_two_seeds_is_one_group(fit, recipe):
+    runs = [fit("--config", recipe(), "--trainer.max_epochs", "1", "--seed_everything", seed).folder for seed in "01"]
+    longer = [fit("--extend", run, "--trainer.max_epochs", "2").folder for run in runs]
+    groups = group(read(folder) for folder in [*runs, *longer])
+    assert sorted([run.folder for run in alike] for alike in groups) == sorted([runs, longer])
 
 
 @pytest.fixture
@@ -130,7 +138,9 @@ def crash_later(monkeypatch, fit):
     return run
 
 
-@pytest.mark.parametrize("moment", ["on_before_backward:1", "on_train_batch_end:4"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("on_before_backward:1", marks=pytest.mark.slow), "on_train_batch_end:4"]
+)
 def test_extend__a_crash_is_resumed(fit, crashing_recipe, crash_later, moment):
     origin = fit("--config", crashing_recipe, "--trainer.max_epochs", "1").folder
     reference, crashed = crash_later(origin, "never:1"), crash_later(origin, moment)
@@ -200,6 +210,7 @@ def test_resume__of_a_finished_run_with_more_epochs_names_extend(fit, first):
     assert_refused(outcome, "this run is finished; to train longer", f"--extend {first}", "trainer.max_epochs: 1 -> 2")
 
 
+@pytest.mark.slow
 def test_extend__after_an_early_stop(fit, recipe):
     stop = "[{class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, patience: 1, min_delta: 2.0}}]"
     stopped = fit("--config", recipe(), "--trainer.max_epochs", "4", "--trainer.callbacks", stop)

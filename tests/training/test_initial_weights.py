@@ -139,6 +139,18 @@ def test_init__the_recipes_normalization_wins(fit, recipe, trained, save_start, 
     assert start["std"].flatten().tolist() == STD
 
 
+def test_encoder_weights__of_a_checkpoint(fit, recipe, trained, save_start, tmp_path):
+    best = trained / "checkpoints/best.ckpt"
+    options = ["--model.net.encoder_weights", best, "--trainer.fast_dev_run", "1"]
+    outcome = fit("--config", recipe(), *options, *save_start)
+    assert outcome.code == 0, outcome.err
+    before, start = _state(best), torch.load(tmp_path / "start0.pt", weights_only=True)
+    down = [name for name in before if name.startswith("net.down.")]
+    assert len(down) > 10
+    assert all(torch.equal(start[name], before[name]) for name in [*down, "mean", "std"])
+    assert not torch.equal(start["net.head.weight"], before["net.head.weight"])
+
+
 @pytest.fixture
 def crash(own_module, monkeypatch, recipe, fit, origin):
     """Train from the origin, and crash where the test says."""
