@@ -49,22 +49,22 @@ def read_origin(source: str) -> TrainedOrigin:
     net = recipe["config"]["model"]["init_args"]["net"]["class_path"].rpartition(".")[2]
     mean, std = recipe["resolved"].get("mean"), recipe["resolved"].get("std")
     origin = Origin(str(file), net, state, recipe["classes"], recipe["in_channels"], mean, std)
-    return TrainedOrigin(origin, describe_origin(source, file, checkpoint))
+    return TrainedOrigin(origin, make_record(source, file, checkpoint))
 
 
-def describe_origin(source: str, file: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a trained model from which a run starts.
+def make_record(source: str, file: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a trained model for a run that uses it, without paths of this machine.
 
     Args:
-        source: What names the model: a path, or an address on the Hub.
+        source: The argument that names the model.
         file: Its file.
         checkpoint: The content of the file.
 
     Returns:
-        Name of the run, file, SHA-256, best validation score and classes.
+        Name of the run, file, SHA-256, validation score and classes.
     """
-    record = {"run": _name(source, file), "file": file.name, "sha256": sha256(file)}
-    return {**record, "score": _best_score(checkpoint), "classes": checkpoint["lightseg"]["classes"]}
+    record = {"run": _name(source, file), "file": file.name, "sha256": sha256(file), "score": _best_score(checkpoint)}
+    return {**record, "classes": checkpoint["lightseg"]["classes"]}
 
 
 def _net_state(state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:

@@ -186,7 +186,7 @@ class ImageValuesRecord(_Record):
 
 
 class OriginRecord(_Record):
-    """Trained model from whose weights a run started, in its `model.json` and its checkpoints."""
+    """Trained model from whose weights a run started, or from which it learned."""
 
     run: str
     file: str
@@ -221,6 +221,7 @@ class Recipe(_Record):
     image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
     lineage: Lineage | None = None
+    teacher: Annotated[list[OriginRecord], Field(max_length=_MEMBERS)] = []
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
@@ -248,6 +249,14 @@ class Environment(_Record):
     onednn_max_cpu_isa: str | None = None
 
 
+class TeacherRecord(_Record):
+    """Teacher of a run, in its `model.json`."""
+
+    members: Annotated[list[OriginRecord], Field(min_length=1, max_length=_MEMBERS)]
+    parameters: Count
+    gflops: FiniteFloat
+
+
 class Cost(_Record):
     """`model.json` of a run folder."""
 
@@ -257,6 +266,7 @@ class Cost(_Record):
     dtype: str | None = None
     init: OriginRecord | None = None
     extend: ExtendedRecord | None = None
+    teacher: TeacherRecord | None = None
 
 
 class SplitRecord(_Record):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightseg.checkpoint.origin import describe_origin
+from lightseg.checkpoint.origin import make_record
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.errors import ConfigError, require
 from lightseg.files.names import LAST
@@ -81,7 +81,7 @@ def find_extension(cli: LightsegCLI, resumed: Path | None) -> Extension | None:
     is_within_epoch = not loop["epoch_loop.batch_progress"]["is_last_batch"]
     epoch = loop["epoch_progress"]["current"]["completed"] - is_within_epoch
     _require_longer(option, cli.config.trainer, epoch, step)
-    record = {**describe_origin(str(folder), checkpoint, state), "epoch": epoch, "step": step}
+    record = {**make_record(str(folder), checkpoint, state), "epoch": epoch, "step": step}
     if resumed and (read_record(resumed / "model.json").get("extend") or {}).get("sha256") != record["sha256"]:
         raise ConfigError(f"{option}: its last state is not what this run started from; bring it back")
     origin = read_record(folder / "model.json").get("init")

@@ -24,6 +24,7 @@ from lightseg.training.checks import check_run
 from lightseg.training.extension import Extension, find_extension
 from lightseg.training.initial_weights import InitialWeights, take_initial_weights
 from lightseg.training.resume import prepare_resume, require_same_data, restore_image_values
+from lightseg.training.teacher import check_teacher, take_teacher
 
 
 def open_run(
@@ -44,11 +45,16 @@ def open_run(
     if resumed:
         stack.enter_context(locked(resumed))
     extension = find_extension(cli, resumed)
-    if values_of := extension.folder if extension else resumed:
-        restore_image_values(cli.datamodule, values_of)
+    continued = extension.folder if extension else resumed
+    if continued:
+        restore_image_values(cli.datamodule, continued)
     initial_weights = None if extension else take_initial_weights(cli, resumed)
+    teacher = take_teacher(cli, continued)
     lineage = _lineage(resumed, extension, initial_weights)
-    cost = check_run(cli, trainer, lineage)
+    cost, teacher_report = check_run(cli, trainer, lineage), None
+    if teacher:
+        teacher_report = check_teacher(cli, teacher)
+        cli.model.recipe["teacher"] = teacher.records
     view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
     for logger in view_loggers:
         logger.prepare()
@@ -61,11 +67,14 @@ def open_run(
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
+        if teacher_report:
+            lineage = {**lineage, "teacher": teacher_report.record}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in view_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
     lines += [str(extension)] if extension else []
+    lines += [teacher_report.text] if teacher_report else []
     batch_losses = ", ".join(cli.model.loss.batch_losses)
     if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
         lines.append(

@@ -28,6 +28,7 @@ from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
+from lightseg.training.teacher import take_teacher
 
 
 def fit(args: list[str]) -> None:
@@ -99,10 +100,12 @@ def _open(
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
         extension = find_extension(cli, resumed)
-        if values_of := extension.folder if extension else resumed:
-            resume.restore_image_values(cli.datamodule, values_of)
+        continued = extension.folder if extension else resumed
+        if continued:
+            resume.restore_image_values(cli.datamodule, continued)
         if extension is None:
             take_initial_weights(cli, resumed)
+        take_teacher(cli, continued)
         checkpoint = extension.checkpoint if extension else resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
 
