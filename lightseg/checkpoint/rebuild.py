@@ -38,6 +38,7 @@ def make_recipe(
     palette: list[Any],
     image_values: Mapping[str, Any] | None = None,
     mask_colors: Mapping[int, Color] | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
 
@@ -48,10 +49,13 @@ def make_recipe(
         palette: One RGB color per class.
         image_values: Bands, range and nodata value of the images (`ImageValues.to_record`); None: as stored.
         mask_colors: Color of each palette index of the masks, if indices are class ids.
+        lineage: Records of the trained models that the training started from, `init` and `extend`.
     """
     optional: dict[str, Any] = {} if image_values is None else {"image_values": dict(image_values)}
     if mask_colors:
         optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
+    if lineage:
+        optional["lineage"] = dict(lineage)
     return {
         **optional,
         "format_version": FORMAT_VERSION,
@@ -105,12 +109,19 @@ def build_task(
     return task
 
 
+_TRAINING_ONLY = (
+    *("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"),
+    *("teacher", "teacher_temperature", "teacher_weight"),
+)
+"""Options of a task that a trained one does without."""
+
+
 def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the model block of a recipe as inference needs it: resolved, without initial weights and optimizer."""
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"):
+    for name in _TRAINING_ONLY:
         options.pop(name, None)
     options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options
@@ -125,6 +136,8 @@ def _bare_net(net: dict[str, Any], num_classes: int, in_channels: int) -> dict[s
     if "encoder_weights" in options:
         # trained weights replace them
         options["encoder_weights"] = None
+    # it is for training alone, and an exported graph cannot have it
+    options.pop("grad_checkpointing", None)
     return {**net, "init_args": options}
 
 
@@ -159,7 +172,7 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
 
 _TRAINING_OPTIONS = (
     *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
-    *("train_transforms", "on_device", "device_transforms"),
+    *("train_transforms", "on_device", "device_transforms", "mixup", "cutmix"),
 )
 """Options of every data module that affect training alone, not the score of a trained net."""
 

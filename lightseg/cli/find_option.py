@@ -31,7 +31,8 @@ def split_find(args: Sequence[str]) -> tuple[list[str], list[str]]:
         require(name in KEYS, f"--find: no setting '{name}' to find{did_you_mean(name, KEYS, len(KEYS))}")
     require(len(set(names)) == len(names), f"--find {values[0]}: give each name once")
     rest = _without_option(args)
-    require("resume" not in option_names(rest), "--find: --resume keeps the values of the run; leave --find out")
+    for option in ("resume", "extend"):
+        require(option not in option_names(rest), f"--find: --{option} keeps the values of the run; leave --find out")
     for name in names:
         require_absent(name, option_names(rest), f"--{KEYS[name]}")
     return [name for name in KEYS if name in names], rest

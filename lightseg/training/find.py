@@ -83,12 +83,15 @@ def as_options(findings: Mapping[str, Finding]) -> list[str]:
 
 
 def describe(findings: Mapping[str, Finding]) -> str:
-    """Return the findings as one line: `found lr 0.0032 (…), batch_size 48 (…)`."""
-    return f"found {', '.join(f'{name} {finding.value} ({finding.reason})' for name, finding in findings.items())}"
+    """Return the findings as one line, `found lr 0.0032 (…), batch_size 48 (…)`; empty if there are none."""
+    texts = [f"{name} {finding.value} ({finding.reason})" for name, finding in findings.items()]
+    return f"found {', '.join(texts)}" if texts else ""
 
 
 def write_findings(folder: Path, findings: Mapping[str, Finding]) -> None:
-    """Write `find.json` and, for a learning rate, `lr_find.png` into a run folder."""
+    """Write `find.json` and, for a learning rate, `lr_find.png` into a run folder; nothing without findings."""
+    if not findings:
+        return
     write_json(folder / FINDINGS, {name: finding.model_dump() for name, finding in findings.items()})
     if "lr" in findings:
         from lightseg.visualization.figures import range_test

@@ -23,6 +23,7 @@ from lightseg.optim.schedules import Constant
 from lightseg.training.checks import check_run
 from lightseg.training.find import Finding
 from lightseg.training.initial_weights import take_initial_weights
+from lightseg.training.teacher import take_teacher
 from lightseg.training.trainer import make_trainer
 
 STEPS, LOWEST, HIGHEST = 100, 1e-6, 10.0
@@ -129,8 +130,7 @@ def find_rate(cli: LightsegCLI, processes: int, device: int | None) -> Finding:
     # the loss is the same one at all steps
     cli.model.loss.weights_from = 0.0
     trainer = make_trainer(cli, [], [test], [])
-    take_initial_weights(cli, None)
-    check_run(cli, trainer)
+    _check(cli, trainer)
     trainer.fit(cli.model, datamodule=cli.datamodule)
     return choose_rate(test.rates, test.losses)
 
@@ -151,8 +151,7 @@ def find_batch_size(cli: LightsegCLI, processes: int, device: int | None) -> Fin
     data, parts = cli.datamodule, processes * cli.config.trainer.accumulate_grad_batches
     cli.config_init.trainer.accumulate_grad_batches = data.batch_size = 1
     _set_options(cli, _TRIAL_STEPS, 1, device)
-    take_initial_weights(cli, None)
-    check_run(cli, make_trainer(cli, [], [], []))
+    _check(cli, make_trainer(cli, [], [], []))
     limit = max(1, len(data.dataset("train")) // parts)
 
     def fits(size: int) -> bool:
@@ -170,6 +169,13 @@ def find_batch_size(cli: LightsegCLI, processes: int, device: int | None) -> Fin
     taken = max(1, int(_SHARE * low))
     reason = f"{100 * _SHARE:.0f} % of {low * parts}, the largest that fits the memory"
     return Finding(value=taken * parts, reason=reason)
+
+
+def _check(cli: LightsegCLI, trainer: L.Trainer) -> None:
+    """Take the weights and the teacher of the recipe, and check the data, as at the start of the run."""
+    take_initial_weights(cli, None)
+    take_teacher(cli, None)
+    check_run(cli, trainer, {})
 
 
 def _fits(cli: LightsegCLI) -> bool:

@@ -7,9 +7,9 @@ from lightseg.checkpoint.origin import read_origin
 from lightseg.checkpoint.rebuild import class_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.errors import ConfigError
-from lightseg.files.names import LAST, PREVIOUS
 from lightseg.runs.records import read_record
 from lightseg.tasks.transfer import Report, Target
+from lightseg.training.resume import has_checkpoint
 
 
 class InitialWeights(NamedTuple):
@@ -38,7 +38,7 @@ def take_initial_weights(cli: LightsegCLI, resumed: Path | None) -> InitialWeigh
         ConfigError: If the origin cannot be read, does not fit, or is not what it was at the start of a resumed run.
     """
     task, data = cli.model, cli.datamodule
-    if task.init is None or (resumed and _has_checkpoint(resumed)):
+    if task.init is None or (resumed and has_checkpoint(resumed)):
         return None
     origin, record = read_origin(task.init)
     if resumed and (read_record(resumed / "model.json").get("init") or {}).get("sha256") != record["sha256"]:
@@ -50,7 +50,3 @@ def take_initial_weights(cli: LightsegCLI, resumed: Path | None) -> InitialWeigh
         names = class_tensors(task.net, cli.resolved_values(), data.num_classes, data.in_channels)
     report = task.start_from(origin, Target(data.classes, data.in_channels, names))
     return InitialWeights(report, record)
-
-
-def _has_checkpoint(folder: Path) -> bool:
-    return any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS[LAST]))
