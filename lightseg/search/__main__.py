@@ -37,14 +37,10 @@ input, 128 + signal if stopped by one.
 
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from lightseg.cli.entry import verb
 from lightseg.errors import require
-from lightseg.files.printable import printable, warn
-
-if TYPE_CHECKING:
-    from lightseg.search.trials import Search
+from lightseg.files.printable import printable
 
 
 @verb(__doc__, imports_user_code=True)
@@ -53,30 +49,14 @@ def main(args: list[str]) -> None:
     require(
         find_spec("optuna") is not None, "search needs optuna, which is not installed: pip install 'lightseg[search]'"
     )
-    from lightseg.search.report import make_report, write_report
+    from lightseg.search.report import make_report, show_in_wandb, write_report
     from lightseg.search.run import run
 
     search, series = run(args)
     report = make_report(search, series)
     print(printable(f"\n{write_report(report)}"), flush=True)
-    if find_spec("wandb") is not None:
-        _show(search, report.winner)
+    show_in_wandb(report)
     print(printable(f"search: {search.folder}"), flush=True)
-
-
-def _show(search: "Search", winner: int) -> None:
-    """Show the search in W&B if its trials are there; a failure is a warning."""
-    from lightseg.tracking.wandb_search import show_search
-    from lightseg.tracking.wandb_service import describe_error
-
-    plan = search.plan
-    try:
-        mode = show_search(search.folder, search.run_folders[winner], plan.group, plan.study.model_dump())
-    except Exception as error:  # the client's errors have no common base class
-        warn(f"W&B has not taken the search: {describe_error(error)}")
-    else:
-        if mode == "offline":
-            print(printable(f"W&B: offline; afterwards: wandb sync {search.folder}/wandb/offline-run-*"))
 
 
 if __name__ == "__main__":

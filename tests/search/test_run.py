@@ -86,6 +86,16 @@ def test_search__with_a_seed_of_its_own_trains_the_winner_on_the_next_ones(playe
     assert len(list(folder().parent.glob("search-*"))) == 1
 
 
+def test_search__that_wandb_does_not_take_is_a_warning(played, folder, call):
+    assert call(main, *played(storage="journal", trials=1, winner_seeds=1))[::2] == (0, "")
+    (trial,) = folder().parent.glob(f"{folder().name.removeprefix('search-')}-*")
+    (trial / "wandb.json").write_text("[]")
+    code, out, err = call(main, "--resume", folder())
+    assert (code, out.splitlines()[-1]) == (0, f"search: {folder()}")
+    assert err.startswith(f"warning: W&B has not taken the search: {trial / 'wandb.json'} is damaged")
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_failed_trials__count_and_do_not_stop_the_others(played, folder, call, monkeypatch):
     monkeypatch.setenv("REFUSES", "4")
