@@ -72,6 +72,7 @@ class TaskOptions(_Record):
     """Options of a task, as far as a rebuild needs them."""
 
     net: Spec
+    lora: dict[str, Any] | None = None
 
 
 class TaskSpec(Spec):
