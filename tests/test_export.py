@@ -416,6 +416,7 @@ def test_export__data_that_is_gone(train_on, export, tmp_path):
     assert (record["checked_on"], record["score"]) == ("random images", None)
 
 
+@pytest.mark.slow
 def test_export__eval_transforms_are_no_part_of_a_graph(fit, recipe, export):
     transforms = "[{class_path: albumentations.Resize, init_args: {height: 24, width: 24}}]"
     folder = fit("--config", recipe(), "--trainer.max_epochs", "1", "--data.eval_transforms", transforms).folder

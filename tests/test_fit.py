@@ -384,6 +384,7 @@ def test_demo_recipe__smokes(fit):
     assert outcome.folder.parent.name == "unet"
 
 
+@pytest.mark.slow
 def test_profile__ends_with_a_table(launch, recipe):
     overlays = [part for name in ("smoke", "profile") for part in ("--config", ROOT / f"configs/debug/{name}.yaml")]
     process = launch("--config", recipe(), *overlays, "--trainer.limit_train_batches", "2")

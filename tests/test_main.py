@@ -22,6 +22,7 @@ def test_verb__misspelt():
     assert done.stderr == "lightseg: error: no verb 'fitt'; did you mean fit?\n"
 
 
+@pytest.mark.slow
 def test_package__load_is_there_without_importing_torch_first():
     code = "import sys, lightseg; assert 'torch' not in sys.modules; assert callable(lightseg.load)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

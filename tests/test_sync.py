@@ -182,6 +182,7 @@ def test_sync__to_another_project_is_a_run_of_its_own(folder, service, here):
     assert {key[0]: run.steps for key, run in service.runs.items()} == {"p1": [0, 1], "p2": [0, 1]}
 
 
+@pytest.mark.slow
 def test_sync__best_and_lowest_are_those_of_all_the_run(folder, service, here):
     names, values = ("val/score", "val/iou/a.b", "val/iou/a*b", "val/iou/c*"), [0.9, 0.2, 0.1, 0.3]
     lines = [

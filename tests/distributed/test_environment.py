@@ -18,7 +18,10 @@ def test_environment__a_rank_that_is_no_number_is_named(fit, recipe, monkeypatch
     assert_refused(fit("--config", recipe()), f"{name}: the environment sets it to {value!r}")
 
 
-@pytest.mark.parametrize("name", ["MPLBACKEND", "HF_HUB_DOWNLOAD_TIMEOUT", "TORCH_LOGS"])
+@pytest.mark.parametrize(
+    "name",
+    ["TORCH_LOGS", *(pytest.param(name, marks=pytest.mark.slow) for name in ("MPLBACKEND", "HF_HUB_DOWNLOAD_TIMEOUT"))],
+)
 def test_environment__a_value_that_a_library_refuses_is_named(recipe, tmp_path, name):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), name: "x"}
     command = [sys.executable, "-m", "lightseg.fit", "--config", str(recipe())]
@@ -133,7 +136,8 @@ def test_environment__of_torchrun_with_one_device_would_train_twice(fit, recipe,
     )
 
 
-@pytest.mark.parametrize("how", ["-", *(pytest.param(how, marks=pytest.mark.slow) for how in ("-c", "-i -"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["-", "-c", "-i -"])
 def test_program__without_a_file_is_refused_where_ddp_would_start_it_again(recipe, tmp_path, how):
     words = ["--config", str(recipe()), "--runs_dir", str(tmp_path / "runs"), "--trainer.devices", "2"]
     code = f"import sys\nfrom lightseg.fit import main\nsys.exit(main({[*words, '--trainer.strategy', 'ddp']}))\n"

@@ -108,6 +108,7 @@ def pictures(tmp_path):
     return root
 
 
+@pytest.mark.slow
 def test_segmentation__overlapping_discs_are_learned_and_stay_apart(discs, fit, call):
     result = fit("--config", discs)
     assert result.code == 0, result.err

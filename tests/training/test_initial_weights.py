@@ -153,6 +153,7 @@ def crash(own_module, monkeypatch, recipe, fit, origin):
     return run
 
 
+@pytest.mark.slow
 def test_init__a_resume_needs_no_origin(fit, crash, origin):
     reference, crashed = crash("never:1"), crash("on_train_batch_end:5")
     assert (reference.code, crashed.code) == (0, 1)

@@ -34,13 +34,16 @@ def reference_run(fit, crashing_recipe):
 
 
 MOMENTS = [
-    *("on_train_batch_start:7", "on_before_backward:9", "on_before_optimizer_step:11", "on_train_batch_end:13"),
-    *("on_train_epoch_start:3", "on_validation_batch_start:2", "on_validation_end:2", "on_train_epoch_end:2"),
-    *("on_train_batch_end:5", "on_train_batch_start:6", "on_train_end:1", "write:1", "write:4", "on_before_backward:1"),
+    *("on_train_batch_start:7", "on_before_optimizer_step:11", "on_train_epoch_start:3", "on_validation_end:2"),
+    *("on_train_batch_end:5", "on_train_end:1", "write:1", "on_before_backward:1"),
+]
+FURTHER_MOMENTS = [
+    *("on_before_backward:9", "on_train_batch_end:13", "on_validation_batch_start:2", "on_train_epoch_end:2"),
+    *("on_train_batch_start:6", "write:4"),
 ]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", [*MOMENTS, *(pytest.param(one, marks=pytest.mark.slow) for one in FURTHER_MOMENTS)])
 def test_resume__gives_what_the_whole_run_gives(fit, crashing_recipe, reference_run, monkeypatch, moment):
     reference = reference_run()
     monkeypatch.setenv("CRASH", moment)
@@ -348,12 +351,16 @@ def test_slurm__usr1_asks_to_be_queued_again(fit, crashing_recipe, monkeypatch, 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--trainer.reload_dataloaders_every_n_epochs", "1"),
-        ("--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "7"),
-        ("--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "1"),
-        ("--model.freeze_encoder", "0.5", "--model.net", "FCN", "--model.net.encoder", "resnet10t"),
+        pytest.param(options, marks=[pytest.mark.slow] * (number > 0), id=options[0].partition(".")[2])
+        for number, options in enumerate(
+            [
+                ("--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "1"),
+                ("--trainer.reload_dataloaders_every_n_epochs", "1"),
+                ("--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "7"),
+                ("--model.freeze_encoder", "0.5", "--model.net", "FCN", "--model.net.encoder", "resnet10t"),
+            ]
+        )
     ],
-    ids=lambda options: options[0].partition(".")[2],
 )
 def test_resume__whatever_the_trainer_was_asked_for(fit, crashing_recipe, reference_run, monkeypatch, options):
     reference = reference_run(*options)
@@ -373,6 +380,7 @@ def test_resume__within_an_epoch_that_is_overfitted_is_refused(fit, crashing_rec
     assert "trainer.overfit_batches: such a run cannot go on within an epoch" in outcome.err
 
 
+@pytest.mark.slow
 def test_resume__an_early_stop_that_waits_for_the_least_number_of_steps(fit, crashing_recipe, monkeypatch):
     stop = "[{class_path: crash.Crash}, {class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, "
     options = ["--trainer.callbacks", stop + "patience: 1, min_delta: 2.0}}]", "--trainer.min_steps", "13"]
@@ -413,6 +421,7 @@ class Foreign(L.Callback):
 """
 
 
+@pytest.mark.slow
 def test_log__of_a_skipped_step_is_the_same_after_a_kill(fit, crashing_recipe, own_module, monkeypatch):
     own_module("losing", DROPOUT_NET.replace("class DropoutNet", "import torch\n\n\nclass Losing") + LOST)
     options = ["--config", crashing_recipe, "--model.net", "losing.Losing"]
