@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from lightseg.checkpoint import hub
-from lightseg.checkpoint.loading import read
+from lightseg.checkpoint.loading import merged_weights, read
 from lightseg.checkpoint.locate import model_file
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import expand_home, sha256
 from lightseg.files.printable import printable_line
-from lightseg.nets.lora import Lora, merge_state
 from lightseg.tasks.transfer import Origin
 
 _PREFIX = "net."
@@ -46,14 +45,12 @@ def read_origin(source: str) -> TrainedOrigin:
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None
-    recipe = checkpoint["lightseg"]
-    options = recipe["config"]["model"]["init_args"]
-    state, net = _net_state(checkpoint["state_dict"], file), options["net"]["class_path"].rpartition(".")[2]
-    if options.get("lora") is not None:
-        try:
-            state = merge_state(state, Lora.parse(options["lora"]))
-        except ConfigError as error:
-            raise ConfigError(f"model.init: {file}: {error}") from None
+    try:
+        weights = merged_weights(checkpoint)
+    except ConfigError as error:
+        raise ConfigError(f"model.init: {file}: {error}") from None
+    recipe, state = checkpoint["lightseg"], _net_state(weights, file)
+    net = recipe["config"]["model"]["init_args"]["net"]["class_path"].rpartition(".")[2]
     mean, std = recipe["resolved"].get("mean"), recipe["resolved"].get("std")
     origin = Origin(str(file), net, state, recipe["classes"], recipe["in_channels"], mean, std)
     score = _best_score(checkpoint)

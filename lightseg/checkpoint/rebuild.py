@@ -167,6 +167,7 @@ def merge_adapters(task: Task) -> Task:
         return task
     recipe = copy.deepcopy({**task.recipe, "resolved": task.resolved})
     recipe["config"]["model"]["init_args"]["lora"] = None
+    recipe.pop("shared", None)
     merged = build_task(recipe, "the recipe of the run", trust=True)
     fill(merged, merge_state(task.state_dict(), task.adapters.lora), "the weights of the run")
     merged.temperature = task.temperature

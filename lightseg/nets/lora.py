@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightseg.errors import ConfigError, did_you_mean, require
 from lightseg.files.printable import printable_line
 
-LoraOptions = dict[str, int | float | list[str]]
+LoraOptions = dict[str, int | float | str | list[str]]
 """Options of adapters as a recipe has them, see `Lora`."""
 
 _BASE, _DOWN, _UP = ".base_layer.", ".lora_A.default.", ".lora_B.default."
@@ -25,6 +25,7 @@ class Lora(NamedTuple):
         alpha: Numerator of the factor of the adapters, above 0.
         dropout: Dropout of the adapters' input in training, from 0 to below 1.
         targets: Names of layers, or the last parts of them, such as `qkv` or `blocks.11.mlp.fc1`.
+        save: What checkpoints hold: `all`, or `adapters`, without the weights that are those of `model.init`.
 
     Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685.
     """
@@ -33,6 +34,7 @@ class Lora(NamedTuple):
     alpha: float = 16.0
     dropout: float = 0.0
     targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+    save: str = "all"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> "Lora":
@@ -49,6 +51,7 @@ class Lora(NamedTuple):
             ("alpha", _is_number(lora.alpha) and lora.alpha > 0, "above 0"),
             ("dropout", _is_number(lora.dropout) and 0 <= lora.dropout < 1, "from 0 to below 1"),
             ("targets", _are_names(lora.targets), "a list of names of layers, such as [qkv, proj]"),
+            ("save", lora.save in ("all", "adapters"), "all or adapters"),
         ):
             require(is_valid, f"model.lora.{name}: must be {expected}, got {getattr(lora, name)}")
         return lora._replace(targets=tuple(lora.targets))

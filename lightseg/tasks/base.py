@@ -33,7 +33,7 @@ from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, Warm
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
-from lightseg.tasks.fine_tuning import Adapters, FrozenStages, make_layer_decay
+from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
@@ -74,7 +74,8 @@ class Task(Predictor, ABC):
             their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
         lora: Low-rank adapters (LoRA) on layers of the encoder, the only part of it that is trained: `{rank: 8, alpha:
             16, dropout: 0.0, targets: [qkv, proj, fc1, fc2]}`, or some of these options; `{}` for the defaults. Targets
-            are names of linear layers or 1×1 convolutions, or the last parts of them. Needs
+            are names of linear layers or 1×1 convolutions, or the last parts of them. With `save: adapters`,
+            checkpoints leave out the weights of the encoder that are those of `init`, whose file they then need. Needs
             `pip install 'lightseg[lora]'`.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
@@ -120,6 +121,8 @@ class Task(Predictor, ABC):
         super().__init__()
         self.net, self.classes, self.init = net, list(classes), init
         self._transferred: tuple[Origin, Target] | None = None
+        self.shared: SharedWeights | None = None
+        """Weights that checkpoints leave to the file of `init`."""
         spec = {loss: 1.0} if isinstance(loss, str) else loss
         self.loss = TaskLoss(
             spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias, self.multilabel
@@ -441,6 +444,14 @@ class Task(Predictor, ABC):
         """Add the recipe to the checkpoint, so that it can be loaded without other files."""
         if self.recipe:
             checkpoint["lightseg"] = {**self.recipe, "resolved": self.resolved}
+        if self.shared is not None:
+            self.shared.leave_out(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Complete a checkpoint of a training by the weights that it leaves out, which the task has from `init`."""
+        if self.shared is not None:
+            state = self.state_dict()
+            self.shared.complete(checkpoint, {name: state[name] for name in self.shared.tensors})
 
     @property
     def resolved(self) -> dict[str, Any]:

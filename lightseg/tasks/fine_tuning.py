@@ -1,15 +1,20 @@
 """Options of a training that starts from trained weights: frozen stages, a learning rate for each layer, adapters."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lightseg.errors import require
 from lightseg.nets.lora import Lora, LoraOptions, add_adapters
 from lightseg.nets.stages import encoder_depths
 from lightseg.optim.param_groups import LayerDecay
+
+_STATES = {"state_dict", "current_model_state"}
+"""Parts of a checkpoint with the weights; that of a training with averaged weights has two."""
 
 
 class FrozenStages:
@@ -58,6 +63,36 @@ class FrozenStages:
     def __str__(self) -> str:
         """Return the option and its effect in a few words."""
         return f"{self.count} of {self.total} stages frozen"
+
+
+class SharedWeights(NamedTuple):
+    """Frozen weights that the checkpoints of a training leave to the file that it starts from.
+
+    Attributes:
+        file: The file.
+        sha256: Its hash.
+        tensors: Names of the tensors in the state dict of the task.
+    """
+
+    file: str
+    sha256: str
+    tensors: list[str]
+
+    def leave_out(self, checkpoint: dict[str, Any]) -> None:
+        """Remove the weights from a checkpoint, and record where they are."""
+        state = checkpoint["state_dict"]
+        # a training with weights of lower precision has rounded them
+        names = [name for name in self.tensors if state[name].dtype == torch.float32]
+        left_out = {*names}
+        for part in _STATES & checkpoint.keys():
+            checkpoint[part] = {name: value for name, value in checkpoint[part].items() if name not in left_out}
+        if "lightseg" in checkpoint:
+            checkpoint["lightseg"]["shared"] = self._replace(tensors=names)._asdict()
+
+    def complete(self, checkpoint: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Add the weights to a checkpoint."""
+        for part in _STATES & checkpoint.keys():
+            checkpoint[part] = {**checkpoint[part], **weights}
 
 
 class Adapters:
