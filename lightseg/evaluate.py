@@ -27,7 +27,8 @@ Every valid pixel is counted exactly once. In addition to the scores of the task
   recall by size   of connected regions of the truth below 32², below 96² pixels, and larger: the share of their
                    pixels that are right (recall_small), and of regions of which half is right (found_small)
   calibration      ECE over 15 bins (Guo et al. 2017), negative log-likelihood and Brier score; after --calibrate also
-                   at the temperature. Also for classification
+                   at the temperature. Also for classification. Of classes that may overlap, ECE of each over 16 bins of
+                   its probability, and their mean; these have no other of the additional metrics
 
 DIR has metrics.json (numbers, protocol, data, checkpoint), confusion_SPLIT.csv, per_image_SPLIT.npz, images.csv (a row
 for each image) and views.json (data of the additional metrics). An evaluation replaces only one with the same name.

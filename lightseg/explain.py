@@ -14,7 +14,9 @@ Example:
   python -m lightseg.explain runs/unet/20260102T030405-a1b2
 
 The page shows concentrations of errors, the most important first; all errors by type; the worst images of each class;
-confusions; calibration; saliency maps with a deletion test; uncertainty compared with errors. It needs no network.
+confusions; calibration; saliency maps with a deletion test; uncertainty compared with errors. Of classes that may
+overlap, it has the scores of each at its threshold, and instead of confusions the false alarms where another class is.
+It needs no network.
 Saliency maps need captum: pip install 'lightseg[explain]'
 
 Exit codes: 0 done, 2 bad input.
@@ -68,11 +70,6 @@ def main(args: list[str]) -> None:
 
     splits = [_read_splits(folder) for folder in folders]
     model = TrainedModel.of_runs(runs, options.trust)
-    require(
-        not model.task.multilabel,
-        f"{folders[0]}: its classes may overlap, and the page explains confusions of classes that exclude each other; "
-        "python -m lightseg.evaluate scores each class and writes a row for each image",
-    )
     data, changes = model.data(None, data_options)
     split: Stage = options.split or ("test" if splits[0]["test"]["samples"] else "val")
     model.require_unseen(split)

@@ -9,6 +9,7 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --model.net.encoder NAME swap the backbone (`lightseg.list encoders`); --model.net.head NAME the head of Segmenter
   --model.optimizer.lr X   learning rate
   --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
+  --model.teacher RUN      imitate a trained model of the same classes (distillation); several: RUN+RUN
   --data.root DIR          where the data is
   --data.batch_size N      samples per optimiser step, over all processes
   --data.num_workers N     loading processes
@@ -27,6 +28,7 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --resume RUN             go on with a run that was killed or stopped, as if it had not been; or with the runs that
                            are missing of a series, as the same command does
   --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
+  --trust                  run classes that the file of --model.teacher names, such as a net of your own, and name them
   --print_config           print the composed recipe and stop
   --help_all               every option with its type and default; --model.net.help NAME: those of one class
 

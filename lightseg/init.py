@@ -2,8 +2,9 @@
 
 usage: python -m lightseg.init FOLDER|FILE [--out RECIPE] [--data.KEY VALUE]...
 
-  FOLDER            images with masks, with annotations (COCO, YOLO, LabelMe, CVAT), a folder for each class, or a CSV,
-                    TSV or Parquet table of paths and classes
+  FOLDER            images with masks, one for all classes or one for each; with lists of images and masks for train
+                    and val; with annotations (COCO, YOLO, LabelMe, CVAT); in a folder for each class; or with a CSV,
+                    TSV or Parquet table of paths and classes, or with a column for each class
   FILE              annotations: JSON of COCO, YAML of YOLO or XML of CVAT, beside the images or in a folder beside them
   --out RECIPE      a new file (FOLDER.yaml in the working directory); a file that exists is never overwritten
   --data.KEY VALUE  an option of the data that the folder does not tell, such as --data.masks gt
@@ -11,6 +12,7 @@ usage: python -m lightseg.init FOLDER|FILE [--out RECIPE] [--data.KEY VALUE]...
 The folder is listed, and up to 200 samples of each split are read: pairs, values, colors and palettes of masks, sizes
 and bit depths of images, splits, groups in names, and the frequency of classes. A few lines say what it holds; the
 comments of the recipe say why each setting is as it is, for this machine. What cannot be known is asked for in a line.
+Where masks, columns or tags are of a class each, or outlines overlap in a tenth of their pixels, classes may overlap.
 
 Names of classes come from a file beside the data: classes.txt, labels.txt, label_colors.txt or the like, with a name on
 each line, or `name R G B`. Without one they are made up, and a comment says so.

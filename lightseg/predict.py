@@ -15,8 +15,8 @@ usage: python -m lightseg.predict RUN INPUT... --out DIR [--window N] [--overlap
                    classifier), or several (flip,scale)
   --overlays       also DIR/overlays/NAME.jpg: image and classes in one, of 2048 pixels at most
   --probabilities  also DIR/probabilities/NAME.npy, (classes, height, width) float16; of a classification, columns
-  --threshold X    of classes that may overlap: least probability of one that is predicted, or one for each class
-                   (0.3,0.5); if left out, those of the run
+  --threshold X    of classes that may overlap: least probability (calibrated, if the run is) of one that is predicted,
+                   or one for each class (0.3,0.5); if left out, those of the run
   --multichannel   of classes that may overlap: one DIR/NAME.tif with a channel for each, instead of DIR/NAME_CLASS.png
   --device NAME    cpu, cuda, cuda:1, … (cuda if there is one)
   --batch N        windows that go through the net at once (1 on a CPU, else as many as make 2 megapixels)
@@ -83,7 +83,7 @@ def main(args: list[str]) -> None:
         raise UserError("--window and --overlays are for segmentation; this model classifies whole images")
     if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
         raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
-    _set_thresholds(task, options.threshold)
+    _set_thresholds(task, options.threshold, task.temperature_under(protocol))
     items = items_of(images, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
@@ -133,8 +133,8 @@ def _load(files: Sequence[Path], device: str | None, trust: bool) -> tuple[Task,
     return task, {"checkpoint": " + ".join(map(str, files)), "sha256": combined_sha256(files)}
 
 
-def _set_thresholds(task: Task, option: str | None) -> None:
-    """Set the thresholds of a task whose classes may overlap to those of `--threshold`."""
+def _set_thresholds(task: Task, option: str | None, temperature: float) -> None:
+    """Set the thresholds of a task whose classes may overlap to those of `--threshold`, of calibrated probabilities."""
     from lightseg.tasks.multilabel import MultilabelTask
 
     if option is None:
@@ -145,13 +145,15 @@ def _set_thresholds(task: Task, option: str | None) -> None:
         values = [float(value) for value in option.split(",")]
     except ValueError:
         raise UserError(f"--threshold {option}: is no number; give 0.3, or one for each class: 0.3,0.5") from None
-    task.set_thresholds(values[0] if len(values) == 1 else values, "--threshold")
+    task.set_thresholds(values[0] if len(values) == 1 else values, "--threshold", temperature)
 
 
 def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
     """Return the inference settings and the legend for `classes.json`."""
     from lightseg.inference.readers import LARGE
+    from lightseg.tasks.multilabel import MultilabelTask
 
+    temperature = task.temperature_under(protocol)
     legend = [
         {"id": number, "name": name, "color": list(color)}
         for number, (name, color) in enumerate(zip(task.classes, task.recipe["palette"], strict=True))
@@ -159,8 +161,8 @@ def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:
     return {
         "protocol": protocol.view,
         "protocol_large": task.protocol_for((LARGE, 2), protocol).view,
-        "temperature": task.temperature_under(protocol),
-        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
+        "temperature": temperature,
+        **({"thresholds": task.thresholds_at(temperature)} if isinstance(task, MultilabelTask) else {}),
         "classes": legend,
     }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 
 from lightseg import doctor
@@ -77,6 +78,60 @@ def deep_images(root):
         save(root / "masks" / f"{index}.png", mask(index, 0, 1))
 
 
+def class_masks(root, template="masks/{class}/{name}.png", value=1):
+    """Images, and a mask of a road and one of a car that cover each other in part."""
+    for index in range(COUNT):
+        save(root / "images" / f"{index}.png", image(index))
+        for name, pixels in (("road", mask(index, 0, value)), ("car", np.roll(mask(index, 0, value), 6, 1))):
+            save(root / template.replace("{class}", name).replace("{name}", str(index)), pixels)
+
+
+def class_endings(root):
+    class_masks(root, "masks/{name}_{class}.png", 255)
+
+
+def sample_folders(root):
+    class_masks(root, "{name}/{class}.png")
+    for index in range(COUNT):
+        (root / "images" / f"{index}.png").rename(root / str(index) / "image.png")
+    (root / "images").rmdir()
+
+
+def classes_beside_images(root):
+    class_masks(root, "{class}/{name}.png")
+
+
+def image_folders(root):
+    for index in range(COUNT):
+        save(root / str(index) / "image.png", image(index))
+        save(root / str(index) / "mask.png", mask(index, 0, 1, 2))
+
+
+def mask_pages(root):
+    for index in range(COUNT):
+        save(root / "images" / f"{index}.png", image(index))
+        pages = np.stack([mask(index, 0, 1), np.roll(mask(index, 0, 1), 6, 1)])
+        (root / "masks").mkdir(exist_ok=True)
+        tifffile.imwrite(root / "masks" / f"{index}.tif", pages, photometric="minisblack")
+    (root / "classes.txt").write_text("road\ncar\n")
+
+
+def pair_lists(root):
+    for index in range(COUNT):
+        save(root / "a" / f"{index}.png", image(index))
+        save(root / "b" / f"of_{index}.png", mask(index, 0, 1))
+    for split, indices in {"train": range(14), "val": range(14, COUNT)}.items():
+        rows = [f"a/{index}.png,b/of_{index}.png" for index in indices]
+        (root / f"{split}.csv").write_text("\n".join(["image,mask", *rows]))
+
+
+def label_table(root):
+    for index in range(COUNT):
+        save(root / "photos" / f"{index}.png", picture(index, 32, 32))
+    rows = [f"{index}.png,{index % 2},{int(index % 3 > 0)}" for index in range(COUNT)]
+    (root / "labels.csv").write_text("\n".join(["path,cat,dog", *rows]))
+
+
 def unlabeled(root):
     for index in range(3):
         save(root / f"{index}.png", image(index))
@@ -125,6 +180,26 @@ FOLDERS = {
         "eval_transforms": [],
     },
     deep_images: {"channels": 1, "value_range": [0, 4095], "classes": ["background", "object"]},
+    class_masks: {"classes": ["car", "road"]},
+    class_endings: {"classes": ["car", "road"], "mask_files": "{name}_{class}"},
+    sample_folders: {
+        "classes": ["car", "road"],
+        "images": ".",
+        "masks": ".",
+        "image_suffix": "/image",
+        "mask_files": "{name}/{class}",
+    },
+    classes_beside_images: {"classes": ["car", "road"], "masks": "."},
+    image_folders: {
+        "classes": ["class_0", "class_1", "class_2"],
+        "images": ".",
+        "masks": ".",
+        "image_suffix": "/image",
+        "mask_suffix": "/mask",
+    },
+    mask_pages: {"classes": ["road", "car"], "mask_files": "{name}"},
+    pair_lists: {"classes": ["background", "object"], "splits": {"train": "train.csv", "val": "val.csv"}},
+    label_table: {"label_columns": ["cat", "dog"], "eval_transforms": []},
 }
 """Options of the data that the recipe states, beside root, table, batch size and train transforms."""
 
@@ -137,10 +212,23 @@ COMMENTS = {
     class_folders: "every class is drawn equally often: the largest has 12 images in train, the smallest 2",
     table: "images per step, limited by the number of images, on a",
     deep_images: "the greatest value is 4080: 12 bits in files of 16; these become 0 and 1",
+    class_masks: "each class is there or not by itself, since 25.0% of the pixels with a class have several",
+    class_endings: "as the paths of the masks name them, in the order of the channels; pixels may have several",
+    sample_folders: "Dice beside the cross-entropy of each class",
+    classes_beside_images: "each class is there or not by itself",
+    image_folders: "Dice beside cross-entropy",
+    mask_pages: "names of classes.txt, in the order of the channels",
+    pair_lists: "images per step, limited by",
+    label_table: "a column for each class, since a picture may have several: 35% of the rows do",
 }
 """A reason in a comment of the recipe."""
 
 FAST = (color_masks, class_folders)
+
+OVERLAPPING = (class_masks, class_endings, sample_folders, classes_beside_images, mask_pages)
+
+TASKS = dict.fromkeys(OVERLAPPING, "MultilabelSegmentationTask") | {label_table: "MultilabelClassificationTask"}
+"""Task of the data whose classes may overlap."""
 
 
 @pytest.fixture
@@ -164,10 +252,11 @@ def test_init__says_what_it_finds_and_states_the_options(init, make):
     assert out.startswith(f"{make.__name__}: ")
     assert out.splitlines()[-2] == f"check it: python -m lightseg.doctor {make.__name__}.yaml"
     text = Path(f"{make.__name__}.yaml").read_text()
+    assert yaml.safe_load(text)["model"].get("class_path") == TASKS.get(make)
     options = yaml.safe_load(text)["data"]["init_args"]
     paths = {"root": make.__name__}
-    if make is table:
-        paths = {"table": "table/labels.csv", "root": "table/photos"}
+    if make in (table, label_table):
+        paths = {"table": f"{make.__name__}/labels.csv", "root": f"{make.__name__}/photos"}
     assert {name: options.pop(name) for name in paths} == paths
     transforms = options.pop("train_transforms")
     assert [item["class_path"].rpartition(".")[2] for item in transforms][1:3] == ["RandomCrop", "HorizontalFlip"]
@@ -176,19 +265,6 @@ def test_init__says_what_it_finds_and_states_the_options(init, make):
     # comments are wrapped
     assert COMMENTS[make] in " ".join(text.replace("#", " ").split())
     assert max(map(len, text.splitlines())) <= 120
-
-
-@pytest.mark.parametrize(
-    "make",
-    [pytest.param(make, marks=[] if make in FAST else pytest.mark.slow) for make in FOLDERS],
-    ids=lambda m: m.__name__,
-)
-def test_init__its_recipe_passes_the_doctor_and_trains(init, make, call, fit):
-    assert init(make)[0] == 0
-    recipe, data = f"{make.__name__}.yaml", ("--data.num_workers", "0")
-    code, out, _ = call(doctor.main, recipe, *data)
-    assert code == 0, out
-    assert fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1").code == 0
 
 
 def test_init__asks_for_what_labels_the_images(init):
@@ -296,8 +372,8 @@ def outlines(root, make):
 @pytest.mark.parametrize(
     ("make", "options", "content"),
     [
-        (one_drawing.coco, {"annotations": "annotations/instances.json", "overlap": "area"}, "outlines of COCO"),
-        (one_drawing.yolo, {"annotations": "data.yaml", "overlap": "area"}, "outlines of YOLO"),
+        (one_drawing.coco, {"annotations": "annotations/instances.json"}, "outlines of COCO"),
+        (one_drawing.yolo, {"annotations": "data.yaml"}, "outlines of YOLO"),
         (one_drawing.labelme, {"annotations": "."}, "outlines of LabelMe"),
         (one_drawing.cvat, {"annotations": "annotations.xml"}, "outlines of CVAT"),
     ],
@@ -311,11 +387,28 @@ def test_init__annotations(init, call, make, options, content):
     assert (code, err) == (0, "")
     assert out.startswith(f"data: {content}\nimages: 8-bit color, 60×40 pixels\n")
     recipe = yaml.safe_load(Path("data.yaml").read_text())
-    assert recipe["base"][0] == "configs/data/annotated_images.yaml"
+    # much of the road covers the car
+    assert recipe["base"][0] == "configs/data/multilabel_annotated_images.yaml"
     stated = recipe["data"]["init_args"]
     assert {name: stated[name] for name in options} == options
     names = sorted(one_drawing.NAMES) if make is one_drawing.labelme else one_drawing.NAMES
-    assert stated["classes"] == ["background", *names]
+    assert stated["classes"] == names
+    assert init(data, "--data.overlap", "area", "--out", "single.yaml")[0] == 0
+    single = yaml.safe_load(Path("single.yaml").read_text())
+    assert single["base"][0] == "configs/data/annotated_images.yaml"
+    assert single["data"]["init_args"]["classes"] == ["background", *names]
+    assert "class_path" not in single["model"]
+
+
+def test_init__outlines_that_hardly_overlap_give_each_pixel_one_class(init):
+    assert init(few_overlaps)[0] == 0
+    text = Path("few_overlaps.yaml").read_text()
+    recipe = yaml.safe_load(text)
+    assert recipe["base"][0] == "configs/data/annotated_images.yaml"
+    assert recipe["data"]["init_args"]["overlap"] == "area"
+    assert "the format has no order of depth" in text
+    assert recipe["data"]["init_args"]["classes"] == ["background", "road", "sign"]
+    assert "left out, since no object is of it: car" in " ".join(text.replace("#", " ").split())
 
 
 def coco(root):
@@ -339,14 +432,38 @@ def test_init__a_file_of_annotations_brings_those_of_other_splits(init, call):
     assert yaml.safe_load(Path("coco.yaml").read_text())["data"]["init_args"] == options
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [coco, one_drawing.yolo, one_drawing.labelme, one_drawing.cvat])
-def test_init__its_recipe_of_annotations_passes_the_doctor_and_trains(init, make, call, fit):
+def few_overlaps(root):
+    """Outlines of COCO, one beside the other."""
+    content = one_drawing.coco_content()
+    content["annotations"] = [item for item in content["annotations"] if item["category_id"] != 8]
+    one_drawing.write_json(one_drawing.pictures(root) / "instances.json", content)
+
+
+def tags(root, names_of=lambda index: ["cat"] * (index % 2) + ["dog"] * (index % 3 > 0)):
+    """Tags of whole images in CVAT."""
+    rows = []
+    for index in range(COUNT):
+        save(root / f"{index}.png", picture(index, 32, 32))
+        children = "".join(f'<tag label="{name}"/>' for name in names_of(index))
+        rows.append(f'<image id="{index}" name="{index}.png" width="32" height="32">{children}</image>')
+    (root / "a.xml").write_text(f"<annotations>{''.join(rows)}</annotations>")
+
+
+ANNOTATED = (coco, few_overlaps, tags, one_drawing.yolo, one_drawing.labelme, one_drawing.cvat)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, marks=[] if make in FAST else pytest.mark.slow) for make in (*FOLDERS, *ANNOTATED)],
+    ids=lambda make: make.__name__,
+)
+def test_init__its_recipe_passes_the_doctor_and_trains(init, make, call, fit):
     assert init(make)[0] == 0
     recipe, data = f"{make.__name__}.yaml", ("--data.num_workers", "0")
     code, out, _ = call(doctor.main, recipe, *data)
     assert code == 0, out
-    assert fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1").code == 0
+    outcome = fit("--config", recipe, *data, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1")
+    assert outcome.code == 0, outcome.err
 
 
 def test_init__two_files_of_annotations(init):
@@ -361,19 +478,41 @@ def test_init__two_files_of_annotations(init):
 
 
 def test_init__tags_of_whole_images(init):
-    def tagged(root):
-        rows = []
-        for index in range(COUNT):
-            save(root / f"{index}.png", picture(index, 32, 32))
-            tag = f'<tag label="{"cat" if index % 2 else "dog"}"/>'
-            rows.append(f'<image id="{index}" name="{index}.png" width="32" height="32">{tag}</image>')
-        (root / "a.xml").write_text(f"<annotations>{''.join(rows)}</annotations>")
+    def one_tag(root):
+        tags(root, lambda index: ["cat" if index % 2 else "dog"])
 
-    code, out, err = init(tagged)
+    code, out, err = init(one_tag)
     assert (code, err) == (0, "")
-    assert out.startswith("tagged: labels of CVAT\n")
-    base = yaml.safe_load(Path("tagged.yaml").read_text())["base"]
-    assert base[0] == "configs/data/annotated_images_classification.yaml"
+    assert out.startswith("one_tag: labels of CVAT\n")
+    recipe = yaml.safe_load(Path("one_tag.yaml").read_text())
+    assert recipe["base"][0] == "configs/data/annotated_images_classification.yaml"
+    assert "class_path" not in recipe["model"]
+    assert init(tags)[0] == 0
+    recipe = yaml.safe_load(Path("tags.yaml").read_text())
+    assert recipe["base"][0] == "configs/data/annotated_images_labels.yaml"
+    assert recipe["model"]["class_path"] == "MultilabelClassificationTask"
+
+
+def test_init__masks_that_a_class_lacks_are_asked_for(init):
+    def lacking(root):
+        class_masks(root)
+        (root / "masks" / "car" / "4.png").unlink()
+
+    code, _, err = init(lacking)
+    assert code == 2
+    assert "lacking/images/4.png: no mask of car for this image; looked for masks/car/4.*" in err
+    assert "missing_mask: absent" in err
+    assert init(lacking, "--data.missing_mask", "absent")[0] == 0
+
+
+def test_init__a_table_of_images_and_masks_is_to_be_a_list_for_each_split(init):
+    def pairs(root):
+        pair_lists(root)
+        (root / "val.csv").unlink()
+
+    code, _, err = init(pairs)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "train.csv: names images (image) and masks (mask); write these two columns alone into a list for each" in err
 
 
 def test_init__a_file_that_annotates_nothing(call, tmp_path, monkeypatch):

@@ -265,3 +265,26 @@ def test_sync__a_copied_run_is_the_same_run(tmp_path, folder, service, sync):
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert "all of it already" in sync(environment, copy).stdout
     assert len(service.runs) == 1
+
+
+def test_sync__classes_that_overlap_have_a_layer_each_and_no_confusion_matrix(folder, service, here):
+    masks = np.array([[[0, 1], [1, 1]], [[1, 1], [0, 255]]])
+    example = Example("one", np.arange(12, dtype=np.uint8).reshape(2, 2, 3), masks, (masks == 1).astype(np.int64))
+    for name in ("samples/00000000", "worst"):
+        write_examples(folder / "images" / name, [example], ["a", "b"], [(0, 0, 0), (255, 255, 255)])
+    rows = np.array([[0, 0, 3, 3, 3], [0, 1, 2, 2, 2]], np.int64)
+    kind, names = "multilabel_segmentation", ["a", "b"]
+    PerImageResults(kind, "test", "data", "protocol", names, ["one"], np.arange(1), rows).write(folder)
+    (folder / "metrics.json").write_text(json.dumps({"test/score": 1.0, "test/iou/a": 1.0, "test/iou/b": 1.0}))
+    assert here(folder) == (0, "")
+    (run,) = service.runs.values()
+    (samples,) = [row["val/samples"] for row in run.history if "val/samples" in row]
+    content = {name: np.asarray(Image.open(io.BytesIO(file))) for name, file in run.files.items() if ".png" in name}
+    layers = {name: content[layer["path"]].tolist() for name, layer in samples["all_masks"][0].items()}
+    assert {name: layer for name, layer in layers.items() if "ground_truth" in name} == {
+        "a, ground_truth": masks[0].tolist(),
+        "b, ground_truth": masks[1].tolist(),
+    }
+    panels = {name for row in run.history for name in row if name.startswith("test/")}
+    assert {"test/per_class_table", "test/worst"} <= panels
+    assert not [name for name in panels if "confusion" in name]

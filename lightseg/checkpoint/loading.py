@@ -61,7 +61,7 @@ def load(path: str | Path | Sequence[str | Path], trust: bool = False) -> Task:
     limit_threads()
     paths = [path] if isinstance(path, str | Path) else path
     files = [file for member in paths for file in model_files(member)]
-    return combine([_load_file(file, trust) for file in files], files)
+    return combine([build(read(file), file, trust) for file in files], files)
 
 
 def combine(tasks: Sequence[Task], files: Sequence[Path]) -> Task:
@@ -74,8 +74,17 @@ def combine(tasks: Sequence[Task], files: Sequence[Path]) -> Task:
     return tasks[0] if len(tasks) == 1 else make_ensemble(tasks, [str(file) for file in files]).eval()
 
 
-def _load_file(file: Path, trust: bool) -> Task:
-    checkpoint = read(file)
+def build(checkpoint: dict[str, Any], file: Path, trust: bool) -> Task:
+    """Return the trained task of a checkpoint of any origin, in eval mode.
+
+    Args:
+        checkpoint: Result of `read`.
+        file: The file, for messages.
+        trust: As in `load`.
+
+    Raises:
+        UserError: As in `load`.
+    """
     config = checkpoint["lightseg"]["config"]
     if trust:
         transforms = ((config.get("data") or {}).get("init_args") or {}).get("eval_transforms")

@@ -108,12 +108,19 @@ def build_task(
     return task
 
 
+_TRAINING_ONLY = (
+    *("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"),
+    *("teacher", "teacher_temperature", "teacher_weight"),
+)
+"""Options of a task that a trained one does without."""
+
+
 def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the model block of a recipe as inference needs it: resolved, without initial weights and optimizer."""
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"):
+    for name in _TRAINING_ONLY:
         options.pop(name, None)
     options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options

@@ -93,6 +93,9 @@ class LightsegCLI(LightningCLI):
         parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
         parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
         parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")
+        parser.add_argument(
+            "--trust", action="store_true", help="Run classes that the model of model.teacher names, such as its net."
+        )
         parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
@@ -214,6 +217,8 @@ class LightsegCLI(LightningCLI):
             config = self.config.clone()
             # the bases have been applied
             config.pop("base", None)
+            # each command states it anew
+            config.pop("trust", None)
             # a null that the recipe states differs from the default of a class
             text = str(self.parser.dump(config, skip_unset=False))
             self._resolved = text, yaml.safe_load(text)

@@ -7,7 +7,7 @@ from lightseg.errors import closest, did_you_mean
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes"),
+    *("resume", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes", "trust"),
 )
 """Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
@@ -21,6 +21,7 @@ _SYNONYMS = {
     "model.loss": ("loss", "criterion", "loss_fn"),
     "model.class_weights": ("class_weights", "class_weight"),
     "model.init": ("init", "init_from", "load_from", "finetune", "fine_tune", "warm_start"),
+    "model.teacher": ("teacher", "teacher_model", "distill", "distillation", "knowledge_distillation", "kd"),
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
     "model.layer_decay": ("layer_decay", "llrd", "layerwise_lr_decay", "lr_layer_decay", "layer_lr_decay"),
     "model.freeze_stages": ("freeze_stages", "frozen_stages", "freeze_layers"),

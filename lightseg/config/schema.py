@@ -199,6 +199,16 @@ class SharedWeightsRecord(_Record):
     tensors: Annotated[list[str], Field(max_length=_TENSORS)]
 
 
+class OriginRecord(_Record):
+    """Trained model from whose weights a run started, or from which it learned."""
+
+    run: str
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    score: FiniteFloat | None
+    classes: Annotated[list[str], Field(max_length=_CLASSES)]
+
+
 class Recipe(_Record):
     """Recipe in a checkpoint, so that it can be loaded without other files."""
 
@@ -211,6 +221,7 @@ class Recipe(_Record):
     image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
     shared: SharedWeightsRecord | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
+    teacher: Annotated[list[OriginRecord], Field(max_length=_MEMBERS)] = []
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
@@ -238,14 +249,12 @@ class Environment(_Record):
     onednn_max_cpu_isa: str | None = None
 
 
-class OriginRecord(_Record):
-    """Trained model from whose weights a run started, in its `model.json`."""
+class TeacherRecord(_Record):
+    """Teacher of a run, in its `model.json`."""
 
-    run: str
-    file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    score: FiniteFloat | None
-    classes: Annotated[list[str], Field(max_length=_CLASSES)]
+    members: Annotated[list[OriginRecord], Field(min_length=1, max_length=_MEMBERS)]
+    parameters: Count
+    gflops: FiniteFloat
 
 
 class Cost(_Record):
@@ -256,6 +265,7 @@ class Cost(_Record):
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
     dtype: str | None = None
     init: OriginRecord | None = None
+    teacher: TeacherRecord | None = None
 
 
 class SplitRecord(_Record):

@@ -156,8 +156,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """RGB color of each class, for pictures."""
-        return default_palette(len(self.classes))
+        """RGB color of each class, for pictures; of classes that may overlap, none is the black of a background."""
+        return default_palette(len(self.classes) + 1)[1:] if self.multilabel else default_palette(len(self.classes))
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
         """Return the group (sequence, patient, …) of each sample, from their names; folds never split a group."""

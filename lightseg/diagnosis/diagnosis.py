@@ -15,6 +15,7 @@ from lightseg.data.dataset import ImageDataset, require_dataset
 from lightseg.data.io.error_collector import collect_errors
 from lightseg.data.splits import LeakError
 from lightseg.data.types import SPLITS, Batch, Split
+from lightseg.diagnosis.annotations import annotation_findings
 from lightseg.diagnosis.brightness import Brightness, brightness_findings, measure_brightness
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
 from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of
@@ -93,7 +94,7 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
     # masks of unknown meaning have no class statistics
     labelled = [] if unnamed else readable
     diagnosis.add([*unnamed, *interpolation_findings(labelled, data.classes), *shift_findings(labelled)])
-    diagnosis.add(turn_findings(labelled))
+    diagnosis.add([*turn_findings(labelled), *annotation_findings(labelled, parts)])
     if data.kind == "segmentation":
         diagnosis.add(empty_findings(labelled, data.classes, data.multilabel))
     diagnosis.add(duplicate_findings(samples))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightseg.data.annotations.drawing import UndeclaredClassError
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.datasets.unread_files import describe_unread, unread_files
@@ -16,12 +17,13 @@ from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import LossyMaskError
 from lightseg.data.splits import LeakError
 from lightseg.data.types import Split
-from lightseg.diagnosis.findings import Finding, counted, from_message
+from lightseg.diagnosis.findings import Finding, counted, from_message, list_classes
 from lightseg.diagnosis.samples import Problem, Sample
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 
 _CHECKS: dict[type[DataError], str] = {
+    UndeclaredClassError: "undeclared class",
     BrokenFileError: "broken file",
     LossyMaskError: "lossy mask",
     SizeError: "size",
@@ -83,6 +85,8 @@ def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, Imag
         return Finding(check, "error", _interpolated(problems), mend, files)
     if isinstance(first, UndeclaredError):
         message = _undeclared(problems, parts)
+    elif isinstance(first, UndeclaredClassError):
+        message = _undeclared_classes(problems)
     elif len(files) > 1:
         message = _with_more(message, len(files) - 1)
     return from_message(check, "error", message, files)
@@ -114,6 +118,14 @@ def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
     more = len(errors) - 1
     return str(label_map.undeclared_error(errors[0].path, pixels, f" and {counted(more, 'more file')}" if more else ""))
+
+
+def _undeclared_classes(problems: Sequence[Problem]) -> str:
+    """Return one message for all objects of classes that are not declared."""
+    errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredClassError)]
+    objects: Counter[str] = sum((error.objects for error in errors), Counter())
+    what, separator, mend = str(errors[0]).partition("; ")
+    return f"{what} ({counted(objects.total(), 'object')} in all: {list_classes(objects)}){separator}{mend}"
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

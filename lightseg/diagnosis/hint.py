@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from lightseg.data.annotations.drawing import UndeclaredClassError
 from lightseg.data.datasets.mask_dataset import SizeError
 from lightseg.data.io.error_collector import LayoutError
 from lightseg.data.io.images import BrokenFileError
@@ -12,7 +13,10 @@ from lightseg.data.io.masks import LossyMaskError
 from lightseg.data.splits import LeakError
 from lightseg.errors import DataError
 
-_FILE_ERRORS = (SizeError, BrokenFileError, UndeclaredError, LossyMaskError, LayoutError, LeakError)
+_FILE_ERRORS = (
+    *(SizeError, BrokenFileError, UndeclaredError, UndeclaredClassError, LossyMaskError),
+    *(LayoutError, LeakError),
+)
 """Errors at which a training stops and the doctor goes on."""
 
 

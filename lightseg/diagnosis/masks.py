@@ -107,6 +107,8 @@ def value_findings(data: ImageDataModule) -> list[Finding]:
 def empty_findings(samples: Sequence[Sample], classes: Sequence[str], multilabel: bool = False) -> list[Finding]:
     """Report masks of void only, and those of the first class only, or of no class where they may overlap."""
     masks = [sample for sample in samples if sample.objects or not sample.counts[:-1].any()]
+    # images without an annotation have a finding of their own
+    masks = [sample for sample in masks if sample.annotation is None or sample.annotation.is_annotated]
     void = [sample.mask for sample in masks if not sample.valid.any()]
     background_only = [] if multilabel else [0]
     background = [sample.mask for sample in masks if sample.valid.any() and list(sample.objects) == background_only]

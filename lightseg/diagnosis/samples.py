@@ -13,8 +13,10 @@ import numpy.typing as npt
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
+from lightseg.data.annotations.drawing import AnnotationSummary
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, count_classes
+from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
@@ -75,6 +77,7 @@ class Sample:
         thumbnail: Gray thumbnail `(32, 32)` uint8.
         shift: Shift at which the mask's edges fit the image best.
         is_turned: Whether EXIF rotates only one of image and mask, and their sizes do not reveal which is right.
+        annotation: Facts about its annotation; None if its mask is not drawn from one.
     """
 
     split: Split
@@ -93,6 +96,7 @@ class Sample:
     thumbnail: Thumbnail = field(default_factory=lambda: np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
     shift: Shift | None = None
     is_turned: bool = False
+    annotation: AnnotationSummary | None = None
 
     @property
     def readable(self) -> bool:
@@ -156,6 +160,8 @@ class _Summaries(Dataset[Sample]):
             return sample
         look(sample, image, target, self._classes, self._multilabel)
         sample.is_turned = part.is_turned_alone(index)
+        if isinstance(part, AnnotatedDataset):
+            sample.annotation = part.summarize_annotation(index, sample.size)
         return sample
 
     def _require_usable(self, name: str, image: Any, target: Any) -> None:

@@ -1,6 +1,6 @@
 """Temperature calibration on the validation split, and its effect on the calibration error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,19 @@ from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.evaluation.scoring import Scorer
 from lightseg.evaluation.split_data import SplitData
-from lightseg.evaluation.temperature import LogitSample, fit_temperature, sampling_stride
+from lightseg.evaluation.temperature import LIMIT, LogitSample, fit_temperature, sampling_stride
 from lightseg.evaluation.trained_model import TrainedModel
 from lightseg.files.atomic import require_in_place
 from lightseg.inference.inference_config import InferenceConfig
-from lightseg.metrics.calibration import Calibration, Reliability
+from lightseg.metrics.calibration import (
+    Reliability,
+    calibration_errors,
+    make_calibration,
+    reliabilities,
+    valid_labels,
+    valid_pixels,
+)
+from lightseg.runs.metrics_log import plain_number
 
 FILE = "calibration.json"
 
@@ -21,7 +29,8 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
     """Return the temperature of a run's checkpoint and its calibration error before and after, for `calibration.json`.
 
     It is fitted on the logits of an even sample of the valid pixels; the calibration error is measured on all of them.
-    The temperature is 1 if the fitted one does not reduce the error.
+    The temperature is 1 if the fitted one does not reduce the error. Overlapping classes have one temperature, too, and
+    every label of a pixel counts for itself.
 
     Args:
         model: The run.
@@ -35,15 +44,20 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
     """
     _check(model, data, changes)
     split_data = SplitData(data, "val")
-    pixels, num_classes = int(split_data.class_table("test").sum()), len(model.task.classes)
-    sample = LogitSample(sampling_stride(pixels, num_classes), num_classes)
+    pixels, classes, multilabel = int(split_data.truth_table("test").sum()), model.task.classes, model.task.multilabel
+    num_choices, select = (2, valid_labels) if multilabel else (len(classes), valid_pixels)
+    sample = LogitSample(sampling_stride(pixels, num_choices), num_choices, select)
     logits, target = scorer.score(split_data, "val", {"sample": sample}).extra_results["sample"]
     temperature = fit_temperature(logits, target)
-    metrics = {"before": Calibration(), "after": Calibration(temperature)}
+    metrics = {
+        "before": make_calibration(len(classes), multilabel),
+        "after": make_calibration(len(classes), multilabel, temperature),
+    }
     results = scorer.score(split_data, "val", metrics).extra_results
-    before, after = Reliability.of(*results["before"]), Reliability.of(*results["after"])
-    if not after.ece < before.ece:
-        temperature, after = 1.0, before
+    if not calibration_errors(*results["after"]).ece < calibration_errors(*results["before"]).ece:
+        temperature, results["after"] = 1.0, results["before"]
+    before, after = (calibration_errors(*results[name]) for name in ("before", "after"))
+    tables = {name: _describe(reliabilities(*sums), classes, multilabel) for name, sums in results.items()}
     return {
         "temperature": temperature,
         "checkpoint": model.file.name,
@@ -53,13 +67,14 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
         "protocol": str(model.task.protocol),
         "precision": scorer.precision,
         "pixels": pixels,
+        "unit": "labels" if multilabel else "pixels" if model.task.kind == "segmentation" else "images",
         "fitted_on": len(target),
         "ece_before": before.ece,
         "ece_after": after.ece,
         "nll_before": before.nll,
         "nll_after": after.nll,
-        "reliability_before": before.table,
-        "reliability_after": after.table,
+        "reliability_before": tables["before"],
+        "reliability_after": tables["after"],
     }
 
 
@@ -72,14 +87,25 @@ def summary(calibration: dict[str, Any], folder: Path) -> str:
     """
     is_sample = calibration["pixels"] > calibration["fitted_on"]
     sample = f"an even sample of {calibration['fitted_on']:,} of them" if is_sample else "all of them"
-    remark = " (no temperature made the error smaller)" if calibration["temperature"] == 1 else ""
+    remarks = {1: " (no temperature made the error smaller)", LIMIT: " (the largest; more than the scale is wrong)"}
+    remark = remarks.get(calibration["temperature"], "")
     return (
         f"temperature {calibration['temperature']:g}{remark}, fitted on {calibration['split']} "
-        f"({calibration['pixels']:,} valid pixels or samples, {sample}): "
+        f"({calibration['pixels']:,} valid {calibration['unit']}, {sample}): "
         f"ECE {calibration['ece_before']:.4f} -> {calibration['ece_after']:.4f}, "
         f"NLL {calibration['nll_before']:.4f} -> {calibration['nll_after']:.4f}; predicted classes do not change\n"
         f"written: {folder / FILE}"
     )
+
+
+def _describe(tables: Sequence[Reliability], classes: Sequence[str], multilabel: bool) -> Any:
+    """Return the bins of the confidence, or the calibration error and the bins of each overlapping class, by name."""
+    if not multilabel:
+        return tables[0].table
+    return {
+        name: {"ece": plain_number(reliability.ece), "bins": reliability.table}
+        for name, reliability in zip(classes, tables, strict=True)
+    }
 
 
 def _check(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, Any]) -> None:
@@ -87,11 +113,6 @@ def _check(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, Any
         raise ConfigError("--calibrate: an ensemble averages the probabilities of its members; calibrate each of these")
     if not model.is_scored:
         raise ConfigError(f"--calibrate: {model.file} is not the best checkpoint of a run; give a run folder")
-    if model.task.multilabel:
-        raise ConfigError(
-            "--calibrate: measures one temperature of classes that exclude each other, and these may overlap; leave it "
-            "out, and set model.thresholds or --threshold of predict"
-        )
     if model.run:
         require_in_place(model.run / FILE, "remove it")
     if model.task.protocol != InferenceConfig():

@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 from lightseg.metrics import boundary_iou, object_recall
 from lightseg.metrics.boundary_iou import BoundaryIoU
-from lightseg.metrics.calibration import Calibration, Reliability
+from lightseg.metrics.calibration import calibration_errors, make_calibration, reliabilities
 from lightseg.metrics.object_recall import ObjectRecall
 from lightseg.tasks import Task
 
@@ -24,14 +24,12 @@ def make(task: Task, width: float, temperature: float) -> dict[str, Metric]:
         width: Width of the boundary band as a share of the image's diagonal.
         temperature: Temperature whose calibration is measured in addition to that of 1.
     """
-    if task.multilabel:
-        # they are of one prediction for each pixel; the scores of the task have those of its probabilities
-        return {}
     num_classes = len(task.classes)
-    metrics: dict[str, Metric] = {"calibration": Calibration()}
+    metrics: dict[str, Metric] = {"calibration": make_calibration(num_classes, task.multilabel)}
     if temperature != 1:
-        metrics["calibrated"] = Calibration(temperature)
-    if task.kind == "segmentation":
+        metrics["calibrated"] = make_calibration(num_classes, task.multilabel, temperature)
+    # the others are of one class for each pixel
+    if task.kind == "segmentation" and not task.multilabel:
         metrics |= {"boundary": BoundaryIoU(num_classes, width), "objects": ObjectRecall(num_classes)}
     return metrics
 
@@ -44,17 +42,19 @@ def numbers(results: MetricResults, classes: list[str]) -> dict[str, float]:
             values |= scores(results[metric], classes)
     for metric, suffix in (("calibration", ""), ("calibrated", "_calibrated")):
         if metric in results:
-            reliability = Reliability.of(*results[metric])
-            values |= {
-                f"ece{suffix}": reliability.ece,
-                f"nll{suffix}": reliability.nll,
-                f"brier{suffix}": reliability.brier,
-            }
+            errors, tables = calibration_errors(*results[metric]), reliabilities(*results[metric])
+            values |= {f"{name}{suffix}": value for name, value in errors._asdict().items()}
+            if _is_by_class(results[metric]):
+                by_class = zip(classes, tables, strict=True)
+                values |= {f"ece{suffix}/{name}": reliability.ece for name, reliability in by_class}
     return values
 
 
 def details(results: MetricResults, classes: list[str]) -> dict[str, Any]:
-    """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables."""
+    """Return the counts behind the numbers, as plain data: pixels and objects, and reliability tables.
+
+    Of classes that may overlap, there is a reliability table of each class.
+    """
     counts: dict[str, Any] = {}
     if "boundary" in results:
         counts["boundary"] = _nested(results["boundary"].T, classes, ("both", "truth", "prediction"))
@@ -66,8 +66,14 @@ def details(results: MetricResults, classes: list[str]) -> dict[str, Any]:
         }
     for metric in ("calibration", "calibrated"):
         if metric in results:
-            counts[metric] = Reliability.of(*results[metric]).table
+            tables = [reliability.table for reliability in reliabilities(*results[metric])]
+            counts[metric] = dict(zip(classes, tables, strict=True)) if _is_by_class(results[metric]) else tables[0]
     return counts
+
+
+def _is_by_class(sums: tuple[Tensor, Tensor]) -> bool:
+    """Return whether a calibration is that of each class, since they may overlap."""
+    return sums[0].ndim == 3
 
 
 def _nested(counts: Tensor, rows: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, int]]:

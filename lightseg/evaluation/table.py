@@ -33,6 +33,8 @@ _CLASS = {
     "average_precision": "average precision %",
     "roc_auc": "area under ROC %",
     "boundary_iou": "boundary IoU %",
+    "ece": "ECE %",
+    "ece_calibrated": "calibrated ECE %",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -17,12 +19,17 @@ LIMIT = 100.0
 _STEPS = 32
 
 
+Select = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Function from logits and target of an image to those of its valid pixels, `(P, C)` and `(P,)`."""
+
+
 class LogitSample(Metric):
     """Logits of all valid pixels (or samples), or of a reproducible even sample of them.
 
     Args:
         stride: Distance of the sampled valid pixels of an image, of which the first depends on the image's index.
-        num_classes: Number of classes.
+        num_classes: Number of classes that exclude each other.
+        select: `valid_pixels`, or `valid_labels` of overlapping classes, which are a choice of two each.
     """
 
     is_differentiable = False
@@ -30,9 +37,9 @@ class LogitSample(Metric):
     logits: list[Tensor]
     target: list[Tensor]
 
-    def __init__(self, stride: int, num_classes: int) -> None:
+    def __init__(self, stride: int, num_classes: int, select: Select = valid_pixels) -> None:
         super().__init__()
-        self.stride, self.num_classes = stride, num_classes
+        self.stride, self.num_classes, self.select = stride, num_classes, select
         self.add_state("logits", [], dist_reduce_fx="cat")
         self.add_state("target", [], dist_reduce_fx="cat")
         self.reset()
@@ -47,7 +54,7 @@ class LogitSample(Metric):
     def update(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Add a sample of some images; the arguments are those of `Calibration.update`."""
         for image_logits, image_target, number in zip(logits, target, index.tolist(), strict=True):
-            scores, ids = valid_pixels(image_logits, image_target)
+            scores, ids = self.select(image_logits, image_target)
             first = number % self.stride
             self.logits.append(scores[first :: self.stride].clone())
             self.target.append(ids[first :: self.stride])

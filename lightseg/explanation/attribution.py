@@ -47,7 +47,8 @@ class ClassTarget:
         """
         image = image.float() / 255 if image.dtype == torch.uint8 else image
         with torch.no_grad():
-            return cls(task, image, label, task(image)[0].argmax(0) == label)
+            prediction = task.decide(task(image))[0]
+        return cls(task, image, label, prediction[label] == 1 if task.multilabel else prediction == label)
 
     def logit(self, images: Tensor) -> Tensor:
         """Return the mean logit of the class in variants `(N, C, H, W)` of the image, `(N,)`.
@@ -60,7 +61,7 @@ class ClassTarget:
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
         """Return the mean probability of the class in variants `(N, C, H, W)` of the image, `(N,)`."""
-        return self._mean((self.task(images) / self.task.temperature).softmax(1)[:, self.label])
+        return self._mean(self.task.probabilities(self.task(images) / self.task.temperature)[:, self.label])
 
     def _mean(self, values: Tensor) -> Tensor:
         return values[:, self.region].mean(1) if self.region.ndim else values

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lightseg.data.loading.collate import to_device
 from lightseg.errors import DataError
-from lightseg.explanation.error_types import PARTS, divide_errors
-from lightseg.explanation.slices import places, thirds
+from lightseg.explanation.cells import coincidences, image_cells, label_mask_cells, mask_cells
+from lightseg.explanation.slices import thirds
 from lightseg.explanation.table import Table
-from lightseg.explanation.uncertainty import ByUncertainty, entropy
+from lightseg.explanation.uncertainty import ByUncertainty, entropy, label_entropy
 from lightseg.labels import IGNORE
-from lightseg.metrics.calibration import Calibration, Reliability, valid_pixels
-from lightseg.metrics.object_recall import SIZES
-from lightseg.metrics.scores import Floats, Integers
+from lightseg.metrics.calibration import LabelCalibration, Reliability, make_calibration, reliabilities, valid_pixels
+from lightseg.metrics.scores import Floats, Integers, ScoreKind
+from lightseg.tasks.multilabel import MultilabelTask
 
 if TYPE_CHECKING:
     from lightseg.data import ImageDataModule
     from lightseg.tasks import Stage, Task
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """Statistics of C classes that may overlap.
+
+    Attributes:
+        histogram: Pixels (or images) by truth and probability at temperature 1, `LabelHistogram.compute`.
+        thresholds: Least probability, at the temperature, of each class that is predicted.
+        absences: Pixels (or images) without the class of the row that have the class of the column, int64 `(C, C)`.
+        alarms: Those of them that are predicted as the class of the row, its false alarms: counts by `image`,
+            `prediction` (the class of the row) and `truth` (that of the column).
+    """
+
+    histogram: Integers
+    thresholds: list[float]
+    absences: Integers
+    alarms: Table
 
 
 @dataclass(frozen=True)
@@ -32,21 +49,26 @@ class Observations:
 
     Attributes:
         kind: `segmentation` or `classification`.
+        score_kind: Kind of the scores (`METRICS`).
         classes: The C class names.
         names: Names of the N images.
         cells: Counts of pixels (or images) by `image`, `truth`, `prediction` and the columns of `slices.SLICES`; for a
-            segmentation also by `part`, the error type.
+            segmentation also by `part`, the error type. Of classes that may overlap, there are those of every label,
+            and truth and prediction have two ids for each class, see `explanation.cells`.
         objects: Counts of the true objects by `image`, `truth`, `missed` and the same slices; None for a
             classification.
         entropy: Mean normalized entropy of each image, float64 `(N,)`; NaN where every pixel is void.
-        truth_probability: Mean probability of the true class in each image, likewise.
-        temperature: Divisor of the logits before the softmax.
-        reliability: Confidence and accuracy with that temperature.
+        truth_probability: Mean probability of the truth in each image, likewise; of classes that may overlap, of the
+            truth about each, `(N, C)`.
+        temperature: Divisor of the logits before the softmax or the sigmoid.
+        reliability: Confidence and accuracy with that temperature; of classes that may overlap, a table for each.
         uncalibrated: The same at temperature 1; None if the temperature is 1.
-        by_uncertainty: Errors by uncertainty of the pixels (or images).
+        by_uncertainty: Errors by uncertainty of the pixels (or images), or of their labels.
+        labels: More statistics of classes that may overlap; None for classes that exclude each other.
     """
 
     kind: str
+    score_kind: ScoreKind
     classes: list[str]
     names: list[str]
     cells: Table
@@ -54,14 +76,20 @@ class Observations:
     entropy: Floats
     truth_probability: Floats
     temperature: float
-    reliability: Reliability
-    uncalibrated: Reliability | None
+    reliability: list[Reliability]
+    uncalibrated: list[Reliability] | None
     by_uncertainty: ByUncertainty
+    labels: LabelStatistics | None = None
+
+    @property
+    def num_choices(self) -> int:
+        """Return the number of ids of truth and prediction: C, or 2 C of classes that may overlap; see `cells`."""
+        return (2 if self.labels else 1) * len(self.classes)
 
     @property
     def confusion(self) -> Integers:
-        """Return the confusion matrix, truth × prediction, int64 `(C, C)`."""
-        return self.cells.sums(truth=len(self.classes), prediction=len(self.classes))
+        """Return the confusion matrix, truth × prediction, int64 `(num_choices, num_choices)`."""
+        return self.cells.sums(truth=self.num_choices, prediction=self.num_choices)
 
     @property
     def wrong(self) -> int:
@@ -73,6 +101,14 @@ class Observations:
         """Return the unit of the counts."""
         return "pixels" if self.kind == "segmentation" else "images"
 
+    def peers(self, table: Table, choice: int) -> Table:
+        """Return the rows whose truth a choice is compared with: all; of classes that may overlap, their presence only.
+
+        Of the absence of a class, it is the absence of all classes.
+        """
+        is_absence = table["truth"] >= len(self.classes)
+        return table.where(is_absence == (choice >= len(self.classes)))
+
 
 @dataclass
 class _Collector:
@@ -82,31 +118,57 @@ class _Collector:
     cells: list[Table] = field(default_factory=list)
     objects: list[Table] = field(default_factory=list)
     light: list[tuple[float, float]] = field(default_factory=list)
-    certainty: list[tuple[float, float]] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
+    truth_probability: list[Floats] = field(default_factory=list)
     by_uncertainty: ByUncertainty = field(default_factory=ByUncertainty)
+    alarms: list[Table] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.calibrated, self.uncalibrated = Calibration(self.task.temperature), Calibration()
+        task, classes = self.task, len(self.task.classes)
+        temperatures = (task.temperature, 1.0) if task.temperature != 1 else (1.0,)
+        self.calibrations = [make_calibration(classes, task.multilabel, value) for value in temperatures]
+        self.absences = np.zeros((classes, classes), np.int64)
 
-    def add(self, index: int, image: Tensor, logits: Tensor, target: Tensor) -> None:
+    def add(self, index: int, image: Tensor, logits: Tensor, prediction: Tensor, target: Tensor) -> None:
         """Add an image.
 
         Args:
             index: Index of the image in its split.
             image: `(C, H, W)`.
             logits: `(K, H, W)` or `(K,)` float32.
-            target: `(H, W)` or `()` int64.
+            prediction: `(H, W)` or `()` int64; of classes that may overlap, `(K, H, W)` or `(K,)` uint8.
+            target: The shape of the prediction, of any integer type.
         """
-        for calibration in (self.calibrated, self.uncalibrated) if self.task.temperature != 1 else (self.calibrated,):
+        for calibration in self.calibrations:
             calibration.update(logits[None], target[None], torch.tensor([index]))
         self.light.append(_light(image))
-        self.certainty.append(_certainty(self.by_uncertainty, logits / self.task.temperature, target))
-        if self.task.kind == "segmentation":
-            cells, objects = _segmented(target.numpy(), logits.argmax(0).numpy(), len(self.task.classes))
-            self.objects.append(objects.with_column("image", np.full(len(objects), index)))
+        measure = _label_certainty if self.task.multilabel else _certainty
+        uncertainty, probability = measure(self.by_uncertainty, logits / self.task.temperature, prediction, target)
+        self.entropy.append(uncertainty)
+        self.truth_probability.append(probability)
+        if self.task.multilabel:
+            self._count_coincidences(index, target, prediction)
+        self._count_cells(index, target, prediction)
+
+    def _count_cells(self, index: int, target: Tensor, prediction: Tensor) -> None:
+        truth, predicted = target.numpy(), prediction.numpy()
+        if self.task.kind == "classification":
+            cells = image_cells(truth, predicted)
         else:
-            cells = _classified(target, logits.argmax(0))
+            cells, objects = (
+                label_mask_cells(truth, predicted)
+                if self.task.multilabel
+                else mask_cells(truth, predicted, len(self.task.classes))
+            )
+            self.objects.append(objects.with_column("image", np.full(len(objects), index)))
         self.cells.append(cells.with_column("image", np.full(len(cells), index)))
+
+    def _count_coincidences(self, index: int, target: Tensor, prediction: Tensor) -> None:
+        absences, alarms = coincidences(target, prediction)
+        self.absences += absences
+        predicted, truth = np.nonzero(alarms)
+        columns = {"prediction": predicted, "truth": truth, "count": alarms[predicted, truth]}
+        self.alarms.append(Table({**columns, "image": np.full(len(truth), index)}))
 
     def finish(self, names: list[str]) -> Observations:
         """Return the statistics of all images.
@@ -116,20 +178,29 @@ class _Collector:
         """
         columns = zip(("brightness", "contrast"), np.array(self.light).T, strict=True)
         levels = {name: thirds(values) for name, values in columns}
-        uncertainty, probability = np.array(self.certainty).T
+        reliability, *uncalibrated = (reliabilities(*calibration.compute()) for calibration in self.calibrations)
         return Observations(
             self.task.kind,
+            self.task.score_kind,
             list(self.task.classes),
             names,
             _with_light(Table.stack(self.cells), levels),
             _with_light(Table.stack(self.objects), levels) if self.objects else None,
-            uncertainty,
-            probability,
+            np.array(self.entropy),
+            np.array(self.truth_probability),
             self.task.temperature,
-            Reliability.of(*self.calibrated.compute()),
-            Reliability.of(*self.uncalibrated.compute()) if self.task.temperature != 1 else None,
+            reliability,
+            uncalibrated[0] if uncalibrated else None,
             self.by_uncertainty,
+            self._label_statistics(),
         )
+
+    def _label_statistics(self) -> LabelStatistics | None:
+        uncalibrated = self.calibrations[-1]
+        if not (isinstance(self.task, MultilabelTask) and isinstance(uncalibrated, LabelCalibration)):
+            return None
+        thresholds = self.task.thresholds_at(self.task.temperature)
+        return LabelStatistics(uncalibrated.counts.numpy(), thresholds, self.absences, Table.stack(self.alarms))
 
 
 @torch.inference_mode()
@@ -142,8 +213,9 @@ def collect(task: Task, data: ImageDataModule, split: Stage) -> Observations:
     dataset, collector = data.dataset(split), _Collector(task)
     for index in range(len(dataset)):
         batch = to_device(data.eval_batch(index, split), task.device)
-        logits, target = task.logits_at_target(batch).cpu(), batch["target"].cpu()
-        collector.add(index, batch["image"][0], logits[0], target[0])
+        logits = task.logits_at_target(batch)
+        parts = logits, task.decide(logits), batch["target"]
+        collector.add(index, batch["image"][0], *(part[0].cpu() for part in parts))
     if not any(map(len, collector.cells)):
         raise DataError(f"{data.root}: every pixel of the {split} split is void; there is nothing to explain")
     return collector.finish([dataset.name(index) for index in range(len(dataset))])
@@ -155,42 +227,31 @@ def _light(image: Tensor) -> tuple[float, float]:
     return float(gray.mean()), float(gray.std(correction=0))
 
 
-def _certainty(by_uncertainty: ByUncertainty, logits: Tensor, target: Tensor) -> tuple[float, float]:
-    """Count an image by its uncertainty, and return the mean entropy and the mean probability of the true class."""
+def _certainty(
+    by_uncertainty: ByUncertainty, logits: Tensor, prediction: Tensor, target: Tensor
+) -> tuple[float, Floats]:
+    """Count an image by its uncertainty; return the mean entropy, and the mean probability of the true class, `()`."""
     valid, truth = valid_pixels(logits, target)
     if not len(truth):
-        return float("nan"), float("nan")
+        return float("nan"), np.array(np.nan)
     probabilities = valid.T.softmax(0)
     uncertainty = entropy(probabilities)
-    by_uncertainty.update(uncertainty, valid.argmax(1) != truth)
-    return float(uncertainty.mean()), float(probabilities.gather(0, truth[None]).mean())
+    by_uncertainty.update(uncertainty, prediction[target != IGNORE] != truth)
+    return float(uncertainty.mean()), probabilities.gather(0, truth[None]).mean().double().numpy()
 
 
-def _classified(target: Tensor, prediction: Tensor) -> Table:
-    """Return the cell of an image, or no cell if it is void."""
-    cell = {"truth": int(target), "prediction": int(prediction), "count": 1}
-    return Table({name: np.full(int(target != IGNORE), value, np.int64) for name, value in cell.items()})
+def _label_certainty(
+    by_uncertainty: ByUncertainty, logits: Tensor, prediction: Tensor, target: Tensor
+) -> tuple[float, Floats]:
+    """Count the labels of an image by their uncertainty; return the mean entropy and the mean probability of the truth.
 
-
-def _segmented(target: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: int) -> tuple[Table, Table]:
-    """Return the cells of the pixels of an image, and its objects."""
-    valid, errors, size = target != IGNORE, divide_errors(target, prediction), (target.shape[0], target.shape[1])
-    rows, columns = np.nonzero(valid)
-    keys = {"truth": target[valid], "prediction": prediction[valid], **places(rows + 0.5, columns + 0.5, size)}
-    keys |= {"size": errors.size[valid].astype(np.int64), "part": errors.part[valid].astype(np.int64)}
-    shape = (classes, classes, 2, 2, 2, len(SIZES), len(PARTS))
-    counts = np.bincount(np.ravel_multi_index(tuple(keys.values()), shape))
-    occupied = np.flatnonzero(counts)
-    cells = dict(zip(keys, np.unravel_index(occupied, shape), strict=True))
-    centers = errors.objects.centers + 0.5
-    objects = {
-        "truth": errors.objects.classes,
-        **places(centers[:, 0], centers[:, 1], size),
-        "size": errors.sizes,
-        "missed": errors.missed.astype(np.int64),
-        "count": np.ones(len(errors.missed), np.int64),
-    }
-    return Table({**cells, "count": counts[occupied]}), Table(objects)
+    The latter is `(K,)`, NaN for a class without a valid pixel, as the former is without any.
+    """
+    probabilities, valid = logits.sigmoid(), target != IGNORE
+    uncertainty = label_entropy(probabilities[valid])
+    by_uncertainty.update(uncertainty, (prediction != target)[valid])
+    of_truth = torch.where(target == 1, probabilities, 1 - probabilities).where(valid, torch.nan)
+    return float(uncertainty.mean()), of_truth.reshape(len(target), -1).double().nanmean(1).numpy()
 
 
 def _with_light(table: Table, levels: dict[str, Integers]) -> Table:

@@ -1,4 +1,7 @@
-"""Candidate descriptions of the errors of a class: by place, size or light, a confusion, or missed objects."""
+"""Candidate descriptions of the errors of a class: by place, size or light, a confusion, or missed objects.
+
+Of classes that may overlap, the absence of a class is one, too, whose errors are false alarms.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.explanation.collect import Observations
-from lightseg.explanation.error_types import MISSED
+from lightseg.explanation.error_types import INVENTED, MISSED
 from lightseg.explanation.significance import rate_difference
-from lightseg.explanation.slices import SLICES, Slice
+from lightseg.explanation.slices import SIZE, SLICES, Slice
 from lightseg.explanation.table import Table
 from lightseg.metrics.scores import Floats, Integers
+
+Kind = Literal["slice", "confusion", "missed", "invented"]
+
+_OBJECTS = {"missed": MISSED, "invented": INVENTED}
+"""Error type of the kinds that are of entire objects."""
 
 _FAIR = 0.1
 """Least share of a class at a level whose rate is considered."""
@@ -28,19 +36,21 @@ class ErrorSlice:
         kind: `slice`: the class is missed more often at one level of a slice than at the others. `confusion`: it is
             predicted as another class more often than if its errors were distributed as the predictions of the others.
             `missed`: more of it than of the other classes is in missed objects; of a classification, is missed.
-        label: The class.
-        level: Level of the slice; or the other class of a confusion; unused for `missed`.
+            `invented`: of the absence of the class, more than of that of other classes is in invented objects; of a
+            classification, is a false alarm.
+        label: The class, or its absence: see `explanation.cells`.
+        level: Level of the slice; or the other class of a confusion; unused for `missed` and `invented`.
         size: Number of pixels (or images).
         wrong: Number of pixels (or images) that are wrong in this way.
         rest: The share that is wrong elsewhere, or by expectation.
         images: Indices of the images with pixels of it, int64 `(M,)`.
         parts: Contribution of each image to `rate - rest`, float64 `(M,)`.
-        division: The property that divides the class; None for `confusion` and `missed`.
-        lowest: Lowest rate at any level of any slice, for `confusion` and `missed`: an error of the class in general
-            occurs at every level.
+        division: The property that divides the class; None for the other kinds than `slice`.
+        lowest: Lowest rate at any level of any slice, for the other kinds than `slice`: an error of the class in
+            general occurs at every level.
     """
 
-    kind: Literal["slice", "confusion", "missed"]
+    kind: Kind
     label: int
     level: int
     size: int
@@ -74,11 +84,11 @@ class ErrorSlice:
         return self.size * max(0.0, min(self.rate, self.lowest) - self.rest) ** 2
 
     def rows(self, table: Table) -> npt.NDArray[np.bool_]:
-        """Return the mask of its cells, bool `(M,)`; of `confusion` and `missed`, only the wrong ones."""
+        """Return the mask of its cells, bool `(M,)`; of other kinds than `slice`, only the wrong ones."""
         if self.division:
             mask = table[self.division.name] == self.level
         else:
-            mask = _is_missed(table) if self.kind == "missed" else table["prediction"] == self.level
+            mask = _is_entire(table, self.kind) if self.kind in _OBJECTS else table["prediction"] == self.level
         return np.asarray(mask & (table["truth"] == self.label))
 
 
@@ -91,12 +101,18 @@ def error_slices(observations: Observations, cells: Table) -> list[ErrorSlice]:
     """
     candidates: list[ErrorSlice] = []
     slices = SLICES[observations.kind]
-    for label in range(len(observations.classes)):
+    # no objects have a size where a class is absent
+    slices_of_absence = tuple(division for division in slices if division != SIZE)
+    for label in range(observations.num_choices):
+        is_absence = label >= len(observations.classes)
         class_cells = cells.where(cells["truth"] == label)
         if len(class_cells):
-            candidates += _by_slice(class_cells, label, slices)
-            candidates += _confusions(class_cells, label, observations.confusion.sum(0), slices)
-            candidates += _missed(cells, label, slices)
+            fitting = slices_of_absence if is_absence else slices
+            candidates += _by_slice(class_cells, label, fitting)
+            if not observations.labels:
+                candidates += _confusions(class_cells, label, observations.confusion.sum(0), slices)
+            kind: Literal["missed", "invented"] = "invented" if is_absence else "missed"
+            candidates += _entire_objects(kind, observations.peers(cells, label), label, fitting)
     return candidates
 
 
@@ -110,18 +126,20 @@ def _by_slice(cells: Table, label: int, slices: tuple[Slice, ...]) -> Iterator[E
             yield from _compare("slice", label, level, images, inside, counts.sum(2) - inside, division)
 
 
-def _missed(cells: Table, label: int, slices: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
-    """Yield the missed cells of a class against those of all other classes."""
-    missed, is_class = _is_missed(cells), cells["truth"] == label
-    images, compact = _compact(cells.with_column("wrong", missed.astype(np.int64)))
+def _entire_objects(
+    kind: Literal["missed", "invented"], cells: Table, label: int, slices: tuple[Slice, ...]
+) -> Iterator[ErrorSlice]:
+    """Yield the missed cells of a class, or the invented ones of its absence, against those of all other classes."""
+    is_wrong, is_class = _is_entire(cells, kind), cells["truth"] == label
+    images, compact = _compact(cells.with_column("wrong", is_wrong.astype(np.int64)))
     counts = compact.with_column("class", is_class.astype(np.int64)).sums(image=len(images), wrong=2, **{"class": 2})
-    lowest = _lowest_rate(cells.where(is_class), missed[is_class], slices)
-    for candidate in _compare("missed", label, 0, images, counts[..., 1], counts[..., 0]):
+    lowest = _lowest_rate(cells.where(is_class), is_wrong[is_class], slices)
+    for candidate in _compare(kind, label, 0, images, counts[..., 1], counts[..., 0]):
         yield replace(candidate, lowest=lowest)
 
 
 def _compare(
-    kind: Literal["slice", "missed"],
+    kind: Kind,
     label: int,
     level: int,
     images: Integers,
@@ -160,10 +178,10 @@ def _confusions(cells: Table, label: int, predictions: Integers, slices: tuple[S
             yield ErrorSlice("confusion", label, predicted, size, int(wrong.sum()), rest, images, parts, lowest=lowest)
 
 
-def _is_missed(table: Table) -> npt.NDArray[np.bool_]:
-    """Return the rows in missed objects, bool `(M,)`; of a classification, those that are wrong."""
+def _is_entire(table: Table, kind: Kind) -> npt.NDArray[np.bool_]:
+    """Return the rows in missed or invented objects, bool `(M,)`; of a classification, those that are wrong."""
     if "part" in table.columns:
-        return np.asarray(table["part"] == MISSED)
+        return np.asarray(table["part"] == _OBJECTS[kind])
     return np.asarray(table["truth"] != table["prediction"])
 
 

@@ -63,7 +63,7 @@ class ErrorTypes:
     missed: npt.NDArray[np.bool_]
 
 
-def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
+def divide_errors(target: Mask, prediction: Mask, background: int | None = None) -> ErrorTypes:
     """Assign each wrong pixel to one error type.
 
     The first that applies: the pixel is in a missed object of the truth; in an invented object of the prediction, with
@@ -73,9 +73,13 @@ def divide_errors(target: Mask, prediction: Mask) -> ErrorTypes:
     Args:
         target: Class ids and `IGNORE`, `(H, W)`.
         prediction: Class ids, `(H, W)`.
+        background: Class whose regions are no objects; None if there is none.
     """
     valid, correct = target != IGNORE, target == prediction
-    truth, predicted = components(target), components(prediction)
+    truth, predicted = (
+        components(ids if background is None else np.where(ids == background, IGNORE, ids))
+        for ids in (target, prediction)
+    )
     areas = truth.count(valid)
     missed = truth.count(correct) < NOTHING * areas
     near = _near_boundary(target)

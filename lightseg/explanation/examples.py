@@ -1,16 +1,21 @@
-"""Selection of the images to show: the worst of each class, the largest confusions, the most uncertain."""
+"""Selection of the images to show: the worst of each class, the largest confusions, the most uncertain.
+
+Of classes that may overlap, confusions are false alarms where another class is.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.explanation.collect import Observations
+from lightseg.explanation.collect import LabelStatistics, Observations
 from lightseg.explanation.error_types import components
-from lightseg.explanation.gallery import Gallery, Picture, PictureGroup
+from lightseg.explanation.gallery import Gallery, ImagePrediction, Picture, PictureGroup
 from lightseg.labels import IGNORE
 from lightseg.metrics.formatting import percent
-from lightseg.metrics.scores import Integers, iou
+from lightseg.metrics.scores import Integers, dice, iou
 from lightseg.visualization.examples import Image
 
 _CLASSES = 12
@@ -27,22 +32,26 @@ _LEAST = 48
 
 
 def per_image_counts(observations: Observations) -> npt.NDArray[np.int64]:
-    """Return the numbers of right, true and predicted pixels of each image and class, int64 `(N, 3, C)`."""
-    images, classes, cells = len(observations.names), len(observations.classes), observations.cells
+    """Return the numbers of right, true and predicted pixels of each image and class, int64 `(N, 3, C)`.
+
+    Of classes that may overlap, those of the absence of each class are behind them, `(N, 3, 2 C)`.
+    """
+    images, choices, cells = len(observations.names), observations.num_choices, observations.cells
     right = cells.where(cells["truth"] == cells["prediction"])
-    counts = [right.sums(image=images, truth=classes)]
-    counts += [cells.sums(**{"image": images, column: classes}) for column in ("truth", "prediction")]
+    counts = [right.sums(image=images, truth=choices)]
+    counts += [cells.sums(**{"image": images, column: choices}) for column in ("truth", "prediction")]
     return np.stack(counts, 1)
 
 
 def worst_images(observations: Observations, gallery: Gallery, number: int) -> list[PictureGroup]:
     """Return the images with the lowest IoU of each class in them, classes with the lowest IoU first.
 
-    Of a classification, the wrong images with the lowest probability of their true class.
+    Of a classification, the wrong images with the lowest probability of the truth.
     """
     if observations.kind == "classification":
-        return [_image_group(gallery, index) for index in _least_likely(observations, number)]
-    counts = per_image_counts(observations)
+        choose = _least_likely_labels if observations.labels else _least_likely
+        return [_image_group(gallery, index, label) for index, label in choose(observations, number)]
+    counts = per_image_counts(observations)[..., : len(observations.classes)]
     sums = counts.sum(0)
     # an absent class is in no image
     scores, overall = iou(counts), np.where(sums[1] > 0, iou(sums), np.nan)
@@ -54,27 +63,58 @@ def worst_images(observations: Observations, gallery: Gallery, number: int) -> l
         for index in images[order][:number]:
             if scores[index, label] < 1:
                 score = f"IoU {percent(float(scores[index, label]))} %"
-                groups.append(_mask_group(gallery, int(index), f"{observations.classes[label]}: {score}"))
+                groups.append(_mask_group(gallery, int(index), int(label), score))
     return groups
 
 
-def _least_likely(observations: Observations, number: int) -> list[int]:
-    """Return the wrong images of each class, those with the lowest probability of the truth first."""
+def _least_likely(observations: Observations, number: int) -> list[tuple[int, None]]:
+    """Return the wrong images of each class, those with the lowest probability of the truth first, and no label."""
     wrong = observations.cells.where(observations.cells["truth"] != observations.cells["prediction"])
     indices: list[int] = []
     recalls = np.diag(observations.confusion) / observations.confusion.sum(1).clip(1)
     for label in np.argsort(recalls, kind="stable")[:_CLASSES]:
         images = wrong["image"][wrong["truth"] == label]
         indices += images[np.argsort(observations.truth_probability[images], kind="stable")][:number].tolist()
-    return indices
+    return [(index, None) for index in indices]
+
+
+def _least_likely_labels(observations: Observations, number: int) -> list[tuple[int, int]]:
+    """Return the wrong images of each class, and the class; classes with the lowest F1 first, images likewise."""
+    classes, cells = len(observations.classes), observations.cells
+    wrong = cells.where(cells["truth"] != cells["prediction"])
+    pairs: list[tuple[int, int]] = []
+    # an undefined F1 comes last
+    scores = dice(per_image_counts(observations).sum(0)[:, :classes])
+    for label in np.argsort(scores, kind="stable")[:_CLASSES].tolist():
+        images = wrong["image"][wrong["truth"] % classes == label]
+        order = np.argsort(observations.truth_probability[images, label], kind="stable")
+        pairs += [(index, label) for index in images[order][:number].tolist()]
+    return pairs
 
 
 def largest_confusions(observations: Observations) -> list[tuple[int, int, int]]:
-    """Return true class, predicted class and count of the largest cells off the diagonal of the confusion matrix."""
+    """Return true class, predicted class and count of the largest cells off the diagonal of the confusion matrix.
+
+    Of classes that may overlap, the false alarms where another class is that are most beyond its share of all pixels
+    (or images) without the predicted class.
+    """
+    if observations.labels:
+        return _largest_coincidences(observations.labels, observations.confusion)
     counts = observations.confusion - np.diag(np.diag(observations.confusion))
     order = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSIONS]
     pairs = [tuple(map(int, np.unravel_index(cell, counts.shape))) for cell in order]
     return [(truth, predicted, int(counts[truth, predicted])) for truth, predicted in pairs if counts[truth, predicted]]
+
+
+def _largest_coincidences(labels: LabelStatistics, confusion: Integers) -> list[tuple[int, int, int]]:
+    classes = len(labels.thresholds)
+    counts = labels.alarms.sums(truth=classes, prediction=classes)
+    absent = confusion[classes:].sum(1)
+    alarms = np.diag(confusion[classes:, :classes])
+    excess = counts - alarms * labels.absences.T / absent.clip(1)
+    order = np.argsort(-excess, axis=None, kind="stable")[:_CONFUSIONS]
+    pairs = [tuple(map(int, np.unravel_index(cell, counts.shape))) for cell in order if excess.flat[cell] >= 1]
+    return [(truth, predicted, int(counts[truth, predicted])) for truth, predicted in pairs]
 
 
 def confusion_crops(
@@ -82,11 +122,12 @@ def confusion_crops(
 ) -> list[PictureGroup]:
     """Return the images with the most pixels of a confusion, each as a crop around its largest region."""
     truth, predicted = confusion
-    cells = observations.cells
+    cells = observations.labels.alarms if observations.labels else observations.cells
     cells = cells.where((cells["truth"] == truth) & (cells["prediction"] == predicted))
     if observations.kind == "classification":
-        order = np.argsort(observations.truth_probability[cells["image"]], kind="stable")
-        return [_image_group(gallery, int(index)) for index in cells["image"][order][:number]]
+        label = (predicted,) if observations.labels else ()
+        order = np.argsort(observations.truth_probability[cells["image"], *label], kind="stable")
+        return [_image_group(gallery, int(index), *label) for index in cells["image"][order][:number]]
     counts = cells.sums(image=len(observations.names))
     images = np.argsort(-counts, kind="stable")[:number]
     return [_crop(observations, gallery, int(index), truth, predicted) for index in images if counts[index]]
@@ -98,8 +139,8 @@ def most_uncertain(observations: Observations, gallery: Gallery, number: int) ->
     groups = []
     for index in order.tolist():
         result = gallery.predict(index)
-        if not result.target.ndim:
-            groups.append(_image_group(gallery, index, f"entropy {percent(float(result.entropy))} %"))
+        if observations.kind == "classification":
+            groups.append(_image_group(gallery, index, remark=f"entropy {percent(float(result.entropy))} %"))
             continue
         pictures = [gallery.photo(result.image), gallery.mask(result.prediction, "prediction")]
         pictures += [gallery.heat(result.entropy, "uncertainty"), gallery.errors(result.target, result.prediction)]
@@ -108,44 +149,74 @@ def most_uncertain(observations: Observations, gallery: Gallery, number: int) ->
     return groups
 
 
-def _mask_group(gallery: Gallery, index: int, title: str) -> PictureGroup:
-    """Return an image of a segmentation with truth, prediction and errors."""
+def _mask_group(gallery: Gallery, index: int, label: int, score: str) -> PictureGroup:
+    """Return an image of a segmentation with truth, prediction and errors, because of a class and its score."""
     result = gallery.predict(index)
-    return PictureGroup(title, result.name, _mask_pictures(gallery, result.image, result.target, result.prediction))
+    pictures = _mask_pictures(gallery, result.image, result.target, result.prediction, label)
+    return PictureGroup(f"{gallery.task.classes[label]}: {score}", result.name, pictures)
 
 
 def _mask_pictures(
-    gallery: Gallery, image: Image, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]
+    gallery: Gallery, image: Image, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64], label: int
 ) -> list[Picture]:
+    """Return image, truth, prediction and errors; of classes that may overlap, the errors about one of them."""
     return [
         gallery.photo(image),
         gallery.mask(target, "truth"),
         gallery.mask(prediction, "prediction"),
-        gallery.errors(target, prediction),
+        gallery.errors(target, prediction)
+        if target.ndim == 2
+        else gallery.label_errors(target[label], prediction[label], gallery.task.classes[label]),
     ]
 
 
-def _image_group(gallery: Gallery, index: int, remark: str = "") -> PictureGroup:
-    """Return an image of a classification with its prediction and its confidence."""
-    result, names = gallery.predict(index), gallery.task.classes
+def _image_group(gallery: Gallery, index: int, label: int | None = None, remark: str = "") -> PictureGroup:
+    """Return an image of a classification with its prediction and its confidence, or that about one of its labels."""
+    result = gallery.predict(index)
+    if not result.target.ndim:
+        title = _class_title(result, gallery.task.classes)
+    elif label is None:
+        title = _labels_title(result, gallery.task.classes)
+    else:
+        error = "missed" if result.target[label] == 1 else "false alarm"
+        probability = percent(float(result.probabilities[label]), 0)
+        title = f"{gallery.task.classes[label]}: {error}, probability {probability} %"
+    return PictureGroup(title, remark, [gallery.photo(result.image, result.name)])
+
+
+def _class_title(result: ImagePrediction, names: Sequence[str]) -> str:
     confidence = percent(float(result.probabilities.max()), 0)
     prediction = f"predicted as {names[int(result.prediction)]}, {confidence} % sure"
     is_true = result.target == result.prediction or result.target == IGNORE
-    title = prediction if is_true else f"{names[int(result.target)]}: {prediction}"
-    return PictureGroup(title, remark, [gallery.photo(result.image, result.name)])
+    return prediction if is_true else f"{names[int(result.target)]}: {prediction}"
+
+
+def _labels_title(result: ImagePrediction, names: Sequence[str]) -> str:
+    """Return the predicted labels, behind the true ones if a valid one is wrong."""
+    truth, predicted = (
+        ", ".join(name for name, value in zip(names, values, strict=True) if value == 1) or "nothing"
+        for values in (result.target, result.prediction)
+    )
+    is_true = ((result.target == result.prediction) | (result.target == IGNORE)).all()
+    return f"predicted as {predicted}" if is_true else f"{truth}: predicted as {predicted}"
 
 
 def _crop(observations: Observations, gallery: Gallery, index: int, truth: int, predicted: int) -> PictureGroup:
     result = gallery.predict(index)
-    confused = np.where((result.target == truth) & (result.prediction == predicted), 0, IGNORE)
+    if observations.labels:
+        is_alarm = (result.target[predicted] == 0) & (result.prediction[predicted] == 1)
+        confused = np.where(is_alarm & (result.target[truth] == 1), 0, IGNORE)
+        confusion = f"{observations.classes[predicted]} predicted at {observations.classes[truth]}"
+    else:
+        confused = np.where((result.target == truth) & (result.prediction == predicted), 0, IGNORE)
+        confusion = f"{observations.classes[truth]} predicted as {observations.classes[predicted]}"
     regions = components(confused)
     sizes = regions.count(confused == 0)
     largest = int(np.argmax(sizes))
     positions = enumerate(np.nonzero(regions.labels == largest))
-    rows, columns = (_window(coordinates, result.target.shape[axis]) for axis, coordinates in positions)
-    target, prediction = (ids[rows, columns] for ids in (result.target, result.prediction))
-    confusion = f"{observations.classes[truth]} predicted as {observations.classes[predicted]}"
-    pictures = _mask_pictures(gallery, result.image[rows, columns], target, prediction)
+    rows, columns = (_window(coordinates, confused.shape[axis]) for axis, coordinates in positions)
+    target, prediction = (ids[..., rows, columns] for ids in (result.target, result.prediction))
+    pictures = _mask_pictures(gallery, result.image[rows, columns], target, prediction, predicted)
     return PictureGroup(f"{confusion}: {sizes[largest]:,} pixels", result.name, pictures)
 
 

@@ -30,7 +30,8 @@ class Explanation:
         observations: Statistics of the split.
         findings: Concentrations of errors, the most important first.
         worst: The worst images of each class.
-        crops: The largest confusions: true class, predicted class, count, and examples.
+        crops: The largest confusions: true class, predicted class, count, and examples; see
+            `examples.largest_confusions`.
         uncertain: The most uncertain images.
         saliency: The pixels that the net depends on; or the reason why they are not computed.
     """
@@ -62,6 +63,7 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
     import torch
 
     observations, gallery = collect(task, data, split), Gallery(task, data, split)
+    labels = observations.labels
     crops = [
         (*confusion, examples.confusion_crops(observations, gallery, confusion[:2], -(-number // 2)))
         for confusion in examples.largest_confusions(observations)
@@ -69,7 +71,7 @@ def explain(task: Task, data: ImageDataModule, split: Stage, number: int) -> Exp
     return Explanation(
         split,
         str(task.protocol),
-        task.scores(torch.from_numpy(observations.confusion))["score"],
+        task.scores(torch.from_numpy(labels.histogram if labels else observations.confusion))["score"],
         data.palette,
         observations,
         find(observations),

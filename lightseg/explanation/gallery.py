@@ -15,10 +15,10 @@ import torch
 from lightseg.data.io.images import visible
 from lightseg.data.loading.collate import to_device
 from lightseg.data.types import Batch
-from lightseg.explanation.uncertainty import entropy
+from lightseg.explanation.uncertainty import entropy, label_entropy
 from lightseg.metrics.scores import Floats
 from lightseg.visualization.examples import Image
-from lightseg.visualization.figures import colorize, errors
+from lightseg.visualization.figures import colorize, errors, label_errors
 from lightseg.visualization.html.images import LONGEST
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ class ImagePrediction:
     Attributes:
         name: Name of the image in the data.
         image: `(H, W, 3)` uint8.
-        target: Class ids and `IGNORE`, int64 `(H, W)`, or `()` for a classification; so are the next two.
-        prediction: Class ids, int64.
-        entropy: Normalized entropy, float64 in 0..1.
+        target: Class ids and `IGNORE`, int64 `(H, W)`, or `()` for a classification; of classes that may overlap, 0, 1
+            and `IGNORE`, `(C, H, W)` or `(C,)`.
+        prediction: Class ids, or 0 and 1, likewise.
+        entropy: Normalized entropy, float64 in 0..1, `(H, W)` or `()`; of classes that may overlap, the mean of theirs.
         probabilities: Mean probability of each class, `(C,)`.
     """
 
@@ -95,16 +96,17 @@ class Gallery:
 
     @torch.inference_mode()
     def _predict(self, index: int) -> ImagePrediction:
-        dataset = self.data.dataset(self.split)
-        logits = self.task.logits_at_target(self.batch(index))[0].cpu()
-        probabilities = (logits / self.task.temperature).softmax(0)
-        image, target = dataset[index]
+        task, dataset, batch = self.task, self.data.dataset(self.split), self.batch(index)
+        logits = task.logits_at_target(batch)
+        prediction, logits = task.decide(logits)[0].cpu(), logits[0].cpu()
+        probabilities = task.probabilities(logits / task.temperature, 0)
+        uncertainty = label_entropy(probabilities).mean(0) if task.multilabel else entropy(probabilities)
         return ImagePrediction(
             dataset.name(index),
-            visible(image),
-            np.asarray(target, np.int64),
-            logits.argmax(0).numpy(),
-            entropy(probabilities).double().numpy(),
+            visible(dataset[index][0]),
+            batch["target"][0].long().cpu().numpy(),
+            prediction.long().numpy(),
+            uncertainty.double().numpy(),
             probabilities.reshape(len(probabilities), -1).double().mean(1).numpy(),
         )
 
@@ -113,12 +115,16 @@ class Gallery:
         return Picture(_reduce(image, cv2.INTER_AREA), caption, photo=True)
 
     def mask(self, ids: npt.NDArray[np.int64], caption: str) -> Picture:
-        """Return class ids as a picture."""
+        """Return class ids as a picture; of classes that may overlap, in the mean color of those that a pixel has."""
         return Picture(_reduce(colorize(ids, self.palette), cv2.INTER_NEAREST), caption)
 
     def errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]) -> Picture:
         """Return the errors of a prediction as a picture."""
         return Picture(_reduce(errors(target, prediction), cv2.INTER_NEAREST), "errors")
+
+    def label_errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64], name: str) -> Picture:
+        """Return the errors about one of the classes that may overlap, `(H, W)` each, as a picture."""
+        return Picture(_reduce(label_errors(target, prediction), cv2.INTER_NEAREST), f"errors of {name}")
 
     def heat(self, values: Floats, caption: str, image: Image | None = None) -> Picture:
         """Return values in 0..1 as a picture, over an image if one is passed."""

@@ -71,8 +71,12 @@ def compute_saliency(observations: Observations, gallery: Gallery, number: int) 
 
 def choose(observations: Observations) -> list[tuple[int, int]]:
     """Return images and predicted classes to test, the classes in turn, with images spread evenly over the split."""
-    predicted = per_image_counts(observations)[:, 2]
-    shares = predicted / predicted.sum(1, keepdims=True).clip(1)
+    predicted, classes = per_image_counts(observations)[:, 2], len(observations.classes)
+    valid = predicted.sum(1, keepdims=True)
+    if observations.labels:
+        # each class has valid pixels of its own
+        valid = predicted[:, :classes] + predicted[:, classes:]
+    shares = predicted[:, :classes] / valid.clip(1)
     least, most = (1, 1) if observations.kind == "classification" else (_LEAST, _MOST)
     is_candidate = (shares >= least) & (shares <= most)
     queues = [_spread(np.flatnonzero(column)) for column in is_candidate.T]

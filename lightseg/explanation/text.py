@@ -16,6 +16,8 @@ _APART = ", apart from the above"
 def sentence(finding: ErrorFinding, observations: Observations) -> str:
     """Return a sentence such as `star: 97.1 % of its pixels in the left half are missed, 3.9 % in the right half`."""
     error_slice = finding.error_slice
+    if error_slice.label >= len(observations.classes):
+        return _false_alarms(finding, observations)
     name = observations.classes[error_slice.label] + (_APART if _is_remainder(finding, observations) else "")
     others = "of other classes" + (_APART if _is_remainder(finding, observations, of_others=True) else "")
     rate, rest = f"{percent(error_slice.rate)} %", f"{percent(error_slice.rest)} %"
@@ -39,17 +41,42 @@ def sentence(finding: ErrorFinding, observations: Observations) -> str:
     return f"{name}: {subject} {inside} are missed, {rest} {outside}{confusion}{_objects(finding, observations)}"
 
 
+def _false_alarms(finding: ErrorFinding, observations: Observations) -> str:
+    """Return a sentence such as `car: 9.1 % of the pixels without it in dark images are false alarms`."""
+    error_slice = finding.error_slice
+    name = _class_name(error_slice.label, observations) + (_APART if _is_remainder(finding, observations) else "")
+    subject = f"{percent(error_slice.rate)} % of the {observations.unit} without it"
+    rest, division = f"{percent(error_slice.rest)} %", error_slice.division
+    if division:
+        place, others = f" {division.levels[error_slice.level]}", division.others[error_slice.level]
+        if observations.kind == "classification":
+            # the levels are of images, too
+            return f"{name}: {subject} are false alarms{place}, {rest} {others}"
+        return f"{name}: {subject}{place} are false alarms, {rest} {others}"
+    others = "of other classes" + (_APART if _is_remainder(finding, observations, of_others=True) else "")
+    kind = "in objects that are invented whole" if observations.kind == "segmentation" else "false alarms"
+    return f"{name}: {subject} are {kind}, {rest} {others}"
+
+
+def _class_name(choice: int, observations: Observations) -> str:
+    """Return the name of a class, or of the one whose absence it is."""
+    return observations.classes[choice % len(observations.classes)]
+
+
 def evidence(finding: ErrorFinding, observations: Observations) -> str:
     """Return the extent of a finding and its significance."""
     error_slice = finding.error_slice
     excess, share = round(error_slice.excess), percent(error_slice.excess / observations.wrong)
     images = len(np.unique(observations.cells["image"][observations.cells["truth"] == error_slice.label]))
+    relation = "with"
+    if error_slice.label >= len(observations.classes):
+        relation = "with pixels without" if observations.kind == "segmentation" else "without"
     reference = "than were to be expected" if error_slice.kind == "confusion" else "than at the rate elsewhere"
     doubt = "" if finding.is_significant else ": may be chance"
     return " · ".join(
         (
             f"{excess:,} wrong {observations.unit} more {reference}, {share} % of all errors",
-            f"{images:,} images with {observations.classes[error_slice.label]}",
+            f"{images:,} images {relation} {_class_name(error_slice.label, observations)}",
             f"{format_p_value(finding.p)}, corrected for all that was looked at{doubt}",
         )
     )
@@ -58,14 +85,15 @@ def evidence(finding: ErrorFinding, observations: Observations) -> str:
 def _is_remainder(finding: ErrorFinding, observations: Observations, of_others: bool = False) -> bool:
     """Return whether earlier findings contain cells of its class, or of the other classes."""
     label = finding.error_slice.label
-    remaining, total = (
-        cells["count"][(cells["truth"] != label) == of_others].sum() for cells in (finding.cells, observations.cells)
-    )
+    peers = (observations.peers(cells, label) for cells in (finding.cells, observations.cells))
+    remaining, total = (cells["count"][(cells["truth"] != label) == of_others].sum() for cells in peers)
     return bool(remaining < total)
 
 
 def _main_confusion(finding: ErrorFinding, observations: Observations) -> str:
-    """Return the most frequent prediction of its errors, as the end of a sentence."""
+    """Return the most frequent prediction of its errors, as the end of a sentence; classes that overlap have none."""
+    if observations.labels:
+        return ""
     error_slice = finding.error_slice
     is_wrong = finding.cells["prediction"] != error_slice.label
     cells = finding.cells.where(error_slice.rows(finding.cells) & is_wrong)

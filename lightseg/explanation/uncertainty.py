@@ -28,6 +28,16 @@ def entropy(probabilities: Tensor) -> Tensor:
     return total.clamp(min=0) / math.log(max(2, len(probabilities)))
 
 
+def label_entropy(probabilities: Tensor) -> Tensor:
+    """Return the entropy of each label, which is a class that may overlap others: 0 is certain, 1 is undecided.
+
+    Args:
+        probabilities: Of any shape; so is the result, in 0..1.
+    """
+    total: Tensor = torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)
+    return (total / math.log(2)).clamp(0, 1)
+
+
 @dataclass
 class ByUncertainty:
     """Counts of all and of wrong pixels (or images) by uncertainty, summed over images.

@@ -13,6 +13,7 @@ from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
+from lightseg.tasks.multilabel import MultilabelTask
 
 
 def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None = None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
         "std": task.resolved["std"],
         "stride": stride if isinstance(stride, int) else 1,
         "temperature": task.temperature,
-        **({"thresholds": task.resolved["thresholds"]} if task.multilabel else {}),
+        **({"thresholds": task.thresholds_at(task.temperature)} if isinstance(task, MultilabelTask) else {}),
         "net": type(task.net).__name__,
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "checkpoint": {"file": file.name, "sha256": sha256(file)},
@@ -101,10 +102,12 @@ def _eval_transforms(config: dict[str, Any]) -> list[str]:
 def _strip_paths(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config whose absolute paths are reduced to their last names.
 
-    Options of the model are unchanged, except `init` and `encoder_weights`, which the trained weights replace.
+    Of the options of the model, these are `init`, `teacher` and `encoder_weights`, which the trained weights replace.
     """
     config = copy.deepcopy({name: part if name == "model" else _reduce_paths(part) for name, part in config.items()})
     model = config["model"]["init_args"]
+    if model.get("teacher"):
+        model["teacher"] = "+".join(map(_reduce_paths, model["teacher"].split("+")))
     for options, name in ((model, "init"), (model["net"].get("init_args") or {}, "encoder_weights")):
         if name in options:
             options[name] = _reduce_paths(options[name])

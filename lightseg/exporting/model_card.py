@@ -216,6 +216,10 @@ def _data(metadata: dict[str, Any]) -> str:
     mean, std = ([round(value, 4) for value in metadata[name]] for name in ("mean", "std"))
     lines += ["", f"Input: {metadata['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
     lines += [f"Weights: {_code(metadata['checkpoint']['file'])}, sha256 `{metadata['checkpoint']['sha256']}`."]
+    lines += [
+        f"Teacher: {_code(record['run'])}, {_code(record['file'])}, sha256 `{_text(record['sha256'])}`."
+        for record in metadata["recipe"].get("teacher", [])
+    ]
     return "\n".join(lines) + "\n"
 
 

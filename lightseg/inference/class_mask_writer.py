@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,8 @@ import numpy.typing as npt
 
 from lightseg.files.atomic import atomic_write
 from lightseg.inference.geotiff import Georeference, write_channels, write_geotiff
-from lightseg.inference.mask_writer import LONGEST, blend, predict_rows
+from lightseg.inference.mask_writer import Overlay, predict_rows
 from lightseg.inference.png_writer import PalettePng
-from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -88,8 +86,7 @@ def write_class_masks(
         batch: Number of windows in one forward pass; see `windows.slide`.
         progress: Called with the completed share of the image, 0 to 1, after each row of windows.
     """
-    step, top = math.ceil(max(source.size) / LONGEST), 0
-    reduced: list[npt.NDArray[np.uint8]] = []
+    overlay = Overlay(source)
     with ExitStack() as files:
         temporary = {path: files.enter_context(atomic_write(path)) for path in outputs.paths}
         masks = [temporary[path] for path in outputs.masks]
@@ -100,17 +97,12 @@ def write_class_masks(
             else _Channels(files.enter_context(TemporaryFile(dir=masks[0].parent)), source.size)
         )
         probabilities = None if outputs.probabilities is None else temporary[outputs.probabilities]
-        for rows in predict_rows(task, source, protocol, batch, probabilities):
+        for rows in overlay.keep(predict_rows(task, source, protocol, batch, probabilities, progress)):
             writer.write(rows)
-            reduced.append(rows[:, -top % step :: step, ::step].copy())
-            top += rows.shape[1]
-            if progress is not None:
-                progress(top / source.size[0])
         if isinstance(writer, _Channels):
             _write_tiffs(masks, writer, outputs, palette, has_void=source.missing is not None)
         if outputs.overlay is not None:
-            picture = blend(source, step, colorize(np.concatenate(reduced, axis=1), palette))
-            picture.save(temporary[outputs.overlay], "JPEG", quality=90)
+            overlay.write(temporary[outputs.overlay], palette)
 
 
 def _write_tiffs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from lightseg.data.io.images import visible
+from lightseg.data.types import Array
 from lightseg.files.atomic import atomic_write
 from lightseg.inference.geotiff import Georeference, write_geotiff
 from lightseg.inference.png_writer import PalettePng
 from lightseg.inference.readers import StripReader
-from lightseg.labels import IGNORE, color_table
+from lightseg.labels import IGNORE, Color
+from lightseg.visualization.figures import colorize
 
 if TYPE_CHECKING:
     from lightseg.inference.inference_config import InferenceConfig
@@ -58,7 +60,7 @@ def write_masks(
     source: Source,
     protocol: InferenceConfig,
     outputs: Outputs,
-    palette: Sequence[Sequence[int]],
+    palette: Sequence[Color],
     batch: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> None:
@@ -73,23 +75,12 @@ def write_masks(
         batch: Number of windows in one forward pass; see `windows.slide`.
         progress: Called with the completed share of the image, 0 to 1, after each row of windows.
     """
-    step = math.ceil(max(source.size) / LONGEST)
-    reduced: list[npt.NDArray[np.uint8]] = []
-
-    def written_rows(probabilities: Path | None) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the rows of the mask, and keep every `step`-th pixel of them for the overlay."""
-        top = 0
-        for rows in predict_rows(task, source, protocol, batch, probabilities):
-            reduced.append(rows[-top % step :: step, ::step].copy())
-            top += len(rows)
-            yield rows
-            if progress is not None:
-                progress(top / source.size[0])
-
+    overlay = Overlay(source)
     with ExitStack() as files:
         temporary = {path: files.enter_context(atomic_write(path)) for path in outputs.paths}
         mask = temporary[outputs.mask]
-        rows = written_rows(None if outputs.probabilities is None else temporary[outputs.probabilities])
+        probabilities = None if outputs.probabilities is None else temporary[outputs.probabilities]
+        rows = overlay.keep(predict_rows(task, source, protocol, batch, probabilities, progress))
         if outputs.georeference is None:
             with PalettePng(mask, source.size, palette) as png:
                 for block in rows:
@@ -97,12 +88,16 @@ def write_masks(
         else:
             write_geotiff(mask, rows, source.size, palette, outputs.georeference, has_void=source.missing is not None)
         if outputs.overlay is not None:
-            overlay = blend(source, step, color_table(palette)[np.concatenate(reduced)])
-            overlay.save(temporary[outputs.overlay], "JPEG", quality=90)
+            overlay.write(temporary[outputs.overlay], palette)
 
 
 def predict_rows(
-    task: Predictor, source: Source, protocol: InferenceConfig, batch: int | None, probabilities: Path | None
+    task: Predictor,
+    source: Source,
+    protocol: InferenceConfig,
+    batch: int | None,
+    probabilities: Path | None,
+    progress: Callable[[float], None] | None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the prediction of an image from top to bottom, and write its probabilities to a file.
 
@@ -114,6 +109,7 @@ def predict_rows(
         protocol: Windows and test-time augmentation.
         batch: Number of windows in one forward pass; see `windows.slide`.
         probabilities: The `.npy` file; None: no probabilities.
+        progress: Called with the completed share of the image, 0 to 1, when the caller asks for the next rows.
 
     Yields:
         Class ids `(n, W)`, or of classes that may overlap 0 and 1 `(K, n, W)`; void where the image has no data.
@@ -132,6 +128,8 @@ def predict_rows(
             if missing is not None:
                 rows[..., np.concatenate(list(missing.read(top + rows.shape[-2])))] = IGNORE
             yield rows
+            if progress is not None:
+                progress((top + rows.shape[-2]) / source.size[0])
 
 
 def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, block: Tensor) -> None:
@@ -147,17 +145,35 @@ def _write_probabilities(path: Path, size: tuple[int, int], top: int, x: int, bl
     probabilities[:, top : top + height, x : x + width] = block.half().cpu().numpy()
 
 
-def blend(source: Source, step: int, colors: npt.NDArray[np.uint8]) -> Image.Image:
-    """Blend every `step`-th pixel of an image equally with its color.
+class Overlay:
+    """Picture of an image under its classes, reduced to `LONGEST` by leaving out rows and columns of both.
 
     Args:
         source: The image.
-        step: Distance of the pixels.
-        colors: Color of each of these pixels, `(h, w, 3)`.
     """
-    parts, top = [], 0
-    for strip in source.strips():
-        parts.append(strip[-top % step :: step, ::step].copy())
-        top += len(strip)
-    image = visible(np.concatenate(parts))
-    return Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8))
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._step = source, math.ceil(max(source.size) / LONGEST)
+        self._rows: list[npt.NDArray[np.uint8]] = []
+
+    def keep(self, rows: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the rows of a prediction from top to bottom, `(n, W)` or `(K, n, W)`, and keep some of their pixels."""
+        for block, reduced in _thin(rows, self._step):
+            self._rows.append(reduced.copy())
+            yield block
+
+    def write(self, path: Path, palette: Sequence[Color]) -> None:
+        """Write the image, blended equally with the colors of its classes, as a JPEG; one color per class."""
+        # channels first, as in a prediction
+        strips = (np.moveaxis(strip, -1, 0) for strip in self._source.strips())
+        parts = [np.moveaxis(reduced, 0, -1).copy() for _, reduced in _thin(strips, self._step)]
+        image, colors = visible(np.concatenate(parts)), colorize(np.concatenate(self._rows, axis=-2), palette)
+        Image.fromarray(((image.astype(np.uint16) + colors) // 2).astype(np.uint8)).save(path, "JPEG", quality=90)
+
+
+def _thin(blocks: Iterable[Array], step: int) -> Iterator[tuple[Array, Array]]:
+    """Yield the blocks of rows of an image, `(…, n, W)`, each with every `step`-th of its rows and columns."""
+    top = 0
+    for block in blocks:
+        yield block, block[..., -top % step :: step, ::step]
+        top += block.shape[-2]

@@ -41,8 +41,8 @@ class Prediction:
         classes: The class of every pixel, `(H, W)` uint8, void (255) where the image has no data; of a classification,
             the class of the image; of classes that may overlap, whether each is there, `(K, H, W)` or `(K,)` uint8.
         logits: `(K, H, W)` float32 at the image's own size, or `(K,)`; log-probabilities with test-time augmentation.
-        temperature: Divisor of the logits before the softmax: that of the task, but 1 with test-time augmentation,
-            without which it was measured.
+        temperature: Divisor of the logits before the softmax or the sigmoid: that of the task, but 1 with test-time
+            augmentation, without which it was measured.
         multilabel: Whether classes may overlap.
     """
 
@@ -86,7 +86,7 @@ class Predictor(L.LightningModule):
         self.protocol = InferenceConfig()
         """Windows and test-time augmentation of an evaluation."""
         self.temperature = 1.0
-        """Divisor of the logits before the softmax; measured by `evaluate --calibrate`."""
+        """Divisor of the logits before the softmax or the sigmoid; measured by `evaluate --calibrate`."""
         self.recipe: dict[str, Any] = {}
         """Plain data to rebuild this task without its run; written into every checkpoint."""
 

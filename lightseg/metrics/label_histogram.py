@@ -5,6 +5,7 @@ thresholds are multiples of `1 / BINS`, at which the counts of the bins are thos
 precision and area under the ROC curve are those of the binned probabilities.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,23 +47,32 @@ class LabelHistogram(Metric):
         Raises:
             ValueError: If the shapes differ or a target has another value.
         """
-        if probability.shape != target.shape:
-            raise ValueError(f"probability {tuple(probability.shape)} and target {tuple(target.shape)} differ in shape")
-        valid = target != IGNORE
-        if (valid & (target != 0) & (target != 1)).any():
-            raise ValueError(f"target has {target[valid].unique().tolist()}, not 0, 1 or {IGNORE} (ignore)")
-        classes = torch.arange(self.num_classes, dtype=torch.int32, device=target.device)
-        first = (2 * BINS * classes).view(-1, *[1] * (target.ndim - 2))
-        # the product is exact, since the number of bins is a power of 2
-        bins = (probability.float() * BINS).int().clamp(0, BINS - 1)
-        cells = self.counts.numel()
-        cell = torch.where(valid, first + BINS * target.int() + bins, cells)
         # not in place: another reference may hold the counts of before
-        self.counts = self.counts + torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view_as(self.counts)
+        self.counts = self.counts + count_probabilities(probability, target)
 
     def compute(self) -> Tensor:
         """Return the counts, int64 `(C, 2, BINS)`."""
         return self.counts
+
+
+def count_probabilities(probability: Tensor, target: Tensor) -> Tensor:
+    """Return the pixels (or samples) without and with each class, by their probability of it, int64 `(C, 2, BINS)`.
+
+    The arguments and errors are those of `LabelHistogram.update`.
+    """
+    if probability.shape != target.shape:
+        raise ValueError(f"probability {tuple(probability.shape)} and target {tuple(target.shape)} differ in shape")
+    valid = target != IGNORE
+    if (valid & (target != 0) & (target != 1)).any():
+        raise ValueError(f"target has {target[valid].unique().tolist()}, not 0, 1 or {IGNORE} (ignore)")
+    shape = (target.shape[1], 2, BINS)
+    classes = torch.arange(shape[0], dtype=torch.int32, device=target.device)
+    first = (2 * BINS * classes).view(-1, *[1] * (target.ndim - 2))
+    # the product is exact, since the number of bins is a power of 2
+    bins = (probability.float() * BINS).int().clamp(0, BINS - 1)
+    cells = math.prod(shape)
+    cell = torch.where(valid, first + BINS * target.int() + bins, cells)
+    return torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view(shape)
 
 
 class PerImageLabelCounts(PerImageCounts):

@@ -3,10 +3,10 @@
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
+from lightseg.nets.heads.base import resize
 from lightseg.nets.timm_encoder import TimmEncoder, image_sides, reference
 from lightseg.nets.unused import freeze_unused
 
@@ -84,8 +84,8 @@ class FCN(Net):
             features = [feature.permute(0, 3, 1, 2) for feature in features]
         logits: Tensor = self.scores[-1](features[-1])
         for score, feature in zip(reversed(self.scores[:-1]), reversed(features[:-1]), strict=True):
-            logits = score(feature) + _resize(logits, feature)
-        return _resize(logits, x)
+            logits = score(feature) + resize(logits, feature)
+        return resize(logits, x)
 
 
 class _Trunk(nn.Module):
@@ -136,7 +136,3 @@ def _levels(request: TimmEncoder, variant: str) -> list[int]:
             f"{available}; choose another variant or encoder"
         )
     return [last[stride] for stride in sorted(last) if stride >= _FINEST[variant]]
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -23,7 +23,7 @@ from lightseg.scaffold.listing import Listing, list_folder
 _MOST_DOCUMENTS = 50
 """Files that are looked into; a folder of LabelMe's is recognized by its first one."""
 
-_PROBED = 20
+_PROBED = 100
 """Images whose annotation is read."""
 
 _SPLIT = re.compile(rf"(?<![a-z])({'|'.join(sorted(SPLIT_OF, key=len, reverse=True))})(?![a-z])")
@@ -42,6 +42,7 @@ class AnnotationLayout:
         content: Description of the annotations.
         splits: Description of what defines the splits; empty if they are random.
         has_objects: Whether objects are annotated, and not images as a whole.
+        has_several_labels: Whether an image as a whole has several classes.
     """
 
     options: dict[str, Any]
@@ -49,6 +50,7 @@ class AnnotationLayout:
     content: str
     splits: str
     has_objects: bool
+    has_several_labels: bool
 
 
 def find_annotations(listing: Listing, answers: Mapping[str, Any]) -> AnnotationLayout | None:
@@ -88,7 +90,9 @@ def find_annotations(listing: Listing, answers: Mapping[str, Any]) -> Annotation
     if any(image.split for image in part.images):
         splits = "the annotations"
     kind = "outlines" if has_objects else "labels"
-    return AnnotationLayout(options, reasons, f"{kind} of {_TITLES[part.format.name]}", splits, has_objects)
+    has_several_labels = not has_objects and any(len(set(record.labels)) > 1 for record in records)
+    content = f"{kind} of {_TITLES[part.format.name]}"
+    return AnnotationLayout(options, reasons, content, splits, has_objects, has_several_labels)
 
 
 def locate_file(file: Path) -> tuple[Path, dict[str, Any]]:

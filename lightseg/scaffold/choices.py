@@ -10,6 +10,9 @@ from lightseg.data import (
     ImageFolder,
     ImageTable,
     MaskFolder,
+    MultilabelAnnotatedImages,
+    MultilabelAnnotatedImagesClassification,
+    MultilabelMaskFolder,
 )
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.scaffold.classification import choose_classification
@@ -23,6 +26,9 @@ _BLOCKS: dict[type[FileDataModule], str] = {
     ImageFolder: "image_folder",
     ImageTable: "image_table",
     MaskFolder: "mask_folder",
+    MultilabelAnnotatedImages: "multilabel_annotated_images",
+    MultilabelAnnotatedImagesClassification: "annotated_images_labels",
+    MultilabelMaskFolder: "multilabel_mask_folder",
 }
 """Name of the block in `configs/data` of each data module."""
 
@@ -40,12 +46,14 @@ class Choices(NamedTuple):
 
     Attributes:
         base: Blocks that the recipe builds on.
+        task: Class of the task; None for that of the block of the net.
         model: Settings of the task.
         data: Settings of the data.
         trainer: Settings of the trainer.
     """
 
     base: list[str]
+    task: Setting | None
     model: list[Setting]
     data: list[Setting]
     trainer: list[Setting]
@@ -66,11 +74,32 @@ def choose(survey: Survey, machine: Machine) -> Choices:
         reason = "if the beginnings of the names are videos or patients, keep the images of each in one split by"
         options.append(Setting("group", survey.group, reason, is_active=False))
     return Choices(
-        base=[f"configs/data/{_BLOCKS[survey.module]}.yaml", f"configs/net/{task.net.block}.yaml"],
+        base=[f"configs/data/{_data_block(survey)}.yaml", f"configs/net/{task.net.block}.yaml"],
+        task=_task(survey),
         model=[task.net.setting, *task.model],
         data=[*options, *(setting for setting in (batch, *task.data) if setting.key not in survey.options)],
         trainer=[_epochs(survey.sizes["train"] // batch.value, machine)],
     )
+
+
+def _data_block(survey: Survey) -> str:
+    """Return the name of the block of the data."""
+    return "image_labels" if "label_columns" in survey.options else _BLOCKS[survey.module]
+
+
+def _task(survey: Survey) -> Setting | None:
+    """Return the task of classes that may overlap; None if they exclude each other."""
+    if survey.overlap is None:
+        return None
+    is_segmentation = survey.module.kind == "segmentation"
+    prefix, unit = "Binary" if len(survey.classes) == 1 else "Multilabel", "pixels" if is_segmentation else "images"
+    reason = f"each class is there or not by itself, since {survey.overlap:.1%} of the {unit} with a class have several"
+    if not survey.overlap:
+        reason = (
+            f"each class is there or not by itself; {unit} never have several here, so that data with one class of "
+            f"each would do, too: configs/data/{'mask_folder' if is_segmentation else 'image_folder'}.yaml"
+        )
+    return Setting("class_path", f"{prefix}{'Segmentation' if is_segmentation else 'Classification'}Task", reason)
 
 
 def _batch_size(images: int, task: TaskChoices, machine: Machine) -> Setting:

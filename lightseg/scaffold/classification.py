@@ -9,6 +9,7 @@ from lightseg.scaffold.settings import (
     NetChoice,
     Setting,
     TaskChoices,
+    class_list,
     flip_and_brightness,
     floor_side,
     transform,
@@ -20,6 +21,9 @@ _TINY = 64
 
 _SMALLEST = 10
 """Least side in pixels of an image for `SimpleCNN`."""
+
+_SCARCE = 0.1
+"""Share of the images below which those with a class weigh more, where classes may overlap."""
 
 _UNEQUAL = 3.0
 """Ratio of the largest class to the smallest from which on classes are drawn equally often."""
@@ -41,7 +45,7 @@ def choose_classification(survey: Survey, machine: Machine) -> TaskChoices:
         net=_net(size, machine),
         size=size,
         largest_batch=128 if machine.is_gpu else 32,
-        model=[],
+        model=_loss(survey),
         data=[*_sampling(survey), *(_padded_crop(survey, size) if is_tiny else _random_part(survey, size[0]))],
     )
 
@@ -94,7 +98,18 @@ def _random_part(survey: Survey, side: int) -> list[Setting]:
     ]
 
 
+def _loss(survey: Survey) -> list[Setting]:
+    if survey.overlap is None:
+        return []
+    loss = Setting("loss", "bce", "the cross-entropy of each class by itself")
+    rare = np.flatnonzero(survey.counts < _SCARCE * survey.sizes["train"]).tolist()
+    reason = f"the few images with a class weigh as much as those without it: {class_list(survey, rare)}"
+    return [loss, *([Setting("positive_weights", "balanced", reason)] if rare else [])]
+
+
 def _sampling(survey: Survey) -> list[Setting]:
+    if survey.overlap is not None:
+        return []
     counts = survey.counts[survey.counts > 0]
     largest, smallest = int(counts.max()), int(counts.min())
     reason = (

@@ -2,17 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lightseg.data.datasets.paired_folder import is_header, parse_pair
+from lightseg.data.io.image_files import normal_name
 from lightseg.data.io.masks import read_mask
-from lightseg.data.io.pairing import normal_name
 from lightseg.data.splits import SPLIT_OF
 from lightseg.data.types import SPLITS
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.names import IMAGE_SUFFIXES
 from lightseg.scaffold.listing import Listing
 from lightseg.scaffold.mask_labels import MOST_LABELS, count_labels
 
@@ -33,10 +35,18 @@ _PAIRED = 0.5
 
 _PROBED, _MOST_ENDS = 8, 10
 
+END = re.compile(r"(?<=.)[_\-. ](?=[^\d/]+[^/]*$)")
+"""Separator at which the end of a name may begin."""
+
 
 def is_image_name(name: str) -> bool:
     """Return whether a name is a common one for a folder of images."""
     return _plain(name) in _IMAGE_NAMES
+
+
+def is_mask_name(name: str) -> bool:
+    """Return whether a name is a common one for a folder or the end of the names of masks."""
+    return _plain(name) in _MASK_NAMES
 
 
 def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -52,7 +62,7 @@ def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str,
     stems = {group: _stems(places) for group, places in listing.groups().items()}
     pair = _find_groups(listing, stems, answers)
     if pair is None:
-        options = _pair_by_extension(listing)
+        options = _pair_by_extension(listing) or _pair_by_folder(listing)
         if options is None:
             return None
         images, image_suffix = options["images"], ""
@@ -65,7 +75,7 @@ def find_mask_options(listing: Listing, answers: Mapping[str, Any]) -> dict[str,
         options = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
     defaults = {"images": "images", "masks": "masks", "image_suffix": "", "mask_suffix": ""}
     options = {name: value for name, value in options.items() if value != defaults[name]}
-    if "train" not in listing.splits and (lists := _find_lists(listing, stems.get(images, set()), image_suffix)):
+    if "train" not in listing.splits and (lists := find_lists(listing, stems.get(images, set()), image_suffix)):
         return {**options, "splits": lists}
     return options
 
@@ -76,7 +86,7 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
     Raises:
         DataError: If several may.
     """
-    masks = answers.get("masks") or _only(listing, [group for group in stems if _plain(group) in _MASK_NAMES], "masks")
+    masks = answers.get("masks") or _only(listing, [group for group in stems if is_mask_name(group)], "masks")
     images = answers.get("images") or _only(listing, [group for group in stems if is_image_name(group)], "images")
     if masks and images:
         return images, masks
@@ -123,7 +133,7 @@ def _within(group: str, stems: Mapping[str, set[str]]) -> tuple[str, str] | None
     """Return a group twice if it holds images and masks, which the ends of their names distinguish."""
     names = stems.get(group, set())
     _, suffix = _find_suffixes(names, names, is_one_folder=True)
-    return (group, group) if suffix and _plain(suffix) in _MASK_NAMES else None
+    return (group, group) if suffix and is_mask_name(suffix) else None
 
 
 def _stems(places: Mapping[Any, Sequence[str]]) -> set[str]:
@@ -150,10 +160,10 @@ def _find_suffixes(images: set[str], masks: set[str], is_one_folder: bool) -> tu
     if not is_one_folder and len(images & masks) >= _PAIRED * len(masks):
         return "", ""
     best, result = 0, ("", "")
-    for image_suffix in _ends(images):
+    for image_suffix in common_ends(images):
         names = {name.removesuffix(image_suffix) for name in images if name.endswith(image_suffix)}
-        for mask_suffix in _ends(masks):
-            if is_one_folder and (image_suffix == mask_suffix or _plain(mask_suffix) not in _MASK_NAMES):
+        for mask_suffix in common_ends(masks):
+            if is_one_folder and (image_suffix == mask_suffix or not is_mask_name(mask_suffix)):
                 continue
             count = sum(mask.endswith(mask_suffix) and mask.removesuffix(mask_suffix) in names for mask in masks)
             if count > best:
@@ -161,11 +171,11 @@ def _find_suffixes(images: set[str], masks: set[str], is_one_folder: bool) -> tu
     return result
 
 
-def _ends(names: set[str]) -> list[str]:
+def common_ends(names: Iterable[str]) -> list[str]:
     """Return the most common ends of names that begin with a separator; the first one is empty."""
     ends: Counter[str] = Counter()
     for name in names:
-        ends.update(name[match.start() :] for match in re.finditer(r"(?<=.)[_\-. ](?=[^\d/]+[^/]*$)", name))
+        ends.update(name[match.start() :] for match in re.finditer(END, name))
     return ["", *(end for end, _ in ends.most_common(_MOST_ENDS))]
 
 
@@ -199,6 +209,16 @@ def _pair_by_extension(listing: Listing) -> dict[str, str] | None:
     return {"images": group, "masks": group, "image_suffix": image_suffix, "mask_suffix": masks[0]}
 
 
+def _pair_by_folder(listing: Listing) -> dict[str, str] | None:
+    """Return the options for a folder of each image, such as `1/image.png` and `1/mask.png`; None for any other."""
+    folders = [{name.rpartition(".")[0] for name in names} for folder, names in listing.images.items() if folder]
+    stems = set.intersection(*folders) if len(folders) == len(listing.images) > 1 else set[str]()
+    images, masks = ([stem for stem in stems if is_name(stem)] for is_name in (is_image_name, is_mask_name))
+    if len(images) != 1 or len(masks) != 1:
+        return None
+    return {"images": ".", "masks": ".", "image_suffix": f"/{images[0]}", "mask_suffix": f"/{masks[0]}"}
+
+
 def _holds_masks(listing: Listing, group: str, extension: str = "") -> bool:
     """Return whether a few files of a group, with an extension, are exact and hold few values or colors."""
     files = [
@@ -216,7 +236,24 @@ def _holds_masks(listing: Listing, group: str, extension: str = "") -> bool:
     return bool(files)
 
 
-def _find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str]:
+def find_pair_lists(listing: Listing) -> dict[str, str]:
+    """Return the list file of each split, if there are lists of `train` and `val` that name images and masks."""
+    folders: dict[str, dict[str, str]] = {}
+    for path in listing.texts:
+        split = SPLIT_OF.get(PurePosixPath(path).stem)
+        if split and _names_a_pair(listing.root, path):
+            folders.setdefault(path.rpartition("/")[0], {}).setdefault(split, path)
+    return _only_lists(folders)
+
+
+def _names_a_pair(root: Path, path: str) -> bool:
+    """Return whether the first entry of a list, below the names of columns, is the paths of an image and its mask."""
+    lines = _first_lines(root / path)
+    pair = parse_pair(root, lines[-1 if is_header(lines) else 0]) if lines else None
+    return pair is not None and all(PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES for file in pair)
+
+
+def find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str]:
     """Return the list file of each split, if there are lists of `train` and `val` that name the images."""
     names = {stem.rpartition("/")[2] for stem in stems}
     names |= {name.removesuffix(suffix) for name in names}
@@ -225,16 +262,25 @@ def _find_lists(listing: Listing, stems: set[str], suffix: str) -> dict[str, str
         split = SPLIT_OF.get(PurePosixPath(path).stem)
         if split and _names_an_image(listing.root / path, names):
             folders.setdefault(path.rpartition("/")[0], {}).setdefault(split, path)
+    return _only_lists(folders)
+
+
+def _only_lists(folders: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the lists of the only folder that has those of `train` and `val`; empty without one."""
     complete = [lists for lists in folders.values() if {"train", "val"} <= lists.keys()]
     return {split: complete[0][split] for split in SPLITS if split in complete[0]} if len(complete) == 1 else {}
 
 
 def _names_an_image(path: Path, names: set[str]) -> bool:
     """Return whether the first entry of a list, below the names of columns, is an image, or the path of one."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = (line for line in map(str.strip, file) if line and not line.startswith("#"))
-        first = [re.split(r"[\s,]", line)[0].replace("\\", "/") for line in islice(lines, 2)]
+    first = [re.split(r"[\s,]", line)[0].replace("\\", "/") for line in _first_lines(path)]
     return any(entry.name in names or entry.stem in names for entry in map(PurePosixPath, first))
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Return up to two lines of a list that are no comments."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [*islice((line for line in map(str.strip, file) if line and not line.startswith("#")), 2)]
 
 
 def _plain(name: str) -> str:

@@ -22,8 +22,9 @@ def format_recipe(choices: Choices, lines: Sequence[str]) -> str:
     """
     text = [line for comment in lines for line in _comment(comment, "")]
     text.append(f"base: {_flow(choices.base)}")
-    for section, settings in (("model", choices.model), ("data", choices.data)):
-        text += [f"{section}:", "  init_args:", *(line for setting in settings for line in _setting(setting, "    "))]
+    for section, head, settings in (("model", choices.task, choices.model), ("data", None, choices.data)):
+        text += [f"{section}:", *(_setting(head, "  ") if head else ()), "  init_args:"]
+        text += [line for setting in settings for line in _setting(setting, "    ")]
     text += ["trainer:", *(line for setting in choices.trainer for line in _setting(setting, "  "))]
     return "\n".join(text) + "\n"
 

@@ -65,6 +65,9 @@ def _net(survey: Survey, crop: tuple[int, int], machine: Machine) -> NetChoice:
 
 
 def _loss(survey: Survey) -> list[Setting]:
+    if survey.overlap is not None:
+        reason = "Dice beside the cross-entropy of each class: every class counts alike, however few pixels it has"
+        return [Setting("loss", {"bce": 1.0, "dice": 1.0}, reason)]
     rare = class_list(survey, rare_classes(survey.counts, survey.classes))
     reason = "Dice beside cross-entropy: every class counts alike, however few pixels it has"
     loss = Setting("loss", {"ce": 1.0, "dice": 1.0}, f"{reason}{f' (rare here: {rare})' if rare else ''}")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data import AnnotatedImages, MaskFolder
+from lightseg.data import AnnotatedImages, MaskFolder, MultilabelAnnotatedImages
+from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.label_dataset import LabelDataset
@@ -27,6 +28,7 @@ from lightseg.scaffold.image_values import measure_images
 from lightseg.scaffold.layout import Options, find_layout
 from lightseg.scaffold.listing import list_folder
 from lightseg.scaffold.mask_labels import Labels, find_labels
+from lightseg.scaffold.overlap import choose_drawing, measure_overlap
 
 _READ = 200
 """Files that are read of each split; all are listed."""
@@ -39,6 +41,15 @@ _LISTED = 12
 
 ImageSizes = npt.NDArray[np.int64]
 """Height and width of images, `(N, 2)`."""
+
+_CLASS_REASONS: dict[type[FileDataModule], str] = {
+    AnnotatedImages: "classes of the annotations, in their order; the first one is that of pixels without an object",
+    MultilabelAnnotatedImages: (
+        "classes of the annotations, in their order; pixels may have several, or none; "
+        "`init --data.overlap area` gives each pixel one"
+    ),
+}
+"""Comment on the classes of outlines."""
 
 _DUMMY_CLASSES = ["background", "object"]
 _LABEL_OPTIONS = ("values", "colors", "threshold")
@@ -61,6 +72,7 @@ class Survey:
         image_sizes: Height and width of the images of `train` that were read, `(N, 2)`.
         channels: Channels of an image.
         is_photo: Whether images are 8-bit color.
+        overlap: Share of the pixels, or images, with a class that have several; None if each has one class.
     """
 
     module: type[FileDataModule]
@@ -75,6 +87,7 @@ class Survey:
     image_sizes: ImageSizes
     channels: int
     is_photo: bool
+    overlap: float | None = None
 
 
 def survey_folder(root: Path, answers: Options) -> Survey:
@@ -91,13 +104,13 @@ def survey_folder(root: Path, answers: Options) -> Survey:
     listing = list_folder(root)
     layout = find_layout(listing, answers)
     _require_options(layout.module, answers)
+    layout = choose_drawing(layout, answers)
     options, reasons = {**layout.options, **answers}, {**layout.reasons}
     is_masked = layout.module is MaskFolder
-    if layout.module is AnnotatedImages and "classes" not in answers:
-        options["classes"] = layout.module(**options).classes
-        reasons["classes"] = (
-            "classes of the annotations, in their order; the first one is that of pixels without an object"
-        )
+    if layout.module in _CLASS_REASONS and "classes" not in answers:
+        options["classes"], absent = _find_object_classes(layout.module(**options), answers)
+        remark = f"; left out, since no object is of it: {', '.join(absent)}" if absent else ""
+        reasons["classes"] = f"{_CLASS_REASONS[layout.module]}{remark}"
     # the classes are not known yet, and not needed to find the files
     declared = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
     parts = _find_files(layout.module(**{**options, **declared}))
@@ -119,21 +132,29 @@ def survey_folder(root: Path, answers: Options) -> Survey:
     train = [sample for sample in samples if sample.split == "train" and sample.readable]
     table = np.array([sample.counts[:-1] for sample in train])
     counts, image_counts = table.sum(0), (table > 0).sum(0)
+    totals = np.sum([sample.valid for sample in train], axis=0) if data.multilabel else counts.sum()
     if isinstance(parts["train"], LabelDataset):
-        counts = image_counts = np.bincount(parts["train"].label_ids, minlength=data.num_classes).astype(np.int64)
+        label_ids = parts["train"].label_ids
+        counts = (label_ids == 1).sum(0) if data.multilabel else np.bincount(label_ids, minlength=data.num_classes)
+        counts = image_counts = counts.astype(np.int64)
+        totals = np.full(data.num_classes, len(label_ids))
     sizes = {split: len(part) for split, part in parts.items()}
     image_sizes = np.array([sample.size for sample in train], np.int64)
     lines += [
         f"images: {images.summary}, {_describe_sizes(image_sizes)}",
         f"splits: {', '.join(f'{split} {size:,}' for split, size in sizes.items())} "
         f"({layout.splits or ('by groups at random' if data.has_groups else 'at random')})",
-        f"classes: {_describe_classes(data.classes, counts)}",
+        f"classes: {_describe_classes(data.classes, counts / np.maximum(totals, 1))}",
     ]
+    overlap = measure_overlap(parts["train"]) if data.multilabel else None
+    if overlap is not None:
+        unit = "pixels" if data.kind == "segmentation" else "images"
+        lines.append(f"overlap: {overlap:.1%} of the {unit} with a class have several")
     if num_broken := sum(not sample.readable for sample in samples):
         lines.append(f"{counted(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
     return Survey(
         *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
-        *(data.in_channels, images.is_8_bit_color),
+        *(data.in_channels, images.is_8_bit_color, overlap),
     )
 
 
@@ -158,6 +179,15 @@ def _find_files(data: FileDataModule) -> dict[Split, FileDataset]:
     if empty := [split for split in ("train", "val") if not len(parts[split])]:
         raise DataError(f"{data.root}: the {empty[0]} split is empty; put samples there, or name another folder")
     return parts
+
+
+def _find_object_classes(data: FileDataModule, answers: Options) -> tuple[list[str], list[str]]:
+    """Return the classes of outlines that objects have, with that of the background, and those that none has."""
+    parts = _find_files(data).values()
+    labels = {label for part in parts if isinstance(part, AnnotatedDataset) for label in part.object_labels()}
+    background = answers.get("background", "background")
+    absent = [name for label, name in enumerate(data.classes) if label not in labels and name != background]
+    return [name for name in data.classes if name not in absent], absent
 
 
 def _paths(part: FileDataset, number: int) -> list[Path]:
@@ -219,7 +249,7 @@ def _describe_sizes(sizes: ImageSizes) -> str:
     return f"{low} pixels" if low == high else f"{low} to {high} pixels"
 
 
-def _describe_classes(classes: Sequence[str], counts: ClassCounts) -> str:
+def _describe_classes(classes: Sequence[str], shares: npt.NDArray[np.float64]) -> str:
     """Return the class names with their shares."""
-    shares = [f"{printable_line(name)} {count / counts.sum():.1%}" for name, count in zip(classes, counts, strict=True)]
-    return ", ".join(shares[:_LISTED]) + (f" and {len(shares) - _LISTED} more" if len(shares) > _LISTED else "")
+    names = [f"{printable_line(name)} {share:.1%}" for name, share in zip(classes, shares, strict=True)]
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

@@ -1,12 +1,12 @@
 """Recognition of tables: the columns that hold paths of images, classes, splits and groups."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightseg.data.datasets.image_table import LABEL_COLUMNS, PATH_COLUMNS, SPLIT_COLUMN
+from lightseg.data.datasets.image_table import LABEL_COLUMNS, LABELS, PATH_COLUMNS, SPLIT_COLUMN
 from lightseg.data.io.tables import Table, read_table
 from lightseg.data.io.text_file import read_text
 from lightseg.data.splits import SPLIT_OF
@@ -32,11 +32,17 @@ class TableLayout:
 
     Attributes:
         options: Options of an `ImageTable`.
+        reasons: Comments on them.
         split_column: Column of the splits; empty without one.
     """
 
     options: dict[str, Any]
+    reasons: dict[str, str]
     split_column: str
+
+
+class _PairTableError(DataError):
+    """Table of images and their masks."""
 
 
 def find_table(listing: Listing, answers: Mapping[str, Any]) -> TableLayout | None:
@@ -47,7 +53,8 @@ def find_table(listing: Listing, answers: Mapping[str, Any]) -> TableLayout | No
         answers: Options of the data that the user states; `table` may be relative to the folder.
 
     Raises:
-        DataError: If several tables may be it, or no column can be recognized as that of the classes.
+        DataError: If several tables may be it, one lists images and masks, or no column can be recognized as that of
+            the classes.
     """
     if "table" in answers:
         path = Path(answers["table"])
@@ -59,8 +66,8 @@ def find_table(listing: Listing, answers: Mapping[str, Any]) -> TableLayout | No
     for name in listing.tables:
         try:
             layout = _read(listing, listing.root / name, answers)
-        except DataError:
-            if len(listing.tables) == 1:
+        except DataError as error:
+            if len(listing.tables) == 1 or isinstance(error, _PairTableError):
                 raise
             continue
         if layout is not None:
@@ -81,26 +88,30 @@ def _read(listing: Listing, path: Path, answers: Mapping[str, Any]) -> TableLayo
     """
     delimiter = answers.get("delimiter") or _find_delimiter(path)
     table = read_table(path, delimiter)
-    place = _find_paths(listing, table, answers)
+    bases = _find_bases(listing, path, answers)
+    place = _find_paths(table, [answers["path_column"]] if "path_column" in answers else list(table.columns), bases)
     if place is None:
         return None
     path_column, root = place
-    label_column = _find_labels(table, path_column, answers)
+    if not {"label_column", "label_columns"} & answers.keys():
+        _require_labels(table, path_column, bases)
     split_column = _find_splits(table, answers)
+    group_column = "" if split_column else _find_groups(table)
+    rest = [column for column in table.columns if column not in (path_column, split_column, group_column)]
+    label_options, reasons = _find_labels(table, rest, answers)
     options: dict[str, Any] = {"table": str(path)}
     if root != path.parent:
         options["root"] = str(root)
     if [column for column in table.columns if column.lower() in PATH_COLUMNS] != [path_column]:
         options["path_column"] = path_column
-    if [column for column in table.columns if column.lower() in LABEL_COLUMNS] != [label_column]:
-        options["label_column"] = label_column
+    options |= label_options
     if split_column and split_column != SPLIT_COLUMN:
         options["split_column"] = split_column
-    if not split_column and (group_column := _find_groups(table)):
+    if group_column:
         options["group_column"] = group_column
     if delimiter not in (None, ","):
         options["delimiter"] = delimiter
-    return TableLayout(options, split_column)
+    return TableLayout(options, reasons, split_column)
 
 
 def _find_delimiter(path: Path) -> str | None:
@@ -111,13 +122,16 @@ def _find_delimiter(path: Path) -> str | None:
     return max(",;\t", key=header.count) if {",", ";", "\t"} & set(header) else None
 
 
-def _find_paths(listing: Listing, table: Table, answers: Mapping[str, Any]) -> tuple[str, Path] | None:
-    """Return the column whose values are files of one folder most often, and the folder; None without one."""
-    folders = sorted(listing.images, key=lambda folder: len(listing.images[folder]), reverse=True)[:_BASES]
-    bases = dict.fromkeys([table.path.parent, listing.root, *(listing.root / folder for folder in folders)])
+def _find_bases(listing: Listing, path: Path, answers: Mapping[str, Any]) -> list[Path]:
+    """Return the folders that the paths in a table may be relative to, the likeliest ones first."""
     if "root" in answers:
-        bases = {Path(answers["root"]): None}
-    columns = [answers["path_column"]] if "path_column" in answers else list(table.columns)
+        return [Path(answers["root"])]
+    folders = sorted(listing.images, key=lambda folder: len(listing.images[folder]), reverse=True)[:_BASES]
+    return list(dict.fromkeys([path.parent, listing.root, *(listing.root / folder for folder in folders)]))
+
+
+def _find_paths(table: Table, columns: Sequence[str], bases: Sequence[Path]) -> tuple[str, Path] | None:
+    """Return the column whose values are files of one folder most often, and the folder; None without one."""
     rows = spread(_PROBED, len(table))
     best, place = len(rows) / 2, None
     for column in columns:
@@ -130,17 +144,59 @@ def _find_paths(listing: Listing, table: Table, answers: Mapping[str, Any]) -> t
     return place
 
 
-def _find_labels(table: Table, path_column: str, answers: Mapping[str, Any]) -> str:
-    """Return the column of the classes.
+def _require_labels(table: Table, path_column: str, bases: Sequence[Path]) -> None:
+    """Check that a table lists classes, not masks.
 
     Raises:
-        DataError: If it is not known.
+        _PairTableError: If a column in the place of the classes holds paths.
     """
     rest = [column for column in table.columns if column != path_column]
     common = [column for column in rest if column.lower() in LABEL_COLUMNS]
-    if "label_column" not in answers and not common and len(rest) == 1:
-        return rest[0]
-    return table.find_column("label_column", answers.get("label_column"), LABEL_COLUMNS)
+    if masks := _find_paths(table, common or rest, bases):
+        raise _PairTableError(
+            f"{table.path}: names images ({path_column}) and masks ({masks[0]}); write these two columns alone into a "
+            "list for each split, train.csv and val.csv, with paths below its folder, and call init again"
+        )
+
+
+def _find_labels(
+    table: Table, columns: Sequence[str], answers: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options that name the column of the classes, or a column for each class, and their reasons.
+
+    Raises:
+        DataError: If the columns are not known.
+    """
+    if "label_columns" in answers:
+        return {}, {}
+    common = [column for column in table.columns if column.lower() in LABEL_COLUMNS]
+    if "label_column" not in answers and len(common) == 1:
+        return {}, {}
+    if not common and "label_column" not in answers:
+        label_columns = [column for column in columns if _holds_labels(table.columns[column])]
+        if len(label_columns) > 1:
+            return {"label_columns": label_columns}, {"label_columns": _describe_labels(table, label_columns)}
+        if len(columns) == 1:
+            return {"label_column": columns[0]}, {}
+    return {"label_column": table.find_column("label_column", answers.get("label_column"), LABEL_COLUMNS)}, {}
+
+
+def _holds_labels(values: Sequence[str]) -> bool:
+    """Return whether the values of a column are 1, 0 or unknown, and some 1."""
+    labels = {LABELS.get(value.lower()) for value in values}
+    return None not in labels and 1 in labels
+
+
+def _describe_labels(table: Table, columns: Sequence[str]) -> str:
+    """Return how many classes rows have, as the reason for a column for each class."""
+    numbers = [
+        sum(LABELS[value.lower()] == 1 for value in row)
+        for row in zip(*(table.columns[column] for column in columns), strict=True)
+    ]
+    if set(numbers) == {1}:
+        return "a column for each class; each row has exactly one class, so that one label_column would do, too"
+    several = sum(number > 1 for number in numbers) / len(numbers)
+    return f"a column for each class, since a picture may have several: {several:.0%} of the rows do"
 
 
 def _find_splits(table: Table, answers: Mapping[str, Any]) -> str:

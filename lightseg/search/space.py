@@ -95,7 +95,11 @@ def _require_key(key: str, place: str) -> None:
 
 
 def _make_choices(values: list[Any], place: str) -> BaseDistribution:
-    texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    try:
+        texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    except TypeError:
+        # YAML has more types than a recipe, such as dates
+        raise ConfigError(f"{place}: a value of {values!s:.60} is of no type that a recipe has; quote it") from None
     require(
         len(texts) > 1 and len(set(texts)) == len(texts),
         f"{place}: give two different values or more; a single one belongs into the recipe",

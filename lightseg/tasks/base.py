@@ -21,6 +21,7 @@ from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.losses.base import over_processes
 from lightseg.losses.class_weights import WeightScheme, last_bias
+from lightseg.losses.distillation import Distillation
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.metrics.scores import ScoreKind, confusion_to_counts
@@ -35,6 +36,7 @@ from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
 from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
+from lightseg.tasks.teacher import Teacher
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
 Stage = Literal["val", "test"]
@@ -90,6 +92,13 @@ class Task(Predictor, ABC):
             net and task may differ: a tensor is taken if name and shape agree; the last layer's rows by the names of
             the classes; the layer on the image is adapted to its channels, repeated cyclically and rescaled (summed for
             one channel). Everything else starts as without it.
+        teacher: Trained model that the net imitates beside its loss (knowledge distillation): what `init` takes, or
+            several of these joined by `+`, whose mean probabilities are imitated. It predicts for the augmented images
+            of each batch, and must have the same classes, in any order.
+        teacher_temperature: Divisor of the logits of teacher and net, 0.1 to 100; above 1 the unlikely classes have
+            more influence.
+        teacher_weight: Weight of the teacher, above 0 to 1: the loss is `(1 - weight) * loss + weight * temperature^2 *
+            KL(teacher || net)`. `val/loss` is the loss without the teacher.
     """
 
     def __init__(
@@ -117,9 +126,15 @@ class Task(Predictor, ABC):
         channels_last: bool = True,
         compile: bool | CompileMode = False,  # noqa: A002 - the name that torch users look for
         init: str | None = None,
+        teacher: str | None = None,
+        teacher_temperature: float = 2.0,
+        teacher_weight: float = 0.5,
     ) -> None:
         super().__init__()
         self.net, self.classes, self.init = net, list(classes), init
+        self.teacher_source = teacher
+        self.teacher: Teacher | None = None
+        self.distillation = Distillation(teacher_temperature, teacher_weight)
         self._transferred: tuple[Origin, Target] | None = None
         self.shared: SharedWeights | None = None
         """Weights that checkpoints leave to the file of `init`."""
@@ -234,9 +249,13 @@ class Task(Predictor, ABC):
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         # `progress` computes the length of the training at each access
         progress = self.progress if self.loss.weights_from else 0.0
+        # first, so that its activations are gone before those of the net, which wait for the backward pass
+        teacher_logits = self.teacher.logits(batch["image"]) if self.teacher else None
         with nullcontext() if self.compiled else float32_depthwise(self.net):
             logits = self(batch["image"])
         loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
+        if teacher_logits is not None:
+            loss = self.distillation(loss, logits, teacher_logits, batch["target"], self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
@@ -371,6 +390,31 @@ class Task(Predictor, ABC):
             self._fill_normalization(*adapt_normalization(origin.mean, origin.std, target.in_channels))
         self._transferred = origin, target
         return report
+
+    def learn_from(self, teacher: Predictor) -> None:
+        """Imitate a trained task in training, beside the loss; see `Distillation`.
+
+        Args:
+            teacher: The trained task, which is changed: it predicts on the device of this one from now on.
+
+        Raises:
+            ConfigError: If it is of another kind, or its classes have other names.
+        """
+        self.teacher = Teacher(teacher, self)
+
+    def on_fit_start(self) -> None:
+        """Move the teacher to the device of the net.
+
+        Raises:
+            ConfigError: If the recipe names a teacher that has not been loaded.
+        """
+        require(
+            self.teacher is not None or self.teacher_source is None,
+            "model.teacher: is loaded by `lightseg.fit`; in a program of your own, call "
+            "`task.learn_from(lightseg.load(RUN))`",
+        )
+        if self.teacher is not None:
+            self.teacher.to(self.device, self.dtype)
 
     def _transfer(self, origin: Origin, target: Target) -> Report:
         state, report = transfer(base_state(self.net.state_dict()), target, origin)

@@ -127,11 +127,15 @@ class ClassificationEnsemble(Ensemble, ClassificationTask):
 
 
 class MultilabelSegmentationEnsemble(Ensemble, MultilabelSegmentationTask):
-    """Ensemble of tasks with any number of classes per pixel; the thresholds are the means of those of the members."""
+    """Ensemble of tasks with any number of classes per pixel.
+
+    The thresholds are the means of those of the members, as probabilities at their temperatures; with test-time
+    augmentation too, which has no temperature.
+    """
 
 
 class MultilabelClassificationEnsemble(Ensemble, MultilabelClassificationTask):
-    """Ensemble of tasks with any number of classes per image; the thresholds are the means of those of the members."""
+    """Ensemble of tasks with any number of classes per image; the thresholds are as in the one for pixels."""
 
 
 _CLASSES: dict[tuple[str, bool], type[Ensemble]] = {
@@ -145,15 +149,25 @@ _CLASSES: dict[tuple[str, bool], type[Ensemble]] = {
 def make_ensemble(members: Sequence[Task], names: Sequence[str]) -> Ensemble:
     """Return the ensemble of some tasks; see `Ensemble`."""
     ensemble = _CLASSES[members[0].kind, members[0].multilabel](members, names)
-    average_thresholds(ensemble, members)
+    average_thresholds(ensemble, members, calibrated=True)
     return ensemble
 
 
-def average_thresholds(task: Task, members: Sequence[Task]) -> None:
-    """Set the thresholds of a task whose classes may overlap to the means of those of others."""
-    thresholds = [member.thresholds for member in members if isinstance(member, MultilabelTask)]
+def average_thresholds(task: Task, members: Sequence[Task], calibrated: bool = False) -> None:
+    """Set the thresholds of a task whose classes may overlap to the means of those of others.
+
+    Args:
+        task: The task; another than one with overlapping classes is unchanged.
+        members: The others.
+        calibrated: Average the thresholds as probabilities at the temperatures of the members.
+    """
+    thresholds = [
+        member.thresholds_at(member.temperature if calibrated else 1)
+        for member in members
+        if isinstance(member, MultilabelTask)
+    ]
     if isinstance(task, MultilabelTask):
-        task.set_thresholds(torch.stack(thresholds).mean(0).tolist())
+        task.set_thresholds(np.mean(thresholds, axis=0).tolist())
 
 
 def _transformed(images: Tensor, member: Task) -> Tensor:
@@ -164,7 +178,8 @@ def _transformed(images: Tensor, member: Task) -> Tensor:
     # the transforms take no half precision, to which Lightning converts a batch
     arrays = (images.float() if images.is_floating_point() else images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     changed = np.stack([transform(array, 0, 0)[0] for array in arrays])
-    return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images)
+    # of the type that the transform returns: floats are on another scale than bytes
+    return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images.device)
 
 
 def require_agreement(members: Sequence[Task], names: Sequence[str]) -> None:

@@ -70,12 +70,16 @@ class MultilabelTask(Task, ABC):
         """Return the kind of the scores (`METRICS`)."""
         return "multilabel_segmentation" if self.kind == "segmentation" else "multilabel_classification"
 
-    def set_thresholds(self, thresholds: float | list[float], option: str = "model.thresholds") -> None:
+    def set_thresholds(
+        self, thresholds: float | list[float], option: str = "model.thresholds", temperature: float = 1.0
+    ) -> None:
         """Set the least probability of each class that is predicted, rounded to a multiple of 1/1024.
 
         Args:
             thresholds: One for all classes, or one for each.
             option: Name of the option, for messages.
+            temperature: Temperature of the probabilities that the thresholds are of. With another than 1 they are not
+                rounded, which is for predictions alone, since evaluations count by multiples of 1/1024.
 
         Raises:
             ConfigError: If there is not one for each class, or one is not in 0 to 1.
@@ -87,8 +91,21 @@ class MultilabelTask(Task, ABC):
         )
         for value in values:
             require(0 < value < 1, f"{option}: must be a probability, above 0 and below 1, got {value}")
+        if temperature == 1:
+            values = [round_threshold(value) for value in values]
+        else:
+            logits = temperature * torch.tensor(values, dtype=torch.float64).logit()
+            # a probability of 1 would never be reached, since float32 rounds to it from below, too
+            values = logits.sigmoid().clamp(max=1 - 2**-24).tolist()
         # in place, since a tensor that is created in a validation cannot be changed in training, as averages do
-        self.thresholds.copy_(torch.tensor([round_threshold(value) for value in values]))
+        self.thresholds.copy_(torch.tensor(values))
+
+    def thresholds_at(self, temperature: float) -> list[float]:
+        """Return the thresholds as probabilities at a temperature; they themselves are those at a temperature of 1."""
+        thresholds = self.thresholds
+        if temperature != 1:
+            thresholds = (thresholds.double().logit() / temperature).sigmoid()
+        return [float(threshold) for threshold in thresholds]
 
     def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:  # noqa: ARG002
         """Return the probability of each class."""

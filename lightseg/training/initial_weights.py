@@ -34,7 +34,8 @@ def take_initial_weights(cli: LightsegCLI, resumed: Path | None) -> InitialWeigh
 
     Args:
         cli: The parsed recipe; its task is changed.
-        resumed: The run folder to resume; a checkpoint in it has all weights, so that the origin is not read.
+        resumed: The run folder to resume; a checkpoint in it has all weights, so that the origin is not read unless
+            checkpoints leave some weights to it.
 
     Returns:
         The weights; None if there are none to take.

@@ -22,6 +22,7 @@ from lightseg.runs.environment import describe
 from lightseg.training.checks import check_run
 from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.resume import prepare_resume, restore_image_values
+from lightseg.training.teacher import check_teacher, take_teacher
 
 
 def open_run(
@@ -43,8 +44,11 @@ def open_run(
         stack.enter_context(locked(resumed))
     if resumed:
         restore_image_values(cli.datamodule, resumed)
-    initial_weights = take_initial_weights(cli, resumed)
-    cost = check_run(cli, trainer)
+    initial_weights, teacher = take_initial_weights(cli, resumed), take_teacher(cli, resumed)
+    cost, teacher_report = check_run(cli, trainer), None
+    if teacher:
+        teacher_report = check_teacher(cli, teacher)
+        cli.model.recipe["teacher"] = teacher.records
     view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
     for logger in view_loggers:
         logger.prepare()
@@ -55,11 +59,13 @@ def open_run(
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
-        lineage = {"init": initial_weights.record} if initial_weights else {}
+        reports = {"init": initial_weights, "teacher": teacher_report}
+        lineage = {name: report.record for name, report in reports.items() if report}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in view_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    lines += [teacher_report.text] if teacher_report else []
     batch_losses = ", ".join(cli.model.loss.batch_losses)
     if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
         lines.append(

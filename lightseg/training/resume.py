@@ -39,13 +39,14 @@ _HARDWARE = (
 _FREE = (
     *(f"trainer.{name}" for name in _HARDWARE),
     "trainer.limit_test_batches",
+    "model.teacher",
     "data.cache_gb",
     "data.num_workers",
     *DATA_LOCATION,
     "save_every_minutes",
     "save_every_n_steps",
 )
-"""Options that may change when a run is resumed, with a message."""
+"""Options that may change when a run is resumed, with a message; files of the teacher are compared by their content."""
 
 
 def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:

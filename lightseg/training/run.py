@@ -27,6 +27,7 @@ from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
+from lightseg.training.teacher import take_teacher
 
 
 def fit(args: list[str]) -> None:
@@ -99,6 +100,7 @@ def _open(
         if resumed:
             resume.restore_image_values(cli.datamodule, resumed)
         take_initial_weights(cli, resumed)
+        take_teacher(cli, resumed)
         checkpoint = resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
 

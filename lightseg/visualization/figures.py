@@ -16,6 +16,7 @@ from lightseg.runs.metrics_log import read_log
 from lightseg.visualization.examples import Example, Image, describe_labels, read_examples, read_palette
 
 _RIGHT, _WRONG = (225, 225, 225), (200, 30, 30)
+_MISSED, _ABSENT = (50, 110, 230), (0, 0, 0)
 
 
 def learning_curve(folder: Path, path: Path) -> None:
@@ -215,6 +216,21 @@ def errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
         is_right, is_void = (is_right | is_void).all(0), is_void.all(0)
     picture = np.where(is_right[..., None], _RIGHT, _WRONG).astype(np.uint8)
     picture[is_void] = VOID
+    return picture
+
+
+def label_errors(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Image:
+    """Return the errors about a class that may overlap others, uint8 `(H, W, 3)`.
+
+    False alarms are red, missed pixels blue, found ones gray, those that are rightly without it black, and void white.
+
+    Args:
+        target: 0, 1 or void, `(H, W)`.
+        prediction: 0 or 1, `(H, W)`.
+    """
+    colors = np.array([[_ABSENT, _WRONG], [_MISSED, _RIGHT]], np.uint8)
+    picture: Image = colors[(target == 1).astype(int), prediction.astype(int)]
+    picture[target == IGNORE] = VOID
     return picture
 
 

@@ -9,12 +9,14 @@ import pytest
 from lightseg.data import Shapes
 from lightseg.errors import ConfigError, UserError
 from lightseg.evaluation.calibrate import calibrate, summary
+from lightseg.evaluation.temperature import LIMIT
 from lightseg.inference.inference_config import InferenceConfig
 
 RESULT = {
     "temperature": 1.5,
     "split": "val",
     "pixels": 5000,
+    "unit": "pixels",
     "fitted_on": 1000,
     "ece_before": 0.25,
     "ece_after": 0.125,
@@ -25,7 +27,7 @@ RESULT = {
 
 def test_summary__sample_and_effect():
     assert summary(RESULT, Path("run")) == (
-        "temperature 1.5, fitted on val (5,000 valid pixels or samples, an even sample of 1,000 of them): "
+        "temperature 1.5, fitted on val (5,000 valid pixels, an even sample of 1,000 of them): "
         "ECE 0.2500 -> 0.1250, NLL 0.5000 -> 0.4375; predicted classes do not change\nwritten: run/calibration.json"
     )
 
@@ -33,7 +35,9 @@ def test_summary__sample_and_effect():
 def test_summary__of_all_pixels_without_an_effect():
     text = summary({**RESULT, "temperature": 1.0, "fitted_on": 5000}, Path("run"))
     assert "temperature 1 (no temperature made the error smaller), fitted on val" in text
-    assert "(5,000 valid pixels or samples, all of them)" in text
+    assert "(5,000 valid pixels, all of them)" in text
+    largest = summary({**RESULT, "temperature": LIMIT}, Path("run"))
+    assert largest.startswith("temperature 100 (the largest; more than the scale is wrong), fitted on val")
 
 
 @dataclass

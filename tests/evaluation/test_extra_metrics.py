@@ -5,7 +5,7 @@ import torch
 
 from lightseg.evaluation.extra_metrics import details, make, numbers
 from lightseg.nets import SimpleCNN, UNet
-from lightseg.tasks import ClassificationTask, SegmentationTask
+from lightseg.tasks import ClassificationTask, MultilabelClassificationTask, SegmentationTask
 
 CLASSES = ["a", "b"]
 
@@ -51,3 +51,18 @@ def test_details__counts_of_masks_by_class_and_size():
     assert all(row["both"] == row["truth"] == row["prediction"] > 0 for row in counts["boundary"].values())
     values = numbers(results, CLASSES)
     assert values["boundary_iou/b"] == values["recall_small/b"] == 1
+
+
+def test_numbers__of_overlapping_classes_have_an_error_of_each():
+    task = MultilabelClassificationTask(SimpleCNN(2, image_size=16), CLASSES)
+    logits, target = torch.tensor([[3.0, 1.0], [3.0, 1.0]]).log(), torch.tensor([[1, 0], [0, 0]])
+    results = _results(task, logits, target, temperature=2.0)
+    values = numbers(results, CLASSES)
+    # probabilities of 3/4 and 1/2, in the middles of their bins
+    middles = [768.5 / 1024, 512.5 / 1024]
+    assert [values["ece/a"], values["ece/b"]] == pytest.approx([middles[0] - 0.5, middles[1]])
+    assert values["ece"] == pytest.approx(sum(middles) / 2 - 0.25)
+    assert values["nll"] == pytest.approx(-torch.tensor([0.75, 0.25, 0.5, 0.5]).log().mean().item(), abs=1e-6)
+    assert values["ece_calibrated/b"] == values["ece/b"]
+    tables = details(results, CLASSES)["calibration"]
+    assert [(name, len(table), table[0]["pixels"]) for name, table in tables.items()] == [("a", 1, 2), ("b", 1, 2)]

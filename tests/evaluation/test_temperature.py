@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit
 from torch.nn import functional as F
 
 from lightseg.evaluation.temperature import LIMIT, SAMPLE, LogitSample, fit_temperature, sampling_stride
 from lightseg.labels import IGNORE
+from lightseg.metrics.calibration import valid_labels
 
 
 def calibrated_logits(scale, count=20_000, classes=4):
@@ -50,3 +53,36 @@ def test_logit_sample__starts_at_the_index_of_the_image():
     # without pixel 1, image 6 begins with its first and image 7 with its second
     assert sample[:, 0].tolist() == [0, 4, 7, 9, 12, 15]
     assert truth.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_fit_temperature__of_labels_is_the_minimum_of_the_binary_cross_entropy(scale):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-1, 2, (3, 40, 50))
+    target = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.uint8)
+    target[0, :9] = IGNORE
+    metric = LogitSample(1, 2, valid_labels)
+    scaled = torch.as_tensor(scale * logits, dtype=torch.float32)
+    metric.update(scaled[None], torch.as_tensor(target)[None], torch.tensor([0]))
+    temperature = fit_temperature(*metric.compute())
+
+    values, truth = scaled.double().numpy()[target != IGNORE], target[target != IGNORE]
+    signs = 2.0 * truth - 1
+
+    def loss(factor):
+        return -log_expit(signs * factor * values).mean()
+
+    best = minimize_scalar(loss, bracket=(0.1, 1, 10), options={"xtol": 1e-10})
+    assert temperature == pytest.approx(1 / best.x, rel=1e-4)
+    assert temperature == pytest.approx(scale, rel=0.1)
+
+
+def test_logit_sample__of_labels_goes_evenly_through_the_valid_ones():
+    logits = torch.arange(8.0).reshape(1, 2, 4)
+    target = torch.tensor([[[1, IGNORE, 0, 1], [0, 1, IGNORE, 1]]])
+    metric = LogitSample(2, 2, valid_labels)
+    metric.update(logits, target, torch.tensor([1]))
+    sample, truth = metric.compute()
+    # the valid ones are 0, 2, 3, 4, 5 and 7, of which image 1 begins with the second
+    assert sample.tolist() == [[0, 2], [0, 4], [0, 7]]
+    assert truth.tolist() == [0, 0, 1]

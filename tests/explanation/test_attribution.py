@@ -9,6 +9,7 @@ from lightseg.explanation.attribution import ClassTarget, choose_method, find_ma
 from lightseg.explanation.deletion import is_faithful, measure_deletion
 from lightseg.nets import FCN, Segmenter, SimpleCNN, SmpNet, TimmNet, TorchvisionNet, UNet
 from lightseg.tasks import SegmentationTask
+from tests.explanation.fabricate import label_task
 from tests.explanation.known_evidence import SIDE, Brightness, build_task, images
 
 
@@ -97,3 +98,16 @@ def test_find_map_layer__later_layers_may_have_more_information(last, name):
 
     # a pooling to a square is no map of a wide image, and no better layer either
     assert find_map_layer(net, lambda: net(torch.zeros(1, 3, 32, 64)), (32, 64)) == name
+
+
+def test_class_target__of_an_overlapping_class_uses_its_threshold_and_the_sigmoid():
+    task = label_task("segmentation", ("a", "b"), 4.0, thresholds=[0.75, 0.5])
+    image = torch.full((1, 3, 4, 4), 0.5)
+    # a logit of 2 is a probability of 0.88, and one of 1 is 0.73
+    image[0, 0, 0], image[0, 0, 1] = 0.75, 0.625
+    target = ClassTarget.of(task, image, 0)
+
+    assert target.region.sum(1).tolist() == [4, 0, 0, 0]
+    assert target.logit(image).item() == pytest.approx(2)
+    task.temperature = 2.0
+    assert target.probability(image).item() == pytest.approx(1 / (1 + np.exp(-1)))

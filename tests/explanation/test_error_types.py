@@ -105,3 +105,15 @@ def test_components__are_connected_at_corners():
     assert regions.count(ids == 3).tolist() == [2, 1]
     assert regions.centers.tolist() == [[0.5, 0.5], [3, 3]]
     assert (regions.labels == -1).sum() == 13
+
+
+def test_divide_errors__regions_of_a_background_are_no_objects():
+    target, prediction = np.zeros((40, 40), int), np.zeros((40, 40), int)
+    target[5:25, 5:25] = 1
+    # a hole in what is predicted is an error inside of the object, and no invented object
+    prediction[5:25, 5:25], prediction[10:15, 10:15] = 1, 0
+    parts = divide_errors(target, prediction, background=0)
+
+    assert (count(parts, INTERIOR), count(parts, INVENTED), count(parts, RIGHT)) == (25, 0, 1600 - 25)
+    assert (parts.objects.classes.tolist(), parts.sizes.tolist(), parts.missed.tolist()) == ([1], [0], [False])
+    assert count(divide_errors(target, prediction), INVENTED) == 25

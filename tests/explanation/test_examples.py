@@ -12,7 +12,8 @@ from lightseg.explanation.examples import (
     worst_images,
 )
 from lightseg.explanation.gallery import Gallery
-from tests.explanation.fabricate import Data, Oracle
+from lightseg.labels import IGNORE
+from tests.explanation.fabricate import Data, LabelData, Oracle, label_image, label_task
 
 CLASSES = ("ground", "disc", "square")
 BLACK = np.zeros((64, 96, 3), np.uint8)
@@ -104,3 +105,59 @@ def test_classification__wrong_images_with_the_lowest_probability_of_the_truth()
 @pytest.mark.parametrize("number", [0, 3])
 def test_worst_images__of_a_perfect_task_there_are_none(number):
     assert worst_images(*_observe(_boxes(3), lambda truth: truth), number) == []
+
+
+def _label_observations(kind, predictions, targets, size=None):
+    task = label_task(kind, ("road", "car"))
+    images = [label_image(prediction, size) for prediction in predictions]
+    targets = [np.moveaxis(np.asarray(target, np.uint8), 0, -1) for target in targets]
+    data = LabelData(images, targets, task.classes)
+    return collect(task, data, "test"), Gallery(task, data, "test")
+
+
+def test_overlapping_masks__worst_images_and_false_alarms_where_another_class_is():
+    target = np.zeros((3, 2, 64, 96), np.uint8)
+    target[:, 0, :10, :40] = 1
+    prediction = target.copy()
+    # a quarter of the road is missed in the second image, and is taken for a car in the third
+    prediction[1, 0, :10, 30:40] = 0
+    prediction[2, 1, :10, 30:40] = 1
+    observations, gallery = _label_observations("segmentation", prediction, target)
+
+    (worst,) = worst_images(observations, gallery, 5)
+    assert (worst.title, worst.remark) == ("road: IoU 75.0 %", "<1>.png")
+    assert [picture.caption for picture in worst.pictures] == ["image", "truth", "prediction", "errors of road"]
+    assert largest_confusions(observations) == [(0, 1, 100)]
+    (crop,) = confusion_crops(observations, gallery, (0, 1), 3)
+    assert (crop.title, crop.remark) == ("car predicted at road: 100 pixels", "<2>.png")
+    assert crop.pictures[-1].caption == "errors of car"
+    assert crop.pictures[1].pixels.shape == (48, 48, 3)
+    uncertain = most_uncertain(observations, gallery, 1)[0]
+    assert [picture.caption for picture in uncertain.pictures] == ["image", "prediction", "uncertainty", "errors"]
+
+
+def test_largest_confusions__none_where_false_alarms_are_as_frequent_everywhere():
+    target = np.zeros((1, 2, 8, 8), np.uint8)
+    target[:, 0, :4] = 1
+    prediction = target.copy()
+    prediction[:, 1, :, :2] = 1
+    assert largest_confusions(_label_observations("segmentation", prediction, target)[0]) == []
+
+
+def test_labels__missed_ones_and_false_alarms():
+    targets = [[1, 1], [1, 0], [0, 0], [1, IGNORE]]
+    predictions = [[1, 0], [1, 1], [0, 0], [1, 1]]
+    observations, gallery = _label_observations("classification", predictions, targets, (4, 4))
+
+    assert {group.title for group in worst_images(observations, gallery, 3)} == {
+        "car: missed, probability 0 %",
+        "car: false alarm, probability 100 %",
+    }
+    # the only false alarm is where a road is, and half of the images without a car have a road
+    assert largest_confusions(observations) == []
+    assert {group.title for group in most_uncertain(observations, gallery, 4)} == {
+        "road, car: predicted as road",
+        "road: predicted as road, car",
+        "predicted as nothing",
+        "predicted as road, car",
+    }

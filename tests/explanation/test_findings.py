@@ -10,7 +10,7 @@ from lightseg.explanation.collect import collect
 from lightseg.explanation.findings import find
 from lightseg.explanation.text import evidence, sentence
 from lightseg.labels import IGNORE
-from tests.explanation.fabricate import Data, Oracle, discs
+from tests.explanation.fabricate import Data, LabelData, Oracle, discs, label_image, label_task
 
 CLASSES = ("ground", "disc", "square")
 
@@ -195,4 +195,38 @@ def test_find__confusion():
     assert sentence(first, observations) == (
         f"dog: 33.3 % of its images are predicted as cow, where {100 * expected:.1f} % were to be "
         "expected by how often cow is predicted"
+    )
+
+
+def test_find__false_alarms_of_an_overlapping_class():
+    images, targets = [], []
+    for count in range(30):
+        target = np.zeros((2, 20, 20), np.uint8)
+        target[0, 4:16, 2 + count % 4 : 17] = 1
+        # the second class is predicted in the left half of half of the images
+        prediction = target.copy()
+        prediction[1, :, :10] = count % 2
+        images.append(label_image(prediction))
+        targets.append(target.transpose(1, 2, 0))
+    task = label_task("segmentation", ("road", "car"))
+    observations = collect(task, LabelData(images, targets, task.classes), "test")
+    first = find(observations)[0]
+
+    assert (first.error_slice.label, first.error_slice.kind, first.is_significant) == (3, "slice", True)
+    assert sentence(first, observations) == (
+        "car: 50.0 % of the pixels without it in the left half are false alarms, 0.0 % in the right half"
+    )
+    extent = "3,000 wrong pixels more than at the rate elsewhere, 100.0 % of all errors"
+    assert evidence(first, observations).startswith(f"{extent} · 30 images with pixels without car · p < 0.001, ")
+
+
+def test_find__missed_labels():
+    labels = np.random.default_rng(0).integers(0, 2, (80, 2)).astype(np.uint8)
+    # the first class is always right, and the second never found
+    images = [label_image([first, 0], (4, 4)) for first, _ in labels]
+    task = label_task("classification", ("cat", "dog"))
+    observations = collect(task, LabelData(images, list(labels), task.classes), "test")
+
+    assert sentence(find(observations)[0], observations) == (
+        "dog: 100.0 % of its images are missed, 0.0 % of other classes"
     )

@@ -7,7 +7,7 @@ import pytest
 
 from lightseg.explanation.gallery import Gallery
 from lightseg.labels import IGNORE
-from tests.explanation.fabricate import Data, Oracle
+from tests.explanation.fabricate import Data, LabelData, Oracle, label_image, label_task
 
 CLASSES = ("ground", "disc", "square")
 
@@ -56,3 +56,20 @@ def test_heat__colors_show_the_values_over_a_gray_image(gallery):
     assert plain[0].sum() < 20
     assert plain[1].tolist() == plain[2].tolist()
     assert over[0] == pytest.approx(0.65 * plain[0].astype(float) + 0.35 * 255, abs=1)
+
+
+def test_predict__of_overlapping_classes():
+    target = np.array([[[1, 0]], [[IGNORE, 1]]], np.uint8)
+    task = label_task("segmentation", ("a", "b"), math.log(3))
+    task.temperature = 2.0
+    data = LabelData([label_image([[[1, 1]], [[1, 0]]])], [target.transpose(1, 2, 0)], task.classes)
+    gallery = Gallery(task, data, "test")
+    result = gallery.predict(0)
+
+    assert (result.target.tolist(), result.prediction.tolist()) == (target.tolist(), [[[1, 1]], [[1, 0]]])
+    # half of a logit of log 3
+    probability = 3**0.5 / (1 + 3**0.5)
+    assert result.probabilities == pytest.approx([probability, 0.5])
+    picture = gallery.label_errors(result.target[0], result.prediction[0], "a")
+    assert (picture.caption, picture.pixels.shape) == ("errors of a", (1, 2, 3))
+    assert gallery.mask(result.target, "truth").pixels.shape == (1, 2, 3)

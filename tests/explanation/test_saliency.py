@@ -8,7 +8,7 @@ import pytest
 from lightseg.explanation.collect import collect
 from lightseg.explanation.gallery import Gallery
 from lightseg.explanation.saliency import choose, compute_saliency
-from tests.explanation.fabricate import Data, Oracle, discs
+from tests.explanation.fabricate import Data, LabelData, Oracle, discs, label_image, label_task
 from tests.explanation.known_evidence import Brightness, build_task, images
 
 CLASSES = ("ground", "disc", "square")
@@ -51,3 +51,18 @@ def test_compute_saliency__none_where_a_class_fills_every_image():
     task = Oracle("segmentation", CLASSES)
 
     assert compute_saliency(collect(task, data, "test"), SimpleNamespace(task=task), 2) is None
+
+
+def test_choose__of_overlapping_classes_both_may_be_shown_in_turn():
+    masks = np.zeros((4, 2, 16, 16), np.uint8)
+    # the first class fills the last image, in which the second one is
+    masks[:, 0, :4], masks[:2, 1, 2:6], masks[3] = 1, 1, [np.ones((16, 16)), np.eye(16)]
+    task = label_task("segmentation", ("road", "car"))
+    data = LabelData([label_image(mask) for mask in masks], [mask.transpose(1, 2, 0) for mask in masks], task.classes)
+    observations = collect(task, data, "test")
+    chosen = choose(observations)
+    assert chosen == [(0, 0), (1, 1), (2, 0), (3, 1)]
+    pytest.importorskip("captum")
+    saliency = compute_saliency(observations, Gallery(task, data, "test"), 4)
+    assert [group.title for group in saliency.groups] == ["road", "car", "road", "car"]
+    assert min(deletion.probability for deletion in saliency.deletions) > 0.99

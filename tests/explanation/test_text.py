@@ -9,7 +9,7 @@ from lightseg.explanation.error_slices import ErrorSlice
 from lightseg.explanation.findings import ErrorFinding
 from lightseg.explanation.slices import LIGHT, PLACES, SIZE
 from lightseg.explanation.text import evidence, sentence
-from tests.explanation.fabricate import Data, Oracle
+from tests.explanation.fabricate import Data, LabelData, Oracle, label_image, label_task
 
 NO_IMAGES = np.zeros(0, np.int64), np.zeros(0)
 
@@ -85,3 +85,25 @@ def test_evidence__extent_and_significance(cats):
     doubtful = _finding("confusion", 0, 1, 10, 3, 0.1, cats.cells, p=0.2)
     assert "2 wrong images more than were to be expected" in evidence(doubtful, cats)
     assert evidence(doubtful, cats).endswith(": may be chance")
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "classification"])
+def test_sentence__of_the_absence_of_a_class(kind):
+    size = (8, 8) if kind == "classification" else None
+    labels = np.zeros((2, *(() if size else (8, 8))), np.uint8)
+    task = label_task(kind, ("road", "car"))
+    data = LabelData([label_image(labels, size)], [np.moveaxis(labels, 0, -1)], task.classes)
+    observations = collect(task, data, "test")
+    invented = _finding("invented", 3, 0, 64, 16, 0.125, observations.cells)
+    dark = _finding("slice", 3, 0, 64, 16, 0.125, observations.cells, LIGHT[0])
+    texts = {
+        "segmentation": (
+            "car: 25.0 % of the pixels without it are in objects that are invented whole, 12.5 % of other classes",
+            "car: 25.0 % of the pixels without it in dark images are false alarms, 12.5 % in other images",
+        ),
+        "classification": (
+            "car: 25.0 % of the images without it are false alarms, 12.5 % of other classes",
+            "car: 25.0 % of the images without it are false alarms in dark images, 12.5 % in other images",
+        ),
+    }
+    assert (sentence(invented, observations), sentence(dark, observations)) == texts[kind]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightseg.explanation.uncertainty import ByUncertainty, entropy
+from lightseg.explanation.uncertainty import ByUncertainty, entropy, label_entropy
 
 
 def test_by_uncertainty__errors_among_the_most_uncertain():
@@ -33,3 +33,8 @@ def test_by_uncertainty__images_add_up_and_the_most_uncertain_is_in_the_last_bin
 
 def test_entropy__of_one_class_is_0():
     assert entropy(torch.ones(1, 3)).tolist() == [0, 0, 0]
+
+
+def test_label_entropy__of_a_choice_of_two():
+    values = label_entropy(torch.tensor([[0.0, 1.0], [0.5, 0.25]]))
+    assert values.tolist() == [[0, 0], [1, pytest.approx(0.25 * 2 + 0.75 * np.log2(4 / 3))]]

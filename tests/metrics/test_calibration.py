@@ -4,7 +4,16 @@ import torch
 from sklearn.metrics import log_loss
 
 from lightseg.labels import IGNORE
-from lightseg.metrics.calibration import Calibration, Reliability
+from lightseg.metrics.calibration import (
+    Calibration,
+    LabelCalibration,
+    Reliability,
+    calibration_errors,
+    make_calibration,
+    reliabilities,
+    valid_labels,
+)
+from lightseg.metrics.label_histogram import BINS
 
 
 def reliability(logits, target, temperature=1.0):
@@ -81,3 +90,64 @@ def test_calibration__temperature_changes_confidence_but_no_prediction(temperatu
     assert before.right.sum() == after.right.sum()
     sharper = after.confidence.sum() > before.confidence.sum()
     assert sharper == (temperature < 1)
+
+
+def test_label_calibration__by_hand():
+    # middles of bins, so that sums of probabilities are exact
+    high, low = 768.5 / BINS, 256.5 / BINS
+    probabilities = torch.tensor([[high, low, 0.5], [high, 0.9, 0.5], [high, low, 0.5]], dtype=torch.float64)
+    target = torch.tensor([[1, 0, IGNORE], [0, IGNORE, IGNORE], [0, 1, IGNORE]])
+    metric = LabelCalibration(3)
+    # in two batches
+    for part in (slice(2), slice(2, 3)):
+        metric.update(probabilities[part].logit().float(), target[part], torch.arange(3)[part])
+    first, second, void = reliabilities(*metric.compute())
+    assert first.ece == pytest.approx(abs(1 / 3 - high), abs=1e-9)
+    assert second.ece == pytest.approx(0.5 - low, abs=1e-9)
+    assert (first.table, second.table) == (
+        [{"above": 12 / 16, "to": 13 / 16, "pixels": 3, "confidence": high, "accuracy": 1 / 3}],
+        [{"above": 4 / 16, "to": 5 / 16, "pixels": 2, "confidence": low, "accuracy": 0.5}],
+    )
+    assert first.nll == pytest.approx(-(np.log(high) + 2 * np.log(1 - high)) / 3, abs=1e-6)
+    assert np.isnan([void.ece, void.nll, void.brier]).all()
+    assert void.table == []
+    errors = calibration_errors(*metric.compute())
+    assert errors.ece == pytest.approx((first.ece + second.ece) / 2)
+    losses = [-np.log(high), *[-np.log(1 - high)] * 2, -np.log(1 - low), -np.log(low)]
+    squares = [(1 - high) ** 2, *[high**2] * 2, low**2, (1 - low) ** 2]
+    assert errors.nll == pytest.approx(np.mean(losses), abs=1e-6)
+    assert errors.brier == pytest.approx(np.mean(squares), abs=1e-6)
+
+
+def test_label_calibration__of_masks_equals_a_plain_reckoning_at_a_temperature():
+    rng = np.random.default_rng(0)
+    logits = torch.as_tensor(rng.normal(0, 3, (3, 2, 7, 9)), dtype=torch.float32)
+    target = torch.as_tensor(rng.integers(0, 2, (3, 2, 7, 9)), dtype=torch.uint8)
+    target[1, 0, :3] = IGNORE
+    metric = make_calibration(2, multilabel=True, temperature=2.5)
+    metric.update(logits, target, torch.arange(3))
+    for label, table in enumerate(reliabilities(*metric.compute())):
+        valid = (target[:, label] != IGNORE).numpy()
+        probabilities = (logits[:, label].double() / 2.5).sigmoid().numpy()[valid]
+        truth = target[:, label].numpy()[valid]
+        bins = (16 * probabilities).astype(int)
+        ece = sum(abs((truth - probabilities)[bins == number].sum()) for number in range(16)) / len(truth)
+        # probabilities are those of the middles of bins
+        assert table.ece == pytest.approx(ece, abs=0.5 / BINS)
+        assert table.nll == pytest.approx(log_loss(truth, probabilities), abs=1e-6)
+        assert table.brier == pytest.approx(np.mean((truth - probabilities) ** 2), abs=1e-6)
+        assert table.pixels.sum() == valid.sum()
+
+
+def test_calibration_errors__of_classes_that_exclude_each_other_are_those_of_the_table():
+    metric = Calibration()
+    metric.update(binary_logits(0.9, 0.3), torch.tensor([0, 0]), torch.arange(2))
+    (table,) = reliabilities(*metric.compute())
+    assert calibration_errors(*metric.compute()) == (table.ece, table.nll, table.brier)
+
+
+def test_valid_labels__softmax_of_two_is_the_sigmoid():
+    logits = torch.tensor([[1.0, -2.0], [3.0, 0.5]])
+    scores, truth = valid_labels(logits, torch.tensor([[1, IGNORE], [0, 1]], dtype=torch.uint8))
+    assert torch.allclose(scores.softmax(1)[:, 1], torch.tensor([1.0, 3.0, 0.5]).sigmoid())
+    assert (truth.tolist(), truth.dtype) == ([1, 0, 1], torch.int64)

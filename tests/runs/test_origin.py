@@ -1,4 +1,4 @@
-"""Name of the trained weights that a run started from."""
+"""Names of the trained models that a run started from or learned from."""
 
 from lightseg.runs.origin import name_origin
 
@@ -14,3 +14,11 @@ def test_name_origin():
 
 def test_name_origin__of_a_run_without_a_record():
     assert name_origin(CONFIG, {"parameters": 1}) == CONFIG
+
+
+def test_name_origin__of_teachers():
+    config = {"model": {"class_path": "Task", "init_args": {"teacher": "b/1+c", "loss": "ce"}}}
+    members = [RECORD, {**RECORD, "run": "c.ckpt", "file": "c.ckpt"}]
+    named = name_origin(config, {"teacher": {"members": members, "parameters": 1, "gflops": 1.0}})
+    teacher = "b/1 (best.ckpt, 01234567) + c.ckpt (c.ckpt, 01234567)"
+    assert named["model"]["init_args"] == {"teacher": teacher, "loss": "ce"}

@@ -23,9 +23,9 @@ def survey(module=MaskFolder, side=(480, 640), counts=(900, 100), image_counts=(
 
 def settings(choices):
     """Return the value of each active option."""
-    return {item.key: item.value for part in choices[1:] for item in part if item.is_active}
+    return {item.key: item.value for part in choices[2:] for item in part if item.is_active}
 
 
 def reasons(choices):
     """Return the reason of each option."""
-    return {item.key: item.reason for part in choices[1:] for item in part}
+    return {item.key: item.reason for part in choices[2:] for item in part}

@@ -30,3 +30,16 @@ def test_choose__classifiers(module, side, machine, blocks, net):
     size = settings(choices)["train_transforms"][int(max(side) < 64)]["init_args"]
     expected = side if max(side) < 64 else (224, 224) if machine is GPU else (128, 128)
     assert tuple(size.get("size", (size.get("height"), size.get("width")))) == expected
+
+
+def test_choose__labels_that_overlap():
+    table = {"table": "a.csv", "label_columns": ["class_0", "class_1"]}
+    choices = choose(survey(ImageTable, counts=(60, 5), options=table, overlap=0.5), CPU)
+    assert choices.base == ["configs/data/image_labels.yaml", "configs/net/timm.yaml"]
+    assert choices.task.value == "MultilabelClassificationTask"
+    assert "50.0% of the images with a class have several" in choices.task.reason
+    assert settings(choices)["loss"] == "bce"
+    assert settings(choices)["positive_weights"] == "balanced"
+    assert reasons(choices)["positive_weights"].endswith("as those without it: class_1")
+    even = settings(choose(survey(ImageTable, counts=(60, 30), options=table, overlap=0.0), CPU))
+    assert even.keys() & {"positive_weights", "sampling"} == set()

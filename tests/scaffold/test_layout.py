@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightseg.data import ImageFolder, ImageTable, MaskFolder
+from lightseg.data import ImageFolder, ImageTable, MaskFolder, MultilabelMaskFolder
 from lightseg.errors import DataError
 from lightseg.scaffold.layout import find_layout
 from lightseg.scaffold.listing import list_folder
@@ -55,6 +55,27 @@ def test_find_layout__a_table_comes_before_folders_of_classes(layout_of, tmp_pat
     layout = layout_of(*(row.partition(",")[0] for row in rows))
     assert layout.module is ImageTable
     assert (layout.content, layout.splits) == ("paths and classes in list.csv", "column split")
+
+
+def test_find_layout__a_mask_for_each_class(layout_of, tmp_path):
+    files = [f"d/{folder}/{index}.png" for folder in ("images", "masks/a", "masks/b") for index in (1, 2)]
+    layout = layout_of(*files)
+    assert (layout.module, layout.options) == (
+        MultilabelMaskFolder,
+        {"root": str(tmp_path / "d"), "classes": ["a", "b"]},
+    )
+    assert layout.content == "a mask for each class of an image, masks/{class}/{name}"
+    # one file for all classes is what the option is for
+    assert layout_of(values={0: "a", 1: "b"}, masks="masks/a").module is MaskFolder
+
+
+def test_find_layout__lists_of_images_and_masks_need_no_other_option(layout_of, tmp_path):
+    for split, index in (("train", 1), ("val", 2)):
+        (tmp_path / f"{split}.csv").write_text(f"image,mask\nimgs/{index}.png,masks/{index}_mask.png\n")
+    layout = layout_of("imgs/1.png", "imgs/2.png", "masks/1_mask.png", "masks/2_mask.png")
+    lists = {"train": "train.csv", "val": "val.csv"}
+    assert (layout.module, layout.options) == (MaskFolder, {"root": str(tmp_path), "splits": lists})
+    assert (layout.content, layout.splits) == ("images and masks in train.csv, val.csv", "train.csv, val.csv")
 
 
 def test_find_layout__nothing_that_labels_the_images(layout_of):

@@ -3,7 +3,7 @@ import pytest
 
 from lightseg.errors import DataError
 from lightseg.scaffold.listing import list_folder
-from lightseg.scaffold.mask_layout import find_mask_options
+from lightseg.scaffold.mask_layout import find_mask_options, find_pair_lists
 from tests.data.fabricate import ids, picture, save
 
 IMAGE, MASK = picture(), ids()
@@ -42,6 +42,11 @@ def options(root, files, **answers):
             },
         ),
         (["images/a.png", "annotations/trimaps/a.mask.png"], {"masks": "annotations/trimaps", "mask_suffix": ".mask"}),
+        # a folder for each image
+        (
+            ["1/image.png", "1/mask.png", "2/image.png", "2/mask.png"],
+            {"images": ".", "masks": ".", "image_suffix": "/image", "mask_suffix": "/mask"},
+        ),
         (["cat/1.png", "dog/2.png"], None),
         (["with_mask/1.png", "without_mask/2.png"], None),
         (["mask/1.png", "no_mask/2.png"], None),
@@ -85,3 +90,24 @@ def test_find_mask_options__unknown_names_of_photos_are_no_masks(tmp_path):
     for name in ("left", "right"):
         save(tmp_path / name / "1.png", rng.integers(0, 256, (32, 32, 3), np.uint8))
     assert find_mask_options(list_folder(tmp_path), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "separator", "suffix"), [("", " ", ".txt"), ("image,mask\n", ",", ".csv"), ("a\tb\n", "\t", ".tsv")]
+)
+def test_find_pair_lists(tmp_path, header, separator, suffix):
+    for name in ("1", "2"):
+        save(tmp_path / f"x/{name}.png", IMAGE)
+        save(tmp_path / f"y/m{name}.png", MASK)
+    for split, name in (("train", "1"), ("valid", "2")):
+        (tmp_path / f"{split}{suffix}").write_text(f"{header}x/{name}.png{separator}y/m{name}.png\n")
+    listing = list_folder(tmp_path)
+    assert find_pair_lists(listing) == {"train": f"train{suffix}", "val": f"valid{suffix}"}
+
+
+@pytest.mark.parametrize("line", ["x/1.png", "x/1.png,cat", "x/1.png,y/gone.png", ""])
+def test_find_pair_lists__other_lists(tmp_path, line):
+    save(tmp_path / "x/1.png", IMAGE)
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text(line)
+    assert find_pair_lists(list_folder(tmp_path)) == {}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lightseg.data import MultilabelMaskFolder
 from lightseg.scaffold.choices import choose
 from tests.scaffold.facts import CPU, GPU, reasons, settings, survey
 
@@ -47,3 +48,22 @@ def test_choose__rare_classes_of_masks():
     assert options["sampling"] == "repeat_factor"
     even = settings(choose(survey(counts=(400, 300, 300), image_counts=(100, 90, 80)), CPU))
     assert even.keys() & {"class_weights", "sampling"} == set()
+
+
+def test_choose__classes_that_overlap():
+    choices = choose(survey(MultilabelMaskFolder, counts=(400, 10), overlap=0.25), CPU)
+    assert choices.base == ["configs/data/multilabel_mask_folder.yaml", "configs/net/smp.yaml"]
+    assert choices.task.value == "MultilabelSegmentationTask"
+    assert (
+        choices.task.reason
+        == "each class is there or not by itself, since 25.0% of the pixels with a class have several"
+    )
+    assert settings(choices)["loss"] == {"bce": 1.0, "dice": 1.0}
+    assert "class_weights" not in settings(choices)
+    apart = choose(survey(MultilabelMaskFolder, overlap=0.0), CPU)
+    assert "pixels never have several here" in apart.task.reason
+    assert (
+        choose(survey(MultilabelMaskFolder, counts=(9,), image_counts=(9,), overlap=0.0), CPU).task.value
+        == "BinarySegmentationTask"
+    )
+    assert choose(survey(), CPU).task is None

@@ -76,3 +76,45 @@ def test_find_table__without_images(root):
     assert find(root) is None
     with pytest.raises(DataError, match=r"no column holds paths of images"):
         find(root, table="x.csv")
+
+
+def test_find_table__a_column_for_each_class(root):
+    header = ["path", "cat", "dog", "blurred", "notes", "patient"]
+    labels = [["1", "1", "", ""], ["0", "yes", "", ""], ["1", "0", "", "late"]]
+    table = write(root, "x.csv", header, lambda i: [f"photos/{i}.png", *labels[i % 3], i // 2])
+    layout = find(root)
+    assert layout.options == {"table": table, "label_columns": ["cat", "dog"], "group_column": "patient"}
+    assert layout.reasons["label_columns"].endswith("since a picture may have several: 33% of the rows do")
+
+
+def test_find_table__one_class_in_each_row_is_remarked(root):
+    write(root, "x.csv", ["path", "cat", "dog"], lambda i: [f"photos/{i}.png", i % 2, 1 - i % 2])
+    layout = find(root)
+    assert layout.options["label_columns"] == ["cat", "dog"]
+    assert "each row has exactly one class" in layout.reasons["label_columns"]
+
+
+def test_find_table__an_answer_names_the_columns_of_the_classes(root):
+    write(root, "x.csv", ["path", "cat", "dog", "label"], lambda i: [f"photos/{i}.png", 1, i % 2, "ab"[i % 2]])
+    assert find(root).options == {"table": str(root / "x.csv")}
+    assert "label_column" not in find(root, label_columns=["cat", "dog"]).options
+
+
+def test_find_table__images_and_masks_are_to_be_lists(root):
+    for index in range(12):
+        save(root / "masks" / f"m{index}.png", picture())
+    for header in (["image", "mask"], ["path", "label"]):
+        write(root, "pairs.csv", header, lambda i: [f"photos/{i}.png", f"masks/m{i}.png"])
+        with pytest.raises(DataError) as caught:
+            find(root)
+        assert str(caught.value) == (
+            f"{root / 'pairs.csv'}: names images ({header[0]}) and masks ({header[1]}); write these two columns alone "
+            "into a list for each split, train.csv and val.csv, with paths below its folder, and call init again"
+        )
+
+
+def test_find_table__a_second_column_of_paths_beside_the_labels_is_none_of_masks(root):
+    table = write(
+        root, "x.csv", ["path", "small", "label"], lambda i: [f"photos/{i}.png", f"photos/{i}.png", "ab"[i % 2]]
+    )
+    assert find(root).options == {"table": table}

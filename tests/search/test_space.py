@@ -1,5 +1,6 @@
 """Search spaces: distributions, their corners, and the message about each mistake."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def test_options__have_all_digits_and_labels_three():
         ("data.init_args.fold", [0, 1], "all trials are scored on the same images"),
         (LR, 3, "give a list of values, or {low: …, high: …}, got 3"),
         (LR, [1], "give two different values or more"),
+        (LR, [date(2026, 1, 2), 1], "a value of [datetime.date(2026, 1, 2), 1] is of no type that a recipe has"),
         (LR, ["1", 1], "give two different values or more"),
         (LR, {"lo": 1, "high": 2}, "no option 'lo'; did you mean low?"),
         (LR, {"low": 1}, "give low and high"),

@@ -3,14 +3,20 @@
 import csv
 import json
 import os
+import pkgutil
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit
 
 import lightseg
 from lightseg import compare, evaluate, explain, export, predict
 from lightseg.errors import ConfigError
+from lightseg.labels import IGNORE
 from lightseg.nets import SimpleCNN
 from lightseg.tasks import BinaryClassificationTask, MultilabelClassificationTask
 from tests.data.datasets.labeled_pictures import label_rows, paint, recipe_text, write_table
@@ -108,8 +114,20 @@ def pictures(tmp_path):
     return root
 
 
+def _best_temperature(model):
+    """Return the temperature with the least binary cross-entropy on the validation split, by another minimizer."""
+    data = pkgutil.resolve_name("discs:Discs")(num_workers=0, void=2)
+    logits, truth = [], []
+    for image, target in data.make_dataset("val"):
+        logits.append(model.predict(image, details=True).logits[target.transpose(2, 0, 1) != IGNORE])
+        truth.append(target.transpose(2, 0, 1)[target.transpose(2, 0, 1) != IGNORE])
+    signed = np.concatenate(logits) * (2.0 * np.concatenate(truth) - 1)
+    best = minimize_scalar(lambda factor: -log_expit(factor * signed).mean(), bounds=(0.01, 100), method="bounded")
+    return 1 / best.x
+
+
 @pytest.mark.slow
-def test_segmentation__overlapping_discs_are_learned_and_stay_apart(discs, fit, call):
+def test_segmentation__overlapping_discs_are_learned_and_stay_apart(discs, fit, call, tmp_path):
     result = fit("--config", discs)
     assert result.code == 0, result.err
     assert min(result.metrics[f"test/iou/{name}"] for name in ("red", "green")) > 0.9
@@ -130,10 +148,33 @@ def test_segmentation__overlapping_discs_are_learned_and_stay_apart(discs, fit, 
     code, out, err = call(evaluate.main, result.folder, "--trust")
     assert code == 0, err
     assert "as in metrics.json" in out
-    code, _, err = call(evaluate.main, result.folder, "--trust", "--calibrate")
-    assert (code, "--calibrate" in err) == (2, True)
-    code, _, err = call(explain.main, result.folder, "--trust")
-    assert (code, "classes may overlap" in err) == (2, True)
+    code, out, err = call(evaluate.main, result.folder, "--trust", "--calibrate")
+    assert code == 0, err
+    calibration = json.loads((result.folder / "calibration.json").read_text())
+    assert f"temperature {calibration['temperature']:g}, fitted on val (15,936 valid labels, all of them)" in out
+    assert calibration["temperature"] == pytest.approx(_best_temperature(model), rel=1e-3)
+    assert calibration["ece_after"] < calibration["ece_before"]
+    scores = json.loads((result.folder / "evaluations/test/metrics.json").read_text())
+    assert scores["test/ece_calibrated"] == pytest.approx(
+        np.mean([scores[f"test/ece_calibrated/{name}"] for name in ("red", "green")])
+    )
+    calibrated = lightseg.load(str(result.folder), trust=True)
+    assert calibrated.temperature == calibration["temperature"]
+    assert calibrated.predict(image).tolist() == prediction.tolist()
+    code, out, err = call(explain.main, result.folder, "--trust")
+    assert code == 0, err
+    page = (result.folder / "explain.html").read_text()
+    assert f"with the temperature {calibrated.temperature:g} that was fitted on validation images" in page
+    assert "evidence for" in page
+    Image.fromarray(image).save(tmp_path / "two.png")
+    options = [tmp_path / "two.png", "--out", tmp_path / "masks", "--threshold", "0.9", "--trust", "--multichannel"]
+    code, _, err = call(predict.main, result.folder, *options)
+    assert code == 0, err
+    masks = tifffile.imread(tmp_path / "masks/two.tif")
+    probabilities = calibrated.predict(image, details=True).probabilities
+    assert masks.tolist() == (probabilities >= 0.9).astype(np.uint8).tolist()
+    legend = json.loads((tmp_path / "masks/classes.json").read_text())
+    assert legend["thresholds"] == pytest.approx([0.9, 0.9])
     code, _, err = call(export.main, result.folder, "--trust", "--format", "onnx")
     assert code == 0, err
     assert json.loads((result.folder / "export/parity.json").read_text())["model.onnx"]["agreement"] == 1
@@ -164,11 +205,29 @@ def test_classification__labels_of_a_table(pictures, recipe, fit, call, tmp_path
     assert "macro F1" in out
 
 
-def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit):
+@pytest.mark.slow
+def test_classification__is_calibrated_explained_and_exported(pictures, recipe, fit, call):
+    path = recipe(recipe_text(table=pictures / "labels.csv", label_columns=["red"]))
+    result = fit("--config", path, "--model", "BinaryClassificationTask")
+    for verb, *options in ((evaluate, "--calibrate"), (explain,), (export, "--format", "onnx")):
+        code, _, err = call(verb.main, result.folder, *options)
+        assert code == 0, err
+    assert "labels of images are wrong" in (result.folder / "explain.html").read_text()
+    temperature = json.loads((result.folder / "calibration.json").read_text())["temperature"]
+    parity = json.loads((result.folder / "export/parity.json").read_text())["model.onnx"]
+    assert (parity["agreement"], lightseg.load(str(result.folder)).temperature) == (1, temperature)
+
+
+def test_fit_thresholds__raises_the_f1_of_a_rare_class(discs, fit, call, tmp_path):
     options = ["--config", discs, "--data.rare", 0.1, "--trainer.max_epochs", 3, "--model.loss", "bce"]
     fixed, fitted = fit(*options, "--model.thresholds", 0.5), fit(*options)
     assert fitted.metrics["val/dice"] > fixed.metrics["val/dice"]
     assert fitted.metrics["val/average_precision"] == fixed.metrics["val/average_precision"]
+    folders = fixed.folder, fitted.folder
+    code, out, err = call(compare.main, *folders, "--split", "val", "--html", tmp_path / "page.html", "--trust")
+    assert (code, "mIoU %" in out) == (0, True), err
+    # the images on which the two differ, with the masks of both
+    assert "prediction of thresholds 0.5" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -260,3 +319,15 @@ if __name__ == "__main__":
         with open(f"{devices}.txt", "w") as file:
             file.write(f"{task.counts['test'].tolist()} {task.image_counts['test'].tolist()}")
 """
+
+
+def test_thresholds__are_of_probabilities_at_the_temperature():
+    task = MultilabelClassificationTask(SimpleCNN(2), ["a", "b"])
+    # 0.97 and 0.02 are the probabilities of these logits at a temperature of 3
+    limits = 3 * torch.tensor([0.97, 0.02]).logit()
+    task.set_thresholds([0.97, 0.02], temperature=3.0)
+    assert task.decide(torch.stack([limits - 0.01, limits + 0.01])).tolist() == [[0, 0], [1, 1]]
+    assert task.thresholds_at(3.0) == pytest.approx([0.97, 0.02], abs=1e-5)
+    task.set_thresholds(0.999, temperature=20.0)
+    # no probability above 1 would be asked for
+    assert task.decide(torch.tensor([[200.0, 16.0]])).tolist() == [[1, 0]]

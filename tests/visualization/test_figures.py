@@ -14,6 +14,7 @@ from lightseg.visualization.figures import (
     confusion_matrix,
     errors,
     example_folder,
+    label_errors,
     learning_curve,
     precision_recall,
     row_shares,
@@ -112,3 +113,12 @@ def test_precision_recall__draws_the_classes_that_occur(tmp_path):
     histogram[2, 1] = 0
     precision_recall(histogram, ["a", "b", "absent"], [*PALETTE, (0, 0, 99)], tmp_path / "curves.png")
     assert {(10, 20, 30), (200, 0, 0)} <= _colors(tmp_path / "curves.png")[1]
+
+
+def test_label_errors__tell_false_alarms_from_missed_pixels():
+    target, prediction = np.array([[0, 0, 1, 1, IGNORE]]), np.array([[0, 1, 0, 1, 1]])
+    absent, alarm, missed, found, void = label_errors(target, prediction)[0].tolist()
+    assert (absent, void) == ([0, 0, 0], list(VOID))
+    # red and blue
+    assert (np.argmax(alarm), np.argmax(missed)) == (0, 2)
+    assert len(set(found)) == 1

@@ -34,7 +34,7 @@ from lightseg.data.annotations.objects import (
     to_numbers,
     to_ring,
 )
-from lightseg.data.io.pairing import SKIPPED_FOLDERS
+from lightseg.data.io.image_files import SKIPPED_FOLDERS
 from lightseg.data.splits import relative_to
 from lightseg.errors import DataError
 from lightseg.files.walk import walk
@@ -154,6 +154,6 @@ def _decode(text: Any, size: Size, place: str) -> npt.NDArray[np.bool_]:
                     f"{place}: its mask is {image.width}×{image.height} and its box {size[1]}×{size[0]}; draw it again"
                 )
             pixels = np.asarray(image)
-    except (TypeError, binascii.Error, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{place}: its mask is no PNG ({error}); draw it again") from None
+    except (TypeError, binascii.Error, OSError, SyntaxError, ValueError):
+        raise DataError(f"{place}: its mask is no PNG, or is damaged; draw it again") from None
     return pixels.reshape(*size, -1)[..., 0] > 0

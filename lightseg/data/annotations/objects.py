@@ -92,16 +92,28 @@ def to_ring(points: Any, size: Size, place: str) -> Ring:
     return ring
 
 
+def overhang(shape: Shape, size: Size) -> float:
+    """Return the greatest distance in pixels of a corner beyond the border of the image; 0 for a region of pixels."""
+    if isinstance(shape, Bitmap):
+        return 0.0
+    points = np.concatenate(shape.rings)
+    return max(0.0, float(-points.min()), float((points - size[::-1]).max()))
+
+
 def to_numbers(values: Any, place: str) -> npt.NDArray[np.float64]:
     """Return coordinates, in any nesting, as one array `(N,)`.
 
     Raises:
-        DataError: If they are no finite numbers.
+        DataError: If they are no finite numbers, or points of another number of coordinates than two.
     """
     try:
-        numbers = np.ravel(np.array(values, np.float64))
+        array = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise DataError(f"{place}: its outline is no list of numbers; correct it, or remove the object") from None
+    if array.ndim > 1 and array.shape[-1] % 2:
+        # such as points in space, which would be taken for others
+        raise DataError(f"{place}: its points have {array.shape[-1]} numbers, and each needs two; correct its outline")
+    numbers = np.ravel(array)
     if not (np.abs(numbers) <= _FARTHEST).all():
         bad = numbers[~(np.abs(numbers) <= _FARTHEST)][0]
         raise DataError(f"{place}: its outline holds {bad:g}, which is no coordinate; correct it, or remove the object")

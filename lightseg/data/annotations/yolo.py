@@ -114,7 +114,7 @@ def _read_names(path: Path, content: dict[str, Any]) -> dict[int, str]:
     # YAML reads names such as yes and 1 as other types
     wrong = next((name for name in entries.values() if not isinstance(name, str)), None)
     if wrong is not None:
-        raise DataError(f"{path}: its names hold {wrong!r}, which is no text; put it into quotation marks")
+        raise DataError(f"{path}: its names hold {wrong!r:.60}, which is no text; put it into quotation marks")
     return entries
 
 

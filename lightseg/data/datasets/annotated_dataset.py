@@ -1,18 +1,20 @@
 """Segmentation dataset of image files and annotated objects, which are drawn when a sample is read."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.annotations.drawing import Drawing
+from lightseg.data.annotations.drawing import AnnotationSummary, Drawing
 from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import Size
 from lightseg.data.dataset import count_classes, count_columns
-from lightseg.data.datasets.file_dataset import FileDataset, with_number
+from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.mask_dataset import hash_ids
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.types import Array, ClassCounts
@@ -74,14 +76,8 @@ class AnnotatedDataset(FileDataset):
             DataError: If any annotation is invalid; the message describes the first one and counts the others.
         """
         table = np.zeros((len(self), count_columns(self, num_classes) + 1), np.int64)
-        errors: list[DataError] = []
-        for index, result in self._map_samples(self.mask):
-            if isinstance(result, DataError):
-                errors.append(result)
-            else:
-                table[index] = [*count_classes(result, num_classes, self.multilabel), hash_ids(result)]
-        if errors:
-            raise with_number(errors[0], errors)
+        for index, mask in self._map_samples(self.mask):
+            table[index] = [*count_classes(mask, num_classes, self.multilabel), hash_ids(mask)]
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
@@ -90,13 +86,42 @@ class AnnotatedDataset(FileDataset):
         subset._spans, subset._is_annotated = self._spans[indices], self._is_annotated[indices]
         return subset
 
+    def summarize_annotation(self, index: int, size: Size) -> AnnotationSummary:
+        """Return facts about the annotation of an image of a size.
+
+        Raises:
+            DataError: If it is invalid.
+        """
+        if not self._is_annotated[index]:
+            return AnnotationSummary(False, [], Counter())
+        content, place = self._read(index)
+        return self.drawing.summarize(content, size, place)
+
+    def object_labels(self) -> set[int]:
+        """Return the ids of the classes of all objects, void included; damaged annotations are left out."""
+        return {label for _, labels in self._map_samples(self._object_labels) for label in labels}
+
+    def _object_labels(self, index: int) -> set[int]:
+        """Return the ids of the classes of an image's objects; none of a damaged annotation."""
+        if not self._is_annotated[index]:
+            return set()
+        with suppress(DataError):
+            record = self.drawing.format.parse(*self._read(index))
+            return {self.drawing.ids[item.name] for item in record.objects if item.name in self.drawing.ids}
+        return set()
+
     def _draw(self, index: int, size: Size) -> npt.NDArray[np.uint8]:
         if not self._is_annotated[index]:
             return self.drawing.paint([], size)
+        content, place = self._read(index)
+        return self.drawing.draw(content, size, place)
+
+    def _read(self, index: int) -> tuple[bytes, str]:
+        """Return the annotation of an image, as it is stored, and file and image for messages."""
         file = str(self._files[1][index])
         if file:
-            return self.drawing.draw(read_content(self.root / file), size, str(self.root / file))
-        return self.drawing.draw(self._content(index), size, f"{self._source}: {self.name(index)}")
+            return read_content(self.root / file), str(self.root / file)
+        return self._content(index), f"{self._source}: {self.name(index)}"
 
     def _content(self, index: int) -> bytes:
         start, end = self._spans[index]

@@ -9,7 +9,8 @@ from lightseg.data.annotations.format import Annotations, FormatName, MissingAnn
 from lightseg.data.annotations.images import AnnotatedImage, ImageIndex, with_folder_splits
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.splits import Splits, list_split, read_lists, require_disjoint, require_no_splits
+from lightseg.data.split_lists import list_split, read_lists
+from lightseg.data.splits import Splits, require_disjoint, require_no_splits
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, require
 from lightseg.files.atomic import expand_home

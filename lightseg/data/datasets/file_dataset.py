@@ -137,8 +137,14 @@ class FileDataset(ImageDataset):
         subset._file_stats = None if self._file_stats is None else self._file_stats[:, indices]
         return subset
 
-    def _map_samples(self, function: Callable[[int], _Result]) -> Iterator[tuple[int, _Result | DataError]]:
-        """Yield the index of each sample with the result of a function, or its error, computed in parallel threads."""
+    def _map_samples(self, function: Callable[[int], _Result]) -> Iterator[tuple[int, _Result]]:
+        """Yield the index of each sample with the result of a function, computed in parallel threads.
+
+        After the first error, no result is yielded, and the other errors are collected.
+
+        Raises:
+            DataError: If the function fails for any sample; `_summarize` of all errors.
+        """
 
         def call(index: int) -> _Result | DataError:
             try:
@@ -146,8 +152,20 @@ class FileDataset(ImageDataset):
             except DataError as error:
                 return error
 
+        errors: list[DataError] = []
         with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-            yield from enumerate(pool.map(call, range(len(self))))
+            for index, result in enumerate(pool.map(call, range(len(self)))):
+                if isinstance(result, DataError):
+                    errors.append(result)
+                elif not errors:
+                    yield index, result
+        if errors:
+            raise self._summarize(errors)
+
+    def _summarize(self, errors: Sequence[DataError]) -> DataError:
+        """Return one error for the errors of all broken files of the split: the first one, with their number."""
+        first, more = errors[0], len(errors) - 1
+        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
 
     def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
         """Yield the names of all files, images first, and their `_stat_files`, in chunks."""
@@ -189,12 +207,6 @@ class FileDataset(ImageDataset):
         # copies and archives may restore the time of the content, but not that of the metadata
         numbers = (number for stat in results for number in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         return np.fromiter(numbers, np.int64, 3 * len(results)).reshape(-1, 3)
-
-
-def with_number(first: DataError, errors: Sequence[DataError]) -> DataError:
-    """Return the first error of a split's broken files, with the number of the others."""
-    more = len(errors) - 1
-    return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
 
 
 def read_ends(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
+from lightseg.data.io.image_files import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
 from lightseg.data.splits import SPLIT_OF, Splits, require_no_splits
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean

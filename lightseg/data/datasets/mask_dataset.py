@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xxhash
 
 from lightseg.data.dataset import count_columns
-from lightseg.data.datasets.file_dataset import FileDataset, with_number
+from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
@@ -139,17 +139,11 @@ class MaskDataset(FileDataset):
         """Return the label table, and the values that the masks use; see `label_table`."""
         columns = count_columns(self, num_classes)
         table = np.zeros((len(self), columns + 1), np.int64)
-        errors: list[DataError] = []
         values = self.label_map.mask_values()
-        for index, result in self._map_samples(self._summarize_mask):
-            if isinstance(result, DataError):
-                errors.append(result)
-                continue
-            table[index] = [*result.counts[:columns], result.digest]
-            for name, counts, colors in result.values if not errors else ():
+        for index, summary in self._map_samples(self._summarize_mask):
+            table[index] = [*summary.counts[:columns], summary.digest]
+            for name, counts, colors in summary.values:
                 values.add(f"{self.root}/{name}", counts, colors)
-        if errors:
-            raise self._summarize(errors)
         return table, values
 
     def _target_key(self) -> bytes:
@@ -180,7 +174,7 @@ class MaskDataset(FileDataset):
         """Return one error for all invalid files; undeclared labels are added up, so that one line declares all."""
         first, more = errors[0], len(errors) - 1
         if not more or not isinstance(first, UndeclaredError):
-            return with_number(first, errors)
+            return super()._summarize(errors)
         same = [e for e in errors if isinstance(e, UndeclaredError) and e.is_colored == first.is_colored]
         # values of interpolated files must not be declared
         interpolated = [error for error in same if error.is_interpolated]

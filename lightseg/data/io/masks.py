@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image
 
 from lightseg.data.io.images import apply_palette, name_file_in_errors, to_bytes
-from lightseg.data.io.pixels import FORMATS, Pixels, decode, header_size
+from lightseg.data.io.pillow_formats import FORMATS
+from lightseg.data.io.pixels import decode, header_size
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.labels import Color

@@ -1,30 +1,20 @@
-"""Search for image and mask files and their pairing by name, with an error for every kind of mismatch."""
+"""Pairing of image and mask files by name, with an error for every kind of mismatch."""
 
 import difflib
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightseg.data.io.error_collector import LayoutError, report
+from lightseg.data.io.image_files import EXTENSIONS, describe_folder, list_images, normal_name
 from lightseg.data.io.name_matching import find_misnamed, find_suffix
 from lightseg.data.types import Split
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
-from lightseg.files.walk import walk
-
-_KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
-_EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-SKIPPED_FOLDERS = (".", "__")
-"""First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
 """Treatment of an image without a mask; a `background` pair has an empty mask path."""
-
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Characters that tables, lists and hashes of names cannot hold: control characters, and bytes that are not UTF-8."""
 
 
 class Pair(NamedTuple):
@@ -120,45 +110,6 @@ class _Files(NamedTuple):
         return LayoutError("misnamed file", message, files)
 
 
-def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
-    """Check that files or folders exist.
-
-    Args:
-        root: The dataset's folder.
-        paths: Paths relative to the root.
-        hint: Instructions for getting the data, the end of the message.
-
-    Raises:
-        DataError: If any is missing; the message names the missing paths and the content of the folder.
-    """
-    missing = [name for name in paths if not (root / name).exists()]
-    if missing:
-        raise DataError(f"{root}: {', '.join(missing)} not found; {describe_folder(root, missing)}\n{hint}")
-
-
-def describe_folder(root: Path, missing: Iterable[str]) -> str:
-    """Describe a folder that lacks some names: its content, and a did-you-mean.
-
-    Args:
-        root: The folder, which may not exist.
-        missing: Names that are not in it.
-    """
-    if root.is_file():
-        return "it is a file; give the folder that holds the data"
-    if not root.is_dir():
-        siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-        near = difflib.get_close_matches(root.name, siblings, 1)
-        location = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
-        return f"the folder does not exist{location}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
-    entries = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
-    if not entries:
-        return "the folder is empty"
-    names = {entry.rstrip("/").lower(): entry for entry in entries}
-    near = [names[match] for name in missing for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
-    listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
-
-
 def find_pairs(
     root: Path,
     images: str,
@@ -244,35 +195,6 @@ def find_class_pairs(
     ]
 
 
-def list_images(folder: Path) -> Iterator[str]:
-    """Yield the paths of the images below a folder, relative to it, in order; hidden folders are left out.
-
-    Raises:
-        DataError: If the name of an image cannot be written as text.
-    """
-    for subfolder, names in walk(str(folder), SKIPPED_FOLDERS):
-        for file in names:
-            # strings: a million files take a second, and half a minute as `Path`
-            path = subfolder + file
-            extension = path.rpartition(".")[2]
-            if extension in _EXTENSIONS or extension.lower() in _EXTENSIONS:
-                if not is_writable(path):
-                    raise DataError(
-                        f"{folder}: the name {path!a} is not UTF-8 or holds a control character; rename the file"
-                    )
-                yield path
-
-
-def is_writable(name: str) -> bool:
-    """Return whether tables, lists and hashes can hold a name."""
-    return name.isprintable() or not _UNWRITABLE.search(name)
-
-
-def normal_name(name: str) -> str:
-    """Return a name in Unicode's normal form C."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def _remove_shared_files(
     images: Path, masks: Path, image_files: dict[str, str], mask_files: dict[str, str], has_longer_mask_suffix: bool
 ) -> None:
@@ -343,14 +265,14 @@ def _files_by_name(root: Path, folder: str, suffix: str, may_be_empty: bool = Fa
         files[name] = relative
     if not files and not may_be_empty:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
-        content = describe_folder(root / folder, [])
-        raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
+        content, kinds = describe_folder(root / folder, []), ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {kinds}")
     return files
 
 
 def _has_extension(suffix: str) -> bool:
     """Return whether the end of a name includes the extension of an image."""
-    return "." in suffix and suffix.rpartition(".")[2].lower() in _EXTENSIONS
+    return "." in suffix and suffix.rpartition(".")[2].lower() in EXTENSIONS
 
 
 def file_end(suffix: str, extension: str) -> str:

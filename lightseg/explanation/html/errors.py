@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 from markupsafe import Markup
 
 from lightseg.explanation.collect import Observations
 from lightseg.explanation.error_types import NOTHING, PARTS, RIGHT
+from lightseg.explanation.html.tables import NumberTable, Row
 from lightseg.explanation.slices import LIGHT
+from lightseg.explanation.table import Table
 from lightseg.metrics.boundary_iou import WIDTH
 from lightseg.metrics.formatting import percent
 from lightseg.metrics.object_recall import LIMITS, SIZES
@@ -27,32 +26,18 @@ _MEANINGS = {
 }
 
 
-class Row(NamedTuple):
-    """Row of a table of numbers: its name, formatted numbers, and small text below the name."""
-
-    name: str
-    cells: Sequence[str]
-    remark: str = ""
-
-
-class NumberTable(NamedTuple):
-    """Table of numbers: a description for screen readers, titles of all columns, rows, and a heading."""
-
-    label: str
-    columns: Sequence[str]
-    rows: Sequence[Row]
-    title: str = ""
-
-
 def errors(observations: Observations) -> Markup:
-    """Render tables whose rows add up to the number of errors."""
+    """Render tables whose rows add up to the number of errors.
+
+    Of classes that may overlap, those by the size of the object add up to the number of missed pixels.
+    """
     counted = ""
     if observations.kind == "classification":
         tables = [_by_light(observations, light.name, len(light.levels)) for light in LIGHT]
     else:
         tables = [_by_type(observations), _by_class(observations), _by_size(observations)]
         counted = f"{observations.cells.sums(part=len(PARTS))[_WRONG_PARTS].sum():,}"
-    return render("explanation/html/errors.html", tables=tables, counted=counted, wrong=f"{observations.wrong:,}")
+    return render("explanation/html/errors.html", observations=observations, tables=tables, counted=counted)
 
 
 def _by_type(observations: Observations) -> NumberTable:
@@ -66,22 +51,26 @@ def _by_type(observations: Observations) -> NumberTable:
 
 
 def _by_class(observations: Observations) -> NumberTable:
-    counts = observations.cells.sums(truth=len(observations.classes), part=len(PARTS))
+    # of classes that may overlap, those of the presence and of the absence of each class
+    counts = observations.cells.sums(truth=observations.num_choices, part=len(PARTS))
+    counts = counts.reshape(-1, len(observations.classes), len(PARTS)).sum(0)
     rows = []
     for name, row in zip(observations.classes, counts, strict=True):
         wrong = row[_WRONG_PARTS]
         rows.append(Row(name, [*[f"{count:,}" for count in wrong], _share(wrong.sum(), row.sum())]))
     return NumberTable(
-        "Wrong pixels of each true class",
+        "Wrong pixels of each class" if observations.labels else "Wrong pixels of each true class",
         ["Class", *[PARTS[part].capitalize() for part in _WRONG_PARTS], "Wrong of the class"],
         rows,
-        title="Wrong pixels by true class",
+        title="Wrong pixels by class" if observations.labels else "Wrong pixels by true class",
     )
 
 
 def _by_size(observations: Observations) -> NumberTable:
     assert observations.objects is not None, "segmentations have objects"
-    counts = _counts_by(observations, "size", len(SIZES))
+    # where a class that may overlap others is absent, there is no object
+    of_objects = observations.cells.where(observations.cells["truth"] < len(observations.classes))
+    counts = _counts_by(of_objects, "size", len(SIZES))
     objects = observations.objects.sums(size=len(SIZES), missed=2)
     limits = [f"below {LIMITS[0]:,} pixels", f"below {LIMITS[1]:,}", "the rest"]
     rows = [
@@ -103,7 +92,7 @@ def _by_size(observations: Observations) -> NumberTable:
 
 
 def _by_light(observations: Observations, name: str, levels: int) -> NumberTable:
-    counts = _counts_by(observations, name, levels)
+    counts = _counts_by(observations.cells, name, levels)
     names = ["lowest third", "middle third", "highest third", "together"]
     return NumberTable(
         f"Wrong images by {name}",
@@ -126,10 +115,10 @@ def _rate_cells(observations: Observations, counts: Integers) -> list[str]:
     return [*_error_cells(observations, counts[1]), _share(counts[1], counts.sum())]
 
 
-def _counts_by(observations: Observations, name: str, levels: int) -> Integers:
+def _counts_by(cells: Table, name: str, levels: int) -> Integers:
     """Count right and wrong pixels (or images) at each level of a slice, int64 `(L, 2)`."""
-    wrong = (observations.cells["truth"] != observations.cells["prediction"]).astype(np.int64)
-    return observations.cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
+    wrong = (cells["truth"] != cells["prediction"]).astype(np.int64)
+    return cells.with_column("wrong", wrong).sums(**{name: levels, "wrong": 2})
 
 
 def _share(part: int, total: int) -> str:

@@ -71,4 +71,5 @@ def _labels_in(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if mask.ndim < 3:
         return np.unique(mask)
     labels = np.flatnonzero((mask == 1).any((1, 2)))
-    return np.append(labels, [IGNORE] * bool((mask == IGNORE).any()))
+    # an empty list would be of floats
+    return np.append(labels, IGNORE) if (mask == IGNORE).any() else labels

@@ -36,6 +36,8 @@ def test_compressed_runs__are_those_of_the_library(size, share):
         ("0P", "is damaged"),
         ("0é", "is damaged"),
         ("\x00", "is damaged"),
+        # half of a surrogate pair, which JSON can hold
+        ("0\ud800", "is damaged"),
         ("0" * 5, "add up to 0 pixels"),
         ("PPPPPPPPPPPPPPPP0", "holds a number of 85 bits"),
         ("ooooooo3", "add up to"),

@@ -1,6 +1,7 @@
 """Annotation files of unknown origin."""
 
 import os
+from itertools import pairwise
 
 import pytest
 
@@ -43,13 +44,24 @@ def test_read__a_pipe_or_a_larger_file_is_refused(tmp_path):
         read_json(tmp_path / "c.json")
 
 
+MULTIPLIED = "".join(f"{key}: &{key} [{', '.join([f'*{base}'] * 10)}]\n" for base, key in pairwise("abcdefghi"))
+"""Lists of ten aliases of the list before."""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "is no YAML"), ("[" * 5000, "is no YAML|too many levels"), ("a: !!python/none x", "is no YAML")],
+    [
+        ("a: [", "is no YAML"),
+        ("[" * 5000, "nested deeper than 50 levels"),
+        ("a: !!python/none x", "is no YAML"),
+        ('a: !!int ""', "is no YAML"),
+        ("a: !!bool x", "is no YAML"),
+        ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + MULTIPLIED, "aliases make it larger than 100000 values"),
+    ],
 )
 def test_read_yaml__damaged(tmp_path, text, message):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=rf"a\.yaml: {message}"):
         read_yaml(tmp_path / "a.yaml")
 
 

@@ -1,13 +1,14 @@
 """Ids of annotated classes in a mask."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 
 from lightseg.data.annotations import draw
 from lightseg.data.annotations.coco import CocoFormat
-from lightseg.data.annotations.drawing import ClassDrawing
+from lightseg.data.annotations.drawing import ClassDrawing, UndeclaredClassError
 from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 
@@ -37,8 +38,13 @@ def test_draw__objects_of_other_classes():
     car, boat = ("car", 1, 4, 0), ("boat", 0, 2, 0)
     assert drawn(car, boat, other_classes="skip") == [0, 1, 1, 1, 0, 0, 0, 0]
     assert drawn(car, boat, other_classes="ignore") == [IGNORE, IGNORE, 1, 1, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"a.json: a.png: annotation 1 .boat.: boat is not in data.classes; add it"):
-        drawn(car, boat)
+    with pytest.raises(
+        UndeclaredClassError, match=r"annotation 1 .boat.: boat is not in data.classes; add it"
+    ) as caught:
+        drawn(car, boat, ("bus", 5, 6, 0), boat)
+    assert caught.value.objects == {"boat": 2, "bus": 1}
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.objects) == (str(caught.value), caught.value.objects)
 
 
 def test_draw__groups_of_objects():
@@ -50,3 +56,14 @@ def test_draw__an_error_of_the_drawing_names_the_file(monkeypatch):
     monkeypatch.setattr(draw, "_MOST_PIXELS", 10)
     with pytest.raises(DataError, match=r"a.json: a.png: its objects cover 12 pixels, one above the other; set"):
         drawn(("car", 1, 3, 0), ("car", 2, 4, 0), overlap="area")
+
+
+def test_summarize__outlines_beyond_the_image_and_objects_of_other_classes():
+    entries = [
+        [0, "car", [[-2, 0, 4, 0, 4, 3]], 0],
+        [1, "boat", [[0, 0, 4, 0, 4, 3]], 0],
+        [2, "car", [[0, 0, 4, 0, 4, 3]], 0],
+    ]
+    drawing = ClassDrawing(CocoFormat(), IDS, "skip", "class", 0, "order")
+    summary = drawing.summarize(json.dumps([SIZE, entries]).encode(), SIZE, "a.json: a.png")
+    assert summary == (True, [2.0, 0.0], {"boat": 1})

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from lightseg.data.annotations.objects import ellipse, from_runs, rectangle, require_size, rotate, to_numbers, to_ring
+from lightseg.data.annotations.objects import (
+    Bitmap,
+    Polygons,
+    ellipse,
+    from_runs,
+    overhang,
+    rectangle,
+    require_size,
+    rotate,
+    to_numbers,
+    to_ring,
+)
 from lightseg.errors import DataError
 
 
@@ -25,6 +36,11 @@ def test_to_ring__outside_of_the_image_is_refused_and_at_its_border_is_not(shift
 def test_to_numbers__refuses_all_but_coordinates(values):
     with pytest.raises(DataError, match="here: its outline"):
         to_numbers(values, "here")
+
+
+def test_to_numbers__refuses_points_in_space():
+    with pytest.raises(DataError, match="here: its points have 3 numbers, and each needs two; correct its outline"):
+        to_numbers([[1, 1, 0], [9, 1, 0], [9, 9, 0], [1, 9, 0]], "here")
 
 
 def test_rotate__turns_clockwise_as_y_points_down():
@@ -53,3 +69,15 @@ def test_require_size__says_whether_the_sides_are_swapped():
         require_size((3, 2), (2, 3), "here")
     with pytest.raises(DataError, match="the annotations are for another size of the image"):
         require_size((4, 6), (2, 3), "here")
+
+
+@pytest.mark.parametrize(
+    ("corners", "distance"),
+    [((0, 0, 9, 7), 0), ((-2, 1, 3, 3), 2), ((1, -3, 3, 3), 3), ((1, 1, 13, 3), 4), ((1, 1, 3, 12), 5)],
+)
+def test_overhang__is_the_distance_of_the_farthest_corner(corners, distance):
+    assert overhang(Polygons([rectangle(2, 2, 3, 3), rectangle(*corners)]), (7, 9)) == distance
+
+
+def test_overhang__of_pixels_is_none():
+    assert overhang(Bitmap(np.ones((20, 20), np.bool_)), (7, 9)) == 0

@@ -63,6 +63,7 @@ def test_read__an_image_without_a_text_file_has_no_object_and_names_may_have_gap
         ({"train": 3}, "its train is int, and a folder or a list file is expected"),
         ({"train": "images", "names": []}, "its names are no list of classes"),
         ({"train": "images", "names": ["cat", True]}, "its names hold True, which is no text"),
+        ({"train": "images", "names": [["x"] * 999]}, r"its names hold \[('x', ){11}'x',, which is no text"),
         ({"val": "images"}, "has no names and train"),
         ({"train": "/"}, "train: / leads out of .*; set data.root to a folder above"),
     ],

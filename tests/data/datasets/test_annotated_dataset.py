@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lightseg.data import AnnotatedImages
+from lightseg.labels import IGNORE
 from tests.data.annotations import one_drawing
 from tests.data.annotations.one_drawing import targets
 
@@ -45,3 +46,13 @@ def test_table__counts_the_pixels_of_each_mask(annotated):
     table = part.class_table(3)
     assert table.tolist() == [np.bincount(part[i][1].ravel(), minlength=3)[:3].tolist() for i in range(len(part))]
     assert part.mask(1).tobytes() == part[1][1].tobytes()
+
+
+def test_object_labels__are_those_of_all_annotations_but_the_damaged_ones(tmp_path):
+    one_drawing.labelme(tmp_path)
+    options = {"root": str(tmp_path), "val_fraction": 0.1, "test_fraction": 0, "ignore": ["sign"]}
+    part = AnnotatedImages(["background", "road", "car", "boat"], **options).dataset("train")
+    assert part.object_labels() == {1, 2, IGNORE}
+    for path in (tmp_path / "labels").iterdir():
+        path.write_text("{}")
+    assert part.object_labels() == set()

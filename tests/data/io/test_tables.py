@@ -5,7 +5,8 @@ import builtins
 import pytest
 
 from lightseg.data.io.tables import read_table
-from lightseg.errors import DataError
+from lightseg.data.io.text_file import LARGEST
+from lightseg.errors import DataError, UserError
 
 
 @pytest.fixture
@@ -78,7 +79,11 @@ def test_read_table__parquet_has_rows_and_no_lines(tmp_path):
     assert content.columns == {"path": ["a.png", ""], "label": ["1", "2"]}
     assert content.place(1).endswith("t.parquet: row 2")
     (tmp_path / "t.parquet").write_bytes(b"no table")
-    with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet \("):
+    with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet \(.*\); save it again"):
+        read_table(tmp_path / "t.parquet")
+    with (tmp_path / "t.parquet").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match=r"t\.parquet: .*it is longer than"):
         read_table(tmp_path / "t.parquet")
 
 

@@ -14,7 +14,7 @@ from lightseg.explanation.gallery import Picture, PictureGroup
 from lightseg.explanation.html import document, write_page
 from lightseg.explanation.saliency import Saliency
 from tests.comparison.html.test_document import Reader
-from tests.explanation.fabricate import Data, Oracle, discs
+from tests.explanation.fabricate import Data, LabelData, Oracle, discs, label_image, label_task
 
 EVIL = "<script>alert(1)</script>"
 
@@ -95,7 +95,7 @@ def test_page__the_planted_failure_is_on_top_and_sums_are_those_of_the_matrix(ma
 def test_page__tells_what_the_temperature_changes(make_explanation, read_page, monkeypatch):
     monkeypatch.setattr(Oracle, "temperature", 3.0)
     explanation = make_explanation()
-    sure, too_sure = explanation.observations.reliability, explanation.observations.uncalibrated
+    sure, too_sure = explanation.observations.reliability[0], explanation.observations.uncalibrated[0]
 
     # a logit of 8 over two of 0, and a third of it
     assert sure.confidence.sum() / sure.pixels.sum() == pytest.approx(1 / (1 + 2 * np.exp(-8 / 3)), abs=1e-6)
@@ -135,3 +135,28 @@ def test_page__tells_whether_maps_are_faithful(make_explanation, read_page):
     for deletion, verdict in ((good, "The maps are faithful: over 12"), (bad, "The maps are not shown to be faithful")):
         object.__setattr__(explanation, "saliency", Saliency("Grad-CAM at net.down.3", [], [deletion] * 12))
         assert verdict in read_page(explanation).text
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "classification"])
+@pytest.mark.parametrize("classes", [(EVIL, "disc", "square"), (EVIL,)])
+def test_page__of_overlapping_classes_has_the_sections_with_a_meaning(read_page, monkeypatch, kind, classes):
+    monkeypatch.setattr(attribution, "is_installed", lambda: False)
+    _, masks = discs(12)
+    targets = [np.stack([mask == label for label in range(len(classes))], -1).astype(np.uint8) for mask in masks]
+    # squares are taken for the ground, too
+    images = [label_image([target[..., 0] | target[..., -1], *target.transpose(2, 0, 1)[1:]]) for target in targets]
+    if kind == "classification":
+        targets = [np.array([at % 2, at % 3 == 0, 1], np.uint8)[: len(classes)] for at in range(12)]
+        # every third image has its labels in another order
+        images = [label_image(target[:: -1 if at % 3 == 0 else 1], (4, 4)) for at, target in enumerate(targets)]
+    task = label_task(kind, classes)
+    task.temperature = 2.0
+    page = read_page(explain(task, LabelData(images, targets, classes), "test", 2))
+    order = [attributes["id"] for attributes in page.all("section")]
+
+    assert (page.open, EVIL in page.text) == ([], True)
+    alarms = ["alarms"] * (len(classes) > 1)
+    assert order == ["findings", "scores", "parts", "worst", *alarms, "calibration", "looks", "uncertain", "details"]
+    unit = "images" if kind == "classification" else "valid pixels"
+    assert f"labels of {unit} are wrong" in page.text
+    assert "in the mean over the classes with the temperature 2 that was fitted on validation images" in page.text

@@ -6,7 +6,7 @@ import numpy as np
 
 from lightseg.explanation.collect import collect
 from lightseg.explanation.html.errors import errors
-from tests.explanation.fabricate import Data, Oracle, discs
+from tests.explanation.fabricate import Data, LabelData, Oracle, discs, label_image, label_task
 
 CLASSES = ("<b>ground", "disc", "square")
 
@@ -60,3 +60,24 @@ def test_errors__of_class_ids_by_light():
         ["together", "2"],
     ]
     assert brightness[2][2:] == ["100.0 %", "100.0 %"]
+
+
+def test_errors__of_overlapping_masks_add_up():
+    target = np.zeros((4, 2, 40, 40), np.uint8)
+    target[:, 0, 5:25, 5:25], target[:, 1, 20:30, 20:30] = 1, 1
+    prediction = target.copy()
+    # one object of the second class is missed, one of the first is invented and has a hole
+    prediction[0, 1], prediction[1, 0, 30:36, 30:36], prediction[1, 0, 10:12, 10:12] = 0, 1, 0
+    task = label_task("segmentation", ("road", "car"))
+    images = [label_image(mask) for mask in prediction]
+    observations = collect(task, LabelData(images, [mask.transpose(1, 2, 0) for mask in target], task.classes), "test")
+    html = str(errors(observations))
+    rows = {row[0].split()[0]: row[1:] for row in reversed(_rows(html))}
+
+    assert [rows[name][0] for name in ("boundary", "invented", "interior")] == ["0", "36", "4"]
+    assert "a pixel is counted for each class about which it is wrong" in html
+    assert observations.wrong == 140
+    assert rows["road"] == ["0", "0", "36", "4", "0.6 %"]
+    assert rows["car"] == ["0", "100", "0", "0", "1.6 %"]
+    # those with an object: the road of 400 pixels and the car of 100 are small
+    assert rows["small"] == ["104", "74.3 %", "5.2 %", "1 of 8"]

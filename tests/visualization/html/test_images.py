@@ -41,3 +41,11 @@ def test_mask_colors__of_the_classes_that_occur_and_void_last():
     masks = [np.array([[2, IGNORE]], np.uint8), np.array([[0]], np.int64)]
     assert mask_colors(["a", "b", "c"], palette, masks) == [("a", (1, 2, 3)), ("c", (7, 8, 9)), ("void", (255,) * 3)]
     assert mask_colors(["a", "b", "c"], palette, masks[1:]) == [("a", (1, 2, 3))]
+
+
+def test_mask_colors__of_classes_that_overlap():
+    palette = [(1, 2, 3), (4, 5, 6)]
+    mask = np.array([[[0, 1]], [[0, 0]]], np.uint8)
+    assert mask_colors(["a", "b"], palette, [mask]) == [("a", (1, 2, 3))]
+    mask[1, 0, 0] = IGNORE
+    assert mask_colors(["a", "b"], palette, [mask]) == [("a", (1, 2, 3)), ("void", (255,) * 3)]
