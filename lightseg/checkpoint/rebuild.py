@@ -39,6 +39,7 @@ def make_recipe(
     palette: list[Any],
     image_values: Mapping[str, Any] | None = None,
     mask_colors: Mapping[int, Color] | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
 
@@ -49,10 +50,13 @@ def make_recipe(
         palette: One RGB color per class.
         image_values: Bands, range and nodata value of the images (`ImageValues.to_record`); None: as stored.
         mask_colors: Color of each palette index of the masks, if indices are class ids.
+        lineage: Records of the trained models that the training started from, `init` and `extend`.
     """
     optional: dict[str, Any] = {} if image_values is None else {"image_values": dict(image_values)}
     if mask_colors:
         optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
+    if lineage:
+        optional["lineage"] = dict(lineage)
     return {
         **optional,
         "format_version": FORMAT_VERSION,
@@ -135,6 +139,8 @@ def _bare_net(net: dict[str, Any], num_classes: int, in_channels: int) -> dict[s
     if "encoder_weights" in options:
         # trained weights replace them
         options["encoder_weights"] = None
+    # it is for training alone, and an exported graph cannot have it
+    options.pop("grad_checkpointing", None)
     return {**net, "init_args": options}
 
 
@@ -183,7 +189,7 @@ def merge_adapters(task: Task) -> Task:
 
 _TRAINING_OPTIONS = (
     *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
-    *("train_transforms", "on_device", "device_transforms"),
+    *("train_transforms", "on_device", "device_transforms", "mixup", "cutmix"),
 )
 """Options of every data module that affect training alone, not the score of a trained net."""
 

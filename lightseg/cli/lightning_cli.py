@@ -91,6 +91,7 @@ class LightsegCLI(LightningCLI):
             "--group", type=str | None, help="Group of the run; those of --seeds and --folds share one."
         )
         parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
+        parser.add_argument("--extend", type=str | None, help="Run folder of a finished run to train longer.")
         parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
         parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")
         parser.add_argument(
@@ -118,8 +119,9 @@ class LightsegCLI(LightningCLI):
                 self.config[key] = None
             elif isinstance(value, str | list | dict):
                 self.config[key] = expand_home(value)
-        if self.config.resume == "":
-            raise ConfigError("resume: the value is empty; give a run folder, or leave it out")
+        for option in ("resume", "extend"):
+            if self.config[option] == "":
+                raise ConfigError(f"{option}: the value is empty; give a run folder, or leave it out")
         seed = self.config.seed_everything
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")

@@ -7,7 +7,7 @@ from lightseg.errors import closest, did_you_mean
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes", "trust"),
+    *("resume", "extend", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes", "trust"),
 )
 """Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
@@ -66,6 +66,7 @@ _SYNONYMS = {
     "runs_dir": ("output_dir", "out_dir", "output", "out", "save_dir", "log_dir", "logdir", "work_dir", "project_dir"),
     "name": ("experiment", "exp", "experiment_name", "run_name", "exp_name"),
     "resume": ("resume_from", "ckpt_path", "checkpoint", "ckpt", "resume_from_checkpoint", "load"),
+    "extend": ("extend_from", "train_longer", "continue_from", "more_epochs"),
     "grid": ("sweep", "multirun", "hparams"),
     "jobs": ("n_jobs", "parallel", "max_parallel"),
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),

@@ -209,6 +209,20 @@ class OriginRecord(_Record):
     classes: Annotated[list[str], Field(max_length=_CLASSES)]
 
 
+class ExtendedRecord(OriginRecord):
+    """Run from whose last state a run went on, likewise."""
+
+    epoch: Count
+    step: Count
+
+
+class Lineage(_Record):
+    """What the weights in a checkpoint come from."""
+
+    init: OriginRecord | None = None
+    extend: ExtendedRecord | None = None
+
+
 class Recipe(_Record):
     """Recipe in a checkpoint, so that it can be loaded without other files."""
 
@@ -221,6 +235,7 @@ class Recipe(_Record):
     image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
     shared: SharedWeightsRecord | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
+    lineage: Lineage | None = None
     teacher: Annotated[list[OriginRecord], Field(max_length=_MEMBERS)] = []
 
     @model_validator(mode="after")
@@ -265,6 +280,7 @@ class Cost(_Record):
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
     dtype: str | None = None
     init: OriginRecord | None = None
+    extend: ExtendedRecord | None = None
     teacher: TeacherRecord | None = None
 
 

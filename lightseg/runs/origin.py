@@ -1,4 +1,4 @@
-"""Trained models that a run started from, or learned from."""
+"""Trained models that a run started from, went on from, or learned from."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,21 +8,24 @@ _DIGITS = 8
 
 
 def name_origin(config: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config in which the files of `model.init` and `model.teacher` are replaced by names and fingerprints.
+    """Return a config in which files of trained models are replaced by what they stand for.
 
-    Two runs then differ by the content of these files, and not by the paths to them.
+    Of `model.init` and `model.teacher`, these are names and fingerprints, so that two runs differ by the content of the
+    files and not by the paths to them. Of `extend`, it is the epoch, since the recipe is that of the run before.
 
     Args:
         config: Resolved config of the run.
         cost: `model.json` of the run.
     """
-    init, teacher = cost.get("init"), cost.get("teacher")
+    named, init, teacher = dict(config), cost.get("init"), cost.get("teacher")
     records = {"init": [init] if init else [], "teacher": teacher["members"] if teacher else []}
     names = {option: " + ".join(map(describe_origin, files)) for option, files in records.items() if files}
-    if not names:
-        return dict(config)
-    model = config.get("model") or {}
-    return {**config, "model": {**model, "init_args": {**(model.get("init_args") or {}), **names}}}
+    if names:
+        model = config.get("model") or {}
+        named["model"] = {**model, "init_args": {**(model.get("init_args") or {}), **names}}
+    if record := cost.get("extend"):
+        named["extend"] = f"after epoch {record['epoch']}, step {record['step']}"
+    return named
 
 
 def describe_origin(record: Mapping[str, Any]) -> str:

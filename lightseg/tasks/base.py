@@ -165,6 +165,11 @@ class Task(Predictor, ABC):
         self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
+        require(
+            not compile or not getattr(net, "grad_checkpointing", False),
+            "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
+            "model.compile out",
+        )
         self.compiled = compile
         compile_net(self.net, compile)
         self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
@@ -253,7 +258,8 @@ class Task(Predictor, ABC):
         teacher_logits = self.teacher.logits(batch["image"]) if self.teacher else None
         with nullcontext() if self.compiled else float32_depthwise(self.net):
             logits = self(batch["image"])
-        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
+        mixed = batch.get("partner"), batch.get("share")
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts, *mixed)
         if teacher_logits is not None:
             loss = self.distillation(loss, logits, teacher_logits, batch["target"], self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches

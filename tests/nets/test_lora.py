@@ -309,6 +309,9 @@ def test_save_adapters__leaves_the_encoder_to_the_origin(small, trained, call, r
     code, _, err = call(export.main, folder, "--format", "safetensors", "--out", folder / "out")
     assert code == 0, err
     assert fit("--config", recipe(VIT), "--model.init", folder, "--trainer.fast_dev_run", "1").code == 0
+    longer = fit("--extend", folder, "--trainer.max_epochs", "3")
+    assert longer.code == 0, longer.err
+    assert "as in metrics.json" in call(evaluate.main, longer.folder, "--split", "val")[1]
     shutil.rmtree(origin)
     names = {name.replace(".base_layer.", ".") for name in state if ".lora_" not in name}
     assert lightseg.load(folder / "out").state_dict().keys() == names

@@ -12,6 +12,12 @@ def test_name_origin():
     assert CONFIG["model"]["init_args"]["init"] == "/home/me/runs/b/1"
 
 
+def test_name_origin__of_a_longer_training_is_the_moment_from_which_it_goes_on():
+    record = {**RECORD, "epoch": 4, "step": 120}
+    config = {**CONFIG, "extend": "/home/me/runs/b/1"}
+    assert name_origin(config, {"extend": record}) == {**CONFIG, "extend": "after epoch 4, step 120"}
+
+
 def test_name_origin__of_a_run_without_a_record():
     assert name_origin(CONFIG, {"parameters": 1}) == CONFIG
 
