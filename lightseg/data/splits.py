@@ -191,10 +191,10 @@ def require_disjoint(root: Path, splits: Splits[_Sample], groups: Sequence[str],
             first_split, first = first_of.setdefault(group, (split, sample))
             if first_split != split:
                 leak = sample.image if first == sample else f"{first.image} and {sample.image} of group {group!r}"
-                message = (
-                    f"{root}: {leak}: in {first_split} and in {split}; a split must not leak into another: "
-                    "move them into one"
-                )
+                fix = "keep it in one of them"
+                if split == "val":
+                    fix += ", or leave out val, which is then a fraction of train"
+                message = f"{root}: {leak}: in {first_split} and in {split}; a split must not leak into another: {fix}"
                 report(LeakError(message, [first.image, sample.image]))
 
 

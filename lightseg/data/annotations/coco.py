@@ -47,7 +47,7 @@ class CocoFormat(AnnotationFormat):
         """Return the annotation of an image; see `AnnotationFormat`."""
         size, objects = json.loads(content)
         records = [
-            ObjectRecord(f"{place}: annotation {number} ({name})", name, outline, bool(is_crowd))
+            ObjectRecord(f"{place}: annotation {number} ({name})", name, outline, is_crowd)
             for number, name, outline, is_crowd in objects
         ]
         return ImageRecord((size[0], size[1]) if size else None, [], records)
@@ -139,8 +139,10 @@ def _read_annotations(
             raise DataError(f"{place}: there is no image {image}; add it to images, or remove the annotation")
         if category not in categories:
             raise DataError(f"{place}: there is no category {category}; add it to categories, or remove the annotation")
-        outline = entry.get("segmentation")
-        objects.setdefault(image, []).append([number, categories[category], outline, entry.get("iscrowd", 0)])
+        outline, is_crowd = entry.get("segmentation"), entry.get("iscrowd") or 0
+        if is_crowd not in (0, 1):
+            raise DataError(f"{place}: its iscrowd is neither 0 nor 1; export it again")
+        objects.setdefault(image, []).append([number, categories[category], outline, bool(is_crowd)])
     return objects
 
 

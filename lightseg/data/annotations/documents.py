@@ -10,7 +10,7 @@ import yaml
 
 from lightseg.config.compose import require_bounded
 from lightseg.data.io.text_file import LARGEST, read_text
-from lightseg.errors import DataError
+from lightseg.errors import ConfigError, DataError
 from lightseg.files.limited import require_limited
 
 _LARGEST_YAML = 1 << 20
@@ -57,18 +57,21 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        DataError: If it is missing or no YAML.
-        UserError: If it is too large or too deep, or its aliases multiply.
+        DataError: If it is missing, too large or too deep, multiplied by aliases, or no YAML.
     """
     require_limited(path, _LARGEST_YAML)
     text = read_text(path)
     try:
-        require_bounded(text, str(path))
+        require_bounded(text, str(path), "data set")
         return yaml.safe_load(text)
-    # the latter are raised for a value that is not of its tag
-    except (yaml.YAMLError, ValueError, AttributeError, LookupError, TypeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: is no YAML ({reason}); correct it") from None
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+    except (
+        *(yaml.YAMLError, ValueError),
+        # raised by the constructors of YAML for a value that is not of its tag
+        *(AttributeError, LookupError, TypeError),
+    ) as error:
+        raise DataError(f"{path}: is no YAML ({' '.join(str(error).split())[:100]}); correct it") from None
 
 
 def iterate_xml(path: Path) -> Iterator[tuple[int, ElementTree.Element]]:

@@ -58,12 +58,8 @@ class LabelMeFormat(AnnotationFormat):
             name = get(entry, "label", str, f"{place}: shape {number}")
             objects.append(ObjectRecord(f"{place}: shape {number} ({name})", name, entry))
         height, width = record.get("imageHeight"), record.get("imageWidth")
-        flags = record.get("flags") or {}
-        return ImageRecord(
-            (height, width) if isinstance(height, int) and isinstance(width, int) else None,
-            [name for name, is_set in flags.items() if is_set] if isinstance(flags, dict) else [],
-            objects,
-        )
+        size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        return ImageRecord(size, _read_flags(record.get("flags") or {}, place), objects)
 
     def shape(self, record: ObjectRecord, size: Size) -> Shape:
         """Return the outline of an object; see `AnnotationFormat`."""
@@ -123,6 +119,17 @@ def read_labelme(folder: Path, index: ImageIndex) -> Annotations:
     rest = [image for image in index.images if image not in annotated]
     images += [AnnotatedImage(image, str(index.root / image), is_annotated=False) for image in rest]
     return Annotations(folder, LabelMeFormat(), None, require_unique(images))
+
+
+def _read_flags(flags: Any, place: str) -> list[str]:
+    """Return the names of the flags that are set.
+
+    Raises:
+        DataError: If they are anything but names that are true or false.
+    """
+    if not (isinstance(flags, dict) and all(isinstance(is_set, bool) for is_set in flags.values())):
+        raise DataError(f"{place}: its flags are not each true or false; export it again")
+    return [name for name, is_set in flags.items() if is_set]
 
 
 def _find_image(file: str, index: ImageIndex) -> str | None:

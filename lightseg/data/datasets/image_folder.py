@@ -127,9 +127,10 @@ class ImageFolder(LabelDataModule):
         folder = Path(self.root) / parent.path
         loose = [parent.path + name for name in _images_in(folder)]
         if loose:
+            more = f", like {len(loose) - 1} more" if len(loose) > 1 else ""
             message = (
-                f"{Path(self.root) / loose[0]}: lies in no folder of a class ({len(loose)} of {folder} do); "
-                "move it into one, or away"
+                f"{Path(self.root) / loose[0]}: lies in no folder of a class{more}; "
+                f"move it into that of its class, or out of {folder}"
             )
             report(LayoutError("image without class", message, loose))
 

@@ -11,7 +11,9 @@ from lightseg.data.io.image_files import EXTENSIONS, describe_folder, list_image
 from lightseg.data.io.name_matching import find_misnamed, find_suffix
 from lightseg.data.types import Split
 from lightseg.errors import DataError
-from lightseg.files.names import IMAGE_SUFFIXES
+from lightseg.files.names import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+
+_KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 MissingMask = Literal["error", "skip", "background"]
 """Treatment of an image without a mask; a `background` pair has an empty mask path."""
@@ -79,7 +81,8 @@ class _Files(NamedTuple):
         return sorted(set(unpaired_masks) - {mask for _, mask in misnamed})
 
     def _missing_mask_error(self, names: Sequence[str], suffix: str, free_masks: Sequence[str]) -> LayoutError:
-        fix = self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0], free_masks)
+        unread = _find_unread(self.mask_folder / f"{names[0]}{self.mask_suffix}")
+        fix = unread or (self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0], free_masks))
         message = (
             f"{self.root / self.images[names[0]]}: no mask for this image{_and_more(names)}; "
             f"looked for {self.mask_folder / names[0]}{file_end(self.mask_suffix, '.*')}; {fix}"
@@ -217,11 +220,26 @@ def _remove_shared_files(
 def _missing_image_error(
     root: Path, unpaired: Sequence[str], mask_files: Mapping[str, str], image_folder: Path, image_suffix: str
 ) -> LayoutError:
+    fix = _find_unread(image_folder / f"{unpaired[0]}{image_suffix}") or "add the image or remove the mask"
     message = (
         f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
-        f"looked for {image_folder / unpaired[0]}{file_end(image_suffix, '.*')}; add the image or remove the mask"
+        f"looked for {image_folder / unpaired[0]}{file_end(image_suffix, '.*')}; {fix}"
     )
     return LayoutError("mask without image", message, [mask_files[name] for name in unpaired])
+
+
+def _find_unread(path: Path) -> str:
+    """Return the fix for a missing file where one of its name has a format that is not read; else an empty text.
+
+    Args:
+        path: Path of the file without its extension.
+    """
+    if not path.parent.is_dir():
+        return ""
+    for file in sorted(path.parent.iterdir()):
+        if normal_name(file.stem) == path.name and file.suffix.lower() in UNREAD_SUFFIXES:
+            return f"{file.name} has a format that is not read: convert it to one of {_KINDS}"
+    return ""
 
 
 def _require_same_case(
@@ -265,8 +283,8 @@ def _files_by_name(root: Path, folder: str, suffix: str, may_be_empty: bool = Fa
         files[name] = relative
     if not files and not may_be_empty:
         ending = f" whose name ends in {suffix!r}" if suffix else ""
-        content, kinds = describe_folder(root / folder, []), ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {kinds}")
+        content = describe_folder(root / folder, [])
+        raise DataError(f"{root / folder}: no file here is an image{ending}; {content}; images are {_KINDS}")
     return files
 
 

@@ -23,6 +23,7 @@ class Pixels(NamedTuple):
         lossy: Name of a lossy compression; empty if the values are exact.
         is_cmyk: Whether the colors were converted from CMYK.
         has_bands: Whether the channels are separate gray bands, such as the pages of a stack, not colors.
+        is_negative: Whether true is black, as tifffile writes booleans, although it reads them as they were.
     """
 
     array: Array
@@ -32,6 +33,7 @@ class Pixels(NamedTuple):
     lossy: str = ""
     is_cmyk: bool = False
     has_bands: bool = False
+    is_negative: bool = False
 
 
 def from_array(array: Array) -> Pixels:

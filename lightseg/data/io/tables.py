@@ -147,4 +147,5 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _as_text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    # NaN is the missing value of floating-point columns
+    return "" if value is None or value != value else str(value).strip()

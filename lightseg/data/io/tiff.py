@@ -45,7 +45,9 @@ def decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pix
             raise DataError(f"{path}: stores its colors as YCBCR; convert it to RGB")
         require_tiff_data(path, image)
         pixels = from_tiff(path, page, channels_last(path, image.asarray(), image.axes, channels))
-        return pixels._replace(array=turn(pixels.array, tiff_orientation(page)))
+        is_written_so = str(page.tags.valueof(305)).startswith("tifffile")
+        is_negative = is_written_so and pixels.white == 1 and int(page.photometric) == 0
+        return pixels._replace(array=turn(pixels.array, tiff_orientation(page)), is_negative=is_negative)
 
 
 def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels:

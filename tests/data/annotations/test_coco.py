@@ -90,6 +90,7 @@ def test_read__classes_are_in_the_order_of_their_ids_and_sizes_are_optional(read
         ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "image 1: occurs twice"),
         ({"categories": [{"id": 1, "name": "cat"}] * 2}, "category 1: occurs twice"),
         ({"annotations": [7]}, "annotation 0: has no image_id"),
+        ({"annotations": [{"image_id": 1, "category_id": 1, "iscrowd": "0"}]}, "annotation 0: its iscrowd is neither"),
         ({"annotations": "all"}, "its annotations are no list"),
     ],
 )

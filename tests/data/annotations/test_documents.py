@@ -1,7 +1,6 @@
 """Annotation files of unknown origin."""
 
 import os
-from itertools import pairwise
 
 import pytest
 
@@ -44,19 +43,23 @@ def test_read__a_pipe_or_a_larger_file_is_refused(tmp_path):
         read_json(tmp_path / "c.json")
 
 
-MULTIPLIED = "".join(f"{key}: &{key} [{', '.join([f'*{base}'] * 10)}]\n" for base, key in pairwise("abcdefghi"))
-"""Lists of ten aliases of the list before."""
+def multiplied(first, level):
+    """YAML of a few lines, each of which holds the one before several times."""
+    lines = [f"a0: &a0 {first}", *(f"a{n}: &a{n} {level.format(f'a{n - 1}')}" for n in range(1, 15))]
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a: [", "is no YAML"),
-        ("[" * 5000, "nested deeper than 50 levels"),
+        ("[" * 5000, "nested deeper than 50 levels, which no data set is"),
         ("a: !!python/none x", "is no YAML"),
-        ('a: !!int ""', "is no YAML"),
-        ("a: !!bool x", "is no YAML"),
-        ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + MULTIPLIED, "aliases make it larger than 100000 values"),
+        *((f"a: !!{tag} ''", "is no YAML") for tag in ("int", "float", "bool", "timestamp")),
+        ("a: &a [*a]", "holds itself by the alias"),
+        # by lists, and by keys that are merged
+        (multiplied("[x, x, x, x]", "[*{0}, *{0}, *{0}, *{0}]"), "aliases make it larger than 100000 values"),
+        (multiplied("{x: 1}", "{{<<: [*{0}, *{0}, *{0}, *{0}]}}"), "aliases make it larger than 100000 values"),
     ],
 )
 def test_read_yaml__damaged(tmp_path, text, message):
