@@ -2,7 +2,7 @@
 
 usage: python experiments/fine_tuning/paint.py FOLDER
 
-FOLDER/source: 5 classes, RGB, 48 × 48, 300 images to train on. FOLDER/target: 7 classes, 4 channels (the last one is near
+FOLDER/source: 5 classes, RGB, 48 × 48, 300 images to train on. FOLDER/target: 7 classes, 4 channels (the last is near
 infrared: the inverted brightness with noise), 64 × 64, 40 images to train on.
 """
 

@@ -126,7 +126,10 @@ def test_find__an_ensemble_has_the_training_data_that_its_members_share(tmp_path
         (folder / "data.json").write_text(json.dumps(record))
     ensemble = tmp_path / "ensemble"
     ensemble.mkdir()
-    facts = [{"run": str(folder), "checkpoint": str(folder / "checkpoints/best.ckpt"), "sha256": "0" * 64} for folder in members]
+    facts = [
+        {"run": str(folder), "checkpoint": str(folder / "checkpoints/best.ckpt"), "sha256": "0" * 64}
+        for folder in members
+    ]
     (ensemble / "ensemble.json").write_text(json.dumps({"members": facts}))
     (ensemble / "metrics.json").write_text('{"test/score": 0.5}')
     runs = {run.folder: run for run in find([str(ensemble)])[0]}
