@@ -54,7 +54,8 @@ def trainer_option(args: Sequence[str], option: str) -> Any:
                 section = read(file).get("trainer")
                 value = section.get(option, value) if isinstance(section, dict) else value
         elif name == f"--trainer.{option}":
-            with suppress(yaml.YAMLError):
+            # a value that is not of its tag, or a number of thousands of digits, is refused when it is parsed
+            with suppress(yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError):
                 value = yaml.safe_load(argument)
     return value
 
