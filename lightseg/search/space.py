@@ -14,6 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from lightseg.cli.argv import require_printable
 from lightseg.config.compose import SECTIONS, show
 from lightseg.config.option_names import suggest_option
 from lightseg.errors import ConfigError, did_you_mean, require
@@ -103,6 +104,7 @@ def _make_choices(values: list[Any], place: str) -> BaseDistribution:
         texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     except TypeError:
         raise ConfigError(f"{place}: holds a date or binary data; write it in quotes") from None
+    require_printable(texts)
     require(
         len(texts) > 1 and len(set(texts)) == len(texts),
         f"{place}: give two different values or more; a single one belongs into the recipe",

@@ -22,6 +22,7 @@ from lightseg.launch.__main__ import main
         (["slurm", "--", "--config", "RECIPE", "--trainer.devices", "2"], "--trainer.devices: --gpus sets it"),
         (["slurm", "--", "--config", "missing.yaml"], "missing.yaml"),
         (["slurm", "--", "RECIPE"], "belongs to no option of fit"),
+        (["slurm", "--", "--config", "RECIPE", "--data.root=caf\udce9"], "or bytes that are not UTF-8"),
     ],
 )
 def test_launch__bad_input_is_one_line(words, message, call, recipe):
