@@ -13,6 +13,9 @@ from lightseg.runs.folder import new_stamp
 _SIGNAL = "USR1@120"
 """Signal on which a run saves its state and asks to be queued again, and its seconds before the time limit."""
 
+_SIZES = {"array": "the series", "nodes": "--nodes", "ntasks-per-node": "--gpus", "gpus-per-node": "--gpus"}
+"""Options of sbatch that the command of the job depends on, and what sets them."""
+
 
 def render(job: Job, partition: str | None, time: str | None, cpus: int | None, options: Sequence[str]) -> str:
     """Return the script of a job; a series is an array with a task for each run.
@@ -41,6 +44,7 @@ def render(job: Job, partition: str | None, time: str | None, cpus: int | None, 
     for option in options:
         key, _, value = option.removeprefix("--").partition("=")
         require(key.replace("-", "").isalnum(), f"--sbatch {option}: give KEY=VALUE, such as account=lab")
+        require(key not in _SIZES, f"--sbatch {option}: {_SIZES.get(key)} sets it; leave it out")
         directives[key] = value
     lines = [_directive(key, value) for key, value in directives.items() if value is not None]
     # srun does not take it from sbatch

@@ -20,6 +20,8 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 _ENCODER = "net.encoder."
 """Start of the names of an encoder's weights in a file of lightseg."""
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 _CONNECT_SECONDS = 10.0
 """Timeout of a connection."""
 
@@ -66,6 +68,9 @@ def split_export(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Normal
     Returns:
         The weights with the names in the encoder, and the normalization; the weights of other files as they are, and
         None.
+
+    Raises:
+        ConfigError: If the normalization is damaged.
     """
     encoder = {name.removeprefix(_ENCODER): value for name, value in state.items() if name.startswith(_ENCODER)}
     if not encoder:
@@ -73,6 +78,9 @@ def split_export(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Normal
     mean, std = state.get("mean"), state.get("std")
     if mean is None or std is None:
         return encoder, None
+    is_plain = mean.dtype in _FLOATS and std.dtype in _FLOATS and mean.ndim == 1 and std.shape == mean.shape
+    if not (is_plain and mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+        raise ConfigError("model.net.encoder_weights: mean or std in this file is damaged; take another file")
     return encoder, (tuple(mean.tolist()), tuple(std.tolist()))
 
 
@@ -90,7 +98,8 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
         owner: Name of the architecture, for the message.
 
     Raises:
-        ConfigError: If a name is missing or unexpected, or a shape differs; the message names a few of them.
+        ConfigError: If a name is missing or unexpected, a shape or kind of number differs, or a weight is not finite;
+            the message names a few of them.
     """
     faults = {
         # torch adds the counters that old checkpoints lack
@@ -101,7 +110,14 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
             for k in expected
             if k in state and state[k].shape != expected[k].shape
         ],
+        "of another kind of number": [
+            f"{k} {state[k].dtype}"
+            for k in expected
+            if k in state and expected[k].is_floating_point() and state[k].dtype not in _FLOATS
+        ],
     }
+    if not any(faults.values()):
+        faults["with NaN or infinity"] = [k for k in expected if k in state and not state[k].isfinite().all()]
     if any(faults.values()):
         details = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
