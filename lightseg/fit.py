@@ -3,12 +3,14 @@
 usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value]...
        python -m lightseg.fit --config RECIPE [--seeds 0,1,2] [--folds 5] [--grid KEY=V,V] [--jobs N] [--key value]...
        python -m lightseg.fit --resume RUN | SERIES
+       python -m lightseg.fit --extend RUN --trainer.max_epochs N
 
   --config FILE            a recipe, then overlays; later ones win (experiments/, configs/)
   --model.net NAME         swap the network: Segmenter, UNet, FCN, SmpNet, TimmNet or my_file.MyNet (lightseg.list nets)
   --model.net.encoder NAME swap the backbone (`lightseg.list encoders`); --model.net.head NAME the head of Segmenter
   --model.optimizer.lr X   learning rate
   --model.init RUN         start from the weights of a trained model; its classes, channels and task may be others
+  --model.teacher RUN      imitate a trained model of the same classes (distillation); several: RUN+RUN
   --data.root DIR          where the data is
   --data.batch_size N      samples per optimiser step, over all processes
   --data.num_workers N     loading processes
@@ -26,7 +28,10 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --name NAME              name of the experiment (the recipe's)
   --resume RUN             go on with a run that was killed or stopped, as if it had not been; or with the runs that
                            are missing of a series, as the same command does
+  --extend RUN             a new run that trains a finished one longer, up to N epochs in all, from its last state; the
+                           schedule is that of N epochs
   --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
+  --trust                  run classes that the file of --model.teacher names, such as a net of your own, and name them
   --print_config           print the composed recipe and stop
   --help_all               every option with its type and default; --model.net.help NAME: those of one class
 
@@ -43,11 +48,11 @@ import sys
 from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
-from lightseg.cli.argv import option_values, prints_only, require_known_options
+from lightseg.cli.argv import option_names, option_values, prints_only, require_known_options
 from lightseg.cli.entry import verb
 from lightseg.config.compose import chain
 from lightseg.distributed import supervision
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.printable import printable
 from lightseg.files.version import __version__
 from lightseg.series.options import asks_for_series, parse
@@ -64,7 +69,7 @@ def main(args: list[str]) -> None:
     if is_series and prints_only(args):
         first = parse(args)
         args, is_series = [*first.arguments, *first.options(0)], False
-    args = args if is_series else _resumed(args)
+    args = args if is_series else _with_recipe(args)
     for name in option_values(args, "-c", "--config"):
         # a missing file is reported before the slow imports; classes are importable from the folder of the recipe
         sys.path.append(str(chain(name)[-1].parent))
@@ -112,6 +117,9 @@ def _require_options(args: Sequence[str]) -> None:
     if not args[0].startswith("-"):
         raise ConfigError(f"'{args[0]}' belongs to no option; give a recipe as --config {args[0]}")
     require_known_options(args)
+    if option_values(args, "--extend"):
+        others = [name for name in ("resume", "seeds", "folds", "grid", "jobs") if name in option_names(args)]
+        require(not others, f"--extend: trains one run longer; leave out {', '.join(f'--{name}' for name in others)}")
 
 
 def _announce(args: Sequence[str]) -> None:
@@ -122,18 +130,18 @@ def _announce(args: Sequence[str]) -> None:
         print(printable(f"lightseg {__version__}: {files} (importing torch …)"), flush=True)
 
 
-def _resumed(args: list[str]) -> list[str]:
-    """Return the arguments with the recipe of the run of `--resume` in front.
+def _with_recipe(args: list[str]) -> list[str]:
+    """Return the arguments with the recipe of the run of `--resume` or `--extend` in front.
 
     Raises:
-        UserError: If `--resume` is not a run folder.
+        UserError: If it is not a run folder.
     """
-    runs = option_values(args, "--resume")
-    if not runs:
-        return args
-    folder = run_folder(runs[-1], "--resume")
-    follow_imports(folder)
-    return ["--config", str(folder / "config.yaml"), *args]
+    for option in ("--resume", "--extend"):
+        if runs := option_values(args, option):
+            folder = run_folder(runs[-1], option)
+            follow_imports(folder)
+            return ["--config", str(folder / "config.yaml"), *args]
+    return args
 
 
 if __name__ == "__main__":

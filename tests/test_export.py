@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import lightseg
 from lightseg.checkpoint import safetensors
+from lightseg.data import Shapes
 from lightseg.errors import UserError
 from lightseg.export import main
 from lightseg.exporting import benchmark
@@ -526,7 +527,10 @@ def test_export__options_of_the_data_may_come_first(folder, export):
     assert (code, err) == (0, "")
 
 
-def test_soup__is_the_mean_of_the_weights_if_it_is_no_worse_on_val(folder, export, tmp_path):
+def test_soup__is_the_mean_of_the_weights_if_it_is_no_worse_on_val(folder, export, tmp_path, monkeypatch):
+    calls, make_dataset = [], Shapes.make_dataset
+    monkeypatch.setattr(Shapes, "prepare_data", lambda _: calls.append("prepare_data"))
+    monkeypatch.setattr(Shapes, "make_dataset", lambda *args: calls.append("make_dataset") or make_dataset(*args))
     # a step apart, so that the mean is as good as both
     other = shutil.copytree(folder, tmp_path / "other")
     file = other / "checkpoints" / "best.ckpt"
@@ -539,6 +543,8 @@ def test_soup__is_the_mean_of_the_weights_if_it_is_no_worse_on_val(folder, expor
     assert (code, err) == (0, "")
     expected = json.loads((folder / "metrics.json").read_text())["val/score"]
     assert printed.startswith(f"soup of 2 runs: {expected:.4f} on val, {expected:.4f} the best")
+    # a data set may have to be downloaded
+    assert calls[:2] == ["prepare_data", "make_dataset"]
     task, members = lightseg.load(out), [lightseg.load(run) for run in (folder, other)]
     for name, value in task.net.state_dict().items():
         first, second = (member.net.state_dict()[name].double() for member in members)

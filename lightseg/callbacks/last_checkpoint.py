@@ -23,7 +23,13 @@ class LastCheckpoint(L.Callback):
         path: The file.
         every_n_steps: Also write after this many optimizer steps.
         every_minutes: Also write when the last checkpoint is this many minutes old.
+
+    Attributes:
+        extends: Whether the checkpoint to start from is the last one of another run, which has ended, instead of one of
+            this run.
     """
+
+    extends = False
 
     def __init__(self, path: Path, every_n_steps: int | None = None, every_minutes: float | None = None) -> None:
         self.path, self.every_n_steps, self.every_minutes = path, every_n_steps, every_minutes
@@ -112,6 +118,8 @@ class LastCheckpoint(L.Callback):
 
     def on_load_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adapt paths and progress counts to this run folder and its number of batches per step."""
+        if self.extends:
+            _go_on_after_end(checkpoint)
         made_in = checkpoint["made_in"]
         trainer.should_stop = made_in["should_stop"]
         for state in checkpoint["callbacks"].values():
@@ -138,6 +146,24 @@ class LastCheckpoint(L.Callback):
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.path)
         self._saved_at, self._saved_step, self._validated = time.monotonic(), trainer.global_step, False
+
+
+def _go_on_after_end(checkpoint: dict[str, Any]) -> None:
+    """Turn the last checkpoint of a run that has ended into one to go on from: after its epoch, or within that epoch.
+
+    The best checkpoints are those of that run, so that their states are dropped.
+    """
+    checkpoint["made_in"]["should_stop"] = checkpoint["callbacks"]["LastCheckpoint"]["finished"] = False
+    for key in [key for key, state in checkpoint["callbacks"].items() if "best_k_models" in state]:
+        del checkpoint["callbacks"][key]
+    loop = checkpoint["loops"]["fit_loop"]
+    batches = loop["epoch_loop.batch_progress"]
+    if batches["is_last_batch"]:
+        batches.update(is_last_batch=False, current=dict.fromkeys(batches["current"], 0))
+        return
+    for progress in loop["epoch_progress"].values():
+        # Lightning counts an epoch as complete in which the training ends
+        progress["processed"] = progress["completed"] = progress["completed"] - 1
 
 
 def _move_paths(state: dict[str, Any], before: str, now: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from lightseg.checkpoint import hub
-from lightseg.checkpoint.loading import read
+from lightseg.checkpoint.loading import merged_weights, read
 from lightseg.checkpoint.locate import model_file
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import expand_home, sha256
@@ -46,13 +46,30 @@ def read_origin(source: str) -> TrainedOrigin:
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None
-    recipe, state = checkpoint["lightseg"], _net_state(checkpoint["state_dict"], file)
+    try:
+        weights = merged_weights(checkpoint)
+    except ConfigError as error:
+        raise ConfigError(f"model.init: {file}: {error}") from None
+    recipe, state = checkpoint["lightseg"], _net_state(weights, file)
     net = recipe["config"]["model"]["init_args"]["net"]["class_path"].rpartition(".")[2]
     mean, std = recipe["resolved"].get("mean"), recipe["resolved"].get("std")
     origin = Origin(str(file), net, state, recipe["classes"], recipe["in_channels"], mean, std)
-    score = _best_score(checkpoint)
-    record = {"run": _name(source, file), "file": file.name, "sha256": sha256(file), "score": score}
-    return TrainedOrigin(origin, {**record, "classes": recipe["classes"]})
+    return TrainedOrigin(origin, make_record(source, file, checkpoint))
+
+
+def make_record(source: str, file: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a trained model for a run that uses it, without paths of this machine.
+
+    Args:
+        source: The argument that names the model.
+        file: Its file.
+        checkpoint: The content of the file.
+
+    Returns:
+        Name of the run, file, SHA-256, validation score and classes.
+    """
+    record = {"run": _name(source, file), "file": file.name, "sha256": sha256(file), "score": _best_score(checkpoint)}
+    return {**record, "classes": checkpoint["lightseg"]["classes"]}
 
 
 def _net_state(state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from lightseg.checkpoint.trusted_classes import (
     require_known_losses,
     require_known_transforms,
 )
-from lightseg.checkpoint.validation import require_net_fits
+from lightseg.checkpoint.validation import fill, require_net_fits
 from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
@@ -25,6 +25,7 @@ from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.printable import printable_line
 from lightseg.labels import Color
+from lightseg.nets.lora import base_state, merge_state
 from lightseg.runs.diff import differences, effect_of
 from lightseg.tasks import Task
 
@@ -38,6 +39,7 @@ def make_recipe(
     palette: list[Any],
     image_values: Mapping[str, Any] | None = None,
     mask_colors: Mapping[int, Color] | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the recipe that makes a checkpoint self-contained, as plain data.
 
@@ -48,10 +50,13 @@ def make_recipe(
         palette: One RGB color per class.
         image_values: Bands, range and nodata value of the images (`ImageValues.to_record`); None: as stored.
         mask_colors: Color of each palette index of the masks, if indices are class ids.
+        lineage: Records of the trained models that the training started from, `init` and `extend`.
     """
     optional: dict[str, Any] = {} if image_values is None else {"image_values": dict(image_values)}
     if mask_colors:
         optional["mask_colors"] = [[index, *color] for index, color in mask_colors.items()]
+    if lineage:
+        optional["lineage"] = dict(lineage)
     return {
         **optional,
         "format_version": FORMAT_VERSION,
@@ -83,7 +88,9 @@ def build_task(
         require_known(model, "model", file)
         require_known_losses(model["init_args"].get("loss"), file)
         if state is not None:
-            require_net_fits(known_class(net["class_path"]), net["init_args"], state, file)
+            require_net_fits(
+                known_class(net["class_path"]), net["init_args"], state, file, model["init_args"].get("lora")
+            )
     parser = ArgumentParser(exit_on_error=False)
     # as on the command line, where a custom net may lack type hints
     parser.add_subclass_arguments(Task, "model", fail_untyped=False)
@@ -105,12 +112,19 @@ def build_task(
     return task
 
 
+_TRAINING_ONLY = (
+    *("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"),
+    *("teacher", "teacher_temperature", "teacher_weight"),
+)
+"""Options of a task that a trained one does without."""
+
+
 def _inference_model(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the model block of a recipe as inference needs it: resolved, without initial weights and optimizer."""
     # a copy, since the parser replaces dicts by its own type
     model: dict[str, Any] = copy.deepcopy(recipe["config"]["model"])
     options = {**model["init_args"], **recipe["resolved"], "classes": recipe["classes"], "compile": False}
-    for name in ("optimizer", "schedule", "schedule_interval", "init", "layer_decay", "freeze_stages"):
+    for name in _TRAINING_ONLY:
         options.pop(name, None)
     options["net"] = _bare_net(options["net"], len(recipe["classes"]), recipe["in_channels"])
     model["init_args"] = options
@@ -125,6 +139,8 @@ def _bare_net(net: dict[str, Any], num_classes: int, in_channels: int) -> dict[s
     if "encoder_weights" in options:
         # trained weights replace them
         options["encoder_weights"] = None
+    # it is for training alone, and an exported graph cannot have it
+    options.pop("grad_checkpointing", None)
     return {**net, "init_args": options}
 
 
@@ -154,12 +170,26 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
             f"model.init: {type(net).__name__} cannot be built for {num_classes + 1} classes, by which its last layer "
             f"is found: {printable_line(str(error))[:300]}"
         ) from error
-    return {name for name, value in net.state_dict().items() if name not in larger or value.shape != larger[name].shape}
+    state = base_state(net.state_dict())
+    return {name for name, value in state.items() if name not in larger or value.shape != larger[name].shape}
+
+
+def merge_adapters(task: Task) -> Task:
+    """Return a task without adapters that has the same output: a new one, or the task itself if it has none."""
+    if task.adapters.lora is None:
+        return task
+    recipe = copy.deepcopy({**task.recipe, "resolved": task.resolved})
+    recipe["config"]["model"]["init_args"]["lora"] = None
+    recipe.pop("shared", None)
+    merged = build_task(recipe, "the recipe of the run", trust=True)
+    fill(merged, merge_state(task.state_dict(), task.adapters.lora), "the weights of the run")
+    merged.temperature = task.temperature
+    return merged.eval()
 
 
 _TRAINING_OPTIONS = (
     *("batch_size", "sampling", "repeat_threshold", "rare_classes", "copy_paste", "rare_transforms"),
-    *("train_transforms", "on_device", "device_transforms"),
+    *("train_transforms", "on_device", "device_transforms", "mixup", "cutmix"),
 )
 """Options of every data module that affect training alone, not the score of a trained net."""
 

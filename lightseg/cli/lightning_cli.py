@@ -91,8 +91,12 @@ class LightsegCLI(LightningCLI):
             "--group", type=str | None, help="Group of the run; those of --seeds and --folds share one."
         )
         parser.add_argument("--resume", type=str | None, help="Run folder of a killed or stopped run to go on with.")
+        parser.add_argument("--extend", type=str | None, help="Run folder of a finished run to train longer.")
         parser.add_argument("--save_every_n_steps", type=int | None, help="Also save the state every so many steps.")
         parser.add_argument("--save_every_minutes", type=float | None, default=10.0, help="Likewise, in minutes.")
+        parser.add_argument(
+            "--trust", action="store_true", help="Run classes that the model of model.teacher names, such as its net."
+        )
         parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.net.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
@@ -115,8 +119,9 @@ class LightsegCLI(LightningCLI):
                 self.config[key] = None
             elif isinstance(value, str | list | dict):
                 self.config[key] = expand_home(value)
-        if self.config.resume == "":
-            raise ConfigError("resume: the value is empty; give a run folder, or leave it out")
+        for option in ("resume", "extend"):
+            if self.config[option] == "":
+                raise ConfigError(f"{option}: the value is empty; give a run folder, or leave it out")
         seed = self.config.seed_everything
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
@@ -214,6 +219,8 @@ class LightsegCLI(LightningCLI):
             config = self.config.clone()
             # the bases have been applied
             config.pop("base", None)
+            # each command states it anew
+            config.pop("trust", None)
             # a null that the recipe states differs from the default of a class
             text = str(self.parser.dump(config, skip_unset=False))
             self._resolved = text, yaml.safe_load(text)

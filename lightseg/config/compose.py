@@ -77,12 +77,13 @@ def read(path: Path) -> dict[str, Any]:
     return expanded
 
 
-def require_bounded(text: str, source: str) -> None:
+def require_bounded(text: str, source: str, kind: str = "recipe") -> None:
     """Check, before YAML is built, that it is neither nested nor multiplied by aliases beyond a recipe.
 
     Args:
         text: YAML.
         source: Its file or option, for the message.
+        kind: Kind of the file, for the message.
 
     Raises:
         ConfigError: If it is.
@@ -102,14 +103,14 @@ def require_bounded(text: str, source: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in names:
                 # an alias inside its own anchor would grow without end
-                raise ConfigError(f"{source}: holds itself by the alias *{event.anchor}, which no recipe does")
+                raise ConfigError(f"{source}: holds itself by the alias *{event.anchor}, which no {kind} does")
             open_sizes[-1] += anchors.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             open_sizes[-1] += 1
         if len(open_sizes) > _DEEPEST:
-            raise ConfigError(f"{source}: nested deeper than {_DEEPEST} levels, which no recipe is")
+            raise ConfigError(f"{source}: nested deeper than {_DEEPEST} levels, which no {kind} is")
         if open_sizes[-1] > _LARGEST:
-            raise ConfigError(f"{source}: aliases make it larger than {_LARGEST} values, which no recipe is")
+            raise ConfigError(f"{source}: aliases make it larger than {_LARGEST} values, which no {kind} is")
 
 
 def _plain(problem: str) -> str:

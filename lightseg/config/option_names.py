@@ -7,7 +7,7 @@ from lightseg.errors import closest, did_you_mean
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes"),
+    *("resume", "extend", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes", "trust"),
 )
 """Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
@@ -21,9 +21,13 @@ _SYNONYMS = {
     "model.loss": ("loss", "criterion", "loss_fn"),
     "model.class_weights": ("class_weights", "class_weight"),
     "model.init": ("init", "init_from", "load_from", "finetune", "fine_tune", "warm_start"),
+    "model.teacher": ("teacher", "teacher_model", "distill", "distillation", "knowledge_distillation", "kd"),
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
     "model.layer_decay": ("layer_decay", "llrd", "layerwise_lr_decay", "lr_layer_decay", "layer_lr_decay"),
     "model.freeze_stages": ("freeze_stages", "frozen_stages", "freeze_layers"),
+    "model.lora": ("lora", "peft", "adapter", "adapters", "use_lora"),
+    "model.lora.rank": ("rank", "lora_rank", "lora_r"),
+    "model.lora.alpha": ("lora_alpha",),
     "model.compile": ("compile", "torch_compile"),
     "model.net": ("net", "arch", "architecture", "network", "model_name"),
     "model.net.encoder": ("encoder", "backbone", "encoder_name"),
@@ -62,6 +66,7 @@ _SYNONYMS = {
     "runs_dir": ("output_dir", "out_dir", "output", "out", "save_dir", "log_dir", "logdir", "work_dir", "project_dir"),
     "name": ("experiment", "exp", "experiment_name", "run_name", "exp_name"),
     "resume": ("resume_from", "ckpt_path", "checkpoint", "ckpt", "resume_from_checkpoint", "load"),
+    "extend": ("extend_from", "train_longer", "continue_from", "more_epochs"),
     "grid": ("sweep", "multirun", "hparams"),
     "jobs": ("n_jobs", "parallel", "max_parallel"),
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),

@@ -23,6 +23,9 @@ from lightseg.files.printable import printable_line
 
 _CLASSES, _CHANNELS, _FOLDS, _MEMBERS = 2**15, 2**12, 10_000, 10_000
 
+_TENSORS = 100_000
+"""Limit of the tensors of a net."""
+
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
 
@@ -72,6 +75,7 @@ class TaskOptions(_Record):
     """Options of a task, as far as a rebuild needs them."""
 
     net: Spec
+    lora: dict[str, Any] | None = None
 
 
 class TaskSpec(Spec):
@@ -185,6 +189,40 @@ class ImageValuesRecord(_Record):
                 raise ValueError(f"image_values.{name}: one for each of {channels} channels is expected")
 
 
+class SharedWeightsRecord(_Record):
+    """File that has the weights which a checkpoint leaves out, and their names."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tensors: Annotated[list[str], Field(max_length=_TENSORS)]
+
+
+class OriginRecord(_Record):
+    """Trained model from whose weights a run started, or from which it learned."""
+
+    run: str
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    score: FiniteFloat | None
+    classes: Annotated[list[str], Field(max_length=_CLASSES)]
+
+
+class ExtendedRecord(OriginRecord):
+    """Run from whose last state a run went on, likewise."""
+
+    epoch: Count
+    step: Count
+
+
+class Lineage(_Record):
+    """What the weights in a checkpoint come from."""
+
+    init: OriginRecord | None = None
+    extend: ExtendedRecord | None = None
+
+
 class Recipe(_Record):
     """Recipe in a checkpoint, so that it can be loaded without other files."""
 
@@ -195,7 +233,10 @@ class Recipe(_Record):
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
     image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
+    shared: SharedWeightsRecord | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
+    lineage: Lineage | None = None
+    teacher: Annotated[list[OriginRecord], Field(max_length=_MEMBERS)] = []
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
@@ -223,14 +264,12 @@ class Environment(_Record):
     onednn_max_cpu_isa: str | None = None
 
 
-class OriginRecord(_Record):
-    """Trained model from whose weights a run started, in its `model.json`."""
+class TeacherRecord(_Record):
+    """Teacher of a run, in its `model.json`."""
 
-    run: str
-    file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    score: FiniteFloat | None
-    classes: Annotated[list[str], Field(max_length=_CLASSES)]
+    members: Annotated[list[OriginRecord], Field(min_length=1, max_length=_MEMBERS)]
+    parameters: Count
+    gflops: FiniteFloat
 
 
 class Cost(_Record):
@@ -241,6 +280,8 @@ class Cost(_Record):
     input: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
     dtype: str | None = None
     init: OriginRecord | None = None
+    extend: ExtendedRecord | None = None
+    teacher: TeacherRecord | None = None
 
 
 class SplitRecord(_Record):

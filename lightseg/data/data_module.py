@@ -36,6 +36,7 @@ from lightseg.data.loading.sample_weights import SamplingScheme, check_options, 
 from lightseg.data.palette import default_palette
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.transforms.augmentation import Augmentation
+from lightseg.data.transforms.mixing import Mixing
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import SPLITS, Array, Batch, ClassCounts, Kind, Split, Transform
 from lightseg.errors import ConfigError, DataError, require
@@ -73,6 +74,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
         on_device: Load the data set into the memory of the training device, for small sets of one image size.
         device_transforms: Transforms of training batches on the device; needs `on_device`. See
             `lightseg.data.device_transforms`.
+        mixup: Parameter alpha of mixup, in classification: each training image is blended with another one of its
+            batch, and the loss is that of both classes by their shares, drawn from Beta(alpha, alpha). 0 for none;
+            0.2 is usual.
+        cutmix: Parameter alpha of CutMix, in classification: a box of each training image is filled from another one
+            of its batch. 0 for none; 1 is usual. With `mixup`, each pair of images is mixed in one of the two ways.
 
     Attributes:
         kind: What the targets are, which a subclass states: `segmentation`, masks, or `classification`, class ids.
@@ -107,6 +113,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         cache_gb: float = 16.0,
         on_device: bool = False,
         device_transforms: list[DeviceTransform] | None = None,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -129,6 +137,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
         self.on_device, self.device_transforms = on_device, device_transforms or []
         on_samples = bool(train_transforms or rare_transforms or copy_paste)
         check_on_device_options(on_device, on_samples, self.device_transforms)
+        self.mixing = Mixing(mixup, cutmix)
+        self._check_mixing()
         self._device_datasets: dict[Split, DeviceDataset] = {}
         self.deals_folds, self._fold = folds is not None, parse_fold(folds, fold)
         require(
@@ -156,8 +166,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """RGB color of each class, for pictures."""
-        return default_palette(len(self.classes))
+        """RGB color of each class, for pictures; of classes that may overlap, none is the black of a background."""
+        return default_palette(len(self.classes) + 1)[1:] if self.multilabel else default_palette(len(self.classes))
 
     def groups(self, names: Sequence[str]) -> Sequence[str]:
         """Return the group (sequence, patient, …) of each sample, from their names; folds never split a group."""
@@ -358,7 +368,9 @@ class ImageDataModule(L.LightningDataModule, ABC):
         samples = self._device_dataset("train") if self.on_device else self._training_samples()
         info = DistributedInfo.of(self.trainer)
         weights = self.draw_weights()
-        return self._track(training_loader(samples, self.batch_size, self.seed, weights, info, self.num_workers))
+        return self._track(
+            training_loader(samples, self.batch_size, self.seed, weights, info, self.num_workers, self.mixing)
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the validation split; see `eval_dataloader`."""
@@ -399,6 +411,20 @@ class ImageDataModule(L.LightningDataModule, ABC):
             ConfigError: If one computes with ids.
         """
         self._augmentation.require_copied_ids(image, mask, self.seed)
+
+    def _check_mixing(self) -> None:
+        """Check that training images can be mixed, where the recipe asks for it."""
+        options = " and ".join(f"data.{name}" for name, alpha in vars(self.mixing).items() if alpha)
+        is_mixable = self.kind == "classification" and not self.multilabel
+        classes = "each image has several labels" if self.kind == "classification" else "each pixel has a class"
+        require(
+            not self.mixing or is_mixable,
+            f"{options}: mix images that have one class each, and here {classes}; leave it out",
+        )
+        require(
+            not self.mixing or self.batch_size > 1,
+            f"{options}: mixes two images of a batch, and there is one; set data.batch_size to 2 or more",
+        )
 
     def _training_samples(self) -> TransformedDataset:
         """Return the augmented training split; the rare classes are determined first, from the class counts."""

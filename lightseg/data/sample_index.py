@@ -9,10 +9,19 @@ PADDING = -1
 
 
 class SampleIndex(NamedTuple):
-    """Index of a sample in its dataset, with the seed of its augmentation."""
+    """Index of a sample in its dataset, with the seed of its augmentation.
+
+    Attributes:
+        sample: The index.
+        seed: The seed.
+        partner: The sample that it is mixed with; None for no mixture.
+        mixture: How they are mixed, five numbers of `Mixing.draw`.
+    """
 
     sample: int
     seed: int
+    partner: "SampleIndex | None" = None
+    mixture: tuple[float, ...] = ()
 
 
 def mix(*integers: int) -> int:

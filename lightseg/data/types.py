@@ -39,9 +39,13 @@ class Batch(TypedDict):
         index: Index of each sample in its dataset, `(N,)` int64.
         counts: Only in training: pixels (or samples) of each class over all batches of the optimizer step on this
             process, void last, `(256,)` int64; of multi-label data, those without and with each class, `(K, 2)`.
+        partner: Only of mixtures: class ids of the images that are mixed in, `(N,)` int64.
+        share: Only of mixtures: share of `target` in each mixture, `(N,)` float32 in 0..1; the rest is `partner`'s.
     """
 
     image: Tensor
     target: Tensor
     index: Tensor
     counts: NotRequired[Tensor]
+    partner: NotRequired[Tensor]
+    share: NotRequired[Tensor]

@@ -53,6 +53,7 @@ def make_soup(folders: Sequence[Path], data_options: Sequence[str], trust: bool 
     for key in changes:
         raise ConfigError(f"--{key}: changes what the runs were scored on; leave it out")
     data.batch_size = model.images_per_pass(data.batch_size)
+    data.prepare_data()
     split_data = SplitData(data, "val")
     if not model.is_own(split_data.fingerprints):
         raise ConfigError("--soup: this is not the validation split of the runs; --data.root says where it is")
@@ -61,7 +62,6 @@ def make_soup(folders: Sequence[Path], data_options: Sequence[str], trust: bool 
     task = average_weights([member.task for member in model.members], [str(folder) for folder in folders])
     trainer = model.config["trainer"]
     accelerator = "cpu" if trainer["accelerator"] == "cpu" else "auto"
-    data.prepare_data()
     scored = Scorer(task, accelerator, 1, canonical_precision(trainer["precision"])).score(split_data, "val", {})
     score = scored.scores["score"]
     if score < scores[best]:

@@ -102,10 +102,12 @@ def _eval_transforms(config: dict[str, Any]) -> list[str]:
 def _strip_paths(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config whose absolute paths are reduced to their last names.
 
-    Options of the model are unchanged, except `init` and `encoder_weights`, which the trained weights replace.
+    Of the options of the model, these are `init`, `teacher` and `encoder_weights`, which the trained weights replace.
     """
     config = copy.deepcopy({name: part if name == "model" else _reduce_paths(part) for name, part in config.items()})
     model = config["model"]["init_args"]
+    if model.get("teacher"):
+        model["teacher"] = "+".join(map(_reduce_paths, model["teacher"].split("+")))
     for options, name in ((model, "init"), (model["net"].get("init_args") or {}, "encoder_weights")):
         if name in options:
             options[name] = _reduce_paths(options[name])

@@ -34,6 +34,7 @@ def write(name: str, metadata: dict[str, Any], records: dict[str, Any]) -> str:
         _parity(records),
         _benchmarks(records),
         _data(metadata),
+        _lineage(metadata),
         f"## Recipe\n\n{_fenced(yaml.safe_dump(metadata['recipe']['config'], sort_keys=False))}",
     ]
     return "\n".join(part for part in parts if part)
@@ -216,7 +217,26 @@ def _data(metadata: dict[str, Any]) -> str:
     mean, std = ([round(value, 4) for value in metadata[name]] for name in ("mean", "std"))
     lines += ["", f"Input: {metadata['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
     lines += [f"Weights: {_code(metadata['checkpoint']['file'])}, sha256 `{metadata['checkpoint']['sha256']}`."]
+    lines += [
+        f"Teacher: {_code(record['run'])}, {_code(record['file'])}, sha256 `{_text(record['sha256'])}`."
+        for record in metadata["recipe"].get("teacher", [])
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _lineage(metadata: dict[str, Any]) -> str:
+    """Return what the training started from; empty if it started anew."""
+    lineage, lines = metadata["recipe"].get("lineage") or {}, list[str]()
+    if init := lineage.get("init"):
+        lines.append(f"* Its training started from the weights of {_origin(init)}.")
+    if run := lineage.get("extend"):
+        moment = f"epoch {run['epoch']}, step {run['step']}"
+        lines.append(f"* Its training goes on with that of {_origin(run)}, after {moment}.")
+    return "\n".join(["## Origin", "", *lines, ""]) if lines else ""
+
+
+def _origin(record: dict[str, Any]) -> str:
+    return f"{_text(record['run'])} ({_code(record['file'])}, sha256 `{_text(record['sha256'])}`)"
 
 
 def _text(value: object) -> str:

@@ -1,7 +1,8 @@
-"""Text for people: escaped control characters, durations and warnings."""
+"""Text for people: escaped control characters, aligned columns, durations and warnings."""
 
 import re
 import sys
+from collections.abc import Sequence
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Control characters, marks of text direction, and surrogates.
@@ -18,6 +19,12 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return a text with escaped control characters on one line."""
     return " ".join(printable(text).split())
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of equally many cells as lines, whose columns are aligned at the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def format_duration(seconds: float) -> str:

@@ -62,8 +62,11 @@ class ClassOutputs:
 def file_names(classes: Sequence[str]) -> list[str]:
     """Return the part of a file name for each class: the class, or with its id where that would not do."""
     names = [_UNSAFE.sub("_", name) for name in classes]
+    numbered = [f"{name}_{label}" for label, name in enumerate(names)]
     uses = Counter(name.casefold() for name in names)
-    return [name if uses[name.casefold()] == 1 else f"{name}_{label}" for label, name in enumerate(names)]
+    unique = [name if uses[name.casefold()] == 1 else with_id for name, with_id in zip(names, numbered, strict=True)]
+    # a name with an id may be that of another class
+    return unique if len({name.casefold() for name in unique}) == len(unique) else numbered
 
 
 def write_class_masks(

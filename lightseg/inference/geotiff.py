@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.io.pixels import file_kind, tiff_orientation
+from lightseg.data.io.pixels import file_kind
+from lightseg.data.io.tiff import tiff_orientation
 from lightseg.labels import IGNORE, color_table
 
 _TAGS = (33550, 33922, 34264, 34735, 34736, 34737)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lightseg.data.io.image_values import AS_STORED, ImageValues
 from lightseg.data.io.images import to_image
-from lightseg.data.io.pixels import Pixels, from_array, from_pillow, orientation, turn
+from lightseg.data.io.pillow_formats import from_pillow, orientation
+from lightseg.data.io.stored_pixels import Pixels, from_array, turn
 from lightseg.errors import DataError
 from lightseg.inference.readers import Source, source_from_array, source_from_file
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lightseg.data.io.pixels import Pixels, from_pillow
+from lightseg.data.io.pillow_formats import from_pillow
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.labels import color_table
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

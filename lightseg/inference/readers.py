@@ -23,21 +23,10 @@ from lightseg.data.io.images import (
     read_image_and_missing,
     to_image,
 )
-from lightseg.data.io.pixels import (
-    FORMATS,
-    Pixels,
-    channels_last,
-    decode,
-    file_kind,
-    from_array,
-    from_tiff,
-    is_channel_first,
-    only_series,
-    orientation,
-    require_tiff_data,
-    tiff_orientation,
-    turn,
-)
+from lightseg.data.io.pillow_formats import FORMATS, orientation
+from lightseg.data.io.pixels import decode, file_kind
+from lightseg.data.io.stored_pixels import Pixels, channels_last, from_array, is_channel_first, turn
+from lightseg.data.io.tiff import from_tiff, only_series, require_tiff_data, tiff_orientation
 from lightseg.data.types import Array
 from lightseg.inference.png_writer import can_be_streamed, png_rows
 

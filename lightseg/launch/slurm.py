@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightseg.errors import RunError, require
+from lightseg.files.printable import printable
 from lightseg.launch.job import Job
 from lightseg.runs.folder import new_stamp
 
+_SIZE = ("array", "nodes", "ntasks", "ntasks-per-node", "gpus-per-node")
+"""Options of sbatch that `fit` is told as well."""
+
 _SIGNAL = "USR1@120"
 """Signal on which a run saves its state and asks to be queued again, and its seconds before the time limit."""
-
-_SIZES = {"array": "the series", "nodes": "--nodes", "ntasks-per-node": "--gpus", "gpus-per-node": "--gpus"}
-"""Options of sbatch that the command of the job depends on, and what sets them."""
 
 
 def render(job: Job, partition: str | None, time: str | None, cpus: int | None, options: Sequence[str]) -> str:
@@ -44,7 +45,7 @@ def render(job: Job, partition: str | None, time: str | None, cpus: int | None, 
     for option in options:
         key, _, value = option.removeprefix("--").partition("=")
         require(key.replace("-", "").isalnum(), f"--sbatch {option}: give KEY=VALUE, such as account=lab")
-        require(key not in _SIZES, f"--sbatch {option}: {_SIZES.get(key)} sets it; leave it out")
+        require(key not in _SIZE, f"--sbatch {key}: follows from --nodes, --gpus and the series; leave it out")
         directives[key] = value
     lines = [_directive(key, value) for key, value in directives.items() if value is not None]
     # srun does not take it from sbatch
@@ -67,7 +68,7 @@ def submit(script: str) -> str:
         ) from None
     if done.returncode:
         raise RunError(f"sbatch: refuses the job: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return done.stdout
+    return printable(done.stdout)
 
 
 def _directive(key: str, value: object) -> str:

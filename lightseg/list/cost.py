@@ -19,8 +19,11 @@ from lightseg.nets.memory import without_memory
 from lightseg.nets.timm_encoder import reference
 from lightseg.nets.timm_features import choose_levels
 
-_CLASSES, _SIDES = 21, (224, 256, 32)
-"""Number of classes, as Pascal VOC has; sides of the image, the first that the net takes."""
+NUM_CLASSES = 21
+"""Number of classes of heads and nets, as Pascal VOC has."""
+
+_SIDES = (224, 256, 32)
+"""Sides of the image, of which the first counts that the net takes."""
 
 
 def with_cost(kind: str, rows: Sequence[dict[str, Any]], encoder: str) -> list[dict[str, Any]]:
@@ -76,7 +79,7 @@ def _cost_of_head(name: str, encoder: str) -> dict[str, Any]:
         raise ConfigError(f"--encoder: timm has no encoder '{encoder}'{did_you_mean(encoder, list_models())}")
     levels = choose_levels(reference(encoder, num_classes=0), encoder)[1]
     with without_memory():
-        head = build_head(name, _CLASSES, levels, None)
+        head = build_head(name, NUM_CLASSES, levels, None)
 
     def run(image: Tensor) -> None:
         sides = [image.shape[-1] // stride for stride in levels.strides]
@@ -88,8 +91,13 @@ def _cost_of_head(name: str, encoder: str) -> dict[str, Any]:
 def _cost_of_net(name: str) -> dict[str, Any]:
     """Return the cost of a net with its default options."""
     with without_memory():
-        net = getattr(lightseg.nets, name)(num_classes=_CLASSES)
+        net = getattr(lightseg.nets, name)(num_classes=NUM_CLASSES)
     return _measure(net, net, _SIDES)
+
+
+def millions(module: nn.Module) -> float:
+    """Return the millions of parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
 
 
 @torch.no_grad()
@@ -102,7 +110,7 @@ def _measure(module: nn.Module, run: Callable[[Tensor], Any], sides: Sequence[in
         sides: Sides to try.
     """
     module.eval().to("meta")
-    cost = {"M": sum(parameter.numel() for parameter in module.parameters()) / 1e6, "GFLOPs": None, "at": None}
+    cost = {"M": millions(module), "GFLOPs": None, "at": None}
     for side in sides:
         # modules refuse a size by various exceptions
         with contextlib.suppress(Exception), FlopCounterMode(display=False) as counter:

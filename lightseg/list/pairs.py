@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from lightseg.errors import ConfigError
+from lightseg.list.cost import NUM_CLASSES, millions
 from lightseg.list.encoders import list_encoders
 from lightseg.list.rows import as_table, matching
 from lightseg.nets import Segmenter, SmpNet
@@ -20,8 +21,6 @@ FAMILIES = (
     *("vit_small_patch16_dinov3", "vit_base_patch16_siglip_224", "eva02_tiny_patch14_224"),
 )
 """Small encoder of each family."""
-
-_CLASSES = 21
 
 
 def list_pairs(pattern: str) -> list[dict[str, Any]]:
@@ -77,7 +76,7 @@ def _pair(name: str, is_timm: bool) -> dict[str, Any]:
         for arch in smp.MODEL_ARCHITECTURES_MAPPING
         if _try(reasons["SmpNet"], arch, SmpNet, encoder=encoder, arch=arch) is not None
     ]
-    sizes = {head: None if net is None else _millions(net) for head, net in nets.items()}
+    sizes = {head: None if net is None else millions(net) for head, net in nets.items()}
     return {"name": name, "image": image, **sizes, "SmpNet": archs, "reasons": reasons}
 
 
@@ -85,7 +84,7 @@ def _try(reasons: dict[str, str], key: str, net_class: Callable[..., nn.Module],
     """Build a net; return None and note the reason if it cannot be built."""
     try:
         with without_memory():
-            return net_class(_CLASSES, **options)
+            return net_class(NUM_CLASSES, **options)
     except ConfigError as error:
         reasons[key] = str(error)
         return None
@@ -94,7 +93,3 @@ def _try(reasons: dict[str, str], key: str, net_class: Callable[..., nn.Module],
 def _image(net: Any) -> str:
     """Return the divisor of the image's sides, or the only size."""
     return f"/{net.stride}" if net.size is None else "×".join(map(str, net.size))
-
-
-def _millions(net: nn.Module) -> float:
-    return sum(parameter.numel() for parameter in net.parameters()) / 1e6

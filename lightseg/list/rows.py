@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from lightseg.errors import UserError, did_you_mean
+from lightseg.files.printable import align_columns
 
 
 def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[dict[str, Any]]:
@@ -30,10 +31,7 @@ def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[di
 def as_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as aligned columns; what does not hold for any row has no column."""
     columns = [key for key in rows[0] if any(_text(row[key]) for row in rows)]
-    cells = [columns, *([_text(row[key]) for key in columns] for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
-    return "\n".join(lines)
+    return "\n".join(align_columns([columns, *([_text(row[key]) for key in columns] for row in rows)]))
 
 
 def _text(value: Any) -> str:

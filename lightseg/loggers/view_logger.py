@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.files.printable import warn
 from lightseg.loggers.folder_logger import FolderLogger
+from lightseg.tracking.log_view import LogView
 from lightseg.tracking.picture_view import PictureView
 
 
@@ -23,6 +24,7 @@ class ViewLogger(FolderLogger):
     def __init__(self) -> None:
         super().__init__()
         self._broken = False
+        self._view: LogView | None = None
 
     @abstractmethod
     def prepare(self) -> None:
@@ -35,6 +37,12 @@ class ViewLogger(FolderLogger):
     @abstractmethod
     def finish(self, exit_code: int) -> None:
         """End the view, with the results of a finished run."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
+        """Send the complete rows of the run folder's log, which is written before."""
+        if self._view is not None:
+            self._safely("while logging", self._view.follow)
 
     def _remedy(self) -> str:
         """Return what to do about an incomplete view."""
@@ -79,12 +87,6 @@ class PictureLogger(ViewLogger):
             self._view.follow()
 
         self._safely("at the start", follow)
-
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
-        """Send the complete rows of the run folder's log, which is written before."""
-        if self._view is not None:
-            self._safely("while logging", self._view.follow)
 
     @rank_zero_only
     def log_hyperparams(self, *_: object, **__: object) -> None:

@@ -76,7 +76,7 @@ class Wandb(ViewLogger):
         """
         self.mode, reason = wandb_run.choose(self.mode)
         if self.mode != "online":
-            print(f"W&B: {self.mode} ({reason})")
+            print(printable(f"W&B: {self.mode} ({reason})"))
 
     @rank_zero_only
     def attach(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ class Wandb(ViewLogger):
         if self.mode == "disabled":
             return
         self.folder = folder
-        identity = wandb_run.identity(folder, {**self._options, **_said_by_sweep()})
+        identity = wandb_run.identity(folder, {**self._options, **_sweep_settings()})
         wandb_run.write(folder, identity)
         self._places.enter_context(wandb_run.inside(folder))
         if self.mode == "online" and (problem := unreachable()):
@@ -95,12 +95,6 @@ class Wandb(ViewLogger):
             if self._broken:
                 self.mode, self._view, self._broken = "offline", None, False
                 wandb_run.let_go()
-
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # noqa: ARG002
-        """Send the complete rows of the run folder's log, which is written before."""
-        if self._view is not None:
-            self._safely("while logging", self._view.follow)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -171,7 +165,7 @@ class _Nothing:
         pass
 
 
-def _said_by_sweep() -> dict[str, str]:
+def _sweep_settings() -> dict[str, str]:
     """Return the settings of a sweep's agent; without an agent, a run id in the environment is ignored."""
     names = {"id": "WANDB_RUN_ID", "project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
     if "WANDB_SWEEP_ID" not in os.environ:

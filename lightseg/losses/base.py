@@ -22,6 +22,7 @@ weighs every class that is present. So their scale does not matter, only their r
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -35,8 +36,13 @@ class MaskedLoss(nn.Module, ABC):
     Args:
         weight: Class weights, float `(C,)`, or what else a subclass states, or None; a buffer that is not in the state
             dict.
+
+    Attributes:
+        is_additive: Whether the loss is a sum over the pixels, each by its weight, so that it has a meaning for images
+            that are mixed of two classes.
     """
 
+    is_additive: ClassVar[bool] = False
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None) -> None:
@@ -65,7 +71,8 @@ class MaskedLoss(nn.Module, ABC):
         Args:
             logits: `(N, C, P)` float32 or float64, 0 where not valid.
             target: `(N, P)` int64 in [0, C), 0 where not valid; or `(N, C, P)`, 0 or 1.
-            valid: `(N, P)` bool; or `(N, C, P)`.
+            valid: `(N, P)` bool; or `(N, C, P)`. If additive, also the share of the target in each pixel, `(N, P)`
+                float in 0..1, 0 where not valid.
             counts: In training, the pixels of each class in the step, averaged over its batches and processes,
                 float `(C,)`, or of overlapping classes those without and with each class, `(C, 2)`; None: the loss is
                 that of the batch alone.
@@ -74,6 +81,8 @@ class MaskedLoss(nn.Module, ABC):
 
 class PixelLoss(MaskedLoss):
     """Mean over the valid pixels (or samples), weighted by target class; subclasses implement `per_pixel`."""
+
+    is_additive = True
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor, counts: Tensor | None = None) -> Tensor:
         """See `MaskedLoss.compute`."""

@@ -34,9 +34,10 @@ class BatchLoss(MaskedLoss):
         if not len(targets):
             # the mean over nothing is NaN in most losses
             return logits.sum() * 0
-        loss: Tensor = self.module(pixels, targets)
-        if loss.ndim:
-            raise ConfigError(f"model.loss: {self.path} returns a tensor of {list(loss.shape)}; return one number")
+        loss = self.module(pixels, targets)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            result = f"a tensor of {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise ConfigError(f"model.loss: {self.path} returns {result}; return a tensor of one number")
         return loss
 
 

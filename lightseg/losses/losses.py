@@ -157,6 +157,8 @@ class OHEMCrossEntropy(CrossEntropy):
     Source: Shrivastava et al. 2016, arXiv:1604.03540; per pixel, with a threshold: Wu et al. 2016, arXiv:1604.04339.
     """
 
+    is_additive = False
+
     def __init__(self, weight: Tensor | None = None, threshold: float = 0.7, min_kept: float = 0.1) -> None:
         super().__init__(weight)
         require(0 < threshold <= 1, f"threshold must be in (0, 1], not {threshold}")
@@ -274,11 +276,22 @@ class WeightedSum(nn.Module):
         self.terms = nn.ModuleDict({name: loss for name, (_, loss) in terms.items()})
         self.coefficients = {name: coefficient for name, (coefficient, _) in terms.items()}
 
-    def forward(self, logits: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
-        """Return the scalar sum; logits and target as in `MaskedLoss.forward`, counts as in `MaskedLoss.compute`."""
+    def forward(
+        self, logits: Tensor, target: Tensor, counts: Tensor | None = None, share: Tensor | None = None
+    ) -> Tensor:
+        """Return the scalar sum.
+
+        Args:
+            logits: As in `MaskedLoss.forward`.
+            target: As in `MaskedLoss.forward`.
+            counts: As in `MaskedLoss.compute`.
+            share: Share of the target in each image, `(N,)` float in 0..1, of losses that are additive; None: 1.
+        """
         with torch.autocast(logits.device.type, enabled=False):
             # computed once for all terms
-            prepared = masked(logits, target)
+            logits, target, valid = masked(logits, target)
+            valid = valid if share is None else valid * share.to(logits.dtype).unsqueeze(-1)
+            prepared = logits, target, valid
             values = {name: cast(MaskedLoss, loss).compute(*prepared, counts) for name, loss in self.terms.items()}
             # fewer operations: one on a scalar takes as long as one on a small batch, forward and backward
             first, *others = (

@@ -98,14 +98,41 @@ class TaskLoss(nn.Module):
         loss: Tensor = self.weighted(logits, target)
         return loss
 
-    def in_training(self, logits: Tensor, target: Tensor, progress: float, counts: Tensor | None = None) -> Tensor:
+    def check_mixing(self) -> None:
+        """Check that the losses have a meaning for images that are mixed of two classes.
+
+        Raises:
+            ConfigError: If one has none.
+        """
+        terms = zip(self.spec, self.plain.terms.values(), strict=True)
+        names = [name for name, term in terms if not term.is_additive]
+        require(
+            not names,
+            f"data.mixup and data.cutmix: {', '.join(names)} has no meaning for an image of two classes; set "
+            "model.loss to ce, focal, sigmoid_focal or mse, or leave them out",
+        )
+
+    def in_training(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        progress: float,
+        counts: Tensor | None = None,
+        partner: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
         """Return the loss in training.
+
+        That of mixed images is the sum of the losses for both of their classes, by their shares. Since two images are
+        mixed with each other by the same share, the weight of a step is that of its images without mixtures.
 
         Args:
             logits: As in `MaskedLoss.forward`.
             target: As in `MaskedLoss.forward`.
             progress: Share of the training that is done, in [0, 1].
             counts: Pixels of each class in the step, as in `MaskedLoss.compute`.
+            partner: Class ids of the images that are mixed in, `(N,)` int64; None: none are.
+            share: Share of `target` in each image, `(N,)` float in 0..1; None with `partner`.
 
         Raises:
             ConfigError: If an option depends on the data, which has not been set.
@@ -118,7 +145,10 @@ class TaskLoss(nn.Module):
             )
         if self.adjustment is not None:
             logits = upcast(logits) + self.adjustment.reshape(-1, *[1] * (logits.ndim - 2))
-        loss: Tensor = (self.plain if progress < self.weights_from else self.weighted)(logits, target, counts)
+        loss_of = self.plain if progress < self.weights_from else self.weighted
+        loss: Tensor = loss_of(logits, target, counts, share)
+        if partner is not None and share is not None:
+            loss = loss + loss_of(logits, partner, counts, 1 - share)
         return loss
 
     def configure_from_data(

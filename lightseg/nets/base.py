@@ -19,11 +19,13 @@ class Net(nn.Module):
         encoder: Module for pretrained weights, which can be frozen and have its own learning rate; without any
             parameter of the head. None: the net has no encoder.
         normalization: Mean and standard deviation that the pretrained weights expect. None: the weights are random.
+        grad_checkpointing: Whether parts of the net are computed once more in the backward pass.
     """
 
     stride: int
     encoder: nn.Module | None
     normalization: Normalization | None
+    grad_checkpointing: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +33,7 @@ class Net(nn.Module):
         self.stride = 1
         self.encoder = None
         self.normalization = None
+        self.grad_checkpointing = False
 
     def start_from(self, images: Iterable[Tensor]) -> None:
         """Initialize parameters from training images; by default there are none to initialize.

@@ -3,12 +3,14 @@
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
+from lightseg.nets.grad_checkpointing import checkpoint_gradients
+from lightseg.nets.heads.base import resize
 from lightseg.nets.timm_encoder import TimmEncoder, image_sides, reference
 from lightseg.nets.unused import freeze_unused
+from lightseg.nets.weights import load_fitting_weights
 
 _FINEST = {"32s": 32, "16s": 16, "8s": 8}
 """Stride of the finest scores of each variant."""
@@ -31,12 +33,16 @@ class FCN(Net):
         encoder: None for a plain trunk of five stages; or the name of a timm model, preferably with its tag.
         encoder_weights: None for random weights; `imagenet` for the weights of the name's tag; a tag; or a
             `.safetensors`, `.pt` or `.pth` file with timm's names, or an export of lightseg. Only a name is downloaded.
+            Of the plain trunk, an export or checkpoint of lightseg with such a trunk, whose weights are taken where
+            name and shape agree.
         width: Channels of the plain trunk's first stage (64 in VGG); unused with an encoder.
         kwargs: Further arguments for `timm.create_model`; only with an encoder.
+        grad_checkpointing: Recompute the activations of the encoder in the backward pass instead of keeping them: less
+            memory, a slower step, the same gradients; only with an encoder.
 
     Raises:
         ConfigError: If a variant, encoder or weights are unknown, the encoder has no features at the variant's stride,
-            or weights or arguments are set without an encoder.
+            no weight fits, or arguments are set without an encoder.
     """
 
     encoder: nn.Module
@@ -50,15 +56,20 @@ class FCN(Net):
         encoder_weights: str | None = None,
         width: int = 32,
         kwargs: dict[str, Any] | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if variant not in _FINEST:
             raise ConfigError(f"model.net.variant: must be one of {', '.join(_FINEST)}, got {variant!r}")
         if encoder is None:
-            if encoder_weights is not None or kwargs:
-                raise ConfigError("model.net: encoder_weights and kwargs need an encoder; set model.net.encoder")
+            if kwargs or grad_checkpointing:
+                raise ConfigError("model.net: kwargs and grad_checkpointing need an encoder; set model.net.encoder")
             trunk = _Trunk(in_channels, width, _FINEST[variant])
             self.encoder, self.stride, self.channels_last, channels = trunk, 32, False, trunk.channels
+            if encoder_weights is not None:
+                self.normalization = load_fitting_weights(
+                    trunk, encoder_weights, start="net.encoder.", owner="FCN's plain trunk", in_channels=in_channels
+                )
         else:
             request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
             model: Any = request.build(in_channels, features_only=True, out_indices=_levels(request, variant))
@@ -69,6 +80,9 @@ class FCN(Net):
         self.scores = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in channels)
         if encoder is not None:
             freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, request.kwargs))
+        self.grad_checkpointing = grad_checkpointing
+        if grad_checkpointing and encoder is not None:
+            checkpoint_gradients(self, self.encoder, encoder)
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.
@@ -84,8 +98,8 @@ class FCN(Net):
             features = [feature.permute(0, 3, 1, 2) for feature in features]
         logits: Tensor = self.scores[-1](features[-1])
         for score, feature in zip(reversed(self.scores[:-1]), reversed(features[:-1]), strict=True):
-            logits = score(feature) + _resize(logits, feature)
-        return _resize(logits, x)
+            logits = score(feature) + resize(logits, feature)
+        return resize(logits, x)
 
 
 class _Trunk(nn.Module):
@@ -136,7 +150,3 @@ def _levels(request: TimmEncoder, variant: str) -> list[int]:
             f"{available}; choose another variant or encoder"
         )
     return [last[stride] for stride in sorted(last) if stride >= _FINEST[variant]]
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

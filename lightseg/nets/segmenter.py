@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, first_line
+from lightseg.nets.grad_checkpointing import checkpoint_gradients
 from lightseg.nets.heads import HEADS, HeadName, build_head
 from lightseg.nets.timm_encoder import TimmEncoder
 from lightseg.nets.timm_features import choose_levels, remove_unused
@@ -32,10 +33,12 @@ class Segmenter(Net):
             `.safetensors`, `.pt` or `.pth` file with timm's names, or an export of lightseg. Only a name is downloaded.
         width: Channels of the head; None for its default, 128. `linear` has none.
         kwargs: Further arguments for `timm.create_model`, such as `{drop_path_rate: 0.1}`.
+        grad_checkpointing: Recompute the activations of the encoder in the backward pass instead of keeping them: less
+            memory, a slower step, the same gradients.
 
     Raises:
         ConfigError: If a head, encoder, tag or argument is unknown, weights do not fit or cannot be downloaded, or the
-            encoder has no feature maps.
+            encoder has no feature maps, or timm has no gradient checkpointing of it.
     """
 
     encoder: nn.Module
@@ -49,6 +52,7 @@ class Segmenter(Net):
         encoder_weights: str | None = None,
         width: int | None = None,
         kwargs: dict[str, Any] | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         _check_head(head, width)
@@ -61,6 +65,9 @@ class Segmenter(Net):
         self.head = build_head(head, num_classes, levels, width)
         self.size: tuple[int, int] | None = None
         self._find_stride(max(levels.strides), in_channels, request)
+        self.grad_checkpointing = grad_checkpointing
+        if grad_checkpointing:
+            checkpoint_gradients(self, self.encoder, request.name)
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
+from lightseg.nets.grad_checkpointing import checkpoint_gradients
 from lightseg.nets.timm_encoder import TimmEncoder, forget_source, image_sides, reference
 from lightseg.nets.unused import freeze_unused
 from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, fetching, is_file, load_encoder_weights
@@ -43,7 +44,10 @@ class SmpNet(Net):
         encoder_weights: None for random weights; `imagenet`, or another name that the encoder has; or a
             `.safetensors`, `.pt` or `.pth` file with SMP's names, or timm's for its encoders, or an export of lightseg.
             Only a name is downloaded.
-        kwargs: Further arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder.
+        kwargs: Further arguments for the architecture, such as `{decoder_attention_type: scse}`, and the encoder, if it
+            is of timm, such as `{drop_path_rate: 0.1}`.
+        grad_checkpointing: Recompute the activations of an encoder of timm in the backward pass instead of keeping
+            them: less memory, a slower step, the same gradients.
 
     Raises:
         ConfigError: If an architecture, encoder or weights are unknown, weights do not fit or cannot be downloaded, or
@@ -60,6 +64,7 @@ class SmpNet(Net):
         encoder: str = "resnet34",
         encoder_weights: str | None = None,
         kwargs: dict[str, Any] | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         arch, name, options = _parse_arch(arch), _parse_encoder(encoder), dict(kwargs or {})
@@ -82,6 +87,9 @@ class SmpNet(Net):
             freeze_unused(self, in_channels, *image_sides(self.encoder, self.stride, options))
         except Exception as error:
             raise ConfigError(f"SMP's {arch} with encoder {encoder} does not run: {first_line(error)}") from error
+        self.grad_checkpointing = grad_checkpointing
+        if grad_checkpointing:
+            checkpoint_gradients(self, self.encoder, name.removeprefix("tu-"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.

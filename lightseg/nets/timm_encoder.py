@@ -16,6 +16,7 @@ from lightseg.nets.weights import (
     check_keys,
     drop_prefixes,
     fetching,
+    is_export,
     is_file,
     read_file,
     split_export,
@@ -214,12 +215,31 @@ def _read_state(name: str, path: str, config: Any) -> tuple[dict[str, torch.Tens
     """
     layers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
     classifiers = tuple(f"{layer}." for layer in layers)
-    weights, normalization = split_export(read_file(path))
+    file = read_file(path)
+    weights, normalization = split_export(file)
     state = drop_prefixes(weights, classifiers)
     # compared with the complete architecture, since a features-only model silently drops layers
     expected = drop_prefixes(reference(name).state_dict(), classifiers)
+    if is_export(file):
+        state = _complete(state, expected, name)
     check_keys(state, expected, owner=f"timm's {name} ({path})")
     return state, normalization
+
+
+def _complete(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """Return the weights of an export by timm's names, with new ones where its net had dropped layers.
+
+    The modules that give the feature maps of a model have it as `model`, or its `stages.0` as `stages_0`.
+    """
+    import timm
+
+    names = {key.replace(".", "_"): key for key in expected}
+    weights = {names.get(key.removeprefix("model.").replace(".", "_"), key): value for key, value in state.items()}
+    if weights.keys().isdisjoint(expected) or weights.keys() >= expected.keys():
+        return weights
+    with torch.random.fork_rng(devices=[]):
+        fresh = timm.create_model(name).state_dict()
+    return {**{key: fresh[key] for key in expected}, **weights}
 
 
 def _user_options(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
+from lightseg.nets.grad_checkpointing import checkpoint_gradients
 from lightseg.nets.timm_encoder import TimmEncoder
 
 
@@ -27,10 +28,13 @@ class TimmNet(Net):
         small_images: For images of 64 pixels or less, ResNets only: replace the stem, which would reduce a 32×32 image
             to 1×1, by a randomly initialized 3×3 convolution of stride 1 without pooling.
         kwargs: Further arguments for `timm.create_model`, such as `{drop_path_rate: 0.1}` or `{img_size: 64}`.
+        grad_checkpointing: Recompute the activations of the encoder in the backward pass instead of keeping them: less
+            memory, a slower step, the same gradients.
 
     Raises:
-        ConfigError: If an encoder, tag or argument is unknown, weights do not fit or cannot be downloaded, or
-            `small_images` is used with an encoder that is not a plain ResNet.
+        ConfigError: If an encoder, tag or argument is unknown, weights do not fit or cannot be downloaded,
+            `small_images` is used with an encoder that is not a plain ResNet, or timm has no gradient checkpointing of
+            it.
     """
 
     encoder: nn.Module
@@ -43,6 +47,7 @@ class TimmNet(Net):
         encoder_weights: str | None = None,
         small_images: bool = False,
         kwargs: dict[str, Any] | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         request = TimmEncoder.request(encoder, encoder_weights, in_channels, kwargs)
@@ -52,6 +57,9 @@ class TimmNet(Net):
             _replace_stem(self.encoder, encoder)
         model: Any = self.encoder
         self.head = nn.Linear(getattr(model, "head_hidden_size", None) or model.num_features, num_classes)
+        self.grad_checkpointing = grad_checkpointing
+        if grad_checkpointing:
+            checkpoint_gradients(self, self.encoder, request.name)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify images.

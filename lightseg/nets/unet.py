@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.nets.base import Net
+from lightseg.nets.weights import load_fitting_weights
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
@@ -37,9 +38,11 @@ class UNet(Net):
         depth: Number of times the resolution is halved; the input's sides must be multiples of `2**depth`.
         norm: Normalization after each convolution: `batch`; `instance` or `group` (8 groups), which do not depend on
             the batch and so suit batches of 1 or 2; or `none`.
+        encoder_weights: None for random weights; or an export or checkpoint of lightseg with a UNet, whose weights on
+            the way down are taken where name and shape agree.
 
     Raises:
-        ConfigError: If `norm` is unknown, or `depth` or `width` is out of range.
+        ConfigError: If `norm` is unknown, `depth` or `width` is out of range, or no weight fits.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class UNet(Net):
         width: int = 32,
         depth: int = 4,
         norm: Literal["batch", "instance", "group", "none"] = "batch",
+        encoder_weights: str | None = None,
     ) -> None:
         super().__init__()
         if norm not in _NORMS:
@@ -69,6 +73,10 @@ class UNet(Net):
         self.up = nn.ModuleList(_double_conv(2 * w, w, norm) for w in reversed(widths[:-1]))
         self.head = nn.Conv2d(width, num_classes, 1)
         self.apply(_he)
+        if encoder_weights is not None:
+            self.normalization = load_fitting_weights(
+                self.down, encoder_weights, start="net.down.", owner="UNet", in_channels=in_channels
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images.

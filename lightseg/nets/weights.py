@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
+from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.nets.base import Normalization, first_line
+from lightseg.nets.lora import base_state
 
 IMAGENET: Normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 INCEPTION: Normalization = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -56,6 +58,11 @@ def read_file(path: str) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`")
+    if len(base_state(state)) < len(state):
+        raise ConfigError(
+            f"model.net.encoder_weights: {file}: has adapters beside its weights; take model.init, or an export, in "
+            "which they are merged"
+        )
     return dict(state)
 
 
@@ -72,16 +79,28 @@ def split_export(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Normal
     Raises:
         ConfigError: If the normalization is damaged.
     """
-    encoder = {name.removeprefix(_ENCODER): value for name, value in state.items() if name.startswith(_ENCODER)}
-    if not encoder:
-        return dict(state), None
+    encoder = _part(state, _ENCODER)
+    return (encoder, _normalization(state)) if encoder else (dict(state), None)
+
+
+def is_export(state: Mapping[str, Tensor]) -> bool:
+    """Return whether the weights of a file are an export or checkpoint of lightseg with an encoder."""
+    return any(name.startswith(_ENCODER) for name in state)
+
+
+def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, by their names without it."""
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+
+
+def _normalization(state: Mapping[str, Tensor]) -> Normalization | None:
     mean, std = state.get("mean"), state.get("std")
     if mean is None or std is None:
-        return encoder, None
-    is_plain = mean.dtype in _FLOATS and std.dtype in _FLOATS and mean.ndim == 1 and std.shape == mean.shape
+        return None
+    is_plain = mean.dtype in _FLOATS and std.dtype in _FLOATS and mean.numel() == std.numel()
     if not (is_plain and mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
         raise ConfigError("model.net.encoder_weights: mean or std in this file is damaged; take another file")
-    return encoder, (tuple(mean.tolist()), tuple(std.tolist()))
+    return tuple(mean.flatten().tolist()), tuple(std.flatten().tolist())
 
 
 def drop_prefixes(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
@@ -152,6 +171,59 @@ def load_encoder_weights(
     check_keys(state, expected, owner=f"{owner} ({path})")
     module.load_state_dict({**full_state, **state})
     return normalization
+
+
+def load_fitting_weights(
+    module: nn.Module, path: str, *, start: str, owner: str, in_channels: int
+) -> Normalization | None:
+    """Load those weights of an export or checkpoint of lightseg whose names and shapes are those of a module.
+
+    The others start as they do without; a warning names them.
+
+    Args:
+        module: The module, changed in place.
+        path: The file.
+        start: Start of the names of the module's weights in the file, such as `net.encoder.`.
+        owner: Name of the module, for messages.
+        in_channels: Input channels of the module; the weights of a layer on the image are adapted to them, as
+            `adapt_input` does.
+
+    Returns:
+        Mean and standard deviation of the file, for `in_channels` channels; None if it has none.
+
+    Raises:
+        ConfigError: If it is no file, or no weight with two dimensions or more fits.
+    """
+    if not is_file(path):
+        raise ConfigError(
+            f"model.net.encoder_weights: {owner} has no weights by the name {path}; give an exported file of lightseg"
+        )
+    file, full_state = read_file(path), module.state_dict()
+    state, normalization = _part(file, start), _normalization(file)
+    channels = len(normalization[0]) if normalization else 3
+    fitting: dict[str, Tensor] = {}
+    for name, target in full_state.items():
+        value = state.get(name)
+        if value is None:
+            continue
+        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
+        if reads_images and channels != in_channels:
+            value = adapt_input(value, in_channels)
+        if value.shape == target.shape:
+            fitting[name] = value
+    if not any(value.ndim > 1 for value in fitting.values()):
+        reason = "the shapes differ" if state.keys() & full_state.keys() else f"it has none of the names {start}…"
+        raise ConfigError(
+            f"model.net.encoder_weights: no weight of {path} fits {owner}: {reason}; take the net and the options of "
+            "that run, or leave it out"
+        )
+    module.load_state_dict({**full_state, **fitting})
+    if new := [name for name in full_state if name not in fitting]:
+        warn_on_rank_zero(
+            f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
+            f"{_few(new)}"
+        )
+    return normalization and adapt_normalization(*normalization, in_channels)
 
 
 def adapt_input(weight: Tensor, in_channels: int) -> Tensor:

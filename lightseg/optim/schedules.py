@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
@@ -203,6 +203,18 @@ def configure_scheduler(
     }
 
 
+class _ScheduleLR(LambdaLR):
+    """Learning rates of a schedule, which follow it even if a state is loaded of a training of another length."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state, and set the learning rates of its step, which the state of the optimizer has otherwise."""
+        super().load_state_dict(state_dict)
+        rates = [base * rule(self.last_epoch) for base, rule in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self._last_lr = rates
+
+
 def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float) -> LambdaLR:
     """Return a scheduler to be stepped once per optimizer step; step s has the learning rate of `s / total_steps`.
 
@@ -220,7 +232,7 @@ def make_scheduler(optimizer: Optimizer, schedule: Schedule, total_steps: float)
         "set trainer.max_epochs or trainer.max_steps",
     )
     # a partial, since the state of a class would be stored in checkpoints
-    return LambdaLR(optimizer, partial(_multiplier, schedule=schedule, total_steps=total_steps))
+    return _ScheduleLR(optimizer, partial(_multiplier, schedule=schedule, total_steps=total_steps))
 
 
 def _multiplier(step: int, schedule: Schedule, total_steps: float) -> float:

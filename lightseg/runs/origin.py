@@ -1,4 +1,4 @@
-"""Origin of a run that started from trained weights."""
+"""Trained models that a run started from, went on from, or learned from."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,26 @@ _DIGITS = 8
 
 
 def name_origin(config: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config in which the file of `model.init` is replaced by the name and the fingerprint of its content.
+    """Return a config in which files of trained models are replaced by what they stand for.
 
-    Two runs then differ by the weights that they started from, and not by the path to these.
+    Of `model.init` and `model.teacher`, these are names and fingerprints, so that two runs differ by the content of the
+    files and not by the paths to them. Of `extend`, it is the epoch, since the recipe is that of the run before.
 
     Args:
         config: Resolved config of the run.
         cost: `model.json` of the run.
     """
-    record, model = cost.get("init"), config.get("model") or {}
-    if not record:
-        return dict(config)
-    text = f"{record['run']} ({record['file']}, {record['sha256'][:_DIGITS]})"
-    return {**config, "model": {**model, "init_args": {**(model.get("init_args") or {}), "init": text}}}
+    named, init, teacher = dict(config), cost.get("init"), cost.get("teacher")
+    records = {"init": [init] if init else [], "teacher": teacher["members"] if teacher else []}
+    names = {option: " + ".join(map(describe_origin, files)) for option, files in records.items() if files}
+    if names:
+        model = config.get("model") or {}
+        named["model"] = {**model, "init_args": {**(model.get("init_args") or {}), **names}}
+    if record := cost.get("extend"):
+        named["extend"] = f"after epoch {record['epoch']}, step {record['step']}"
+    return named
+
+
+def describe_origin(record: Mapping[str, Any]) -> str:
+    """Return name and fingerprint of a trained model from its record."""
+    return f"{record['run']} ({record['file']}, {record['sha256'][:_DIGITS]})"

@@ -1,10 +1,12 @@
-"""Series of runs: its plan, and the states of its runs, which are read from their folders."""
+"""Runs of one command, such as a series: their plan, and their states, which are read from their folders."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import write_json
@@ -12,8 +14,45 @@ from lightseg.files.names import PLAN
 from lightseg.runs import folder as run_folders
 from lightseg.runs.records import is_finished, read_record
 
-_PREFIX = "series-"
-"""Start of the name of a series' folder; the names of its runs have a number in its place."""
+
+class RunGroup(ABC):
+    """Runs whose folders `STAMP-00`, `STAMP-01`, … lie beside that of the group, `PREFIX` and `STAMP`.
+
+    Attributes:
+        prefix: Start of the name of the group's folder.
+        folder: That folder, with the plan and the output of each run.
+    """
+
+    prefix: ClassVar[str]
+    folder: Path
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """Number of the runs."""
+
+    @abstractmethod
+    def label(self, index: int) -> str:
+        """Return the options of a run as text."""
+
+    @property
+    def stamp(self) -> str:
+        """Start of the names of its runs."""
+        return self.folder.name.removeprefix(self.prefix)
+
+    @cached_property
+    def run_folders(self) -> list[Path]:
+        """Folders of the runs, which may not exist yet."""
+        digits = max(2, len(str(self.number - 1)))
+        return [self.folder.with_name(f"{self.stamp}-{index:0{digits}d}") for index in range(self.number)]
+
+    def output(self, index: int) -> Path:
+        """Return the file with the output of a run."""
+        return self.folder / f"{self.run_folders[index].name.rpartition('-')[2]}.txt"
+
+    def first_begun(self) -> Path | None:
+        """Return the folder of the first run that has begun, finished or not; None if there is none."""
+        return next(filter(has_begun, self.run_folders), None)
 
 
 @dataclass(frozen=True)
@@ -36,7 +75,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Series:
+class Series(RunGroup):
     """Series of runs of one command.
 
     Attributes:
@@ -44,6 +83,8 @@ class Series:
             `STAMP-00`, `STAMP-01`, ….
         plan: The plan.
     """
+
+    prefix = "series-"
 
     folder: Path
     plan: Plan
@@ -53,9 +94,9 @@ class Series:
         """Create the folder of a new series, with its plan.
 
         Raises:
-            UserError: it cannot be created.
+            UserError: If it cannot be created.
         """
-        series = cls(run_folders.create(runs_dir, name, f"{_PREFIX}{stamp}"), plan)
+        series = cls(run_folders.create(runs_dir, name, f"{cls.prefix}{stamp}"), plan)
         write_json(series.folder / PLAN, asdict(plan))
         return series
 
@@ -64,28 +105,19 @@ class Series:
         """Read the plan of a series.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: If it is missing or damaged.
         """
         folder = folder.resolve()
-        if not folder.name.startswith(_PREFIX):
-            raise UserError(f"{folder}: no folder of a series, whose name starts with {_PREFIX}; bring its name back")
+        if not folder.name.startswith(cls.prefix):
+            raise UserError(
+                f"{folder}: no folder of a series, whose name starts with {cls.prefix}; bring its name back"
+            )
         return cls(folder, Plan(**read_record(folder / PLAN)))
 
     @property
-    def stamp(self) -> str:
-        """Start of the names of its runs."""
-        return self.folder.name.removeprefix(_PREFIX)
-
-    @cached_property
-    def run_folders(self) -> list[Path]:
-        """Folders of the runs, which may not exist yet."""
-        number = len(self.plan.runs)
-        digits = max(2, len(str(number - 1)))
-        return [self.folder.with_name(f"{self.stamp}-{index:0{digits}d}") for index in range(number)]
-
-    def output(self, index: int) -> Path:
-        """Return the file with the output of a run."""
-        return self.folder / f"{self.run_folders[index].name.rpartition('-')[2]}.txt"
+    def number(self) -> int:
+        """Number of the runs."""
+        return len(self.plan.runs)
 
     def label(self, index: int) -> str:
         """Return the options of a run as text: `seed 0, fold 2, lr 1e-3`."""
@@ -98,10 +130,6 @@ class Series:
     def unfinished(self) -> list[int]:
         """Return the indices of the runs without final metrics."""
         return [index for index, folder in enumerate(self.run_folders) if not is_finished(folder)]
-
-    def first_begun(self) -> Path | None:
-        """Return the folder of the first run that has begun, finished or not; None if there is none."""
-        return next(filter(has_begun, self.run_folders), None)
 
 
 def is_series(folder: Path) -> bool:
@@ -122,7 +150,7 @@ def find_series(runs: Path) -> list[Series]:
         runs: `RUNS_DIR/NAME`.
     """
     series = []
-    for file in sorted(runs.glob(f"{_PREFIX}*/{PLAN}"), reverse=True):
+    for file in sorted(runs.glob(f"{Series.prefix}*/{PLAN}"), reverse=True):
         try:
             series.append(Series.read(file.parent))
         except UserError:

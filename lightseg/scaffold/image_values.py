@@ -9,7 +9,8 @@ import numpy as np
 
 from lightseg.data.io.image_values import ImageValues
 from lightseg.data.io.images import name_file_in_errors
-from lightseg.data.io.pixels import Pixels, decode, file_kind
+from lightseg.data.io.pixels import decode, file_kind
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder
+from lightseg.data.io.image_files import SKIPPED_FOLDERS, describe_folder
 from lightseg.data.splits import SPLIT_OF
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError

@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lightseg.data.datasets.mask_folder import is_header, parse_pair
+from lightseg.data.datasets.paired_folder import is_header, parse_pair
+from lightseg.data.io.image_files import normal_name
 from lightseg.data.io.masks import read_mask
-from lightseg.data.io.pairing import normal_name
 from lightseg.data.splits import SPLIT_OF
 from lightseg.data.types import SPLITS
 from lightseg.errors import DataError

@@ -9,8 +9,7 @@ from lightseg.cli.argv import option_values
 from lightseg.cli.entry import guarded
 from lightseg.config.compose import chain
 from lightseg.errors import ConfigError
-
-_ERROR = "lightseg: error: "
+from lightseg.series.progress import ERROR
 
 
 def require_valid(commands: Sequence[Sequence[str]]) -> None:
@@ -28,7 +27,7 @@ def require_valid(commands: Sequence[Sequence[str]]) -> None:
         check=False,
     )
     if process.returncode:
-        _, _, message = process.stderr.rpartition(_ERROR)
+        _, _, message = process.stderr.rpartition(ERROR)
         raise ConfigError(message.strip() or "the recipe cannot be checked")
 
 

@@ -12,6 +12,7 @@ from lightseg.comparison.analysis import compare
 from lightseg.comparison.results import Comparison, Estimate
 from lightseg.comparison.text import interval
 from lightseg.files.atomic import write_atomically, write_json
+from lightseg.files.printable import align_columns
 from lightseg.metrics.formatting import percent
 from lightseg.runs.read import Run, read
 from lightseg.runs.series import Series
@@ -111,7 +112,8 @@ def _describe_trials(report: Report) -> list[str]:
         [*header, *(key.rpartition(".")[2] for key in keys)],
         *([f"{number}{' ★' * (number in marked)}", *_cells(trials[number], keys)] for number in finished[:_LISTED]),
     ]
-    lines = [f"trials: {', '.join(f'{count} {text}' for text, count in counts.items() if count)}", "", *_align(rows)]
+    states = ", ".join(f"{count} {text}" for text, count in counts.items() if count)
+    lines = [f"trials: {states}", "", *align_columns(rows)]
     if len(finished) > _LISTED:
         lines.append(f"and {len(finished) - _LISTED} more, in {REPORT}")
     if len(names) > 1:
@@ -133,7 +135,7 @@ def _describe_winner(report: Report) -> list[str]:
     change = percent(report.retraining.value - report.selection.value, sign=True)
     return [
         f"winner: {search.label(report.winner)}, trained again on the seeds {seeds}",
-        *_align(rows),
+        *align_columns(rows),
         f"From the selection to fresh seeds, the score on val changes by {change} points.",
         f"The best of {finished} trial{'s' * (finished != 1)} is in part the luckiest; report the fresh seeds"
         + (", on test." if report.test else "."),
@@ -158,12 +160,6 @@ def _cells(trial: FrozenTrial, keys: Sequence[str]) -> list[str]:
         *(f"{cost:,.0f}" if cost >= 1000 else f"{cost:.3g}" for cost in costs),
         *(f"{value:.3g}" if isinstance(value, float) else str(value) for value in values),
     ]
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _draw_front(report: Report, index: int, name: str) -> None:

@@ -103,7 +103,8 @@ def _make_choices(values: list[Any], place: str) -> BaseDistribution:
     try:
         texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     except TypeError:
-        raise ConfigError(f"{place}: holds a date or binary data; write it in quotes") from None
+        # YAML has more types than a recipe, such as dates
+        raise ConfigError(f"{place}: a value of {values!s:.60} is of no type that a recipe has; quote it") from None
     require_printable(texts)
     require(
         len(texts) > 1 and len(set(texts)) == len(texts),

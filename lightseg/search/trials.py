@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,12 +29,11 @@ from lightseg.runs import folder as run_folders
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.read import Run, read
 from lightseg.runs.records import is_finished, read_mapping
-from lightseg.runs.series import has_begun
+from lightseg.runs.series import RunGroup
 from lightseg.search.space import as_options, describe, make_space
 from lightseg.search.study import Study
 
-PREFIX, REPORT = "search-", "report.json"
-_PLAN = "search.json"
+REPORT, _PLAN = "report.json", "search.json"
 _STORAGES = {"sqlite": "trials.db", "journal": "trials.log"}
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "nsga2": NSGAIISampler}
@@ -66,7 +66,7 @@ class SearchPlan(BaseModel):
 _SCHEMA = TypeAdapter(SearchPlan)
 
 
-class Search:
+class Search(RunGroup):
     """Search whose trials are runs.
 
     Args:
@@ -74,6 +74,8 @@ class Search:
             beside it, as `STAMP-00`, `STAMP-01`, ….
         plan: The plan.
     """
+
+    prefix = "search-"
 
     def __init__(self, folder: Path, plan: SearchPlan) -> None:
         self.folder, self.plan = folder, plan
@@ -87,7 +89,7 @@ class Search:
         Raises:
             UserError: If it cannot be created.
         """
-        search = cls(run_folders.create(runs_dir, name, f"{PREFIX}{stamp}"), plan)
+        search = cls(run_folders.create(runs_dir, name, f"{cls.prefix}{stamp}"), plan)
         write_json(search.folder / _PLAN, plan.model_dump())
         return search
 
@@ -99,8 +101,8 @@ class Search:
             UserError: If it is missing or damaged.
         """
         folder = folder.resolve()
-        if not folder.name.startswith(PREFIX) or not (folder / _PLAN).is_file():
-            raise UserError(f"{folder}: no folder of a search, whose name starts with {PREFIX}")
+        if not folder.name.startswith(cls.prefix) or not (folder / _PLAN).is_file():
+            raise UserError(f"{folder}: no folder of a search, whose name starts with {cls.prefix}")
         content = read_mapping(folder / _PLAN)
         require_form(_SCHEMA, content, folder / _PLAN)
         return cls(folder, SearchPlan.model_validate(content))
@@ -111,20 +113,9 @@ class Search:
         return (self.folder / REPORT).is_file()
 
     @property
-    def stamp(self) -> str:
-        """Start of the names of its runs."""
-        return self.folder.name.removeprefix(PREFIX)
-
-    @cached_property
-    def run_folders(self) -> list[Path]:
-        """Folders of the runs of all trials, which may not exist yet."""
-        number = self.plan.study.trials
-        digits = max(2, len(str(number - 1)))
-        return [self.folder.with_name(f"{self.stamp}-{index:0{digits}d}") for index in range(number)]
-
-    def output(self, index: int) -> Path:
-        """Return the file with the output of a trial."""
-        return self.folder / f"{self.run_folders[index].name.rpartition('-')[2]}.txt"
+    def number(self) -> int:
+        """Number of the trials, drawn or not."""
+        return self.plan.study.trials
 
     def label(self, index: int) -> str:
         """Return number and values of a trial as text: `trial 3: lr 0.00125, encoder resnet18`."""
@@ -133,10 +124,6 @@ class Search:
     def options(self, index: int) -> dict[str, str]:
         """Return the options of a trial by key."""
         return as_options(self.trials[index].params)
-
-    def first_begun(self) -> Path | None:
-        """Return the folder of the first trial that has begun, finished or not; None if there is none."""
-        return next(filter(has_begun, self.run_folders), None)
 
     @cached_property
     def optuna(self) -> optuna.Study:
@@ -216,7 +203,7 @@ class Search:
 
     def ask(self) -> int | None:
         """Return the number of a new trial; None if all have been drawn."""
-        if len(self.trials) >= self.plan.study.trials:
+        if len(self.trials) >= self.number:
             return None
         trial = self.optuna.ask(self.space.distributions)
         self._asked[trial.number] = trial
@@ -276,11 +263,13 @@ class Search:
         first = next(iter(self.with_state(TrialState.COMPLETE)), None)
         if first is None:
             return
+        trials = [make_trials([each], "val")[0] for each in (read(self.run_folders[first]), run)]
         try:
-            align([make_trials([each], "val")[0] for each in (read(self.run_folders[first]), run)])
+            align(trials)
         except UserError as error:
-            message = str(error).rpartition("\n")[0]
-            raise ConfigError(f"{message}\ntake the key that changes this out of the search space") from None
+            # the last of several lines advises to leave a run out
+            message, _, last = str(error).rpartition("\n")
+            raise ConfigError(f"{message or last}\ntake the key that changes this out of the search space") from None
 
 
 def find_searches(runs: Path) -> list[Search]:
@@ -290,7 +279,7 @@ def find_searches(runs: Path) -> list[Search]:
         runs: `RUNS_DIR/NAME`.
     """
     searches = []
-    for file in sorted(runs.glob(f"{PREFIX}*/{_PLAN}"), reverse=True):
+    for file in sorted(runs.glob(f"{Search.prefix}*/{_PLAN}"), reverse=True):
         try:
             searches.append(Search.read(file.parent))
         except UserError:
@@ -307,7 +296,8 @@ def _value(run: Run, objective: str) -> Any:
 
 def _open_storage(file: Path) -> BaseStorage:
     if file.name == _STORAGES["sqlite"]:
-        return RDBStorage(f"sqlite:///{file}")
+        # as an address, a path with `?` or braces would be another one
+        return RDBStorage("sqlite://", {"creator": partial(sqlite3.connect, file)})
     # a killed process leaves its lock; the lock of the folder excludes other processes
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     # and a full disk a part of a line, to which the next one would be appended

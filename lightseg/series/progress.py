@@ -2,10 +2,9 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +16,7 @@ from lightseg.errors import UserError
 from lightseg.files.names import METRICS
 from lightseg.files.printable import format_duration, printable, printable_line
 from lightseg.runs.records import read_record
+from lightseg.runs.series import RunGroup
 
 _TAIL = 2**13
 """Bytes at the end of an output in which its last line is looked for."""
@@ -24,21 +24,8 @@ _TAIL = 2**13
 _WAIT, _SHARE = 30.0, 1 / 15
 """Seconds without lines on a stream that is no terminal, or this share of the time so far, if that is more."""
 
-_ERROR = "lightseg: error: "
-
-
-class Runs(Protocol):
-    """Runs as processes: those of a series, or the trials of a search."""
-
-    @property
-    def run_folders(self) -> Sequence[Path]:
-        """Folders of the runs, which may not exist yet."""
-
-    def output(self, index: int) -> Path:
-        """Return the file with the output of a run."""
-
-    def label(self, index: int) -> str:
-        """Return the options of a run as text."""
+ERROR = "lightseg: error: "
+"""Start of the message of a verb that fails."""
 
 
 class Progress:
@@ -49,13 +36,13 @@ class Progress:
         jobs: Number of runs at the same time.
     """
 
-    def __init__(self, series: Runs, jobs: int) -> None:
+    def __init__(self, series: RunGroup, jobs: int) -> None:
         self._series, self._jobs = series, jobs
         self._start = self._last_lines = time.monotonic()
         self._starts: dict[int, float] = {}
         self._seconds: list[float] = []
         self._live: Live | None = None
-        self._failed = self._waiting = 0
+        self._failed = self._pruned = self._waiting = 0
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():
@@ -94,6 +81,7 @@ class Progress:
     def prune(self, index: int) -> None:
         """Print that a run was stopped since others are better."""
         del self._starts[index]
+        self._pruned += 1
         self._print(f"{self._series.label(index)}: pruned")
 
     def update(self, waiting: int) -> None:
@@ -117,17 +105,18 @@ class Progress:
 
     def _summary(self) -> str:
         """Return the line on all runs: `3 of 12 runs finished, 2 running; 5 min so far, about 20 min left`."""
-        number = len(self._series.run_folders)
-        finished = number - self._failed - self._waiting - len(self._starts)
-        parts = [f"{finished} of {number} runs finished", *[f"{self._failed} failed"] * (self._failed > 0)]
-        parts.append(f"{len(self._starts)} running")
+        number, running = self._series.number, len(self._starts)
+        finished = number - self._failed - self._pruned - self._waiting - running
+        counts = {"failed": self._failed, "pruned": self._pruned}
+        parts = [f"{finished} of {number} runs finished"]
+        parts += [*(f"{count} {state}" for state, count in counts.items() if count), f"{running} running"]
         now = time.monotonic()
         text = f"{', '.join(parts)}; {format_duration(now - self._start)} so far"
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        running = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((running + mean * self._waiting) / self._jobs)} left"
+        rest = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
+        return f"{text}, about {format_duration((rest + mean * self._waiting) / self._jobs)} left"
 
     def _print(self, line: str) -> None:
         if self._live:
@@ -136,7 +125,7 @@ class Progress:
             print(printable(line), flush=True)
 
 
-def describe_failure(series: Runs, index: int, code: int) -> str:
+def describe_failure(series: RunGroup, index: int, code: int) -> str:
     """Return how a run with an exit code other than 0 has ended, and the last line of its output.
 
     Args:
@@ -149,13 +138,13 @@ def describe_failure(series: Runs, index: int, code: int) -> str:
     return f"{outcome}: {last_line(series, index)}"
 
 
-def error_text(series: Runs, index: int) -> str:
+def error_text(series: RunGroup, index: int) -> str:
     """Return the message of a run that has failed; empty if it left none."""
-    _, mark, message = _read_tail(series.output(index)).rpartition(_ERROR)
+    _, mark, message = _read_tail(series.output(index)).rpartition(ERROR)
     return printable(message.strip()) if mark else ""
 
 
-def last_line(series: Runs, index: int) -> str:
+def last_line(series: RunGroup, index: int) -> str:
     """Return the first line of a run's error, else the last line of its output."""
     if message := error_text(series, index):
         return message.splitlines()[0]

@@ -16,15 +16,17 @@ from torchmetrics import MeanMetric, Metric
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
 from lightseg.distributed.strategies import pad_forward_passes, shard
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, require
 from lightseg.inference.predictor import Predictor
 from lightseg.labels import IGNORE
 from lightseg.losses.base import over_processes
 from lightseg.losses.class_weights import WeightScheme, last_bias
+from lightseg.losses.distillation import Distillation
 from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.metrics.scores import ScoreKind, confusion_to_counts
 from lightseg.nets import Net
+from lightseg.nets.lora import LoraOptions, base_state, load_base_state
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
@@ -32,8 +34,9 @@ from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, Warm
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
-from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
+from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
+from lightseg.tasks.teacher import Teacher
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
 Stage = Literal["val", "test"]
@@ -71,6 +74,11 @@ class Task(Predictor, ABC):
             known.
         freeze_stages: Number of the encoder's first stages, the stem being one, that are frozen throughout, including
             their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
+        lora: Low-rank adapters (LoRA) on layers of the encoder, the only part of it that is trained: `{rank: 8, alpha:
+            16, dropout: 0.0, targets: [qkv, proj, fc1, fc2]}`, or some of these options; `{}` for the defaults. Targets
+            are names of linear layers or 1×1 convolutions, or the last parts of them. With `save: adapters`,
+            checkpoints leave out the weights of the encoder that are those of `init`, whose file they then need. Needs
+            `pip install 'lightseg[lora]'`.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
             data.
@@ -84,6 +92,13 @@ class Task(Predictor, ABC):
             net and task may differ: a tensor is taken if name and shape agree; the last layer's rows by the names of
             the classes; the layer on the image is adapted to its channels, repeated cyclically and rescaled (summed for
             one channel). Everything else starts as without it.
+        teacher: Trained model that the net imitates beside its loss (knowledge distillation): what `init` takes, or
+            several of these joined by `+`, whose mean probabilities are imitated. It predicts for the augmented images
+            of each batch, and must have the same classes, in any order.
+        teacher_temperature: Divisor of the logits of teacher and net, 0.1 to 100; above 1 the unlikely classes have
+            more influence.
+        teacher_weight: Weight of the teacher, above 0 to 1: the loss is `(1 - weight) * loss + weight * temperature^2 *
+            KL(teacher || net)`. `val/loss` is the loss without the teacher.
     """
 
     def __init__(
@@ -104,16 +119,25 @@ class Task(Predictor, ABC):
         freeze_encoder: float = 0.0,
         layer_decay: float = 1.0,
         freeze_stages: int = 0,
+        lora: LoraOptions | None = None,
         norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         channels_last: bool = True,
         compile: bool | CompileMode = False,  # noqa: A002 - the name that torch users look for
         init: str | None = None,
+        teacher: str | None = None,
+        teacher_temperature: float = 2.0,
+        teacher_weight: float = 0.5,
     ) -> None:
         super().__init__()
         self.net, self.classes, self.init = net, list(classes), init
+        self.teacher_source = teacher
+        self.teacher: Teacher | None = None
+        self.distillation = Distillation(teacher_temperature, teacher_weight)
         self._transferred: tuple[Origin, Target] | None = None
+        self.shared: SharedWeights | None = None
+        """Weights that checkpoints leave to the file of `init`."""
         spec = {loss: 1.0} if isinstance(loss, str) else loss
         self.loss = TaskLoss(
             spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias, self.multilabel
@@ -124,6 +148,12 @@ class Task(Predictor, ABC):
         self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
+        require(
+            lora is None or not (freeze_encoder or freeze_stages),
+            f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
+            "adapters; leave one of them out",
+        )
+        self.adapters = Adapters(net, lora)
         self.layer_decay = make_layer_decay(net, layer_decay)
         self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
         if freeze_encoder == 1 and self.encoder is not None:
@@ -135,6 +165,11 @@ class Task(Predictor, ABC):
         self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
+        require(
+            not compile or not getattr(net, "grad_checkpointing", False),
+            "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
+            "model.compile out",
+        )
         self.compiled = compile
         compile_net(self.net, compile)
         self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
@@ -219,9 +254,14 @@ class Task(Predictor, ABC):
             self.step_counts = self._mean_counts(batch) if "counts" in batch else None
         # `progress` computes the length of the training at each access
         progress = self.progress if self.loss.weights_from else 0.0
+        # first, so that its activations are gone before those of the net, which wait for the backward pass
+        teacher_logits = self.teacher.logits(batch["image"]) if self.teacher else None
         with nullcontext() if self.compiled else float32_depthwise(self.net):
             logits = self(batch["image"])
-        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts)
+        mixed = batch.get("partner"), batch.get("share")
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts, *mixed)
+        if teacher_logits is not None:
+            loss = self.distillation(loss, logits, teacher_logits, batch["target"], self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches
         self.step_loss = share if micro_batch == 0 else self.step_loss + share
         if micro_batch == trainer.accumulate_grad_batches - 1:
@@ -357,9 +397,34 @@ class Task(Predictor, ABC):
         self._transferred = origin, target
         return report
 
+    def learn_from(self, teacher: Predictor) -> None:
+        """Imitate a trained task in training, beside the loss; see `Distillation`.
+
+        Args:
+            teacher: The trained task, which is changed: it predicts on the device of this one from now on.
+
+        Raises:
+            ConfigError: If it is of another kind, or its classes have other names.
+        """
+        self.teacher = Teacher(teacher, self)
+
+    def on_fit_start(self) -> None:
+        """Move the teacher to the device of the net.
+
+        Raises:
+            ConfigError: If the recipe names a teacher that has not been loaded.
+        """
+        require(
+            self.teacher is not None or self.teacher_source is None,
+            "model.teacher: is loaded by `lightseg.fit`; in a program of your own, call "
+            "`task.learn_from(lightseg.load(RUN))`",
+        )
+        if self.teacher is not None:
+            self.teacher.to(self.device, self.dtype)
+
     def _transfer(self, origin: Origin, target: Target) -> Report:
-        state, report = transfer(self.net.state_dict(), target, origin)
-        self.net.load_state_dict(state)
+        state, report = transfer(base_state(self.net.state_dict()), target, origin)
+        load_base_state(self.net, state)
         return report
 
     def _set_normalization(self, data: ImageDataModule) -> None:
@@ -406,6 +471,7 @@ class Task(Predictor, ABC):
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
         self.frozen_stages.set_eval_mode()
+        self.adapters.set_eval_mode()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -428,6 +494,14 @@ class Task(Predictor, ABC):
         """Add the recipe to the checkpoint, so that it can be loaded without other files."""
         if self.recipe:
             checkpoint["lightseg"] = {**self.recipe, "resolved": self.resolved}
+        if self.shared is not None:
+            self.shared.leave_out(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Complete a checkpoint of a training by the weights that it leaves out, which the task has from `init`."""
+        if self.shared is not None:
+            state = self.state_dict()
+            self.shared.complete(checkpoint, {name: state[name] for name in self.shared.tensors})
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -19,10 +19,12 @@ def float32_depthwise(net: nn.Module) -> AbstractContextManager[Any]:
     to 30 times as long as in float32, most of a step of an EfficientNet.
 
     Args:
-        net: The net; without such a convolution, and on other devices or in another precision, nothing is changed.
+        net: The net; without such a convolution, on other devices or in another precision, nothing is changed, nor with
+            gradient checkpointing, which computes in the backward pass, outside of the context.
     """
     is_mixed = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    convolutions = (module for module in net.modules() if isinstance(module, nn.Conv2d)) if is_mixed else ()
+    applies = is_mixed and not getattr(net, "grad_checkpointing", False)
+    convolutions = (module for module in net.modules() if isinstance(module, nn.Conv2d)) if applies else ()
     has_slow = any(_is_slow(layer.weight, layer.stride, layer.groups) for layer in convolutions)
     return _Float32Depthwise() if has_slow else nullcontext()
 

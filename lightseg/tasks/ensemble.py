@@ -178,7 +178,8 @@ def _transformed(images: Tensor, member: Task) -> Tensor:
     # the transforms take no half precision, to which Lightning converts a batch
     arrays = (images.float() if images.is_floating_point() else images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     changed = np.stack([transform(array, 0, 0)[0] for array in arrays])
-    return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images)
+    # of the type that the transform returns: floats are on another scale than bytes
+    return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images.device)
 
 
 def require_agreement(members: Sequence[Task], names: Sequence[str]) -> None:

@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
-from lightseg.errors import DataError
-from lightseg.files.atomic import require_in_place, write_json
-from lightseg.files.limited import read_limited
+from lightseg.files.atomic import write_json
 from lightseg.runs.records import read_record
+from lightseg.tracking.identity import read_identity
 from lightseg.tracking.log_view import facts
 from lightseg.tracking.picture_view import PictureView
 from lightseg.tracking.rows import STEP
 
-_FILE, _BYTES = "mlflow.json", 2**20
-"""File of the identity of an MLflow run, and the limit of its size in bytes."""
+_FILE = "mlflow.json"
+"""File of the identity of an MLflow run."""
 
 _SETTINGS = {
     # without it, MLflow sends what is used to its makers
@@ -101,16 +101,16 @@ def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Map
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
-    record = _read(folder)
-    uri = tracking_uri or record.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI") or "mlruns"
+    record = read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
+    # before the record, which has no password
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri") or "mlruns"
     uri = uri if ":" in uri else Path(uri).resolve().as_uri()
-    client = MlflowClient(tracking_uri=uri)
-    if record.get("tracking_uri") == uri:
-        run_id = record["run_id"]
+    client, address = MlflowClient(tracking_uri=uri), _without_password(uri)
+    if (run_id := record.get("run_id")) and record.get("tracking_uri") == address:
         client.update_run(run_id, status="RUNNING")
     else:
         run_id = _create_run(client, folder, experiment, tags or {})
-        write_json(folder / _FILE, {"run_id": run_id, "tracking_uri": uri})
+        write_json(folder / _FILE, {"run_id": run_id, "tracking_uri": address})
     _send_config(client, run_id, folder)
     return MlflowView(folder, client, run_id)
 
@@ -137,17 +137,10 @@ def _send_config(client: Any, run_id: str, folder: Path) -> None:
     client.log_text(run_id, json.dumps(facts(folder), indent=1), "run.json")
 
 
-def _read(folder: Path) -> dict[str, str]:
-    """Return the identity of a folder's MLflow run; empty if there is none."""
-    path = folder / _FILE
-    require_in_place(path, "remove it, and the run becomes a new one in MLflow")
-    try:
-        record = json.loads(read_limited(path, _BYTES)) if path.exists() else {}
-        if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
-            raise ValueError("it names no run")
-    except (ValueError, RecursionError):
-        raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in MLflow") from None
-    return record
+def _without_password(uri: str) -> str:
+    """Return an address without user and password, since run folders are shared."""
+    user, mark, _ = urlsplit(uri).netloc.rpartition("@")
+    return uri.replace(f"{user}@", "", 1) if mark else uri
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

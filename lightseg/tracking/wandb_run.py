@@ -5,7 +5,6 @@ No function prompts or waits without a timeout, and wandb writes into the run fo
 
 import contextlib
 import io
-import json
 import os
 import secrets
 import shutil
@@ -14,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from lightseg.errors import ConfigError, DataError, RunError
-from lightseg.files.atomic import require_in_place, write_json
-from lightseg.files.limited import read_limited
+from lightseg.errors import ConfigError, RunError
+from lightseg.files.atomic import write_json
+from lightseg.files.printable import printable
 from lightseg.runs.records import read_record
+from lightseg.tracking.identity import read_identity
 from lightseg.tracking.log_view import config
 from lightseg.tracking.wandb_service import describe_error, missing, unconfirmed, within
 from lightseg.tracking.wandb_view import View, extent
@@ -27,8 +27,8 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
 """Timeouts in seconds: start of a run, upload of its data's lineage, end of the run, and end of wandb's process."""
 
-_FILE, _BYTES = "wandb.json", 2**20
-"""File of the identity of a W&B run, and the limit of its size in bytes."""
+_FILE = "wandb.json"
+"""File of the identity of a W&B run."""
 
 _IDENTITY = ("id", "project", "entity", "name", "group")
 """Keys of the identity of a W&B run."""
@@ -80,16 +80,7 @@ def read(folder: Path) -> dict[str, Any]:
         DataError: If the file is damaged.
         UserError: If it is a link, or not a regular file.
     """
-    path = folder / _FILE
-    # checked before anything is sent, since it is written afterwards
-    require_in_place(path, "remove it, and the run becomes a new one in W&B")
-    try:
-        record: dict[str, Any] = json.loads(read_limited(path, _BYTES)) if path.exists() else {}
-        if not isinstance(record, dict) or not all(isinstance(record.get(name), str | None) for name in _IDENTITY):
-            raise ValueError("it names no run")
-    except (ValueError, RecursionError):
-        raise DataError(f"{path} is damaged; delete it, and the run becomes a new one in W&B") from None
-    return record
+    return read_identity(folder / _FILE, _IDENTITY, "W&B")
 
 
 def write(folder: Path, record: dict[str, Any]) -> None:
@@ -159,7 +150,7 @@ def open_view(
     view = View(folder, run, named.get("log_checkpoint", False))
     if mode == "online":
         write(folder, {**named, "id": run.id, "project": run.project, "entity": run.entity})
-        print(f"W&B: {run.url}", flush=True)
+        print(printable(f"W&B: {run.url}"), flush=True)
     return view
 
 

@@ -10,8 +10,8 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces.reports.v2.interface import PanelTypes
 
-STEP = "trainer/global_step"
-BEST = "best_val_score"
+from lightseg.tracking.rows import BEST, STEP
+
 PER_CLASS = "val/(iou|f1|recall)/.+"
 
 

@@ -29,12 +29,13 @@ from lightseg.tasks.preflight import check_lengths, check_weighting, fits
 from lightseg.training.flops import measure_cost
 
 
-def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
+def check_run(cli: LightsegCLI, trainer: L.Trainer, lineage: Mapping[str, Any]) -> dict[str, Any]:
     """Check the data, adapt the task to it, and check that they fit each other.
 
     Args:
         cli: The parsed recipe; its task gets the recipe that checkpoints carry.
         trainer: The trainer.
+        lineage: Records of the trained models that it starts from, for the checkpoints.
 
     Returns:
         The cost of the net, as `measure_cost` returns it.
@@ -47,11 +48,11 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer) -> dict[str, Any]:
     samples = first_samples(data)
     require_own_ids(data, samples)
     task.configure_from_data(data)
-    _set_recipe(task, data, cli.resolved_values())
+    _set_recipe(task, data, cli.resolved_values(), lineage)
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
         warn(remark)
     sample = data.train_sample()
-    with fits(task, sample):
+    with task.adapters.require_calls(), fits(task, sample):
         cost = measure_cost(task, sample)
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)
@@ -74,6 +75,8 @@ def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
     check_weighting(task, trainer, len(loader))
+    if data.mixing:
+        task.loss.check_mixing()
 
 
 def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
@@ -91,12 +94,12 @@ def _check_val_sizes(task: Task, data: ImageDataModule, sample: Batch) -> None:
                 measure_cost(task, batch)
 
 
-def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any]) -> None:
+def _set_recipe(task: Task, data: ImageDataModule, config: dict[str, Any], lineage: Mapping[str, Any]) -> None:
     """Give a task the recipe that its checkpoints carry, and check that they can be read."""
     values = None if data.image_values == AS_STORED else data.image_values.to_record()
     masks = data.mask_values()
     colors = masks.colors if masks else None
-    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors)
+    task.recipe = rebuild.make_recipe(config, data.classes, data.in_channels, data.palette, values, colors, lineage)
     _require_loadable({**task.recipe, "resolved": task.resolved})
 
 

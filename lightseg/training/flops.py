@@ -15,7 +15,7 @@ def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
     """Count parameters and operations in one forward pass, which also checks that net and data fit each other.
 
     Args:
-        task: A task in training mode; it is in training mode afterwards too.
+        task: A task, which keeps its mode.
         batch: A batch of one training image.
 
     Returns:
@@ -25,7 +25,7 @@ def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
     Raises:
         ConfigError: If the net is for the other kind of task, or for another image size or number of channels.
     """
-    is_fused = torch.backends.mha.get_fastpath_enabled()
+    is_fused, is_training = torch.backends.mha.get_fastpath_enabled(), task.training
     task.eval()
     # a compiled net and fused attention hide their operations from the counter
     torch.backends.mha.set_fastpath_enabled(False)
@@ -34,7 +34,7 @@ def measure_cost(task: Task, batch: Batch) -> dict[str, Any]:
             logits = task(batch["image"])
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fused)
-    task.train()
+    task.train(is_training)
     require_output(task, batch["image"], logits)
     return {
         "parameters": sum(parameter.numel() for parameter in task.parameters()),

@@ -19,9 +19,12 @@ from lightseg.files.printable import printable
 from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
+from lightseg.runs.records import read_record
 from lightseg.training.checks import check_run
-from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.resume import prepare_resume, restore_image_values
+from lightseg.training.extension import Extension, find_extension
+from lightseg.training.initial_weights import InitialWeights, take_initial_weights
+from lightseg.training.resume import prepare_resume, require_same_data, restore_image_values
+from lightseg.training.teacher import check_teacher, take_teacher
 
 
 def open_run(
@@ -41,25 +44,37 @@ def open_run(
     """
     if resumed:
         stack.enter_context(locked(resumed))
-    if resumed:
-        restore_image_values(cli.datamodule, resumed)
-    initial_weights = take_initial_weights(cli, resumed)
-    cost = check_run(cli, trainer)
+    extension = find_extension(cli, resumed)
+    continued = extension.folder if extension else resumed
+    if continued:
+        restore_image_values(cli.datamodule, continued)
+    initial_weights = take_initial_weights(cli, continued)
+    teacher = take_teacher(cli, continued)
+    lineage = _lineage(resumed, extension, initial_weights)
+    cost, teacher_report = check_run(cli, trainer, lineage), None
+    if teacher:
+        teacher_report = check_teacher(cli, teacher)
+        cli.model.recipe["teacher"] = teacher.records
     view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
     for logger in view_loggers:
         logger.prepare()
     command, fingerprint = shlex.join(["python", "-m", "lightseg.fit", *args]), cli.datamodule.fingerprint()
     checkpoint = None
+    if extension:
+        require_same_data(f"--extend {extension.folder}", extension.folder, fingerprint)
     if resumed:
         folder = resumed
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
-        lineage = {"init": initial_weights.record} if initial_weights else {}
+        if teacher_report:
+            lineage = {**lineage, "teacher": teacher_report.record}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in view_loggers:
         logger.attach(folder)
     lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
+    lines += [str(extension)] if extension else []
+    lines += [teacher_report.text] if teacher_report else []
     batch_losses = ", ".join(cli.model.loss.batch_losses)
     if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
         lines.append(
@@ -70,7 +85,19 @@ def open_run(
     # for the processes that this one starts
     variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
     stack.enter_context(environment.inherited(variables))
-    return folder, checkpoint
+    return folder, extension.checkpoint if extension else checkpoint
+
+
+def _lineage(
+    resumed: Path | None, extension: Extension | None, initial_weights: InitialWeights | None
+) -> dict[str, Any]:
+    """Return the records of the trained models that a training starts, or has started, from."""
+    if resumed:
+        cost = read_record(resumed / "model.json")
+        return {key: cost[key] for key in ("init", "extend") if cost.get(key)}
+    if extension:
+        return extension.lineage
+    return {"init": initial_weights.record} if initial_weights else {}
 
 
 def has_begun(folder: Path, trainer: L.Trainer) -> bool:
@@ -115,7 +142,7 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     schedule = cli.config.model.init_args.schedule
     schedule_name = schedule.class_path.rpartition(".")[2] if schedule else type(task.schedule).__name__
-    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages, task.adapters) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "

@@ -92,7 +92,7 @@ def _print_table(
     for split in splits:
         table.add_column(split, justify="right")
     # the log calls it `score`
-    score = next(iter(METRICS[task.kind]))
+    score = next(iter(METRICS[task.score_kind]))
     names = [name.partition("/")[2] for name in results if name.startswith(f"{splits[0]}/")]
     for name in names:
         if name not in ("score", "loss"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,23 +30,27 @@ from lightseg.runs.diff import (
 )
 from lightseg.runs.fingerprint import differ
 from lightseg.runs.metrics_log import read_log
-from lightseg.runs.records import read_record
+from lightseg.runs.records import is_finished, read_record
 from lightseg.training.state_schema import TRAINING_STATE
 
 _HARDWARE = (
     *("accelerator", "accumulate_grad_batches", "benchmark", "devices", "enable_model_summary", "enable_progress_bar"),
     *("logger", "num_nodes", "plugins", "profiler", "strategy", "sync_batchnorm"),
 )
-_FREE = (
+FREE = (
     *(f"trainer.{name}" for name in _HARDWARE),
     "trainer.limit_test_batches",
+    "model.teacher",
     "data.cache_gb",
     "data.num_workers",
     *DATA_LOCATION,
     "save_every_minutes",
     "save_every_n_steps",
 )
-"""Options that may change when a run is resumed, with a message."""
+"""Options that may change when a run is resumed, with a message; files of the teacher are compared by their content."""
+
+LENGTH = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
+"""Options that decide how long a run trains."""
 
 
 def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
@@ -98,7 +103,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         if not file.exists():
             continue
         try:
-            content = _read_state(file)
+            content = read_state(file)
         except UserError as error:
             errors.append(str(error))
             continue
@@ -128,7 +133,12 @@ def restore_image_values(data: ImageDataModule, folder: Path) -> None:
             data.use_values(image_values(recipe))
 
 
-def _read_state(file: Path) -> dict[str, Any]:
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether a run folder has a state to resume from."""
+    return any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS[LAST]))
+
+
+def read_state(file: Path) -> dict[str, Any]:
     """Return the content of a checkpoint from which a training can go on.
 
     Raises:
@@ -168,13 +178,7 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
         ConfigError: If the recipe or the data differs; the message has every difference.
     """
     messages = require_same_recipe(folder, config)
-    for split, old in read_record(folder / "data.json").items():
-        new = data.get(split) or {"samples": 0}
-        if old["samples"] != new["samples"] or differ(old.get("sha256"), new.get("sha256")):
-            raise ConfigError(
-                f"--resume {folder}: the {split} split is not what it was: {old['samples']} samples then, "
-                f"{new['samples']} now, or other content; bring the data back, or start a new run"
-            )
+    require_same_data(f"--resume {folder}", folder, data)
     before, now = read_record(folder / "env.json"), environment.environment()
     packages = differences(before.get("packages", {}), now["packages"])
     messages += [f"{package}: {old} -> {new}; the numbers may differ" for package, (old, new) in packages.items()]
@@ -187,6 +191,26 @@ def require_same(folder: Path, config: dict[str, Any], data: dict[str, Any]) -> 
         print(printable(f"goes on with another {message}"), flush=True)
 
 
+def require_same_data(option: str, folder: Path, data: dict[str, Any]) -> None:
+    """Check that the data is that of a run.
+
+    Args:
+        option: The option that names the run, for the message.
+        folder: The run folder.
+        data: The current fingerprint of the data.
+
+    Raises:
+        ConfigError: If a split differs.
+    """
+    for split, old in read_record(folder / "data.json").items():
+        new = data.get(split) or {"samples": 0}
+        if old["samples"] != new["samples"] or differ(old.get("sha256"), new.get("sha256")):
+            raise ConfigError(
+                f"{option}: the {split} split is not what it was: {old['samples']} samples then, {new['samples']} now, "
+                "or other content; bring the data back, or start a new run"
+            )
+
+
 def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
     """Check that a recipe is that of a run; return the differences that are allowed.
 
@@ -194,6 +218,11 @@ def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
         ConfigError: If another option differs; the message has every difference.
     """
     forbidden, allowed = find_changes(folder, config)
+    if is_finished(folder) and forbidden and not find_changes(folder, config, (*FREE, *LENGTH))[0]:
+        raise ConfigError(
+            f"--resume {folder}: this run is finished; to train longer, start a new run from its last state: "
+            f"--extend {folder} instead of --resume ({'; '.join(forbidden)})"
+        )
     if forbidden:
         raise ConfigError(
             f"--resume {folder}: this is another recipe, whose numbers would be of neither:\n  "
@@ -204,15 +233,21 @@ def require_same_recipe(folder: Path, config: dict[str, Any]) -> list[str]:
     return allowed
 
 
-def find_changes(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the differences of the current config from that of a run: the forbidden ones, and the allowed ones."""
+def find_changes(folder: Path, config: dict[str, Any], free: Sequence[str] = FREE) -> tuple[list[str], list[str]]:
+    """Return the differences of the current config from that of a run: the forbidden ones, and the allowed ones.
+
+    Args:
+        folder: The run folder.
+        config: The current resolved config.
+        free: Options that may differ.
+    """
     recorded = read_record(folder / "config.yaml")
     forbidden: list[str] = []
     allowed: list[str] = []
     for key, (old, new) in differences(recorded, plain(config, "the recipe")).items():
         # `auto` keeps the precision of the run
         if not within(key, LOCATION) and (key, new) != ("trainer.precision", AUTO):
-            (allowed if within(key, _FREE) else forbidden).append(f"{key}: {format_change(old, new)}")
+            (allowed if within(key, free) else forbidden).append(f"{key}: {format_change(old, new)}")
     return forbidden, allowed
 
 
@@ -254,9 +289,9 @@ def restore_best(folder: Path, score: float | None) -> None:
         score: The best score in that state.
     """
     best, before = (folder / "checkpoints" / name for name in (BEST, PREVIOUS[BEST]))
-    if not before.exists() or best_score(_read_state(before)) != score:
+    if not before.exists() or best_score(read_state(before)) != score:
         return
-    if not best.exists() or best_score(_read_state(best)) != score:
+    if not best.exists() or best_score(read_state(best)) != score:
         before.replace(best)
 
 

@@ -22,11 +22,13 @@ from lightseg.tasks import Task
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
+from lightseg.training.extension import extends, find_extension
 from lightseg.training.final_scores import score_checkpoint
 from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
+from lightseg.training.teacher import take_teacher
 
 
 def fit(args: list[str]) -> None:
@@ -90,16 +92,20 @@ def _open(
         The run folder, which is None on the other processes, and the checkpoint to resume from, if there is one.
     """
     trainer, is_distributed, resumed = agreement
+    callbacks.last.extends = extends(cli, resumed)
     folder = checkpoint = None
     with startup.raise_on_all_ranks(trainer, is_distributed):
         if trainer.is_global_zero:
             folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
-        if resumed:
-            resume.restore_image_values(cli.datamodule, resumed)
-        take_initial_weights(cli, resumed)
-        checkpoint = resume.newest_checkpoint(resumed)[0] if resumed else None
+        extension = find_extension(cli, resumed)
+        continued = extension.folder if extension else resumed
+        if continued:
+            resume.restore_image_values(cli.datamodule, continued)
+        take_initial_weights(cli, continued)
+        take_teacher(cli, continued)
+        checkpoint = extension.checkpoint if extension else resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
 
 

@@ -37,6 +37,12 @@ class Progress(_State):
     current: Counts
 
 
+class BatchProgress(Progress):
+    """Progress of the loop over the batches of an epoch."""
+
+    is_last_batch: bool
+
+
 class Stepped(_State):
     """State of the loop over batches."""
 
@@ -47,7 +53,7 @@ class FitLoop(_State):
     """State of the loop of the training."""
 
     epochs: Progress = Field(alias="epoch_progress")
-    batches: Progress = Field(alias="epoch_loop.batch_progress")
+    batches: BatchProgress = Field(alias="epoch_loop.batch_progress")
     schedules: Progress = Field(alias="epoch_loop.scheduler_progress")
     stepped: Stepped = Field(alias="epoch_loop.state_dict")
     optimizer: dict[str, Any] = Field(alias="epoch_loop.automatic_optimization.optim_progress")

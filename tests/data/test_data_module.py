@@ -39,6 +39,13 @@ def test_check__returns_class_counts():
     assert [data.dataset(split).reads for split in SPLITS] == [2, 0, 0]  # one content, in the cache then
 
 
+def test_palette__of_classes_that_may_overlap_has_no_black():
+    data = MaskModule()
+    assert data.palette == [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
+    data.multilabel = True
+    assert data.palette == [(128, 0, 0), (0, 128, 0), (128, 128, 0)]
+
+
 def test_class_table__of_labels_is_one_hot():
     data = ShapesClassification(train_size=20)
     labels = [data.dataset("train")[index][1] for index in range(20)]

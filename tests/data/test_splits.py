@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from lightseg.data.io.pairing import Pair
-from lightseg.data.splits import fraction_split, groups_of, read_lists
+from lightseg.data.splits import fraction_split, groups_of
 from lightseg.errors import ConfigError, DataError
 
 
@@ -61,25 +61,6 @@ def test_fraction_split__impossible_fractions(tmp_path, fractions, message):
 def test_fraction_split__fewer_groups_than_splits(tmp_path):
     with pytest.raises(DataError, match="1 group cannot fill 2 splits"):
         fraction_split(_pairs(tmp_path, 4), {"val": 0.5}, 0, ["a"] * 4)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_read_lists__ignores_comments_and_empty_lines(tmp_path, encoding):
-    (tmp_path / "train.txt").write_text("# comment\n a.png \n\nü.png\n", encoding=encoding)
-    (tmp_path / "val.txt").write_text("c.png\n", encoding=encoding)
-    entries = read_lists(tmp_path, {"train": "train.txt", "val": "val.txt"})
-    assert entries == {"train": ["a.png", "ü.png"], "val": ["c.png"]}
-
-
-def test_read_lists__missing_and_empty_lists(tmp_path):
-    with pytest.raises(ConfigError, match="splits: no list for val"):
-        read_lists(tmp_path, {"train": "train.txt"})
-    lists = {"train": "train.txt", "val": "val.txt"}
-    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'train.txt'}: the list of the train split does not")):
-        read_lists(tmp_path, lists)
-    (tmp_path / "train.txt").write_text("# nothing\n")
-    with pytest.raises(DataError, match="the list of the train split names no image"):
-        read_lists(tmp_path, lists)
 
 
 def test_groups_of__the_first_capture_group_of_each_path():

@@ -58,3 +58,15 @@ def test_write__a_class_that_the_truth_lacks_has_no_score():
     assert cells == ["0.7500 |", "absent, but predicted |", "absent |", "0.0000 |"]
     assert "* Classes with a low IoU: d (0.00)." in text
     assert "* Not scored, since the test split has none: b, c." in text
+
+
+def test_write__lineage():
+    record = {"run": NASTY, "file": "best.ckpt", "sha256": "01", "score": 0.5, "classes": []}
+    lineage = {"init": {**record, "run": "streets/1"}, "extend": {**record, "epoch": 4, "step": 120}}
+    text = model_card.write("a", {**FACTS, "recipe": {"config": CONFIG, "lineage": lineage}}, {})
+    _, lines = text.partition("## Recipe")[0].split("## Origin\n\n")
+    first, second = lines.strip().split("\n")
+    assert first == "* Its training started from the weights of streets/1 (`best.ckpt`, sha256 `01`)."
+    assert second.endswith("(`best.ckpt`, sha256 `01`), after epoch 4, step 120.")
+    assert "<img" not in second
+    assert "## Origin" not in model_card.write("a", FACTS, {})

@@ -1,4 +1,4 @@
-"""Folders of images and masks with damage, given to `fit`, `doctor` and `predict`."""
+"""Folders of images with masks or annotations with damage, given to `fit`, `doctor` and `predict`."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from PIL import Image
 
 from lightseg.fit import main as fit
 from tests.conftest import ROOT
+from tests.fuzz import annotations
 from tests.fuzz.case import Case
 from tests.fuzz.odd import damage, odd, take_away
 
@@ -47,7 +48,8 @@ _NAMES = ["caf\udce9.png", "x y.png", "é.png", "-.png", "[1].png", ".hidden.png
 
 
 def prepare(base: Path) -> None:
-    """A sound folder, and a model that was trained on it."""
+    """A sound folder, a model that was trained on it, and sound annotations in each format."""
+    annotations.prepare(base / "annotated")
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (base / "sound" / name).mkdir(parents=True)
@@ -57,7 +59,7 @@ def prepare(base: Path) -> None:
         image = (rng.integers(0, 60, (_SIZE, _SIZE, 3)) + 150 * mask[..., None]).astype(np.uint8)
         Image.fromarray(image).save(base / f"sound/images/{index}.png")
         Image.fromarray(mask).save(base / f"sound/masks/{index}.png")
-    _write_recipe(base / "recipe.yaml", {"root": str(base / "sound")})
+    _write_recipe(base / "recipe.yaml", {"classes": ["background", "object"], "root": str(base / "sound")})
     os.environ["LIGHTSEG_PRECISION"] = "32-true"
     if fit(["--config", str(base / "recipe.yaml"), "--runs_dir", str(base / "runs")]):
         raise RuntimeError("the sound data set cannot be trained on")
@@ -65,30 +67,45 @@ def prepare(base: Path) -> None:
 
 def make(random: Random, base: Path, folder: Path) -> Case:
     """A damaged folder and a verb."""
+    if random.random() < 0.5:
+        block, extra = annotations.make_data(random, base / "annotated", folder / "data")
+        _write_recipe(folder / "recipe.yaml", {"root": "data", **extra}, block, *annotations.MODELS[block])
+        return _train_or_look(random.choice(["fit", "fit", "doctor"]))
     shutil.copytree(base / "sound", folder / "data")
     options: dict[str, Any] = {"root": "data"}
     for _ in range(random.choice([1, 1, 2, 3])):
         _spoil(folder / "data", options, random)
-    _write_recipe(folder / "recipe.yaml", options)
+    _write_recipe(folder / "recipe.yaml", {"classes": ["background", "object"], **options})
     verb = random.choice(["fit", "fit", "fit", "doctor", "predict"])
     if verb == "predict":
         run = next((base / "runs").glob("*/*"))
         return Case(verb, [str(run), "data/images", "--out", "out"])
+    return _train_or_look(verb)
+
+
+def _train_or_look(verb: str) -> Case:
     return Case(verb, ["--config", "recipe.yaml", *(["--runs_dir", "runs"] if verb == "fit" else ["--out", "out"])])
 
 
-def _write_recipe(path: Path, options: dict[str, Any]) -> None:
+def _write_recipe(
+    path: Path,
+    options: dict[str, Any],
+    block: str = "mask_folder",
+    net: str = "unet",
+    task: str = "SegmentationTask",
+) -> None:
+    resize = {"class_path": "albumentations.Resize", "init_args": {"height": 32, "width": 32}}
+    transforms = [resize] if net == "simple_cnn" else []
     init_args = {
-        "classes": ["background", "object"],
         "batch_size": 2,
         "num_workers": 0,
-        "train_transforms": [],
-        **options,
+        **dict.fromkeys(("train_transforms", "eval_transforms"), transforms),
     }
+    small_net = {} if net == "simple_cnn" else {"init_args": {"width": 4, "depth": 1}}
     content = {
-        "base": [str(ROOT / "configs/data/mask_folder.yaml"), str(ROOT / "configs/net/unet.yaml")],
-        "data": {"init_args": init_args},
-        "model": {"init_args": {"net": {"init_args": {"width": 4, "depth": 1}}}},
+        "base": [str(ROOT / f"configs/data/{block}.yaml"), str(ROOT / f"configs/net/{net}.yaml")],
+        "data": {"init_args": {**init_args, **options}},
+        "model": {"class_path": task, "init_args": {"net": small_net}},
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1},
     }
     path.write_text(yaml.safe_dump(content))

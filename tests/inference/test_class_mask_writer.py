@@ -127,6 +127,10 @@ def test_names__of_classes_that_no_file_may_have():
     ]
 
 
+def test_names__with_an_id_are_not_those_of_other_classes():
+    assert file_names(["a/b", "a_b", "a_b_0"]) == ["a_b_0", "a_b_1", "a_b_0_2"]
+
+
 def test_multichannel__of_masks_of_one_class_per_pixel_is_refused(call, photo, tmp_path):
     model = write_checkpoint(tmp_path / "single.ckpt")
     code, _, err = call(main, model, photo, "--multichannel", "--out", tmp_path / "out")

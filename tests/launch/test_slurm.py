@@ -60,11 +60,19 @@ def test_slurm__series_is_an_array_of_its_runs(render, program, monkeypatch):
     assert [run[1:] for run in runs] == expected
 
 
+def test_slurm__the_size_of_a_job_has_options(call, recipe):
+    code, _, err = call(main, "slurm", "--sbatch", "nodes=2", "--dry-run", "--", "--config", recipe())
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--sbatch nodes: follows from --nodes, --gpus and the series; leave it out" in err
+
+
 def test_slurm__gives_the_script_to_sbatch(call, recipe, program, tmp_path, monkeypatch):
     program("sbatch", "#!/bin/sh\ncat > $PLACE\necho Submitted batch job 7\n")
     monkeypatch.setenv("PLACE", str(tmp_path / "script"))
     assert call(main, "slurm", "--", "--config", recipe())[:2] == (0, "Submitted batch job 7\n")
     assert (tmp_path / "script").read_text() == call(main, "slurm", "--dry-run", "--", "--config", recipe())[1]
+    program("sbatch", "#!/bin/sh\nprintf 'Submitted \\033[2J\\n'\n")
+    assert call(main, "slurm", "--", "--config", recipe())[1] == "Submitted \\x1b[2J\n"
     program("sbatch", "#!/bin/sh\necho error: no partition >&2\nexit 1\n")
     code, _, err = call(main, "slurm", "--", "--config", recipe())
     assert (code, err) == (1, "lightseg: error: sbatch: refuses the job: error: no partition\n")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lightseg.loggers import Wandb
-from lightseg.loggers.wandb import _said_by_sweep
+from lightseg.loggers.wandb import _sweep_settings
 from lightseg.tracking import wandb_run
 from lightseg.tracking.wandb_view import View
 from tests.helpers.fake_wandb import FakeWandb
@@ -113,11 +113,11 @@ def test_wandb__broken_run_does_not_end_as_a_finished_one(logger, monkeypatch):
     assert codes == [1]
 
 
-def test_said_by_sweep__an_id_counts_only_with_a_sweep(monkeypatch):
+def test_sweep_settings__an_id_counts_only_with_a_sweep(monkeypatch):
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
-    assert _said_by_sweep() == {}
+    assert _sweep_settings() == {}
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
-    assert _said_by_sweep() == {"id": "mine"}
+    assert _sweep_settings() == {"id": "mine"}
 
 
 def test_write_offline__what_fails_ends_the_run(logger, tmp_path, monkeypatch):

@@ -34,7 +34,8 @@ class Plain(nn.Module):
     def forward(self, logits, target):
         assert logits.ndim == 2 and target.ndim == 1 and (target < logits.shape[1]).all()
         loss = 1 - logits.softmax(1)[torch.arange(len(target)), target]
-        return loss.mean() if self.reduction == "mean" else loss
+        results = {"mean": loss.mean(), "none": loss, "number": loss.mean().item()}
+        return results[self.reduction]
 
 
 class Trained(nn.Linear):
@@ -93,10 +94,11 @@ def test_build_loss__of_a_subclass_is_a_mean_over_the_step():
     )
 
 
-def test_build_loss__that_returns_no_number():
+@pytest.mark.parametrize(("reduction", "result"), [("none", r"a tensor of \[2\]"), ("number", "float")])
+def test_build_loss__that_returns_no_tensor_of_one_number(reduction, result):
     logits, target = a_batch()
-    with pytest.raises(ConfigError, match=r"my_loss.Plain returns a tensor of \[2\]; return one number"):
-        build_loss({"my_loss.Plain": {"reduction": "none"}}, None)(logits, target)
+    with pytest.raises(ConfigError, match=rf"my_loss.Plain returns {result}; return a tensor of one number"):
+        build_loss({"my_loss.Plain": {"reduction": reduction}}, None)(logits, target)
 
 
 @pytest.mark.parametrize(

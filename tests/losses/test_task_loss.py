@@ -27,6 +27,34 @@ def followed(*args, counts=COUNTS, net=None, **options):
     return loss
 
 
+def test_mixture__is_the_sum_of_both_classes_by_hand():
+    loss = TaskLoss({"ce": {"weight": 1.0, "label_smoothing": 0.1}}, 3, weighting=[1.0, 2.0, 4.0])
+    partner, share, weights = torch.tensor([0, 2]), torch.tensor([0.75, 0.75]), [1.0, 2.0, 4.0]
+    total = 0.0
+    for row, (label, other) in enumerate([(2, 0), (0, 2)]):
+        log_sum = math.log(sum(math.exp(logit) for logit in LOGITS[row].tolist()))
+        surprise = [weight * (log_sum - logit) for weight, logit in zip(weights, LOGITS[row].tolist(), strict=True)]
+        # the soft target of both classes, of which a tenth is spread evenly
+        target = [0.1 / 3 + 0.9 * (0.75 * (label == c) + 0.25 * (other == c)) for c in range(3)]
+        total += sum(share * value for share, value in zip(target, surprise, strict=True))
+    counts = torch.tensor([1.0, 0.0, 1.0])
+    value = loss.in_training(LOGITS, TARGET, 0.0, counts, partner, share)
+    assert value.item() == pytest.approx(total / (1.0 + 4.0))
+
+
+@pytest.mark.parametrize("name", ["ce", "focal", "sigmoid_focal", "mse"])
+def test_mixture__of_an_image_with_itself_is_the_image(name):
+    loss, counts = TaskLoss({name: 1.0}, 3), torch.tensor([1.0, 0.0, 1.0])
+    value = loss.in_training(LOGITS, TARGET, 0.0, counts, TARGET, torch.tensor([0.3, 0.9]))
+    torch.testing.assert_close(value, loss.in_training(LOGITS, TARGET, 0.0, counts))
+
+
+def test_mixture__of_losses_without_a_meaning_is_refused():
+    for name in LOSSES.keys() - {"ce", "focal", "sigmoid_focal", "mse"}:
+        with pytest.raises(ConfigError, match=f"data.mixup and data.cutmix: {name} has no meaning for an image"):
+            TaskLoss({"ce": 1.0, name: 0.5}, 3).check_mixing()
+
+
 def test_logit_adjustment__with_ce_is_the_balanced_softmax_by_hand():
     loss = followed({"ce": 1.0}, 3, logit_adjustment=1.0)
     terms = []

@@ -55,7 +55,7 @@ def test_encoder_families(encoder, variant):
         ({"variant": "4s"}, "must be one of 32s, 16s, 8s"),
         ({"encoder": "vit_tiny_patch16_224"}, "has strides 16"),
         ({"encoder": "resnet81"}, "did you mean resnet18"),
-        ({"encoder_weights": "imagenet"}, "set model.net.encoder"),
+        ({"encoder_weights": "imagenet"}, "FCN's plain trunk has no weights by the name imagenet"),
         ({"kwargs": {"drop_path_rate": 0.1}}, "set model.net.encoder"),
     ],
 )

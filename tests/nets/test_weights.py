@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 
 from lightseg.errors import ConfigError
-from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet, TorchvisionNet
+from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet, TorchvisionNet, UNet
 from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file, split_export
 
 LITE = "tf_efficientnet_lite0"
@@ -188,17 +188,84 @@ def test_torchvisions_file_with_its_classifiers(tmp_path):
         (Segmenter, TimmNet, "test_resnet"),
         (SmpNet, SmpNet, "mobilenet_v2"),
         (TorchvisionNet, TorchvisionNet, "squeezenet1_1"),
+        # names of feature maps, and layers that a net drops
+        (FCN, FCN, "convnextv2_atto"),
+        (FCN, Segmenter, "convnextv2_atto"),
+        (Segmenter, Segmenter, "test_efficientnet"),
+        (SmpNet, FCN, "mobilenetv3_small_050"),
     ],
 )
 def test_an_export_of_lightseg_fills_the_encoder(source, target, encoder, tmp_path):
     torch.manual_seed(1)
-    trained = source(5, encoder=encoder)
-    state = {f"net.{name}": value.contiguous() for name, value in trained.state_dict().items()}
-    save_file({**state, "mean": torch.tensor([0.25, 0.5, 0.75]), "std": torch.ones(3)}, tmp_path / "model.safetensors")
-    net = target(7, encoder=encoder, encoder_weights=str(tmp_path / "model.safetensors"))
-    expected = trained.encoder.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in net.encoder.state_dict().items())
+    path, trained = str(tmp_path / "model.safetensors"), source(5, encoder=encoder)
+    _save_export(trained, path)
+    net = target(7, encoder=encoder, encoder_weights=path)
+    expected, state = (
+        {key.removeprefix("model.").replace(".", "_"): value for key, value in built.encoder.state_dict().items()}
+        for built in (trained, net)
+    )
+    assert len(expected.keys() & state.keys()) > 0.8 * len(state)
+    assert all(torch.equal(state[name], expected[name]) for name in expected.keys() & state.keys())
     assert net.normalization == ((0.25, 0.5, 0.75), (1.0, 1.0, 1.0))
+
+
+def _save_export(net, path):
+    state = {f"net.{name}": value.contiguous() for name, value in net.state_dict().items()}
+    mean = torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1)
+    save_file({**state, "mean": mean, "std": torch.ones(1, 3, 1, 1)}, path)
+
+
+@pytest.mark.parametrize(("net", "name"), [(UNet, "down"), (FCN, "encoder")])
+def test_an_export_fills_a_net_without_an_encoder_of_a_library(net, name, tmp_path, capsys):
+    torch.manual_seed(1)
+    path, trained = str(tmp_path / "model.safetensors"), net(5, width=4)
+    _save_export(trained, path)
+    for channels in (3, 1):
+        built = net(7, in_channels=channels, width=4, encoder_weights=path)
+        expected = trained.get_submodule(name).state_dict()
+        (first,) = [key for key, value in expected.items() if value.ndim == 4 and value.shape[1] == 3]
+        expected[first] = expected[first] if channels == 3 else expected[first].sum(1, keepdim=True)
+        state = built.get_submodule(name).state_dict()
+        assert state.keys() == expected.keys()
+        assert all(torch.equal(value, expected[key]) for key, value in state.items())
+        assert built.normalization == (((0.25, 0.5, 0.75), (1.0, 1.0, 1.0)) if channels == 3 else ((0.5,), (1.0,)))
+    assert capsys.readouterr().err == ""
+
+
+def test_an_export_fills_what_fits_of_a_deeper_unet_and_says_so(tmp_path, capsys):
+    path, trained = str(tmp_path / "model.safetensors"), UNet(5, width=4, depth=2)
+    _save_export(trained, path)
+    built = UNet(5, width=4, depth=3, encoder_weights=path)
+    assert torch.equal(built.down[2][0].weight, trained.down[2][0].weight)
+    assert "36 of 48 tensors of UNet are from" in (message := capsys.readouterr().err)
+    assert "new: 3.0.weight, 3.1.weight, 3.1.bias, …" in message
+
+
+@pytest.mark.parametrize(
+    ("build", "match"),
+    [
+        (lambda path: UNet(5, width=8, encoder_weights=path), "no weight of .* fits UNet: the shapes differ"),
+        (lambda path: FCN(5, width=4, encoder_weights=path), r"FCN's plain trunk: it has none of the names"),
+        (
+            lambda path: UNet(5, encoder_weights="imagenet"),
+            "UNet has no weights by the name imagenet; give",
+        ),
+        (lambda path: UNet(5, encoder_weights=f"{path}.pt"), "there is no file"),
+        (lambda path: FCN(5, encoder="resnet18", encoder_weights=path), "these are not the weights of timm's resnet18"),
+    ],
+)
+def test_an_export_that_does_not_fit_is_refused(build, match, tmp_path):
+    path = str(tmp_path / "model.safetensors")
+    _save_export(UNet(5, width=4), path)
+    with pytest.raises(ConfigError, match=match):
+        build(path)
+
+
+def test_an_export_of_another_architecture_is_refused(tmp_path):
+    path = str(tmp_path / "model.safetensors")
+    _save_export(TimmNet(5, encoder="test_resnet"), path)
+    with pytest.raises(ConfigError, match="these are not the weights of timm's test_vit"):
+        Segmenter(5, encoder="test_vit", encoder_weights=path)
 
 
 def test_a_trained_encoder_moves_to_another_net(tmp_path):

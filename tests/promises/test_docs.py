@@ -92,7 +92,7 @@ def test_commands__of_fit_are_taken_by_its_parser(folder, capsys):
     for words in commands:
         require_known_options(words)
         # these options are for a series and for a run that exists; the rest of the line is parsed as it is
-        series = r"--(help$|(seeds|folds|jobs|resume) \S+|grid( [^-]\S+)+)"
+        series = r"--(help$|(seeds|folds|jobs|resume|extend) \S+|grid( [^-]\S+)+)"
         rest = re.sub(series, "", shlex.join(words)).replace("RECIPE", "roads.yaml")
         args = shlex.split(rest) if "--config" in rest else ["--config", "roads.yaml", *shlex.split(rest)]
         # options of an earlier line are known; tests/cli/test_lightning_cli.py composes all recipes of experiments/

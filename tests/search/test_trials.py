@@ -18,10 +18,10 @@ SPACE = {"model.optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 @pytest.fixture
 def make(tmp_path):
-    def create(stamp="1", **settings):
+    def create(stamp="1", runs="runs", **settings):
         study = Study(**{"space": SPACE, "trials": 4, "sampler": "random", "storage": "journal", **settings})
         plan = SearchPlan(arguments=["--config=a.yaml"], recipe="0", group="a", cores=None, study=study)
-        return Search.create(str(tmp_path / "runs"), "a", plan, stamp)
+        return Search.create(str(tmp_path / runs), "a", plan, stamp)
 
     return create
 
@@ -136,6 +136,13 @@ def test_settle__a_trial_whose_values_were_being_drawn_fails(make):
     again = Search.read(search.folder)
     assert list(again.settle()) == [0]
     assert again.with_state(TrialState.FAIL) == [1]
+
+
+def test_storage__lies_in_the_folder_whatever_its_name(make, tmp_path):
+    search = make(runs="a?{b}", storage="sqlite")
+    assert search.ask() == 0
+    assert (search.folder / "trials.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["a?{b}"]
 
 
 def test_label__has_the_values_in_short(make):

@@ -83,6 +83,18 @@ def test_progress__on_a_terminal_one_line_per_run_is_shown_anew(series, clock, c
     assert max(map(len, shown.split("\n"))) <= 60
 
 
+def test_progress__a_pruned_run_is_not_finished(series, clock, capsys):
+    with Progress(series, 1) as lines:
+        lines.begin(0, is_resumed=False)
+        lines.prune(0)
+        lines.begin(1, is_resumed=False)
+        clock[0] = 31
+        lines.update(waiting=2)
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == "seed 0: pruned"
+    assert out[-1] == "0 of 4 runs finished, 1 pruned, 1 running; 31 s so far"
+
+
 def test_progress__the_error_of_a_run(series):
     assert error_text(series, 0) == ""
     assert last_line(series, 0) == "no output yet"

@@ -51,6 +51,19 @@ def test_predict__members_transform_images_by_themselves(tmp_path, members, opti
     np.testing.assert_allclose(probabilities, mean_of(files), atol=1e-6)
 
 
+def test_logits__a_member_may_transform_floats_to_bytes(tmp_path, members):
+    to_bytes = [{"class_path": "albumentations.FromFloat", "init_args": {"dtype": "uint8"}}]
+    files = [*members, write_checkpoint(tmp_path / "bytes.ckpt", eval_transforms=to_bytes, width=5)]
+    image = np.float32(IMAGE / 255)
+    batch = {"image": torch.from_numpy(image).permute(2, 0, 1)[None], "index": torch.zeros(1)}
+    batch["target"] = torch.zeros(1, *IMAGE.shape[:2], dtype=torch.int64)
+    ensemble = lightseg.load(files, trust=True)
+    with torch.inference_mode():
+        probabilities = ensemble.logits_at_target(batch)[0].softmax(0)
+    expected = np.mean([member.predict(image, details=True).probabilities for member in ensemble.members], 0)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
 def test_predict__equal_transforms_are_applied_once(tmp_path):
     files = [write_checkpoint(tmp_path / f"{width}.ckpt", eval_transforms=RESIZE, width=width) for width in (4, 5)]
     ensemble = lightseg.load(files)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lightseg.fit import main
-from lightseg.tracking.mlflow_view import _SETTINGS, open_view
+from lightseg.tracking.mlflow_view import _SETTINGS, _without_password, open_view
 from tests.conftest import ROOT, TINY
 
 
@@ -106,3 +106,31 @@ def test_mlflow_view__after_a_kill_has_each_step_once(run_folder, tmp_path):
         view.end(0)
     assert _read(folder)[1].info.run_id == run.info.run_id
     _assert_holds(folder)
+
+
+def test_open_view__a_run_goes_on_where_it_was_unless_another_place_is_named(run_folder, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("mlflow.json", "images"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "first"))
+    open_view(folder, "one", None, None)
+    first = json.loads((folder / "mlflow.json").read_text())
+    assert first["tracking_uri"] == (tmp_path / "first").as_uri()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    open_view(folder, "one", None, None)
+    assert json.loads((folder / "mlflow.json").read_text()) == first
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "second"))
+    open_view(folder, "one", None, None)
+    assert json.loads((folder / "mlflow.json").read_text())["tracking_uri"] == (tmp_path / "second").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("https://me:secret@mlflow.example.org:5000/a?b=c", "https://mlflow.example.org:5000/a?b=c"),
+        ("postgresql+psycopg2://me:se:cret@host/runs", "postgresql+psycopg2://host/runs"),
+        ("sqlite:///runs.db", "sqlite:///runs.db"),
+        ("file:///home/me@work/runs", "file:///home/me@work/runs"),
+    ],
+)
+def test_record__has_no_password(uri, address):
+    assert _without_password(uri) == address

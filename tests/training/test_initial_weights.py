@@ -115,7 +115,8 @@ def test_init__other_classes_channels_and_size(fit, recipe, origin, own_module, 
         "classes left: triangle"
     )
     best = origin / "checkpoints/best.ckpt"
-    assert json.loads((outcome.folder / "model.json").read_text())["init"] == {
+    record = json.loads((outcome.folder / "model.json").read_text())["init"]
+    assert record == {
         "run": "shapes/first",
         "file": "best.ckpt",
         "sha256": hashlib.sha256(best.read_bytes()).hexdigest(),
@@ -125,6 +126,7 @@ def test_init__other_classes_channels_and_size(fit, recipe, origin, own_module, 
 
     shutil.rmtree(origin)
     task = lightseg.load(outcome.folder)
+    assert task.recipe["lineage"] == {"init": record}
     assert task(torch.zeros(1, 4, 20, 20, dtype=torch.uint8)).shape == (1, 7, 20, 20)
     assert task.resolved["mean"] == [*MEAN, MEAN[0]]
 
@@ -135,6 +137,18 @@ def test_init__the_recipes_normalization_wins(fit, recipe, trained, save_start, 
     start = torch.load(tmp_path / "start0.pt", weights_only=True)
     assert start["mean"].flatten().tolist() == [0.5] * 3
     assert start["std"].flatten().tolist() == STD
+
+
+def test_encoder_weights__of_a_checkpoint(fit, recipe, trained, save_start, tmp_path):
+    best = trained / "checkpoints/best.ckpt"
+    options = ["--model.net.encoder_weights", best, "--trainer.fast_dev_run", "1"]
+    outcome = fit("--config", recipe(), *options, *save_start)
+    assert outcome.code == 0, outcome.err
+    before, start = _state(best), torch.load(tmp_path / "start0.pt", weights_only=True)
+    down = [name for name in before if name.startswith("net.down.")]
+    assert len(down) > 10
+    assert all(torch.equal(start[name], before[name]) for name in [*down, "mean", "std"])
+    assert not torch.equal(start["net.head.weight"], before["net.head.weight"])
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class CocoFormat(AnnotationFormat):
         """Return the annotation of an image; see `AnnotationFormat`."""
         size, objects = json.loads(content)
         records = [
-            ObjectRecord(f"{place}: annotation {number} ({name})", name, outline, bool(is_crowd))
+            ObjectRecord(f"{place}: annotation {number} ({name})", name, outline, is_crowd)
             for number, name, outline, is_crowd in objects
         ]
         return ImageRecord((size[0], size[1]) if size else None, [], records)
@@ -92,9 +92,9 @@ def read_coco(path: Path, index: ImageIndex) -> Annotations:
     for number, (name, size) in entries.items():
         place = f"{path}: image {number}"
         if (image := index.find(name, place, near)) is not None:
-            found = objects.get(number, [])
-            record = json.dumps([size, found]).encode()
-            images.append(AnnotatedImage(image, place, content=record, is_annotated=bool(found)))
+            records = objects.get(number, [])
+            annotation = json.dumps([size, records]).encode()
+            images.append(AnnotatedImage(image, place, content=annotation, is_annotated=bool(records)))
     names = [categories[number] for number in sorted(categories, key=lambda number: (isinstance(number, str), number))]
     return Annotations(path, CocoFormat(), list(dict.fromkeys(names)), require_unique(images))
 
@@ -139,8 +139,10 @@ def _read_annotations(
             raise DataError(f"{place}: there is no image {image}; add it to images, or remove the annotation")
         if category not in categories:
             raise DataError(f"{place}: there is no category {category}; add it to categories, or remove the annotation")
-        outline = entry.get("segmentation")
-        objects.setdefault(image, []).append([number, categories[category], outline, entry.get("iscrowd", 0)])
+        outline, is_crowd = entry.get("segmentation"), entry.get("iscrowd") or 0
+        if is_crowd not in (0, 1):
+            raise DataError(f"{place}: its iscrowd is neither 0 nor 1; export it again")
+        objects.setdefault(image, []).append([number, categories[category], outline, bool(is_crowd)])
     return objects
 
 
@@ -184,7 +186,8 @@ def _decompress(text: str, place: str) -> npt.NDArray[np.int64]:
     Raises:
         DataError: If it is damaged.
     """
-    codes = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - ord("0")
+    # JSON can hold half of a surrogate pair, which is no UTF-8
+    codes = np.frombuffer(text.encode(errors="surrogatepass"), np.uint8).astype(np.int64) - ord("0")
     ends = np.flatnonzero(codes & _GOES_ON == 0)
     starts = np.append(0, ends[:-1] + 1)
     if not (len(ends) and ends[-1] == len(codes) - 1 and codes.min() >= 0 and codes.max() < 2 * _GOES_ON):

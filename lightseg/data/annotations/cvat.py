@@ -63,7 +63,7 @@ class CvatFormat(AnnotationFormat):
         place, values = record.place, record.outline.attrib
         match record.outline.tag:
             case "polygon":
-                ring = to_numbers(_read(values, "points", place).replace(";", ",").split(","), place)
+                ring = to_numbers([point.split(",") for point in _read(values, "points", place).split(";")], place)
             case "box":
                 left, top, right, bottom = _read_numbers(values, ("xtl", "ytl", "xbr", "ybr"), place)
                 ring = _turn(rectangle(left, top, right, bottom), values, place)

@@ -8,15 +8,13 @@ from xml.etree import ElementTree
 
 import yaml
 
-from lightseg.data.io.text_file import read_text
-from lightseg.errors import DataError
+from lightseg.config.compose import require_bounded
+from lightseg.data.io.text_file import LARGEST, read_text
+from lightseg.errors import ConfigError, DataError
 from lightseg.files.limited import require_limited
 
-_LARGEST = 1 << 31
-"""Largest file in bytes; the annotations of COCO take a quarter of that."""
-
 _LARGEST_YAML = 1 << 20
-"""Largest YAML file in bytes, since its parser is slow and its aliases multiply."""
+"""Largest YAML file in bytes, since its parser is slow."""
 
 _DEPTH = 16
 """Levels of an XML file; those of CVAT have 6."""
@@ -30,7 +28,6 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: If it is missing, too large or too deep, no JSON, or holds NaN.
     """
-    require_limited(path, _LARGEST)
     return parse_json(read_text(path), str(path))
 
 
@@ -60,15 +57,21 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        DataError: If it is missing, too large or too deep, or no YAML.
+        DataError: If it is missing, too large or too deep, multiplied by aliases, or no YAML.
     """
     require_limited(path, _LARGEST_YAML)
+    text = read_text(path)
     try:
-        return yaml.safe_load(read_text(path))
-    except RecursionError:
-        raise DataError(f"{path}: has too many levels; export it again") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"{path}: is no YAML ({str(error).splitlines()[0]}); correct it") from None
+        require_bounded(text, str(path), "data set")
+        return yaml.safe_load(text)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+    except (
+        *(yaml.YAMLError, ValueError),
+        # raised by the constructors of YAML for a value that is not of its tag
+        *(AttributeError, LookupError, TypeError),
+    ) as error:
+        raise DataError(f"{path}: is no YAML ({' '.join(str(error).split())[:100]}); correct it") from None
 
 
 def iterate_xml(path: Path) -> Iterator[tuple[int, ElementTree.Element]]:
@@ -79,7 +82,7 @@ def iterate_xml(path: Path) -> Iterator[tuple[int, ElementTree.Element]]:
     Raises:
         DataError: If it is missing, too large or too deep, or no XML.
     """
-    require_limited(path, _LARGEST)
+    require_limited(path, LARGEST)
     depth = 0
     try:
         for event, element in ElementTree.iterparse(path, ("start", "end")):

@@ -11,7 +11,7 @@ from lightseg.data.annotations.format import Annotations, FormatName
 from lightseg.data.annotations.images import ImageIndex
 from lightseg.data.annotations.labelme import list_json, read_labelme
 from lightseg.data.annotations.yolo import is_yolo, read_yolo
-from lightseg.data.io.pairing import describe_folder
+from lightseg.data.io.image_files import describe_folder
 from lightseg.errors import DataError
 
 _READERS: dict[FormatName, Callable[[Path, ImageIndex], Annotations]] = {

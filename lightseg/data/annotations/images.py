@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.pairing import describe_folder, list_images, normal_name
+from lightseg.data.io.image_files import describe_folder, list_images, normal_name
 from lightseg.data.splits import SPLIT_OF, relative_to
 from lightseg.data.types import Split
 from lightseg.errors import DataError
@@ -96,9 +96,9 @@ class ImageIndex:
                 return None
         matches = self._matches(path)
         exact = [posixpath.normpath(posixpath.join(base, path)) for base in (near, self.folder, ".")]
-        found = next((match for candidate in exact for match in matches if normal_name(match) == candidate), None)
-        if found is not None or len(matches) == 1:
-            return found or matches[0]
+        image = next((match for candidate in exact for match in matches if normal_name(match) == candidate), None)
+        if image is not None or len(matches) == 1:
+            return image or matches[0]
         if matches:
             message = (
                 f"{place}: {name} may be {matches[0]} or {matches[1]}; write its path below {self.root}, or set "

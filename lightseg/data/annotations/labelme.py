@@ -34,7 +34,7 @@ from lightseg.data.annotations.objects import (
     to_numbers,
     to_ring,
 )
-from lightseg.data.io.pairing import SKIPPED_FOLDERS
+from lightseg.data.io.image_files import SKIPPED_FOLDERS
 from lightseg.data.splits import relative_to
 from lightseg.errors import DataError
 from lightseg.files.walk import walk
@@ -58,12 +58,8 @@ class LabelMeFormat(AnnotationFormat):
             name = get(entry, "label", str, f"{place}: shape {number}")
             objects.append(ObjectRecord(f"{place}: shape {number} ({name})", name, entry))
         height, width = record.get("imageHeight"), record.get("imageWidth")
-        flags = record.get("flags") or {}
-        return ImageRecord(
-            (height, width) if isinstance(height, int) and isinstance(width, int) else None,
-            [name for name, is_set in flags.items() if is_set] if isinstance(flags, dict) else [],
-            objects,
-        )
+        size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        return ImageRecord(size, _read_flags(record.get("flags") or {}, place), objects)
 
     def shape(self, record: ObjectRecord, size: Size) -> Shape:
         """Return the outline of an object; see `AnnotationFormat`."""
@@ -125,6 +121,17 @@ def read_labelme(folder: Path, index: ImageIndex) -> Annotations:
     return Annotations(folder, LabelMeFormat(), None, require_unique(images))
 
 
+def _read_flags(flags: Any, place: str) -> list[str]:
+    """Return the names of the flags that are set.
+
+    Raises:
+        DataError: If they are anything but names that are true or false.
+    """
+    if not (isinstance(flags, dict) and all(isinstance(is_set, bool) for is_set in flags.values())):
+        raise DataError(f"{place}: its flags are not each true or false; export it again")
+    return [name for name, is_set in flags.items() if is_set]
+
+
 def _find_image(file: str, index: ImageIndex) -> str | None:
     """Return the image of a file, which is read only if names do not tell; None if it has none, or is of another kind.
 
@@ -154,6 +161,6 @@ def _decode(text: Any, size: Size, place: str) -> npt.NDArray[np.bool_]:
                     f"{place}: its mask is {image.width}×{image.height} and its box {size[1]}×{size[0]}; draw it again"
                 )
             pixels = np.asarray(image)
-    except (TypeError, binascii.Error, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{place}: its mask is no PNG ({error}); draw it again") from None
+    except (TypeError, binascii.Error, OSError, SyntaxError, ValueError):
+        raise DataError(f"{place}: its mask is no PNG, or is damaged; draw it again") from None
     return pixels.reshape(*size, -1)[..., 0] > 0

@@ -1,6 +1,7 @@
 """Objects of an image, as all annotation formats give them, and the checks of their outlines."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def to_ring(points: Any, size: Size, place: str) -> Ring:
         place: File and object, for messages.
 
     Raises:
-        DataError: If they are no finite numbers, fewer than three, or all outside of the image.
+        DataError: If they are no finite numbers, fewer than three, on one line, or all outside of the image.
     """
     numbers = to_numbers(points, place)
     if numbers.size % 2:
@@ -82,6 +83,10 @@ def to_ring(points: Any, size: Size, place: str) -> Ring:
     ring = numbers.reshape(-1, 2)
     if len(ring) < 3:
         raise DataError(f"{place}: has {len(ring)} points, and an area needs three; correct its outline, or remove it")
+    x, y = (ring - ring[0]).T
+    farthest = np.hypot(x, y).argmax()
+    if not (x * y[farthest] != y * x[farthest]).any():
+        raise DataError(f"{place}: its points lie on one line, without an area; correct its outline, or remove it")
     (left, top), (right, bottom) = ring.min(0), ring.max(0)
     height, width = size
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -101,15 +106,21 @@ def overhang(shape: Shape, size: Size) -> float:
 
 
 def to_numbers(values: Any, place: str) -> npt.NDArray[np.float64]:
-    """Return coordinates, in any nesting, as one array `(N,)`.
+    """Return coordinates, one after the other or as pairs, as one array `(N,)`.
 
     Raises:
-        DataError: If they are no finite numbers.
+        DataError: If they are no finite numbers, or points of another number of coordinates than two.
     """
     try:
-        numbers = np.ravel(np.array(values, np.float64))
+        array = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise DataError(f"{place}: its outline is no list of numbers; correct it, or remove the object") from None
+    if array.ndim > 1 and array.shape[-1] != 2:
+        # such as points in space, which would be taken for others
+        raise DataError(f"{place}: its points have {array.shape[-1]} numbers, and each needs two; correct its outline")
+    if array.ndim > 2:
+        raise DataError(f"{place}: its outline is several of one length; write a part for each, or remove the object")
+    numbers = array.ravel()
     if not (np.abs(numbers) <= _FARTHEST).all():
         bad = numbers[~(np.abs(numbers) <= _FARTHEST)][0]
         raise DataError(f"{place}: its outline holds {bad:g}, which is no coordinate; correct it, or remove the object")
@@ -155,10 +166,12 @@ def from_runs(counts: Any, size: Size, order: str, place: str) -> npt.NDArray[np
         DataError: If they are no whole numbers, or do not add up to the pixels of the rectangle.
     """
     height, width = size
-    try:
+    is_whole = False
+    with suppress(TypeError, ValueError, OverflowError):
         runs = np.array(counts, np.int64)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{place}: its runs are no whole numbers; export it again") from None
+        is_whole = np.array_equal(runs, np.array(counts, np.float64))
+    if not is_whole:
+        raise DataError(f"{place}: its runs are no whole numbers; export it again")
     # compared as floats, which do not overflow
     if runs.ndim != 1 or (runs < 0).any() or runs.sum(dtype=np.float64) != height * width:
         raise DataError(

@@ -94,6 +94,9 @@ def read_yolo(path: Path, index: ImageIndex) -> Annotations:
     content = read_yaml(path)
     if not is_yolo(content):
         raise DataError(f"{path}: has no names and train, as the data set of a YOLO has; correct it")
+    if "kpt_shape" in content:
+        # a box with its points would pass as an outline
+        raise DataError(f"{path}: is of key points (kpt_shape), which have no outline; export outlines (segmentation)")
     classes = _read_names(path, content)
     images = []
     for split in SPLITS:
@@ -114,7 +117,7 @@ def _read_names(path: Path, content: dict[str, Any]) -> dict[int, str]:
     # YAML reads names such as yes and 1 as other types
     wrong = next((name for name in entries.values() if not isinstance(name, str)), None)
     if wrong is not None:
-        raise DataError(f"{path}: its names hold {wrong!r}, which is no text; put it into quotation marks")
+        raise DataError(f"{path}: its names hold {wrong!r:.60}, which is no text; put it into quotation marks")
     return entries
 
 
@@ -161,7 +164,8 @@ def _locate(path: Path, content: dict[str, Any], value: str) -> Path | None:
 def _find_labels(root: Path, image: str, split: Split) -> AnnotatedImage:
     """Return an image with its text file."""
     file = _label_file(image)
-    exists = (root / file).is_file()
+    # a link that leads nowhere, or anything else in its place, is no missing file, and fails when it is read
+    exists = (root / file).exists() or (root / file).is_symlink()
     return AnnotatedImage(image, str(root / file), file if exists else "", split=split, is_annotated=exists)
 
 

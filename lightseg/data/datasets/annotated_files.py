@@ -9,7 +9,8 @@ from lightseg.data.annotations.format import Annotations, FormatName, MissingAnn
 from lightseg.data.annotations.images import AnnotatedImage, ImageIndex, with_folder_splits
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.splits import Splits, list_split, read_lists, require_disjoint, require_no_splits
+from lightseg.data.split_lists import list_split, read_lists
+from lightseg.data.splits import Splits, require_disjoint, require_no_splits
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, require
 from lightseg.files.atomic import expand_home
@@ -101,7 +102,7 @@ class AnnotatedFiles(FileDataModule):
                 splits = _group_by_split(images)
         for split in SPLITS:
             if (part := parts.get(split, parts.get(None))) is not None:
-                splits[split] = self._with_annotations(splits[split], part)
+                splits[split] = self._with_annotations(splits[split], part, f" of {split}")
         # the same image differs in its annotation
         bare = {split: [AnnotatedImage(image.image, "") for image in part] for split, part in splits.items()}
         samples = [image for part in bare.values() for image in part]
@@ -118,10 +119,24 @@ class AnnotatedFiles(FileDataModule):
         )
         return self._split_at_random(images, _labels(images, label_of))
 
-    def _with_annotations(self, images: Sequence[AnnotatedImage], part: Annotations) -> list[AnnotatedImage]:
-        """Return images without those that lack an annotation, unless these are background; by option, report them."""
+    def _with_annotations(
+        self, images: Sequence[AnnotatedImage], part: Annotations, owner: str = ""
+    ) -> list[AnnotatedImage]:
+        """Return images without those that lack an annotation, unless these are background; by option, report them.
+
+        Args:
+            images: The images.
+            part: Their annotations.
+            owner: Text for the split that they are of, for messages.
+        """
         treatment = self._missing_annotation or self._default_missing(part)
         if treatment == "background":
+            if images and self._missing_annotation is None and not any(image.is_annotated for image in images):
+                message = (
+                    f"{part.path}: annotates none of the {len(images)} images{owner}; looked for {images[0].place}; "
+                    "add annotations, or, if all are background, set missing_annotation: background"
+                )
+                report(LayoutError("image without annotation", message, [image.image for image in images]))
             return [*images]
         missing = [image.image for image in images if not image.is_annotated]
         if missing and treatment == "error":

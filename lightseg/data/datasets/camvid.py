@@ -6,8 +6,9 @@ from typing import Any
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.mask_dataset import MaskDataset
+from lightseg.data.io.image_files import require_paths
 from lightseg.data.io.label_map import LabelMap
-from lightseg.data.io.pairing import find_pairs, require_paths
+from lightseg.data.io.pairing import find_pairs
 from lightseg.data.types import Split
 
 _COLORS = {

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 from torchvision.datasets.utils import download_url
 
-from lightseg.data.io.pixels import FORMATS
+from lightseg.data.io.pillow_formats import FORMATS
 from lightseg.errors import DataError
 from lightseg.files.atomic import require_regular
 from lightseg.files.disk_cache import cache_dir, cached_table

@@ -45,7 +45,7 @@ class FileDataModule(ImageDataModule):
         bands: Channels of the files to read, in this order, such as `[4, 3, 2]`, counted from 1, as in GDAL and
             rasterio; their number is that of the channels.
         splits: List file of each split below the root, such as `{train: train.txt, val: val.txt, test: test.txt}`: one
-            image per line, as a name or a path with or without extension.
+            image per line, as a name or a path with or without extension; of `MaskFolder` also an image and its mask.
         val_fraction: Share of the samples for validation, if nothing else defines it, in 0..1.
         test_fraction: Share of the samples for testing, if nothing else defines it, in 0..1.
         split_seed: Seed of the split; separate from `seed`, so that all runs share one split.

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.pairing import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
+from lightseg.data.io.image_files import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
 from lightseg.data.splits import SPLIT_OF, Splits, require_no_splits
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean
@@ -127,9 +127,10 @@ class ImageFolder(LabelDataModule):
         folder = Path(self.root) / parent.path
         loose = [parent.path + name for name in _images_in(folder)]
         if loose:
+            more = f", like {len(loose) - 1} more" if len(loose) > 1 else ""
             message = (
-                f"{Path(self.root) / loose[0]}: lies in no folder of a class ({len(loose)} of {folder} do); "
-                "move it into one, or away"
+                f"{Path(self.root) / loose[0]}: lies in no folder of a class{more}; "
+                f"move it into that of its class, or out of {folder}"
             )
             report(LayoutError("image without class", message, loose))
 

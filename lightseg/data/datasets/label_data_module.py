@@ -11,7 +11,8 @@ import numpy as np
 
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.label_dataset import LabelDataset, LabeledImage
-from lightseg.data.splits import Splits, list_split, read_lists
+from lightseg.data.split_lists import list_split, read_lists
+from lightseg.data.splits import Splits
 from lightseg.data.types import Kind, Split
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
@@ -118,7 +119,8 @@ def _describe_wrong_number(classes: Sequence[str], least: int) -> str:
     """Return what is wrong with the number of classes; empty if nothing is."""
     if len(classes) < least:
         only = f" ({classes[0]})" if classes else ""
-        return f"{len(classes)} class{'es' * (not classes)}{only}; at least two are needed to tell apart"
+        needed = "at least two are needed to tell apart" if least > 1 else "at least one is needed"
+        return f"{len(classes)} class{'es' * (not classes)}{only}; {needed}"
     if len(classes) > IGNORE:
         return f"{len(classes)} classes are too many; at most {IGNORE} have an id"
     return ""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.datasets.file_dataset import FileDataset
+from lightseg.data.io.image_files import normal_name
 from lightseg.data.io.image_values import AS_STORED, ImageValues
-from lightseg.data.io.pairing import normal_name
 from lightseg.data.types import Array, ClassCounts
 
 

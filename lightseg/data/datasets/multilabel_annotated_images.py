@@ -12,7 +12,6 @@ from lightseg.data.datasets.annotated_masks import AnnotatedMasks, class_names_o
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.palette import default_palette
 from lightseg.data.splits import Splits
 from lightseg.data.types import Split
 from lightseg.errors import did_you_mean, require
@@ -38,11 +37,6 @@ class MultilabelAnnotatedImages(AnnotatedMasks):
     """
 
     multilabel = True
-
-    @property
-    def palette(self) -> list[tuple[int, int, int]]:
-        """Return the default colors, without that of a background."""
-        return default_palette(self.num_classes + 1)[1:]
 
     def _make_drawing(self, format: AnnotationFormat, ids: dict[str, int]) -> MultilabelDrawing:  # noqa: A002
         return MultilabelDrawing(format, ids, self._other_classes, self._crowd, self.num_classes)

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lightseg.data.datasets.mask_folder import PairedFolder
 from lightseg.data.datasets.multilabel_mask_dataset import MultilabelMaskDataset
+from lightseg.data.datasets.paired_folder import PairedFolder
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.label_map import checked_classes
 from lightseg.data.io.pairing import Pair, file_end, find_class_pairs
 from lightseg.data.io.presence_map import PresenceMap
-from lightseg.data.palette import default_palette
 from lightseg.data.types import Split
 from lightseg.errors import ConfigError, DataError, did_you_mean, require
 from lightseg.labels import IGNORE
@@ -82,11 +81,6 @@ class MultilabelMaskFolder(PairedFolder):
     def classes(self) -> list[str]:
         """Return the class names of the config."""
         return self._classes
-
-    @property
-    def palette(self) -> list[tuple[int, int, int]]:
-        """Return the default colors, without that of a background."""
-        return default_palette(self.num_classes + 1)[1:]
 
     def find_datasets(self) -> Mapping[Split, MultilabelMaskDataset]:
         """Return the samples of all splits; `test` may be empty.

@@ -6,8 +6,9 @@ from typing import Any, Literal
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.download import fetch, read_stems, split_off_val
 from lightseg.data.datasets.mask_dataset import MaskDataset
+from lightseg.data.io.image_files import require_paths
 from lightseg.data.io.label_map import LabelMap
-from lightseg.data.io.pairing import Pair, require_paths
+from lightseg.data.io.pairing import Pair
 from lightseg.data.types import Split
 
 _FOLDER = "oxford-iiit-pet"

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.pixels import Pixels, decode, header_orientation, header_size
+from lightseg.data.io.pixels import decode, header_orientation, header_size
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 

@@ -116,7 +116,8 @@ def _advise_values(counts: Counter[int], declared: Declared, palette: Sequence[C
         return f"value {out_of_range[0]} is no class id; if it is void, add to data.init_args:  ignore: {listed}"
     if looks_interpolated(Counter(counts), declared):
         return _advise_interpolated("values", counts, new, declared)
-    if _counts_from_one(counts, new, declared):
+    may_count_from_one = _may_count_from_one(new, declared)
+    if may_count_from_one and 0 not in counts:
         pairs = _pairs((i + 1, name) for i, name in enumerate(declared.classes))
         return (
             f"values run from 1 to {len(declared.classes)} and 0 does not occur: the ids are counted from 1; "
@@ -124,10 +125,11 @@ def _advise_values(counts: Counter[int], declared: Declared, palette: Sequence[C
         )
     entries = [(value, declared.classes[i]) for value, i in declared.values.items() if i != IGNORE]
     entries += [(value, "CLASS") for value in new]
+    zero = "; or, if 0 is void and the classes count from 1:  reduce_zero_label: true"
     return (
         f"value {_list_counts(new, palette)} {'is' if len(new) == 1 else 'are'} not declared; add to data.init_args:\n"
         f"  values: {_pairs(entries)}\n"
-        f"or, if void:  ignore: {_ignore_line(declared.values, list(new))}"
+        f"or, if void:  ignore: {_ignore_line(declared.values, list(new))}{zero if may_count_from_one else ''}"
     )
 
 
@@ -162,10 +164,10 @@ def _advise_interpolated(kind: str, counts: PixelCounts, new: PixelCounts, decla
     )
 
 
-def _counts_from_one(counts: Mapping[int, int], new: Mapping[int, int], declared: Declared) -> bool:
-    """Return whether values run from 1 to C where 0 to C-1 are the class ids."""
+def _may_count_from_one(new: Mapping[int, int], declared: Declared) -> bool:
+    """Return whether C alone is undeclared where 0 to C-1 are the class ids, so that 1 to C may be meant."""
     is_identity = all(value in (class_id, IGNORE) for value, class_id in declared.values.items())
-    return is_identity and list(new) == [len(declared.classes)] and 0 not in counts
+    return is_identity and list(new) == [len(declared.classes)]
 
 
 def _list_counts(counts: PixelCounts, palette: Sequence[Color] | None = None) -> str:

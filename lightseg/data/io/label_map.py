@@ -162,7 +162,8 @@ class LabelMap:
         """
         assert self._threshold is not None
         highest = int(mask.max(initial=0))
-        if (highest == 1 and self._threshold > 1) or (highest > 255 and self._threshold <= 255):
+        is_beyond = mask.dtype == np.uint8 and self._threshold > 255
+        if is_beyond or (highest == 1 and self._threshold > 1) or (highest > 255 and self._threshold <= 255):
             raise DataError(
                 f"{path}: holds values up to {highest}, and data.threshold is {self._threshold}, which is of another "
                 "scale; save all masks as 8-bit gray from black to white"
@@ -297,6 +298,7 @@ def _require_compatible(
         require(channel == "alpha" or int(channel) >= 0, f"data.mask_channel: {channel} is no channel; give 0 or more")
         require(not has_colors, "data.mask_channel: one channel holds values, not colors; remove one of the two")
     if threshold is not None:
+        require(threshold >= 1, f"data.threshold: {threshold} leaves no value below it; give 1 or more, such as 128")
         require(not has_colors, "data.threshold: splits gray values, not colors; remove one of the two")
         require(not has_ignore, "data.threshold: leaves two classes and no void; remove data.ignore")
 

@@ -33,13 +33,15 @@ class MaskValues:
     Args:
         default_ids: Values that are class ids by default; empty where the config declares values or colors.
         has_default_void: Whether two classes have the values 0 and 1, and 255 is void by default.
+        is_void_alone: Whether a mask that holds only 255 is void and tells nothing, not of the second class.
 
     Attributes:
         totals: Pixels per train id, `(256,)` int64, void at `IGNORE`.
     """
 
-    def __init__(self, default_ids: Set[int], has_default_void: bool) -> None:
+    def __init__(self, default_ids: Set[int], has_default_void: bool, is_void_alone: bool = True) -> None:
         self._default_ids, self._has_default_void = default_ids, has_default_void
+        self._is_void_alone = is_void_alone
         self._colors: dict[int, tuple[Color, str]] = {}
         """Color of each palette index, and the first mask that has it."""
         self._mask_with_1 = self._mask_with_255 = ""
@@ -70,8 +72,7 @@ class MaskValues:
                 f"{mask}: its palette has the gray values {sorted(grays)} at the indices {sorted(colors)}, and both "
                 "could be class ids; save the masks as gray without a palette, or declare the ids by data.values"
             )
-        # a mask that holds only 255 is void and tells nothing
-        has_1, has_255 = bool(counts[1]), bool(counts[0] and counts[IGNORE])
+        has_1, has_255 = bool(counts[1]), bool(counts[IGNORE] and (counts[0] or not self._is_void_alone))
         self._has_1_beside_255 |= has_1 and bool(counts[IGNORE])
         self._mask_with_1 = self._mask_with_1 or mask * (has_1 and not has_255)
         self._mask_with_255 = self._mask_with_255 or mask * (has_255 and not has_1)
@@ -113,8 +114,9 @@ class MaskValues:
         has_conflict = self._mask_with_1 and self._mask_with_255 and not self._has_1_beside_255
         if self._has_default_void and has_conflict:
             raise DataError(
-                f"{self._mask_with_255}: holds 0 and 255, and {self._mask_with_1} holds 0 and 1, as if either were the "
-                "second class; if so, save all masks alike; if 255 is void, add to data.init_args:  ignore: [255]"
+                f"{self._mask_with_255}: holds 255 and no 1, and {self._mask_with_1} holds 1 and no 255, as if either "
+                "were the second class; if so, save all masks alike; if 255 is void, add to data.init_args:  "
+                "ignore: [255]"
             )
 
     def dump(self) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image
 
 from lightseg.data.io.images import apply_palette, name_file_in_errors, to_bytes
-from lightseg.data.io.pixels import FORMATS, Pixels, decode, header_size
+from lightseg.data.io.pillow_formats import FORMATS
+from lightseg.data.io.pixels import decode, header_size
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.labels import Color
@@ -40,8 +42,7 @@ def read_mask(path: Path | str, as_color: bool = False, channel: int | None = No
     """
     with name_file_in_errors(path, "mask"):
         pixels = decode(Path(path))
-        if pixels.lossy and not is_smooth:
-            raise _lossy_error(path, pixels.lossy)
+        _require_exact(path, pixels, is_smooth)
         if pixels.is_cmyk:
             raise DataError(f"{path}: a mask is gray, palette or RGB, not CMYK; save it as a PNG of class ids")
         if is_smooth and pixels.palette is not None:
@@ -67,8 +68,7 @@ def read_mask_channels(path: Path | str, channels: int, is_smooth: bool = False)
     """
     with name_file_in_errors(path, "mask"):
         pixels = decode(Path(path), channels)
-        if pixels.lossy and not is_smooth:
-            raise _lossy_error(path, pixels.lossy)
+        _require_exact(path, pixels, is_smooth)
         if pixels.palette is not None or pixels.is_cmyk or pixels.has_alpha:
             raise DataError(
                 f"{path}: has a palette, CMYK colors or alpha; save a mask of several classes as gray channels"
@@ -128,6 +128,22 @@ def to_gray(path: Path | str, mask: Array) -> Array:
     if int(np.ptp(mask, axis=2).max()) > _NEARLY_GRAY:
         raise DataError(f"{path}: is colored, and data.threshold splits gray values; name one channel: mask_channel: 0")
     return mask[..., 1]
+
+
+def _require_exact(path: Path | str, pixels: Pixels, is_smooth: bool) -> None:
+    """Check that the values of a mask are those that were written.
+
+    Raises:
+        LossyMaskError: If it is compressed with loss, and values must not be blurred.
+        DataError: If true is black.
+    """
+    if pixels.lossy and not is_smooth:
+        raise _lossy_error(path, pixels.lossy)
+    if pixels.is_negative:
+        raise DataError(
+            f"{path}: shows true as black, as tifffile writes booleans, so that either may be what is meant; save the "
+            "mask as numbers, such as mask.astype(np.uint8)"
+        )
 
 
 def _select_channel(path: Path | str, pixels: Pixels, channel: int) -> Array:

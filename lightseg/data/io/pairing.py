@@ -1,30 +1,22 @@
-"""Search for image and mask files and their pairing by name, with an error for every kind of mismatch."""
+"""Pairing of image and mask files by name, with an error for every kind of mismatch."""
 
 import difflib
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightseg.data.io.error_collector import LayoutError, report
+from lightseg.data.io.image_files import EXTENSIONS, describe_folder, list_images, normal_name
 from lightseg.data.io.name_matching import find_misnamed, find_suffix
 from lightseg.data.types import Split
 from lightseg.errors import DataError
-from lightseg.files.names import IMAGE_SUFFIXES
-from lightseg.files.walk import walk
+from lightseg.files.names import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 _KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
-_EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
-SKIPPED_FOLDERS = (".", "__")
-"""First characters of the names of folders that editors and systems create."""
 
 MissingMask = Literal["error", "skip", "background"]
 """Treatment of an image without a mask; a `background` pair has an empty mask path."""
-
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Characters that tables, lists and hashes of names cannot hold: control characters, and bytes that are not UTF-8."""
 
 
 class Pair(NamedTuple):
@@ -89,7 +81,8 @@ class _Files(NamedTuple):
         return sorted(set(unpaired_masks) - {mask for _, mask in misnamed})
 
     def _missing_mask_error(self, names: Sequence[str], suffix: str, free_masks: Sequence[str]) -> LayoutError:
-        fix = self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0], free_masks)
+        unread = _find_unread(self.mask_folder / f"{names[0]}{self.mask_suffix}")
+        fix = unread or (self._suffix_fix(names, suffix) if suffix else self._name_fix(names[0], free_masks))
         message = (
             f"{self.root / self.images[names[0]]}: no mask for this image{_and_more(names)}; "
             f"looked for {self.mask_folder / names[0]}{file_end(self.mask_suffix, '.*')}; {fix}"
@@ -118,45 +111,6 @@ class _Files(NamedTuple):
         )
         files = [file for image, mask in misnamed for file in (self.images[image], self.masks[mask])]
         return LayoutError("misnamed file", message, files)
-
-
-def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
-    """Check that files or folders exist.
-
-    Args:
-        root: The dataset's folder.
-        paths: Paths relative to the root.
-        hint: Instructions for getting the data, the end of the message.
-
-    Raises:
-        DataError: If any is missing; the message names the missing paths and the content of the folder.
-    """
-    missing = [name for name in paths if not (root / name).exists()]
-    if missing:
-        raise DataError(f"{root}: {', '.join(missing)} not found; {describe_folder(root, missing)}\n{hint}")
-
-
-def describe_folder(root: Path, missing: Iterable[str]) -> str:
-    """Describe a folder that lacks some names: its content, and a did-you-mean.
-
-    Args:
-        root: The folder, which may not exist.
-        missing: Names that are not in it.
-    """
-    if root.is_file():
-        return "it is a file; give the folder that holds the data"
-    if not root.is_dir():
-        siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-        near = difflib.get_close_matches(root.name, siblings, 1)
-        location = "" if root.is_absolute() else f" (it is relative to the working directory: {root.absolute()})"
-        return f"the folder does not exist{location}" + (f"; did you mean {root.parent / near[0]}?" if near else "")
-    entries = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
-    if not entries:
-        return "the folder is empty"
-    names = {entry.rstrip("/").lower(): entry for entry in entries}
-    near = [names[match] for name in missing for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
-    listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
 
 
 def find_pairs(
@@ -244,35 +198,6 @@ def find_class_pairs(
     ]
 
 
-def list_images(folder: Path) -> Iterator[str]:
-    """Yield the paths of the images below a folder, relative to it, in order; hidden folders are left out.
-
-    Raises:
-        DataError: If the name of an image cannot be written as text.
-    """
-    for subfolder, names in walk(str(folder), SKIPPED_FOLDERS):
-        for file in names:
-            # strings: a million files take a second, and half a minute as `Path`
-            path = subfolder + file
-            extension = path.rpartition(".")[2]
-            if extension in _EXTENSIONS or extension.lower() in _EXTENSIONS:
-                if not is_writable(path):
-                    raise DataError(
-                        f"{folder}: the name {path!a} is not UTF-8 or holds a control character; rename the file"
-                    )
-                yield path
-
-
-def is_writable(name: str) -> bool:
-    """Return whether tables, lists and hashes can hold a name."""
-    return name.isprintable() or not _UNWRITABLE.search(name)
-
-
-def normal_name(name: str) -> str:
-    """Return a name in Unicode's normal form C."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def _remove_shared_files(
     images: Path, masks: Path, image_files: dict[str, str], mask_files: dict[str, str], has_longer_mask_suffix: bool
 ) -> None:
@@ -295,11 +220,26 @@ def _remove_shared_files(
 def _missing_image_error(
     root: Path, unpaired: Sequence[str], mask_files: Mapping[str, str], image_folder: Path, image_suffix: str
 ) -> LayoutError:
+    fix = _find_unread(image_folder / f"{unpaired[0]}{image_suffix}") or "add the image or remove the mask"
     message = (
         f"{root / mask_files[unpaired[0]]}: no image for this mask{_and_more(unpaired)}; "
-        f"looked for {image_folder / unpaired[0]}{file_end(image_suffix, '.*')}; add the image or remove the mask"
+        f"looked for {image_folder / unpaired[0]}{file_end(image_suffix, '.*')}; {fix}"
     )
     return LayoutError("mask without image", message, [mask_files[name] for name in unpaired])
+
+
+def _find_unread(path: Path) -> str:
+    """Return the fix for a missing file where one of its name has a format that is not read; else an empty text.
+
+    Args:
+        path: Path of the file without its extension.
+    """
+    if not path.parent.is_dir():
+        return ""
+    for file in sorted(path.parent.iterdir()):
+        if normal_name(file.stem) == path.name and file.suffix.lower() in UNREAD_SUFFIXES:
+            return f"{file.name} has a format that is not read: convert it to one of {_KINDS}"
+    return ""
 
 
 def _require_same_case(
@@ -350,7 +290,7 @@ def _files_by_name(root: Path, folder: str, suffix: str, may_be_empty: bool = Fa
 
 def _has_extension(suffix: str) -> bool:
     """Return whether the end of a name includes the extension of an image."""
-    return "." in suffix and suffix.rpartition(".")[2].lower() in _EXTENSIONS
+    return "." in suffix and suffix.rpartition(".")[2].lower() in EXTENSIONS
 
 
 def file_end(suffix: str, extension: str) -> str:

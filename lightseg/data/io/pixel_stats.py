@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from lightseg.data.io.image_values import ImageValues
 from lightseg.data.io.images import convert, name_file_in_errors, select_channels
-from lightseg.data.io.pixels import Pixels, decode
+from lightseg.data.io.pixels import decode
+from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 

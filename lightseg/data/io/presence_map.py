@@ -78,7 +78,7 @@ class PresenceMap(LabelMap):
 
     def mask_values(self) -> MaskValues:
         """Create a comparison of masks with each other."""
-        return MaskValues(set(), has_default_void=self._is_either)
+        return MaskValues(set(), has_default_void=self._is_either, is_void_alone=False)
 
     def undeclared_error(self, path: str, pixel_counts: Counter[Key], other_masks: str = "") -> UndeclaredError:
         """Return the error for undeclared values or colors of one or several masks; see `LabelMap`."""

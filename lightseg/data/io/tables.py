@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightseg.data.io.text_file import read_text
+from lightseg.data.io.text_file import LARGEST, read_text
 from lightseg.errors import DataError, did_you_mean
+from lightseg.files.limited import require_limited
 
 _DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 _OTHER_DELIMITERS = {";": 'semicolons; set data.delimiter: ";"', "\t": 'tabs; set data.delimiter: "\\t"'}
@@ -76,6 +77,7 @@ def read_table(path: Path, delimiter: str | None = None) -> Table:
 
     Raises:
         DataError: If it cannot be read, is empty, or a row has other columns than the first line.
+        UserError: If it is larger than `LARGEST`.
     """
     if not path.is_file():
         raise DataError(f"{path}: this table does not exist; set data.table")
@@ -118,9 +120,9 @@ def _require_header(path: Path, header: Sequence[str]) -> None:
     Raises:
         DataError: If one is missing or occurs twice, or another character separates them.
     """
-    other = next((text for character, text in _OTHER_DELIMITERS.items() if character in header[0]), None)
-    if len(header) == 1 and other:
-        raise DataError(f"{path}: its columns are separated by {other}")
+    delimiter = next((text for character, text in _OTHER_DELIMITERS.items() if character in header[0]), None)
+    if len(header) == 1 and delimiter:
+        raise DataError(f"{path}: its columns are separated by {delimiter}")
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
         raise DataError(f"{path}: two columns are called {repeated[0] or 'nothing'}; give each a name of its own")
@@ -133,13 +135,17 @@ def _read_parquet(path: Path) -> Table:
         raise DataError(
             f"{path}: Parquet needs pyarrow; pip install 'lightseg[parquet]', or save the table as CSV"
         ) from None
+    require_limited(path, LARGEST)
     try:
         content: dict[str, list[Any]] = pyarrow.parquet.read_table(path).to_pydict()
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:  # the errors of pyarrow derive from these
-        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+    # the errors of pyarrow derive from these
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: cannot be read as Parquet ({reason}); save it again") from None
     columns = {name: list(map(_as_text, values)) for name, values in content.items()}
     return Table(path, columns, range(1, 1 + len(next(iter(columns.values()), []))))
 
 
 def _as_text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    # NaN is the missing value of floating-point columns
+    return "" if value is None or value != value else str(value).strip()

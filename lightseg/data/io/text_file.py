@@ -3,6 +3,10 @@
 from pathlib import Path
 
 from lightseg.errors import DataError
+from lightseg.files.limited import require_limited
+
+LARGEST = 1 << 31
+"""Largest file in bytes; the annotations of COCO take a quarter of that."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -16,7 +20,9 @@ def read_text(path: Path, errors: str = "strict") -> str:
 
     Raises:
         DataError: If it cannot be read or decoded.
+        UserError: If it is a pipe or a device, or larger than `LARGEST`.
     """
+    require_limited(path, LARGEST)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -17,6 +17,7 @@ from lightseg.data.loading.collate import (
 from lightseg.data.loading.loaders import Loader, StepLoader, TrackedDataset
 from lightseg.data.loading.on_device import DeviceDataset, DeviceEvaluationLoader, DeviceLoader
 from lightseg.data.loading.samplers import EpochSampler, ShardSampler
+from lightseg.data.transforms.mixing import Mixing
 from lightseg.errors import ConfigError
 
 
@@ -60,6 +61,7 @@ def training_loader(
     weights: npt.NDArray[np.float64] | None,
     info: DistributedInfo,
     num_workers: int | None,
+    mixing: Mixing | None = None,
 ) -> StepLoader:
     """Return a loader of training batches with `counts`; see `Batch`.
 
@@ -70,12 +72,13 @@ def training_loader(
         weights: Sampling weight of each sample, `(N,)` float64; None: every sample once per epoch.
         info: Rank and number of processes.
         num_workers: Loading processes of this process; None: follows the number of cores.
+        mixing: Mixtures of two samples; None for none.
 
     Raises:
         ConfigError: If the batch size does not divide evenly over processes and accumulated batches.
     """
     size = per_process_batch_size(batch_size, info.world_size * info.accumulate)
-    sampler = EpochSampler(len(samples), batch_size, seed, info.rank, info.world_size, weights)
+    sampler = EpochSampler(len(samples), batch_size, seed, info.rank, info.world_size, weights, mixing)
     loader: StepLoader
     if isinstance(samples, DeviceDataset):
         loader = DeviceLoader(samples, size, sampler=sampler, drop_last=True)

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, get_worker_info
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
+from lightseg.data.transforms.mixing import mix_images
 from lightseg.data.transforms.pipeline import EnlargedError, EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import ConfigError, DataError, require
@@ -154,11 +155,15 @@ def _stack(samples: list[dict[str, Any]]) -> Batch:
     if len({image.dtype for image in images}) > 1:
         # 8-bit images among float images in 0..1
         images = [image.float() / 255 if image.dtype == torch.uint8 else image for image in images]
-    return {
+    batch: Batch = {
         "image": torch.stack(images),
         "target": torch.stack([sample["target"] for sample in samples]),
         "index": torch.tensor([sample["index"] for sample in samples]),
     }
+    if "partner" in samples[0]:
+        batch["partner"] = torch.stack([sample["partner"] for sample in samples])
+        batch["share"] = torch.stack([sample["share"] for sample in samples])
+    return batch
 
 
 def _finish(batch: Batch) -> Batch:
@@ -209,6 +214,22 @@ def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move a batch to a device."""
     return map_tensors(lambda tensor: tensor.to(device), batch)
+
+
+def mix_pair(sample: dict[str, Any], partner: dict[str, Any], mixture: tuple[float, ...]) -> dict[str, Any]:
+    """Mix the image of a sample with that of another one, and add the target of that and the share of the sample.
+
+    Args:
+        sample: The sample.
+        partner: The other one.
+        mixture: How they are mixed, a row of `Mixing.draw`.
+
+    Raises:
+        DataError: If they differ in size.
+    """
+    image, other = _stack([sample, partner])["image"].split(1)
+    mixed, share = mix_images(image, other, torch.tensor([mixture]))
+    return {**sample, "image": mixed[0], "partner": partner["target"], "share": share[0]}
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:

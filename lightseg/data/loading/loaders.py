@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lightseg.data.loading.collate import TransformedDataset, to_int64
+from lightseg.data.loading.collate import TransformedDataset, mix_pair, to_int64
 from lightseg.data.loading.samplers import EpochSampler
 from lightseg.data.sample_index import SampleIndex
 from lightseg.data.types import Batch
@@ -19,7 +19,7 @@ _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed
 
 
 class TrackedDataset(Dataset[dict[str, Any]]):
-    """Dataset wrapper that records, in shared memory, the sample each loading process is reading.
+    """Dataset wrapper that mixes samples, and records, in shared memory, the one each loading process is reading.
 
     Args:
         samples: The samples.
@@ -37,6 +37,12 @@ class TrackedDataset(Dataset[dict[str, Any]]):
         return len(self.samples)
 
     def __getitem__(self, position: SampleIndex | int) -> dict[str, Any]:
+        sample = self._read(position)
+        if not isinstance(position, SampleIndex) or position.partner is None:
+            return sample
+        return mix_pair(sample, self._read(position.partner), position.mixture)
+
+    def _read(self, position: SampleIndex | int) -> dict[str, Any]:
         worker = get_worker_info()
         if worker is not None:
             sample = position.sample if isinstance(position, SampleIndex) else position

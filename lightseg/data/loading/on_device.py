@@ -11,11 +11,12 @@ from torch.utils.data import Dataset
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.device_transforms import DeviceTransform, apply_transforms
-from lightseg.data.loading.collate import is_multilabel
+from lightseg.data.loading.collate import is_multilabel, map_tensors
 from lightseg.data.loading.loaders import Loader, StepLoader
-from lightseg.data.loading.samplers import EpochSampler
+from lightseg.data.loading.samplers import EpochSampler, EpochShare
 from lightseg.data.sample_index import PADDING, SampleIndex
 from lightseg.data.transforms.counter_rng import Draws
+from lightseg.data.transforms.mixing import mix_images
 from lightseg.data.transforms.pipeline import EvalTransform
 from lightseg.data.types import Array, Batch
 from lightseg.errors import require
@@ -160,23 +161,25 @@ class DeviceLoader(StepLoader):
     dataset: DeviceDataset
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        seed, epoch, *share = _share(self.sampler)
-        samples, positions = (torch.from_numpy(array).to(self.dataset.device) for array in share)
+        seed, epoch, share = _share(self.sampler)
+        samples, positions, *mixed = (
+            torch.from_numpy(array).to(self.dataset.device) for array in (*share[:2], *(share.partners or ()))
+        )
         size, step = self.batch_size or 1, (self.batch_size or 1) * self.batches_per_step
         block_size = max(1, _BLOCK // (step * self.dataset.images[0].nbytes)) * step
         used = len(samples) // size * size
         for start in range(0, used, block_size):
             rows = slice(start, min(start + block_size, used))
             block = self.dataset.augmented(samples[rows], positions[rows], seed, epoch)
+            if mixed:
+                other_samples, other_positions, mixtures = (tensor[rows] for tensor in mixed)
+                partners = self.dataset.augmented(other_samples, other_positions, seed, epoch)
+                block["partner"] = partners["target"]
+                block["image"], block["share"] = mix_images(block["image"], partners["image"], mixtures)
             counts = _count_classes(block["target"], step)
             for first in range(0, len(block["index"]), size):
                 part = slice(first, first + size)
-                yield {
-                    "image": block["image"][part],
-                    "target": block["target"][part],
-                    "index": block["index"][part],
-                    "counts": counts[first // step],
-                }
+                yield {**map_tensors(lambda tensor: tensor[part], block), "counts": counts[first // step]}  # noqa: B023
 
 
 class DeviceEvaluationLoader(Loader):
@@ -219,13 +222,13 @@ def check_on_device_options(on_device: bool, on_samples: bool, on_batches: Seque
     )
 
 
-def _share(sampler: Any) -> tuple[int, int, Any, Any]:
-    """Return seed, epoch, and this process's sample indices of the epoch with their positions, `(M,)` int64 each."""
+def _share(sampler: Any) -> tuple[int, int, EpochShare]:
+    """Return seed, epoch, and this process's samples of the epoch."""
     if isinstance(sampler, EpochSampler):
-        return sampler.seed, sampler.epoch, *sampler.share()
+        return sampler.seed, sampler.epoch, sampler.share()
     # another sampler, such as that of Lightning's overfit_batches
     samples = np.fromiter(sampler, np.int64)
-    return 0, 0, samples, np.arange(len(samples))
+    return 0, 0, EpochShare(samples, np.arange(len(samples)))
 
 
 def _count_classes(targets: Tensor, step: int) -> Tensor:

@@ -5,6 +5,7 @@ index carries the seed of its augmentation, so that the pixels do not depend on 
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,37 @@ import torch
 from torch.utils.data.distributed import DistributedSampler
 
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
+from lightseg.data.transforms.mixing import Mixing
 
-_ORDER, _SAMPLE = 1, 2
+_ORDER, _SAMPLE, _MIXING = 1, 2, 3
+
+
+class Partners(NamedTuple):
+    """Samples that the samples of a share are mixed with.
+
+    Attributes:
+        samples: Sample indices, `(M,)` int64.
+        positions: Their positions in the epoch, likewise.
+        mixtures: `(M, 5)` float32, rows of `Mixing.draw`.
+    """
+
+    samples: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    mixtures: npt.NDArray[np.float32]
+
+
+class EpochShare(NamedTuple):
+    """Samples of a process in an epoch.
+
+    Attributes:
+        samples: Sample indices, `(M,)` int64.
+        positions: Their positions in the epoch, likewise.
+        partners: The samples that they are mixed with; None for no mixtures.
+    """
+
+    samples: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    partners: Partners | None = None
 
 
 class EpochSampler(DistributedSampler[SampleIndex]):
@@ -30,6 +60,9 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         rank: Index of this process.
         world_size: Number of processes; must divide the batch size.
         weights: Sampling weight of each sample, `(length,)` float64, at least 0; None for equal frequency.
+        mixing: Mixtures of two samples of a global batch: each is mixed with the one at the mirrored position, and both
+            by the same share, so that the classes of a batch have the weights that they have without. None: no
+            mixtures.
 
     Attributes:
         start: Number of samples, over all processes, that the next iteration skips because they were trained on before
@@ -44,9 +77,10 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         rank: int = 0,
         world_size: int = 1,
         weights: npt.NDArray[np.float64] | None = None,
+        mixing: Mixing | None = None,
     ) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, world_size
-        self.weights = weights
+        self.batch_size, self.weights, self.mixing = batch_size, weights, mixing
         self.used = length // batch_size * batch_size
         self.epoch = self.start = 0
 
@@ -54,15 +88,21 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         return self.used // self.num_replicas
 
     def __iter__(self) -> Iterator[SampleIndex]:
-        samples, positions = self.share()
+        samples, positions, partners = self.share()
+        indices = self._indices(samples, positions)
+        if partners is None:
+            yield from indices
+            return
+        others = self._indices(partners.samples, partners.positions)
+        for index, other, mixture in zip(indices, others, partners.mixtures.tolist(), strict=True):
+            yield index._replace(partner=other, mixture=tuple(mixture))
+
+    def _indices(self, samples: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Iterator[SampleIndex]:
         for sample, position in zip(samples.tolist(), positions.tolist(), strict=True):
             yield SampleIndex(sample, mix(self.seed, self.epoch, _SAMPLE, position))
 
-    def share(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def share(self) -> EpochShare:
         """Return this process's samples of the next iteration as arrays, and reset `start`.
-
-        Returns:
-            Sample indices and their positions in the epoch, `(M,)` int64 each.
 
         Raises:
             ValueError: If `start` is not a multiple of the number of processes.
@@ -70,8 +110,13 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         start, self.start = self.start, 0
         if start % self.num_replicas:
             raise ValueError(f"start: {start} samples are not complete global batches of {self.num_replicas} processes")
-        positions = np.arange(start + self.rank, self.used, self.num_replicas)
-        return self._order()[positions], positions
+        positions, order = np.arange(start + self.rank, self.used, self.num_replicas), self._order()
+        if not self.mixing:
+            return EpochShare(order[positions], positions)
+        mirrored = positions // self.batch_size * 2 * self.batch_size + self.batch_size - 1 - positions
+        mixtures = self.mixing.draw(self.used, np.random.default_rng(mix(self.seed, self.epoch, _MIXING)))
+        partners = Partners(order[mirrored], mirrored, mixtures[np.minimum(positions, mirrored)])
+        return EpochShare(order[positions], positions, partners)
 
     def _order(self) -> npt.NDArray[np.intp]:
         # an array, since a forked loading process would copy the memory of a list

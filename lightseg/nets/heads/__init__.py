@@ -1,6 +1,7 @@
-"""Heads: modules that map the feature maps of an encoder to logits, at the size of the finest map.
+"""Heads: modules that map the feature maps of an encoder to logits.
 
-The constructors take `(num_classes, levels, width)`; `linear` has no width.
+The constructors take `(num_classes, levels, width)`; `linear` has no width. The maps are `(N, C, H, W)` each, from the
+finest to the coarsest, and the logits `(N, num_classes, H, W)` have the sides of the finest.
 """
 
 from typing import Any, Literal

@@ -36,6 +36,8 @@ def test_compressed_runs__are_those_of_the_library(size, share):
         ("0P", "is damaged"),
         ("0é", "is damaged"),
         ("\x00", "is damaged"),
+        # half of a surrogate pair, which JSON can hold
+        ("0\ud800", "is damaged"),
         ("0" * 5, "add up to 0 pixels"),
         ("PPPPPPPPPPPPPPPP0", "holds a number of 85 bits"),
         ("ooooooo3", "add up to"),
@@ -88,6 +90,7 @@ def test_read__classes_are_in_the_order_of_their_ids_and_sizes_are_optional(read
         ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "image 1: occurs twice"),
         ({"categories": [{"id": 1, "name": "cat"}] * 2}, "category 1: occurs twice"),
         ({"annotations": [7]}, "annotation 0: has no image_id"),
+        ({"annotations": [{"image_id": 1, "category_id": 1, "iscrowd": "0"}]}, "annotation 0: its iscrowd is neither"),
         ({"annotations": "all"}, "its annotations are no list"),
     ],
 )

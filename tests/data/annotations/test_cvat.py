@@ -57,6 +57,8 @@ def test_parse__objects_are_in_the_order_of_depth():
         ('<polyline label="car" points="1,1;5,5;9,1"/>', "polyline 0 .car.: is a polyline, which has no area"),
         ('<polygon label="car" points="1,1;5,5"/>', "has 2 points, and an area needs three"),
         ('<polygon label="car" points="1,1;5,5;a,b"/>', "its outline is no list of numbers"),
+        ('<polygon label="car" points="1,1;5,5;9"/>', "its outline is no list of numbers"),
+        ('<polygon label="car" points="1,1,0;5,5,0;9,1,0;9,9,0"/>', "its points have 3 numbers, and each needs two"),
         ('<polygon label="car"/>', "has no points; export the annotations again"),
         ('<polygon points="1,1;5,5;9,1"/>', "polygon 0: has no label"),
         ('<box label="car" xtl="40" ytl="1" xbr="50" ybr="5"/>', "lies outside of its image: x 40 to 50"),

@@ -43,13 +43,28 @@ def test_read__a_pipe_or_a_larger_file_is_refused(tmp_path):
         read_json(tmp_path / "c.json")
 
 
+def multiplied(first, level):
+    """YAML of a few lines, each of which holds the one before several times."""
+    lines = [f"a0: &a0 {first}", *(f"a{n}: &a{n} {level.format(f'a{n - 1}')}" for n in range(1, 15))]
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "is no YAML"), ("[" * 5000, "is no YAML|too many levels"), ("a: !!python/none x", "is no YAML")],
+    [
+        ("a: [", "is no YAML"),
+        ("[" * 5000, "nested deeper than 50 levels, which no data set is"),
+        ("a: !!python/none x", "is no YAML"),
+        *((f"a: !!{tag} ''", "is no YAML") for tag in ("int", "float", "bool", "timestamp")),
+        ("a: &a [*a]", "holds itself by the alias"),
+        # by lists, and by keys that are merged
+        (multiplied("[x, x, x, x]", "[*{0}, *{0}, *{0}, *{0}]"), "aliases make it larger than 100000 values"),
+        (multiplied("{x: 1}", "{{<<: [*{0}, *{0}, *{0}, *{0}]}}"), "aliases make it larger than 100000 values"),
+    ],
 )
 def test_read_yaml__damaged(tmp_path, text, message):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=rf"a\.yaml: {message}"):
         read_yaml(tmp_path / "a.yaml")
 
 

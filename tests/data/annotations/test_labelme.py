@@ -81,6 +81,8 @@ def test_shape__a_mask_of_another_size_than_its_box_is_refused(tmp_path):
         ({"images": [], "annotations": []}, "a.json: is a file of COCO for many images; set data.annotations to the"),
         ({"shapes": [3]}, "a.json: shape 0: has no label"),
         ({"shapes": [{"label": 3}]}, "a.json: shape 0: its label is int, and a str is expected"),
+        ({"shapes": [], "flags": {"cat": "false"}}, "a.json: its flags are not each true or false"),
+        ({"shapes": [], "flags": ["cat"]}, "a.json: its flags are not each true or false"),
     ],
 )
 def test_parse__another_file_is_refused(content, message):

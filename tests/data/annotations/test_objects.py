@@ -32,10 +32,32 @@ def test_to_ring__outside_of_the_image_is_refused_and_at_its_border_is_not(shift
     assert len(to_ring(corners + np.multiply(shift, 0.9), (7, 9), "here")) == 4
 
 
-@pytest.mark.parametrize("values", [[float("nan")], [float("inf")], [1e8], [10**400], [None], ["a"], [[1, 2], [3]], {}])
+@pytest.mark.parametrize(
+    "points",
+    [[5, 5, 5, 5, 5, 5], [1, 2, 8, 2, 4, 2], [1, 1, 4, 4, 8, 8, 2, 2], rectangle(3, 3, 3, 6), ellipse(5, 5, 3, 0)],
+)
+def test_to_ring__without_an_area_is_refused(points):
+    with pytest.raises(DataError, match="here: its points lie on one line, without an area; correct its outline"):
+        to_ring(points, (9, 9), "here")
+
+
+def test_to_ring__may_cross_itself():
+    # halves of a bow tie, whose signed areas add up to 0
+    assert len(to_ring([0, 0, 4, 4, 4, 0, 0, 4], (9, 9), "here")) == 4
+
+
+COORDINATES = [[float("nan")], [float("inf")], [1e8], [10**400], [None], ["a"], [[1, 2], [3]], {}]
+
+
+@pytest.mark.parametrize("values", [*COORDINATES, [[[0, 0], [9, 0], [9, 9]]] * 2])
 def test_to_numbers__refuses_all_but_coordinates(values):
     with pytest.raises(DataError, match="here: its outline"):
         to_numbers(values, "here")
+
+
+def test_to_numbers__refuses_points_in_space():
+    with pytest.raises(DataError, match="here: its points have 3 numbers, and each needs two; correct its outline"):
+        to_numbers([[1, 1, 0], [9, 1, 0], [9, 9, 0], [1, 9, 0]], "here")
 
 
 def test_rotate__turns_clockwise_as_y_points_down():
@@ -50,7 +72,20 @@ def test_from_runs__along_columns_and_rows():
 
 
 @pytest.mark.parametrize(
-    "counts", [[1, 2], [7], [-1, 7], [1 << 62, 1 << 62, 1 << 62, 1 << 62], [10**30], None, [[6]], "6"]
+    "counts",
+    [
+        [1, 2],
+        [7],
+        [-1, 7],
+        [1 << 62, 1 << 62, 1 << 62, 1 << 62],
+        [10**30],
+        [1e30],
+        None,
+        [[6]],
+        "6",
+        [0.5, 6],
+        [1.5, 5.5],
+    ],
 )
 def test_from_runs__refuses_what_is_not_the_size(counts):
     with pytest.raises(DataError, match="here: its runs"):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from lightseg.data.annotations.draw import rasterize
-from lightseg.data.annotations.images import ImageIndex
+from lightseg.data.annotations.images import ImageIndex, read_content
 from lightseg.data.annotations.yolo import YoloFormat, read_yolo
 from lightseg.errors import DataError
 from tests.data.fabricate import picture, save
@@ -63,7 +63,9 @@ def test_read__an_image_without_a_text_file_has_no_object_and_names_may_have_gap
         ({"train": 3}, "its train is int, and a folder or a list file is expected"),
         ({"train": "images", "names": []}, "its names are no list of classes"),
         ({"train": "images", "names": ["cat", True]}, "its names hold True, which is no text"),
+        ({"train": "images", "names": [["x"] * 999]}, r"its names hold \[('x', ){11}'x',, which is no text"),
         ({"val": "images"}, "has no names and train"),
+        ({"train": "images", "kpt_shape": [17, 3]}, "is of key points .kpt_shape., which have no outline"),
         ({"train": "/"}, "train: / leads out of .*; set data.root to a folder above"),
     ],
 )
@@ -78,6 +80,16 @@ def test_read__a_text_file_without_an_image_is_refused(tmp_path, read):
     (tmp_path / "labels" / "2.txt").write_text("")
     with pytest.raises(DataError, match=r"labels/2.txt: has no image; add it, or remove the file"):
         read(train="images")
+
+
+def test_read__a_link_that_leads_nowhere_is_no_missing_text_file(tmp_path, read):
+    save(tmp_path / "images" / "1.png", picture())
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "1.txt").symlink_to("nowhere.txt")
+    (image,) = read(train="images").images
+    assert image.is_annotated
+    with pytest.raises(DataError, match=r"labels/1.txt: cannot be read \(No such file"):
+        read_content(tmp_path / image.file)
 
 
 def shape(text, size=(10, 20)):

@@ -108,3 +108,14 @@ def complaint(root, error=DataError, **options):
     message = str(caught.value)
     assert len(message.splitlines()) <= 3
     return message
+
+
+def names(module, split):
+    """The names of a split's images."""
+    dataset = module.dataset(split)
+    return [dataset.name(index) for index in range(len(dataset))]
+
+
+def all_names(module):
+    """The names of each split's images."""
+    return {split: names(module, split) for split in ("train", "val", "test")}

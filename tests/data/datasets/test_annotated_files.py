@@ -62,7 +62,7 @@ def test_splits__of_an_image_in_two_files_is_refused(tmp_path):
     for split, indices in {"train": range(6), "val": (5, 7)}.items():
         write_json(tmp_path / f"{split}.json", one_drawing.coco_content(indices=indices))
     module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations={"train": "train.json", "val": "val.json"})
-    with pytest.raises(UserError, match="images/5.png: in train and in val; a split must not leak"):
+    with pytest.raises(UserError, match="images/5.png: in train and in val; .* or leave out val"):
         module.dataset("train")
 
 
@@ -92,3 +92,21 @@ def test_splits__of_some_images_alone_are_refused(tmp_path):
     path.write_text(path.read_text().replace('name="3.png"', 'name="3.png" subset="train"'))
     with pytest.raises(UserError, match=r"annotations.xml: 0.png: is of no split, as other images are; name one"):
         AnnotatedImages(CLASSES, root=str(tmp_path), annotations="annotations.xml").dataset("train")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_splits__without_any_annotation_are_refused_unless_an_option_says_so(tmp_path, split):
+    one_drawing.yolo(tmp_path)
+    for line in (tmp_path / f"{split}.txt").read_text().split():
+        (tmp_path / "labels" / line.rpartition("/")[2].replace(".png", ".txt")).unlink()
+    number = len(names(AnnotatedImages(root=str(tmp_path), missing_annotation="background"), split))
+    with pytest.raises(
+        UserError, match=f"data.yaml: annotates none of the {number} images of {split}; looked for .*txt"
+    ):
+        AnnotatedImages(root=str(tmp_path)).dataset(split)
+
+
+def test_splits__at_random_without_any_annotation_are_refused(tmp_path):
+    write_json(one_drawing.pictures(tmp_path) / "a.json", one_drawing.coco_content() | {"annotations": []})
+    with pytest.raises(UserError, match=r"annotates none of the 10 images; looked for .*a.json: image 100; add annot"):
+        AnnotatedImages(CLASSES, root=str(tmp_path), annotations="a.json").dataset("train")

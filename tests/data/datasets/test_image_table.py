@@ -237,6 +237,17 @@ def test_image_table__broken_rows_are_one_line(break_it, root, fit, recipe, tmp_
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("name", ["../{root}/cat/04.png", "link.png"])
+def test_image_table__another_name_of_a_file_is_a_duplicate(name, root):
+    rows = rows_of(root)
+    (root / "link.png").symlink_to("cat/04.png")
+    name = name.format(root=root.name)
+    table = write_table(root / "labels.csv", [*rows, [name, "cat"]])
+    message = f"line 14: {name} is on line 6 already, as cat/04.png; remove one of them"
+    with pytest.raises(DataError, match=re.escape(message)):
+        ImageTable(str(table)).check()
+
+
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [

@@ -22,6 +22,12 @@ class Fixed(LabelDataModule):
         return self._split_without_folders(samples)
 
 
+class Overlapping(Fixed):
+    """Classes that may overlap."""
+
+    multilabel = True
+
+
 @pytest.mark.parametrize(
     ("names", "classes"),
     [(["b", "a", "b"], ["a", "b"]), (["10", "9", "2"], ["2", "9", "10"]), (["10", "9", "x"], ["10", "9", "x"])],
@@ -55,6 +61,12 @@ def test_classes__that_cannot_be_told_apart_are_refused(names, message):
 def test_classes__of_the_recipe_are_checked_before_the_data(classes, message):
     with pytest.raises(ConfigError, match=message):
         Fixed(["a", "b"], classes=classes)
+
+
+def test_classes__that_may_overlap_are_one_or_more():
+    assert Overlapping(["cat"]).classes == ["cat"]
+    with pytest.raises(DataError, match=r"0 classes; at least one is needed$"):
+        _ = Overlapping([]).classes
 
 
 def test_splits__hold_the_fractions_in_each_class():

@@ -135,6 +135,16 @@ def undeclared(root):
     save(root / "masks" / "3.png", ids(3, values=(0, 1, 7)))
 
 
+def unread_image(root):
+    folder(root)
+    (root / "images" / "3.png").rename(root / "images" / "3.TGA")
+
+
+def unread_mask(root):
+    folder(root)
+    (root / "masks" / "3.png").rename(root / "masks" / "3.tga")
+
+
 BROKEN = {
     zero_255: ("the masks hold only 0 (", "values: {0: background, 255: road}", "ignore: [255]"),
     counted_from_one: ("counted from 1", "values: {1: background, 2: road}"),
@@ -146,6 +156,8 @@ BROKEN = {
     turned: ("masks/3.png: is 12×16, but its image images/3.png is 16×12", "EXIF"),
     no_mask: ("images/3.png: no mask for this image", "masks/3.*"),
     no_image: ("masks/3.png: no image for this mask", "images/3.*"),
+    unread_image: ("masks/3.png: no image for this mask", "3.TGA has a format that is not read", ".tiff"),
+    unread_mask: ("images/3.png: no mask for this image", "3.tga has a format that is not read", ".tiff"),
     unreadable: ("masks/3.png: this mask cannot be read",),
     empty: ("masks/3.png: this mask is an empty file",),
     fractions: ("masks/3.npy: holds 0.25; a mask holds whole class ids",),

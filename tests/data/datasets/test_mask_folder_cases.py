@@ -73,6 +73,13 @@ def test_mask_miniswhite__is_read_as_it_looks(case, photometric):
     case.reads_as_plain()
 
 
+def test_mask_of_booleans__of_tifffile_is_refused(case):
+    case.masks(".tif", lambda path, mask, _: tifffile.imwrite(path, mask > 0))
+    assert "shows true as black, as tifffile writes booleans" in case.refused()
+    case.masks(".tif", lambda path, mask, _: tifffile.imwrite(path, mask > 0, photometric="minisblack"))
+    case.reads_as_plain()
+
+
 def test_masks_jpeg__take_a_threshold(case):
     case.masks(".jpg", lambda path, mask, _: Image.fromarray(mask * 255).save(path, quality=95))
     assert "threshold: 128" in case.refused(values={0: "background", 255: "object"})
@@ -95,6 +102,12 @@ def test_masks_smooth_edge__take_a_threshold(case):
         # a blur rounds the corners alone
         assert (part[index][1] != expected).sum() <= 20
     assert case.fit(threshold=128).code == 0
+
+
+def test_threshold__that_has_all_pixels_on_one_side_is_refused(case):
+    case.masks(".png", lambda path, mask, _: Image.fromarray(mask * 255).save(path))
+    assert "data.threshold: 0 leaves no value below it; give 1 or more" in case.refused(threshold=0)
+    assert "holds values up to 255, and data.threshold is 300, which is of another scale" in case.refused(threshold=300)
 
 
 def test_threshold__the_dark_class_may_be_the_second(case):

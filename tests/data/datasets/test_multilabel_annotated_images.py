@@ -251,3 +251,4 @@ trainer: {{max_epochs: 1, precision: 32-true, log_every_n_steps: 1}}
     outcome = fit("--config", recipe(text, "labels.yaml"))
     assert outcome.code == 0, outcome.err
     assert {"val/f1/cold", "val/f1/wet"} <= outcome.metrics.keys()
+    assert "macro_f1 (score)" in outcome.out

@@ -237,9 +237,17 @@ def test_mistake__1_in_one_mask_and_255_in_another(tmp_path):
     write(tmp_path, masks=(255 * ROAD, CAR))
     message = complaint(tmp_path)
     assert "masks/road/" in message
-    assert "holds 0 and 255, and " in message
-    assert "holds 0 and 1" in message
+    assert "holds 255 and no 1, and " in message
+    assert "holds 1 and no 255" in message
     module(tmp_path, positive=[1, 255]).check()
+
+
+def test_mistake__255_alone_in_a_mask_beside_masks_of_1(tmp_path):
+    write(tmp_path)
+    path = next(tmp_path.glob("masks/road/*"))
+    save(path, np.full_like(ROAD, 255))
+    assert f"{path}: holds 255 and no 1, and " in complaint(tmp_path)
+    assert module(tmp_path, ignore=[255]).check()
 
 
 def test_mistake__undeclared_value(tmp_path):

@@ -126,6 +126,12 @@ def test_label_map__ids_counted_from_one(tmp_path):
 def test_label_map__0_to_c_is_not_counted_from_one(tmp_path):
     message = complaint(LabelMap(THREE), save(tmp_path / "a.png", np.array([[0, 1, 2, 3]], np.uint8)))
     assert "value 3 (1 pixel) is not declared" in message
+    assert message.endswith("ignore: [255, 3]; or, if 0 is void and the classes count from 1:  reduce_zero_label: true")
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2, 4], [0, 1, 2, 3, 4]])
+def test_label_map__other_undeclared_values_do_not_suggest_to_count_from_one(tmp_path, ids):
+    assert "count" not in complaint(LabelMap(THREE), save(tmp_path / "a.png", np.array([ids], np.uint8)))
 
 
 def test_label_map__rgb_without_colors_lists_them(tmp_path):

@@ -47,7 +47,7 @@ def test_presence__masks_of_either_are_compared_only_where_neither_is_named():
         values.add("a.png", counts[1], {})
         values.add("b.png", counts[255], {})
         if is_ambiguous:
-            with pytest.raises(DataError, match=r"b\.png: holds 0 and 255, and a\.png holds 0 and 1"):
+            with pytest.raises(DataError, match=r"b\.png: holds 255 and no 1, and a\.png holds 1 and no 255"):
                 values.require_one_meaning()
         else:
             values.require_one_meaning()

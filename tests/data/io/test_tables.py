@@ -5,7 +5,8 @@ import builtins
 import pytest
 
 from lightseg.data.io.tables import read_table
-from lightseg.errors import DataError
+from lightseg.data.io.text_file import LARGEST
+from lightseg.errors import DataError, UserError
 
 
 @pytest.fixture
@@ -73,12 +74,18 @@ def test_find_column__by_option_or_by_a_common_name(table):
 def test_read_table__parquet_has_rows_and_no_lines(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(arrow.table({"path": ["a.png", None], "label": [1, 2]}), tmp_path / "t.parquet")
+    parquet.write_table(
+        arrow.table({"path": ["a.png", None], "label": [1, 2], "dog": [1.0, float("nan")]}), tmp_path / "t.parquet"
+    )
     content = read_table(tmp_path / "t.parquet")
-    assert content.columns == {"path": ["a.png", ""], "label": ["1", "2"]}
+    assert content.columns == {"path": ["a.png", ""], "label": ["1", "2"], "dog": ["1.0", ""]}
     assert content.place(1).endswith("t.parquet: row 2")
     (tmp_path / "t.parquet").write_bytes(b"no table")
-    with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet \("):
+    with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet \(.*\); save it again"):
+        read_table(tmp_path / "t.parquet")
+    with (tmp_path / "t.parquet").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match=r"t\.parquet: .*it is longer than"):
         read_table(tmp_path / "t.parquet")
 
 

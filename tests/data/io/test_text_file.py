@@ -1,9 +1,11 @@
 """Text files of other programs."""
 
+import os
+
 import pytest
 
-from lightseg.data.io.text_file import read_text
-from lightseg.errors import DataError
+from lightseg.data.io.text_file import LARGEST, read_text
+from lightseg.errors import DataError, UserError
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -36,3 +38,14 @@ def test_read_text__bytes_may_be_replaced(tmp_path):
 def test_read_text__a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"x\.txt: cannot be read \(No such file or directory\)$"):
         read_text(tmp_path / "x.txt")
+
+
+def test_read_text__a_pipe_or_a_larger_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(UserError, match=r"pipe\.txt"):
+        read_text(tmp_path / "pipe.txt")
+    with (tmp_path / "large.csv").open("wb") as file:
+        # sparse: it takes no disk
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match=r"large\.csv: .*it is longer than 2147483648 bytes"):
+        read_text(tmp_path / "large.csv")

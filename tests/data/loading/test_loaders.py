@@ -1,11 +1,12 @@
 import multiprocessing
 import sys
+from types import SimpleNamespace
 
 import albumentations as A
 import pytest
 import torch
 
-from lightseg.data import Shapes
+from lightseg.data import Shapes, ShapesClassification
 from lightseg.data.loading import build
 from lightseg.data.loading.loaders import describe_dead_worker, require_known_order
 from lightseg.errors import ConfigError
@@ -45,6 +46,46 @@ def test_stream__workers_may_stay_from_epoch_to_epoch_or_not(monkeypatch):
     assert reference[:5] != reference[5:]
     assert two_epochs(monkeypatch, 2, True) == reference
     assert two_epochs(monkeypatch, 2, False) == reference
+
+
+def mixed_stream(workers, processes):
+    """Images, classes and shares of the mixtures of an epoch in their global order."""
+    streams = []
+    for rank in range(processes):
+        data = ShapesClassification(
+            image_size=16,
+            train_size=12,
+            batch_size=4,
+            num_workers=workers,
+            mixup=0.4,
+            cutmix=1.0,
+            train_transforms=[A.D4()],
+        )
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=processes, accumulate_grad_batches=1)
+        streams.append(list(data.train_dataloader()))
+    steps, keys = list(zip(*streams, strict=True)), ("image", "target", "partner", "share")
+    # rank r of w has positions r, r + w, … of each global batch
+    shares = {key: [torch.stack([batch[key] for batch in step], 1) for step in steps] for key in keys}
+    return {key: torch.cat(values).flatten(0, 1) for key, values in shares.items()}
+
+
+def test_stream__of_mixtures_depends_neither_on_workers_nor_on_processes():
+    reference = mixed_stream(0, 1)
+    assert len(reference["share"].unique()) == 6
+    for workers, processes in ((2, 1), (0, 2), (2, 2)):
+        stream = mixed_stream(workers, processes)
+        assert all(torch.equal(stream[key], values) for key, values in reference.items())
+
+
+def test_stream__a_pair_is_mixed_of_the_images_that_a_batch_has_without():
+    options = {"image_size": 16, "train_size": 4, "batch_size": 4, "num_workers": 0, "train_transforms": [A.D4()]}
+    (plain,), (mixed,) = (list(ShapesClassification(**options, mixup=alpha).train_dataloader()) for alpha in (0.0, 1.0))
+    share = mixed["share"][:, None, None, None]
+    expected = share * plain["image"] + (1 - share) * plain["image"].flip(0)
+    assert torch.equal(mixed["image"], expected.round().to(torch.uint8))
+    assert torch.equal(mixed["partner"], plain["target"].flip(0))
+    assert torch.equal(mixed["target"], plain["target"])
+    assert torch.equal(mixed["counts"], plain["counts"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loading processes are spawned")

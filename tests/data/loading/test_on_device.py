@@ -55,6 +55,18 @@ def test_stream__is_that_of_the_ordinary_loader(cls, options):
     assert_equal(list(loader(cls, on_device=True, **options)), list(loader(cls, **options)))
 
 
+MIXED = {"mixup": 0.4, "cutmix": 1.0}
+
+
+@pytest.mark.parametrize("options", [{}, {"epoch": 3}, {"rank": 1, "world_size": 3}, {"accumulate": 3}], ids=str)
+def test_stream__of_mixtures_is_that_of_the_ordinary_loader(options):
+    ours, reference = (
+        list(loader(ShapesClassification, on_device=on_device, **MIXED, **options)) for on_device in (True, False)
+    )
+    assert_equal(ours, reference)
+    assert list(ours[0]) == ["image", "target", "index", "partner", "share", "counts"]
+
+
 @pytest.mark.parametrize("block", [1, 3000, 2**22])
 def test_stream__however_much_is_cut_out_at_once(monkeypatch, block):
     reference = list(loader(on_device=True, accumulate=2, device_transforms=TRANSFORMS))
@@ -63,9 +75,11 @@ def test_stream__however_much_is_cut_out_at_once(monkeypatch, block):
 
 
 @pytest.mark.parametrize(("world_size", "accumulate"), [(2, 1), (3, 2), (1, 3)])
-def test_stream__however_a_step_is_shared(world_size, accumulate):
-    options = {"on_device": True, "device_transforms": TRANSFORMS, "epoch": 1}
-    expected = {name: torch.cat([batch[name] for batch in loader(**options)]) for name in ("image", "target", "index")}
+@pytest.mark.parametrize("more", [{}, {"cls": ShapesClassification, **MIXED}], ids=["plain", "mixed"])
+def test_stream__however_a_step_is_shared(world_size, accumulate, more):
+    options = {"on_device": True, "device_transforms": TRANSFORMS, "epoch": 1, **more}
+    whole = list(loader(**options))
+    expected = {name: torch.cat([batch[name] for batch in whole]) for name in whole[0] if name != "counts"}
     for rank in range(world_size):
         batches = list(loader(rank=rank, world_size=world_size, accumulate=accumulate, **options))
         assert all(len(batch["image"]) == 6 // world_size // accumulate for batch in batches)

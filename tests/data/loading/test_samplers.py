@@ -4,6 +4,7 @@ import torch
 
 from lightseg.data.loading.samplers import EpochSampler, ShardSampler, systematic_draw
 from lightseg.data.sample_index import PADDING, SampleIndex, mix
+from lightseg.data.transforms.mixing import Mixing
 
 WEIGHTS = np.random.default_rng(0).random(30) ** 3 * (np.arange(30) != 7)
 
@@ -16,8 +17,8 @@ def test_mix__neighbours_are_unrelated_and_stable():
     assert mix(2**32 + 7, 4) != mix(7, 4)
 
 
-def _samplers(length, seed, epoch, world, batch_size=6, weights=None):
-    samplers = [EpochSampler(length, batch_size, seed, rank, world, weights) for rank in range(world)]
+def _samplers(length, seed, epoch, world, batch_size=6, weights=None, mixing=None):
+    samplers = [EpochSampler(length, batch_size, seed, rank, world, weights, mixing) for rank in range(world)]
     for sampler in samplers:
         sampler.set_epoch(epoch)
     return samplers
@@ -90,6 +91,30 @@ def test_epoch_sampler__start_gives_the_rest_of_the_epoch_once(world, weights):
         assert {len(sampler) for sampler in samplers} == {30 // world}
         assert _merged(samplers) == stream[start:]
         assert _merged(samplers) == stream
+
+
+MIXING = Mixing(0.2, 1.0)
+
+
+def test_epoch_sampler__pairs_are_those_of_a_global_batch_for_any_number_of_processes():
+    stream = _stream(30, 3, 1, 1, mixing=MIXING)
+    assert _stream(30, 3, 1, 2, mixing=MIXING) == _stream(30, 3, 1, 3, mixing=MIXING) == stream
+    plain = _stream(30, 3, 1, 1)
+    for start in range(0, 30, 6):
+        batch = stream[start : start + 6]
+        # each is mixed with the one at the mirrored position, as that is without mixtures, and both by the same share
+        assert [index.partner for index in batch] == plain[start : start + 6][::-1]
+        assert [index.mixture for index in batch] == [index.mixture for index in batch[::-1]]
+        assert len({index.mixture for index in batch}) == 3
+    assert [(index.sample, index.seed) for index in stream] == [(index.sample, index.seed) for index in plain]
+
+
+def test_epoch_sampler__mixtures_differ_from_epoch_to_epoch_and_resume():
+    (sampler,), rest = _samplers(12, 3, 1, 1, mixing=MIXING), _samplers(12, 3, 1, 1, mixing=MIXING)[0]
+    stream, rest.start = list(sampler), 6
+    assert list(rest) == stream[6:]
+    sampler.set_epoch(2)
+    assert {index.mixture for index in sampler}.isdisjoint({index.mixture for index in stream})
 
 
 def test_epoch_sampler__start_between_the_processes_is_refused():
