@@ -48,7 +48,7 @@ def open_run(
     continued = extension.folder if extension else resumed
     if continued:
         restore_image_values(cli.datamodule, continued)
-    initial_weights = None if extension else take_initial_weights(cli, resumed)
+    initial_weights = take_initial_weights(cli, continued)
     teacher = take_teacher(cli, continued)
     lineage = _lineage(resumed, extension, initial_weights)
     cost, teacher_report = check_run(cli, trainer, lineage), None
@@ -142,7 +142,7 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     schedule = cli.config.model.init_args.schedule
     schedule_name = schedule.class_path.rpartition(".")[2] if schedule else type(task.schedule).__name__
-    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages, task.adapters) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "

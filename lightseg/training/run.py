@@ -103,8 +103,7 @@ def _open(
         continued = extension.folder if extension else resumed
         if continued:
             resume.restore_image_values(cli.datamodule, continued)
-        if extension is None:
-            take_initial_weights(cli, resumed)
+        take_initial_weights(cli, continued)
         take_teacher(cli, continued)
         checkpoint = extension.checkpoint if extension else resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
