@@ -120,7 +120,7 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
         ],
     }
     if any(faults.values()):
-        details = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        details = "; ".join(f"{len(keys)} {fault}: {few(keys)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
@@ -203,7 +203,7 @@ def load_fitting_weights(
     if new := [name for name in full_state if name not in fitting]:
         warn_on_rank_zero(
             f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
-            f"{_few(new)}"
+            f"{few(new)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
 
@@ -295,5 +295,6 @@ def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
 
 
-def _few(keys: Sequence[str]) -> str:
+def few(keys: Sequence[str]) -> str:
+    """Return the first names of a list, for messages."""
     return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
