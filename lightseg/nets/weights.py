@@ -183,16 +183,7 @@ def load_fitting_weights(
     file, full_state = read_file(path), module.state_dict()
     state, normalization = _part(file, start), _normalization(file)
     channels = len(normalization[0]) if normalization else 3
-    fitting: dict[str, Tensor] = {}
-    for name, target in full_state.items():
-        value = state.get(name)
-        if value is None:
-            continue
-        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
-        if reads_images and channels != in_channels:
-            value = adapt_input(value, in_channels)
-        if value.shape == target.shape:
-            fitting[name] = value
+    fitting = _select_fitting(state, full_state, channels, in_channels)
     if not any(value.ndim > 1 for value in fitting.values()):
         reason = "the shapes differ" if state.keys() & full_state.keys() else f"it has none of the names {start}…"
         raise ConfigError(
@@ -206,6 +197,28 @@ def load_fitting_weights(
             f"{few(new)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
+
+
+def _select_fitting(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], channels: int, in_channels: int
+) -> dict[str, Tensor]:
+    """Return the tensors with a name and a shape of a module.
+
+    Args:
+        state: Tensors of a file.
+        expected: State dict of the module.
+        channels: Channels of the images of the file.
+        in_channels: Those of the module, to which layers on the image are adapted.
+    """
+    fitting: dict[str, Tensor] = {}
+    for name in expected.keys() & state.keys():
+        value, target = state[name], expected[name]
+        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
+        if reads_images and channels != in_channels:
+            value = adapt_input(value, in_channels)
+        if value.shape == target.shape:
+            fitting[name] = value
+    return fitting
 
 
 def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
