@@ -434,6 +434,12 @@ class Exported(ParityRecord):
     benchmark: Benchmark | None = None
 
 
+class LatencyRecord(_Record):
+    """Latency of the net of a trial."""
+
+    latency_ms: Annotated[FiniteFloat, Field(gt=0)]
+
+
 class Facts(_Record):
     """Facts of `per_image_SPLIT.npz`."""
 
@@ -453,6 +459,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(dict[str, SplitRecord]),
     "ensemble.json": TypeAdapter(EnsembleRecord),
     "git.json": TypeAdapter(GitState),
+    "latency.json": TypeAdapter(LatencyRecord),
     "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),
     "examples.json": TypeAdapter(Examples),
