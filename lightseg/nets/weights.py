@@ -138,7 +138,7 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
     if not any(faults.values()):
         faults["with NaN or infinity"] = [k for k in expected if k in state and not state[k].isfinite().all()]
     if any(faults.values()):
-        details = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        details = "; ".join(f"{len(keys)} {fault}: {few(keys)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
@@ -201,16 +201,7 @@ def load_fitting_weights(
     file, full_state = read_file(path), module.state_dict()
     state, normalization = _part(file, start), _normalization(file)
     channels = len(normalization[0]) if normalization else 3
-    fitting: dict[str, Tensor] = {}
-    for name, target in full_state.items():
-        value = state.get(name)
-        if value is None:
-            continue
-        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
-        if reads_images and channels != in_channels:
-            value = adapt_input(value, in_channels)
-        if value.shape == target.shape:
-            fitting[name] = value
+    fitting = _select_fitting(state, full_state, channels, in_channels)
     if not any(value.ndim > 1 for value in fitting.values()):
         reason = "the shapes differ" if state.keys() & full_state.keys() else f"it has none of the names {start}…"
         raise ConfigError(
@@ -221,9 +212,31 @@ def load_fitting_weights(
     if new := [name for name in full_state if name not in fitting]:
         warn_on_rank_zero(
             f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
-            f"{_few(new)}"
+            f"{few(new)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
+
+
+def _select_fitting(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], channels: int, in_channels: int
+) -> dict[str, Tensor]:
+    """Return the tensors with a name and a shape of a module.
+
+    Args:
+        state: Tensors of a file.
+        expected: State dict of the module.
+        channels: Channels of the images of the file.
+        in_channels: Those of the module, to which layers on the image are adapted.
+    """
+    fitting: dict[str, Tensor] = {}
+    for name in expected.keys() & state.keys():
+        value, target = state[name], expected[name]
+        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
+        if reads_images and channels != in_channels:
+            value = adapt_input(value, in_channels)
+        if value.shape == target.shape:
+            fitting[name] = value
+    return fitting
 
 
 def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
@@ -313,5 +326,6 @@ def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
 
 
-def _few(keys: Sequence[str]) -> str:
+def few(keys: Sequence[str]) -> str:
+    """Return the first names of a list, for messages."""
     return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -147,6 +147,7 @@ class MultilabelTask(Task, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the thresholds of the checkpoint of a training that is resumed."""
+        super().on_load_checkpoint(checkpoint)
         if self.fits_thresholds:
             self.set_thresholds(checkpoint["lightseg"]["resolved"]["thresholds"])
 

@@ -209,6 +209,16 @@ def test_an_export_of_lightseg_fills_the_encoder(source, target, encoder, tmp_pa
     assert net.normalization == ((0.25, 0.5, 0.75), (1.0, 1.0, 1.0))
 
 
+def test_an_export_without_the_last_layers_says_what_starts_anew(tmp_path, capsys):
+    path = str(tmp_path / "model.safetensors")
+    _save_export(FCN(5, encoder="mobilenetv3_small_050"), path)
+    net = TimmNet(5, encoder="mobilenetv3_small_050", encoder_weights=path)
+    assert net.encoder.conv_head.weight.isfinite().all()
+    assert (
+        "layers of mobilenetv3_small_050, which start anew if this net has them: conv_head" in capsys.readouterr().err
+    )
+
+
 def _save_export(net, path):
     state = {f"net.{name}": value.contiguous() for name, value in net.state_dict().items()}
     mean = torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1)

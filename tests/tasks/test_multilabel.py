@@ -19,6 +19,7 @@ from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.nets import SimpleCNN
 from lightseg.tasks import BinaryClassificationTask, MultilabelClassificationTask
+from lightseg.tasks.fine_tuning import SharedWeights
 from tests.data.datasets.labeled_pictures import label_rows, paint, recipe_text, write_table
 from tests.helpers.forked_process import run_forked
 from tests.helpers.processes import DDP, wait_for_run
@@ -331,3 +332,15 @@ def test_thresholds__are_of_probabilities_at_the_temperature():
     task.set_thresholds(0.999, temperature=20.0)
     # no probability above 1 would be asked for
     assert task.decide(torch.tensor([[200.0, 16.0]])).tolist() == [[1, 0]]
+
+
+def test_load_checkpoint__takes_thresholds_and_the_weights_that_it_leaves_out():
+    task = MultilabelClassificationTask(SimpleCNN(num_classes=2), ["a", "b"])
+    name, *names = [name for name in task.state_dict() if name.startswith("net.")]
+    task.shared = SharedWeights("init.ckpt", "0" * 64, [name])
+    state = {key: torch.zeros_like(task.state_dict()[key]) for key in names}
+    checkpoint = {"state_dict": state, "lightseg": {"resolved": {"thresholds": [0.25, 0.75]}}}
+    task.on_load_checkpoint(checkpoint)
+    assert task.thresholds.tolist() == [0.25, 0.75]
+    assert checkpoint["state_dict"].keys() == {name, *names}
+    assert torch.equal(checkpoint["state_dict"][name], task.state_dict()[name])
