@@ -10,10 +10,14 @@ UV := .cache/uv/bin/uv
 LOCKS := $(wildcard .requirements/py3*.txt)
 READY := $(VENV)/.ready
 DOCS := .cache/docs/.ready
+EXTRAS := .cache/extras/.ready
 export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 # bytecode makes every start twice as fast
 unexport PYTHONDONTWRITEBYTECODE
+
+# of the interpreter, as in the names of the lists of versions: py311
+MINOR = $$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 
 # what the interpreter lacks is said in one line, before anything is downloaded
 define CHECK_PYTHON
@@ -22,7 +26,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu fuzz lint type format docs bench bench-peers requirements clean
+.PHONY: help install demo test test-slow test-gpu test-extras fuzz lint type format docs bench bench-peers requirements clean
 
 help:  ## show what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,13 +37,16 @@ demo: $(READY)  ## train the demo recipe and show its table (about a minute on t
 	$(BIN)/python -m lightseg.fit --config experiments/shapes/unet.yaml
 
 test: $(READY)  ## run the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not extras"
 
 test-slow: $(READY)  ## run the slow tests: every recipe, several processes, signals
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "slow and not extras"
 
 test-gpu: $(READY)  ## run the tests that need a CUDA device
-	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m pytest -m "gpu and not extras"
+
+test-extras: $(EXTRAS)  ## run the tests of packages that the environment is without, since they slow every start
+	.cache/extras/bin/python -m pytest -n 2 -m extras
 
 fuzz: $(READY)  ## give every verb 1,350 inputs that are wrong: ARGS="--share 0.1", ARGS=configs:137
 	$(BIN)/python -m tests.fuzz $(ARGS)
@@ -72,6 +79,9 @@ requirements: $(UV)  ## resolve the newest versions anew and write their hashes
 	for minor in 11 12 13 14; do \
 	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
 	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
+	  $(UV) pip compile pyproject.toml --group dev --group extras --universal --python-version 3.$$minor --generate-hashes \
+	    --constraint .requirements/py3$$minor.txt --upgrade --quiet --no-header --no-annotate \
+	    --output-file .requirements/extras-py3$$minor.txt || exit 1; \
 	done
 	$(UV) pip compile --group docs --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/docs.txt
@@ -94,8 +104,7 @@ $(READY): $(UV) $(LOCKS) pyproject.toml
 	$(CHECK_PYTHON)
 	@echo "making $(VENV) …"
 	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes \
-	  .requirements/$$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes .requirements/$(MINOR).txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "ready; for commands without make: source $(BIN)/activate"
@@ -106,3 +115,11 @@ $(DOCS): $(UV) .requirements/docs.txt
 	@$(UV) venv --quiet --clear --no-project --python $(PYTHON) .cache/docs
 	@$(UV) pip sync --quiet --python .cache/docs/bin/python --require-hashes .requirements/docs.txt
 	@touch $(DOCS)
+
+$(EXTRAS): $(UV) $(wildcard .requirements/extras-py3*.txt) pyproject.toml
+	$(CHECK_PYTHON)
+	@echo "making .cache/extras …"
+	@$(UV) venv --quiet --clear --no-project --python $(PYTHON) .cache/extras
+	@$(UV) pip sync --quiet --python .cache/extras/bin/python --require-hashes .requirements/extras-$(MINOR).txt
+	@$(UV) pip install --quiet --python .cache/extras/bin/python --no-deps --no-build-isolation --editable .
+	@touch $(EXTRAS)

@@ -23,6 +23,8 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --grid KEY=V,V [KEY=V,V] a run for each combination of values; with --seeds and --folds, for each of them, too
   --jobs N                 runs at a time, each with its GPUs, cores and output file (one for each GPU; without GPUs,
                            as many as have OMP_NUM_THREADS cores each, or one)
+  --find NAMES             before the run, search for lr (a learning-rate range test), batch_size (the largest that fits
+                           the memory of a GPU), or both as lr,batch_size; a series takes what its first run finds
   --group NAME             group of the run; runs of a series share one (the experiment's name and a stamp)
   --runs_dir DIR           where run folders are made (runs)
   --name NAME              name of the experiment (the recipe's)
@@ -50,6 +52,7 @@ from collections.abc import Sequence
 from lightseg.checkpoint.locate import follow_imports, run_folder
 from lightseg.cli.argv import option_names, option_values, prints_only, require_known_options
 from lightseg.cli.entry import verb
+from lightseg.cli.find_option import split_find
 from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError, require
@@ -117,6 +120,7 @@ def _require_options(args: Sequence[str]) -> None:
     if not args[0].startswith("-"):
         raise ConfigError(f"'{args[0]}' belongs to no option; give a recipe as --config {args[0]}")
     require_known_options(args)
+    split_find(args)
     if option_values(args, "--extend"):
         others = [name for name in ("resume", "seeds", "folds", "grid", "jobs") if name in option_names(args)]
         require(not others, f"--extend: trains one run longer; leave out {', '.join(f'--{name}' for name in others)}")

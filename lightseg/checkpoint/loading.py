@@ -2,11 +2,12 @@
 
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightseg.checkpoint import safetensors
 from lightseg.checkpoint.io import refused_class
@@ -16,12 +17,15 @@ from lightseg.checkpoint.trusted_classes import announce, foreign_classes, forei
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.plain_data import plain
 from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
-from lightseg.errors import UserError
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import sha256
+from lightseg.files.printable import printable_line
 from lightseg.hardware.devices import limit_threads
+from lightseg.nets.lora import Lora, merge_state, plain_names
 from lightseg.runs.records import read_record
 from lightseg.tasks import Task
 from lightseg.tasks.ensemble import make_ensemble
+from lightseg.tasks.fine_tuning import SharedWeights
 
 _DAMAGE = (
     RuntimeError,
@@ -163,4 +167,39 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:
         require_form(TEMPERATURE, plain(content["temperature"], f"{file}: temperature"), file, "temperature")
-    return {**content, "lightseg": recipe, "state_dict": plain_weights(content.get("state_dict"), file)}
+    content = {**content, "lightseg": recipe, "state_dict": plain_weights(content.get("state_dict"), file)}
+    if recipe.get("shared"):
+        _complete(content, SharedWeights(**recipe["shared"]), file)
+    return content
+
+
+def _complete(content: dict[str, Any], shared: SharedWeights, file: Path) -> None:
+    """Add the weights that a checkpoint leaves to the file that its training has started from.
+
+    Raises:
+        UserError: If that is not there, or another one.
+    """
+    source, name = Path(shared.file), printable_line(shared.file)
+    if not source.is_file() or sha256(source) != shared.sha256:
+        raise UserError(
+            f"{file}: leaves the weights of its encoder to {name}, which is not there or another file now; bring it "
+            "back"
+        )
+    try:
+        weights = merged_weights(read(source))
+        names = plain_names([*content["state_dict"], *shared.tensors])
+        shared.complete(content, {tensor: weights[names[tensor]] for tensor in shared.tensors})
+    except (ConfigError, KeyError) as error:
+        reason = printable_line(str(error))[:120]
+        raise UserError(f"{file}: leaves weights to {name} that it does not have ({reason}); damaged") from None
+
+
+def merged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint, of which adapters are merged into those of their layers.
+
+    Raises:
+        ConfigError: If the adapters do not fit the layers.
+    """
+    state: dict[str, Tensor] = checkpoint["state_dict"]
+    lora = checkpoint["lightseg"]["config"]["model"]["init_args"].get("lora")
+    return state if lora is None else merge_state(state, Lora.parse(lora))

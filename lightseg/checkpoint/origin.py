@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from lightseg.checkpoint import hub
-from lightseg.checkpoint.loading import read
+from lightseg.checkpoint.loading import merged_weights, read
 from lightseg.checkpoint.locate import model_file
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import expand_home, sha256
@@ -45,7 +45,11 @@ def read_origin(source: str) -> TrainedOrigin:
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None
-    recipe, state = checkpoint["lightseg"], _net_state(checkpoint["state_dict"], file)
+    try:
+        weights = merged_weights(checkpoint)
+    except ConfigError as error:
+        raise ConfigError(f"model.init: {file}: {error}") from None
+    recipe, state = checkpoint["lightseg"], _net_state(weights, file)
     net = recipe["config"]["model"]["init_args"]["net"]["class_path"].rpartition(".")[2]
     mean, std = recipe["resolved"].get("mean"), recipe["resolved"].get("std")
     origin = Origin(str(file), net, state, recipe["classes"], recipe["in_channels"], mean, std)

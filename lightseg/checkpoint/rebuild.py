@@ -17,7 +17,7 @@ from lightseg.checkpoint.trusted_classes import (
     require_known_losses,
     require_known_transforms,
 )
-from lightseg.checkpoint.validation import require_net_fits
+from lightseg.checkpoint.validation import fill, require_net_fits
 from lightseg.cli.parser import Parser
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
@@ -25,6 +25,7 @@ from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.printable import printable_line
 from lightseg.labels import Color
+from lightseg.nets.lora import base_state, merge_state
 from lightseg.runs.diff import differences, effect_of
 from lightseg.tasks import Task
 
@@ -87,7 +88,9 @@ def build_task(
         require_known(model, "model", file)
         require_known_losses(model["init_args"].get("loss"), file)
         if state is not None:
-            require_net_fits(known_class(net["class_path"]), net["init_args"], state, file)
+            require_net_fits(
+                known_class(net["class_path"]), net["init_args"], state, file, model["init_args"].get("lora")
+            )
     parser = ArgumentParser(exit_on_error=False)
     # as on the command line, where a custom net may lack type hints
     parser.add_subclass_arguments(Task, "model", fail_untyped=False)
@@ -167,7 +170,21 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
             f"model.init: {type(net).__name__} cannot be built for {num_classes + 1} classes, by which its last layer "
             f"is found: {printable_line(str(error))[:300]}"
         ) from error
-    return {name for name, value in net.state_dict().items() if name not in larger or value.shape != larger[name].shape}
+    state = base_state(net.state_dict())
+    return {name for name, value in state.items() if name not in larger or value.shape != larger[name].shape}
+
+
+def merge_adapters(task: Task) -> Task:
+    """Return a task without adapters that has the same output: a new one, or the task itself if it has none."""
+    if task.adapters.lora is None:
+        return task
+    recipe = copy.deepcopy({**task.recipe, "resolved": task.resolved})
+    recipe["config"]["model"]["init_args"]["lora"] = None
+    recipe.pop("shared", None)
+    merged = build_task(recipe, "the recipe of the run", trust=True)
+    fill(merged, merge_state(task.state_dict(), task.adapters.lora), "the weights of the run")
+    merged.temperature = task.temperature
+    return merged.eval()
 
 
 _TRAINING_OPTIONS = (

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightseg.checkpoint.rebuild import merge_adapters
 from lightseg.errors import ConfigError
 from lightseg.tasks import Task
 from lightseg.tasks.ensemble import average_thresholds, require_agreement
@@ -28,6 +29,8 @@ def average_weights(tasks: Sequence[Task], names: Sequence[str]) -> Task:
     without increasing inference time", arXiv:2203.05482, the uniform soup.
     """
     require_agreement(tasks, names)
+    # the product of mean matrices would not be the mean of the products
+    tasks = [merge_adapters(task) for task in tasks]
     first, states = tasks[0], [task.net.state_dict() for task in tasks]
     for task, name in zip(tasks[1:], names[1:], strict=True):
         for key, value in _architecture(task).items():

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightseg.errors import UserError
 from lightseg.files.printable import printable_line
+from lightseg.nets.lora import Lora, add_adapters
 from lightseg.nets.memory import needs_values, without_memory
 from lightseg.tasks import Task
 
@@ -106,7 +107,7 @@ def require_tensors(state: Mapping[str, Any], file: Path | str) -> int:
     return total
 
 
-def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
+def fill(task: Task, state: Mapping[str, Tensor], file: Path | str) -> None:
     """Load weights into a task.
 
     Raises:
@@ -125,7 +126,13 @@ def fill(task: Task, state: Mapping[str, Tensor], file: Path) -> None:
     task.load_state_dict(state)
 
 
-def require_net_fits(net_class: Any, options: Mapping[str, Any], state: Mapping[str, Tensor], file: Path | str) -> None:
+def require_net_fits(
+    net_class: Any,
+    options: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    file: Path | str,
+    lora: Mapping[str, Any] | None = None,
+) -> None:
     """Check that a net has the shapes of the weights by building it without memory.
 
     Args:
@@ -133,6 +140,7 @@ def require_net_fits(net_class: Any, options: Mapping[str, Any], state: Mapping[
         options: Arguments of its constructor.
         state: The weights of a task.
         file: The file, for the message.
+        lora: Options of the adapters of the net; None if it has none.
 
     Raises:
         UserError: If not.
@@ -142,6 +150,9 @@ def require_net_fits(net_class: Any, options: Mapping[str, Any], state: Mapping[
     try:
         with _Bounds(weights), _deadline():
             net = _build_without_memory(net_class, options, weights)
+            if lora is not None:
+                with without_memory():
+                    add_adapters(net, Lora.parse(lora))
     except UserError as error:
         raise UserError(f"{file}: net: {printable_line(str(error))}") from None
     except _TimeoutSignal:

@@ -7,7 +7,18 @@ from lightseg.errors import closest, did_you_mean
 
 FIT_OPTIONS = (
     *("config", "model", "data", "trainer", "seed_everything", "runs_dir", "name", "group", "print_config", "base"),
-    *("resume", "extend", "seeds", "folds", "grid", "jobs", "save_every_n_steps", "save_every_minutes", "trust"),
+    *(
+        "resume",
+        "extend",
+        "seeds",
+        "folds",
+        "grid",
+        "jobs",
+        "find",
+        "save_every_n_steps",
+        "save_every_minutes",
+        "trust",
+    ),
 )
 """Options of `fit` outside of all classes, and the groups that all others belong to, as in `--model.net.width`."""
 
@@ -25,6 +36,9 @@ _SYNONYMS = {
     "model.freeze_encoder": ("freeze", "freeze_encoder", "freeze_backbone"),
     "model.layer_decay": ("layer_decay", "llrd", "layerwise_lr_decay", "lr_layer_decay", "layer_lr_decay"),
     "model.freeze_stages": ("freeze_stages", "frozen_stages", "freeze_layers"),
+    "model.lora": ("lora", "peft", "adapter", "adapters", "use_lora"),
+    "model.lora.rank": ("rank", "lora_rank", "lora_r"),
+    "model.lora.alpha": ("lora_alpha",),
     "model.compile": ("compile", "torch_compile"),
     "model.net": ("net", "arch", "architecture", "network", "model_name"),
     "model.net.encoder": ("encoder", "backbone", "encoder_name"),
@@ -65,6 +79,7 @@ _SYNONYMS = {
     "resume": ("resume_from", "ckpt_path", "checkpoint", "ckpt", "resume_from_checkpoint", "load"),
     "extend": ("extend_from", "train_longer", "continue_from", "more_epochs"),
     "grid": ("sweep", "multirun", "hparams"),
+    "find": ("lr_find", "auto_lr_find", "auto_scale_batch_size", "auto_batch", "tune"),
     "jobs": ("n_jobs", "parallel", "max_parallel"),
     "config configs/logging/wandb.yaml": ("wandb", "use_wandb"),
     "config configs/logging/mlflow.yaml": ("mlflow", "use_mlflow"),

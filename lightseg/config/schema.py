@@ -23,6 +23,9 @@ from lightseg.files.printable import printable_line
 
 _CLASSES, _CHANNELS, _FOLDS, _MEMBERS = 2**15, 2**12, 10_000, 10_000
 
+_TENSORS = 100_000
+"""Limit of the tensors of a net."""
+
 MOST_WORKERS = 256
 """Maximum number of loading processes per training process, far above any machine's number of cores."""
 
@@ -72,6 +75,7 @@ class TaskOptions(_Record):
     """Options of a task, as far as a rebuild needs them."""
 
     net: Spec
+    lora: dict[str, Any] | None = None
 
 
 class TaskSpec(Spec):
@@ -185,6 +189,16 @@ class ImageValuesRecord(_Record):
                 raise ValueError(f"image_values.{name}: one for each of {channels} channels is expected")
 
 
+class SharedWeightsRecord(_Record):
+    """File that has the weights which a checkpoint leaves out, and their names."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tensors: Annotated[list[str], Field(max_length=_TENSORS)]
+
+
 class OriginRecord(_Record):
     """Trained model from whose weights a run started, or from which it learned."""
 
@@ -219,6 +233,7 @@ class Recipe(_Record):
     palette: list[tuple[Annotated[int, Field(ge=0, le=255)], ...] | list[Annotated[int, Field(ge=0, le=255)]]]
     resolved: Resolved
     image_values: Annotated[ImageValuesRecord, BeforeValidator(_to_mapping)] | None = None
+    shared: SharedWeightsRecord | None = None
     mask_colors: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=4, max_length=4)]] = []
     lineage: Lineage | None = None
     teacher: Annotated[list[OriginRecord], Field(max_length=_MEMBERS)] = []
@@ -419,6 +434,12 @@ class Exported(ParityRecord):
     benchmark: Benchmark | None = None
 
 
+class LatencyRecord(_Record):
+    """Latency of the net of a trial."""
+
+    latency_ms: Annotated[FiniteFloat, Field(gt=0)]
+
+
 class Facts(_Record):
     """Facts of `per_image_SPLIT.npz`."""
 
@@ -438,6 +459,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(dict[str, SplitRecord]),
     "ensemble.json": TypeAdapter(EnsembleRecord),
     "git.json": TypeAdapter(GitState),
+    "latency.json": TypeAdapter(LatencyRecord),
     "plan.json": TypeAdapter(PlanRecord),
     "calibration.json": TypeAdapter(CalibrationRecord),
     "examples.json": TypeAdapter(Examples),

@@ -14,6 +14,12 @@ RESUMED = "LIGHTSEG_RESUMED"
 PRECISION = "LIGHTSEG_PRECISION"
 """Precision for `trainer.precision: auto`, instead of a measurement."""
 
+FINDINGS = "LIGHTSEG_FINDINGS"
+"""File with the findings of `--find`, which are not searched again."""
+
+LATENCY = "LIGHTSEG_LATENCY"
+"""Set for a run whose latency is measured at its end, for a search."""
+
 RUN_NAME = "LIGHTSEG_RUN_NAME"
 """Name of the run folder, for a run of a series."""
 
@@ -101,6 +107,13 @@ def missing(error: KeyError) -> ConfigError | None:
         f"trainer: the environment has variables of {launcher}, but not {name}; start the command by {start}, or unset "
         f"{'SLURM_NTASKS' if launcher == 'SLURM' else 'TORCHELASTIC_RUN_ID'}"
     )
+
+
+def without_launcher() -> dict[str, str]:
+    """Return the environment without the variables of a launcher, for a process that is none of the run."""
+    names = (*_NUMBERS, "MASTER_ADDR")
+    prefixes = ("SLURM_", "TORCHELASTIC_")
+    return {name: value for name, value in os.environ.items() if name not in names and not name.startswith(prefixes)}
 
 
 @contextlib.contextmanager

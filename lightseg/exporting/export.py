@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightseg.checkpoint import loading
 from lightseg.checkpoint.locate import model_file
-from lightseg.checkpoint.rebuild import data_and_block, keep_image_values
+from lightseg.checkpoint.rebuild import data_and_block, keep_image_values, merge_adapters
 from lightseg.data import ImageDataModule
 from lightseg.data.io.image_values import image_values
 from lightseg.errors import ConfigError, DataError, LightsegError, RunError, UserError
@@ -63,9 +63,12 @@ def export_model(
         # onnxruntime has no float64 convolutions
         task.float()
     data, samples = _parity_samples(options, task)
-    metadata = collect_metadata(task, options.run, model_file(options.run), options.licence) | dict(soup_metadata or {})
+    merged = merge_adapters(task)
+    metadata = collect_metadata(merged, options.run, model_file(options.run), options.licence) | dict(
+        soup_metadata or {}
+    )
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
-        result = _write(options, task, data, samples, metadata, Path(temporary))
+        result = _write(options, task, merged, data, samples, metadata, Path(temporary))
         _describe(options, metadata, result, Path(temporary))
         return _move_into_place(options, result)
 
@@ -135,23 +138,24 @@ def _image_size(run: Path) -> tuple[int, int]:
 def _write(
     options: ExportOptions,
     task: Task,
+    merged: Task,
     data: ImageDataModule | None,
     samples: list[ParitySample],
     metadata: dict[str, Any],
     folder: Path,
 ) -> ExportResult:
-    """Write the files of a format to a folder, check their parity and time them.
+    """Write the files of a format, without adapters, to a folder, check their parity with the task and time them.
 
     Raises:
         UserError: If the net cannot be traced, or does not accept the sizes to time.
         RunError: If a file cannot be written, does not run or differs from torch.
     """
     if options.format == "safetensors":
-        size = None if takes_any_size(task) else _image_size(options.run)
-        files, smallest = safetensors.write(task, folder, metadata), size or (1, 1)
+        size = None if takes_any_size(merged) else _image_size(options.run)
+        files, smallest = safetensors.write(merged, folder, metadata), size or (1, 1)
         predict = _inference(loading.reload(files[0]))
     else:
-        traced = trace(task, _image_size(options.run))
+        traced = trace(merged, _image_size(options.run))
         files, size = [folder / FILES[options.format][0]], traced.size
         # only torch enforces the smallest size
         smallest = size or (traced.smallest if options.format == "torch_export" else (1, 1))
@@ -163,7 +167,7 @@ def _write(
     parities = [_compare(options, files[0], task, predict, samples)]
     if not size and all(odd >= least for odd, least in zip(ODD, smallest, strict=True)):
         parities.append(_compare(options, files[0], task, predict, parity.odd_samples(samples)))
-    runtimes, int8, images = {"torch": _inference(task), options.format: predict}, None, []
+    runtimes, int8, images = {"torch": _inference(merged), options.format: predict}, None, []
     if options.int8 and data is not None:
         files.append(folder / INT8)
         images = [image for image, _ in parity.read_samples(data, "train", CALIBRATION)]
@@ -242,8 +246,8 @@ def _compare(options: ExportOptions, file: Path, task: Task, predict: Predict, s
     Raises:
         RunError: If they differ by more than the tolerance, or the file does not run.
     """
-    # safetensors are run by torch itself
-    tolerance = 0.0 if options.format == "safetensors" else options.tolerance
+    # safetensors are run by torch itself, with equal weights unless adapters are merged
+    tolerance = 0.0 if options.format == "safetensors" and not task.adapters else options.tolerance
     with _translate_errors(f"{file.name} does not run"):
         result = parity.compare(task, predict, samples)
     if not result.holds(tolerance):

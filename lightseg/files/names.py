@@ -13,6 +13,12 @@ ENSEMBLE = "ensemble.json"
 PLAN = "plan.json"
 """File of the plan in the folder of a series of runs."""
 
+FINDINGS = "find.json"
+"""File of the settings in a run folder that were searched before the run."""
+
+LATENCY = "latency.json"
+"""File of the latency of the net in the run folder of a trial, if its search asks for it."""
+
 WEIGHTS, WEIGHTS_CONFIG = "model.safetensors", "config.json"
 """Files of an export that `lightseg.load` reads."""
 

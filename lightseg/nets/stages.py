@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from lightseg.errors import ConfigError
+from lightseg.nets.lora import plain_names
 
 
 def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[str, int]:
@@ -33,8 +34,12 @@ def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[st
     layered = model if hasattr(model, "group_matcher") else _complete_model(model)
     if layered is not None:
         by_name = group_parameters(layered, layered.group_matcher(coarse=coarse), reverse=True)
-        depths = {_flat(name): depth for name, depth in by_name.items()}
-        by_parameter = {parameter: depths.get(_flat(name)) for name, parameter in model.named_parameters()}
+        # an adapter has the depth of its layer
+        flat = {name: _flat(plain) for name, plain in plain_names(by_name).items()}
+        depths = {flat[name]: depth for name, depth in by_name.items()}
+        parameters = dict(model.named_parameters())
+        plain = plain_names(parameters)
+        by_parameter = {parameter: depths.get(_flat(plain[name])) for name, parameter in parameters.items()}
         inside = set(encoder.parameters())
         in_net = {name: by_parameter.get(item) for name, item in net.named_parameters() if item in inside}
         parameter_depths = {name: depth for name, depth in in_net.items() if depth is not None}

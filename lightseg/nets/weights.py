@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lightseg.errors import ConfigError
 from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.nets.base import Normalization, first_line
+from lightseg.nets.lora import base_state
 
 IMAGENET: Normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 INCEPTION: Normalization = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -55,6 +56,11 @@ def read_file(path: str) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`")
+    if len(base_state(state)) < len(state):
+        raise ConfigError(
+            f"model.net.encoder_weights: {file}: has adapters beside its weights; take model.init, or an export, in "
+            "which they are merged"
+        )
     return dict(state)
 
 

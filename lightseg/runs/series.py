@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lightseg.errors import UserError
 from lightseg.files.atomic import write_json
 from lightseg.files.names import PLAN
 from lightseg.runs import folder as run_folders
 from lightseg.runs.records import is_finished, read_record
+
+SEARCH_PREFIX = "search-"
+"""Start of the name of a search's folder."""
 
 
 class RunGroup(ABC):
@@ -135,6 +138,14 @@ class Series(RunGroup):
 def is_series(folder: Path) -> bool:
     """Return whether a folder is that of a series."""
     return (folder / PLAN).is_file()
+
+
+def job_type(folder: Path) -> Literal["fit", "series", "trial"]:
+    """Return whether a run is one by itself, one of a series, or a trial of a search, whose folder lies beside it."""
+    stamp = folder.name.rpartition("-")[0]
+    if folder.with_name(f"{SEARCH_PREFIX}{stamp}").is_dir():
+        return "trial"
+    return "series" if folder.with_name(f"{Series.prefix}{stamp}").is_dir() else "fit"
 
 
 def has_begun(folder: Path) -> bool:

@@ -13,7 +13,7 @@ usage: python -m lightseg.search RECIPE --study FILE [--config OVERLAY]... [--ob
                       trials: 20
                       sampler: tpe             # tpe, random, nsga2
                       pruner: null             # median, hyperband: stop trials that are worse than the others
-                      objective: [score]       # score, then flops or parameters
+                      objective: [score]       # score, then flops, parameters or latency
                       winner_seeds: 3          # seeds that the winner is trained on
                       storage: sqlite          # sqlite; journal for network file systems
                       seed: 0                  # of the sampler
@@ -28,7 +28,8 @@ Example:
 Every trial is a run with the budget and the seed of the recipe, and its score is that of its best checkpoint on val.
 The report compares the score that the selection promised with that of the winner on seeds that no trial had. It is
 printed, and written into the folder of the search with a picture of the Pareto front. A trial that fails counts as
-one of the trials. Needs pip install 'lightseg[search]'.
+one of the trials. `latency` is the median of a forward pass in milliseconds on this machine, for one validation image
+in float32, of one thread where it is a CPU. Needs pip install 'lightseg[search]'.
 
 The last line printed is `search: PATH`. Exit codes: 0 done, 1 no trial or not all runs of the winner finished, 2 bad
 input, 128 + signal if stopped by one.
@@ -48,11 +49,14 @@ def main(args: list[str]) -> None:
     require(
         find_spec("optuna") is not None, "search needs optuna, which is not installed: pip install 'lightseg[search]'"
     )
-    from lightseg.search.report import make_report, write_report
+    from lightseg.search.report import make_report, show_in_wandb, write_report
     from lightseg.search.run import run
 
     search, series = run(args)
-    print(printable(f"\n{write_report(make_report(search, series))}\nsearch: {search.folder}"), flush=True)
+    report = make_report(search, series)
+    print(printable(f"\n{write_report(report)}"), flush=True)
+    show_in_wandb(report)
+    print(printable(f"search: {search.folder}"), flush=True)
 
 
 if __name__ == "__main__":

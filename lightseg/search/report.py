@@ -12,7 +12,7 @@ from lightseg.comparison.analysis import compare
 from lightseg.comparison.results import Comparison, Estimate
 from lightseg.comparison.text import interval
 from lightseg.files.atomic import write_atomically, write_json
-from lightseg.files.printable import align_columns
+from lightseg.files.printable import align_columns, printable, warn
 from lightseg.metrics.formatting import percent
 from lightseg.runs.read import Run, read
 from lightseg.runs.series import Series
@@ -23,7 +23,7 @@ _LISTED = 30
 """Limit of the trials in the table; the record has all."""
 
 _FAILURES = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-_COSTS = {"flops": "GFLOPs", "parameters": "parameters"}
+_COSTS = {"flops": "GFLOPs", "parameters": "parameters", "latency": "latency ms"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,21 @@ def write_report(report: Report) -> str:
     # the search is finished once it is there
     write_json(folder / REPORT, _as_record(report))
     return text
+
+
+def show_in_wandb(report: Report) -> None:
+    """Show the search in W&B if its trials are there; a failure is a warning."""
+    from lightseg.tracking.wandb_search import show_search
+    from lightseg.tracking.wandb_service import describe_error
+
+    search, plan = report.search, report.search.plan
+    try:
+        mode = show_search(search.folder, search.run_folders[report.winner], plan.group, plan.study.model_dump())
+    except Exception as error:  # the client's errors have no common base class
+        warn(f"W&B has not taken the search: {describe_error(error)}")
+    else:
+        if mode == "offline":
+            print(printable(f"W&B: offline; afterwards: wandb sync {search.folder}/wandb/offline-run-*"))
 
 
 def as_text(report: Report) -> str:

@@ -76,7 +76,7 @@ def parse(args: Sequence[str]) -> Request:
     options, rest = parser.parse_known_args(list(args[len(recipe) :]))
     arguments = [*recipe, *rest]
     require_known_options(arguments)
-    for name in ("seeds", "folds", "grid"):
+    for name in ("seeds", "folds", "grid", "find"):
         require(name not in option_names(arguments), f"--{name}: belongs to fit; a search has trials")
     if options.resume is not None:
         require(
@@ -259,8 +259,10 @@ def _end_trial(search: Search, progress: Progress, number: int, code: int, is_pr
 
 def _command(search: Search, number: int) -> tuple[list[str], dict[str, str]]:
     """Return the command that begins a trial or goes on with it, and its environment variables."""
-    plan, folder = search.plan, search.run_folders[number]
-    return series_run.make_command(folder, plan.arguments, search.options(number), plan.group, search.first_begun())
+    plan, folder, options = search.plan, search.run_folders[number], search.options(number)
+    command, variables = series_run.make_command(folder, plan.arguments, options, plan.group, search.first_begun())
+    # its value does not matter
+    return command, {**variables, environment.LATENCY: "1"} if "latency" in plan.study.objective else variables
 
 
 def _train_winner(search: Search, jobs: int | None) -> Series:

@@ -42,7 +42,9 @@ class Study(BaseModel):
     trials: Annotated[int, Field(ge=1, le=MOST_RUNS)]
     sampler: Literal["tpe", "random", "nsga2"] = "tpe"
     pruner: Literal["median", "hyperband"] | None = None
-    objective: Annotated[list[Literal["score", "flops", "parameters"]], BeforeValidator(split_names)] = ["score"]
+    objective: Annotated[list[Literal["score", "flops", "parameters", "latency"]], BeforeValidator(split_names)] = [
+        "score"
+    ]
     winner_seeds: Annotated[int, Field(ge=1, le=_MOST_SEEDS)] = 3
     storage: Literal["sqlite", "journal"] = "sqlite"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

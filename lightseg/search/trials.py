@@ -22,11 +22,12 @@ from lightseg.comparison.trials import align, make_trials
 from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import write_json
+from lightseg.files.names import LATENCY
 from lightseg.runs import folder as run_folders
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.read import Run, read
-from lightseg.runs.records import is_finished, read_mapping
-from lightseg.runs.series import RunGroup
+from lightseg.runs.records import is_finished, read_mapping, read_record
+from lightseg.runs.series import SEARCH_PREFIX, RunGroup
 from lightseg.search.space import as_options, describe, make_space
 from lightseg.search.study import Study
 
@@ -71,7 +72,7 @@ class Search(RunGroup):
         plan: The plan.
     """
 
-    prefix = "search-"
+    prefix = SEARCH_PREFIX
 
     def __init__(self, folder: Path, plan: SearchPlan) -> None:
         self.folder, self.plan = folder, plan
@@ -246,6 +247,10 @@ def _value(run: Run, objective: str) -> Any:
     if objective == "score":
         score = run.metrics.get("val/score")
         return None if score is None or score != score else score
+    if objective == "latency":
+        # a trial that was resumed by hand has none
+        path = run.folder / LATENCY
+        return read_record(path)["latency_ms"] if path.exists() else None
     return run.cost["gflops" if objective == "flops" else objective]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from lightseg.cli.argv import option_names, option_values
+from lightseg.cli.find_option import KEYS, require_absent, split_find
 from lightseg.config.schema import MOST_RUNS
 from lightseg.errors import ConfigError, require
 from lightseg.runs.series import is_series
@@ -80,6 +81,8 @@ def _require_no_conflict(options: argparse.Namespace, arguments: Sequence[str]) 
     """Check that no key is both varied and given."""
     shared = {plain_key(name) for name in option_names(arguments)}
     keys = [plain_key(key) for key, _ in options.grid]
+    for name in split_find(arguments)[0]:
+        require_absent(name, keys, f"--grid {KEYS[name]}")
     require(options.seeds is None or "seed_everything" not in shared, "give --seeds or --seed_everything, not both")
     require(options.folds is None or not {"data.fold", "data.folds"} & shared, "give --folds or --data.fold, not both")
     for key in keys:

@@ -11,10 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from lightseg.cli.argv import option_values, text_option
+from lightseg.cli.find_option import split_find
 from lightseg.config.compose import chain, read, show
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, require
 from lightseg.files.atomic import file_lock, locked
+from lightseg.files.names import FINDINGS
 from lightseg.files.printable import printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
@@ -194,7 +196,7 @@ def make_command(
         arguments: Arguments of `fit` that all runs share.
         options: Options of the run by key.
         group: Group of the run.
-        first: Folder of the first run that has begun, whose precision the others keep; None if there is none.
+        first: Folder of the first run that has begun, whose precision and findings the others keep; None without one.
     """
     command = [sys.executable, "-m", "lightseg.fit"]
     if has_begun(folder):
@@ -202,6 +204,8 @@ def make_command(
     variables = {environment.RUN_NAME: folder.name}
     if first and "trainer.precision" not in options:
         variables |= _keep_precision(first)
+    if first and split_find(arguments)[0]:
+        variables |= {environment.FINDINGS: str(first / FINDINGS)}
     words = [f"--{key}={value}" for key, value in options.items()]
     return [*command, *arguments, *words, f"--group={group}"], variables
 

@@ -26,6 +26,7 @@ from lightseg.losses.task_loss import TaskLoss
 from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
 from lightseg.metrics.scores import ScoreKind, confusion_to_counts
 from lightseg.nets import Net
+from lightseg.nets.lora import LoraOptions, base_state, load_base_state
 from lightseg.nets.weights import adapt_normalization
 from lightseg.optim.optimizer import configure_optimizer
 from lightseg.optim.param_groups import check_encoder_options
@@ -33,7 +34,7 @@ from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, Warm
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
-from lightseg.tasks.fine_tuning import FrozenStages, make_layer_decay
+from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
 from lightseg.tasks.teacher import Teacher
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
@@ -73,6 +74,11 @@ class Task(Predictor, ABC):
             known.
         freeze_stages: Number of the encoder's first stages, the stem being one, that are frozen throughout, including
             their BatchNorm statistics; for encoders of timm. A block of a plain transformer is a stage.
+        lora: Low-rank adapters (LoRA) on layers of the encoder, the only part of it that is trained: `{rank: 8, alpha:
+            16, dropout: 0.0, targets: [qkv, proj, fc1, fc2]}`, or some of these options; `{}` for the defaults. Targets
+            are names of linear layers or 1×1 convolutions, or the last parts of them. With `save: adapters`,
+            checkpoints leave out the weights of the encoder that are those of `init`, whose file they then need. Needs
+            `pip install 'lightseg[lora]'`.
         norm_bias_lr_factor: Learning rate of the biases of normalization layers relative to the other parameters.
         mean: Mean per channel on the 0..1 scale; default: that of `init`, else of the pretrained weights, else of the
             data.
@@ -113,6 +119,7 @@ class Task(Predictor, ABC):
         freeze_encoder: float = 0.0,
         layer_decay: float = 1.0,
         freeze_stages: int = 0,
+        lora: LoraOptions | None = None,
         norm_bias_lr_factor: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -129,6 +136,8 @@ class Task(Predictor, ABC):
         self.teacher: Teacher | None = None
         self.distillation = Distillation(teacher_temperature, teacher_weight)
         self._transferred: tuple[Origin, Target] | None = None
+        self.shared: SharedWeights | None = None
+        """Weights that checkpoints leave to the file of `init`."""
         spec = {loss: 1.0} if isinstance(loss, str) else loss
         self.loss = TaskLoss(
             spec, len(classes), class_weights, class_weights_from, logit_adjustment, prior_bias, self.multilabel
@@ -139,6 +148,12 @@ class Task(Predictor, ABC):
         self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
+        require(
+            lora is None or not (freeze_encoder or freeze_stages),
+            f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
+            "adapters; leave one of them out",
+        )
+        self.adapters = Adapters(net, lora)
         self.layer_decay = make_layer_decay(net, layer_decay)
         self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
         if freeze_encoder == 1 and self.encoder is not None:
@@ -408,8 +423,8 @@ class Task(Predictor, ABC):
             self.teacher.to(self.device, self.dtype)
 
     def _transfer(self, origin: Origin, target: Target) -> Report:
-        state, report = transfer(self.net.state_dict(), target, origin)
-        self.net.load_state_dict(state)
+        state, report = transfer(base_state(self.net.state_dict()), target, origin)
+        load_base_state(self.net, state)
         return report
 
     def _set_normalization(self, data: ImageDataModule) -> None:
@@ -456,6 +471,7 @@ class Task(Predictor, ABC):
         if self.freeze_encoder and self.encoder is not None:
             self.encoder.train(not self.encoder_is_frozen)
         self.frozen_stages.set_eval_mode()
+        self.adapters.set_eval_mode()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -478,6 +494,14 @@ class Task(Predictor, ABC):
         """Add the recipe to the checkpoint, so that it can be loaded without other files."""
         if self.recipe:
             checkpoint["lightseg"] = {**self.recipe, "resolved": self.resolved}
+        if self.shared is not None:
+            self.shared.leave_out(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Complete a checkpoint of a training by the weights that it leaves out, which the task has from `init`."""
+        if self.shared is not None:
+            state = self.state_dict()
+            self.shared.complete(checkpoint, {name: state[name] for name in self.shared.tensors})
 
     @property
     def resolved(self) -> dict[str, Any]:

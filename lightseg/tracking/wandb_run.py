@@ -17,6 +17,7 @@ from lightseg.errors import ConfigError, RunError
 from lightseg.files.atomic import write_json
 from lightseg.files.printable import printable
 from lightseg.runs.records import read_record
+from lightseg.runs.series import job_type
 from lightseg.tracking.identity import read_identity
 from lightseg.tracking.log_view import config
 from lightseg.tracking.wandb_service import describe_error, missing, unconfirmed, within
@@ -30,7 +31,7 @@ START, USE, FINISH, TEARDOWN = 30.0, 5.0, 20.0, 5.0
 _FILE = "wandb.json"
 """File of the identity of a W&B run."""
 
-_IDENTITY = ("id", "project", "entity", "name", "group")
+_IDENTITY = ("id", "project", "entity", "name", "group", "job_type")
 """Keys of the identity of a W&B run."""
 
 
@@ -102,7 +103,7 @@ def identity(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     if record and not moved:
         return record
     group = read_record(folder / "config.yaml").get("group") or folder.parent.name
-    fresh = {"name": f"{folder.parent.name}-{folder.name}", "group": group}
+    fresh = {"name": f"{folder.parent.name}-{folder.name}", "group": group, "job_type": job_type(folder)}
     return {"id": secrets.token_hex(4), **fresh, **{k: v for k, v in record.items() if k != "delivered"}, **options}
 
 
@@ -124,8 +125,33 @@ def open_view(
     """
     import wandb
 
-    replay: dict[str, Any] = {} if live else {"console": "off", "x_disable_stats": True}
-    settings = wandb.Settings(
+    run = wandb.init(
+        **{key: named.get(key) for key in ("id", "project", "entity", "name", "group", "tags", "notes")},
+        # a run of before has none
+        job_type=named.get("job_type", "fit"),
+        dir=str(place or folder),
+        config=config(folder),
+        mode=mode,
+        resume="allow",
+        settings=settings(live),
+    )
+    view = View(folder, run, named.get("log_checkpoint", False))
+    if mode == "online":
+        write(folder, {**named, "id": run.id, "project": run.project, "entity": run.entity})
+        print(printable(f"W&B: {run.url}"), flush=True)
+    return view
+
+
+def settings(is_live: bool) -> Any:
+    """Return wandb's settings, without prompts and with timeouts.
+
+    Args:
+        is_live: Whether the run is training in this process, so that system metrics and output are recorded.
+    """
+    import wandb
+
+    replay: dict[str, Any] = {} if is_live else {"console": "off", "x_disable_stats": True}
+    return wandb.Settings(
         silent=True,
         init_timeout=START,
         finish_timeout=FINISH,
@@ -138,20 +164,6 @@ def open_view(
         x_disable_meta=True,
         **replay,
     )
-    run = wandb.init(
-        **{key: named.get(key) for key in ("id", "project", "entity", "name", "group", "tags", "notes")},
-        job_type="fit",
-        dir=str(place or folder),
-        config=config(folder),
-        mode=mode,
-        resume="allow",
-        settings=settings,
-    )
-    view = View(folder, run, named.get("log_checkpoint", False))
-    if mode == "online":
-        write(folder, {**named, "id": run.id, "project": run.project, "entity": run.entity})
-        print(printable(f"W&B: {run.url}"), flush=True)
-    return view
 
 
 def write_offline(folder: Path, exit_code: int) -> None:

@@ -33,6 +33,7 @@ def workspace(
         name="lightseg",
         sections=[
             _section("Result", _result(), columns=3),
+            _section("Series", _series(), columns=2),
             _section("Classes", _each_class(scores) if scores else _all_classes(), columns=4),
             _section("Pictures", _pictures(), columns=2),
             _section("Choices", _choices(choices), columns=2),
@@ -69,6 +70,15 @@ def _result() -> list[PanelTypes]:
         wr.BarPlot(title="score on test", metrics=["test/score"], range_x=(0, 1)),
         wr.LinePlot(title="loss in training", x=STEP, y=["train/loss"]),
         wr.LinePlot(title="loss on val", x=STEP, y=["val/loss"]),
+    ]
+
+
+def _series() -> list[PanelTypes]:
+    # the runs of a series share a group; one by itself is in that of its experiment
+    by_group: dict[str, Any] = {"groupby": "group", "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+    return [
+        wr.LinePlot(title="score on val, mean of each group", x=STEP, y=["val/score"], range_y=(0, 1), **by_group),
+        wr.BarPlot(title="score on test, mean of each group", metrics=["test/score"], range_x=(0, 1), **by_group),
     ]
 
 

@@ -58,7 +58,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer, lineage: Mapping[str, Any]) 
     for remark in remarks(data, samples, task.resolved["mean"], task.resolved["std"]):
         warn(remark)
     sample = data.train_sample()
-    with fits(task, sample):
+    with task.adapters.require_calls(), fits(task, sample):
         cost = measure_cost(task, sample)
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)

@@ -15,6 +15,7 @@ from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.distributed import environment, supervision
 from lightseg.errors import StoppedError
 from lightseg.files.atomic import locked
+from lightseg.files.names import FINDINGS
 from lightseg.files.printable import printable
 from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
@@ -22,13 +23,20 @@ from lightseg.runs.environment import describe
 from lightseg.runs.records import read_record
 from lightseg.training.checks import check_run
 from lightseg.training.extension import Extension, find_extension
+from lightseg.training.find import Findings, write_findings
+from lightseg.training.find import describe as describe_findings
 from lightseg.training.initial_weights import InitialWeights, take_initial_weights
 from lightseg.training.resume import prepare_resume, require_same_data, restore_image_values
 from lightseg.training.teacher import check_teacher, take_teacher
 
 
 def open_run(
-    cli: LightsegCLI, trainer: L.Trainer, args: Sequence[str], resumed: Path | None, stack: ExitStack
+    cli: LightsegCLI,
+    trainer: L.Trainer,
+    args: Sequence[str],
+    resumed: Path | None,
+    findings: Findings,
+    stack: ExitStack,
 ) -> tuple[Path, Path | None]:
     """Check the run, then make its folder, or make the folder of a resumed run ready.
 
@@ -37,6 +45,7 @@ def open_run(
         trainer: The trainer.
         args: The command line.
         resumed: The run folder to resume; None for a new run.
+        findings: Settings of the recipe that were searched.
         stack: Holds the lock of the folder, and removes the folder if the start fails.
 
     Returns:
@@ -48,7 +57,7 @@ def open_run(
     continued = extension.folder if extension else resumed
     if continued:
         restore_image_values(cli.datamodule, continued)
-    initial_weights = None if extension else take_initial_weights(cli, resumed)
+    initial_weights = take_initial_weights(cli, continued)
     teacher = take_teacher(cli, continued)
     lineage = _lineage(resumed, extension, initial_weights)
     cost, teacher_report = check_run(cli, trainer, lineage), None
@@ -67,14 +76,20 @@ def open_run(
         checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
     else:
         folder = _create(cli, trainer, stack)
+        # before the last record of the start, after which the other runs of a series read it
+        write_findings(folder, findings)
         if teacher_report:
             lineage = {**lineage, "teacher": teacher_report.record}
         describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
     for logger in view_loggers:
         logger.attach(folder)
-    lines = [_summary(cli, cost, folder), *([str(initial_weights.report)] if initial_weights else [])]
-    lines += [str(extension)] if extension else []
-    lines += [teacher_report.text] if teacher_report else []
+    reports = [
+        describe_findings(findings),
+        initial_weights and initial_weights.report,
+        extension,
+        teacher_report and teacher_report.text,
+    ]
+    lines = [_summary(cli, cost, folder), *map(str, filter(None, reports))]
     batch_losses = ", ".join(cli.model.loss.batch_losses)
     if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
         lines.append(
@@ -83,7 +98,11 @@ def open_run(
         )
     print(*map(printable, lines), sep="\n", flush=True)
     # for the processes that this one starts
-    variables = {environment.RESUMED: str(resumed or ""), environment.PRECISION: cli.precision.precision}
+    variables = {
+        environment.RESUMED: str(resumed or ""),
+        environment.PRECISION: cli.precision.precision,
+        environment.FINDINGS: str(folder / FINDINGS),
+    }
     stack.enter_context(environment.inherited(variables))
     return folder, extension.checkpoint if extension else checkpoint
 
@@ -142,7 +161,7 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
     settings = [f"{option} {options[option]}" for option in ("lr", "momentum", "weight_decay") if option in options]
     schedule = cli.config.model.init_args.schedule
     schedule_name = schedule.class_path.rpartition(".")[2] if schedule else type(task.schedule).__name__
-    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages) if option]
+    fine_tuning = [str(option) for option in (task.layer_decay, task.frozen_stages, task.adapters) if option]
     return (
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "

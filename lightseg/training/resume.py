@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,15 @@ def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
         config: The resolved config, which must be that of the run.
         runs: The folder with the runs of the recipe.
     """
+    return next((folder for folder in folders_of_job(runs) if not find_changes(folder, config)[0]), None)
+
+
+def folders_of_job(runs: Path) -> Iterator[Path]:
+    """Yield the runs that this job began before its scheduler started it again, newest first.
+
+    Args:
+        runs: The folder with the runs of the recipe.
+    """
     job = scheduler.job()
     for file in sorted(runs.glob("*/env.json"), reverse=True) if job else ():
         try:
@@ -67,11 +76,9 @@ def find_interrupted(config: dict[str, Any], runs: Path) -> Path | None:
         except UserError:
             # a damaged record belongs to an older run of another job
             continue
-        folder, start_time = file.parent, environment.get("time")
-        is_of_this_job = environment.get("job") == job and start_time is not None and scheduler.restarted(start_time)
-        if is_of_this_job and not find_changes(folder, config)[0]:
-            return folder
-    return None
+        start_time = environment.get("time")
+        if environment.get("job") == job and start_time is not None and scheduler.restarted(start_time):
+            yield file.parent
 
 
 def require_final_metrics(folder: Path) -> Path:

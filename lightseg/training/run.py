@@ -1,5 +1,6 @@
 """Run from start to end: parse, check, train, re-load the best checkpoint, score, report."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightseg.checkpoint.loading import reload
+from lightseg.cli.find_option import split_find
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.class_errors import explained
 from lightseg.data import ImageDataModule
@@ -24,7 +26,9 @@ from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
 from lightseg.training.extension import extends, find_extension
 from lightseg.training.final_scores import score_checkpoint
+from lightseg.training.find import Findings, as_options, find
 from lightseg.training.initial_weights import take_initial_weights
+from lightseg.training.latency import write_latency
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
@@ -44,24 +48,30 @@ def fit(args: list[str]) -> None:
     """
     silence_lightning()
     supervision.end_with_parent()
-    cli = LightsegCLI(args)
+    names, arguments = split_find(args)
+    cli = LightsegCLI(arguments)
+    findings: Findings = {}
+    if names:
+        with explained(cli.parser.built):
+            findings = find(names, arguments, cli, agree(cli, RunCallbacks(cli.config)))
+        cli = LightsegCLI([*arguments, *as_options(findings)])
     with explained(cli.parser.built):
         callbacks = RunCallbacks(cli.config)
         agreement = agree(cli, callbacks)
         if agreement.resumed and is_finished(agreement.resumed):
             _print_finished(cli, agreement.resumed)
         else:
-            _run(cli, args, callbacks, agreement)
+            _run(cli, args, callbacks, agreement, findings)
 
 
-def _run(cli: LightsegCLI, args: list[str], callbacks: RunCallbacks, agreement: Agreement) -> None:
+def _run(cli: LightsegCLI, args: list[str], callbacks: RunCallbacks, agreement: Agreement, findings: Findings) -> None:
     """Open the run folder, train, and score the best checkpoint."""
     trainer = agreement.trainer
     with ExitStack() as stack:
         stack.callback(callbacks.graceful_stop.restore)
         stack.enter_context(environment.inherited(_prepare_cpu(trainer)))
         stack.enter_context(replaced_internals())
-        folder, checkpoint = _open(cli, args, callbacks, agreement, stack)
+        folder, checkpoint = _open(cli, args, callbacks, agreement, findings, stack)
         with end_run(trainer, folder, callbacks.graceful_stop, cli.parser.built):
             trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
             if not trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -84,7 +94,12 @@ def _prepare_cpu(trainer: L.Trainer) -> dict[str, str]:
 
 
 def _open(
-    cli: LightsegCLI, args: list[str], callbacks: RunCallbacks, agreement: Agreement, stack: ExitStack
+    cli: LightsegCLI,
+    args: list[str],
+    callbacks: RunCallbacks,
+    agreement: Agreement,
+    findings: Findings,
+    stack: ExitStack,
 ) -> tuple[Path | None, Path | None]:
     """Check the run and open its folder on the first process.
 
@@ -96,15 +111,14 @@ def _open(
     folder = checkpoint = None
     with startup.raise_on_all_ranks(trainer, is_distributed):
         if trainer.is_global_zero:
-            folder, checkpoint = open_run(cli, trainer, args, resumed, stack)
+            folder, checkpoint = open_run(cli, trainer, args, resumed, findings, stack)
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
         extension = find_extension(cli, resumed)
         continued = extension.folder if extension else resumed
         if continued:
             resume.restore_image_values(cli.datamodule, continued)
-        if extension is None:
-            take_initial_weights(cli, resumed)
+        take_initial_weights(cli, continued)
         take_teacher(cli, continued)
         checkpoint = extension.checkpoint if extension else resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
@@ -136,7 +150,10 @@ def _report(
     if not _is_unchanged_by_scoring(trainer):
         task = reload(checkpoint)
         task.counts, task.image_counts = scored_task.counts, scored_task.image_counts
-    report(folder, task.to(trainer.strategy.root_device), checkpoint.stem, data, results, trainer.loggers)
+    task = task.to(trainer.strategy.root_device)
+    if environment.LATENCY in os.environ:
+        write_latency(folder, task.eval(), data)
+    report(folder, task, checkpoint.stem, data, results, trainer.loggers)
 
 
 def _is_unchanged_by_scoring(trainer: L.Trainer) -> bool:

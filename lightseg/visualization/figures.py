@@ -122,6 +122,31 @@ def pareto_front(
     _save(figure, path)
 
 
+def range_test(curve: Sequence[tuple[float, float]], rate: float, path: Path) -> None:
+    """Draw the loss of a learning-rate range test, and the learning rate that was taken.
+
+    Args:
+        curve: Learning rate and loss of each step.
+        rate: The learning rate that was taken.
+        path: PNG to write.
+    """
+    figure = new_figure(6, 3.5)
+    axis = figure.subplots()
+    rates, losses = zip(*curve, strict=True)
+    axis.plot(rates, losses, marker=".", linewidth=1)
+    axis.axvline(rate, color="#c81e1e", label=f"taken: {rate:g}")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
+    # where it diverges, the last losses would flatten the rest
+    axis.set_ylim(0, 1.5 * max(losses[0], float(np.median(losses))))
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("train/loss")
+    axis.legend()
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def segmentation_examples(
     examples: Sequence[Example], classes: Sequence[str], palette: Sequence[Color], path: Path
 ) -> None:

@@ -22,6 +22,7 @@ class LocalRun:
     name: str = ""
     project: str = ""
     group: str = ""
+    job_type: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -42,11 +43,12 @@ def read_run(path: Path) -> LocalRun:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             header = record.run
-            run.id, run.name, run.project, run.group = (
+            run.id, run.name, run.project, run.group, run.job_type = (
                 header.run_id,
                 header.display_name,
                 header.project,
                 header.run_group,
+                header.job_type,
             )
             _apply(run.config, header.config)
         elif kind in ("config", "summary"):

@@ -140,7 +140,7 @@ def test_fit_options__are_those_of_the_parser(recipe):
     cli = LightsegCLI(["--config", str(recipe())])
     parser_options = {action.dest.partition(".")[0] for action in cli.parser._actions}
     # of several runs, which have a parser of their own
-    assert parser_options - {"help", "print_shtab"} == {*FIT_OPTIONS} - {"seeds", "folds", "grid", "jobs"}
+    assert parser_options - {"help", "print_shtab"} == {*FIT_OPTIONS} - {"seeds", "folds", "grid", "jobs", "find"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from lightseg.errors import UserError
 from lightseg.files.names import METRICS
 from lightseg.runs.read import find
-from lightseg.runs.series import Plan, Series, find_series, has_begun, is_series
+from lightseg.runs.series import Plan, Series, find_series, has_begun, is_series, job_type
 from tests.comparison.fabricate import write_run
 
 STAMP = "20260102T030405-a1b2"
@@ -68,3 +68,9 @@ def test_series__its_finished_runs_are_found_for_a_comparison(tmp_path):
         f"{series.run_folders[2]} is not finished; it is left out",
         f"{series.folder}: runs that have not begun, and are left out: 1",
     ]
+
+
+@pytest.mark.parametrize(("folder", "expected"), [("series-a", "series"), ("search-a", "trial"), ("series-b", "fit")])
+def test_job_type__by_the_folder_beside_the_run(tmp_path, folder, expected):
+    (tmp_path / folder).mkdir()
+    assert job_type(tmp_path / "a-01") == expected

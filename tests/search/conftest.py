@@ -56,6 +56,8 @@ config = re.sub("seed_everything: .*", "seed_everything: " + (seed[1] if seed el
 metrics = json.loads(pathlib.Path({template!r}, "metrics.json").read_text())
 metrics |= {{"val/score": float(lr), "train/seconds": time.time()}}
 (folder / "model.json").write_text(json.dumps(dict(parameters=100, gflops=int(width), input=[3, 16, 16])))
+if "LIGHTSEG_LATENCY" in os.environ:
+    (folder / "latency.json").write_text(json.dumps(dict(latency_ms=int(width) / 2)))
 rows = [dict(step=step, **{{"val/score": float(lr)}}) for step in range(3)]
 (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in rows))
 (folder / "metrics.json").write_text(json.dumps(metrics))

@@ -37,7 +37,7 @@ def report(folder):
 
 @pytest.mark.slow
 def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder, call, template):
-    code, out, err = call(main, *played(storage="journal"), "--jobs", "2", "--objective", "score,flops")
+    code, out, err = call(main, *played(storage="journal"), "--jobs", "2", "--objective", "score,flops,latency")
     assert (code, err) == (0, "")
     lines, stamp = out.splitlines(), folder().name.removeprefix("search-")
     assert lines[0].startswith(f"search runs/tiny/search-{stamp}: 4 trials, 2 at a time, ")
@@ -48,7 +48,8 @@ def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder,
     # the script scores by the learning rate, and costs by the width
     for trial in trials:
         options = trial["options"]
-        assert trial["values"] == {"score": float(options[LR]), "flops": float(options["model.net.width"])}
+        width = float(options["model.net.width"])
+        assert trial["values"] == {"score": float(options[LR]), "flops": width, "latency": width / 2}
         words = " ".join(f"--{key}={value}" for key, value in options.items())
         assert commands(folder())[trial["run"]] == f"--config=tiny.yaml {words} --group=tiny-{stamp}"
     winner = max(trials, key=lambda trial: trial["values"]["score"])
@@ -65,7 +66,9 @@ def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder,
         assert score["value"] == pytest.approx(metrics[f"{split}/score"])
         assert score["deviation"] == pytest.approx(0, abs=1e-9)
     assert (folder() / "report.txt").read_text() in out
-    assert (folder() / "pareto_flops.png").stat().st_size > 5000
+    assert all((folder() / f"pareto_{name}.png").stat().st_size > 5000 for name in ("flops", "latency"))
+    # the runs of the winner are not measured
+    assert len(list(folder().parent.glob("*/latency.json"))) == 4
     # a finished search of the same command is not gone on with
     assert call(main, *played(storage="journal", trials=1))[0] == 0
     assert len(list(folder().parent.glob("search-*"))) == 2
@@ -81,6 +84,16 @@ def test_search__with_a_seed_of_its_own_trains_the_winner_on_the_next_ones(playe
     # a group that is given is one search, even if that is finished
     assert call(main, *arguments, "--seed_everything", "0", "--group", "night")[0] == 0
     assert len(list(folder().parent.glob("search-*"))) == 1
+
+
+def test_search__that_wandb_does_not_take_is_a_warning(played, folder, call):
+    assert call(main, *played(storage="journal", trials=1, winner_seeds=1))[::2] == (0, "")
+    (trial,) = folder().parent.glob(f"{folder().name.removeprefix('search-')}-*")
+    (trial / "wandb.json").write_text("[]")
+    code, out, err = call(main, "--resume", folder())
+    assert (code, out.splitlines()[-1]) == (0, f"search: {folder()}")
+    assert err.startswith(f"warning: W&B has not taken the search: {trial / 'wandb.json'} is damaged")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -48,7 +48,11 @@ def test_study__objective_of_the_command_line_replaces_that_of_the_file(study):
         (f"{SPACE}trials: 3\nsampler: tpee", None, "study.yaml: sampler: Input should be 'tpe', 'random' or 'nsga2'"),
         (f"{SPACE}trials: 3\nobjective: [flops]", None, "study.yaml: objective: give score first"),
         (f"{SPACE}trials: 3", "score,score", "--objective score,score: give score first, and each name once"),
-        (f"{SPACE}trials: 3", "score,flop", "--objective score,flop: Input should be 'score', 'flops' or 'parameters'"),
+        (
+            f"{SPACE}trials: 3",
+            "score,flop",
+            "--objective score,flop: Input should be 'score', 'flops', 'parameters' or 'latency'",
+        ),
         (
             f"{SPACE}trials: 3\npruner: median",
             "score,flops",

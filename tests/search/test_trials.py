@@ -86,6 +86,17 @@ def test_settle__takes_the_values_of_finished_runs(make, play):
     assert again.with_state(TrialState.COMPLETE) == [1]
 
 
+def test_latency__is_that_of_the_trial_and_one_without_fails(make, play):
+    search = make(objective=["score", "latency"])
+    for number in range(2):
+        search.ask()
+        play(search, number, **{"val/score": 0.25})
+    (search.run_folders[1] / "latency.json").write_text(json.dumps({"latency_ms": 1.5}))
+    assert not search.settle()
+    assert search.with_state(TrialState.FAIL) == [0]
+    assert search.trials[1].values == [0.25, 1.5]
+
+
 def test_winner__is_the_first_with_the_highest_score(make, play):
     search = make()
     assert search.winner() is None

@@ -31,6 +31,10 @@ def test_options__every_fold_of_every_point_at_every_seed():
         (["--seeds", "0", "--resume", "runs/a"], "--resume runs/a: goes on with one run; leave out --seeds"),
         (["--folds", "1"], "--folds: 1: give a number of folds from 2 on"),
         (["--folds", "many"], "from 2 on"),
+        (
+            ["--find", "lr", "--grid", "model.optimizer.init_args.lr=1,2"],
+            "give --find lr or --grid model.optimizer.lr, not both",
+        ),
         (["--folds", "5", "--data.fold", "1"], "give --folds or --data.fold, not both"),
         (["--folds", "5", "--data.init_args.folds=3"], "give --folds or --data.fold, not both"),
         (["--jobs", "2"], "--jobs: belongs to several runs; give --seeds, --folds or --grid, too"),
