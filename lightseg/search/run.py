@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import optuna
+from optuna.trial import TrialState
 
 from lightseg.cli.argv import (
     option_names,
@@ -214,7 +215,8 @@ def _run_trials(search: Search, machine: Machine) -> int:
     """
     waiting, pruned = search.settle(), set[int]()
     shares, last_watch = dict[int, Share](), time.monotonic()
-    with Pool() as pool, Progress(search, machine.jobs) as progress:
+    earlier = (len(search.with_state(state)) for state in (TrialState.FAIL, TrialState.PRUNED))
+    with Pool() as pool, Progress(search, machine.jobs, *earlier) as progress:
         while True:
             while not pool.received and len(shares) < machine.jobs and (not shares or search.first_begun()):
                 number = waiting.popleft() if waiting else search.ask()

@@ -344,3 +344,24 @@ def test_load_checkpoint__takes_thresholds_and_the_weights_that_it_leaves_out():
     assert task.thresholds.tolist() == [0.25, 0.75]
     assert checkpoint["state_dict"].keys() == {name, *names}
     assert torch.equal(checkpoint["state_dict"][name], task.state_dict()[name])
+
+
+def test_evaluate__takes_other_thresholds_under_a_name_of_their_own(pictures, recipe, fit, call):
+    path = recipe(recipe_text(table=pictures / "labels.csv", label_columns=["red", "blue"], batch_size=8))
+    result = fit("--config", path, "--model", "MultilabelClassificationTask", "--trainer.max_epochs", 1)
+    assert "thresholds are fitted on few positive images of val: " in result.err
+    for option, name in (("0.001", "test-threshold0.0009766"), ("0.9990234375", "test-threshold0.999"), (None, "test")):
+        options = ["--threshold", option] if option else []
+        code, out, err = call(evaluate.main, result.folder, *options)
+        assert code == 0, err
+        metrics = json.loads((result.folder / "evaluations" / name / "metrics.json").read_text())
+        assert ("as in metrics.json" in out) == (option is None)
+        if option == "0.001":
+            # nearly every label is predicted
+            assert metrics["thresholds"] == [1 / 1024, 1 / 1024]
+            assert metrics["test/recall"] == 1
+        elif option:
+            assert metrics["test/recall"] == 0
+    for option, message in (("high", "--threshold high: is no number"), ("1,0.5", "above 0 and below 1, got 1.0")):
+        code, _, err = call(evaluate.main, result.folder, "--threshold", option)
+        assert (code, message in err) == (2, True), err
