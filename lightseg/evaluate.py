@@ -1,8 +1,9 @@
 """Score a trained model on a split or on other data, with more metrics than training reports.
 
 usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--config FILE] [--window N [--overlap X]]
-                                       [--tta NAMES] [--calibrate] [--boundary X] [--batch_size N] [--devices N]
-                                       [--precision P] [--name NAME | --out DIR] [--trust]
+                                       [--tta NAMES] [--calibrate] [--threshold X] [--boundary X]
+                                       [--batch_size N] [--devices N] [--precision P] [--name NAME | --out DIR]
+                                       [--trust]
 
   RUN              a run folder, whose best checkpoint is scored, or a checkpoint file; several joined by +, or a
                    pattern of run folders in quotes ('runs/unet/*'), are an ensemble: the mean of their probabilities
@@ -13,6 +14,8 @@ usage: python -m lightseg.evaluate RUN [--split SPLIT] [--data.KEY VALUE]... [--
   --overlap X      share of a window that the next one sees again (0.25)
   --tta NAMES      test-time augmentation: flip, scale, shift (of a classification), or several (flip,scale)
   --calibrate      first fit a temperature on val; RUN/calibration.json keeps it for whatever gives probabilities
+  --threshold X    of classes that may overlap: least probability (calibrated, if the run is) of one that is predicted,
+                   or one for each class (0.3,0.5), instead of those of the run; rounded to multiples of 1/1024
   --boundary X     width of the band of boundary IoU as a share of the image's diagonal (0.02)
   --batch_size N   images at once over all devices; if left out, as many on each as in the training
   --devices N      processes (1)
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from lightseg.evaluation.scoring import Scorer
     from lightseg.evaluation.split_data import SplitData
     from lightseg.evaluation.trained_model import TrainedModel
+    from lightseg.tasks import Task
 
 
 @verb(__doc__)
@@ -103,7 +107,7 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = Arguments("evaluate")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
-    for name in ("--config", "--precision", "--name"):
+    for name in ("--config", "--precision", "--name", "--threshold"):
         parser.add_argument(name)
     parser.add_argument("--tta", default="")
     for name in ("--window", "--batch_size"):
@@ -161,19 +165,23 @@ def _score(
     if scorer.trainer.is_global_zero and is_other_data and (share := split_data.share):
         print(share, flush=True)
     temperature = task.temperature_under(task.protocol)
+    thresholds = None
+    if options.threshold is not None:
+        thresholds = _set_thresholds(task, options.threshold, temperature)
     settings = {
         "precision": scorer.precision,
         "device": scorer.device,
         "images_per_pass": max(1, data.batch_size // options.devices),
     }
     facts = _facts(model, split_data, options) | {"data_options": changed, "temperature": temperature}
+    facts |= {} if thresholds is None else {"thresholds": thresholds}
     facts |= {"boundary": options.boundary, **settings}
     folder = _folder(model, split_data, facts, options)
     require_same(folder, facts)
     scored = scorer.score(split_data, options.split, extra_metrics.make(task, options.boundary, temperature))
     if not scorer.trainer.is_global_zero:
         return
-    agrees = None if changed else consistency.compare(model, scored, settings)
+    agrees = None if changed or thresholds else consistency.compare(model, scored, settings)
     numbers = scored.scores | extra_metrics.numbers(scored.extra_results, task.classes)
     record = Record(facts, numbers, scored, split_data.splits, _members(model))
     record.write(folder)
@@ -181,6 +189,16 @@ def _score(
     if agrees:
         print(agrees)
     print(printable(f"evaluation: {folder}"), flush=True)
+
+
+def _set_thresholds(task: "Task", option: str, temperature: float) -> list[float]:
+    """Set and return thresholds, of probabilities at a temperature of 1, in multiples by which evaluations count."""
+    from lightseg.tasks.multilabel import MultilabelTask, parse_thresholds
+
+    parse_thresholds(task, option, temperature)
+    assert isinstance(task, MultilabelTask)
+    task.set_thresholds(task.thresholds.tolist(), "--threshold")
+    return task.thresholds_at(1)
 
 
 def _facts(model: "TrainedModel", split_data: "SplitData", options: argparse.Namespace) -> dict[str, Any]:
@@ -221,7 +239,7 @@ def _folder(model: "TrainedModel", split_data: "SplitData", facts: dict[str, Any
     stem = "" if model.is_scored else model.file.stem
     is_run_data = model.is_own(split_data.fingerprints) and not facts["data_options"]
     digest = None if is_run_data else data_hash(facts)
-    name = options.name or folder_name(options.split, stem, model.task.protocol, digest)
+    name = options.name or folder_name(options.split, stem, model.task.protocol, digest, facts.get("thresholds"))
     folder = model.run / "evaluations" / name
     for path in (folder.parent, folder):
         require_in_place(path, "remove it, or give another place by --out DIR")

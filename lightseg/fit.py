@@ -122,8 +122,10 @@ def _require_options(args: Sequence[str]) -> None:
     require_known_options(args)
     split_find(args)
     if option_values(args, "--extend"):
-        others = [name for name in ("resume", "seeds", "folds", "grid", "jobs") if name in option_names(args)]
-        require(not others, f"--extend: trains one run longer; leave out {', '.join(f'--{name}' for name in others)}")
+        conflicts = [name for name in ("resume", "seeds", "folds", "grid", "jobs") if name in option_names(args)]
+        require(
+            not conflicts, f"--extend: trains one run longer; leave out {', '.join(f'--{name}' for name in conflicts)}"
+        )
 
 
 def _announce(args: Sequence[str]) -> None:

@@ -97,7 +97,8 @@ def _parse_answers(words: Sequence[str]) -> dict[str, Any]:
         require_bounded_value(value)
         try:
             answers[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        # the others are raised by the constructors of YAML for a value that is not of its tag
+        except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError):
             raise UserError(f"{_PREFIX}{name}: {value} is no YAML; quote it") from None
     return answers
 

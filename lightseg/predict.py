@@ -76,6 +76,7 @@ def main(args: list[str]) -> None:
     from lightseg.inference.inference_config import InferenceConfig
     from lightseg.inference.predict_files import OutputOptions, predict_files
     from lightseg.inference.results import Results, open_results
+    from lightseg.tasks.multilabel import parse_thresholds
 
     protocol = InferenceConfig.of(options.window, options.overlap, options.tta)
     task, facts = _load(files, options.device, options.trust)
@@ -83,7 +84,8 @@ def main(args: list[str]) -> None:
         raise UserError("--window and --overlays are for segmentation; this model classifies whole images")
     if options.multichannel and not (task.multilabel and task.kind == "segmentation"):
         raise UserError("--multichannel is for masks of classes that may overlap; leave it out")
-    _set_thresholds(task, options.threshold, task.temperature_under(protocol))
+    if options.threshold is not None:
+        parse_thresholds(task, options.threshold, task.temperature_under(protocol))
     items = items_of(images, image_values(task.recipe).stored_channels(task.recipe["in_channels"]), task.kind)
     with open_results(out):
         results = Results(out, {**facts, **_describe(task, protocol)}, task.score_kind)
@@ -131,21 +133,6 @@ def _load(files: Sequence[Path], device: str | None, trust: bool) -> tuple[Task,
     if task.device.type == "meta":
         raise UserError("--device meta: holds no numbers; give cpu, cuda or cuda:1")
     return task, {"checkpoint": " + ".join(map(str, files)), "sha256": combined_sha256(files)}
-
-
-def _set_thresholds(task: Task, option: str | None, temperature: float) -> None:
-    """Set the thresholds of a task whose classes may overlap to those of `--threshold`, of calibrated probabilities."""
-    from lightseg.tasks.multilabel import MultilabelTask
-
-    if option is None:
-        return
-    if not isinstance(task, MultilabelTask):
-        raise UserError("--threshold: the classes of this model exclude each other, so that the likeliest is predicted")
-    try:
-        values = [float(value) for value in option.split(",")]
-    except ValueError:
-        raise UserError(f"--threshold {option}: is no number; give 0.3, or one for each class: 0.3,0.5") from None
-    task.set_thresholds(values[0] if len(values) == 1 else values, "--threshold", temperature)
 
 
 def _describe(task: Task, protocol: InferenceConfig) -> dict[str, Any]:

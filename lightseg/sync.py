@@ -104,7 +104,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
         os.environ.pop("WANDB_MODE", None)
         wandb_run.choose("online")
         # everything that wandb writes here is in the run folder
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, wandb_run.inside(Path(place)):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, wandb_run.redirect_files(Path(place)):
             if problem := unreachable():
                 raise ConfigError(f"W&B cannot be reached ({problem}); nothing was sent")
             _deliver(folder, {"project": "lightseg", **identity}, Path(place), exit_code=0 if extent["finished"] else 1)

@@ -328,6 +328,7 @@ def test_init__an_answer_decides_between_two_folders(init):
         (["--data.mask", "gt"], "--data.mask: no option of MaskFolder; did you mean masks?"),
         (["--data.masks"], "--data.masks: has no value"),
         (["--data.values", "{0: a"], "--data.values: {0: a is no YAML"),
+        (["--data.classes", '!!int ""'], '--data.classes: !!int "" is no YAML; quote it'),
         (["--outt", "x.yaml"], "unrecognized arguments: --outt"),
         (["--out", "no/where.yaml"], "there is no folder no"),
     ],

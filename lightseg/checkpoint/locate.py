@@ -70,7 +70,10 @@ def split_members(path: str | Path) -> list[str]:
         return _evaluated_members(Path(text) / ENSEMBLE)
     if Path(text).exists() and not (Path(text) / PLAN).is_file():
         return [text]
-    members = [member for part in text.split("+") for member in _match_runs(part)]
+    parts = text.split("+")
+    if not all(parts):
+        raise UserError(f"{text or 'the path'}: names no model at one side of a +; name both")
+    members = [member for part in parts for member in _match_runs(part)]
     for member in members:
         if members.count(member) > 1:
             raise UserError(f"{text}: names {member} twice; an ensemble counts each model once")

@@ -38,7 +38,8 @@ def read_origin(source: str) -> TrainedOrigin:
             on the Hugging Face Hub.
 
     Raises:
-        ConfigError: If there is no such file, it is damaged or no checkpoint of lightseg, or a weight is not finite.
+        ConfigError: If there is no such file, it is damaged or no checkpoint of lightseg, a weight is not finite, or a
+            variance is negative.
     """
     try:
         file = model_file(expand_home(source))
@@ -74,9 +75,13 @@ def make_record(source: str, file: Path, checkpoint: dict[str, Any]) -> dict[str
 def _net_state(state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
     """Return the state dict of the net in that of a task."""
     for name, value in state.items():
-        if name.startswith(_PREFIX) and not value.isfinite().all():
+        if not name.startswith(_PREFIX):
+            continue
+        is_negative = name.endswith("running_var") and not value.is_complex() and bool((value < 0).any())
+        if is_negative or not value.isfinite().all():
+            fault = "a negative variance" if is_negative else "NaN or infinity"
             raise ConfigError(
-                f"model.init: {file}: state_dict.{printable_line(name)[:80]}: holds NaN or infinity; "
+                f"model.init: {file}: state_dict.{printable_line(name)[:80]}: holds {fault}; "
                 "start from another checkpoint"
             )
     return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

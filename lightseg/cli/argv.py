@@ -14,6 +14,7 @@ import yaml
 from lightseg.config.compose import chain, read, require_bounded, show
 from lightseg.config.option_names import FIT_OPTIONS, suggest_option
 from lightseg.errors import ConfigError
+from lightseg.files.printable import printable
 
 _PRINTING = ("help", "help_all", "print_shtab")
 """Options that print something and stop; the last one is for completion in a shell."""
@@ -54,7 +55,8 @@ def trainer_option(args: Sequence[str], option: str) -> Any:
                 section = read(file).get("trainer")
                 value = section.get(option, value) if isinstance(section, dict) else value
         elif name == f"--trainer.{option}":
-            with suppress(yaml.YAMLError):
+            # a value that is not of its tag, or a number of thousands of digits, is refused when it is parsed
+            with suppress(yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError):
                 value = yaml.safe_load(argument)
     return value
 
@@ -99,6 +101,20 @@ def require_bounded_value(arg: str) -> None:
         # an argument that is not YAML is plain text
         with suppress(yaml.YAMLError):
             require_bounded(arg.partition("=")[2] if arg.startswith("--") else arg, f"{arg[:40]} …")
+
+
+def require_printable(args: Sequence[str]) -> None:
+    """Check that arguments can be written into a file of text, and are the same when they are read from it.
+
+    Raises:
+        ConfigError: If one holds a control character, or bytes that are not UTF-8.
+    """
+    for arg in args:
+        if printable(arg) != arg:
+            raise ConfigError(
+                f"{printable(arg)[:80]}: has a control character, or bytes that are not UTF-8, which the plan of "
+                "several runs and the file of a job cannot hold; give the file another name"
+            )
 
 
 def _require_tag_fits(arg: str) -> None:

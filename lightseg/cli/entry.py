@@ -164,11 +164,23 @@ def verb(text: str, imports_user_code: bool = False) -> Callable[[Callable[[list
                 return show_help(text)
             if "--version" in arguments:
                 return show_version()
-            return guarded(lambda: run(arguments), imports_user_code or "--trust" in arguments)
+            return guarded(lambda: run(_with_values(arguments)), imports_user_code or "--trust" in arguments)
 
         return main
 
     return decorate
+
+
+def _with_values(args: list[str]) -> list[str]:
+    """Return a command line, after a check that no option has the value `--`, which argparse loses.
+
+    Raises:
+        UserError: If one has.
+    """
+    for arg in args:
+        if arg.startswith("--") and arg.endswith("=--"):
+            raise UserError(f"{arg}: -- is no value; give another, or leave the option out")
+    return args
 
 
 class Arguments(argparse.ArgumentParser):

@@ -364,7 +364,16 @@ class ImageDataModule(L.LightningDataModule, ABC):
             configure(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return a loader of sampled and augmented batches with `counts`; see `Batch`."""
+        """Return a loader of sampled and augmented batches with `counts`; see `Batch`.
+
+        Raises:
+            ConfigError: If two images of a batch are mixed, and there is one.
+        """
+        # not in the constructor, since an evaluation may have another batch size
+        require(
+            not self.mixing or self.batch_size > 1,
+            f"{self.mixing}: mixes two images of a batch, and there is one; set data.batch_size to 2 or more",
+        )
         samples = self._device_dataset("train") if self.on_device else self._training_samples()
         info = DistributedInfo.of(self.trainer)
         weights = self.draw_weights()
@@ -414,16 +423,11 @@ class ImageDataModule(L.LightningDataModule, ABC):
 
     def _check_mixing(self) -> None:
         """Check that training images can be mixed, where the recipe asks for it."""
-        options = " and ".join(f"data.{name}" for name, alpha in vars(self.mixing).items() if alpha)
         is_mixable = self.kind == "classification" and not self.multilabel
         classes = "each image has several labels" if self.kind == "classification" else "each pixel has a class"
         require(
             not self.mixing or is_mixable,
-            f"{options}: mix images that have one class each, and here {classes}; leave it out",
-        )
-        require(
-            not self.mixing or self.batch_size > 1,
-            f"{options}: mixes two images of a batch, and there is one; set data.batch_size to 2 or more",
+            f"{self.mixing}: mix images that have one class each, and here {classes}; leave it out",
         )
 
     def _training_samples(self) -> TransformedDataset:

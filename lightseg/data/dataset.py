@@ -1,7 +1,9 @@
 """Base class of the datasets: samples as stored on disk, their names, fingerprints and class counts."""
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
+from importlib import metadata
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +14,13 @@ from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import ConfigError, DataError
 from lightseg.files.disk_cache import cached_array
+from lightseg.files.source_digest import source_digest
+
+_SOURCES = ("data/annotations", "data/datasets", "data/io", "data/dataset.py")
+"""Modules whose source may affect images and targets."""
+
+_DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
+"""Packages whose version may affect the decoded pixels."""
 
 
 class ImageDataset(Dataset[tuple[Array, Array | int]], ABC):
@@ -157,9 +166,18 @@ def count_classes(target: Array | int, num_classes: int, multilabel: bool) -> Cl
     return np.concatenate([np.count_nonzero(labels == value, axis=0) for value in (1, 0)])
 
 
+def versioned_key(dataset: ImageDataset) -> str:
+    """Return a hash for cached results, which changes with a dataset's content and with the code that reads it."""
+    key_parts = [dataset.cache_key(), source_digest(*_SOURCES)]
+    for package in _DECODERS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            key_parts.append(f"{package} {metadata.version(package)}")
+    return hashlib.sha256("\0".join(key_parts).encode()).hexdigest()
+
+
 def cached_label_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:
     """Return `ImageDataset.label_table`, int64, read-only and cached on disk."""
-    key = f"label-table-{dataset.cache_key()}-{num_classes}"
+    key = f"label-table-{versioned_key(dataset)}-{num_classes}"
     shape = (len(dataset), count_columns(dataset, num_classes) + 1)
     return cached_array(key, lambda: dataset.label_table(num_classes), shape)
 

@@ -26,7 +26,7 @@ from lightseg.runs.metrics_log import plain_number
 from lightseg.runs.records import read_mapping
 from lightseg.visualization.examples import image_scores
 
-_IDENTITY = ("split", "protocol", "data", "data_options", "sha256")
+_IDENTITY = ("split", "protocol", "data", "data_options", "sha256", "thresholds")
 """Facts that identify an evaluation."""
 
 _NAMES = {"data_options": "options of the data", "sha256": "checkpoint"}
@@ -64,21 +64,33 @@ class Record:
             write_json(temporary / METRICS, {**self.facts, **metrics})
 
 
-def folder_name(split: str, checkpoint: str, protocol: InferenceConfig, data_digest: str | None) -> str:
-    """Return the name of an evaluation: `test`, `val-last`, `test-window512-flip`, `all-1a2b3c4d`.
+def folder_name(
+    split: str,
+    checkpoint: str,
+    protocol: InferenceConfig,
+    data_digest: str | None,
+    thresholds: Sequence[float] | None = None,
+) -> str:
+    """Return the name of an evaluation: `test`, `val-last`, `test-window512-flip-threshold0.25`, `all-1a2b3c4d`.
 
     Args:
         split: The split.
         checkpoint: Stem of the checkpoint's file; empty for the best one of a run.
         protocol: Windows and test-time augmentation.
         data_digest: Hash of the data and its options; None for those of the run.
+        thresholds: Thresholds that are not those of the run.
     """
     parts = [split, checkpoint]
     if protocol.window is not None:
         parts.append(f"window{protocol.window}")
         if protocol.overlap != OVERLAP:
             parts.append(f"overlap{protocol.overlap:g}")
-    return "-".join(part for part in [*parts, *protocol.tta, (data_digest or "")[:8]] if part)
+    parts += protocol.tta
+    if thresholds is not None:
+        is_one = len({*thresholds}) == 1
+        digest = hashlib.sha256(json.dumps([*thresholds]).encode()).hexdigest()[:8]
+        parts.append(f"threshold{thresholds[0]:.4g}" if is_one else f"thresholds-{digest}")
+    return "-".join(part for part in [*parts, (data_digest or "")[:8]] if part)
 
 
 def data_hash(facts: Mapping[str, Any]) -> str:
@@ -97,9 +109,10 @@ def require_same(folder: Path, facts: dict[str, Any]) -> None:
         return
     try:
         recorded = read_mapping(folder / "metrics.json")
-        # records of older versions have no options of the data
-        recorded = {"data_options": {}, **recorded}
-        differences = [name for name in _IDENTITY if recorded[name] != facts[name]]
+        # records of older versions have no options of the data; thresholds of the run are none
+        recorded = {"data_options": {}, "thresholds": None, **recorded}
+        current = {"thresholds": None, **facts}
+        differences = [name for name in _IDENTITY if recorded[name] != current[name]]
         if not differ(recorded["data"], facts["data"]):
             differences = [name for name in differences if name != "data"]
     except (UserError, ValueError, KeyError, TypeError, AttributeError):

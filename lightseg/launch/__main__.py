@@ -31,7 +31,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from lightseg.cli.argv import option_values, require_known_options, text_option
+from lightseg.cli.argv import option_values, require_known_options, require_printable, text_option
 from lightseg.cli.entry import Arguments, verb
 from lightseg.config.compose import chain
 from lightseg.errors import require
@@ -99,6 +99,7 @@ def _make_job(options: Namespace, arguments: list[str]) -> Job:
     require(bool(arguments), "launch: the arguments of fit are missing; give them behind --, as in -- --config RECIPE")
     require(arguments[0].startswith("-"), f"'{arguments[0]}' belongs to no option of fit; give a recipe as --config")
     require_known_options(arguments)
+    require_printable(arguments)
     # the runs of a series on one machine may take some of its GPUs each
     is_shared = options.engine != "slurm" and asks_for_series(arguments)
     for name, flag in () if is_shared else (("devices", "gpus"), ("num_nodes", "nodes")):

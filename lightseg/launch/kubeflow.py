@@ -17,8 +17,8 @@ def render(job: Job, image: str, runtime: str) -> str:
     trainer = {
         "image": image,
         "command": ["bash", "-c"],
-        # Kubernetes replaces $(NAME), and $$ keeps it from that
-        "args": [f"exec {command}".replace("$(", "$$(")],
+        # Kubernetes replaces $(NAME), and $$ by $
+        "args": [f"exec {command}".replace("$", "$$")],
         "env": [{"name": name, "value": value} for name, value in variables(job).items()],
         "numNodes": job.nodes,
         "resourcesPerNode": {"limits": {"nvidia.com/gpu": job.gpus}},

@@ -11,7 +11,7 @@ from lightseg.files.printable import printable
 from lightseg.launch.job import Job
 from lightseg.runs.folder import new_stamp
 
-_SIZE = ("array", "nodes", "ntasks", "ntasks-per-node")
+_SIZE = ("array", "nodes", "ntasks", "ntasks-per-node", "gpus-per-node")
 """Options of sbatch that `fit` is told as well."""
 
 _SIGNAL = "USR1@120"

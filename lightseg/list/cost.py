@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import lightseg.nets
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files.disk_cache import cached
+from lightseg.files.source_digest import source_digest
 from lightseg.nets.heads import build_head
 from lightseg.nets.memory import without_memory
 from lightseg.nets.timm_encoder import reference
@@ -21,6 +22,9 @@ from lightseg.nets.timm_features import choose_levels
 
 NUM_CLASSES = 21
 """Number of classes of heads and nets, as Pascal VOC has."""
+
+_SOURCES = ("list/cost.py", "nets/memory.py", "nets/timm_encoder.py")
+"""Modules whose source may affect the cost of an encoder."""
 
 _SIDES = (224, 256, 32)
 """Sides of the image, of which the first counts that the net takes."""
@@ -45,7 +49,10 @@ def _cost_of_encoder(row: dict[str, Any]) -> dict[str, Any]:
     """Return strides and cost of an encoder, from the cache if it was measured before."""
     name, library = row["name"], row["library"]
     module, measure = _LIBRARIES[library]
-    cost: dict[str, Any] = cached(f"encoders/{module}-{version(module)}-{name}", lambda: measure(name, row["image"]))
+    code = source_digest(*_SOURCES)[:16]
+    cost: dict[str, Any] = cached(
+        f"encoders/{module}-{version(module)}-{code}-{name}", lambda: measure(name, row["image"])
+    )
     return cost
 
 

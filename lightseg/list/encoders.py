@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lightseg.files.disk_cache import cached
+from lightseg.files.source_digest import source_digest
 
 
 def list_encoders(pretrained: bool = False) -> list[dict[str, Any]]:
@@ -19,7 +20,7 @@ def list_encoders(pretrained: bool = False) -> list[dict[str, Any]]:
         Name, library, image size in pixels (None where it is not recorded) and names of the weights of each.
     """
     names = "-".join(f"{library}-{version(library)}" for library in ("timm", "segmentation-models-pytorch"))
-    rows: list[dict[str, Any]] = cached(f"encoders-{names}", _read_registries)
+    rows: list[dict[str, Any]] = cached(f"encoders-{names}-{source_digest('list/encoders.py')[:16]}", _read_registries)
     return [row for row in rows if row["weights"]] if pretrained else rows
 
 

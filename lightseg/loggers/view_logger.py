@@ -1,5 +1,6 @@
 """Base classes of the loggers that show the run folder elsewhere."""
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -102,5 +103,9 @@ class PictureLogger(ViewLogger):
             self._safely("at the end", view.follow)
             self._safely("at the end", view.complete)
             self._safely("at the end", lambda: view.end(exit_code))
+            if self._broken:
+                # the view is incomplete, and would go on to show the run as running
+                with contextlib.suppress(Exception):
+                    view.end(exit_code or 1)
         except KeyboardInterrupt:
             self._warn("at the end: given up, as asked for")

@@ -86,7 +86,7 @@ class Wandb(ViewLogger):
         self.folder = folder
         identity = wandb_run.identity(folder, {**self._options, **_sweep_settings()})
         wandb_run.write(folder, identity)
-        self._places.enter_context(wandb_run.inside(folder))
+        self._places.enter_context(wandb_run.redirect_files(folder))
         if self.mode == "online" and (problem := unreachable()):
             self.mode = "offline"
             print(printable(f"W&B: offline ({problem}); afterwards: python -m lightseg.sync {folder}"))
@@ -94,7 +94,7 @@ class Wandb(ViewLogger):
             self._safely("at the start", lambda: self._open(folder, identity))
             if self._broken:
                 self.mode, self._view, self._broken = "offline", None, False
-                wandb_run.let_go()
+                wandb_run.end_service()
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

@@ -236,10 +236,10 @@ class TaskLoss(nn.Module):
             self.weighting is None or not self.multilabel or self.classes > 1,
             "model.class_weights: weigh classes against each other, and there is one; take model.positive_weights",
         )
-        deaf = ", ".join(name for name in self.spec if name in _SIGMOID)
+        names = ", ".join(name for name in self.spec if name in _SIGMOID)
         require(
-            not self.tau or not deaf,
-            f"model.logit_adjustment: {deaf} has no softmax to adjust; take another loss, or model.prior_bias instead",
+            not self.tau or not names,
+            f"model.logit_adjustment: {names} has no softmax to adjust; take another loss, or model.prior_bias instead",
         )
         require(
             not self.tau or not self.prior_bias,

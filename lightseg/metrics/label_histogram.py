@@ -152,8 +152,8 @@ def average_precision(histogram: Integers) -> Floats:
     negatives, positives = histogram[:, :, ::-1].transpose(1, 0, 2).astype(np.float64)
     hits, predicted = positives.cumsum(1), (negatives + positives).cumsum(1)
     total = positives.sum(1)
-    gained = (positives * hits / np.maximum(predicted, 1)).sum(1)
-    return _ratio(gained, total)
+    precision_sum = (positives * hits / np.maximum(predicted, 1)).sum(1)
+    return _ratio(precision_sum, total)
 
 
 def roc_auc(histogram: Integers) -> Floats:

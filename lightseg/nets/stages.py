@@ -42,9 +42,9 @@ def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[st
         by_parameter = {parameter: depths.get(_flat(plain[name])) for name, parameter in parameters.items()}
         inside = set(encoder.parameters())
         in_net = {name: by_parameter.get(item) for name, item in net.named_parameters() if item in inside}
-        known = {name: depth for name, depth in in_net.items() if depth is not None}
-        if known.keys() == in_net.keys():
-            return known
+        parameter_depths = {name: depth for name, depth in in_net.items() if depth is not None}
+        if parameter_depths.keys() == in_net.keys():
+            return parameter_depths
     raise ConfigError(
         f"{option}: the stages of the encoder of {type(net).__name__}, {type(model).__name__}, are unknown; leave it "
         "out, or choose an encoder of timm (SmpNet: with the prefix tu-)"

@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.nets.base import Normalization, first_line
 from lightseg.nets.weights import (
     adapt_normalization,
     check_keys,
     drop_prefixes,
     fetching,
+    few,
     is_export,
     is_file,
     read_file,
@@ -229,7 +231,13 @@ def _read_state(name: str, path: str, config: Any) -> tuple[dict[str, torch.Tens
 def _complete(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     """Return the weights of an export by timm's names, with new ones where its net had dropped layers.
 
-    The modules that give the feature maps of a model have it as `model`, or its `stages.0` as `stages_0`.
+    A warning names the new ones, which the net may drop again. The modules that give the feature maps of a model have
+    it as `model`, or its `stages.0` as `stages_0`.
+
+    Args:
+        state: The weights of the encoder in the export.
+        expected: State dict of the complete architecture, without the classifier.
+        name: timm's name of it.
     """
     import timm
 
@@ -237,6 +245,11 @@ def _complete(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor],
     weights = {names.get(key.removeprefix("model.").replace(".", "_"), key): value for key, value in state.items()}
     if weights.keys().isdisjoint(expected) or weights.keys() >= expected.keys():
         return weights
+    new = [key for key in expected if key not in weights]
+    warn_on_rank_zero(
+        f"model.net.encoder_weights: the net of the export had dropped layers of {name}, which start anew if this net "
+        f"has them: {few(new)}"
+    )
     with torch.random.fork_rng(devices=[]):
         fresh = timm.create_model(name).state_dict()
     return {**{key: fresh[key] for key in expected}, **weights}

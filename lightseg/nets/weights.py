@@ -22,6 +22,8 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 _ENCODER = "net.encoder."
 """Start of the names of an encoder's weights in a file of lightseg."""
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 _CONNECT_SECONDS = 10.0
 """Timeout of a connection."""
 
@@ -73,6 +75,9 @@ def split_export(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Normal
     Returns:
         The weights with the names in the encoder, and the normalization; the weights of other files as they are, and
         None.
+
+    Raises:
+        ConfigError: If the normalization is damaged.
     """
     encoder = _part(state, _ENCODER)
     return (encoder, _normalization(state)) if encoder else (dict(state), None)
@@ -90,7 +95,12 @@ def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
 
 def _normalization(state: Mapping[str, Tensor]) -> Normalization | None:
     mean, std = state.get("mean"), state.get("std")
-    return None if mean is None or std is None else (tuple(mean.flatten().tolist()), tuple(std.flatten().tolist()))
+    if mean is None or std is None:
+        return None
+    is_plain = mean.dtype in _FLOATS and std.dtype in _FLOATS and mean.numel() == std.numel()
+    if not (is_plain and mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+        raise ConfigError("model.net.encoder_weights: mean or std in this file is damaged; take another file")
+    return tuple(mean.flatten().tolist()), tuple(std.flatten().tolist())
 
 
 def drop_prefixes(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
@@ -107,7 +117,8 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
         owner: Name of the architecture, for the message.
 
     Raises:
-        ConfigError: If a name is missing or unexpected, or a shape differs; the message names a few of them.
+        ConfigError: If a name is missing or unexpected, a shape or kind of number differs, or a weight is not finite;
+            the message names a few of them.
     """
     faults = {
         # torch adds the counters that old checkpoints lack
@@ -118,9 +129,16 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
             for k in expected
             if k in state and state[k].shape != expected[k].shape
         ],
+        "of another kind of number": [
+            f"{k} {state[k].dtype}"
+            for k in expected
+            if k in state and expected[k].is_floating_point() and state[k].dtype not in _FLOATS
+        ],
     }
+    if not any(faults.values()):
+        faults["with NaN or infinity"] = [k for k in expected if k in state and not state[k].isfinite().all()]
     if any(faults.values()):
-        details = "; ".join(f"{len(keys)} {fault}: {_few(keys)}" for fault, keys in faults.items() if keys)
+        details = "; ".join(f"{len(keys)} {fault}: {few(keys)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
@@ -183,16 +201,7 @@ def load_fitting_weights(
     file, full_state = read_file(path), module.state_dict()
     state, normalization = _part(file, start), _normalization(file)
     channels = len(normalization[0]) if normalization else 3
-    fitting: dict[str, Tensor] = {}
-    for name, target in full_state.items():
-        value = state.get(name)
-        if value is None:
-            continue
-        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
-        if reads_images and channels != in_channels:
-            value = adapt_input(value, in_channels)
-        if value.shape == target.shape:
-            fitting[name] = value
+    fitting = _select_fitting(state, full_state, channels, in_channels)
     if not any(value.ndim > 1 for value in fitting.values()):
         reason = "the shapes differ" if state.keys() & full_state.keys() else f"it has none of the names {start}…"
         raise ConfigError(
@@ -203,9 +212,31 @@ def load_fitting_weights(
     if new := [name for name in full_state if name not in fitting]:
         warn_on_rank_zero(
             f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
-            f"{_few(new)}"
+            f"{few(new)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
+
+
+def _select_fitting(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], channels: int, in_channels: int
+) -> dict[str, Tensor]:
+    """Return the tensors with a name and a shape of a module.
+
+    Args:
+        state: Tensors of a file.
+        expected: State dict of the module.
+        channels: Channels of the images of the file.
+        in_channels: Those of the module, to which layers on the image are adapted.
+    """
+    fitting: dict[str, Tensor] = {}
+    for name in expected.keys() & state.keys():
+        value, target = state[name], expected[name]
+        reads_images = value.ndim == 4 and (value.shape[1], target.shape[1]) == (channels, in_channels)
+        if reads_images and channels != in_channels:
+            value = adapt_input(value, in_channels)
+        if value.shape == target.shape:
+            fitting[name] = value
+    return fitting
 
 
 def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
@@ -295,5 +326,6 @@ def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
 
 
-def _few(keys: Sequence[str]) -> str:
+def few(keys: Sequence[str]) -> str:
+    """Return the first names of a list, for messages."""
     return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -17,15 +17,15 @@ def name_origin(config: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str,
         config: Resolved config of the run.
         cost: `model.json` of the run.
     """
-    named, init, teacher = dict(config), cost.get("init"), cost.get("teacher")
+    result, init, teacher = dict(config), cost.get("init"), cost.get("teacher")
     records = {"init": [init] if init else [], "teacher": teacher["members"] if teacher else []}
     names = {option: " + ".join(map(describe_origin, files)) for option, files in records.items() if files}
     if names:
         model = config.get("model") or {}
-        named["model"] = {**model, "init_args": {**(model.get("init_args") or {}), **names}}
+        result["model"] = {**model, "init_args": {**(model.get("init_args") or {}), **names}}
     if record := cost.get("extend"):
-        named["extend"] = f"after epoch {record['epoch']}, step {record['step']}"
-    return named
+        result["extend"] = f"after epoch {record['epoch']}, step {record['step']}"
+    return result
 
 
 def describe_origin(record: Mapping[str, Any]) -> str:

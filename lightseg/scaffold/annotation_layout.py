@@ -116,6 +116,19 @@ def locate_file(file: Path) -> tuple[Path, dict[str, Any]]:
     raise DataError(f"{file}: no image is beside it; give the folder of the data, and --data.annotations FILE")
 
 
+def require_readable(listing: Listing) -> None:
+    """Check that the files that may be annotations can be read, for a folder in which nothing else labels the images.
+
+    Raises:
+        DataError: If one is damaged.
+    """
+    for path in listing.documents[:_MOST_DOCUMENTS]:
+        try:
+            _recognize(listing.root / path)
+        except DataError as error:
+            raise DataError(f"{error}; nothing else labels the images of {listing.root}") from None
+
+
 def _group_files(listing: Listing) -> list[str | dict[str, str]]:
     """Return the files of annotations, those that differ in the name of a split alone as one by split."""
     groups: dict[tuple[FormatName, str], list[str]] = {}

@@ -121,9 +121,9 @@ def find_class_channels(listing: Listing, options: Mapping[str, Any]) -> ClassMa
     is_named = names is not None and len(names.names) == number
     classes = names.names if names and is_named else [f"class_{index}" for index in range(number)]
     source = f"names of {names.file.name}" if names and is_named else "rename them: the names are made up"
-    rest = {name: value for name, value in options.items() if name != "mask_suffix"}
+    kept_options = {name: value for name, value in options.items() if name != "mask_suffix"}
     return ClassMaskLayout(
-        {"classes": classes, **rest, "mask_files": f"{{name}}{suffix}"},
+        {"classes": classes, **kept_options, "mask_files": f"{{name}}{suffix}"},
         {"classes": f"{source}, {_CHANNELS}"},
         f"masks with {number} channels, one for each class",
     )
@@ -152,8 +152,8 @@ def _folders(listing: Listing, answers: Mapping[str, Any]) -> Iterator[tuple[str
     if len(named_images) > 1 or len(named_masks) > 1:
         return
     if named_masks:
-        rest = [name for name in groups if name not in named_masks]
-        yield (named_images or (rest if len(rest) == 1 else named_masks))[0], named_masks[0]
+        remainder = [name for name in groups if name not in named_masks]
+        yield (named_images or (remainder if len(remainder) == 1 else named_masks))[0], named_masks[0]
     elif named_images:
         # folders of classes beside that of the images, or masks among the images
         yield named_images[0], "."
@@ -170,9 +170,9 @@ def _stems(listing: Listing, group: str) -> dict[str, str]:
             path = "/".join(part for part in (name, place.inside) if part not in ("", "."))
             if group != "." and not f"{path}/".startswith(f"{group}/"):
                 continue
-            inside = path if group == "." else path.removeprefix(group).lstrip("/")
+            subfolder = path if group == "." else path.removeprefix(group).lstrip("/")
             for file in files:
-                below = f"{inside}/{file.rpartition('.')[0]}".lstrip("/")
+                below = f"{subfolder}/{file.rpartition('.')[0]}".lstrip("/")
                 stems[normal_name(f"{place.split or ''}:{below}")] = f"{place.folder}/{file}".lstrip("/")
     return stems
 
@@ -189,9 +189,9 @@ def _match_folders(listing: Listing, images: str, masks: str) -> _Match | None:
         if len(image_stems.keys() & mask_stems.keys()) >= _PAIRED * max(len(mask_stems), 1):
             return None
     stems = list(mask_stems)
-    some = {stems[index]: mask_stems[stems[index]] for index in spread(_SAMPLED, len(stems))}
+    probed_stems = {stems[index]: mask_stems[stems[index]] for index in spread(_SAMPLED, len(stems))}
     # most folders have no masks of classes, and may have a million images
-    if _best_match(image_stems, some, images == masks) is None:
+    if _best_match(image_stems, probed_stems, images == masks) is None:
         return None
     return _best_match(image_stems, mask_stems, images == masks)
 
@@ -202,13 +202,13 @@ def _best_match(image_stems: Mapping[str, str], mask_stems: Mapping[str, str], i
     tails = [end for end in common_ends(mask_stems) if is_mask_name(end)]
     for image_suffix in _image_suffixes(mask_stems if is_one_folder else image_stems, is_one_folder):
         names = {stem.removesuffix(image_suffix) for stem in image_stems if stem.endswith(image_suffix)}
-        rest = {s: file for s, file in mask_stems.items() if not image_suffix or not s.endswith(image_suffix)}
+        candidates = {s: file for s, file in mask_stems.items() if not image_suffix or not s.endswith(image_suffix)}
         for tail in [*tails, ""]:
-            some = {stem.removesuffix(tail): file for stem, file in rest.items() if stem.endswith(tail)}
-            for match in _matches(names, some, image_suffix, tail):
+            stems = {stem.removesuffix(tail): file for stem, file in candidates.items() if stem.endswith(tail)}
+            for match in _matches(names, stems, image_suffix, tail):
                 num_images = len(match.images) if is_one_folder and not image_suffix else 0
                 is_better = best is None or match.num_masks > best.num_masks
-                if is_better and match.num_masks >= _MATCHED * (len(rest) - num_images) and _has_classes(match):
+                if is_better and match.num_masks >= _MATCHED * (len(candidates) - num_images) and _has_classes(match):
                     best = match
     return best
 
@@ -288,19 +288,21 @@ def _find_presence(
     if {"positive", "threshold"} & answers.keys():
         return {}, {}
     channel = answers.get("mask_channel")
-    some = [(label, root / paths[index]) for label, paths in files.items() for index in spread(_PROBED, len(paths))]
+    probed_masks = [
+        (label, root / paths[index]) for label, paths in files.items() for index in spread(_PROBED, len(paths))
+    ]
     contents: dict[str, list[set[int]]] = {}
-    for label, path in some:
+    for label, path in probed_masks:
         try:
             labels = count_labels(read_mask(path, channel=-1 if channel == "alpha" else channel)).keys()
         except LossyMaskError:
-            return _smooth_presence([path for _, path in some])
+            return _smooth_presence([path for _, path in probed_masks])
         except DataError:
             # the doctor lists these
             continue
         values = {value for value in labels if isinstance(value, int)}
         if len(values) > MOST_LABELS:
-            return _smooth_presence([path for _, path in some])
+            return _smooth_presence([path for _, path in probed_masks])
         if len(values) < len(labels):
             if not are_masks:
                 return None

@@ -16,7 +16,7 @@ from lightseg.data import (
 )
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.errors import DataError
-from lightseg.scaffold.annotation_layout import find_annotations
+from lightseg.scaffold.annotation_layout import find_annotations, require_readable
 from lightseg.scaffold.class_mask_layout import find_class_channels, find_class_masks
 from lightseg.scaffold.listing import Listing
 from lightseg.scaffold.mask_layout import find_mask_options, find_pair_lists, is_image_name
@@ -72,6 +72,7 @@ def find_layout(listing: Listing, answers: Options) -> Layout:
         return Layout(ImageTable, table.options, content, splits, table.reasons)
     if options := _class_folders(inner):
         return Layout(ImageFolder, options, "a folder for each class", _splits(inner, options))
+    require_readable(listing)
     raise DataError(
         f"{listing.root}: {listing.num_images} images and nothing that labels them, neither masks nor annotations "
         "nor folders of classes nor a table; name the folder of the masks: --data.masks NAME"

@@ -40,8 +40,8 @@ def measure_overlap(part: FileDataset) -> float:
         for index in spread(_PROBED, len(part)):
             with suppress(DataError):
                 numbers += _count(part.mask(index))
-    labeled, several = numbers.tolist()
-    return several / max(labeled, 1)
+    num_labeled, num_overlapping = numbers.tolist()
+    return num_overlapping / max(num_labeled, 1)
 
 
 def choose_drawing(layout: Layout, answers: Mapping[str, Any]) -> Layout:

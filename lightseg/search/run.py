@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import optuna
+from optuna.trial import TrialState
 
-from lightseg.cli.argv import option_names, option_values, require_known_options, split_options, text_option
+from lightseg.cli.argv import (
+    option_names,
+    option_values,
+    require_known_options,
+    require_printable,
+    split_options,
+    text_option,
+)
 from lightseg.cli.entry import Arguments
-from lightseg.config.compose import chain, show
+from lightseg.config.compose import show
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
@@ -151,11 +159,10 @@ def _open(request: Request) -> tuple[Search, Machine]:
     assert request.study is not None
     path, study = request.study
     space = make_space(study.space, path)
-    recipes = option_values(request.arguments, "-c", "--config")
-    name = text_option(request.arguments, "name") or chain(recipes[0])[-1].stem
+    require_printable(request.arguments)
+    runs_dir, name = series_run.find_place(request.arguments)
     run_folders.require_name(name)
     group = request.group or text_option(request.arguments, "group")
-    runs_dir = text_option(request.arguments, "runs_dir") or "runs"
     recipe = series_run.hash_recipe(request.arguments)
 
     def plan(stamp: str, cores: int | None) -> SearchPlan:
@@ -185,8 +192,10 @@ def _prepare(search: Search) -> None:
     """Check that the recipe is that of the trials so far, and wait for those that outlive a killed search.
 
     Raises:
-        ConfigError: If the recipe has changed.
+        ConfigError: If the recipe has changed, or the trials would lie in another place.
     """
+    if not search.is_finished:
+        series_run.require_place(search.folder, search.plan.arguments)
     require(
         search.is_finished or search.plan.recipe == series_run.hash_recipe(search.plan.arguments),
         f"{show(search.folder)}: the recipe has changed since its first trials; bring it back, or start a new search",
@@ -206,7 +215,8 @@ def _run_trials(search: Search, machine: Machine) -> int:
     """
     waiting, pruned = search.settle(), set[int]()
     shares, last_watch = dict[int, Share](), time.monotonic()
-    with Pool() as pool, Progress(search, machine.jobs) as progress:
+    earlier = (len(search.with_state(state)) for state in (TrialState.FAIL, TrialState.PRUNED))
+    with Pool() as pool, Progress(search, machine.jobs, *earlier) as progress:
         while True:
             while not pool.received and len(shares) < machine.jobs and (not shares or search.first_begun()):
                 number = waiting.popleft() if waiting else search.ask()

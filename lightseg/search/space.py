@@ -1,8 +1,9 @@
 """Search space: the distribution of each key, and the options of `fit` for a point of it."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from lightseg.cli.argv import require_printable
 from lightseg.config.compose import SECTIONS, show
 from lightseg.config.option_names import suggest_option
 from lightseg.errors import ConfigError, did_you_mean, require
@@ -26,6 +28,9 @@ _BUDGET = (
 """Options of the trainer that are equal in all trials."""
 
 _RANGE = ("low", "high", "log", "step")
+
+_MOST_STEPS = 10**9
+"""Limit of the values of a range with steps."""
 
 Point = Mapping[str, Any]
 """Value of each key."""
@@ -100,6 +105,7 @@ def _make_choices(values: list[Any], place: str) -> BaseDistribution:
     except TypeError:
         # YAML has more types than a recipe, such as dates
         raise ConfigError(f"{place}: a value of {values!s:.60} is of no type that a recipe has; quote it") from None
+    require_printable(texts)
     require(
         len(texts) > 1 and len(set(texts)) == len(texts),
         f"{place}: give two different values or more; a single one belongs into the recipe",
@@ -118,10 +124,12 @@ def _make_range(axis: Any, place: str) -> BaseDistribution:
     require(isinstance(log, bool), f"{place}.log: must be true or false, got {log!r:.60}")
     low, high, step = numbers["low"], numbers["high"], numbers.get("step")
     require(low < high, f"{place}: low must be < high, got {low} and {high}")
+    require(high - low <= sys.float_info.max, f"{place}: high - low must be < 1.8e308")
     require(not (log and low <= 0), f"{place}: low must be > 0 with log, got {low}")
     require(not (log and step is not None), f"{place}: give log or step, not both")
     require(step is None or step > 0, f"{place}.step: must be > 0, got {step}")
     require(step is None or step <= high - low, f"{place}.step: must be <= high - low, got {step}")
+    require(step is None or (high - low) / step <= _MOST_STEPS, f"{place}.step: gives more than {_MOST_STEPS:,} values")
     if all(isinstance(number, int) for number in numbers.values()):
         return IntDistribution(int(low), _last(low, high, step), log, int(step or 1))
     return FloatDistribution(low, _last(low, high, step) if step else high, log, step)
@@ -129,7 +137,13 @@ def _make_range(axis: Any, place: str) -> BaseDistribution:
 
 def _last(low: float, high: float, step: float | None) -> Any:
     """Return the greatest value of a range with steps, which Optuna expects as its end."""
-    return high if step is None else low + math.floor((high - low) / step + 1e-9) * step
+    if step is None:
+        return high
+    if all(isinstance(number, int) for number in (low, high, step)):
+        return low + (high - low) // step * step
+    # in decimals, as they are written: 3 * 0.3 is less than 0.9
+    first, last, width = (Decimal(str(number)) for number in (low, high, step))
+    return float(first + (last - first) // width * width)
 
 
 def _to_number(value: Any, place: str) -> int | float:
@@ -139,7 +153,7 @@ def _to_number(value: Any, place: str) -> int | float:
             value = float(value)
         except ValueError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{place}: must be a number")
     return value
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -21,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from lightseg.comparison.trials import align, make_trials
 from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
-from lightseg.files.atomic import write_json
+from lightseg.files.atomic import require_regular, write_json
 from lightseg.files.names import LATENCY
+from lightseg.files.printable import printable_line
 from lightseg.runs import folder as run_folders
 from lightseg.runs.metrics_log import read_log
 from lightseg.runs.read import Run, read
@@ -32,6 +35,7 @@ from lightseg.search.space import as_options, describe, make_space
 from lightseg.search.study import Study
 
 REPORT, _PLAN = "report.json", "search.json"
+_STORAGES = {"sqlite": "trials.db", "journal": "trials.log"}
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "nsga2": NSGAIISampler}
 _PRUNERS: dict[str, type[optuna.pruners.BasePruner]] = {
@@ -124,19 +128,55 @@ class Search(RunGroup):
 
     @cached_property
     def optuna(self) -> optuna.Study:
-        """Study of Optuna, created if there is none."""
-        study = self.plan.study
-        storage = _open_storage(self.folder, study.storage)
+        """Study of Optuna, created if there is none.
+
+        Raises:
+            UserError: If its file is damaged, or is not that of this search.
+        """
+        study, file = self.plan.study, self.folder / _STORAGES[self.plan.study.storage]
         pruner = _PRUNERS[study.pruner]() if study.pruner else NopPruner()
         directions = [
             StudyDirection.MAXIMIZE if name == "score" else StudyDirection.MINIMIZE for name in study.objective
         ]
-        created = optuna.create_study(
-            storage=storage, study_name="search", directions=directions, pruner=pruner, load_if_exists=True
-        )
+        require_regular(file)
+        try:
+            created = optuna.create_study(
+                storage=_open_storage(file),
+                study_name="search",
+                directions=directions,
+                pruner=pruner,
+                load_if_exists=True,
+            )
+            trials = created.get_trials(deepcopy=False)
+        except OSError:
+            raise
+        # a damaged file raises anything from AssertionError to sqlalchemy's DatabaseError
+        except Exception as error:
+            reason = printable_line(str(error))[:120] or type(error).__name__
+            raise UserError(
+                f"{file}: is damaged, or of another version of optuna ({reason}); bring it back, or start a new search"
+            ) from None
+        fits = created.directions == directions and len(trials) <= study.trials and all(map(self._fits, trials))
+        if not fits or [trial.number for trial in trials] != list(range(len(trials))):
+            raise UserError(f"{file}: does not fit {_PLAN} beside it; bring both back, or start a new search")
+        if lost := [folder for folder in self.run_folders[len(trials) :] if folder.exists()]:
+            raise UserError(f"{file}: does not have the trial of {lost[0]}; bring it back, or start a new search")
         # with the same seed, a sampler would draw the values of the first trials again
-        created.sampler = _SAMPLERS[study.sampler](seed=study.seed + len(created.trials))
+        created.sampler = _SAMPLERS[study.sampler](seed=study.seed + len(trials))
         return created
+
+    def _fits(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial of the storage is one of this search."""
+        is_known = all(self.space.distributions.get(key) == axis for key, axis in trial.distributions.items())
+        if trial.state != TrialState.COMPLETE:
+            return is_known
+        values = trial.values or []
+        has_values = len(values) == len(self.plan.study.objective) and all(map(math.isfinite, values))
+        return is_known and has_values and self._is_drawn(trial)
+
+    def _is_drawn(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial has a value for each key, which Optuna writes one after another."""
+        return len(trial.distributions) == len(self.space.distributions)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -148,10 +188,15 @@ class Search(RunGroup):
         return [trial.number for trial in self.trials if trial.state == state]
 
     def settle(self) -> deque[int]:
-        """Take the values of finished runs of which the storage has none; return the trials to go on with."""
+        """Take the values of finished runs of which the storage has none; return the trials to go on with.
+
+        A trial whose values were being drawn as the process was killed fails.
+        """
         unfinished = deque[int]()
         for number in self.with_state(TrialState.RUNNING):
-            if is_finished(self.run_folders[number]):
+            if not self._is_drawn(self.trials[number]):
+                self.fail(number)
+            elif is_finished(self.run_folders[number]):
                 self.finish(number)
             else:
                 unfinished.append(number)
@@ -254,11 +299,14 @@ def _value(run: Run, objective: str) -> Any:
     return run.cost["gflops" if objective == "flops" else objective]
 
 
-def _open_storage(folder: Path, form: str) -> BaseStorage:
-    if form == "sqlite":
+def _open_storage(file: Path) -> BaseStorage:
+    if file.name == _STORAGES["sqlite"]:
         # as an address, a path with `?` or braces would be another one
-        return RDBStorage("sqlite://", {"creator": partial(sqlite3.connect, folder / "trials.db")})
-    path = folder / "trials.log"
+        return RDBStorage("sqlite://", {"creator": partial(sqlite3.connect, file)})
     # a killed process leaves its lock; the lock of the folder excludes other processes
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    # and a full disk a part of a line, to which the next one would be appended
+    complete = file.read_bytes().rfind(b"\n") + 1 if file.exists() else 0
+    if complete:
+        os.truncate(file, complete)
+    return JournalStorage(JournalFileBackend(str(file)))

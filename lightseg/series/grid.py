@@ -29,7 +29,8 @@ def parse_axis(text: str) -> tuple[str, list[str]]:
         raise argparse.ArgumentTypeError(
             f"{key}: give two values or more, as in {key}=1,2; for one value write --{key} VALUE"
         )
-    repeated = sorted({word for word in words if words.count(word) > 1})
+    values_of = [_value(word) for word in words]
+    repeated = [word for word, value in zip(words, values_of, strict=True) if values_of.count(value) > 1]
     if repeated:
         raise argparse.ArgumentTypeError(f"{key}: the value {repeated[0]} is given twice; give each once")
     return key, words
@@ -59,6 +60,16 @@ def _require_key(key: str) -> None:
             f"{key}: no key of model, data or trainer{suggest_option(key)}; "
             "write KEY=VALUE,VALUE as in model.optimizer.lr=1e-3,3e-3"
         )
+
+
+def _value(word: str) -> str:
+    """Return the same text for different spellings of a value, such as 1e-3, which YAML takes for text, and 0.001."""
+    try:
+        value = yaml.safe_load(word)
+        number = float(value) if isinstance(value, str) else value
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError):
+        return word
+    return repr(float(number)) if type(number) is int and abs(number) < 2**53 else repr(number)
 
 
 def _split(key: str, values: str) -> list[str]:

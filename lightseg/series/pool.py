@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -11,9 +12,14 @@ from typing import Any, Self
 
 from lightseg.distributed import environment
 
+_STOP_SECONDS, _POLL = 60.0, 0.05
+"""Seconds in which a run must save its state and end after an error, and between two looks at it."""
+
 
 class Pool:
     """Processes of runs, whose output goes to files; at its end, those that still run are stopped.
+
+    Each then saves its state; a second Ctrl-C, or the end of a time limit, ends it at once.
 
     Attributes:
         received: Number of the first signal; 0 if none.
@@ -35,10 +41,17 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # a signal that has not been delivered yet would be the second one
+        self._pending.clear()
         for process in self._processes.values():
             process.terminate()
-        for process in self._processes.values():
-            process.wait()
+        limit = time.monotonic() + _STOP_SECONDS
+        while self._processes:
+            if time.monotonic() > limit:
+                for process in self._processes.values():
+                    process.kill()
+            time.sleep(_POLL)
+            self.collect()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 

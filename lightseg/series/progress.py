@@ -34,15 +34,17 @@ class Progress:
     Args:
         series: The runs.
         jobs: Number of runs at the same time.
+        failed: Number of runs that failed before and are not run again.
+        pruned: Number of runs that were pruned before.
     """
 
-    def __init__(self, series: RunGroup, jobs: int) -> None:
+    def __init__(self, series: RunGroup, jobs: int, failed: int = 0, pruned: int = 0) -> None:
         self._series, self._jobs = series, jobs
         self._start = self._last_lines = time.monotonic()
         self._starts: dict[int, float] = {}
         self._seconds: list[float] = []
         self._live: Live | None = None
-        self._failed = self._pruned = self._waiting = 0
+        self._failed, self._pruned, self._waiting = failed, pruned, 0
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():

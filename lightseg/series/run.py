@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lightseg.cli.argv import option_values, text_option
+from lightseg.cli.argv import option_values, require_printable, text_option
 from lightseg.cli.find_option import split_find
 from lightseg.config.compose import chain, read, show
 from lightseg.distributed import environment
@@ -91,11 +91,10 @@ def _open(request: Request) -> tuple[Series, Machine]:
     """
     if request.resumed is not None:
         return _divide_again(Series.read(request.resumed), request)
-    recipes = option_values(request.arguments, "-c", "--config")
-    name = text_option(request.arguments, "name") or (chain(recipes[0])[-1].stem if recipes else "fit")
+    require_printable([*request.arguments, *(value for options in request.runs for value in options.values())])
+    runs_dir, name = find_place(request.arguments)
     run_folders.require_name(name)
     group = request.group or text_option(request.arguments, "group")
-    runs_dir = text_option(request.arguments, "runs_dir") or "runs"
     recipe = hash_recipe(request.arguments)
     for earlier in find_series(Path(runs_dir).resolve() / name):
         plan = Plan(request.arguments, recipe, group or f"{name}-{earlier.stamp}", earlier.plan.cores, request.runs)
@@ -119,16 +118,48 @@ def _prepare(series: Series) -> None:
     """Check that the runs of a series can go on, and remove the folders of those that were killed as they began.
 
     Raises:
-        ConfigError: If a run that has not begun would be of another recipe.
+        ConfigError: If a run that has not begun would be of another recipe, or in another place.
     """
     missing = [series.run_folders[index] for index in series.unfinished()]
     for folder in missing:
         wait_for_end(folder)
-    is_same = all(map(has_begun, missing)) or series.plan.recipe == hash_recipe(series.plan.arguments)
+    if all(map(has_begun, missing)):
+        return
+    require_place(series.folder, series.plan.arguments)
     require(
-        is_same,
+        series.plan.recipe == hash_recipe(series.plan.arguments),
         f"--resume {show(series.folder)}: the recipe has changed, and runs are missing that would be of the new one; "
         "bring it back, or start a new series",
+    )
+
+
+def find_place(arguments: Sequence[str]) -> tuple[str, str]:
+    """Return the folder that holds the folders of experiments, and the name of the experiment.
+
+    Args:
+        arguments: Arguments of `fit`.
+    """
+    recipes = option_values(arguments, "-c", "--config")
+    name = text_option(arguments, "name") or (chain(recipes[0])[-1].stem if recipes else "fit")
+    return text_option(arguments, "runs_dir") or "runs", name
+
+
+def require_place(folder: Path, arguments: Sequence[str]) -> None:
+    """Check that new runs would lie beside the folder of their series or search.
+
+    Args:
+        folder: The folder.
+        arguments: Arguments of `fit` that all runs share, whose paths may be relative.
+
+    Raises:
+        ConfigError: If not.
+    """
+    runs_dir, name = find_place(arguments)
+    place = (Path(runs_dir) / name).resolve()
+    require(
+        place == folder.parent,
+        f"--resume {show(folder)}: its missing runs would be made in {place}, not beside it; go to the working "
+        "directory that it was started in, or bring the folder back to its place",
     )
 
 

@@ -258,8 +258,8 @@ class Task(Predictor, ABC):
         teacher_logits = self.teacher.logits(batch["image"]) if self.teacher else None
         with nullcontext() if self.compiled else float32_depthwise(self.net):
             logits = self(batch["image"])
-        mixed = batch.get("partner"), batch.get("share")
-        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts, *mixed)
+        mixture = batch.get("partner"), batch.get("share")
+        loss = self.loss.in_training(logits, batch["target"], progress, self.step_counts, *mixture)
         if teacher_logits is not None:
             loss = self.distillation(loss, logits, teacher_logits, batch["target"], self.step_counts)
         share = loss.detach() / trainer.accumulate_grad_batches

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightseg.errors import require
+from lightseg.errors import UserError, require
 from lightseg.inference.predictor import ClassMap
 from lightseg.losses.class_weights import PositiveWeightScheme
 from lightseg.metrics.confusion_matrix import PerImageCounts
@@ -147,6 +147,7 @@ class MultilabelTask(Task, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the thresholds of the checkpoint of a training that is resumed."""
+        super().on_load_checkpoint(checkpoint)
         if self.fits_thresholds:
             self.set_thresholds(checkpoint["lightseg"]["resolved"]["thresholds"])
 
@@ -201,3 +202,23 @@ def _require_one(name: str, classes: list[str]) -> None:
         len(classes) == 1,
         f"{name} has one class, and the data has {len(classes)}; take {name.replace('Binary', 'Multilabel')}",
     )
+
+
+def parse_thresholds(task: Task, option: str, temperature: float) -> None:
+    """Set the thresholds of a task whose classes may overlap to those of `--threshold`.
+
+    Args:
+        task: The task.
+        option: One probability, or one for each class: `0.3,0.5`.
+        temperature: Temperature of these probabilities.
+
+    Raises:
+        UserError: If the classes exclude each other, or these are no thresholds.
+    """
+    if not isinstance(task, MultilabelTask):
+        raise UserError("--threshold: the classes of this model exclude each other, so that the likeliest is predicted")
+    try:
+        values = [float(value) for value in option.split(",")]
+    except ValueError:
+        raise UserError(f"--threshold {option}: is no number; give 0.3, or one for each class: 0.3,0.5") from None
+    task.set_thresholds(values[0] if len(values) == 1 else values, "--threshold", temperature)

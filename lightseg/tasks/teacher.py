@@ -32,13 +32,13 @@ class Teacher:
         kinds = [_kind(teacher), _kind(student)]
         if kinds[0] != kinds[1]:
             raise ConfigError(f"model.teacher: is for {kinds[0]}, not for {kinds[1]}; take one of this kind of task")
-        missing, more = (
+        absent_names, extra_names = (
             [name for name in first.classes if name not in second.classes]
             for first, second in ((student, teacher), (teacher, student))
         )
-        if missing or more:
-            parts = [f"lacks {_list(missing)}"] if missing else []
-            parts += [f"has {_list(more)}, which the data lacks"] if more else []
+        if absent_names or extra_names:
+            parts = [f"lacks {_list(absent_names)}"] if absent_names else []
+            parts += [f"has {_list(extra_names)}, which the data lacks"] if extra_names else []
             raise ConfigError(
                 f"model.teacher: {' and '.join(parts)}; take one of the same classes, or model.init, which takes "
                 "weights by class"

@@ -170,7 +170,9 @@ def _weight_of(name: str) -> str | None:
 def _describe_misfit(weights: Mapping[str, Tensor], origin: Origin) -> str:
     message = f"model.init: no weight of the {printable_line(origin.net)} in {origin.source} fits this net: "
     common = [name for name in weights if name in origin.state and weights[name].ndim > 1]
-    if common:
+    if common and not origin.state[common[0]].is_floating_point():
+        message += f"{common[0]} is of {origin.state[common[0]].dtype} in the file"
+    elif common:
         shapes = [tuple(state[common[0]].shape) for state in (origin.state, weights)]
         message += f"{common[0]} has the shape {shapes[0]} in the file and {shapes[1]} here"
     else:

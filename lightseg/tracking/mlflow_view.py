@@ -1,5 +1,7 @@
 """View of a run folder in MLflow: a run with its config as parameters, its curves as metrics, its pictures as files."""
 
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -34,6 +36,9 @@ _SETTINGS = {
 
 _METRICS, _PARAMETERS, _LENGTH = 500, 100, 500
 """Limits of MLflow: metrics and parameters of one request, and characters of a parameter."""
+
+_PLATFORMS = ("databricks", "databricks-uc", "uc")
+"""Names that MLflow takes instead of an address."""
 
 _INVALID = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not take in a name."""
@@ -104,21 +109,28 @@ def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Map
     record = read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
     # before the record, which has no password
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri") or "mlruns"
-    uri = uri if ":" in uri else Path(uri).resolve().as_uri()
+    uri = uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
     client, address = MlflowClient(tracking_uri=uri), _without_password(uri)
     if (run_id := record.get("run_id")) and record.get("tracking_uri") == address:
         client.update_run(run_id, status="RUNNING")
     else:
         run_id = _create_run(client, folder, experiment, tags or {})
         write_json(folder / _FILE, {"run_id": run_id, "tracking_uri": address})
-    _send_config(client, run_id, folder)
-    return MlflowView(folder, client, run_id)
+    view = MlflowView(folder, client, run_id)
+    try:
+        _send_config(client, run_id, folder)
+    except Exception:
+        # MLflow would show it as running
+        with contextlib.suppress(Exception):
+            view.end(1)
+        raise
+    return view
 
 
 def _create_run(client: Any, folder: Path, experiment: str, tags: Mapping[str, str]) -> str:
     """Return the id of a new run, with the name and the group that it has in W&B."""
-    known = client.get_experiment_by_name(experiment)
-    experiment_id = known.experiment_id if known else client.create_experiment(experiment)
+    record = client.get_experiment_by_name(experiment)
+    experiment_id = record.experiment_id if record else client.create_experiment(experiment)
     group = read_record(folder / "config.yaml").get("group") or folder.parent.name
     name = f"{folder.parent.name}-{folder.name}"
     run_id: str = client.create_run(experiment_id, run_name=name, tags={"group": group, **tags}).info.run_id
@@ -158,5 +170,6 @@ def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 def _valid_name(name: str) -> str:
-    """Return a name in which MLflow takes all characters."""
-    return _INVALID.sub("_", name)
+    """Return a name in which MLflow takes all characters; a hash tells apart those that differ in others alone."""
+    valid = _INVALID.sub("_", name)
+    return valid if valid == name else f"{valid}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

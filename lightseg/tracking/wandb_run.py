@@ -25,7 +25,7 @@ from lightseg.tracking.wandb_view import View, extent
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
-START, USE, FINISH, LET_GO = 30.0, 5.0, 20.0, 5.0
+START, USE, FINISH, TEARDOWN = 30.0, 5.0, 20.0, 5.0
 """Timeouts in seconds: start of a run, upload of its data's lineage, end of the run, and end of wandb's process."""
 
 _FILE = "wandb.json"
@@ -60,7 +60,7 @@ def choose(mode: WandbMode) -> tuple[WandbMode, str]:
         with (
             contextlib.redirect_stderr(io.StringIO()),
             tempfile.TemporaryDirectory() as nowhere,
-            inside(Path(nowhere)),
+            redirect_files(Path(nowhere)),
         ):
             logged_in, problem = wandb.login(prompt=False, verify=False), "no API key; run `wandb login`"
     except wandb.errors.AuthenticationError as error:
@@ -220,7 +220,7 @@ def clear_delivered(folder: Path) -> None:
         shutil.rmtree(folder / "wandb", ignore_errors=True)
 
 
-def let_go() -> None:
+def end_service() -> None:
     """End wandb's process with its pending work, if necessary by a kill."""
     import wandb
     from wandb.sdk import wandb_setup
@@ -231,14 +231,14 @@ def let_go() -> None:
     # wandb waits for its process without a timeout, also at exit, and has no public access to it
     process = getattr(getattr(connection, "_proc", None), "_process", None)
     with contextlib.suppress(Exception, SystemExit):
-        ended = within(LET_GO, wandb.teardown)
+        ended = within(TEARDOWN, wandb.teardown)
     if not ended and process is not None:
         process.kill()
         process.wait()
 
 
 @contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
+def redirect_files(folder: Path) -> Iterator[None]:
     """Let wandb keep its data and caches in the run folder within this context; end its process afterwards."""
     folders = {name: str(folder / "wandb") for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
     # even offline, wandb would report errors to its service
@@ -247,14 +247,14 @@ def inside(folder: Path) -> Iterator[None]:
     masked = ("WANDB_MODE", "WANDB_RUN_ID")
     before = {name: os.environ.get(name) for name in (*folders, *masked)}
     # wandb's process keeps the folders of its start
-    let_go()
+    end_service()
     os.environ.update(folders)
     for name in masked:
         os.environ.pop(name, None)
     try:
         yield
     finally:
-        let_go()
+        end_service()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

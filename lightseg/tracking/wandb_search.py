@@ -38,7 +38,7 @@ def show_search(folder: Path, trial: Path, group: str, study: dict[str, Any]) ->
     name = f"{folder.parent.name}-{folder.name}"
     identity = {"id": secrets.token_hex(4), **record, **place, "name": name, "group": group, "job_type": JOB_TYPE}
     wandb_run.write(folder, identity)
-    with wandb_run.inside(folder):
+    with wandb_run.redirect_files(folder):
         used: Literal["online", "offline"] = "online" if mode == "online" and not unreachable() else "offline"
         for earlier in (folder / "wandb").glob("offline-run-*"):
             shutil.rmtree(earlier)

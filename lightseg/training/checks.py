@@ -25,8 +25,12 @@ from lightseg.files.evenly_spaced import spread
 from lightseg.files.printable import warn
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
+from lightseg.tasks.multilabel import MultilabelTask
 from lightseg.tasks.preflight import check_lengths, check_weighting, fits
 from lightseg.training.flops import measure_cost
+
+_FEW_POSITIVES = 10
+"""Number of positive images below which a threshold overfits."""
 
 
 def check_run(cli: LightsegCLI, trainer: L.Trainer, lineage: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +49,8 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer, lineage: Mapping[str, Any]) 
     """
     data, task = cli.datamodule, cli.model
     _check_data(data, task, trainer)
+    if isinstance(task, MultilabelTask) and task.fits_thresholds:
+        _warn_of_few_positives(data)
     samples = first_samples(data)
     require_own_ids(data, samples)
     task.configure_from_data(data)
@@ -162,6 +168,18 @@ def _warn_of_absent_classes(data: ImageDataModule, class_counts: Mapping[Split, 
             if split != "train":
                 consequence = f"{split} does not tell how well it is found; python -m lightseg.doctor has a remedy"
             warn(f"no {unit} of {split} is {' or '.join(names)}: {consequence}")
+
+
+def _warn_of_few_positives(data: ImageDataModule) -> None:
+    """Warn of classes that so few images of val have that a threshold may fit these alone."""
+    positives = (data.class_table("val")[:, : len(data.classes)] > 0).sum(0).tolist()
+    few = {name: count for name, count in zip(data.classes, positives, strict=True) if 0 < count < _FEW_POSITIVES}
+    if few:
+        counts = ", ".join(f"{count} of {name}" for name, count in few.items())
+        warn(
+            f"thresholds are fitted on few positive images of val: {counts}; they may fit these alone, and raise their "
+            "score; enlarge val, or set model.thresholds: 0.5"
+        )
 
 
 def _warn_of_unread_files(data: ImageDataModule) -> None:

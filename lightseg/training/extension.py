@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning.pytorch.callbacks import Timer
+
 from lightseg.checkpoint.origin import make_record
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.errors import ConfigError, require
@@ -81,6 +83,7 @@ def find_extension(cli: LightsegCLI, resumed: Path | None) -> Extension | None:
     is_within_epoch = not loop["epoch_loop.batch_progress"]["is_last_batch"]
     epoch = loop["epoch_progress"]["current"]["completed"] - is_within_epoch
     _require_longer(option, cli.config.trainer, epoch, step)
+    _require_time(option, cli.config.trainer.max_time, state["callbacks"]["LastCheckpoint"]["seconds"])
     record = {**make_record(str(folder), checkpoint, state), "epoch": epoch, "step": step}
     if resumed and (read_record(resumed / "model.json").get("extend") or {}).get("sha256") != record["sha256"]:
         raise ConfigError(f"{option}: its last state is not what this run started from; bring it back")
@@ -101,6 +104,20 @@ def _require_longer(option: str, trainer: Any, epoch: int, step: int) -> None:
     require(
         is_longer,
         f"{option}: has trained {epoch} epochs ({step} steps), and this training ends there; give more, such as {more}",
+    )
+
+
+def _require_time(option: str, max_time: Any, seconds: float) -> None:
+    """Check that `trainer.max_time`, which counts the training before, leaves something to train.
+
+    Raises:
+        ConfigError: If not.
+    """
+    limit = Timer(max_time).time_remaining()
+    require(
+        limit is None or seconds < limit,
+        f"{option}: has trained {seconds:.0f} s, and trainer.max_time ends this training there; give more of it, which "
+        "counts from the start of that run, or --trainer.max_time null",
     )
 
 

@@ -67,6 +67,9 @@ def test_split_members__parts_patterns_and_a_series(tmp_path):
     assert split_members(f"{tmp_path}/runs/?+hf://user/repo@main") == [second, first, "hf://user/repo@main"]
     with pytest.raises(UserError, match="twice"):
         split_members(f"{tmp_path}/runs/?+{first}")
+    for text in ("+", f"{first}+", f"+{first}", f"{first}++{second}"):
+        with pytest.raises(UserError, match="names no model at one side of a"):
+            split_members(text)
     series = Series.create(str(tmp_path), "series", Plan([], "", "", None, [{"seed_everything": "0"}] * 2), "20260102")
     for folder in series.run_folders:
         folder.mkdir()

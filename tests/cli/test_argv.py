@@ -2,7 +2,14 @@
 
 import pytest
 
-from lightseg.cli.argv import option_values, require_bounded_value, require_known_options, split_options, text_option
+from lightseg.cli.argv import (
+    option_values,
+    require_bounded_value,
+    require_known_options,
+    split_options,
+    text_option,
+    trainer_option,
+)
 from lightseg.errors import ConfigError
 
 
@@ -28,6 +35,11 @@ def test_text_option__a_number_is_refused(tmp_path):
     recipe.write_text("name: 7\n")
     with pytest.raises(ConfigError, match=r"recipe\.yaml: name: must be text, got 7; write it in quotes$"):
         text_option(["-c", str(recipe)], "name")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "!!int x", "[1"])
+def test_trainer_option__a_value_that_yaml_cannot_make_is_left_to_the_parser(value):
+    assert trainer_option(["--trainer.devices", value], "devices") is None
 
 
 @pytest.mark.parametrize("start", ["", "--model.loss="])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lightseg.data import dataset as dataset_module
 from lightseg.data.dataset import cached_label_table, require_dataset, require_valid
 from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
@@ -28,6 +29,14 @@ def test_cached_label_table__is_read_once_and_read_only():
     assert dataset.reads == 1
     with pytest.raises(ValueError, match="read-only"):
         first[0, 0] = 7
+
+
+def test_cached_label_table__is_read_again_by_other_code(monkeypatch):
+    dataset = MaskOnlyDataset([np.array([[0, 1]], np.uint8)])
+    cached_label_table(dataset, 2)
+    monkeypatch.setattr(dataset_module, "source_digest", lambda *_parts: "of another version")
+    cached_label_table(dataset, 2)
+    assert dataset.reads == 2
 
 
 def test_subset__its_samples_in_their_order_and_a_fingerprint_of_its_own():

@@ -8,7 +8,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.helpers.json_schema import violations
 
-ODD = ["--group", 'it\'s "quoted" $HOME `id` $(id) \\ *', "--model.net.norm=a b"]
+ODD = ["--group", 'it\'s "quoted" $HOME `id` $(id) $$(id) $$ \\ *', "--model.net.norm=a b"]
 """Arguments that a shell would change."""
 
 PRINT_WORDS = """#!/bin/sh

@@ -16,12 +16,15 @@ from lightseg.launch.__main__ import main
         (["kubeflow", "--", "--config", "RECIPE"], "--image: is missing"),
         (["skypilot", "--", "--config", "RECIPE"], "--gpu-type: is missing"),
         (["slurm", "--sbatch", "a b", "--", "--config", "RECIPE"], "--sbatch a b: give KEY=VALUE"),
+        (["slurm", "--sbatch", "gpus-per-node=4", "--", "--config", "RECIPE"], "--sbatch gpus-per-node: follows from"),
+        (["slurm", "--sbatch=--", "--", "--config", "RECIPE"], "--sbatch=--: -- is no value"),
         (["slurm", "--time", "1\n2", "--", "--config", "RECIPE"], "--time: '1\\n2' has a character"),
         (["slurm", "--name", "a/b", "--", "--config", "RECIPE"], "--name 'a/b': is no name of a folder"),
         (["slurm", "--", "--config", "RECIPE", "--sedes", "1,2"], "no option 'sedes'"),
         (["slurm", "--", "--config", "RECIPE", "--trainer.devices", "2"], "--trainer.devices: --gpus sets it"),
         (["slurm", "--", "--config", "missing.yaml"], "missing.yaml"),
         (["slurm", "--", "RECIPE"], "belongs to no option of fit"),
+        (["slurm", "--", "--config", "RECIPE", "--data.root=caf\udce9"], "or bytes that are not UTF-8"),
     ],
 )
 def test_launch__bad_input_is_one_line(words, message, call, recipe):

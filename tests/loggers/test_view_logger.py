@@ -42,3 +42,25 @@ def test_log_metrics__an_error_ends_the_view_alone(tmp_path, capsys, monkeypatch
     logger.log_metrics({})
     logger.finish(1)
     assert capsys.readouterr().err.count("warning: TensorBoard, while logging: JSONDecodeError") == 1
+
+
+def test_finish__after_an_error_the_run_does_not_stay_running(tmp_path, capsys, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    from lightseg.tracking.mlflow_view import _SETTINGS
+
+    for name, value in _SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("config.yaml", "git.json", "data.json", "model.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "env.json").write_text('{"packages": {}}')
+    logger = MLflow(tracking_uri=str(tmp_path / "store"))
+    logger.attach(tmp_path)
+    record = json.loads((tmp_path / "mlflow.json").read_text())
+    client = MlflowClient(tracking_uri=record["tracking_uri"])
+    assert client.get_run(record["run_id"]).info.status == "RUNNING"
+    (tmp_path / "metrics.jsonl").write_text("damaged\n")
+    logger.log_metrics({})
+    logger.finish(0)
+    assert client.get_run(record["run_id"]).info.status == "FAILED"
+    assert capsys.readouterr().err.count("warning: MLflow, while logging: JSONDecodeError") == 1

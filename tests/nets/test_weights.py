@@ -12,7 +12,7 @@ from timm.models import adapt_input_conv
 
 from lightseg.errors import ConfigError
 from lightseg.nets import FCN, Segmenter, SmpNet, TimmNet, TorchvisionNet, UNet
-from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_input, adapt_normalization, is_file, split_export
 
 LITE = "tf_efficientnet_lite0"
 FROM_TIMM = [TimmNet, FCN, Segmenter, SmpNet]
@@ -43,6 +43,27 @@ def test_a_file_fills_the_encoder(net, lite, caplog):
     assert set(left_random(built.encoder, state)) <= set(counters)
     assert built.normalization == INCEPTION
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (torch.Tensor.char, "1 of another kind of number: conv_stem.weight torch.int8"),
+        (lambda weight: weight.to(torch.float8_e4m3fn), "1 of another kind of number: conv_stem.weight torch.float8"),
+        (lambda weight: weight / 0, "1 with NaN or infinity: conv_stem.weight"),
+    ],
+)
+def test_weights_that_no_encoder_can_use_are_refused(change, message, lite, tmp_path):
+    file = tmp_path / "weights.safetensors"
+    save_file({**lite[1], "conv_stem.weight": change(lite[1]["conv_stem.weight"])}, file)
+    with pytest.raises(ConfigError, match=message):
+        TimmNet(5, encoder=LITE, encoder_weights=str(file))
+
+
+@pytest.mark.parametrize("std", [torch.zeros(3), torch.full((3,), torch.nan), torch.ones(()), torch.ones(2)])
+def test_normalization_of_an_export_that_is_damaged_is_refused(std):
+    with pytest.raises(ConfigError, match="mean or std in this file is damaged"):
+        split_export({"net.encoder.weight": torch.ones(1), "mean": torch.zeros(3), "std": std})
 
 
 @pytest.mark.parametrize("net", FROM_TIMM)
@@ -186,6 +207,16 @@ def test_an_export_of_lightseg_fills_the_encoder(source, target, encoder, tmp_pa
     assert len(expected.keys() & state.keys()) > 0.8 * len(state)
     assert all(torch.equal(state[name], expected[name]) for name in expected.keys() & state.keys())
     assert net.normalization == ((0.25, 0.5, 0.75), (1.0, 1.0, 1.0))
+
+
+def test_an_export_without_the_last_layers_says_what_starts_anew(tmp_path, capsys):
+    path = str(tmp_path / "model.safetensors")
+    _save_export(FCN(5, encoder="mobilenetv3_small_050"), path)
+    net = TimmNet(5, encoder="mobilenetv3_small_050", encoder_weights=path)
+    assert net.encoder.conv_head.weight.isfinite().all()
+    assert (
+        "layers of mobilenetv3_small_050, which start anew if this net has them: conv_head" in capsys.readouterr().err
+    )
 
 
 def _save_export(net, path):

@@ -78,6 +78,19 @@ def test_find_layout__lists_of_images_and_masks_need_no_other_option(layout_of, 
     assert (layout.content, layout.splits) == ("images and masks in train.csv, val.csv", "train.csv, val.csv")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names: [a", r"data\.yaml: is no YAML \(.*\); correct it; nothing else labels the images of "),
+        ("a: &a [1, 2]\nb: &b [*b]\n", r"data\.yaml: .*; nothing else labels the images of "),
+    ],
+)
+def test_find_layout__a_damaged_file_of_annotations_is_named(layout_of, tmp_path, text, message):
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        layout_of("1.png", "2.png")
+
+
 def test_find_layout__nothing_that_labels_the_images(layout_of):
     with pytest.raises(DataError, match=r"2 images and nothing that labels them, .* --data\.masks NAME$"):
         layout_of("a.png", "b.png")

@@ -176,6 +176,19 @@ def test_changed_recipe__is_refused_when_it_goes_on(played, folder, call, monkey
     assert "the recipe has changed since its first trials" in err
 
 
+def test_search__goes_on_only_where_its_trials_would_lie_beside_it(played, folder, call, monkeypatch, tmp_path):
+    monkeypatch.setenv("REFUSES", "all")
+    monkeypatch.setenv("CODE", "1")
+    call(main, *played(storage="journal", trials=1))
+    (tmp_path / "other").mkdir()
+    Path("tiny.yaml").rename(tmp_path / "other/tiny.yaml")
+    monkeypatch.chdir(tmp_path / "other")
+    code, _, err = call(main, "--resume", str(folder()))
+    assert code == 2
+    assert f"its missing runs would be made in {tmp_path}/other/runs/tiny, not beside it; go to the working" in err
+    assert not Path("runs").exists()
+
+
 # ---- the command line ------------------------------------------------------------------------------------------------
 
 

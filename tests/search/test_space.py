@@ -18,6 +18,9 @@ def test_space__distribution_of_each_form():
         LR: {"low": "1e-4", "high": "1e-2", "log": True},
         WIDTH: {"low": 8, "high": 33, "step": 8},
         "model.net.dropout": {"low": 0, "high": 0.55, "step": 0.1},
+        # in floats, 3 * 0.3 is less than 0.9
+        "model.optimizer.weight_decay": {"low": 0, "high": 1, "step": 0.3},
+        "model.steps": {"low": 10**30, "high": 10**30 + 5, "step": 2},
         ENCODER: ["resnet18", "resnet34"],
         "model.class_weights": [None, "balanced", [1.0, 2.0]],
     }
@@ -25,6 +28,8 @@ def test_space__distribution_of_each_form():
         LR: FloatDistribution(1e-4, 1e-2, log=True),
         WIDTH: IntDistribution(8, 32, step=8),
         "model.net.dropout": FloatDistribution(0, 0.5, step=0.1),
+        "model.optimizer.weight_decay": FloatDistribution(0, 0.9, step=0.3),
+        "model.steps": IntDistribution(10**30, 10**30 + 4, step=2),
         ENCODER: CategoricalDistribution(["resnet18", "resnet34"]),
         "model.class_weights": CategoricalDistribution(["null", "balanced", "[1.0, 2.0]"]),
     }
@@ -69,6 +74,10 @@ def test_options__have_all_digits_and_labels_three():
         (LR, {"low": 1, "high": 2, "log": True, "step": 1}, "give log or step, not both"),
         (LR, {"low": 1, "high": 2, "step": 0}, "model.optimizer.lr.step: must be > 0, got 0"),
         (LR, {"low": 1, "high": 2, "step": 3}, "model.optimizer.lr.step: must be <= high - low, got 3"),
+        (LR, {"low": 0, "high": 1, "step": 5e-324}, "model.optimizer.lr.step: gives more than 1,000,000,000 values"),
+        (LR, {"low": -1e308, "high": 1e308}, "model.optimizer.lr: high - low must be < 1.8e308"),
+        (LR, {"low": 0, "high": 10**400}, "model.optimizer.lr.high: must be a number"),
+        (LR, [b"x", 2], "is of no type that a recipe has; quote it"),
     ],
 )
 def test_space__mistake(key, axis, message):

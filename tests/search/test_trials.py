@@ -1,7 +1,9 @@
 """The trials of a search in the storage of Optuna, and in the folders of their runs."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
 
 import pytest
 from optuna.trial import TrialState
@@ -58,6 +60,82 @@ def test_resumed_search__keeps_its_trials_and_draws_other_values(make, storage):
     assert len({again.options(number)["model.optimizer.lr"] for number in range(3)}) == 3
     assert again.ask() == 3
     assert again.ask() is None
+
+
+def sql(statement):
+    def change(search):
+        with contextlib.closing(sqlite3.connect(search.folder / "trials.db")) as connection:
+            connection.execute(statement)
+            connection.commit()
+
+    return change
+
+
+def plan(**settings):
+    def change(search):
+        file = search.folder / "search.json"
+        content = json.loads(file.read_text())
+        content["study"] |= settings
+        file.write_text(json.dumps(content))
+
+    return change
+
+
+OTHER_FILE, GONE, DAMAGED = (
+    "does not fit search.json beside it",
+    "does not have the trial of",
+    "is damaged, or",
+)
+
+
+@pytest.mark.parametrize(
+    ("storage", "change", "message"),
+    [
+        ("journal", plan(trials=1), OTHER_FILE),
+        ("journal", plan(space={"model.optimizer.weight_decay": [0, 1]}), OTHER_FILE),
+        ("journal", plan(space={"model.optimizer.lr": {"low": 1, "high": 2}}), OTHER_FILE),
+        ("journal", plan(objective=["score", "flops"]), OTHER_FILE),
+        ("journal", plan(storage="sqlite"), GONE),
+        ("journal", lambda search: (search.folder / "trials.log").unlink(), GONE),
+        ("journal", lambda search: (search.folder / "trials.log").write_text("x\n5\n"), DAMAGED),
+        ("journal", lambda search: (search.folder / "trials.log").write_text('{"op_code": 99}\n'), DAMAGED),
+        ("sqlite", lambda search: (search.folder / "trials.db").write_text("no database, but a text"), DAMAGED),
+        ("sqlite", sql("update trial_values set value_type = 'INF_POS', value = null"), OTHER_FILE),
+        ("sqlite", sql("delete from trial_values"), OTHER_FILE),
+        ("sqlite", sql("update trials set number = 7"), OTHER_FILE),
+        ("sqlite", sql("update trials set state = 'LOST'"), DAMAGED),
+    ],
+)
+def test_storage__of_another_search_or_damaged_is_refused(make, play, storage, change, message):
+    search = make(storage=storage)
+    search.ask(), search.ask()
+    play(search, 0)
+    search.finish(0)
+    change(search)
+    again = Search.read(search.folder)
+    with pytest.raises(UserError, match=message):
+        again.settle()
+
+
+def test_storage__goes_on_behind_the_last_complete_line(make):
+    search = make()
+    search.ask()
+    file = search.folder / "trials.log"
+    complete = file.read_text()
+    file.write_text(complete + '{"op_code": 4, "wor')
+    assert Search.read(search.folder).ask() == 1
+    assert file.read_text().startswith(complete)
+    assert [Search.read(search.folder).options(number) for number in (0,)] == [search.options(0)]
+
+
+def test_settle__a_trial_whose_values_were_being_drawn_fails(make):
+    search = make(space={**SPACE, "model.net.width": [4, 8]})
+    search.ask()
+    # what a kill in the middle leaves
+    search.optuna.ask().suggest_float("model.optimizer.lr", 1e-4, 1e-2, log=True)
+    again = Search.read(search.folder)
+    assert list(again.settle()) == [0]
+    assert again.with_state(TrialState.FAIL) == [1]
 
 
 def test_storage__lies_in_the_folder_whatever_its_name(make, tmp_path):

@@ -41,6 +41,9 @@ def test_grid__may_be_given_in_parts_and_a_class_may_be_a_value():
         (["model.net.width=3"], "for one value write --model.net.width VALUE"),
         (["model.net.width=3,"], "give two values or more"),
         (["model.net.width=3,4,3"], "model.net.width: the value 3 is given twice"),
+        # YAML takes 1e-3 for text, which its key takes for a number
+        (["model.optimizer.lr=1e-3,0.001"], "model.optimizer.lr: the value 1e-3 is given twice"),
+        (["model.net.width=null,~"], "model.net.width: the value null is given twice"),
         (["model.net.width=3,,4"], "model.net.width: 3,,4 is no list of values"),
         (["model.net.width=3,4]"], "model.net.width: 3,4] is no list of values"),
         (["data.root=*.png,b"], "quote what YAML does not take as text"),

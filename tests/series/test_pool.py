@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 
 import pytest
 
+from lightseg.series import pool as pool_module
 from lightseg.series.pool import Pool
 
 
@@ -57,3 +60,34 @@ def test_pool__an_error_leaves_no_process(tmp_path):
         fail()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "out.txt").read_text()), 0)
+
+
+STUBBORN = "import signal, time\n{handler}\nprint('ready', flush=True)\nwhile True: time.sleep(0.01)"
+COUNTING = """count = []
+def handle(*_):
+    count.append(1)
+    if len(count) == 2:
+        raise SystemExit
+signal.signal(signal.SIGTERM, handle)
+signal.signal(signal.SIGINT, handle)"""
+
+
+@pytest.mark.parametrize("way", ["time limit", "second signal"])
+def test_pool__an_error_ends_a_process_that_does_not_stop(tmp_path, monkeypatch, way):
+    handler = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if way == "time limit" else COUNTING
+    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 0.2 if way == "time limit" else 60)
+    output = tmp_path / "out.txt"
+
+    def fail():
+        with Pool() as pool:
+            pool.start(0, [sys.executable, "-c", STUBBORN.format(handler=handler)], {}, output)
+            while "ready" not in output.read_text():
+                time.sleep(0.01)
+            if way == "second signal":
+                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            raise KeyError
+
+    start = time.monotonic()
+    with pytest.raises(KeyError):
+        fail()
+    assert time.monotonic() - start < 20

@@ -95,6 +95,15 @@ def test_progress__a_pruned_run_is_not_finished(series, clock, capsys):
     assert out[-1] == "0 of 4 runs finished, 1 pruned, 1 running; 31 s so far"
 
 
+def test_progress__runs_that_failed_or_were_pruned_before_are_not_finished(series, clock, capsys):
+    with Progress(series, 1, failed=1, pruned=1) as lines:
+        lines.begin(2, is_resumed=False)
+        clock[0] = 31
+        lines.update(waiting=1)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "0 of 4 runs finished, 1 failed, 1 pruned, 1 running; 31 s so far"
+
+
 def test_progress__the_error_of_a_run(series):
     assert error_text(series, 0) == ""
     assert last_line(series, 0) == "no output yet"

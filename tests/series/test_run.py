@@ -261,6 +261,27 @@ def test_series__of_another_recipe_is_another_one(played, compared, recipe, runs
     assert len(list(series.parent.glob("series-*"))) == 2
 
 
+def test_series__goes_on_only_where_its_missing_runs_would_lie_beside_it(stopped, monkeypatch, tmp_path):
+    _, series = stopped
+    moved = series.parent.with_name("moved")
+    series.parent.rename(moved)
+    folder = moved / f"{series.name.removeprefix('series-')}-01"
+    # a run that has begun has its recipe and its folder
+    run_series(["--resume", str(moved / series.name)])
+    (folder / "metrics.json").unlink()
+    (folder / "git.json").unlink()
+    with pytest.raises(ConfigError, match=rf"its missing runs would be made in {series.parent}, not beside it"):
+        run_series(["--resume", str(moved / series.name)])
+    assert not series.parent.exists()
+
+
+@pytest.mark.parametrize("word", ["--data.root=caf\udce9", "--data.root=\x1b[2J"])
+def test_series__arguments_that_the_plan_cannot_hold_are_refused(played, word, tmp_path):
+    with pytest.raises(ConfigError, match="has a control character, or bytes that are not UTF-8"):
+        run_series([*played, "--seeds", "0,1", word])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_series__resume_takes_no_other_options(stopped):
     _, series = stopped
     for option in (["--seeds", "0"], ["--model.width", "3"], ["--group", "g"]):

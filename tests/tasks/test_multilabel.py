@@ -19,6 +19,7 @@ from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.nets import SimpleCNN
 from lightseg.tasks import BinaryClassificationTask, MultilabelClassificationTask
+from lightseg.tasks.fine_tuning import SharedWeights
 from tests.data.datasets.labeled_pictures import label_rows, paint, recipe_text, write_table
 from tests.helpers.forked_process import run_forked
 from tests.helpers.processes import DDP, wait_for_run
@@ -331,3 +332,36 @@ def test_thresholds__are_of_probabilities_at_the_temperature():
     task.set_thresholds(0.999, temperature=20.0)
     # no probability above 1 would be asked for
     assert task.decide(torch.tensor([[200.0, 16.0]])).tolist() == [[1, 0]]
+
+
+def test_load_checkpoint__takes_thresholds_and_the_weights_that_it_leaves_out():
+    task = MultilabelClassificationTask(SimpleCNN(num_classes=2), ["a", "b"])
+    name, *names = [name for name in task.state_dict() if name.startswith("net.")]
+    task.shared = SharedWeights("init.ckpt", "0" * 64, [name])
+    state = {key: torch.zeros_like(task.state_dict()[key]) for key in names}
+    checkpoint = {"state_dict": state, "lightseg": {"resolved": {"thresholds": [0.25, 0.75]}}}
+    task.on_load_checkpoint(checkpoint)
+    assert task.thresholds.tolist() == [0.25, 0.75]
+    assert checkpoint["state_dict"].keys() == {name, *names}
+    assert torch.equal(checkpoint["state_dict"][name], task.state_dict()[name])
+
+
+def test_evaluate__takes_other_thresholds_under_a_name_of_their_own(pictures, recipe, fit, call):
+    path = recipe(recipe_text(table=pictures / "labels.csv", label_columns=["red", "blue"], batch_size=8))
+    result = fit("--config", path, "--model", "MultilabelClassificationTask", "--trainer.max_epochs", 1)
+    assert "thresholds are fitted on few positive images of val: " in result.err
+    for option, name in (("0.001", "test-threshold0.0009766"), ("0.9990234375", "test-threshold0.999"), (None, "test")):
+        options = ["--threshold", option] if option else []
+        code, out, err = call(evaluate.main, result.folder, *options)
+        assert code == 0, err
+        metrics = json.loads((result.folder / "evaluations" / name / "metrics.json").read_text())
+        assert ("as in metrics.json" in out) == (option is None)
+        if option == "0.001":
+            # nearly every label is predicted
+            assert metrics["thresholds"] == [1 / 1024, 1 / 1024]
+            assert metrics["test/recall"] == 1
+        elif option:
+            assert metrics["test/recall"] == 0
+    for option, message in (("high", "--threshold high: is no number"), ("1,0.5", "above 0 and below 1, got 1.0")):
+        code, _, err = call(evaluate.main, result.folder, "--threshold", option)
+        assert (code, message in err) == (2, True), err

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lightseg.fit import main
-from lightseg.tracking.mlflow_view import _SETTINGS, _without_password, open_view
+from lightseg.tracking.mlflow_view import _SETTINGS, _valid_name, _without_password, open_view
 from tests.conftest import ROOT, TINY
 
 
@@ -121,6 +121,26 @@ def test_open_view__a_run_goes_on_where_it_was_unless_another_place_is_named(run
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "second"))
     open_view(folder, "one", None, None)
     assert json.loads((folder / "mlflow.json").read_text())["tracking_uri"] == (tmp_path / "second").as_uri()
+
+
+def test_open_view__names_of_platforms_are_no_folders(tmp_path, monkeypatch):
+    uris = []
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", lambda tracking_uri: uris.append(tracking_uri) or 1 / 0)
+    for name in ("databricks", "runs"):
+        with pytest.raises(ZeroDivisionError):
+            open_view(tmp_path, "one", name, None)
+    assert uris == ["databricks", Path("runs").resolve().as_uri()]
+
+
+def test_valid_name__of_two_names_are_two():
+    from mlflow.utils.validation import _validate_metric_name
+
+    names = ["val/iou/sky", "val/iou/sky_", "val/iou/sky?", "val/iou/sky!"]
+    valid = [_valid_name(name) for name in names]
+    assert valid[:2] == names[:2]
+    assert len({*valid}) == 4
+    for name in valid:
+        _validate_metric_name(name)
 
 
 @pytest.mark.parametrize(

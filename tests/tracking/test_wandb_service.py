@@ -15,7 +15,7 @@ def find_unreachable(tmp_path, monkeypatch):
     def ask(**environment):
         for name, value in {"WANDB_BASE_URL": "http://wandb.example.invalid", **environment}.items():
             monkeypatch.setenv(name, value)
-        with wandb_run.inside(tmp_path):
+        with wandb_run.redirect_files(tmp_path):
             return wandb_service.unreachable()
 
     monkeypatch.setenv("WANDB_API_KEY", KEY)

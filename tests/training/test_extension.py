@@ -175,6 +175,16 @@ def test_extend__refused(fit, first, options, words):
     assert list(first.parent.iterdir()) == [first]
 
 
+def test_extend__a_time_that_is_over_is_refused(fit, recipe):
+    first = fit("--config", recipe(), "--trainer.max_epochs", "1000", "--trainer.max_time", "00:00:00:01").folder
+    assert_refused(
+        fit("--extend", first, "--trainer.max_epochs", "2000"),
+        f"--extend {first}: has trained ",
+        " s, and trainer.max_time ends this training there; give more of it",
+    )
+    assert list(first.parent.iterdir()) == [first]
+
+
 def test_extend__another_recipe_is_refused(fit, first):
     outcome = fit("--extend", first, "--trainer.max_epochs", "2", "--model.optimizer", "SGD", "--data.batch_size", "2")
     assert outcome.code == 2

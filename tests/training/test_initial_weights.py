@@ -205,7 +205,11 @@ def _damage(file, kind):
         torch.save({"state_dict": {"net.head.weight": torch.zeros(1)}}, file)
     else:
         content = torch.load(file, weights_only=True)
-        content["state_dict"]["net.head.bias"][0] = torch.nan
+        name, value = {
+            "not finite": ("net.head.bias", torch.nan),
+            "negative": ("net.down.0.1.running_var", -1.0),
+        }[kind]
+        content["state_dict"][name][0] = value
         torch.save(content, file)
 
 
@@ -217,6 +221,7 @@ def _damage(file, kind):
         ("truncated", "damaged or not a checkpoint"),
         ("foreign", "it carries no recipe"),
         ("not finite", "state_dict.net.head.bias: holds NaN or infinity"),
+        ("negative", "state_dict.net.down.0.1.running_var: holds a negative variance"),
     ],
 )
 def test_init__a_damaged_file_is_refused(fit, recipe, origin, tmp_path, kind, message):

@@ -19,6 +19,9 @@ _LARGEST_YAML = 1 << 20
 _DEPTH = 16
 """Levels of an XML file; those of CVAT have 6."""
 
+_KINDS: dict[type, str] = {str: "a text", int: "a whole number", list: "a list"}
+"""Types of entries, for messages."""
+
 _Value = TypeVar("_Value")
 
 
@@ -113,5 +116,5 @@ def get(mapping: Any, key: str, kind: type[_Value], place: str) -> _Value:
     value = mapping.get(key) if isinstance(mapping, dict) else None
     if not isinstance(value, kind):
         state = f"its {key} is {type(value).__name__}" if value is not None else f"has no {key}"
-        raise DataError(f"{place}: {state}, and a {kind.__name__} is expected; export it again")
+        raise DataError(f"{place}: {state}, and {_KINDS.get(kind, kind.__name__)} is expected; export it again")
     return value

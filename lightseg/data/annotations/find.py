@@ -48,22 +48,24 @@ def read_annotations(path: Path, name: FormatName | Literal["auto"], index: Imag
     return _READERS[name](path, index)
 
 
-def find_yaml(folder: Path) -> Path | None:
-    """Return the YAML file of the YOLO data set in a folder; None without one."""
-    paths = (path for suffix in ("*.yaml", "*.yml") for path in sorted(folder.glob(suffix)))
-    return next((path for path in paths if is_yolo(read_yaml(path))), None)
-
-
 def _find_file(folder: Path, name: str) -> Path:
     """Return the file of a folder that holds the annotations; the folder itself for LabelMe.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none; where a YAML file cannot be read, its error.
     """
-    if name in ("auto", "yolo") and (path := find_yaml(folder)) is not None:
-        return path
+    damaged: DataError | None = None
+    if name in ("auto", "yolo"):
+        for path in (path for suffix in ("*.yaml", "*.yml") for path in sorted(folder.glob(suffix))):
+            try:
+                if is_yolo(read_yaml(path)):
+                    return path
+            except DataError as error:
+                damaged = damaged or error
     if name in ("auto", "labelme") and next(list_json(folder), None):
         return folder
+    if damaged is not None:
+        raise damaged
     missing = "YAML file of YOLO and no JSON file of LabelMe" if name == "auto" else f"file of {name}"
     raise DataError(
         f"{folder}: holds no {missing}; "

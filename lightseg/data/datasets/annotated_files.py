@@ -10,7 +10,7 @@ from lightseg.data.annotations.images import AnnotatedImage, ImageIndex, with_fo
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.split_lists import list_split, read_lists
-from lightseg.data.splits import Splits, require_disjoint, require_no_splits
+from lightseg.data.splits import Splits, require_disjoint, require_no_splits, without_links
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, require
 from lightseg.files.atomic import expand_home
@@ -87,7 +87,7 @@ class AnnotatedFiles(FileDataModule):
             label_of: Class of each annotated image, so that a random split has all classes in each part.
 
         Raises:
-            DataError: If an image is in two splits, or lacks an annotation.
+            DataError: If an image is in two splits, has two names, or lacks an annotation.
         """
         root = Path(self.root)
         splits: Splits[AnnotatedImage] = {split: [*parts[split].images] if split in parts else [] for split in SPLITS}
@@ -98,7 +98,7 @@ class AnnotatedFiles(FileDataModule):
             else:
                 images = images if any(image.split for image in images) else with_folder_splits(images)
                 if not any(image.split for image in images):
-                    return self._split_annotated_at_random(parts[None], label_of)
+                    return without_links(root, self._split_annotated_at_random(parts[None], label_of))
                 splits = _group_by_split(images)
         for split in SPLITS:
             if (part := parts.get(split, parts.get(None))) is not None:
@@ -107,7 +107,7 @@ class AnnotatedFiles(FileDataModule):
         bare = {split: [AnnotatedImage(image.image, "") for image in part] for split, part in splits.items()}
         samples = [image for part in bare.values() for image in part]
         require_disjoint(root, bare, [image.image for image in samples], samples)
-        return self._complete(splits, _labels(splits["train"], label_of))
+        return without_links(root, self._complete(splits, _labels(splits["train"], label_of)))
 
     def _split_annotated_at_random(
         self, part: Annotations, label_of: Mapping[str, int] | None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightseg.data.dataset import versioned_key
 from lightseg.data.datasets.file_dataset import FileDataset, read_blocks, read_ends
 from lightseg.data.types import Indices
 from lightseg.files.disk_cache import cached
@@ -28,7 +29,7 @@ def find_copies(train: FileDataset, other: FileDataset) -> list[tuple[str, str]]
     Returns:
         Names of the image and of the training image; empty if too many images have sizes in common.
     """
-    key = f"copies-{train.cache_key()}-{other.cache_key()}"
+    key = f"copies-{versioned_key(train)}-{versioned_key(other)}"
     return [(name, original) for name, original in cached(key, lambda: list(_find(train, other)))]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import versioned_key
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.io.error_collector import report
 from lightseg.data.io.image_values import ImageValues
@@ -129,7 +130,7 @@ class FileDataModule(ImageDataModule):
             DataError: If the images cannot be read or measured.
         """
         files = [train.root / train.name(index) for index in spread(_STATS_IMAGES, len(train))]
-        key = f"image-values-{train.cache_key()}{'-range' * self._measures_range}"
+        key = f"image-values-{versioned_key(train)}{'-range' * self._measures_range}"
         try:
             measured = cached(
                 key, lambda: measure_values(files, self.in_channels, self.image_values, self._measures_range)
@@ -210,7 +211,7 @@ class FileDataModule(ImageDataModule):
             return self._measured.mean, self._measured.std
         indices = spread(_STATS_IMAGES, len(train))
         mean, std = cached(
-            f"stats-{train.cache_key()}", lambda: measure_pixel_stats(train[index][0] for index in indices)
+            f"stats-{versioned_key(train)}", lambda: measure_pixel_stats(train[index][0] for index in indices)
         )
         return mean, std
 

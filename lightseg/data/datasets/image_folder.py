@@ -9,7 +9,7 @@ from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.image_files import SKIPPED_FOLDERS, describe_folder, list_images, normal_name
-from lightseg.data.splits import SPLIT_OF, Splits, require_no_splits
+from lightseg.data.splits import SPLIT_OF, Splits, require_no_splits, without_links
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, did_you_mean
 from lightseg.files.names import IMAGE_SUFFIXES
@@ -119,8 +119,10 @@ class ImageFolder(LabelDataModule):
                 folder_samples = self._read(f"{parent.path}{name}/", normal_name(name))
                 (samples if parent.split is None else splits[parent.split]).extend(folder_samples)
         if self._parents[0].split is None:
-            return self._split_without_folders(samples)
-        return self._complete(splits, self._strata(splits["train"]))
+            splits = self._split_without_folders(samples)
+        else:
+            splits = self._complete(splits, self._strata(splits["train"]))
+        return without_links(Path(self.root), splits)
 
     def _require_no_loose_images(self, parent: _Parent) -> None:
         """Report images that lie beside the folders of the classes."""

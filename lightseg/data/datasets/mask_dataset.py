@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from lightseg.data.dataset import count_columns
+from lightseg.data.dataset import count_columns, versioned_key
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
 from lightseg.data.io.images import exif_orientation
@@ -133,7 +133,7 @@ class MaskDataset(FileDataset):
 
     def _values_key(self) -> str:
         # colors are read only where the indices of palettes are class ids
-        return f"mask-values-{self.cache_key()}-{'by-index' if self.label_map.is_by_index else 'declared'}"
+        return f"mask-values-{versioned_key(self)}-{'by-index' if self.label_map.is_by_index else 'declared'}"
 
     def _read_masks(self, num_classes: int) -> tuple[ClassCounts, MaskValues]:
         """Return the label table, and the values that the masks use; see `label_table`."""

@@ -1,7 +1,9 @@
 """Image files of a folder: their paths, the forms of their names, and the description of a folder that lacks some."""
 
 import difflib
+import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -42,6 +44,15 @@ def list_images(folder: Path) -> Iterator[str]:
 def is_writable(name: str) -> bool:
     """Return whether tables, lists and hashes can hold a name."""
     return name.isprintable() or not _UNWRITABLE.search(name)
+
+
+def file_identity(path: str) -> tuple[int, int] | None:
+    """Return device and inode of a file, which are equal for all of its names; None if there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - five times as fast as `Path`
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def normal_name(name: str) -> str:

@@ -227,9 +227,9 @@ def mix_pair(sample: dict[str, Any], partner: dict[str, Any], mixture: tuple[flo
     Raises:
         DataError: If they differ in size.
     """
-    image, other = _stack([sample, partner])["image"].split(1)
-    mixed, share = mix_images(image, other, torch.tensor([mixture]))
-    return {**sample, "image": mixed[0], "partner": partner["target"], "share": share[0]}
+    image, partner_image = _stack([sample, partner])["image"].split(1)
+    mixed_image, share = mix_images(image, partner_image, torch.tensor([mixture]))
+    return {**sample, "image": mixed_image[0], "partner": partner["target"], "share": share[0]}
 
 
 def stack_training(samples: list[dict[str, Any]]) -> Batch:

@@ -3,13 +3,11 @@
 import contextlib
 import errno
 import hashlib
-import inspect
 import os
 import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,7 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader
 
-from lightseg.data.annotations import coco, cvat, draw, drawing, labelme, objects, yolo
-from lightseg.data.dataset import ImageDataset
-from lightseg.data.io import image_values, images, label_map, masks, netpbm, pixels, presence_map
+from lightseg.data.dataset import ImageDataset, versioned_key
 from lightseg.data.io.mask_consistency import MaskValues
 from lightseg.data.loading.collate import TransformedDataset, process_options
 from lightseg.data.loading.loaders import TrackedDataset, describe_dead_worker
@@ -47,15 +43,6 @@ _RECORD = np.dtype(
         *[("mask", "S3"), ("size", "i4", 3), ("label", "i8"), ("checksum", "u8")],
     ]
 )
-
-_DECODERS = ("imagecodecs", "opencv-python", "opencv-python-headless", "pillow", "tifffile")
-"""Packages whose version may affect the decoded pixels."""
-
-_READERS = (
-    *(image_values, images, label_map, masks, netpbm, pixels, presence_map),
-    *(coco, cvat, draw, drawing, labelme, objects, yolo),
-)
-"""Modules whose source may affect the decoded pixels and targets."""
 
 _NO_MASK: Array = np.zeros((0, 0), np.uint8)
 """Placeholder mask of a target that is a class id."""
@@ -190,14 +177,9 @@ def is_multi_epoch(trainer: L.Trainer, samples: int, batch_size: int) -> bool:
 
 
 def _cache_folder(dataset: ImageDataset) -> Path:
-    """Return the folder of a dataset's cache, named by a hash of its content and of the decoders."""
+    """Return the folder of a dataset's cache, named by a hash of its content and of the code that reads it."""
     kind = type(dataset)
-    key_parts = [f"{kind.__module__}.{kind.__qualname__}", dataset.cache_key(), str(_RECORD)]
-    # the source instead of the package's version, which does not change during development
-    key_parts += [inspect.getsource(module) for module in _READERS]
-    for package in _DECODERS:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            key_parts.append(f"{package} {metadata.version(package)}")
+    key_parts = [f"{kind.__module__}.{kind.__qualname__}", versioned_key(dataset), str(_RECORD)]
     return cache_dir() / "decoded" / hashlib.sha256("\0".join(key_parts).encode()).hexdigest()
 
 

@@ -162,7 +162,7 @@ class DeviceLoader(StepLoader):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         seed, epoch, share = _share(self.sampler)
-        samples, positions, *mixed = (
+        samples, positions, *partner_tensors = (
             torch.from_numpy(array).to(self.dataset.device) for array in (*share[:2], *(share.partners or ()))
         )
         size, step = self.batch_size or 1, (self.batch_size or 1) * self.batches_per_step
@@ -171,9 +171,9 @@ class DeviceLoader(StepLoader):
         for start in range(0, used, block_size):
             rows = slice(start, min(start + block_size, used))
             block = self.dataset.augmented(samples[rows], positions[rows], seed, epoch)
-            if mixed:
-                other_samples, other_positions, mixtures = (tensor[rows] for tensor in mixed)
-                partners = self.dataset.augmented(other_samples, other_positions, seed, epoch)
+            if partner_tensors:
+                partner_samples, partner_positions, mixtures = (tensor[rows] for tensor in partner_tensors)
+                partners = self.dataset.augmented(partner_samples, partner_positions, seed, epoch)
                 block["partner"] = partners["target"]
                 block["image"], block["share"] = mix_images(block["image"], partners["image"], mixtures)
             counts = _count_classes(block["target"], step)

@@ -93,9 +93,9 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         if partners is None:
             yield from indices
             return
-        others = self._indices(partners.samples, partners.positions)
-        for index, other, mixture in zip(indices, others, partners.mixtures.tolist(), strict=True):
-            yield index._replace(partner=other, mixture=tuple(mixture))
+        partner_indices = self._indices(partners.samples, partners.positions)
+        for index, partner, mixture in zip(indices, partner_indices, partners.mixtures.tolist(), strict=True):
+            yield index._replace(partner=partner, mixture=tuple(mixture))
 
     def _indices(self, samples: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Iterator[SampleIndex]:
         for sample, position in zip(samples.tolist(), positions.tolist(), strict=True):

@@ -41,6 +41,10 @@ class Mixing:
         """Return whether images are mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
+    def __str__(self) -> str:
+        """Return the options that mix images, for messages."""
+        return " and ".join(f"data.{name}" for name, alpha in vars(self).items() if alpha)
+
     def draw(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Draw mixtures.
 
@@ -49,8 +53,8 @@ class Mixing:
             as fractions of the sides. With mixup the box is empty, with CutMix the share is 1.
         """
         is_cut = rng.random(count) < self._cutmix_probability
-        blend, kept = (rng.beta(alpha or 1, alpha or 1, count) for alpha in (self.mixup, self.cutmix))
-        half = np.where(is_cut, np.sqrt(1 - kept) / 2, 0)[:, None]
+        blend, share = (rng.beta(alpha or 1, alpha or 1, count) for alpha in (self.mixup, self.cutmix))
+        half = np.where(is_cut, np.sqrt(1 - share) / 2, 0)[:, None]
         center = rng.random((count, 2))
         start, end = np.clip(center - half, 0, 1), np.clip(center + half, 0, 1)
         box = np.stack([start, end], axis=2).reshape(count, 4)
@@ -78,11 +82,11 @@ def mix_images(images: Tensor, partners: Tensor, mixtures: Tensor) -> tuple[Tens
     in_rows, in_columns = _is_between(top, bottom, height), _is_between(left, right, width)
     is_cut = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     weight = torch.where(is_cut, 0.0, blend[:, :, None, None])
-    mixed = images * weight + partners * (1 - weight)
+    mixture = images * weight + partners * (1 - weight)
     if not images.is_floating_point():
-        mixed = mixed.round().to(images.dtype)
+        mixture = mixture.round().to(images.dtype)
     pixels = in_rows.sum(1) * in_columns.sum(1)
-    return mixed, blend[:, 0] * (1 - pixels / (height * width))
+    return mixture, blend[:, 0] * (1 - pixels / (height * width))
 
 
 def _is_between(start: Tensor, end: Tensor, side: int) -> Tensor:

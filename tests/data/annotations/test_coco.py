@@ -83,10 +83,13 @@ def test_read__classes_are_in_the_order_of_their_ids_and_sizes_are_optional(read
     [
         ({"images": None}, "a.json: has no images, and a list is expected"),
         ({"images": [3]}, "entry 0 of images is int"),
-        ({"images": [{"id": 1}]}, "image 1: has no file_name, and a str is expected"),
-        ({"images": [{"id": 1, "file_name": 5}]}, "image 1: its file_name is int, and a str is expected"),
+        ({"images": [{"id": 1}]}, "image 1: has no file_name, and a text is expected"),
+        ({"images": [{"id": 1, "file_name": 5}]}, "image 1: its file_name is int, and a text is expected"),
         ({"images": [{"id": [1], "file_name": "a.png"}]}, "its id is list, and a number is expected"),
-        ({"images": [{"id": 1, "file_name": "a.png", "height": "9", "width": 9}]}, "its height is str, and a int"),
+        (
+            {"images": [{"id": 1, "file_name": "a.png", "height": "9", "width": 9}]},
+            "its height is str, and a whole number is expected",
+        ),
         ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "image 1: occurs twice"),
         ({"categories": [{"id": 1, "name": "cat"}] * 2}, "category 1: occurs twice"),
         ({"annotations": [7]}, "annotation 0: has no image_id"),

@@ -78,9 +78,11 @@ def test_iterate_xml__yields_complete_elements_with_their_depth(tmp_path):
 
 def test_get__names_what_is_missing_or_wrong():
     assert get({"a": 3}, "a", int, "here") == 3
-    with pytest.raises(DataError, match="here: has no b, and a str is expected"):
+    with pytest.raises(DataError, match="here: has no b, and a text is expected"):
         get({"a": 3}, "b", str, "here")
-    with pytest.raises(DataError, match="here: its a is int, and a str is expected"):
+    with pytest.raises(DataError, match="here: its a is int, and a text is expected"):
         get({"a": 3}, "a", str, "here")
+    with pytest.raises(DataError, match="here: its a is str, and a whole number is expected"):
+        get({"a": "3"}, "a", int, "here")
     with pytest.raises(DataError, match="here: has no a"):
         get([], "a", str, "here")

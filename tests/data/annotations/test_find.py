@@ -46,3 +46,15 @@ def test_read__says_what_is_not_there(tmp_path, path, name, message):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(DataError, match=message):
         read_annotations(tmp_path / path, name, ImageIndex(tmp_path))
+
+
+def test_read__a_damaged_yaml_hides_no_other_annotation_and_is_named_without_one(tmp_path):
+    one_drawing.labelme(tmp_path / "labelme")
+    one_drawing.yolo(tmp_path / "yolo")
+    one_drawing.pictures(tmp_path / "bare")
+    for name in ("labelme", "yolo", "bare"):
+        (tmp_path / name / "aaa.yaml").write_text("{")
+    for name in ("labelme", "yolo"):
+        assert read_annotations(tmp_path / name, "auto", ImageIndex(tmp_path / name)).format.name == name
+    with pytest.raises(DataError, match=r"bare/aaa\.yaml: is no YAML"):
+        read_annotations(tmp_path / "bare", "auto", ImageIndex(tmp_path / "bare"))

@@ -80,7 +80,7 @@ def test_shape__a_mask_of_another_size_than_its_box_is_refused(tmp_path):
         ([], "a.json: has no shapes, and a list is expected"),
         ({"images": [], "annotations": []}, "a.json: is a file of COCO for many images; set data.annotations to the"),
         ({"shapes": [3]}, "a.json: shape 0: has no label"),
-        ({"shapes": [{"label": 3}]}, "a.json: shape 0: its label is int, and a str is expected"),
+        ({"shapes": [{"label": 3}]}, "a.json: shape 0: its label is int, and a text is expected"),
         ({"shapes": [], "flags": {"cat": "false"}}, "a.json: its flags are not each true or false"),
         ({"shapes": [], "flags": ["cat"]}, "a.json: its flags are not each true or false"),
     ],

@@ -110,3 +110,12 @@ def test_splits__at_random_without_any_annotation_are_refused(tmp_path):
     write_json(one_drawing.pictures(tmp_path) / "a.json", one_drawing.coco_content() | {"annotations": []})
     with pytest.raises(UserError, match=r"annotates none of the 10 images; looked for .*a.json: image 100; add annot"):
         AnnotatedImages(CLASSES, root=str(tmp_path), annotations="a.json").dataset("train")
+
+
+def test_splits__of_a_link_to_another_image_are_refused(tmp_path):
+    one_drawing.yolo(tmp_path)
+    (tmp_path / "images/9.png").unlink()
+    (tmp_path / "images/9.png").symlink_to("0.png")
+    module = AnnotatedImages(CLASSES, root=str(tmp_path), annotations="data.yaml")
+    with pytest.raises(UserError, match=r"images/9\.png is the file images/0\.png; remove one of the two"):
+        module.dataset("train")

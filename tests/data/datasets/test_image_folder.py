@@ -272,16 +272,31 @@ def _group_in_two_splits(root):
     return {"group": "([0-9]+)"}, "of group '00': in train and in val"
 
 
+def _linked_in_two_classes(root):
+    (root / "dog/link.png").symlink_to(root / "cat/00.png")
+    return {"test_fraction": 0}, "remove one of the two"
+
+
+def _linked_in_two_splits(root):
+    for split in ("train", "val"):
+        shutil.copytree(root, root.parent / "splits" / split)
+    (root.parent / "splits/val/cat/04.png").unlink()
+    (root.parent / "splits/val/cat/04.png").hardlink_to(root.parent / "splits/train/cat/03.png")
+    return {
+        "root": root.parent / "splits"
+    }, "splits: val/cat/04.png is the file train/cat/03.png; remove one of the two"
+
+
 BROKEN = [
     *(_unknown_folder, _one_class, _no_class, _empty_class, _nested, _loose, _broken, _truncated, _unknown_split),
-    *(_splits_without_classes, _case, _group_in_two_splits),
+    *(_splits_without_classes, _case, _group_in_two_splits, _linked_in_two_classes, _linked_in_two_splits),
 ]
 
 
 @pytest.mark.parametrize("break_it", BROKEN, ids=lambda function: function.__name__.strip("_"))
 def test_image_folder__broken_folder_is_one_line(break_it, small, fit, recipe, tmp_path):
     options, message = break_it(small)
-    assert message in refused(fit, recipe, tmp_path, root=small, batch_size=2, **options)
+    assert message in refused(fit, recipe, tmp_path, **{"root": small, "batch_size": 2, **options})
     assert not (tmp_path / "runs").exists()
 
 

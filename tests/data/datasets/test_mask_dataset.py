@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightseg.data import dataset as dataset_module
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.datasets.mask_folder import MaskFolder
 from lightseg.data.io.pairing import Pair
+from lightseg.files.disk_cache import cache_dir
 from lightseg.labels import IGNORE
 from tests.data.datasets.mask_folder_case import TWO, complaint
 from tests.data.fabricate import folder, ids, picture, save, save_palette
@@ -51,6 +53,14 @@ def test_label_table__counts_and_a_hash_of_the_ids(dataset, tmp_path):
     assert changed[0, :2].tolist() == table[0, :2].tolist()
     assert changed[0, 2] != table[0, 2]
     assert changed[1:].tolist() == table[1:].tolist()
+
+
+def test_mask_values__are_read_again_by_other_code(dataset, monkeypatch):
+    dataset = dataset.subset(np.array([0]))
+    for code in ("one", "one", "another"):
+        monkeypatch.setattr(dataset_module, "source_digest", lambda *_parts, code=code: code)
+        dataset.mask_values()
+    assert len([*cache_dir().glob("mask-values-*")]) == 2
 
 
 def test_require_same_size__names_both_sizes(dataset):

@@ -20,6 +20,7 @@ import torch
 import xxhash
 
 from lightseg.data import CIFAR10, ImageDataset, MaskFolder, OxfordPet, Shapes
+from lightseg.data import dataset as dataset_module
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.loading import decoded_cache
 from lightseg.data.loading.decoded_cache import DecodedDataset, is_multi_epoch
@@ -224,10 +225,10 @@ def test_decoded__another_key_or_another_decoder_is_another_entry(monkeypatch):
     samples = [(image(0), mask(0))]
     cached(Own(samples, "a"), Own(samples, "b"))
     assert len(entries()) == 2
-    monkeypatch.setattr(decoded_cache.metadata, "version", lambda package: f"another {package}")
+    monkeypatch.setattr(dataset_module.metadata, "version", lambda package: f"another {package}")
     cached(Own(samples, "a"))
     assert len(entries()) == 3
-    monkeypatch.setattr(decoded_cache.inspect, "getsource", lambda module: f"another {module.__name__}")
+    monkeypatch.setattr(dataset_module, "source_digest", lambda *_: "another")
     cached(Own(samples, "a"))
     assert len(entries()) == 4
 

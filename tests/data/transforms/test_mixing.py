@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightseg import evaluate
 from lightseg.data.transforms.mixing import Mixing, mix_images
 from lightseg.errors import ConfigError
 from tests.helpers.processes import DDP, wait_for_run
@@ -86,6 +87,12 @@ def test_mixing__impossible_parameters_are_refused(alpha):
 def test_fit__what_cannot_be_mixed_is_refused(fit, recipe, tmp_path, options, words):
     assert_refused(fit("--config", recipe(RECIPE), *options), *words)
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_evaluate__has_a_batch_size_of_its_own(fit, call, recipe):
+    folder = fit("--config", recipe(RECIPE)).folder
+    code, _, err = call(evaluate.main, folder, "--data.batch_size", "1")
+    assert code == 0, err
 
 
 MIXED = ["--data.mixup", "0.2", "--model.class_weights", "[1, 2, 3, 4, 5]", "--trainer.log_every_n_steps", "1"]
