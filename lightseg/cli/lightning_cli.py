@@ -11,7 +11,7 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightseg.cli.messages import require_known_sections
 from lightseg.cli.parser import ConfigAction, Parser, warn_of_dropped_callbacks
@@ -38,6 +38,11 @@ from lightseg.runs import folder
 from lightseg.runs.records import read_precision
 from lightseg.tasks import Task
 from lightseg.tasks.preflight import try_optimizer, try_schedule, try_scheduler
+
+_CLASSES_OF = {
+    "optimizer": "an optimizer; name a class of torch.optim",
+    "schedule": "a schedule; name a class of lightseg.optim or torch.optim.lr_scheduler",
+}
 
 
 class LightsegCLI(LightningCLI):
@@ -149,25 +154,28 @@ class LightsegCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Choose the precision, then build data, net and task."""
         self._set_precision()
-        kind = self._optimizer_class()
+        optimizer_class = self._class_of("optimizer", torch.optim.AdamW, torch.optim.Optimizer)
+        scheduler_class = self._class_of("schedule", WarmupCosine, Schedule, LRScheduler)
         self.config_init = self.parser.build(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.datamodule.seed = self.config.seed_everything
         self._check_data_facts()
         optimizer = self.config.model.init_args.optimizer
-        try_optimizer(self.model, kind, vars(optimizer.init_args) if optimizer else {})
-        self._try_schedule()
+        try_optimizer(self.model, optimizer_class, vars(optimizer.init_args) if optimizer else {})
+        self._try_schedule(scheduler_class)
 
-    def _try_schedule(self) -> None:
+    def _try_schedule(self, scheduler_class: Any) -> None:
         """Try the schedule.
+
+        Args:
+            scheduler_class: Class of the schedule, or a function of a user that makes it.
 
         Raises:
             ConfigError: If it does not fit the training.
         """
         schedule, trainer = self.config.model.init_args.schedule, self.config.trainer
-        kind = pkgutil.resolve_name(schedule.class_path) if schedule else WarmupCosine
         options = vars(schedule.get("init_args", Namespace())) if schedule else {}
-        scheduler = try_scheduler(self.model, kind, options)
+        scheduler = try_scheduler(self.model, scheduler_class, options)
         if isinstance(self.model.schedule, Schedule):
             try_schedule(self.model.schedule)
         # 1 would be every batch
@@ -178,21 +186,24 @@ class LightsegCLI(LightningCLI):
                 "val_check_interval and check_val_every_n_epoch out"
             )
 
-    def _optimizer_class(self) -> Any:
-        """Return the class that the recipe names as its optimizer.
+    def _class_of(self, option: str, default: type, *bases: type) -> Any:
+        """Return what the recipe names as optimizer or schedule: a class, or a function of a user.
+
+        Args:
+            option: Option of the task.
+            default: Class that stands for null.
+            bases: Classes of which it must be a subclass.
 
         Raises:
-            ConfigError: If it is anything but an optimizer, which must not be called.
+            ConfigError: If it is anything else, which must not be called.
         """
-        optimizer = self.config.model.init_args.optimizer
-        if optimizer is None:
-            return torch.optim.AdamW
-        kind = pkgutil.resolve_name(optimizer.class_path)
+        value = self.config.model.init_args[option]
+        if value is None:
+            return default
+        kind = pkgutil.resolve_name(value.class_path)
         is_user_function = inspect.isfunction(kind) and is_user_code(kind.__code__.co_filename)
-        if not is_user_function and not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
-            raise ConfigError(
-                f"model.optimizer: {optimizer.class_path} is not an optimizer; name a class of torch.optim"
-            )
+        if not is_user_function and not (inspect.isclass(kind) and issubclass(kind, bases)):
+            raise ConfigError(f"model.{option}: {value.class_path} is not {_CLASSES_OF[option]}")
         return kind
 
     def take_precision(self, choice: PrecisionChoice) -> None:

@@ -1,5 +1,6 @@
 """Every recipe and block of the repository, resolved configs, and checks of callbacks and trainer options."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,23 @@ def test_error__found_when_the_length_is_known(fit, recipe, options, message):
 
 def test_limit_val_batches__one_batch_is_not_all_of_them(fit, recipe):
     assert fit("--config", recipe(), "--trainer.limit_val_batches", "1").code == 0
+
+
+@pytest.mark.parametrize(
+    "option", ["model.optimizer", "model.schedule", "model.net", "model.loss", "trainer.callbacks+", "trainer.logger"]
+)
+@pytest.mark.parametrize("source", ["command line", "recipe"])
+def test_class__what_is_none_is_not_called(fit, recipe, monkeypatch, tmp_path, option, source):
+    monkeypatch.chdir(tmp_path)
+    value = {"class_path": "os.system", "init_args": {"command": "touch PWNED"}}
+    if source == "recipe":
+        section, key = option.rstrip("+").split(".")
+        value = [value] if option.endswith("+") else value
+        content = {section: {"init_args": {key: value}} if section == "model" else {key: value}}
+        (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(content))
+        outcome = fit("--config", recipe(), "--config", tmp_path / "overlay.yaml")
+    else:
+        outcome = fit("--config", recipe(), f"--{option}", json.dumps(value))
+    assert outcome.code == 2
+    assert option.rstrip("+") in outcome.err
+    assert not list(tmp_path.rglob("PWNED"))
