@@ -124,7 +124,7 @@ def try_scheduler(task: Task, kind: Any, options: dict[str, Any]) -> LRScheduler
         The scheduler.
 
     Raises:
-        ConfigError: If it rejects its arguments, or another option contradicts it.
+        ConfigError: If it rejects its arguments, another option contradicts it, or a learning rate becomes negative.
     """
     groups = param_groups(task.net, task.encoder, *task.lr_factors)
     with torch.enable_grad():
@@ -139,6 +139,8 @@ def try_scheduler(task: Task, kind: Any, options: dict[str, Any]) -> LRScheduler
                 raise
             raise described from error
     result: LRScheduler = scheduler
+    invalid = [rate for group in optimizer.param_groups if not 0 <= (rate := float(group["lr"])) < math.inf]
+    require(not invalid, f"model.schedule: {kind.__name__} makes the learning rate {invalid[0] if invalid else 0}")
     return result
 
 

@@ -20,7 +20,7 @@ from lightseg.data.loading.collate import stack
 from lightseg.data.loading.loaders import require_known_order
 from lightseg.data.types import SPLITS, Batch, ClassCounts, Split
 from lightseg.diagnosis.first_samples import NUMBER, first_samples, remarks, require_own_ids
-from lightseg.errors import ConfigError, UserError
+from lightseg.errors import ConfigError, UserError, require
 from lightseg.files.evenly_spaced import spread
 from lightseg.files.printable import warn
 from lightseg.metrics.absent_classes import absent
@@ -82,6 +82,9 @@ def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     check_lengths(trainer, data, len(loader))
     check_weighting(task, trainer, len(loader))
     if data.mixing:
+        # Lightning replaces the sampler, which pairs the images
+        overfits = trainer.overfit_batches  # type: ignore[attr-defined]
+        require(not overfits, f"trainer.overfit_batches: no images are mixed then; leave it or {data.mixing} out")
         task.loss.check_mixing()
 
 

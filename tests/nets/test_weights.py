@@ -1,6 +1,7 @@
 import json
 import logging
 import socket
+import threading
 import time
 
 import pytest
@@ -285,6 +286,13 @@ def test_a_trained_encoder_moves_to_another_net(tmp_path):
     assert torch.equal(segmenter.encoder.layer4[0].conv1.weight, classifier.encoder.layer4[0].conv1.weight)
 
 
+def record_waits(monkeypatch):
+    """Replace the waits of this thread by a list of their seconds; threads of earlier tests wait as before."""
+    waits, sleep, thread = [], time.sleep, threading.get_ident()
+    monkeypatch.setattr(time, "sleep", lambda s: waits.append(s) if threading.get_ident() == thread else sleep(s))
+    return waits
+
+
 @pytest.mark.parametrize(
     ("build", "weights", "save"),
     [
@@ -304,8 +312,7 @@ def test_without_a_connection_the_error_comes_at_once_with_instructions(build, w
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    waits = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    waits = record_waits(monkeypatch)
     with pytest.raises(ConfigError) as caught:
         build()
     assert sum(waits) < 5
@@ -343,8 +350,7 @@ def cache(tmp_path, monkeypatch):
 def test_timms_weights_come_from_the_cache_without_a_connection(net, cache, monkeypatch):
     state = timm.create_model("resnet18").state_dict()
     cache("timm/resnet18.tv_in1k", "a" * 40, state, {})
-    waits = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    waits = record_waits(monkeypatch)
     built = net(5, encoder="resnet18", encoder_weights="tv_in1k")
     assert sum(waits) < 5
     assert torch.equal(built.encoder.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])

@@ -34,6 +34,13 @@ def test_class_weights__without_effect_are_refused(fit, recipe, tmp_path, argume
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
+def test_scheduler__a_rate_that_becomes_negative_is_refused(fit, recipe):
+    schedule = "{class_path: torch.optim.lr_scheduler.ExponentialLR, init_args: {gamma: -1}}"
+    outcome = fit("--config", recipe(), "--model.schedule", schedule)
+    assert outcome.code == 2
+    assert "model.schedule: ExponentialLR makes the learning rate -0.0" in outcome.err
+
+
 def test_class_weights__of_the_last_step(fit, recipe):
     outcome = fit("--config", recipe(), "--model.class_weights", "inverse", "--model.class_weights_from", "0.83")
     assert outcome.code == 0, outcome.err

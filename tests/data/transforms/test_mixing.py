@@ -80,6 +80,7 @@ def test_mixing__impossible_parameters_are_refused(alpha):
         (("--model.loss", "{ce: 1.0, dice: 0.5}"), ["dice has no meaning for an image of two classes", "model.loss"]),
         (("--model.loss", "ohem"), ["ohem has no meaning for an image of two classes", "leave them out"]),
         (("--model.loss", "torch.nn.CrossEntropyLoss"), ["torch.nn.CrossEntropyLoss has no meaning"]),
+        (("--trainer.overfit_batches", "2"), ["trainer.overfit_batches: no images are mixed then", "data.cutmix"]),
         (("--data.batch_size", "1"), ["data.cutmix: mixes two images of a batch", "data.batch_size"]),
     ],
     ids=lambda value: str(value[-1])[-25:],
