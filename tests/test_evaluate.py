@@ -138,6 +138,7 @@ def test_evaluate__records_facts_and_extra_metrics(folder, evaluate):
     assert float(rows[0]["score"]) == pytest.approx(np.mean(scores), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_evaluate__batch_size_and_large_windows_change_nothing(folder, evaluate):
     variants = {
         "one": ["--batch_size", 1],
@@ -216,7 +217,9 @@ def test_evaluate__another_folder_of_which_a_part_is_scored(folder, tmp_path, ev
 RESIZED = [{"class_path": "albumentations.Resize", "init_args": {"height": 16, "width": 16}}]
 
 
-@pytest.mark.parametrize("split", ["train", "test", "all"])
+@pytest.mark.parametrize(
+    "split", ["all", *(pytest.param(split, marks=pytest.mark.slow) for split in ("train", "test"))]
+)
 @pytest.mark.parametrize(
     ("option", "value"),
     [("eval_transforms", RESIZED), ("values", {0: "ground", 1: "bright", 2: "dark"})],
@@ -244,6 +247,7 @@ def test_evaluate__options_that_change_scores_get_another_name(option, value, sp
     assert not (folder / "calibration.json").exists()
 
 
+@pytest.mark.slow
 def test_evaluate__options_without_effect_on_scores_keep_the_name(folder, tmp_path, evaluate):
     block = yaml.safe_load((folder / "config.yaml").read_text())["data"]
     restated = tmp_path / "same.yaml"
@@ -304,6 +308,7 @@ def test_evaluate__other_classes_are_refused(classes, message, folder, evaluate)
     assert not (folder / "evaluations").exists()
 
 
+@pytest.mark.slow
 def test_evaluate__replaces_only_the_same_evaluation(folder, evaluate):
     assert evaluate(folder, "--name", "mine")[0] == 0
     evaluation = folder / "evaluations" / "mine"

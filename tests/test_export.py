@@ -369,6 +369,7 @@ trainer: {{accelerator: cpu, max_epochs: 1, log_every_n_steps: 1}}
     return train
 
 
+@pytest.mark.slow
 def test_export__images_of_more_than_8_bits_are_not_taken_for_bytes(train_on, export, tmp_path):
     folder = train_on(np.uint16)
     assert json.loads((folder / "model.json").read_text())["dtype"] == "float32"

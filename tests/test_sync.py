@@ -215,6 +215,7 @@ def _finish(folder):
     (folder / "metrics.json").write_text(json.dumps(scores))
 
 
+@pytest.mark.slow
 def test_sync__pictures_are_what_the_folder_has(folder, service, here):
     _finish(folder)
     assert here(folder) == (0, "")

@@ -1,6 +1,7 @@
 """Base class of the datasets: samples as stored on disk, their names, fingerprints and class counts."""
 
 import contextlib
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from importlib import metadata
@@ -168,11 +169,18 @@ def count_classes(target: Array | int, num_classes: int, multilabel: bool) -> Cl
 
 def versioned_key(dataset: ImageDataset) -> str:
     """Return a hash for cached results, which changes with a dataset's content and with the code that reads it."""
-    key_parts = [dataset.cache_key(), source_digest(*_SOURCES)]
+    key_parts = [dataset.cache_key(), source_digest(*_SOURCES), *_decoder_versions()]
+    return hashlib.sha256("\0".join(key_parts).encode()).hexdigest()
+
+
+@functools.cache
+def _decoder_versions() -> tuple[str, ...]:
+    """Return names and versions of the installed packages that decode images; each look costs a millisecond."""
+    versions = []
     for package in _DECODERS:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            key_parts.append(f"{package} {metadata.version(package)}")
-    return hashlib.sha256("\0".join(key_parts).encode()).hexdigest()
+            versions.append(f"{package} {metadata.version(package)}")
+    return tuple(versions)
 
 
 def cached_label_table(dataset: ImageDataset, num_classes: int) -> ClassCounts:

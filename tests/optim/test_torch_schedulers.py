@@ -25,7 +25,7 @@ def rates_of(outcome, epochs=4):
     [
         # no epoch is better than the first by that much
         (PLATEAU, [[1.0] * 5, [1.0] * 5, [0.5] * 5, [0.25] * 5]),
-        (STEP, [[1.0] * 5, [1.0] * 5, [0.5] * 5, [0.5] * 5]),
+        pytest.param(STEP, [[1.0] * 5, [1.0] * 5, [0.5] * 5, [0.5] * 5], marks=pytest.mark.slow),
     ],
     ids=["plateau", "step"],
 )

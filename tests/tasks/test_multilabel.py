@@ -260,6 +260,7 @@ def test_task__decides_by_its_thresholds():
         BinaryClassificationTask(SimpleCNN(2), ["a", "b"])
 
 
+@pytest.mark.slow
 def test_average__keeps_the_thresholds_of_its_own_validation(discs, fit):
     ema = ["--trainer.callbacks+=lightseg.callbacks.EMA", "--trainer.callbacks.decay", 0.8]
     result = fit("--config", discs, *ema, "--trainer.max_epochs", 3, "--data.rare", 0.3)
@@ -346,6 +347,7 @@ def test_load_checkpoint__takes_thresholds_and_the_weights_that_it_leaves_out():
     assert torch.equal(checkpoint["state_dict"][name], task.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_evaluate__takes_other_thresholds_under_a_name_of_their_own(pictures, recipe, fit, call):
     path = recipe(recipe_text(table=pictures / "labels.csv", label_columns=["red", "blue"], batch_size=8))
     result = fit("--config", path, "--model", "MultilabelClassificationTask", "--trainer.max_epochs", 1)

@@ -29,7 +29,7 @@ def newest(folder, *others):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (["--trainer.max_epochs", "1"], ["--trainer.max_epochs", "2"]),
+        pytest.param(["--trainer.max_epochs", "1"], ["--trainer.max_epochs", "2"], marks=pytest.mark.slow),
         # within an epoch of five steps
         (["--trainer.max_epochs", "null", "--trainer.max_steps", "7"], ["--trainer.max_steps", "10"]),
     ],
@@ -53,6 +53,7 @@ def learning_rates(outcome):
     return {line["step"]: rate for line, rate in zip(outcome.log, rates, strict=True) if rate}
 
 
+@pytest.mark.slow
 def test_extend__the_schedule_is_that_of_the_longer_training(fit, crashing_recipe):
     first = fit("--config", crashing_recipe, "--trainer.max_epochs", "1")
     longer = fit("--extend", first.folder, "--trainer.max_epochs", "3")
@@ -78,6 +79,7 @@ def first(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "runs/recipe" / trained.name)
 
 
+@pytest.mark.slow
 def test_extend__lineage(fit, first, call, tmp_path):
     longer = fit("--extend", first, "--trainer.max_epochs", "2").folder
     last = first / "checkpoints/last.ckpt"
@@ -138,6 +140,7 @@ def crash_later(monkeypatch, fit):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", [pytest.param("on_before_backward:1", marks=pytest.mark.slow), "on_train_batch_end:4"]
 )
@@ -153,6 +156,7 @@ def test_extend__a_crash_is_resumed(fit, crashing_recipe, crash_later, moment):
     assert content["lightseg"]["lineage"]["extend"]["epoch"] == 1
 
 
+@pytest.mark.slow
 def test_extend__a_resume_before_the_first_state_needs_the_same_state(fit, crashing_recipe, crash_later):
     origin = fit("--config", crashing_recipe, "--trainer.max_epochs", "1").folder
     assert crash_later(origin, "on_before_backward:1").code == 1

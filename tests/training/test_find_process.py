@@ -101,9 +101,9 @@ class LimitedNet(nn.Module):
         # 90 % of 7 images, rounded down
         (7, 1, 1, 6, "90 % of 7, the largest that fits the memory"),
         # 90 % of 4 for each of two processes
-        (4, 1, 2, 6, "90 % of 8, the largest that fits the memory"),
+        pytest.param(4, 1, 2, 6, "90 % of 8, the largest that fits the memory", marks=pytest.mark.slow),
         # six for each of two processes
-        (9, 2, 1, 12, "all training images fit the memory at once"),
+        pytest.param(9, 2, 1, 12, "all training images fit the memory at once", marks=pytest.mark.slow),
     ],
 )
 def test_batch_size__is_the_largest_of_a_step_that_fits(

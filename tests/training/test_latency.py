@@ -43,6 +43,7 @@ def test_latency__is_the_time_of_one_thread_on_the_processor(waits):
     assert net.threads == {(1, False)}
 
 
+@pytest.mark.slow
 def test_run__measures_it_only_for_a_search(fit, recipe, monkeypatch):
     plain = fit("--config", recipe())
     monkeypatch.setenv("LIGHTSEG_LATENCY", "1")

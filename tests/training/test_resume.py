@@ -180,6 +180,7 @@ def test_resume__kernels_that_an_older_version_did_not_record_are_not_compared(f
     assert "goes on with another" not in outcome.out
 
 
+@pytest.mark.slow
 def test_resume__in_more_batches_per_step(fit, reference_run, crashed):
     # no batch of this size has other statistics in a net without BatchNorm; here only the order is looked at
     outcome = fit("--resume", crashed, "--trainer.accumulate_grad_batches", "2")
@@ -197,6 +198,7 @@ def test_resume__a_folder_that_was_moved(fit, reference_run, crashed):
     assert_same_run(moved, reference_run())
 
 
+@pytest.mark.slow
 def test_resume__final_numbers_that_are_damaged_are_said_and_made_again(fit, recipe):
     folder = fit("--config", recipe()).folder
     content = (folder / "metrics.json").read_text()

@@ -71,6 +71,7 @@ def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, rec
     assert lightseg.load(tmp_path / "e").classes == SHAPES
 
 
+@pytest.mark.slow
 def test_teacher__changes_the_training_loss_and_not_that_of_a_validation(fit, recipe, trained):
     options = ["--config", recipe(), "--trainer.max_epochs", "1"]
     alone, taught = fit(*options), fit(*options, "--model.teacher", trained)
@@ -142,6 +143,7 @@ class Fixed(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_teacher__of_a_net_of_ones_own_needs_trust(fit, recipe, own_module, tmp_path):
     own_module("fixed", FIXED_NET)
     first = fit("--config", recipe(), "--model.net", "fixed.Fixed", "--trainer.max_epochs", "1")
@@ -184,6 +186,7 @@ def crash(crashing_recipe, monkeypatch, fit, teacher):
     return run
 
 
+@pytest.mark.slow
 def test_resume__gives_what_the_whole_run_gives(fit, crash, teacher, trained, tmp_path):
     reference, crashed = crash("never:1"), crash("on_train_batch_end:3")
     assert (reference.code, crashed.code) == (0, 1)

@@ -225,7 +225,7 @@ def test_decoded__another_key_or_another_decoder_is_another_entry(monkeypatch):
     samples = [(image(0), mask(0))]
     cached(Own(samples, "a"), Own(samples, "b"))
     assert len(entries()) == 2
-    monkeypatch.setattr(dataset_module.metadata, "version", lambda package: f"another {package}")
+    monkeypatch.setattr(dataset_module, "_decoder_versions", lambda: ("another 1.0",))
     cached(Own(samples, "a"))
     assert len(entries()) == 3
     monkeypatch.setattr(dataset_module, "source_digest", lambda *_: "another")
