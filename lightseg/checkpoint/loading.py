@@ -177,7 +177,7 @@ def _complete(content: dict[str, Any], shared: SharedWeights, file: Path) -> Non
     """Add the weights that a checkpoint leaves to the file that its training has started from.
 
     Raises:
-        UserError: If that is not there, or another one.
+        UserError: If the file is missing or has another SHA-256.
     """
     source, name = Path(shared.file), printable_line(shared.file)
     if not source.is_file() or sha256(source) != shared.sha256:

@@ -217,7 +217,7 @@ class ExtendedRecord(OriginRecord):
 
 
 class Lineage(_Record):
-    """What the weights in a checkpoint come from."""
+    """Origins of the weights in a checkpoint: the file of `model.init`, and the run that was extended."""
 
     init: OriginRecord | None = None
     extend: ExtendedRecord | None = None

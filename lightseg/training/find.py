@@ -140,7 +140,7 @@ def _search(names: Sequence[str], arguments: Sequence[str], cli: LightsegCLI, ag
 
 
 def _run(name: str, job: Mapping[str, Any]) -> Finding:
-    """Run one search in a process of its own, so that neither memory nor generators of this one change.
+    """Run a search in a child process, so that memory and random generators of this process stay as they are.
 
     Raises:
         ConfigError: With the message of the process, if it fails.

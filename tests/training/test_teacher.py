@@ -1,6 +1,5 @@
 """Trainings that imitate a trained model, on the command line."""
 
-import hashlib
 import json
 import shutil
 import signal
@@ -12,6 +11,7 @@ import yaml
 
 import lightseg
 from lightseg import compare, diff, export
+from lightseg.files.atomic import sha256
 from tests.conftest import ROOT, TINY
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
@@ -24,18 +24,18 @@ SHAPES = ["background", "circle", "square", "triangle", "star", "ring"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of a run that no test changes."""
+    """Run folder that no test changes."""
     return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture
 def teacher(trained, tmp_path):
-    """A copy of it that can be deleted."""
+    """Copy of the run that can be deleted."""
     return shutil.copytree(trained, tmp_path / "shapes" / "first")
 
 
 def _digest(teacher):
-    return hashlib.sha256((teacher / "checkpoints/best.ckpt").read_bytes()).hexdigest()
+    return sha256(teacher / "checkpoints/best.ckpt")
 
 
 def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, recipe, teacher, tmp_path):
