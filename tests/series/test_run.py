@@ -390,7 +390,10 @@ def test_series__of_a_job_that_runs_out_of_time_is_queued_again_once(start, tmp_
 
 def test_series__a_run_that_is_killed_does_not_stop_the_others(start, tmp_path, runs):
     parent = start("--seeds", "0,1,2", "--jobs", "2", WAITS="1")
-    wait_for(lambda: len(list((tmp_path / "runs").glob("*/*/metrics.json"))) == 2)
+    # it may begin to wait after the others have ended
+    wait_for(
+        lambda: [len(list((tmp_path / "runs").glob(f"*/*/{name}"))) for name in ("metrics.json", "ready")] == [2, 1]
+    )
     (waiting,) = (tmp_path / "runs").glob("*/*/ready")
     wait_for(lambda: len(children(parent)) == 1)
     os.kill(children(parent)[0], signal.SIGKILL)
