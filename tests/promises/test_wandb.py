@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ import yaml
 from lightseg import sync
 from tests.helpers.fake_wandb import Delay, account
 from tests.helpers.forked_process import run_forked
+from tests.helpers.processes import wait_until
 from tests.helpers.stateful_run import hash_training_state, read_logged_values
 from tests.helpers.wandb_file import read_run
 
@@ -223,17 +223,10 @@ def _assert_best_and_lowest(summary, folder):
 
 
 def _tell_when_rows_have_come(service, path, early_steps):
-    _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
+    wait_until(lambda: any(run.steps for run in list(service.runs.values())))
     (run,) = service.runs.values()
     early_steps.append(run.steps)
     path.touch()
-
-
-def _wait_until(condition, seconds=600):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -283,12 +276,27 @@ def _assert_sync_delivers(service, folder, synced):
     assert (len(service.requests), json.dumps([run.stream, run.config, run.summary])) == (request_count, state)
 
 
+# what never comes need not be waited for as long as by default
+IMPATIENT = """
+import lightning as L
+
+from lightseg.tracking import wandb_run
+
+wandb_run.START, wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 3.0, 2.0
+
+
+class Impatient(L.Callback):
+    pass
+"""
+
+
 @pytest.mark.parametrize("answer", [Delay(0.7), 500], ids=["slow", "errors"])
 def test_wandb__a_troubled_service_changes_nothing_and_sync_delivers(
-    answer, service, account_here, train, reference, synced
+    answer, service, account_here, own_module, train, reference, synced
 ):
     service.fail = lambda method, path, op: answer
-    done, folder = train(account_here)
+    own_module("impatient", IMPATIENT)
+    done, folder = train(account_here, *(["--trainer.callbacks", "impatient.Impatient"] if answer == 500 else []))
     _assert_same_training(folder, reference)
     assert "Traceback" not in done.stderr
     assert done.stderr.count("warning: W&B") <= 1
@@ -301,6 +309,11 @@ import pathlib
 import time
 
 import lightning as L
+
+from lightseg.tracking import wandb_run
+
+# what never comes need not be waited for as long as by default
+wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 2.0
 
 
 class Waiting(L.Callback):
@@ -326,7 +339,7 @@ def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
     loss, tmp_path, service, account_here, own_module, train, reference, synced
 ):
     def lose():
-        _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
+        wait_until(lambda: any(run.steps for run in list(service.runs.values())))
         if loss == "connection":
             service.close()
         else:
