@@ -15,6 +15,7 @@ from lightseg.fit import main
 from tests.helpers.fake_wandb import FakeWandb
 from tests.helpers.forked_process import ForkedProcess
 from tests.helpers.stateful_run import DROPOUT_NET, STATEFUL_RECIPE
+from tests.helpers.train import train
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +26,18 @@ model:
     net: {init_args: {width: 4, depth: 2}}
 data:
   init_args: {image_size: 32, train_size: 12, val_size: 5, test_size: 5, batch_size: 4, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+"""
+
+
+SEGMENTER = """
+base: [configs/data/shapes.yaml]
+model:
+  class_path: SegmentationTask
+  init_args:
+    net: {class_path: Segmenter, init_args: {encoder: test_resnet, head: linear}}
+data:
+  init_args: {image_size: 32, train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}
 trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
 """
 
@@ -75,6 +88,12 @@ def _isolate_environment(tmp_path_factory, monkeypatch):
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.chdir(home)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The folder of a tiny run of an epoch of three steps, which no test changes."""
+    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @dataclass

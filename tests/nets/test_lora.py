@@ -20,7 +20,7 @@ from lightseg.checkpoint.soup import average_weights
 from lightseg.errors import ConfigError, UserError
 from lightseg.nets import Segmenter, SmpNet, TimmNet
 from lightseg.nets.lora import Lora, add_adapters, merge_state
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, SEGMENTER, TINY
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 from tests.helpers.stateful_run import assert_same_run
@@ -28,18 +28,11 @@ from tests.helpers.train import train
 
 extras = pytest.mark.extras
 
-VIT = """
-base: [configs/data/shapes.yaml]
-model:
-  class_path: SegmentationTask
-  init_args:
-    net: {class_path: Segmenter, init_args: {encoder: test_vit, head: linear}}
+ADAPTED = """
     optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-2}}
     lora: {rank: 2, alpha: 8, dropout: 0.1}
-data:
-  init_args: {image_size: 32, train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}
-trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
-"""
+data:"""
+VIT = SEGMENTER.replace("test_resnet", "test_vit").replace("\ndata:", ADAPTED)
 SMALL = {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]}
 LAYERS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 import yaml
 
-from lightseg.fit import main as fit
+from tests.helpers.train import train
 
 TINY = """
 base: [configs/data/shapes.yaml, configs/net/unet.yaml]
@@ -68,14 +68,7 @@ rows = [dict(step=step, **{{"val/score": float(lr)}}) for step in range(3)]
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A finished run."""
-    folder = tmp_path_factory.mktemp("template")
-    (folder / "tiny.yaml").write_text(TINY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightseg.training.report._draw", lambda *_: [])
-        patch.setattr("lightseg.training.run.disable_malloc_trim", lambda: None)
-        assert fit(["--config", str(folder / "tiny.yaml"), "--runs_dir", str(folder / "runs")]) == 0
-    (run,) = folder.glob("runs/tiny/*")
-    return run
+    return train(tmp_path_factory.mktemp("template"), TINY)
 
 
 @pytest.fixture
