@@ -1,6 +1,7 @@
 """Shared fixtures: an isolated environment, temporary recipes and modules, and the real command line."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -50,6 +51,14 @@ def _use_one_thread():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _skip_fsync():
+    # a tiny run waits 40 times for the disk, and only a machine that loses its power would show it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _use_float32():
     # no test depends on what this machine does fast; those of the choice take the variable away
     with pytest.MonkeyPatch.context() as patch:
@@ -80,10 +89,18 @@ def _skip_figures(request, monkeypatch):
         monkeypatch.setattr("lightseg.training.report._draw", lambda *_: [])
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory):
+    # pytest would look at all earlier folders for the number of each, which takes milliseconds
+    place = tmp_path_factory.mktemp("homes")
+    return (place / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _isolate_environment(tmp_path_factory, monkeypatch):
+def _isolate_environment(_homes, monkeypatch):
     """Hide the caches, accounts and working directory of the person who runs the tests."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
