@@ -462,8 +462,8 @@ NETS = {
 } | {
     f"{arch} {encoder}": ["SmpNet", "--model.net.arch", arch, "--model.net.encoder", encoder]
     for arch, encoder in (
-        *(("deeplabv3plus", "resnet18"), ("deeplabv3plus", "efficientnet-b0"), ("fpn", "mobilenet_v2")),
-        *(("deeplabv3plus", "tu-tf_efficientnet_lite0"), ("fpn", "tu-tf_efficientnet_lite0")),
+        *(("deeplabv3plus", "efficientnet-b0"), ("deeplabv3plus", "tu-tf_efficientnet_lite0")),
+        ("fpn", "mobilenet_v2"),
     )
 }
 

@@ -58,9 +58,8 @@ PAUSE_AT_END = {"CRASH": "on_train_end:1", "CRASH_BY": "pause", "RELEASE": "neve
 
 
 PHASES = [
-    *("on_before_backward:9", "on_before_optimizer_step:13", "on_train_batch_start:15", "on_train_batch_end:17"),
-    *("write:2", "write:5", "write:7", "on_validation_batch_start:3", "on_validation_batch_start:6"),
-    *("on_validation_end:2", "on_train_epoch_end:1", "on_train_epoch_start:4"),
+    *("on_before_backward:9", "on_train_batch_start:15", "on_train_batch_end:17", "write:2", "write:5", "write:7"),
+    *("on_validation_batch_start:3", "on_validation_end:2", "on_train_epoch_end:1", "on_train_epoch_start:4"),
 ]
 
 

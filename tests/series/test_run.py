@@ -453,7 +453,7 @@ from lightning import Callback
 from lightseg.callbacks import GracefulStop
 
 class Pause(Callback):
-    def on_train_epoch_start(self, trainer, task):
+    def on_train_batch_end(self, trainer, *_):
         stop = next(callback for callback in trainer.callbacks if isinstance(callback, GracefulStop))
         # until the test lets it go on, or a signal stops it
         while trainer.current_epoch >= int(Path(os.environ["EPOCHS"]).read_text() or 0) and not stop.received:
