@@ -122,6 +122,14 @@ class TrainerOptions(_Record):
     precision: int | str | None = None
 
 
+class MLflowOptions(_Record):
+    """Options of the MLflow logger."""
+
+    experiment: str | None = None
+    tracking_uri: str | None = None
+    tags: dict[str, str] | None = None
+
+
 class RunConfig(_Record):
     """Resolved config of a run, as far as it is read again."""
 
@@ -468,6 +476,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
 """Schema of each record of a run folder, by file name."""
 
 RECIPE, FACTS, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Facts), TypeAdapter(Normal)
+MLFLOW = TypeAdapter(MLflowOptions)
 
 
 PREDICTIONS: dict[str, TypeAdapter[Any]] = {
