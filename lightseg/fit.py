@@ -40,9 +40,9 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails does
-not stop the others, and the first such one gives the exit code. Exit codes: 0 done, 1 failed in the run, 2 bad input,
-128 + signal if stopped by one (130 for Ctrl-C).
+The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails or is
+killed does not stop the others. Exit codes: 0 done, 1 failed in the run or in one of a series, 2 bad input (of a series:
+of the first run that failed), 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import os

@@ -132,7 +132,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
             if request.resumed is None:
                 run_folders.discard(search.folder)
             raise ConfigError(
-                f"{error}\nso none of the trials has begun; mend that, and give the command again"
+                f"{error}\nso no trial has begun; correct this, then repeat the command"
             ) from None
         if received:
             if received == signal.SIGUSR1:

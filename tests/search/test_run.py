@@ -123,7 +123,7 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
     monkeypatch.setenv("CODE", "2")
     code, _, err = call(main, *played(storage="journal"))
     assert code == 2
-    message = "the width is refused\nso none of the trials has begun; mend that, and give the command again\n"
+    message = "the width is refused\nso no trial has begun; correct this, then repeat the command\n"
     assert err == f"lightseg: error: {message}"
     assert not Path("runs").exists()
 
