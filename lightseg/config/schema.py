@@ -224,11 +224,20 @@ class ExtendedRecord(OriginRecord):
     step: Count
 
 
+class LoraRecord(_Record):
+    """Adapters that are merged into the weights of their layers."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: FiniteFloat
+    targets: Annotated[list[str], Field(max_length=_TENSORS)]
+
+
 class Lineage(_Record):
-    """Origins of the weights in a checkpoint: the file of `model.init`, and the run that was extended."""
+    """Origins of the weights in a file: that of `model.init`, the run that was extended, and merged adapters."""
 
     init: OriginRecord | None = None
     extend: ExtendedRecord | None = None
+    lora: LoraRecord | None = None
 
 
 class Recipe(_Record):

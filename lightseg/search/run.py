@@ -36,7 +36,7 @@ from lightseg.search.trials import Search, SearchPlan, find_searches
 from lightseg.series import run as series_run
 from lightseg.series.grid import plain_key
 from lightseg.series.machine import Machine, Share, divide
-from lightseg.series.options import parse_jobs
+from lightseg.series.options import SEEDS, parse_jobs
 from lightseg.series.pool import Pool
 from lightseg.series.progress import Progress, error_text
 
@@ -131,9 +131,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         except _BadInputError as error:
             if request.resumed is None:
                 run_folders.discard(search.folder)
-            raise ConfigError(
-                f"{error}\nso no trial has begun; correct this, then repeat the command"
-            ) from None
+            raise ConfigError(f"{error}\nso no trial has begun; correct this, then repeat the command") from None
         if received:
             if received == signal.SIGUSR1:
                 scheduler.requeue()
@@ -279,7 +277,7 @@ def _train_winner(search: Search, jobs: int | None) -> Series:
     if number is None:
         raise SearchError(f"{show(search.folder)}: no trial has finished; see the output of each in this folder")
     seed, plan = read(search.run_folders[number]).seed, search.plan
-    seeds = ",".join(str(seed + 1 + index) for index in range(plan.study.winner_seeds))
+    seeds = ",".join(str((seed + 1 + index) % SEEDS) for index in range(plan.study.winner_seeds))
     arguments, _ = split_options(plan.arguments, "--seed_everything")
     print(printable(f"winner: {search.label(number)}; it is trained again on fresh seeds: {seeds}"), flush=True)
     words = [f"--{key}={value}" for key, value in search.options(number).items()]

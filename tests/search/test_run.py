@@ -76,13 +76,14 @@ def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder,
 
 def test_search__with_a_seed_of_its_own_trains_the_winner_on_the_next_ones(played, folder, call, monkeypatch):
     arguments = played(storage="journal", trials=1, winner_seeds=1)
-    assert call(main, *arguments, "--seed_everything", "0", "--group", "night")[0] == 0
+    assert call(main, *arguments, "--seed_everything=4294967295", "--group", "night")[0] == 0
+    # that of the trials is the greatest, after which they begin anew
     result = report(folder())
-    assert result["winner"]["seeds"] == [1]
+    assert result["winner"]["seeds"] == [0]
     (run,) = result["winner"]["runs"]
-    assert commands(folder())[run].endswith("--seed_everything=1 --group=night-winner")
+    assert commands(folder())[run].endswith("--seed_everything=0 --group=night-winner")
     # a group that is given is one search, even if that is finished
-    assert call(main, *arguments, "--seed_everything", "0", "--group", "night")[0] == 0
+    assert call(main, *arguments, "--seed_everything=4294967295", "--group", "night")[0] == 0
     assert len(list(folder().parent.glob("search-*"))) == 1
 
 
