@@ -32,7 +32,7 @@ from lightseg.runs.series import Series
 from lightseg.search.check import require_valid
 from lightseg.search.space import make_space
 from lightseg.search.study import Study, read_study
-from lightseg.search.trials import Search, SearchPlan, find_searches
+from lightseg.search.trials import Search, SearchPlan, describe_full_disk, find_searches
 from lightseg.series import run as series_run
 from lightseg.series.grid import plain_key
 from lightseg.series.machine import Machine, Share, divide
@@ -45,7 +45,7 @@ _WATCH = 1.0
 
 
 class SearchError(LightsegError):
-    """Failure of a search: no trial has finished."""
+    """Failure of a search: no trial has finished, or its storage cannot be written."""
 
 
 class Request(NamedTuple):
@@ -111,7 +111,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
 
     Raises:
         UserError: If an option is wrong, or the input keeps the first trial from beginning.
-        SearchError: If no trial has finished.
+        SearchError: If no trial has finished, or the storage cannot be written.
         SeriesError: If a run of the winner fails.
         StoppedError: If a signal stopped it.
     """
@@ -132,6 +132,13 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
             if request.resumed is None:
                 run_folders.discard(search.folder)
             raise ConfigError(f"{error}\nso no trial has begun; correct this, then repeat the command") from None
+        except Exception as error:
+            if isinstance(error, LightsegError) or not (reason := describe_full_disk(error)):
+                raise
+            raise SearchError(
+                f"{show(search.folder)}: cannot be written ({reason}); make room, then go on with: "
+                f"python -m lightseg.search --resume {show(search.folder)}"
+            ) from None
         if received:
             if received == signal.SIGUSR1:
                 scheduler.requeue()

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -127,6 +128,23 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
     message = "the width is refused\nso no trial has begun; correct this, then repeat the command\n"
     assert err == f"lightseg: error: {message}"
     assert not Path("runs").exists()
+
+
+def test_full_disk__is_one_line_and_the_search_goes_on_later(played, folder, call):
+    arguments = played(trials=1, winner_seeds=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
+    try:
+        code, _, err = call(main, *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 1
+    place = folder().relative_to(Path.cwd())
+    advice = f"make room, then go on with: python -m lightseg.search --resume {place}"
+    assert err == f"lightseg: error: {place}: cannot be written (disk I/O error); {advice}\n"
+    code, out, _ = call(main, "--resume", folder())
+    assert code == 0
+    assert "trials: 1 finished" in out
 
 
 def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, call, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import shutil
 import sqlite3
 
@@ -11,7 +12,7 @@ from optuna.trial import TrialState
 from lightseg.errors import ConfigError, UserError
 from lightseg.fit import main as fit
 from lightseg.search.study import Study
-from lightseg.search.trials import Search, SearchPlan, find_searches
+from lightseg.search.trials import Search, SearchPlan, describe_full_disk, find_searches
 
 SPACE = {"model.optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
@@ -37,6 +38,31 @@ def play(template):
         (folder / "metrics.json").write_text(json.dumps(changed))
 
     return copy
+
+
+@pytest.fixture
+def limit_files():
+    """Let files of this process and of those that it starts end at a byte, as on a full disk; none for no limit."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size=before[0]: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_full_disk__keeps_the_trials_and_what_is_not_written_comes_later(make, play, limit_files, storage):
+    search = make(storage=storage)
+    for number in (search.ask(), search.ask()):
+        play(search, number)
+    search.finish(0)
+    limit_files(64)
+    with pytest.raises(Exception, match="") as raised:
+        search.finish(1)
+    assert describe_full_disk(raised.value) in ("disk I/O error", "unable to open database file", "File too large")
+    limit_files()
+    again = Search.read(search.folder)
+    assert list(again.settle()) == []
+    assert again.with_state(TrialState.COMPLETE) == [0, 1]
+    assert describe_full_disk(ValueError("wrong")) is None
 
 
 def test_search__is_read_as_it_was_created(make):
