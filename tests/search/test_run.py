@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from lightseg.errors import UserError
 from lightseg.search.__main__ import main
 from lightseg.search.run import parse
+from tests.helpers.small_disk import limited_files
 
 PYTHON = sys.executable
 LR = "model.optimizer.lr"
@@ -132,12 +132,8 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
 
 def test_full_disk__is_one_line_and_the_search_goes_on_later(played, folder, call):
     arguments = played(trials=1, winner_seeds=1)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
-    try:
+    with limited_files(2**14):
         code, _, err = call(main, *arguments)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert code == 1
     place = folder().relative_to(Path.cwd())
     advice = f"make room, then go on with: python -m lightseg.search --resume {place}"

@@ -2,17 +2,18 @@
 
 import contextlib
 import json
-import resource
 import shutil
 import sqlite3
 
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from lightseg.errors import ConfigError, UserError
 from lightseg.fit import main as fit
 from lightseg.search.study import Study
 from lightseg.search.trials import Search, SearchPlan, describe_full_disk, find_searches
+from tests.helpers.small_disk import limited_files
 
 SPACE = {"model.optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
@@ -40,25 +41,15 @@ def play(template):
     return copy
 
 
-@pytest.fixture
-def limit_files():
-    """Let files of this process and of those that it starts end at a byte, as on a full disk; none for no limit."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size=before[0]: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
-def test_full_disk__keeps_the_trials_and_what_is_not_written_comes_later(make, play, limit_files, storage):
+def test_full_disk__keeps_the_trials_and_what_is_not_written_comes_later(make, play, storage):
     search = make(storage=storage)
     for number in (search.ask(), search.ask()):
         play(search, number)
     search.finish(0)
-    limit_files(64)
-    with pytest.raises(Exception, match="") as raised:
+    with pytest.raises((OSError, StorageInternalError)) as raised, limited_files(64):
         search.finish(1)
     assert describe_full_disk(raised.value) in ("disk I/O error", "unable to open database file", "File too large")
-    limit_files()
     again = Search.read(search.folder)
     assert list(again.settle()) == []
     assert again.with_state(TrialState.COMPLETE) == [0, 1]
