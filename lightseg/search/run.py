@@ -44,8 +44,12 @@ _WATCH = 1.0
 """Seconds between two looks at the validations of running trials."""
 
 
+_FULL_DISK = ("the disk is full", "No space left on device", "your quota is used up", "Disk quota exceeded")
+"""Messages of runs that could not write their files."""
+
+
 class SearchError(LightsegError):
-    """Failure of a search: no trial has finished, or its storage cannot be written."""
+    """Failure of a search: no trial has finished, or the disk is full."""
 
 
 class Request(NamedTuple):
@@ -111,7 +115,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
 
     Raises:
         UserError: If an option is wrong, or the input keeps the first trial from beginning.
-        SearchError: If no trial has finished, or the storage cannot be written.
+        SearchError: If no trial has finished, or the disk is full.
         SeriesError: If a run of the winner fails.
         StoppedError: If a signal stopped it.
     """
@@ -135,15 +139,17 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         except Exception as error:
             if isinstance(error, LightsegError) or not (reason := describe_full_disk(error)):
                 raise
-            raise SearchError(
-                f"{show(search.folder)}: cannot be written ({reason}); make room, then go on with: "
-                f"python -m lightseg.search --resume {show(search.folder)}"
-            ) from None
+            raise _full_disk_error(search, f"cannot be written ({reason})") from None
         if received:
             if received == signal.SIGUSR1:
                 scheduler.requeue()
             raise StoppedError(received, show(search.folder), "search")
         return search, _train_winner(search, request.jobs)
+
+
+def _full_disk_error(search: Search, reason: str) -> SearchError:
+    place = show(search.folder)
+    return SearchError(f"{place}: {reason}; make room, then go on with: python -m lightseg.search --resume {place}")
 
 
 class _BadInputError(UserError):
@@ -256,6 +262,10 @@ def _end_trial(search: Search, progress: Progress, number: int, code: int, is_pr
         code: Exit code.
         is_pruned: Whether it was stopped since others are better.
         is_stopping: Whether a signal has stopped the search.
+
+    Raises:
+        _BadInputError: If the input keeps the first trial from beginning.
+        SearchError: If the trial failed since the disk is full.
     """
     if code and is_pruned:
         search.prune(number)
@@ -267,6 +277,9 @@ def _end_trial(search: Search, progress: Progress, number: int, code: int, is_pr
     if code == 0:
         search.finish(number)
     elif not is_stopping:
+        if any(message in error_text(search, number) for message in _FULL_DISK):
+            # the others would fail as well, and count as trials
+            raise _full_disk_error(search, f"trial {number} could not write its files, since the disk is full")
         search.fail(number)
 
 

@@ -130,6 +130,22 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
+def test_full_disk__of_a_trial_is_no_failed_trial(played, folder, call, monkeypatch):
+    for name, value in {"REFUSES": "all", "CODE": "1", "MESSAGE": "cannot use a file: the disk is full"}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = call(main, *played(storage="journal", trials=1, winner_seeds=1))
+    assert code == 1
+    place = folder().relative_to(Path.cwd())
+    assert f"{place}: trial 0 could not write its files, since the disk is full; make room, then go on with: " in err
+    assert err.count("\n") == 1
+    monkeypatch.delenv("REFUSES")
+    code, out, _ = call(main, "--resume", folder())
+    assert code == 0
+    assert "trials: 1 finished\n" in out
+
+
+@pytest.mark.slow
 def test_full_disk__is_one_line_and_the_search_goes_on_later(played, folder, call):
     arguments = played(trials=1, winner_seeds=1)
     with limited_files(2**14):
