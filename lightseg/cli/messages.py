@@ -20,6 +20,7 @@ from lightseg.cli.choices import (
 from lightseg.config.compose import read, show
 from lightseg.config.option_names import FIT_OPTIONS, suggest_option
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.files.printable import join_names
 
 
 def explain(message: str, composed: Namespace | None, file: str | None, files: list[Path]) -> str:
@@ -66,7 +67,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
 
 
 def _list_choices(choices: list[str]) -> str:
-    return f"; there are {', '.join(choices[:12])}{', …' if len(choices) > 12 else ''}" if choices else ""
+    return f"; there are {join_names(choices, 12)}" if choices else ""
 
 
 def _first_unknown(section: str, option: str, composed: Namespace) -> tuple[str, str]:

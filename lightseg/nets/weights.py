@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.files.disk_cache import warn_on_rank_zero
+from lightseg.files.printable import join_names
 from lightseg.nets.base import Normalization, first_line
 from lightseg.nets.lora import base_state
 
@@ -138,7 +139,7 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
     if not any(faults.values()):
         faults["with NaN or infinity"] = [k for k in expected if k in state and not state[k].isfinite().all()]
     if any(faults.values()):
-        details = "; ".join(f"{len(keys)} {fault}: {few(keys)}" for fault, keys in faults.items() if keys)
+        details = "; ".join(f"{len(keys)} {fault}: {join_names(keys, 3)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
@@ -212,7 +213,7 @@ def load_fitting_weights(
     if new := [name for name in full_state if name not in fitting]:
         warn_on_rank_zero(
             f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
-            f"{few(new)}"
+            f"{join_names(new, 3)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
 
@@ -324,8 +325,3 @@ def _reachable(url: str) -> bool:
 def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     is_rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
     return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
-
-
-def few(keys: Sequence[str]) -> str:
-    """Return the first names of a list, for messages."""
-    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lightseg.files.limited import read_limited, require_inside
-from lightseg.files.printable import printable
+from lightseg.files.printable import join_names, printable
 from lightseg.hardware.precision_names import canonical_precision
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.origin import name_origin
@@ -54,9 +54,6 @@ KERNELS = ("torch_threads", "cpu_capability", "onednn_max_cpu_isa")
 
 _HEADER, _DIFF_BYTES = "diff --git a/", 2**26
 """Start of the changes of a file in `git.diff`, and the limit of the size of `git.diff` in bytes."""
-
-_LISTED = 5
-"""Names in a line; the others are counted."""
 
 
 class Difference(NamedTuple):
@@ -114,7 +111,7 @@ def describe_code_changes(folders: Sequence[Path]) -> str:
         for record in others:
             results = compare(first, record) if first and record else ()
             texts |= {difference.text for difference in results if difference.effect == "affects metric"}
-    return _join(texts)
+    return join_names(sorted(texts), 5)
 
 
 def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
@@ -246,15 +243,10 @@ def _diff_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Diffe
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")
     if changes := differences(old["changed"], new["changed"]):
-        yield Difference("affects metric", "code", f"uncommitted changes: {_join(changes)}")
+        yield Difference("affects metric", "code", f"uncommitted changes: {join_names(sorted(changes), 5)}")
     untracked = set(old.get("untracked") or ()) ^ set(new.get("untracked") or ())
     if files := [file for file in untracked if file.endswith(".py")]:
-        yield Difference("affects metric", "code", f"untracked, in one of them only: {_join(files)}")
-
-
-def _join(names: Collection[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(sorted(names)[:_LISTED]) + more
+        yield Difference("affects metric", "code", f"untracked, in one of them only: {join_names(sorted(files), 5)}")
 
 
 def _diff_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

@@ -14,6 +14,7 @@ from lightseg.data.io.label_map import count_pixels
 from lightseg.data.io.masks import LossyMaskError, palette_colors, read_mask, to_8_bit_colors, to_gray
 from lightseg.data.types import Array
 from lightseg.errors import DataError
+from lightseg.files.printable import join_names
 from lightseg.labels import IGNORE, Color
 from lightseg.scaffold.class_names import ClassNames
 
@@ -167,7 +168,7 @@ def _value_labels(
         reasons["ignore" if "ignore" in options else "classes"] = _join(
             reasons["classes"] if "ignore" not in options else "", f"{voids} is void: never trained on, never scored"
         )
-    listed = ", ".join(map(str, values[:12])) + ", …" * (len(values) > 12)
+    listed = join_names([str(value) for value in values], 12)
     return Labels(options, reasons, f"{'palette indices' if palette else 'values'} {listed}")
 
 

@@ -17,12 +17,11 @@ from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.label_dataset import LabelDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.types import SPLITS, ClassCounts, Split
-from lightseg.diagnosis.findings import counted
 from lightseg.diagnosis.samples import Sample, survey
 from lightseg.diagnosis.sequences import group_by, looks_like_video, suggest_pattern
 from lightseg.errors import DataError, did_you_mean, require
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import format_count, join_names, printable_line
 from lightseg.scaffold.class_names import ClassNames, find_class_names
 from lightseg.scaffold.image_values import measure_images
 from lightseg.scaffold.layout import Options, find_layout
@@ -35,9 +34,6 @@ _READ = 200
 
 _PROBED = 40
 """Images whose bit depth and range are measured."""
-
-_LISTED = 12
-"""Classes that the description lists."""
 
 ImageSizes = npt.NDArray[np.int64]
 """Height and width of images, `(N, 2)`."""
@@ -151,7 +147,7 @@ def survey_folder(root: Path, answers: Options) -> Survey:
         unit = "pixels" if data.kind == "segmentation" else "images"
         lines.append(f"overlap: {overlap:.1%} of the {unit} with a class have several")
     if num_broken := sum(not sample.readable for sample in samples):
-        lines.append(f"{counted(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
+        lines.append(f"{format_count(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
     return Survey(
         *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
         *(data.in_channels, images.is_8_bit_color, overlap),
@@ -252,4 +248,4 @@ def _describe_sizes(sizes: ImageSizes) -> str:
 def _describe_classes(classes: Sequence[str], shares: npt.NDArray[np.float64]) -> str:
     """Return the class names with their shares."""
     names = [f"{printable_line(name)} {share:.1%}" for name, share in zip(classes, shares, strict=True)]
-    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return join_names(names, 12)

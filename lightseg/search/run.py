@@ -24,7 +24,7 @@ from lightseg.config.compose import show
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.read import read
@@ -123,7 +123,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         _prepare(search)
         number = search.plan.study.trials
         print(
-            printable(f"search {show(search.folder)}: {number} trial{'s' * (number > 1)}, {machine.describe()}"),
+            printable(f"search {show(search.folder)}: {format_count(number, 'trial')}, {machine.describe()}"),
             flush=True,
         )
         try:

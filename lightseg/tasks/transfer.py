@@ -6,10 +6,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from lightseg.errors import ConfigError
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import join_names, printable_line
 from lightseg.nets.weights import adapt_input
 
-_LISTED = 4
 """Names in a part of the report; the others are counted."""
 
 
@@ -181,5 +180,4 @@ def _describe_misfit(weights: Mapping[str, Tensor], origin: Origin) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(printable_line(name)[:80] for name in names[:_LISTED]) + more
+    return join_names([printable_line(name)[:80] for name in names], 4)

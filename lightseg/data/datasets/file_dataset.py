@@ -19,6 +19,7 @@ from lightseg.data.io.images import image_size, read_image, read_image_and_missi
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import format_count
 from lightseg.hardware.cpu import usable_cores
 
 _SAMPLED, _END_BYTES = 64, 4096
@@ -165,7 +166,7 @@ class FileDataset(ImageDataset):
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for the errors of all broken files of the split: the first one, with their number."""
         first, more = errors[0], len(errors) - 1
-        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
+        return DataError(f"{first}\n(and {format_count(more, 'more broken file')} in this split)") if more else first
 
     def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
         """Yield the names of all files, images first, and their `_stat_files`, in chunks."""

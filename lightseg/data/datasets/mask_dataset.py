@@ -20,6 +20,7 @@ from lightseg.data.io.pairing import Pair
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 from lightseg.files.disk_cache import cached
+from lightseg.files.printable import format_count, join_names
 from lightseg.labels import IGNORE, Color
 
 
@@ -180,11 +181,11 @@ class MaskDataset(FileDataset):
         interpolated = [error for error in same if error.is_interpolated]
         exact = [error for error in same if not error.is_interpolated] or same
         pixel_counts: Counter[Key] = sum((error.pixel_counts for error in exact), Counter())
-        other_masks = f" and {more} more file{'s' * (more > 1)} of this split"
+        other_masks = f" and {format_count(more, 'more file')} of this split"
         error = self.label_map.undeclared_error(exact[0].path, pixel_counts, other_masks)
         if len(exact) == len(same):
             return error
-        paths = ", ".join(error.path for error in interpolated[:3]) + ", …" * (len(interpolated) > 3)
+        paths = join_names([error.path for error in interpolated], 3)
         return DataError(f"{error}\nand these look interpolated; export them again as PNG: {paths}")
 
     def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int], name: str | None = None) -> None:

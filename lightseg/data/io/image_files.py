@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
+from lightseg.files.printable import join_names
 from lightseg.files.walk import walk
 
 EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
@@ -95,5 +96,4 @@ def describe_folder(root: Path, missing: Iterable[str]) -> str:
         return "the folder is empty"
     names = {entry.rstrip("/").lower(): entry for entry in entries}
     near = [names[match] for name in missing for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
-    listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
+    return f"it holds {join_names(entries)}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")

@@ -17,6 +17,7 @@ from lightseg.data.io.pixels import decode, header_orientation, header_size
 from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count
 
 
 class BrokenFileError(DataError):
@@ -162,7 +163,7 @@ def select_channels(path: Path | str, pixels: Pixels, channels: int, values: Ima
     if values.bands is not None:
         if (highest := max(values.bands)) > (count := pixels.array.shape[2]):
             raise DataError(
-                f"{path}: has {count} channel{'s' * (count > 1)}, but data.bands names band {highest}; "
+                f"{path}: has {format_count(count, 'channel')}, but data.bands names band {highest}; "
                 "bands are counted from 1"
             )
         return pixels._replace(array=pixels.array[..., np.array(values.bands) - 1])
