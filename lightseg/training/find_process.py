@@ -22,8 +22,7 @@ from lightseg.hardware.devices import limit_threads
 from lightseg.optim.schedules import Constant
 from lightseg.training.checks import check_run
 from lightseg.training.find import Finding
-from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.teacher import take_teacher
+from lightseg.training.starting_point import take_starting_point
 from lightseg.training.trainer import make_trainer
 
 STEPS, LOWEST, HIGHEST = 100, 1e-6, 10.0
@@ -172,9 +171,8 @@ def find_batch_size(cli: LightsegCLI, processes: int, device: int | None) -> Fin
 
 
 def _check(cli: LightsegCLI, trainer: L.Trainer) -> None:
-    """Take the weights and the teacher of the recipe, and check the data, as at the start of the run."""
-    take_initial_weights(cli, None)
-    take_teacher(cli, None)
+    """Take the trained models of the recipe, and check the data, as at the start of the run."""
+    take_starting_point(cli, None)
     check_run(cli, trainer, {})
 
 
