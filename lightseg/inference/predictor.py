@@ -144,14 +144,29 @@ class Predictor(L.LightningModule):
         """
         protocol = InferenceConfig.of(window, overlap, tta)
         source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
+        blocks = self.predict_blocks(source, protocol)
+        classes: ClassMap | int
+        logits: npt.NDArray[np.float32] | None
+        if self.kind == "classification":
+            classes, logits = self._predict_label(next(blocks)[2])
+        else:
+            classes, logits = self._predict_map(source, blocks, details)
+        if logits is None or not details:
+            return classes
+        return Prediction(classes, logits, self.temperature_under(protocol), self.multilabel)
+
+    def _predict_label(self, block: Tensor) -> tuple[ClassMap | int, npt.NDArray[np.float32]]:
+        """Return the class of an image, and its logits `(K,)`."""
+        labels = self.decide(block[None])[0].cpu()
+        return labels.numpy() if self.multilabel else int(labels), block.cpu().numpy()
+
+    def _predict_map(
+        self, source: Source, blocks: Iterator[Block], details: bool
+    ) -> tuple[ClassMap, npt.NDArray[np.float32] | None]:
+        """Return the class of every pixel, and the logits `(K, H, W)` if `details` asks for them."""
         classes: ClassMap | None = None
         logits: npt.NDArray[np.float32] | None = None
-        temperature = self.temperature_under(protocol)
-        for top, x, block in self.predict_blocks(source, protocol):
-            if self.kind == "classification":
-                labels, values = self.decide(block[None])[0].cpu(), block.cpu().numpy()
-                label = labels.numpy() if self.multilabel else int(labels)
-                return Prediction(label, values, temperature, self.multilabel) if details else label
+        for top, x, block in blocks:
             region = slice(top, top + block.shape[1]), slice(x, x + block.shape[2])
             part = self.decide_block(block)
             classes = np.empty((*part.shape[:-2], *source.size), np.uint8) if classes is None else classes
@@ -162,7 +177,7 @@ class Predictor(L.LightningModule):
         assert classes is not None, "an image has at least one block"
         if source.missing is not None:
             classes[..., np.concatenate(list(source.missing()))] = IGNORE
-        return classes if logits is None else Prediction(classes, logits, temperature, self.multilabel)
+        return classes, logits
 
     def temperature_under(self, protocol: InferenceConfig) -> float:
         """Return the divisor of logits before the softmax; 1 with test-time augmentation."""
