@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.data_module import ImageDataset
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
 from lightseg.data.io.images import image_size, read_image, read_image_and_missing
 from lightseg.data.types import Array

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.long_tail import long_tail
 from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, paint_lights, void_along_outlines
 from lightseg.data.folds import require_alike
