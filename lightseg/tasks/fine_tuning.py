@@ -163,6 +163,19 @@ class Adapters:
         return f"LoRA of rank {rank} on {len(self._layers)} layers ({trained:.2f} of {total:.2f} M parameters trained)"
 
 
+def require_one_freeze(lora: LoraOptions | None, freeze_encoder: float, freeze_stages: int) -> None:
+    """Check that options which freeze the encoder are not combined with adapters, which freeze it too.
+
+    Raises:
+        ConfigError: If they are.
+    """
+    require(
+        lora is None or not (freeze_encoder or freeze_stages),
+        f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
+        "adapters; leave one of them out",
+    )
+
+
 def make_layer_decay(net: nn.Module, rate: float) -> LayerDecay | None:
     """Return the learning rate of each layer of a net's encoder; None for a rate of 1.
 

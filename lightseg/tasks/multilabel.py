@@ -25,8 +25,9 @@ from lightseg.metrics.label_histogram import (
 )
 from lightseg.metrics.scores import ScoreKind, mean, multilabel_scores
 from lightseg.nets import Net
-from lightseg.tasks.base import Stage, Task
+from lightseg.tasks.base import Task
 from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.scored_task import Stage
 from lightseg.tasks.segmentation import SegmentationTask
 
 
