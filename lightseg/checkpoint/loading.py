@@ -16,7 +16,8 @@ from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, foreign_losses, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
+from lightseg.config.recipe_schema import RECIPE, TEMPERATURE
+from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import sha256
 from lightseg.files.printable import printable_line

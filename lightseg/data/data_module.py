@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from lightseg.config.schema import MOST_WORKERS
+from lightseg.config.recipe_schema import MOST_WORKERS
 from lightseg.data.device_transforms import DeviceTransform
 from lightseg.data.image_splits import ImageSplits
 from lightseg.data.loading.build import (
