@@ -6,7 +6,11 @@ from pydantic import ValidationError
 from lightseg.config.recipe_schema import DataOptions, Recipe
 
 RECIPE = {
-    **{"format_version": 1, "classes": ["a"], "in_channels": 1, "palette": [[0, 0, 0]], "resolved": {}},
+    "format_version": 1,
+    "classes": ["a"],
+    "in_channels": 1,
+    "palette": [[0, 0, 0]],
+    "resolved": {},
     "config": {"model": {"class_path": "Task", "init_args": {"net": {"class_path": "Net"}}}},
 }
 
