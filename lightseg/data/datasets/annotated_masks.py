@@ -12,7 +12,7 @@ from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import ImageRecord
 from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.datasets.annotated_files import AnnotatedFiles
-from lightseg.data.io.label_map import MAX_CLASSES
+from lightseg.data.io.label_options import MAX_CLASSES
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import did_you_mean, require
 from lightseg.labels import IGNORE

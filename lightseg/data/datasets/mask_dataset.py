@@ -11,7 +11,7 @@ import xxhash
 
 from lightseg.data.dataset import count_columns, versioned_key
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.image_values import AS_STORED, ImageValues, add_void
 from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
@@ -72,7 +72,7 @@ class MaskDataset(FileDataset):
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         (image, missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, with_void(mask, missing)
+        return image, add_void(mask, missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""
@@ -167,7 +167,7 @@ class MaskDataset(FileDataset):
         self.require_same_size(index, self.image_size(index), mask.shape)
         file_counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
         if self.values.voids_masks:
-            mask = with_void(mask, self.image_and_missing(index)[1])
+            mask = add_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
         return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), file_counts, colors)])
 

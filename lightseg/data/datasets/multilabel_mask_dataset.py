@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lightseg.data.dataset import count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, MaskSummary, hash_ids
-from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.image_values import AS_STORED, ImageValues, add_void
 from lightseg.data.io.pairing import Pair
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.types import Array, ClassCounts
@@ -52,7 +52,7 @@ class MultilabelMaskDataset(MaskDataset):
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         image, missing = self.image_and_missing(index)
-        return image, with_void(self._read_mask(index, image.shape[:2])[0], missing)
+        return image, add_void(self._read_mask(index, image.shape[:2])[0], missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask alone, `(H, W, C)`."""
@@ -80,7 +80,7 @@ class MultilabelMaskDataset(MaskDataset):
         """
         mask, files = self._read_mask(index, self.image_size(index))
         if self.values.voids_masks:
-            mask = with_void(mask, self.image_and_missing(index)[1])
+            mask = add_void(mask, self.image_and_missing(index)[1])
         used = [(name, _count_values(values), dict[int, Color]()) for name, values in files]
         return MaskSummary(count_classes(mask, self.num_classes, multilabel=True), hash_ids(mask), used)
 

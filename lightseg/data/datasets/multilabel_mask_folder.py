@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from lightseg.data.datasets.multilabel_mask_dataset import MultilabelMaskDataset
 from lightseg.data.datasets.paired_folder import PairedFolder
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.label_map import checked_classes
+from lightseg.data.io.label_options import parse_classes
 from lightseg.data.io.pairing import Pair, file_end, find_class_pairs
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.types import Split
@@ -61,7 +61,7 @@ class MultilabelMaskFolder(PairedFolder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._classes = checked_classes(classes, least=1)
+        self._classes = parse_classes(classes, least=1)
         if invalid := [name for name in classes if not name or set(name) & set("/\\{}")]:
             raise ConfigError(f"data.classes: {invalid[0]!r} cannot be part of a file name; rename it")
         require(

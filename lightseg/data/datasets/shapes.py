@@ -12,7 +12,7 @@ from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.long_tail import long_tail
 from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, paint_lights, void_along_outlines
 from lightseg.data.folds import require_alike
-from lightseg.data.io.label_map import checked_classes
+from lightseg.data.io.label_options import parse_classes
 from lightseg.data.sample_index import mix
 from lightseg.data.types import SPLITS, Array, Kind, Split
 from lightseg.errors import ConfigError
@@ -198,7 +198,7 @@ class ShapesMultilabel(ImageDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(root="shapes", **kwargs)
-        self._classes = checked_classes(classes or _LIGHTS, least=1)
+        self._classes = parse_classes(classes or _LIGHTS, least=1)
         _check("classes", set(self._classes) <= set(_LIGHTS), self._classes, f"some of {', '.join(_LIGHTS)}")
         _check("discs", 0 <= discs[0] <= discs[1] <= 100 and discs[1] > 0, discs, "the least and the greatest, to 100")
         _check_common(image_size, object_size, 0, pixel_noise)

@@ -119,7 +119,7 @@ def image_values(recipe: Mapping[str, Any]) -> ImageValues:
     return ImageValues.from_record(recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
-def with_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
+def add_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
     """Return a mask `(H, W)` or `(H, W, K)` that is void where its image has no data; None: it has data everywhere."""
     if missing is None:
         return mask
