@@ -162,8 +162,8 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
         is_number = type(version) is int and 0 <= version < MAX_VERSION
         number = version if is_number else f"of type {type(version).__name__}"
         raise UserError(f"{file}: has format {number}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
-    if missing := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
-        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {missing[0]}")
+    if absent_keys := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
+        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {absent_keys[0]}")
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:

@@ -273,10 +273,10 @@ class LightsegCLI(LightningCLI):
         if self.model.multilabel != self.datamodule.multilabel:
             overlap = ("exclude each other", "may overlap")[self.datamodule.multilabel]
             task = type(self.model).__name__.removeprefix("Multilabel").replace("Binary", "")
-            other = f"Multilabel{task}" if self.datamodule.multilabel else task
+            name = f"Multilabel{task}" if self.datamodule.multilabel else task
             raise ConfigError(
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: the classes of that "
-                f"{overlap}, as its attribute `multilabel` states; take {other}"
+                f"{overlap}, as its attribute `multilabel` states; take {name}"
             )
         for name in self.datamodule.classes:
             if printable(name) != name or set(name) & set("\t\n"):

@@ -235,8 +235,8 @@ def _describe_groups(
         if changes := describe_code_changes([run.folder for run in runs]):
             yield f"{scored.label}: its runs differ in code or packages: {changes}"
         for trial in scored.trials:
-            if missing := missing_folds(trial.runs, split):
-                yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, missing))}"
+            if folds := missing_folds(trial.runs, split):
+                yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, folds))}"
     yield from _describe_ensembles(groups)
     yield from _describe_uneven_means([trial for scored in groups for trial in scored.trials], classes)
     if changes := describe_code_changes([scored.trials[0].runs[0].folder for scored in groups]):

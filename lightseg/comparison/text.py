@@ -174,7 +174,7 @@ def _about_seeds(comparison: Comparison) -> list[str]:
     if all(pair.seeds for pair in pairs):
         return [
             "The intervals of the differences include the variance of training: over seeds and over images.",
-            *_few(comparison),
+            *_note_two_seeds(comparison),
         ]
     subject = (
         "Where a group has one run, the intervals are" if any(pair.seeds for pair in pairs) else "The intervals are"
@@ -185,7 +185,7 @@ def _about_seeds(comparison: Comparison) -> list[str]:
     ]
 
 
-def _few(comparison: Comparison) -> list[str]:
+def _note_two_seeds(comparison: Comparison) -> list[str]:
     if not any(len(group.trials) == 2 for group in comparison.groups):
         return []
     return ["Two seeds hardly determine the variance of training, so that the intervals are wide; use three or more."]

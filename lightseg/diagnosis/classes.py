@@ -69,9 +69,9 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
     trained = tables["train"].any(0)
     for split in SPLITS:
         absent = ~tables[split].any(0) & (trained | (split == "train"))
-        missing = [data.classes[label] for label in np.flatnonzero(absent).tolist()]
-        if missing and len(tables[split]):
-            what = f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not occur in {split}"
+        names = [data.classes[label] for label in np.flatnonzero(absent).tolist()]
+        if names and len(tables[split]):
+            what = f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not occur in {split}"
             mend = "put images with it there, or leave the class out of data.classes"
             if split != "train":
                 mend = _split_remedy(data, samples, split, np.flatnonzero(absent).tolist())

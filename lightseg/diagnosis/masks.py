@@ -69,7 +69,7 @@ def is_shifted(shift: Shift) -> bool:
         shift.length >= _FAR
         and shift.peak >= _PEAK
         and shift.rival <= _RIVAL * shift.peak
-        and shift.here <= _HERE * shift.peak
+        and shift.unshifted <= _HERE * shift.peak
     )
 
 

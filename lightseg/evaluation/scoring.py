@@ -102,7 +102,7 @@ class Scorer:
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:
-            raise environment.missing(error) or error from None
+            raise environment.explain_missing_variable(error) or error from None
 
     @property
     def precision(self) -> str:

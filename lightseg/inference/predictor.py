@@ -175,8 +175,8 @@ class Predictor(L.LightningModule):
                 logits = np.empty((len(block), *source.size), np.float32) if logits is None else logits
                 logits[:, *region] = block.cpu().numpy()
         assert classes is not None, "an image has at least one block"
-        if source.missing is not None:
-            classes[..., np.concatenate(list(source.missing()))] = IGNORE
+        if source.missing_strips is not None:
+            classes[..., np.concatenate(list(source.missing_strips()))] = IGNORE
         return classes, logits
 
     def temperature_under(self, protocol: InferenceConfig) -> float:

@@ -90,17 +90,17 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
     diff_environments = partial(_diff_environments, on_cpu=any(map(trains_on_cpu, configs, environments)))
-    results, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
+    results, notes = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
     for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", diff_environments)):
         a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
-            missing.append(f"{(old if a is None else new) / name} is missing: not compared")
+            notes.append(f"{(old if a is None else new) / name} is missing: not compared")
         elif name == "git.json" and a.get("commit") is b.get("commit") is None:
-            missing.append(f"the code of {old} and {new} is not under git: not compared")
+            notes.append(f"the code of {old} and {new} is not under git: not compared")
         else:
             results += compare(a, b)
-            missing += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
-    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), missing
+            notes += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
+    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), notes
 
 
 def describe_code_changes(folders: Sequence[Path]) -> str:

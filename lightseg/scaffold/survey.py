@@ -213,8 +213,8 @@ def _read(data: FileDataModule) -> list[Sample]:
         DataError: If no training sample can be used.
     """
     parts = _find_files(data)
-    some = {split: part.subset(np.array(spread(_READ, len(part)), np.intp)) for split, part in parts.items()}
-    samples = survey(data, some)
+    subsets = {split: part.subset(np.array(spread(_READ, len(part)), np.intp)) for split, part in parts.items()}
+    samples = survey(data, subsets)
     train = [sample for sample in samples if sample.split == "train"]
     if not any(sample.readable for sample in train):
         raise train[0].problems[0].error

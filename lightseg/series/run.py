@@ -120,10 +120,10 @@ def _prepare(series: Series) -> None:
     Raises:
         ConfigError: If a run that has not begun would be of another recipe, or in another place.
     """
-    missing = [series.run_folders[index] for index in series.unfinished()]
-    for folder in missing:
+    folders = [series.run_folders[index] for index in series.unfinished()]
+    for folder in folders:
         wait_for_end(folder)
-    if all(map(has_begun, missing)):
+    if all(map(has_begun, folders)):
         return
     require_place(series.folder, series.plan.arguments)
     require(

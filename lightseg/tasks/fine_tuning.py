@@ -139,9 +139,9 @@ class Adapters:
         Raises:
             ConfigError: If it reads the weight of one instead, so that the adapter has no effect.
         """
-        missing = dict(self._layers)
+        uncalled_layers = dict(self._layers)
         handles = [
-            layer.register_forward_hook(lambda *_, name=name: missing.pop(name, None) and None)
+            layer.register_forward_hook(lambda *_, name=name: uncalled_layers.pop(name, None) and None)
             for name, layer in self._layers.items()
         ]
         try:
@@ -149,9 +149,9 @@ class Adapters:
         finally:
             for handle in handles:
                 handle.remove()
-        name = next(iter(missing), "")
+        name = next(iter(uncalled_layers), "")
         require(
-            not missing,
+            not uncalled_layers,
             f"model.lora.targets: the encoder reads the weights of {name} without calling the layer, so that an "
             f"adapter has no effect; give targets without {name.rpartition('.')[2]}",
         )

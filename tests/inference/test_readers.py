@@ -153,7 +153,7 @@ def test_source_from_file__bands_of_any_layout_in_strips(tmp_path, monkeypatch, 
     source = source_from_file(tmp_path / name, channels, values=values)
     assert len(list(source.strips())) > 1
     assert np.array_equal(source.whole(), expected)
-    assert np.array_equal(np.concatenate(list(source.missing())), missing)
+    assert np.array_equal(np.concatenate(list(source.missing_strips())), missing)
 
 
 def test_strip_reader__parts_end_at_any_row():

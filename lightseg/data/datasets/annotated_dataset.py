@@ -55,8 +55,8 @@ class AnnotatedDataset(FileDataset):
         self._is_annotated = np.array([image.is_annotated for image in images], np.bool_)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, missing = self.image_and_missing(index)
-        return image, add_void(self._draw(index, (image.shape[0], image.shape[1])), missing)
+        image, is_missing = self.image_and_missing(index)
+        return image, add_void(self._draw(index, (image.shape[0], image.shape[1])), is_missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Draw the mask alone, `(H, W)`, or `(H, W, K)` of classes that may overlap."""

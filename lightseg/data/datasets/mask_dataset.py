@@ -70,9 +70,9 @@ class MaskDataset(FileDataset):
         self.label_map = label_map
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        (image, missing), mask = self.image_and_missing(index), self.mask(index)
+        (image, is_missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, add_void(mask, missing)
+        return image, add_void(mask, is_missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""

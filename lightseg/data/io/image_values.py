@@ -95,12 +95,12 @@ class ImageValues(NamedTuple):
         """Return whether masks are void where an image has no data."""
         return self.nodata is not None and self.fill is not None
 
-    def missing(self, array: Array) -> Missing | None:
+    def find_missing(self, array: Array) -> Missing | None:
         """Return which stored values are missing, of the array's shape; None without a nodata value."""
         if self.nodata is None:
             return None
-        missing: Missing = array == self.nodata
-        return missing | np.isnan(array) if array.dtype.kind == "f" else missing
+        is_missing: Missing = array == self.nodata
+        return is_missing | np.isnan(array) if array.dtype.kind == "f" else is_missing
 
     def scale(self, array: Array) -> Array:
         """Scale stored values to float32 in 0..1; NaN is kept, and refused later."""
@@ -119,8 +119,8 @@ def image_values(recipe: Mapping[str, Any]) -> ImageValues:
     return ImageValues.from_record(recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
-def add_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
+def add_void(mask: npt.NDArray[np.uint8], is_missing: Missing | None) -> npt.NDArray[np.uint8]:
     """Return a mask `(H, W)` or `(H, W, K)` that is void where its image has no data; None: it has data everywhere."""
-    if missing is None:
+    if is_missing is None:
         return mask
-    return np.where(missing if mask.ndim == 2 else missing[..., None], np.uint8(IGNORE), mask)
+    return np.where(is_missing if mask.ndim == 2 else is_missing[..., None], np.uint8(IGNORE), mask)

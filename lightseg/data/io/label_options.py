@@ -108,10 +108,10 @@ def _id_of(name: str, classes: list[str], option: str) -> int:
 
 
 def _require_all(declared: Mapping[_K, int], classes: list[str], option: str) -> None:
-    missing = [name for class_id, name in enumerate(classes) if class_id not in declared.values()]
-    if missing:
+    undeclared_names = [name for class_id, name in enumerate(classes) if class_id not in declared.values()]
+    if undeclared_names:
         raise ConfigError(
-            f"data.{option}: nothing is declared for {', '.join(missing)}; a class needs at least one entry"
+            f"data.{option}: nothing is declared for {', '.join(undeclared_names)}; a class needs at least one entry"
         )
 
 

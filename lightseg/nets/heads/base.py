@@ -42,6 +42,6 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
 def sum_resized(maps: list[Tensor]) -> Tensor:
     """Return the sum of maps at the size of the first one."""
     total = maps[0]
-    for other in maps[1:]:
-        total = total + resize(other, total)
+    for smaller in maps[1:]:
+        total = total + resize(smaller, total)
     return total
