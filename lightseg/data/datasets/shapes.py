@@ -1,5 +1,6 @@
 """Procedural datasets of textured shapes, without files, for demonstrations, teaching and tests."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -269,6 +270,10 @@ class _Painted(ImageDataset):
         return f"{self._split}-{index}"
 
     def fingerprint(self) -> str:
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
         content = hashlib.sha256(self._images.tobytes())
         content.update(self._targets.tobytes())
         return content.hexdigest()
