@@ -73,6 +73,9 @@ class ImageDataModule(ImageSplits):
     Attributes:
         seed: Seed of sample order and augmentation; `fit` sets it to `seed_everything`.
         watched: The datasets of all loaders created so far, with the current sample of each loading process.
+
+    Raises:
+        ConfigError: If an option is out of range, or options contradict each other.
     """
 
     def __init__(

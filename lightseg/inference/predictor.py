@@ -53,7 +53,7 @@ class Prediction:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Return the probability of each class, float32 of the shape of the logits."""
+        """Return the probability of each class, `(K, H, W)` or `(K,)` float32 in 0..1."""
         logits = torch.from_numpy(self.logits) / self.temperature
         probabilities: npt.NDArray[np.float32] = (logits.sigmoid() if self.multilabel else logits.softmax(0)).numpy()
         return probabilities
@@ -91,7 +91,7 @@ class Predictor(L.LightningModule):
         """Plain data to rebuild this task without its run; written into every checkpoint."""
 
     def logits_at_target(self, batch: Batch) -> Tensor:
-        """Return float32 logits at the size of the ground truth, which itself is never resized."""
+        """Return logits `(N, K, ...)` float32 at the size of the ground truth, which itself is never resized."""
         # compiled code rounds differently: a score must be that of the net which `load` returns
         with torch.compiler.set_stance("force_eager"):
             logits = self.protocol.logits(self, batch["image"], self.multilabel)
@@ -101,7 +101,7 @@ class Predictor(L.LightningModule):
         return logits
 
     def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:
-        """Return the probabilities of logits, whose classes lie along an axis."""
+        """Return the probabilities of logits, float of the same shape, whose classes lie along an axis."""
         return logits.softmax(axis)
 
     def decide(self, logits: Tensor) -> Tensor:

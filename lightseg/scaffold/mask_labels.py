@@ -91,7 +91,7 @@ def find_labels(masks: Sequence[Path], names: ClassNames | None, channel: int | 
 
 
 def count_labels(mask: Array) -> Counter[Key]:
-    """Count the pixels of each value of a mask, or of each color; a gray mask saved as RGB has values."""
+    """Count the pixels of each value of a mask `(H, W)`, or of each color of `(H, W, 3)`; gray in RGB has values."""
     if mask.ndim == 3 and (mask == mask[..., :1]).all():
         mask = mask[..., 0]
     return count_pixels(mask)

@@ -166,7 +166,7 @@ class Task(ScoredTask, ABC):
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """Return the logits of normalized float images `(N, C, H, W)`."""
+        """Return the logits `(N, K, ...)` of normalized float images `(N, C, H, W)`."""
 
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
@@ -176,7 +176,11 @@ class Task(ScoredTask, ABC):
     # ---- training step -----------------------------------------------------------------------------------
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images `(N, C, H, W)`, uint8 or float on the 0..1 scale."""
+        """Return the logits `(N, K, ...)` of images `(N, C, H, W)`, uint8 or float on the 0..1 scale.
+
+        Raises:
+            ConfigError: If the normalization is not known, or the net has another number of classes.
+        """
         if self.mean is None or self.std is None:
             raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
         images = normalized(images, self.mean, self.std).to(self.dtype)

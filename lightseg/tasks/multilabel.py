@@ -109,7 +109,7 @@ class MultilabelTask(Task, ABC):
         return [float(threshold) for threshold in thresholds]
 
     def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:  # noqa: ARG002
-        """Return the probability of each class."""
+        """Return the probability of each class, float of the shape of the logits."""
         return logits.sigmoid()
 
     def decide(self, logits: Tensor) -> Tensor:

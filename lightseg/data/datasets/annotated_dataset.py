@@ -81,7 +81,7 @@ class AnnotatedDataset(FileDataset):
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
-        """Return a dataset of the samples with these indices."""
+        """Return a dataset of the samples with these indices, `(M,)`."""
         subset = super().subset(indices)
         subset._spans, subset._is_annotated = self._spans[indices], self._is_annotated[indices]
         return subset

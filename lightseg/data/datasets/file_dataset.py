@@ -137,7 +137,7 @@ class FileDataset(ImageDataset):
         return hashlib.sha256(content).hexdigest()
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
-        """Return a dataset of the samples with these indices."""
+        """Return a dataset of the samples with these indices, `(M,)`."""
         subset = copy.copy(self)
         subset._files = [files[indices] for files in self._files]
         subset._files_digest = None

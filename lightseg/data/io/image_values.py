@@ -96,14 +96,14 @@ class ImageValues(NamedTuple):
         return self.nodata is not None and self.fill is not None
 
     def find_missing(self, array: Array) -> Missing | None:
-        """Return which stored values are missing, of the array's shape; None without a nodata value."""
+        """Return which stored values are missing, bool of the shape of the array; None without a nodata value."""
         if self.nodata is None:
             return None
         is_missing: Missing = array == self.nodata
         return is_missing | np.isnan(array) if array.dtype.kind == "f" else is_missing
 
     def scale(self, array: Array) -> Array:
-        """Scale stored values to float32 in 0..1; NaN is kept, and refused later."""
+        """Scale stored values `(..., C)` to float32 in 0..1; NaN is kept, and refused later."""
         assert self.ranges is not None, "there is no range to scale to"
         low, high = np.array(self.ranges, np.float64).T
         scaled: Array = ((array.astype(np.float64) - low) / (high - low)).clip(0, 1).astype(np.float32)

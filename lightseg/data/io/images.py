@@ -208,7 +208,7 @@ def apply_palette(pixels: Pixels) -> Pixels:
 
 
 def to_bytes(array: Array, white: int) -> Array:
-    """Scale values of fewer than 8 bits to 0..255."""
+    """Scale values of fewer than 8 bits to 0..255, uint8 of the same shape."""
     scale = np.round(np.arange(white + 1) * (255 / white)).astype(np.uint8)
     return scale[array]
 
