@@ -6,6 +6,7 @@ Imports nothing heavy, so that a mistake is reported at once.
 from collections.abc import Sequence
 
 from lightseg.cli.argv import option_names, option_values
+from lightseg.config.option_names import plain_key
 from lightseg.errors import did_you_mean, require
 
 KEYS = {"batch_size": "data.batch_size", "lr": "model.optimizer.lr"}
@@ -49,8 +50,7 @@ def require_absent(name: str, keys: Sequence[str], option: str) -> None:
     Raises:
         ConfigError: If they have it.
     """
-    plain_keys = [".".join(word for word in key.split(".") if word != "init_args") for key in keys]
-    require(KEYS[name] not in plain_keys, f"give --find {name} or {option}, not both")
+    require(KEYS[name] not in map(plain_key, keys), f"give --find {name} or {option}, not both")
 
 
 def _without_option(args: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from lightseg.cli.argv import (
 )
 from lightseg.cli.entry import Arguments
 from lightseg.config.compose import show
+from lightseg.config.option_names import plain_key
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
@@ -34,7 +35,6 @@ from lightseg.search.space import make_space
 from lightseg.search.study import Study, read_study
 from lightseg.search.trials import Search, SearchPlan, find_searches
 from lightseg.series import run as series_run
-from lightseg.series.grid import plain_key
 from lightseg.series.machine import Machine, Share, divide
 from lightseg.series.options import parse_jobs
 from lightseg.series.pool import Pool

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
 
-from lightseg.cli.argv import option_values
+from lightseg.cli.argv import add_import_path
 from lightseg.cli.entry import guarded
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.errors import require
@@ -227,8 +226,7 @@ def main() -> None:
     silence_lightning()
     supervision.stop_with_series()
     job = json.load(sys.stdin)
-    for name in option_values(job["arguments"], "-c", "--config"):
-        sys.path.append(str(chain(name)[-1].parent))
+    add_import_path(job["arguments"])
     limit_threads()
     with replaced_internals():
         search = {"batch_size": find_batch_size, "lr": find_rate}[job["name"]]
