@@ -13,11 +13,11 @@ from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.files.printable import join_names
 from lightseg.nets.base import Normalization, first_line
+from lightseg.nets.fetching import fetching
 from lightseg.nets.weights import (
     adapt_normalization,
     check_keys,
     drop_prefixes,
-    fetching,
     is_export,
     is_file,
     read_file,
