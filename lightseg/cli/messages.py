@@ -134,7 +134,7 @@ def _empty_sections(content: dict[str, Any], above: str) -> Iterator[str]:
             yield key
 
 
-def _missing(message: str, _composed: Namespace) -> str | None:
+def _required_option(message: str, _composed: Namespace) -> str | None:
     match = re.search(r"the following arguments are required: (.+)", message)
     if not match:
         return None
@@ -195,7 +195,7 @@ def _no_options(message: str, _composed: Namespace) -> str | None:
     return f"{_path(message)}: must hold options (key: value), got {match[1]}" if match else None
 
 
-_DESCRIBE = (_empty_value, _no_options, _unknown_option, _unknown_class, _missing, _wrong_type)
+_DESCRIBE = (_empty_value, _no_options, _unknown_option, _unknown_class, _required_option, _wrong_type)
 
 
 def _misplaced_class(key: str, value: str) -> str | None:

@@ -217,7 +217,7 @@ class Predictor(L.LightningModule):
     def prepare(self, source: Source) -> Source:
         """Return an image as the net takes it, changed by the eval transforms of the recipe."""
         transform = eval_transform_of(self.recipe, self.kind)
-        return source if transform is None else source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+        return source if transform is None else source_from_array(transform(source.to_array(), 0, 0)[0], source.name)
 
     def prepared_blocks(
         self, source: Source, size: tuple[int, int], protocol: InferenceConfig, batch: int | None

@@ -64,7 +64,7 @@ class Source:
     strips: Callable[[], Iterator[Array]]
     missing_strips: Callable[[], Iterator[Missing]] | None = None
 
-    def whole(self) -> Array:
+    def to_array(self) -> Array:
         """Return the entire image, `(H, W, C)`."""
         strips = self.strips()
         first, top = next(strips), 0
@@ -120,15 +120,15 @@ class StripReader(Generic[_Element]):
 
     def __init__(self, strips: Iterator[npt.NDArray[_Element]]) -> None:
         self._strips = strips
-        self._rest: npt.NDArray[_Element] | None = None
+        self._remainder: npt.NDArray[_Element] | None = None
         self._row = 0
 
     def read(self, last: int) -> Iterator[npt.NDArray[_Element]]:
         """Yield the next rows in parts, up to the row `last`, without it."""
         while self._row < last:
-            strip = next(self._strips) if self._rest is None else self._rest
+            strip = next(self._strips) if self._remainder is None else self._remainder
             part = strip[: last - self._row]
-            self._rest = strip[len(part) :] if len(part) < len(strip) else None
+            self._remainder = strip[len(part) :] if len(part) < len(strip) else None
             self._row += len(part)
             yield part
 

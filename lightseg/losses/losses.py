@@ -267,6 +267,6 @@ def _jaccard_gain(error: Tensor, truth: Tensor) -> Tensor:
     intersection = positives - hit.cumsum(0)
     union = positives + (~hit).cumsum(0)
     gain = torch.empty_like(error)
-    more, less = 1 / union.to(error.dtype), intersection.to(error.dtype) / (union * (union - 1)).clamp(min=1)
-    gain[order] = torch.where(hit, more, less)
+    hit_gain, miss_gain = 1 / union.to(error.dtype), intersection.to(error.dtype) / (union * (union - 1)).clamp(min=1)
+    gain[order] = torch.where(hit, hit_gain, miss_gain)
     return gain

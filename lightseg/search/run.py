@@ -80,8 +80,8 @@ def parse(args: Sequence[str]) -> Request:
     parser.add_argument("--jobs", type=_jobs)
     # each trial is given it again
     parser.add_argument("--group")
-    options, rest = parser.parse_known_args(list(args[len(recipe) :]))
-    arguments = [*recipe, *rest]
+    options, words = parser.parse_known_args(list(args[len(recipe) :]))
+    arguments = [*recipe, *words]
     require_known_options(arguments)
     for name in ("seeds", "folds", "grid", "find"):
         require(name not in option_names(arguments), f"--{name}: belongs to fit; a search has trials")

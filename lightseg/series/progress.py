@@ -115,8 +115,8 @@ class Progress:
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        rest = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((rest + mean * self._waiting) / self._jobs)} left"
+        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
+        return f"{text}, about {format_duration((seconds_left + mean * self._waiting) / self._jobs)} left"
 
     def _print(self, line: str) -> None:
         if self._live:

@@ -74,8 +74,8 @@ class AnnotatedMasks(AnnotatedFiles):
             return self._declared
         parts, root = self._parts_by_split.values(), Path(self.root)
         names = list(dict.fromkeys(name for part in parts for name in _class_names(part, root)))
-        kept = (self._merge.get(name, name) for name in names if name not in self._ignore)
-        classes = list(dict.fromkeys([*self._extra_classes, *kept]))
+        merged_names = (self._merge.get(name, name) for name in names if name not in self._ignore)
+        classes = list(dict.fromkeys([*self._extra_classes, *merged_names]))
         self._require_classes(classes, str(next(iter(parts)).path))
         return classes
 
