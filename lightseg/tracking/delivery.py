@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightseg.errors import RunError, UserError
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import format_count, printable_line
 from lightseg.tracking.log_view import extent
 from lightseg.tracking.picture_view import PictureView
 
@@ -79,7 +79,7 @@ def deliver(folder: Path, receiver: Receiver) -> str:
     except Exception as error:  # the errors of the tools have no common base class
         reason = printable_line(str(error))[:_REASON] or type(error).__name__
         raise RunError(f"{folder}: {receiver.name}: {reason}; call sync again, it goes on where this ended") from None
-    counts = f"{_count(view.steps, 'step')} and {_count(view.pictures, 'picture')}"
+    counts = f"{format_count(view.steps, 'step')} and {format_count(view.pictures, 'picture')}"
     rest = "" if state["finished"] else "; the run is not finished"
     return f"{counts} sent, {receiver.name} has it up to step {state['step']}{rest}"
 
@@ -96,7 +96,3 @@ def _send(view: PictureView, exit_code: int) -> PictureView:
         raise
     view.end(exit_code)
     return view
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"

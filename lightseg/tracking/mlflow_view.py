@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightseg.config.schema import MLFLOW, require_form
+from lightseg.config.recipe_schema import MLFLOW
+from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import write_json
 from lightseg.files.printable import printable_line
