@@ -340,13 +340,17 @@ def _term(
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
     kind = find_loss(name) if is_custom else losses[name]
     _require_kind(name, kind, losses)
-    options = list(inspect.signature(kind).parameters)
+    parameters = inspect.signature(kind).parameters
+    options = list(parameters)
     coefficient = _number(name, "weight", settings.pop("weight", 1.0))
     for key, value in settings.items():
         if key not in options:
             raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
         if not is_custom:
             _number(name, key, value)
+        elif _takes_integers(parameters[key]) and isinstance(value, float) and value.is_integer():
+            # the parser turns the numbers of a recipe into floats
+            settings[key] = int(value)
     require(coefficient >= 0, f"loss {name}: its coefficient must be at least 0, not {coefficient}")
     require(
         coefficient == 0 or 1 / _LARGEST <= coefficient <= _LARGEST,
@@ -364,7 +368,12 @@ def _term(
         f"model.class_weights: loss {name} takes none, since its constructor has no `weight`; leave them out",
     )
     module = make(**settings)
+    require("training" in vars(module), f"model.loss: {name}: its constructor must call super().__init__() first")
     return coefficient, module if isinstance(module, MaskedLoss) else BatchLoss(module, name)
+
+
+def _takes_integers(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in (int, "int") or type(parameter.default) is int
 
 
 def _number(name: str, key: str, value: object) -> float:
