@@ -84,6 +84,12 @@ def param_groups(
     norm_biases = _norm_biases(net, norm_bias_lr_factor)
     encoder_parameters = set(encoder.parameters()) if encoder is not None else set()
     require(encoder_parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
+    if not any(parameter.requires_grad for parameter in encoder_parameters):
+        option = "layer_decay" if layer_decay is not None else "encoder_lr_factor"
+        require(
+            layer_decay is None and encoder_lr_factor == 1,
+            f"model.{option}: changes nothing, since the whole encoder is frozen; leave it out, or freeze less",
+        )
     groups: dict[str, dict[str, Any]] = {}
     for parameter_name, parameter in net.named_parameters():
         if not parameter.requires_grad:
@@ -109,10 +115,11 @@ def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",
     )
     biases = [norm.bias for norm in net.modules() if isinstance(norm, _NORMS)] if lr_factor != 1 else []
-    norm_biases = {bias for bias in biases if bias is not None}
+    norm_biases = {bias for bias in biases if bias is not None and bias.requires_grad}
     require(
         bool(norm_biases) or lr_factor == 1,
-        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalisation with a bias; remove it",
+        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalization whose bias is trained; "
+        "remove it",
     )
     return norm_biases
 

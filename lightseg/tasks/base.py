@@ -147,6 +147,10 @@ class Task(Predictor, ABC):
         self.make_optimizer = optimizer or torch.optim.AdamW
         self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
+        require(
+            freeze_encoder < 1 or not freeze_stages,
+            "model.freeze_stages: model.freeze_encoder: 1 freezes all stages throughout; leave one of them out",
+        )
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
         require(
             lora is None or not (freeze_encoder or freeze_stages),
