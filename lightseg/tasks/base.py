@@ -174,6 +174,11 @@ class Task(Predictor, ABC):
             "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
             "model.compile out",
         )
+        require(
+            freeze_encoder < 1 or not getattr(net, "grad_checkpointing", False),
+            "model.net.grad_checkpointing: an encoder that is frozen throughout has no backward pass; leave it or "
+            "model.freeze_encoder out",
+        )
         self.compiled = compile
         compile_net(self.net, compile)
         self.val_counts, self.test_counts = self.make_counts(), self.make_counts()

@@ -154,6 +154,19 @@ def test_encoder_options__need_an_encoder_and_a_share(option):
         _task(**option)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"freeze_stages": 2}, "model.freeze_stages: model.freeze_encoder: 1"),
+        ({}, "model.net.grad_checkpointing: there"),
+    ],
+)
+def test_encoder_options__without_effect_beside_a_frozen_encoder(options, message):
+    net = FCN(3, encoder="test_resnet", grad_checkpointing=not options)
+    with pytest.raises(ConfigError, match=message):
+        SegmentationTask(net, ["a", "b", "c"], freeze_encoder=1.0, **options)
+
+
 def test_classification__counts_images():
     data = ShapesClassification(train_size=8, val_size=6, test_size=4, batch_size=4, num_workers=0)
 
