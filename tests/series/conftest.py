@@ -29,9 +29,10 @@ folder.mkdir(parents=True)
 (folder / "times.txt").write_text(f"{{time.time()}}\\n")
 (folder / "git.json").write_text("{{}}")
 print("epoch 1/2  step 3", flush=True)
-until = time.monotonic() + 600 * ("MEETS" in os.environ)
 # 0 and 1 wait for each other, and so do 2 and 3
-while time.monotonic() < until and not folder.with_name(folder.name[:-1] + str(int(folder.name[-1]) ^ 1)).exists():
+other = folder.with_name(folder.name[:-1] + str(int(folder.name[-1]) ^ 1)) / "times.txt"
+until = time.monotonic() + 600 * ("MEETS" in os.environ)
+while time.monotonic() < until and not other.exists():
     time.sleep(0.01)
 if os.environ.get("WAITS") in (args.seed_everything, "all"):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
