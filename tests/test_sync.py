@@ -152,7 +152,7 @@ def here(tmp_path, service, monkeypatch, capsys):
     # other work may slow the client and the service
     monkeypatch.setattr(wandb_service, "CONNECT", PATIENCE)
     monkeypatch.setattr(wandb_service, "ASK", PATIENCE)
-    for name in ("START", "FINISH"):
+    for name in ("START", "USE", "FINISH"):
         monkeypatch.setattr(wandb_run, name, PATIENCE)
 
     def run(*arguments):
@@ -246,6 +246,7 @@ def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service
     service.fail = lambda method, path, op: 403 if method == "PUT" else None
     with monkeypatch.context() as patch:
         patch.setattr(wandb_service, "ASK", 1.0)
+        patch.setattr(wandb_run, "USE", 5.0)
         patch.setattr(wandb_run, "FINISH", 20.0)
         code, err = here(folder)
     assert code == 1

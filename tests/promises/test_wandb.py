@@ -15,7 +15,7 @@ import yaml
 from lightseg import sync
 from tests.helpers.fake_wandb import Delay, account
 from tests.helpers.forked_process import run_forked
-from tests.helpers.processes import wait_until
+from tests.helpers.processes import DDP, wait_until
 from tests.helpers.stateful_run import hash_training_state, read_logged_values
 from tests.helpers.wandb_file import read_run
 
@@ -75,9 +75,21 @@ def _assert_holds(history, config, folder):
     assert facts["model"] == json.loads((folder / "model.json").read_text())
 
 
-OWN = """
+# beside other work the client may be slow
+PATIENT = """
 import lightning as L
 
+from lightseg.tracking import wandb_run
+
+wandb_run.START = wandb_run.USE = wandb_run.FINISH = 600.0
+
+
+class Patient(L.Callback):
+    pass
+"""
+OWN = (
+    PATIENT
+    + """
 
 class Own(L.Callback):
     def on_train_batch_end(self, trainer, *_):
@@ -85,6 +97,7 @@ class Own(L.Callback):
             log.experiment.log({"own": 1.0})
             log.experiment.log({"own/step": trainer.global_step}, step=0)
 """
+)
 
 
 def test_wandb__online_has_all_that_the_folder_has(service, account_here, own_module, train):
@@ -162,13 +175,13 @@ def test_wandb__offline_writes_one_file_that_has_it_all_and_changes_no_number(tm
     assert not list((tmp_path / "home").rglob("*wandb*"))
 
 
-KILLED = """
+KILLED = (
+    PATIENT
+    + """
 import os
 import pathlib
 import signal
 import time
-
-import lightning as L
 
 
 class Killed(L.Callback):
@@ -179,6 +192,7 @@ class Killed(L.Callback):
             pathlib.Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
+)
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
@@ -365,8 +379,9 @@ def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
     _assert_sync_delivers(service, folder, synced)
 
 
-def test_wandb__two_processes_are_one_run(service, account_here, train):
-    done, folder = train(account_here, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4")
+def test_wandb__two_processes_are_one_run(service, account_here, own_module, train):
+    own_module("patient", PATIENT)
+    done, folder = train(account_here, *DDP, "--data.batch_size", "4", "--trainer.callbacks", "patient.Patient")
     (run,) = service.runs.values()
     _assert_holds(run.history, run.settings, folder)
     assert done.stdout.count("W&B: http") == 1
