@@ -168,6 +168,11 @@ data: {init_args: {image_size: 32, train_size: 5, val_size: 5, test_size: 5, bat
     assert_refused(outcome, f"model.teacher: {file}: TimmNet cannot take images of [3, 32, 32]")
 
 
+def test_teacher__alone_is_refused_beside_options_of_the_loss(fit, recipe, tmp_path):
+    options = ["--model.teacher", _write(tmp_path), "--model.teacher_weight", "1", "--model.logit_adjustment", "1"]
+    assert_refused(fit("--config", recipe(), *options), "model.teacher_weight: 1 trains by the teacher alone")
+
+
 def test_teacher__options_without_one_are_refused(fit, recipe):
     outcome = fit("--config", recipe(), "--model.teacher_weight", "0.9")
     assert_refused(outcome, "model.teacher_weight: change nothing without a teacher; give model.teacher")
