@@ -21,6 +21,9 @@ from lightseg.runs.series import RunGroup
 _TAIL = 2**13
 """Bytes at the end of an output in which its last line is looked for."""
 
+_STATUS = ("lightseg ", "epoch ", "scoring ", "--find ")
+"""Beginnings of the lines that say how far a run is; warnings and tables come between them."""
+
 _WAIT, _SHARE = 30.0, 1 / 15
 """Seconds without lines on a stream that is no terminal, or this share of the time so far, if that is more."""
 
@@ -98,7 +101,7 @@ class Progress:
         if now - self._last_lines < wait:
             return
         self._last_lines = now
-        lines = [f"{self._series.label(index)}: {last_line(self._series, index)}" for index in sorted(self._starts)]
+        lines = [f"{self._series.label(index)}: {status_line(self._series, index)}" for index in sorted(self._starts)]
         text = printable("\n".join([*lines, self._summary()]))
         if self._live:
             self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
@@ -150,8 +153,19 @@ def last_line(series: RunGroup, index: int) -> str:
     """Return the first line of a run's error, else the last line of its output."""
     if message := error_text(series, index):
         return message.splitlines()[0]
+    return _lines(series, index)[-1]
+
+
+def status_line(series: RunGroup, index: int) -> str:
+    """Return the last line of a running run that says how far it is, else what `last_line` returns."""
+    states = [line for line in _lines(series, index) if line.startswith(_STATUS)]
+    return states[-1] if states and not error_text(series, index) else last_line(series, index)
+
+
+def _lines(series: RunGroup, index: int) -> list[str]:
+    """Return the lines at the end of an output, at least one."""
     lines = [line for line in map(printable_line, _read_tail(series.output(index)).splitlines()) if line]
-    return lines[-1] if lines else "no output yet"
+    return lines or ["no output yet"]
 
 
 def _read_tail(path: Path) -> str:
