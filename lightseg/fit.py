@@ -50,10 +50,9 @@ import sys
 from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
-from lightseg.cli.argv import option_names, option_values, prints_only, require_known_options
+from lightseg.cli.argv import add_import_path, option_names, option_values, prints_only, require_known_options
 from lightseg.cli.entry import verb
 from lightseg.cli.find_option import split_find
-from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.printable import printable
@@ -73,9 +72,8 @@ def main(args: list[str]) -> None:
         first = parse(args)
         args, is_series = [*first.arguments, *first.options(0)], False
     args = args if is_series else _with_recipe(args)
-    for name in option_values(args, "-c", "--config"):
-        # a missing file is reported before the slow imports; classes are importable from the folder of the recipe
-        sys.path.append(str(chain(name)[-1].parent))
+    # a missing file is reported before the slow imports
+    add_import_path(args)
     if is_series:
         run_series(args)
         return

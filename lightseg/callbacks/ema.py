@@ -32,15 +32,15 @@ class EMA(WeightAveraging):
 class _Average(AveragedModel):
     """Average of a module; that of torch reads its update count from the device in every update."""
 
-    _begun = False
+    _has_begun = False
 
     def update_parameters(self, model: nn.Module) -> None:
         """Update the average by the module's weights and buffers; the first call copies them."""
         # a resumed training has an average
-        self._begun = self._begun or bool(self.n_averaged > 0)
-        if not self._begun:
+        self._has_begun = self._has_begun or bool(self.n_averaged > 0)
+        if not self._has_begun:
             super().update_parameters(model)
-            self._begun = True
+            self._has_begun = True
             return
         kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = {}
         for average, current in zip(_tensors(self.module), _tensors(model), strict=True):

@@ -220,8 +220,8 @@ def data_and_block(
 
     Args and Raises are those of `build_data`.
     """
-    if missing := [name for name in ("data", "seed_everything") if config.get(name) is None]:
-        raise UserError(f"{file or 'the recipe'}: has no {missing[0]}, without which its data cannot be made again")
+    if absent_keys := [name for name in ("data", "seed_everything") if config.get(name) is None]:
+        raise UserError(f"{file or 'the recipe'}: has no {absent_keys[0]}, without which its data cannot be made again")
     # a copy, since the parser replaces dicts by its own type
     spec: dict[str, Any] = copy.deepcopy(config["data"])
     if not trust:

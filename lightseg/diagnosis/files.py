@@ -17,9 +17,10 @@ from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import LossyMaskError
 from lightseg.data.splits import LeakError
 from lightseg.data.types import Split
-from lightseg.diagnosis.findings import Finding, counted, from_message, list_classes
+from lightseg.diagnosis.findings import Finding, from_message, list_classes
 from lightseg.diagnosis.samples import Problem, Sample
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count, join_names
 from lightseg.labels import IGNORE
 
 _CHECKS: dict[type[DataError], str] = {
@@ -95,19 +96,18 @@ def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, Imag
 def _with_more(message: str, more: int, by_folder: bool = False) -> str:
     """Return the first message with the number of further ones."""
     what, separator, mend = message.partition("; ")
-    rest = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
-    return f"{what} (and {rest}){separator}{mend}" if more else message
+    others = f"the same in {format_count(more, 'more folder')}" if by_folder else f"{more} more like it"
+    return f"{what} (and {others}){separator}{mend}" if more else message
 
 
 def _interpolated(problems: Sequence[Problem]) -> str:
     """Return one message for all interpolated masks."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     new = sorted({key for error in errors for key in error.undeclared}, key=str)
-    listed = ", ".join(str(list(key) if isinstance(key, tuple) else key) for key in new[:6])
+    listed = join_names([str(list(key) if isinstance(key, tuple) else key) for key in new], 6)
     return (
-        f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that are not declared, in between "
-        f"declared ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges "
-        "made them"
+        f"{format_count(len(problems), 'mask')} with {format_count(len(new), 'value')} that are not declared, in "
+        f"between declared ones and at borders ({listed}): a resize, a JPEG or smooth edges made them"
     )
 
 
@@ -116,8 +116,8 @@ def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     pixels: Counter[Key] = sum((error.pixel_counts for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
-    more = len(errors) - 1
-    return str(label_map.undeclared_error(errors[0].path, pixels, f" and {counted(more, 'more file')}" if more else ""))
+    more = f" and {format_count(len(errors) - 1, 'more file')}" if len(errors) > 1 else ""
+    return str(label_map.undeclared_error(errors[0].path, pixels, more))
 
 
 def _undeclared_classes(problems: Sequence[Problem]) -> str:
@@ -125,7 +125,7 @@ def _undeclared_classes(problems: Sequence[Problem]) -> str:
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredClassError)]
     objects: Counter[str] = sum((error.objects for error in errors), Counter())
     what, separator, mend = str(errors[0]).partition("; ")
-    return f"{what} ({counted(objects.total(), 'object')} in all: {list_classes(objects)}){separator}{mend}"
+    return f"{what} ({format_count(objects.total(), 'object')} in all: {list_classes(objects)}){separator}{mend}"
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

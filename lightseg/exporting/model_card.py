@@ -149,11 +149,11 @@ def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
     valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
     low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
-    missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
+    unscored = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
     what = {"iou": "IoU", "f1": "F1"}.get(_class_metric(metadata), "recall")
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    if missing:
-        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")
+    if unscored:
+        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, unscored))}.")
     lines += [
         f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
     ]

@@ -174,7 +174,7 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def upcast(values: Tensor) -> Tensor:
-    """Return floats as float32; float64 is kept."""
+    """Return floats of any shape as float32; float64 is kept."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -200,7 +200,7 @@ class _Sum(torch.autograd.Function):
 
 
 def over_processes(values: Tensor) -> Tensor:
-    """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch.
+    """Sum values of any shape over the training processes; with DDP's mean, the gradient is that of one batch.
 
     Lightning's `strategy.reduce` would synchronize hosts and devices first.
     """

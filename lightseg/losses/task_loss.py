@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.errors import ConfigError, require
-from lightseg.losses.base import upcast
+from lightseg.losses.base import LabelLoss, upcast
 from lightseg.losses.class_weights import (
     PositiveWeightScheme,
     WeightScheme,
@@ -20,7 +20,8 @@ from lightseg.losses.class_weights import (
     set_prior_bias,
 )
 from lightseg.losses.custom import BatchLoss
-from lightseg.losses.losses import MULTILABEL_LOSSES, LabelLoss, LossSpec, build_loss
+from lightseg.losses.losses import MULTILABEL_LOSSES
+from lightseg.losses.weighted_sum import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
 """Losses with a sigmoid per class instead of a softmax."""

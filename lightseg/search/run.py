@@ -21,10 +21,11 @@ from lightseg.cli.argv import (
 )
 from lightseg.cli.entry import Arguments
 from lightseg.config.compose import show
+from lightseg.config.option_names import plain_key
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.read import read
@@ -34,7 +35,6 @@ from lightseg.search.space import make_space
 from lightseg.search.study import Study, read_study
 from lightseg.search.trials import Search, SearchPlan, find_searches
 from lightseg.series import run as series_run
-from lightseg.series.grid import plain_key
 from lightseg.series.machine import Machine, Share, divide
 from lightseg.series.options import parse_jobs
 from lightseg.series.pool import Pool
@@ -80,8 +80,8 @@ def parse(args: Sequence[str]) -> Request:
     parser.add_argument("--jobs", type=_jobs)
     # each trial is given it again
     parser.add_argument("--group")
-    options, rest = parser.parse_known_args(list(args[len(recipe) :]))
-    arguments = [*recipe, *rest]
+    options, words = parser.parse_known_args(list(args[len(recipe) :]))
+    arguments = [*recipe, *words]
     require_known_options(arguments)
     for name in ("seeds", "folds", "grid", "find"):
         require(name not in option_names(arguments), f"--{name}: belongs to fit; a search has trials")
@@ -123,7 +123,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         _prepare(search)
         number = search.plan.study.trials
         print(
-            printable(f"search {show(search.folder)}: {number} trial{'s' * (number > 1)}, {machine.describe()}"),
+            printable(f"search {show(search.folder)}: {format_count(number, 'trial')}, {machine.describe()}"),
             flush=True,
         )
         try:

@@ -81,7 +81,7 @@ class Search(RunGroup):
     def __init__(self, folder: Path, plan: SearchPlan) -> None:
         self.folder, self.plan = folder, plan
         self.space = make_space(plan.study.space, folder / _PLAN)
-        self._asked: dict[int, Trial] = {}
+        self._new_trials: dict[int, Trial] = {}
 
     @classmethod
     def create(cls, runs_dir: str, name: str, plan: SearchPlan, stamp: str) -> Search:
@@ -159,8 +159,8 @@ class Search(RunGroup):
         fits = created.directions == directions and len(trials) <= study.trials and all(map(self._fits, trials))
         if not fits or [trial.number for trial in trials] != list(range(len(trials))):
             raise UserError(f"{file}: does not fit {_PLAN} beside it; bring both back, or start a new search")
-        if lost := [folder for folder in self.run_folders[len(trials) :] if folder.exists()]:
-            raise UserError(f"{file}: does not have the trial of {lost[0]}; bring it back, or start a new search")
+        if unknown := [folder for folder in self.run_folders[len(trials) :] if folder.exists()]:
+            raise UserError(f"{file}: does not have the trial of {unknown[0]}; bring it back, or start a new search")
         # with the same seed, a sampler would draw the values of the first trials again
         created.sampler = _SAMPLERS[study.sampler](seed=study.seed + len(trials))
         return created
@@ -207,7 +207,7 @@ class Search(RunGroup):
         if len(self.trials) >= self.number:
             return None
         trial = self.optuna.ask(self.space.distributions)
-        self._asked[trial.number] = trial
+        self._new_trials[trial.number] = trial
         return trial.number
 
     def finish(self, number: int) -> None:
@@ -252,7 +252,7 @@ class Search(RunGroup):
         if not self.plan.study.pruner or not (self.run_folders[number] / "metrics.jsonl").is_file():
             return None
         # Optuna has no public way to report for a trial of an earlier process, which is never pruned
-        if (trial := self._asked.get(number)) is None:
+        if (trial := self._new_trials.get(number)) is None:
             return None
         scores = [row["val/score"] for row in read_log(self.run_folders[number]) if row.get("val/score") is not None]
         start = len(self.trials[number].intermediate_values)

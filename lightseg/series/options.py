@@ -8,10 +8,11 @@ from typing import NamedTuple, NoReturn
 
 from lightseg.cli.argv import option_names, option_values
 from lightseg.cli.find_option import KEYS, require_absent, split_find
-from lightseg.config.schema import MOST_RUNS
+from lightseg.config.option_names import plain_key
+from lightseg.config.run_schema import MOST_RUNS
 from lightseg.errors import ConfigError, require
 from lightseg.runs.series import is_series
-from lightseg.series.grid import parse_axis, plain_key, points
+from lightseg.series.grid import parse_axis, points
 
 
 class Request(NamedTuple):

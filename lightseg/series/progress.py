@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lightseg.cli.entry import ERROR
 from lightseg.config.compose import show
 from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import UserError
@@ -26,9 +27,6 @@ _STATUS = ("lightseg ", "epoch ", "scoring ", "--find ")
 
 _WAIT, _SHARE = 30.0, 1 / 15
 """Seconds without lines on a stream that is no terminal, or this share of the time so far, if that is more."""
-
-ERROR = "lightseg: error: "
-"""Start of the message of a verb that fails."""
 
 
 class Progress:
@@ -120,8 +118,8 @@ class Progress:
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        rest = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((rest + mean * self._waiting) / self._jobs)} left"
+        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
+        return f"{text}, about {format_duration((seconds_left + mean * self._waiting) / self._jobs)} left"
 
     def _print(self, line: str) -> None:
         if self._live:

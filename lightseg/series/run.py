@@ -17,7 +17,7 @@ from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, require
 from lightseg.files.atomic import file_lock, locked
 from lightseg.files.names import FINDINGS
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.series import Plan, Series, find_series, has_begun
@@ -120,10 +120,10 @@ def _prepare(series: Series) -> None:
     Raises:
         ConfigError: If a run that has not begun would be of another recipe, or in another place.
     """
-    missing = [series.run_folders[index] for index in series.unfinished()]
-    for folder in missing:
+    folders = [series.run_folders[index] for index in series.unfinished()]
+    for folder in folders:
         wait_for_end(folder)
-    if all(map(has_begun, missing)):
+    if all(map(has_begun, folders)):
         return
     require_place(series.folder, series.plan.arguments)
     require(
@@ -207,7 +207,7 @@ def _run_missing(series: Series, machine: Machine) -> tuple[dict[int, int], int]
 def _count(series: Series) -> str:
     """Return the number of runs as text: `4 runs`, or `4 runs of which 1 is finished`."""
     number, finished = len(series.plan.runs), len(series.plan.runs) - len(series.unfinished())
-    text = f"{number} run{'s' * (number > 1)}"
+    text = format_count(number, "run")
     return f"{text} of which {finished} {'is' if finished == 1 else 'are'} finished" if finished else text
 
 

@@ -10,7 +10,8 @@ from lightseg.checkpoint import rebuild
 from lightseg.checkpoint.validation import require_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, describe_violation
+from lightseg.config.recipe_schema import RECIPE
+from lightseg.config.schema import describe_violation
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
 
-from lightseg.cli.argv import option_values
+from lightseg.cli.argv import add_import_path
 from lightseg.cli.entry import guarded
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.errors import require
@@ -22,8 +21,7 @@ from lightseg.hardware.devices import limit_threads
 from lightseg.optim.schedules import Constant
 from lightseg.training.checks import check_run
 from lightseg.training.find import Finding
-from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.teacher import take_teacher
+from lightseg.training.starting_point import take_starting_point
 from lightseg.training.trainer import make_trainer
 
 STEPS, LOWEST, HIGHEST = 100, 1e-6, 10.0
@@ -172,9 +170,8 @@ def find_batch_size(cli: LightsegCLI, processes: int, device: int | None) -> Fin
 
 
 def _check(cli: LightsegCLI, trainer: L.Trainer) -> None:
-    """Take the weights and the teacher of the recipe, and check the data, as at the start of the run."""
-    take_initial_weights(cli, None)
-    take_teacher(cli, None)
+    """Take the trained models of the recipe, and check the data, as at the start of the run."""
+    take_starting_point(cli, None)
     check_run(cli, trainer, {})
 
 
@@ -229,8 +226,7 @@ def main() -> None:
     silence_lightning()
     supervision.stop_with_series()
     job = json.load(sys.stdin)
-    for name in option_values(job["arguments"], "-c", "--config"):
-        sys.path.append(str(chain(name)[-1].parent))
+    add_import_path(job["arguments"])
     limit_threads()
     with replaced_internals():
         search = {"batch_size": find_batch_size, "lr": find_rate}[job["name"]]

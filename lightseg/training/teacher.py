@@ -72,7 +72,7 @@ def check_teacher(cli: LightsegCLI, teacher: TrainedTeacher) -> TeacherReport:
     """Check that a teacher takes the images of the training, and measure its cost; the data has been checked.
 
     Args:
-        cli: The parsed recipe.
+        cli: The parsed recipe; that of the checkpoints gets the records of the teacher.
         teacher: The teacher.
 
     Raises:
@@ -97,6 +97,7 @@ def check_teacher(cli: LightsegCLI, teacher: TrainedTeacher) -> TeacherReport:
         f"teacher: {nets}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs, from "
         f"{' + '.join(map(describe_origin, teacher.records))}; {cli.model.distillation}"
     )
+    cli.model.recipe["teacher"] = teacher.records
     record = {"members": teacher.records, "parameters": cost["parameters"], "gflops": cost["gflops"]}
     return TeacherReport(text, record)
 

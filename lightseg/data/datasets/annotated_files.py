@@ -61,7 +61,7 @@ class AnnotatedFiles(FileDataModule):
 
     def _default_missing(self, part: Annotations) -> MissingAnnotation:
         """Return the treatment of an image without an annotation where no option says it."""
-        return part.format.missing
+        return part.format.missing_annotation
 
     def _read_annotations(self) -> dict[Split | None, Annotations]:
         """Return the annotations of each split, or of all of them at None.
@@ -138,16 +138,16 @@ class AnnotatedFiles(FileDataModule):
                 )
                 report(LayoutError("image without annotation", message, [image.image for image in images]))
             return [*images]
-        missing = [image.image for image in images if not image.is_annotated]
-        if missing and treatment == "error":
-            more = f" ({len(missing) - 1} more like it)" if len(missing) > 1 else ""
+        names = [image.image for image in images if not image.is_annotated]
+        if names and treatment == "error":
+            more = f" ({len(names) - 1} more like it)" if len(names) > 1 else ""
             has_background = self.kind == "segmentation" or self.multilabel
             options = "skip or background" if has_background else "skip"
             message = (
-                f"{Path(self.root) / missing[0]}: has no annotation in {part.path}{more}; annotate it, or set "
+                f"{Path(self.root) / names[0]}: has no annotation in {part.path}{more}; annotate it, or set "
                 f"missing_annotation: {options}"
             )
-            report(LayoutError("image without annotation", message, missing))
+            report(LayoutError("image without annotation", message, names))
         return [image for image in images if image.is_annotated]
 
 

@@ -159,9 +159,9 @@ class FileDataModule(ImageDataModule):
         Raises:
             DataError: If files are missing or contradict each other.
         """
-        other = copy.copy(self)
-        other.split_seed = seed
-        return other.find_datasets()
+        data = copy.copy(self)
+        data.split_seed = seed
+        return data.find_datasets()
 
     def check_training(self) -> list[dict[str, Any]]:
         """Check the training split, as every data module does, and that no option of the splits is without effect.

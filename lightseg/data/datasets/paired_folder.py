@@ -82,10 +82,10 @@ class PairedFolder(FileDataModule):
                 return self._complete(
                     {split: self._find_pairs(*pair) if pair else [] for split, pair in folders.items()}
                 )
-        missing = [folder for folder in self._folders if not (root / folder).is_dir()]
-        if missing:
+        absent_folders = [folder for folder in self._folders if not (root / folder).is_dir()]
+        if absent_folders:
             raise DataError(
-                f"{root}: no folder {' and no folder '.join(missing)}; {describe_folder(root, missing)}\n"
+                f"{root}: no folder {' and no folder '.join(absent_folders)}; {describe_folder(root, absent_folders)}\n"
                 f"looked for {images}/ and {masks}/, train/{images}/ and train/{masks}/, or {images}/train/ and "
                 f"{masks}/train/; set data.root, data.images or data.masks"
             )
@@ -124,8 +124,8 @@ def _require_known_splits(root: Path, layout: str, images: str, masks: str) -> N
                 f"{root}: {existing[0]} is of no split that is known by this name; rename it to val or test"
             )
         if SPLIT_OF.get(folder) == "val" and len(existing) == 1:
-            missing = next(name for name in pair if name not in existing)
-            raise DataError(f"{root / missing}: not found beside {existing[0]}; add it, or move that folder away")
+            absent_folder = next(name for name in pair if name not in existing)
+            raise DataError(f"{root / absent_folder}: not found beside {existing[0]}; add it, or move that folder away")
 
 
 def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:

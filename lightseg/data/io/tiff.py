@@ -35,7 +35,11 @@ _GRAY = (0, 1, 4)
 
 
 def decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pixels:
-    """Decode a TIFF, or one page of it; see `lightseg.data.io.pixels.decode`."""
+    """Decode a TIFF, or one page of it; see `lightseg.data.io.pixels.decode`.
+
+    Raises:
+        DataError: If its colors are of a kind that is not read, or the file is shorter than its header says.
+    """
     import tifffile
 
     with tifffile.TiffFile(path) as file:
