@@ -18,6 +18,7 @@ from lightseg.files.names import METRICS
 from lightseg.files.printable import format_duration, printable, printable_line
 from lightseg.runs.records import read_record
 from lightseg.runs.series import RunGroup
+from lightseg.series.pool import NEW_PROCESS
 
 _TAIL = 2**13
 """Bytes at the end of an output in which its last line is looked for."""
@@ -142,7 +143,7 @@ def describe_failure(series: RunGroup, index: int, code: int) -> str:
 
 
 def error_text(series: RunGroup, index: int) -> str:
-    """Return the message of a run that has failed; empty if it left none."""
+    """Return the message of a run whose last process has failed; empty if it left none."""
     _, mark, message = _read_tail(series.output(index)).rpartition(ERROR)
     return printable(message.strip()) if mark else ""
 
@@ -167,10 +168,11 @@ def _lines(series: RunGroup, index: int) -> list[str]:
 
 
 def _read_tail(path: Path) -> str:
+    """Return the end of an output, as far as it is that of the last process of the run."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
-            return file.read().decode(errors="replace")
+            return file.read().decode(errors="replace").rpartition(NEW_PROCESS)[2]
     except OSError:
         return ""
 

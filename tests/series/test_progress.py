@@ -6,6 +6,7 @@ import pytest
 
 from lightseg.runs.series import Plan, Series
 from lightseg.series import progress
+from lightseg.series.pool import NEW_PROCESS
 from lightseg.series.progress import Progress, error_text, last_line, status_line
 
 
@@ -110,6 +111,9 @@ def test_progress__the_error_of_a_run(series):
     series.output(0).write_text("x" * 2**14 + "\nlightseg: error: first\nlightseg: error: a\x1b\nb\n")
     assert error_text(series, 0) == "a\\x1b\nb"
     assert last_line(series, 0) == "a\\x1b"
+    with series.output(0).open("a") as file:
+        file.write(NEW_PROCESS)
+    assert (error_text(series, 0), last_line(series, 0)) == ("", "no output yet")
 
 
 def test_progress__a_running_run_shows_how_far_it_is_not_its_warnings_and_tables(series):
