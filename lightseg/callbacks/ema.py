@@ -9,9 +9,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class EMA(WeightAveraging):
-    """Validates, tests and saves an exponential moving average of the weights.
+    """Validates, tests and saves an exponential moving average of the weights and statistics.
 
-    Lightning's own `EMAWeightAveraging` updates tensor by tensor; this one updates all of them in one call.
+    Indices and counts of the net are those of the last step. Lightning's own `EMAWeightAveraging` updates tensor by
+    tensor; this one updates all of them in one call.
 
     Args:
         decay: Share of the old average that each step keeps, 0 to 1.
@@ -49,7 +50,12 @@ class _Average(AveragedModel):
             currents.append(current.detach())
         assert self.multi_avg_fn is not None
         for averages, currents in kinds.values():
-            self.multi_avg_fn(averages, currents, self.n_averaged)
+            if averages[0].is_floating_point():
+                self.multi_avg_fn(averages, currents, self.n_averaged)
+            else:
+                # indices and counts, whose mean would be rounded down
+                for average, current in zip(averages, currents, strict=True):
+                    average.copy_(current)
         self.n_averaged += 1
 
 

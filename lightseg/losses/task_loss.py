@@ -149,7 +149,8 @@ class TaskLoss(nn.Module):
         loss_of = self.plain if progress < self.weights_from else self.weighted
         loss: Tensor = loss_of(logits, target, counts, share)
         if partner is not None and share is not None:
-            loss = loss + loss_of(logits, partner, counts, 1 - share)
+            # a training in bfloat16 has rounded the share, and would round the rest once more
+            loss = loss + loss_of(logits, partner, counts, 1 - upcast(share))
         return loss
 
     def configure_from_data(

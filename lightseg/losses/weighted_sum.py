@@ -102,13 +102,17 @@ def _term(
     settings = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
     kind = find_loss(name) if is_custom else losses[name]
     _require_kind(name, kind, losses)
-    options = list(inspect.signature(kind).parameters)
+    parameters = inspect.signature(kind).parameters
+    options = list(parameters)
     coefficient = _coefficient(name, settings.pop("weight", 1.0))
     for key, value in settings.items():
         if key not in options:
             raise ConfigError(f"loss {name} has no {key!r}{did_you_mean(str(key), options, len(options))}")
         if not is_custom:
             _number(name, key, value)
+        elif _takes_integers(parameters[key]) and isinstance(value, float) and value.is_integer():
+            # the parser turns the numbers of a recipe into floats
+            settings[key] = int(value)
     # the arguments differ between the classes
     make = cast(Callable[..., nn.Module], kind)
     if weight is not None and weight.ndim == 2 and issubclass(kind, ClassLoss):
@@ -120,7 +124,12 @@ def _term(
         f"model.class_weights: loss {name} takes none, since its constructor has no `weight`; leave them out",
     )
     module = make(**settings)
+    require("training" in vars(module), f"model.loss: {name}: its constructor must call super().__init__() first")
     return coefficient, module if isinstance(module, MaskedLoss) else BatchLoss(module, name)
+
+
+def _takes_integers(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in (int, "int") or type(parameter.default) is int
 
 
 def _coefficient(name: str, value: object) -> float:

@@ -74,6 +74,12 @@ def param_groups(
     arXiv:2404.00498, section 3.4.
     """
     encoder_parameters = _encoder_parameters(net, encoder, encoder_lr_factor)
+    is_frozen = not any(parameter.requires_grad for parameter in encoder_parameters)
+    require(
+        not is_frozen or (layer_decay is None and encoder_lr_factor == 1),
+        f"model.{'encoder_lr_factor' if layer_decay is None else 'layer_decay'}: changes nothing, since the whole "
+        "encoder is frozen; leave it out, or freeze less",
+    )
     norm_biases = _norm_biases(net, norm_bias_lr_factor)
     groups: dict[str, dict[str, Any]] = {}
     for parameter_name, parameter in net.named_parameters():
@@ -115,10 +121,11 @@ def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",
     )
     biases = [norm.bias for norm in net.modules() if isinstance(norm, _NORMS)] if lr_factor != 1 else []
-    norm_biases = {bias for bias in biases if bias is not None}
+    norm_biases = {bias for bias in biases if bias is not None and bias.requires_grad}
     require(
         bool(norm_biases) or lr_factor == 1,
-        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalisation with a bias; remove it",
+        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalization whose bias is trained; "
+        "remove it",
     )
     return norm_biases
 

@@ -52,6 +52,8 @@ class Progress:
         if sys.stdout.isatty():
             self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=True)
             self._live.start()
+            # a killed process would leave the terminal without one
+            self._live.console.show_cursor(True)
         return self
 
     def __exit__(
@@ -101,11 +103,12 @@ class Progress:
             return
         self._last_lines = now
         lines = [f"{self._series.label(index)}: {status_line(self._series, index)}" for index in sorted(self._starts)]
-        text = printable("\n".join([*lines, self._summary()]))
         if self._live:
+            # the lines of a killed process remain on the terminal, so that they state their time
+            text = printable("\n".join([*lines, f"at {time.strftime('%H:%M:%S')}: {self._summary()}"]))
             self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
         else:
-            print(text, flush=True)
+            print(printable("\n".join([*lines, self._summary()])), flush=True)
 
     def _summary(self) -> str:
         """Return the line on all runs: `3 of 12 runs finished, 2 running; 5 min so far, about 20 min left`."""

@@ -42,7 +42,7 @@ class SeriesError(LightsegError):
 
     Args:
         message: The runs that failed, and the command that goes on with the series.
-        exit_code: Exit code of the first one.
+        exit_code: 2 if the first one failed by its input, else 1; no signal has stopped the series.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -79,7 +79,7 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
             message = error_text(series, bad_input[0]) or "the first run cannot begin"
             if request.resumed is None:
                 run_folders.discard(series.folder)
-            raise ConfigError(f"{message}\nso none of the runs has begun; mend that, and give the command again")
+            raise ConfigError(f"{message}\nso no run has begun; correct this, then repeat the command")
     if received and series.unfinished():
         if received == signal.SIGUSR1:
             scheduler.requeue()
@@ -266,7 +266,8 @@ def _describe_failures(series: Series, codes: Mapping[int, int]) -> SeriesError:
     more = [f"  and {len(failed) - _LISTED} more"] * (len(failed) > _LISTED)
     head = f"{len(failed)} of {len(series.plan.runs)} runs failed:"
     again = f"go on with: python -m lightseg.fit --resume {show(series.folder)}"
-    return SeriesError("\n".join([head, *lines, *more, again]), codes[failed[0]])
+    exit_code = BAD_INPUT if codes[failed[0]] == BAD_INPUT else 1
+    return SeriesError("\n".join([head, *lines, *more, again]), exit_code)
 
 
 def hash_recipe(arguments: Sequence[str]) -> str:

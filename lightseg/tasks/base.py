@@ -142,7 +142,7 @@ class Task(ScoredTask, ABC):
         self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
-        require_one_freeze(lora, freeze_encoder, freeze_stages)
+        require_one_freeze(net, lora, freeze_encoder, freeze_stages)
         self.adapters = Adapters(net, lora)
         self.layer_decay = make_layer_decay(net, layer_decay)
         self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay

@@ -163,16 +163,25 @@ class Adapters:
         return f"LoRA of rank {rank} on {len(self._layers)} layers ({trained:.2f} of {total:.2f} M parameters trained)"
 
 
-def require_one_freeze(lora: LoraOptions | None, freeze_encoder: float, freeze_stages: int) -> None:
-    """Check that options which freeze the encoder are not combined with adapters, which freeze it too.
+def require_one_freeze(net: nn.Module, lora: LoraOptions | None, freeze_encoder: float, freeze_stages: int) -> None:
+    """Check that nothing that freezes the encoder leaves another option without effect.
 
     Raises:
-        ConfigError: If they are.
+        ConfigError: If it does.
     """
     require(
         lora is None or not (freeze_encoder or freeze_stages),
         f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
         "adapters; leave one of them out",
+    )
+    require(
+        freeze_encoder < 1 or not freeze_stages,
+        "model.freeze_stages: model.freeze_encoder: 1 freezes all stages throughout; leave one of them out",
+    )
+    require(
+        freeze_encoder < 1 or not getattr(net, "grad_checkpointing", False),
+        "model.net.grad_checkpointing: an encoder that is frozen throughout has no backward pass; leave it or "
+        "model.freeze_encoder out",
     )
 
 

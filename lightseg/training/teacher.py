@@ -58,6 +58,11 @@ def take_teacher(cli: LightsegCLI, resumed: Path | None) -> TrainedTeacher | Non
             "leave them out",
         )
         return None
+    require(
+        task.distillation.weight < 1 or not (task.loss.tau or task.loss.weights_from),
+        "model.teacher_weight: 1 trains by the teacher alone, so that model.logit_adjustment and class_weights_from "
+        "change nothing; leave them out, or give less",
+    )
     channels = teacher.task.recipe["in_channels"]
     require(
         channels == cli.datamodule.in_channels,

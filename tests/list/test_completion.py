@@ -39,5 +39,7 @@ def test_completion__of_verbs_options_and_names(complete):
         "segformer",
         "upernet",
     ]
-    assert complete("lightseg", "fit", "--model.net", "Se") == ["Segmenter"]
+    # as bash divides `--model.net=Se` and `--model.net=`
+    assert complete("lightseg", "fit", "--model.net", "=", "Se") == ["Segmenter"]
+    assert "Segmenter" in complete("lightseg", "fit", "--model.net", "=")
     assert complete("lightseg", "predict", "") == []

@@ -86,6 +86,19 @@ def test_encoder_options__need_an_encoder_and_a_share(option):
         make_task(**option)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"freeze_stages": 2}, "model.freeze_stages: model.freeze_encoder: 1"),
+        ({}, "model.net.grad_checkpointing: an encoder that is frozen"),
+    ],
+)
+def test_encoder_options__without_effect_beside_a_frozen_encoder(options, message):
+    net = FCN(3, encoder="test_resnet", grad_checkpointing=not options)
+    with pytest.raises(ConfigError, match=message):
+        SegmentationTask(net, ["a", "b", "c"], freeze_encoder=1.0, **options)
+
+
 @pytest.mark.slow
 def test_compile__leaves_the_names_of_the_weights_alone():
     data = make_shapes(train_size=4)
