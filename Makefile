@@ -46,7 +46,7 @@ test-gpu: $(READY)  ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m "gpu and not extras"
 
 test-extras: $(EXTRAS)  ## run the tests of packages that the environment is without, since they slow every start
-	.cache/extras/bin/python -m pytest -n 2 -m extras
+	.cache/extras/bin/python -m pytest -n 2 --dist loadfile -m extras
 
 fuzz: $(READY)  ## give every verb 1,350 inputs that are wrong: ARGS="--share 0.1", ARGS=configs:137
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -25,7 +25,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from lightseg.cli.argv import option_values, text_option
 from lightseg.distributed import environment
-from lightseg.errors import LightsegError, RunError, StoppedError, UserError
+from lightseg.errors import RunError, StoppedError, UserError
 from lightseg.files.printable import printable
 from lightseg.hardware.cpu import OMP_THREADS
 from lightseg.launch.job import Job, on_one_machine, variables
@@ -174,15 +174,15 @@ def launch(job: Job, cpus: int | None, max_failures: int) -> None:
     Raises:
         StoppedError: If a signal stopped the run; its state is saved.
         RunError: If there is no cluster, or the processes failed too often.
-        LightsegError: With exit code 2, if the recipe or the data is wrong.
+        UserError: If the recipe or the data is wrong.
     """
     is_series = on_one_machine(job) is not None
     cores = cpus and cpus * job.processes
-    with _cluster() as storage_path, ThreadPoolExecutor(1) as pool:
+    resources = {"CPU": cores or 1, **({"GPU": job.gpus} if job.gpus else {})}
+    with _cluster(job.nodes, resources) as storage_path, ThreadPoolExecutor(1) as pool:
         orders = ray.remote(num_cpus=0)(Orders).remote()
         arguments = job.arguments if is_series else [*job.arguments, *job.size]
         task = Work(arguments, job.processes, cores, is_series, variables(job), Path.cwd(), orders)
-        resources = {"CPU": cores or 1, **({"GPU": job.gpus} if job.gpus else {})}
         trainer = DataParallelTrainer(
             partial(work, task),
             scaling_config=ray.train.ScalingConfig(
@@ -196,31 +196,46 @@ def launch(job: Job, cpus: int | None, max_failures: int) -> None:
             ),
         )
         code, received = _wait(pool.submit(trainer.fit), orders)
+    if code == UserError.exit_code:
+        raise UserError("ray: the recipe or the data is wrong; the message of `fit` is above")
     folder = None if is_series else _run_folder(job)
-    if received:
-        raise StoppedError(received, folder, f"launch ray --nodes {job.nodes} --gpus {job.gpus} --")
     if code:
-        error = LightsegError("ray: the run ended without a result; its messages are above")
-        error.exit_code = code
-        raise error
+        raise StoppedError(received, folder, f"launch ray --nodes {job.nodes} --gpus {job.gpus} --")
     if folder:
         print(printable(f"run: {folder}"), flush=True)
 
 
 @contextlib.contextmanager
-def _cluster() -> Iterator[str]:
-    """Connect to a cluster; yield a folder for the records of Ray, which the run folder makes superfluous."""
+def _cluster(workers: int, resources: dict[str, int]) -> Iterator[str]:
+    """Connect to a cluster; yield a folder for the records of Ray, which the run folder makes superfluous.
+
+    Args:
+        workers: Workers of the run.
+        resources: Cores and GPUs of each worker.
+
+    Raises:
+        RunError: If the cluster of the environment does not answer.
+    """
     try:
-        ray.init(include_dashboard=False, logging_level="WARNING")
+        # Ray Train warns each second where the packages of the dashboard are missing
+        ray.init(include_dashboard=False, logging_level="ERROR", logging_config=ray.LoggingConfig(log_level="ERROR"))
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise RunError(
-            f"ray: {' '.join(str(error).split())}; start it by `ray start --head`, or mend RAY_ADDRESS"
-        ) from None
+        raise RunError(f"ray: {' '.join(str(error).split())}; mend RAY_ADDRESS, or start the cluster") from None
     try:
+        if lacking := _describe_lack(workers, resources):
+            message = f"ray: the cluster has {lacking}; waits for machines (Ctrl-C twice ends this)"
+            print(message, file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="lightseg-ray-") as storage_path:
             yield storage_path
     finally:
         ray.shutdown()
+
+
+def _describe_lack(workers: int, resources: dict[str, int]) -> str:
+    """Return what the cluster has of the resources of which it has too few, such as `0 of 16 GPU`."""
+    present = ray.cluster_resources()
+    numbers = {name: (int(present.get(name, 0)), workers * number) for name, number in resources.items()}
+    return " and ".join(f"{number} of {needed} {name}" for name, (number, needed) in numbers.items() if number < needed)
 
 
 def _wait(training: Future[Any], orders: Any) -> tuple[int, int]:
@@ -245,8 +260,8 @@ def _wait(training: Future[Any], orders: Any) -> tuple[int, int]:
                 ray.get(orders.give.remote(Order.STOP))
                 is_ordered = True
         return training.result().return_value, received
-    except ray.train.TrainingFailedError as error:
-        raise RunError(f"ray: {str(error).strip().splitlines()[-1]}") from None
+    except ray.train.TrainingFailedError:
+        raise RunError("ray: the workers failed more often than --max-failures; their messages are above") from None
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -31,6 +31,8 @@ class RayCluster:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.environment = {
             **os.environ,
+            # Ray leaves a token there
+            "HOME": str(self.folder),
             "RAY_ADDRESS": self.address,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",

@@ -107,7 +107,7 @@ def test_ray__a_machine_that_is_taken_away_is_replaced(cluster, acting_recipe, l
     arguments = ["--max-failures", 0, "--", "--config", acting_recipe, "--name", "ray"]
     process = cluster.launch(*arguments, cwd=tmp_path)
     wait_for_step(process, tmp_path, 6)
-    cluster.take_away(seconds=15)
+    cluster.take_away(seconds=20)
     cluster.add_node()
     folder = wait_for_run(process)
     assert folder.parent == tmp_path / "runs/ray"
@@ -119,7 +119,9 @@ def test_ray__bad_input_ends_at_once(cluster, recipe, tmp_path):
     done = cluster.launch("--", "--config", recipe(), "--trainer.max_epochs", "many", cwd=tmp_path)
     out, err = done.communicate(timeout=PATIENCE)
     assert done.returncode == 2, err
-    assert (out + err).count("trainer.max_epochs") == 2
+    assert "lightseg: error: trainer.max_epochs: many is not a whole number" in out + err
+    assert (out + err).count("importing torch") == 1
+    assert "Traceback" not in err
     assert not (tmp_path / "runs").exists()
 
 
