@@ -35,6 +35,8 @@ class RayCluster:
             "HOME": str(self.folder),
             "RAY_ADDRESS": self.address,
             "RAY_USAGE_STATS_ENABLED": "0",
+            # at its end a node would wait for its work
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
             "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
             "PYTHONPATH": str(ROOT),
         }
