@@ -177,7 +177,10 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
     monkeypatch.setenv("WAITS", "none")
     code, out, _ = call(main, "tiny.yaml", "--study", "study.yaml", "--jobs", "1")
     assert code == 0
-    assert out.startswith(f"goes on with {place}; for a new search give --group NAME\n")
+    head = (
+        f"goes on with {place}; for a new search give --group NAME\nsearch {place}: 4 trials of which 2 are finished, "
+    )
+    assert out.startswith(head)
     assert re.search(r"trial 2 \(.*\): goes on", out)
     assert "trials: 4 finished" in out
     assert before == [file.stat().st_mtime_ns for file in finished]
