@@ -350,6 +350,14 @@ def test_sync__mlflow_that_does_not_answer(folder, call):
 
 
 @pytest.mark.usefixtures("_local_mlflow")
+def test_sync__a_server_that_the_run_folder_alone_names_gets_no_key(folder, call):
+    (folder / "mlflow.json").write_text('{"run_id": "1", "tracking_uri": "http://127.0.0.1:1"}')
+    code, out, err = call(main, folder, "--to", "mlflow")
+    assert (code, out) == (2, "")
+    assert err.endswith("if it is yours, give --tracking_uri http://127.0.0.1:1\n")
+
+
+@pytest.mark.usefixtures("_local_mlflow")
 def test_sync__a_run_that_was_deleted_in_mlflow(folder, call):
     from mlflow.tracking import MlflowClient
 
