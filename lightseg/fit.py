@@ -31,7 +31,7 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --resume RUN             go on with a run that was killed or stopped, as if it had not been; or with the runs that
                            are missing of a series, as the same command does
   --extend RUN             a new run that trains a finished one longer, up to N epochs in all, from its last state; the
-                           schedule is that of N epochs
+                           schedule is that of N epochs, and early stopping starts anew
   --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
   --trust                  run classes that the file of --model.teacher names, such as a net of your own, and name them
   --print_config           print the composed recipe and stop
@@ -40,9 +40,9 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails does
-not stop the others, and the first such one gives the exit code. Exit codes: 0 done, 1 failed in the run, 2 bad input,
-128 + signal if stopped by one (130 for Ctrl-C).
+The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails or is
+killed does not stop the others. Exit codes: 0 done, 1 failed in the run or in one of a series, 2 bad input (in a series
+of the first run that failed), 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import os
@@ -66,6 +66,7 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 @verb(__doc__, imports_user_code=True)
 def main(args: list[str]) -> None:
     """Train a recipe."""
+    supervision.end_with_launcher()
     _require_options(args)
     is_series = asks_for_series(args)
     if is_series and prints_only(args):

@@ -153,13 +153,19 @@ class LastCheckpoint(L.Callback):
         self._saved_at, self._saved_step, self._validated = time.monotonic(), trainer.global_step, False
 
 
+def is_early_stopping(state: Any) -> bool:
+    """Return whether the state of a callback is that of `EarlyStopping`."""
+    return isinstance(state, dict) and {"wait_count", "patience"} <= state.keys()
+
+
 def _go_on_after_end(checkpoint: dict[str, Any]) -> None:
     """Turn the last checkpoint of a run that has ended into one to go on from: after its epoch, or within that epoch.
 
-    The best checkpoints are those of that run, so that their states are dropped.
+    The best checkpoints are those of that run, and its patience is at its end, so that these states are dropped.
     """
     checkpoint["made_in"]["should_stop"] = checkpoint["callbacks"]["LastCheckpoint"]["finished"] = False
-    for key in [key for key, state in checkpoint["callbacks"].items() if "best_k_models" in state]:
+    states = checkpoint["callbacks"].items()
+    for key in [key for key, state in states if "best_k_models" in state or is_early_stopping(state)]:
         del checkpoint["callbacks"][key]
     loop = checkpoint["loops"]["fit_loop"]
     batches = loop["epoch_loop.batch_progress"]

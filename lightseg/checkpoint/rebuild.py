@@ -176,13 +176,16 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
 
 def merge_adapters(task: Task) -> Task:
     """Return a task without adapters that has the same output: a new one, or the task itself if it has none."""
-    if task.adapters.lora is None:
+    lora = task.adapters.lora
+    if lora is None:
         return task
     recipe = copy.deepcopy({**task.recipe, "resolved": task.resolved})
     recipe["config"]["model"]["init_args"]["lora"] = None
     recipe.pop("shared", None)
+    record = {"rank": lora.rank, "alpha": lora.alpha, "targets": list(lora.targets)}
+    recipe["lineage"] = {**(recipe.get("lineage") or {}), "lora": record}
     merged = build_task(recipe, "the recipe of the run", trust=True)
-    fill(merged, merge_state(task.state_dict(), task.adapters.lora), "the weights of the run")
+    fill(merged, merge_state(task.state_dict(), lora), "the weights of the run")
     merged.temperature = task.temperature
     return merged.eval()
 

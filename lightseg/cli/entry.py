@@ -28,6 +28,7 @@ _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used 
 _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
 _REASONS |= {errno.ENAMETOOLONG: "its path is too long", errno.ELOOP: "its links lead in a circle"}
 _REASONS |= {errno.EIO: "the disk cannot read or write it", errno.EISDIR: "it is a folder where a file belongs"}
+_REASONS |= {errno.EFBIG: "it exceeds the limit (`ulimit -f`)"}
 
 _OUT_OF_MEMORY = (
     "there is not enough memory; lower data.batch_size, data.num_workers or data.cache_gb, or raise the limit "

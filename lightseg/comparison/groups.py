@@ -15,7 +15,7 @@ from lightseg.runs.read import Run
 FlatConfig = dict[str, Any]
 """Values of a config by their keys on the command line, without null values."""
 
-NONE = "–"
+NONE = "none"
 """Text of a null value, or of an option that a class does not have."""
 
 RUN = "run"

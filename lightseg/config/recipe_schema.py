@@ -92,6 +92,14 @@ class TrainerOptions(Record):
     precision: int | str | None = None
 
 
+class MLflowOptions(Record):
+    """Options of the MLflow logger."""
+
+    experiment: str | None = None
+    tracking_uri: str | None = None
+    tags: dict[str, str] | None = None
+
+
 class RunConfig(Record):
     """Resolved config of a run, as far as it is read again."""
 
@@ -180,11 +188,20 @@ class ExtendedRecord(OriginRecord):
     step: Count
 
 
+class LoraRecord(Record):
+    """Adapters that are merged into the weights of their layers."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: FiniteFloat
+    targets: Annotated[list[str], Field(max_length=_TENSORS)]
+
+
 class Lineage(Record):
-    """Origins of the weights in a checkpoint: the file of `model.init`, and the run that was extended."""
+    """Origins of the weights in a file: that of `model.init`, the run that was extended, and merged adapters."""
 
     init: OriginRecord | None = None
     extend: ExtendedRecord | None = None
+    lora: LoraRecord | None = None
 
 
 class Recipe(Record):
@@ -216,6 +233,7 @@ class Recipe(Record):
 
 
 RECIPE, TEMPERATURE = TypeAdapter(Recipe), TypeAdapter(Normal)
+MLFLOW = TypeAdapter(MLflowOptions)
 
 
 def _require_small(options: Any) -> None:

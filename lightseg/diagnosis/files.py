@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from lightseg.data.annotations.drawing import UndeclaredClassError
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
+from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.datasets.unread_files import describe_unread, unread_files
 from lightseg.data.io.error_collector import LayoutError
@@ -56,6 +58,30 @@ def unread_findings(parts: Mapping[Split, ImageDataset]) -> list[Finding]:
         return []
     what = f"images of formats that are not read are skipped: {describe_unread(files)}"
     return [Finding("skipped file", "warning", what, "convert them to PNG, JPEG or TIFF to use them", files)]
+
+
+def unlisted_findings(data: ImageDataModule) -> list[Finding]:
+    """Note images that take no part, since no list or table names them."""
+    files = data.unlisted_images() if isinstance(data, FileDataModule) else []
+    if not files:
+        return []
+    what = f"{format_count(len(files), 'image')} beside the others that no list and no table names"
+    mend = "they take no part; name them there to use them"
+    return [Finding("unlisted image", "note", what, mend, files)]
+
+
+def alpha_findings(samples: Sequence[Sample]) -> list[Finding]:
+    """Note images whose alpha channel is dropped."""
+    shares = {sample.name: sample.transparent_share for sample in samples if sample.transparent_share is not None}
+    if not shares:
+        return []
+    transparent = [name for name, share in shares.items() if share]
+    what = f"the alpha channel of {format_count(len(shares), 'image')} is dropped"
+    if not transparent:
+        return [Finding("alpha channel", "note", f"{what}, which is opaque everywhere", "nothing is lost", [*shares])]
+    what += f", and in {len(transparent):,} it is transparent in places, where the color below it is seen"
+    mend = "set channels: 4 to keep it, or paint these images onto a background"
+    return [Finding("alpha channel", "note", what, mend, transparent)]
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

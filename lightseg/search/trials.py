@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sqlite3
@@ -42,6 +43,12 @@ _PRUNERS: dict[str, type[optuna.pruners.BasePruner]] = {
     "median": optuna.pruners.MedianPruner,
     "hyperband": optuna.pruners.HyperbandPruner,
 }
+
+
+_NOT_WRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""Codes of SQLite on a full disk, or beyond a limit of the size of files: of the file, or of its journal."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class SearchPlan(BaseModel):
@@ -148,10 +155,10 @@ class Search(RunGroup):
                 load_if_exists=True,
             )
             trials = created.get_trials(deepcopy=False)
-        except OSError:
-            raise
         # a damaged file raises anything from AssertionError to sqlalchemy's DatabaseError
         except Exception as error:
+            if isinstance(error, OSError) or describe_full_disk(error):
+                raise
             reason = printable_line(str(error))[:120] or type(error).__name__
             raise UserError(
                 f"{file}: is damaged, or of another version of optuna ({reason}); bring it back, or start a new search"
@@ -297,6 +304,19 @@ def _value(run: Run, objective: str) -> Any:
         path = run.folder / LATENCY
         return read_record(path)["latency_ms"] if path.exists() else None
     return run.cost["gflops" if objective == "flops" else objective]
+
+
+def describe_full_disk(error: BaseException) -> str | None:
+    """Return why the storage cannot be written, by an error of Optuna; None if that is not the reason."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # the primary code is in the lowest byte
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _NOT_WRITTEN:
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return cause.strerror
+        cause = cause.__cause__
+    return None
 
 
 def _open_storage(file: Path) -> BaseStorage:

@@ -118,13 +118,17 @@ def test_commands__of_other_verbs_are_taken_up_to_the_missing_run(folder, capsys
 
 
 def test_commands__of_launch_are_taken(folder, capsys, monkeypatch):
-    # so that sbatch, the last step, is missing
+    # so that sbatch, the last step, is missing, as Ray is
     monkeypatch.setenv("PATH", "")
     for words in _verb_commands()["launch"]:
         args = ["roads.yaml" if word == "RECIPE" else word for word in [*words, ">"]]
         code = importlib.import_module("lightseg.launch").main(args[: args.index(">")])
-        is_submitted = words[0] == "slurm" and "--dry-run" not in words
-        assert code == int(is_submitted), (words, capsys.readouterr().err)
+        error = capsys.readouterr().err
+        if words[0] == "ray":
+            assert (code, "pip install 'lightseg[ray]'" in error) == (2, True), (words, error)
+        else:
+            is_submitted = words[0] == "slurm" and "--dry-run" not in words
+            assert code == int(is_submitted), (words, error)
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, rec
     )
     assert code == 0, err
     card, digest = (tmp_path / "e/README.md").read_text(), record["members"][0]["sha256"]
-    assert f"Teacher: `shapes/first`, `best.ckpt`, sha256 `{digest}`." in card
+    assert f"* It learned from its teacher shapes/first (`best.ckpt`, sha256 `{digest}`)." in card
     assert str(tmp_path) not in card
     assert lightseg.load(tmp_path / "e").classes == SHAPES
 

@@ -9,7 +9,6 @@ from lightseg.data.annotations.format import Annotations, FormatName, MissingAnn
 from lightseg.data.annotations.images import AnnotatedImage, ImageIndex, with_folder_splits
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.split_lists import list_split, read_lists
 from lightseg.data.splits import Splits, require_disjoint, require_no_splits, without_links
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, require
@@ -94,7 +93,7 @@ class AnnotatedFiles(FileDataModule):
         if None in parts:
             images = parts[None].images
             if self._lists is not None:
-                splits = list_split(root, images, self._lists, read_lists(root, self._lists))
+                splits = self._split_by_lists(images)
             else:
                 images = images if any(image.split for image in images) else with_folder_splits(images)
                 if not any(image.split for image in images):

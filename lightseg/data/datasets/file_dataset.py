@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.images import image_size, read_image, read_image_and_missing
+from lightseg.data.io.images import image_size, read_image, read_image_and_missing, transparent_share
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
@@ -80,6 +80,10 @@ class FileDataset(ImageDataset):
         """Return the image's path within the dataset."""
         return str(self._files[0][index])
 
+    def files(self) -> set[str]:
+        """Return the paths of all files within the dataset, those beside the images too."""
+        return {file for files in self._files for file in files.tolist() if file}
+
     def folders(self) -> set[Path]:
         """Return the folders that hold the images."""
         parents = {self.name(index).rpartition("/")[0] for index in range(len(self))}
@@ -96,6 +100,10 @@ class FileDataset(ImageDataset):
     def image_size(self, index: int) -> tuple[int, int]:
         """Read height and width of the image from its header."""
         return image_size(self.root / self.name(index), self.values.stored_channels(self.channels))
+
+    def transparent_share(self, index: int) -> float | None:
+        """Return the share of pixels that an alpha makes transparent which is dropped; None without such an alpha."""
+        return transparent_share(self.root / self.name(index), self.channels, self.values)
 
     def image_bytes(self) -> npt.NDArray[np.int64]:
         """Return the size of each image's file in bytes, `(N,)`."""

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lightseg.data.datasets.file_data_module import FileDataModule
+from lightseg.data.datasets.unread_files import unused_images
 from lightseg.data.io.image_files import describe_folder
 from lightseg.data.io.pairing import Pair, Pairs
-from lightseg.data.split_lists import list_split, read_lists
+from lightseg.data.split_lists import read_lists
 from lightseg.data.splits import (
     LIKE_A_SPLIT,
     SPLIT_NAMES,
@@ -97,8 +98,12 @@ class PairedFolder(FileDataModule):
                 "rename them to train, val and test, or name the samples of each in lists: data.splits",
             )
             return self._split_at_random(pairs)
-        listed = list_split(root, pairs, self._lists, entries)
+        listed = self._split_by_lists(pairs, entries)
         return self._without_leaks({split: self._with_masks(split, part) for split, part in listed.items()})
+
+    def unlisted_images(self) -> Sequence[str]:
+        """Return the images that no list names, where lists define the samples; call it after `make_dataset`."""
+        return unused_images(self._file_datasets.values()) if self._lists_pairs else super().unlisted_images()
 
     def _unused_options(self) -> Iterator[tuple[str, object, object, str]]:
         yield from super()._unused_options()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.pixels import decode, header_orientation, header_size
+from lightseg.data.io.pixels import decode, header_has_alpha, header_orientation, header_size
 from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
@@ -81,6 +81,28 @@ def exif_orientation(path: Path | str) -> int:
     """
     with name_file_in_errors(path, "image"):
         return header_orientation(Path(path))
+
+
+def transparent_share(path: Path | str, channels: int = 3, values: ImageValues = AS_STORED) -> float | None:
+    """Return the share of an image's pixels that an alpha makes transparent which `read_image` drops; None without one.
+
+    Args:
+        path: The file.
+        channels: Number of channels of the image.
+        values: Bands of the image; with a selection, no alpha is dropped unasked.
+
+    Raises:
+        DataError: If the file is missing or broken.
+    """
+    with name_file_in_errors(path, "image"):
+        if values.bands is not None or not header_has_alpha(Path(path)):
+            return None
+        pixels = decode(Path(path), values.stored_channels(channels))
+    pixels = pixels if pixels.palette is None else apply_palette(pixels)
+    alpha = pixels.array[..., -1]
+    if not pixels.has_alpha or pixels.array.shape[2] == channels:
+        return None
+    return float((alpha < (pixels.white or alpha.max())).mean())
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
         else ""
     )
     photometric = int(page.photometric)
-    has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+    has_alpha = tiff_has_alpha(page)
     if photometric == 3 and page.colormap is not None:
         if (pages := array.shape[2] - len(page.extrasamples or ())) > 1:
             raise DataError(f"{name}: holds {pages} pages with a palette; save each as a file of its own")
@@ -113,6 +113,11 @@ def tiff_orientation(page: Any) -> int:
     """Return the orientation of a TIFF page, 1..8, as EXIF defines it."""
     number = _tag(page, 274, 1)
     return number if number in range(1, 9) else 1
+
+
+def tiff_has_alpha(page: Any) -> bool:
+    """Return whether the last channel of a TIFF page is an alpha."""
+    return bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
 
 
 def require_tiff_data(path: Path, image: Any) -> None:
