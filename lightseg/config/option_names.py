@@ -91,6 +91,11 @@ _SYNONYMS = {
 _OPTIONS = {name: option for option, names in _SYNONYMS.items() for name in names}
 
 
+def plain_key(key: str) -> str:
+    """Return a key without `init_args`, which `fit` takes with and without."""
+    return ".".join(word for word in key.split(".") if word != "init_args")
+
+
 def suggest_option(name: str, section: str = "") -> str:
     """Return the end of the message about an unknown option: `; did you mean X?`.
 

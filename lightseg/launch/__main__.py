@@ -39,6 +39,7 @@ from importlib.util import find_spec
 
 from lightseg.cli.argv import option_names, option_values, require_known_options, require_printable, text_option
 from lightseg.cli.entry import Arguments, verb
+from lightseg.cli.find_option import split_find
 from lightseg.config.compose import chain
 from lightseg.errors import require
 from lightseg.launch import kubeflow, skypilot, slurm
@@ -111,6 +112,7 @@ def _make_job(options: Namespace, arguments: list[str]) -> Job:
     require(arguments[0].startswith("-"), f"'{arguments[0]}' belongs to no option of fit; give a recipe as --config")
     require_known_options(arguments)
     require_printable(arguments)
+    split_find(arguments)
     # the runs of a series on one machine may take some of its GPUs each
     is_shared = options.engine != "slurm" and asks_for_series(arguments)
     for name, flag in () if is_shared else (("devices", "gpus"), ("num_nodes", "nodes")):

@@ -9,7 +9,8 @@ from typing import Any
 
 from lightseg.checkpoint.loading import read
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, require_form
+from lightseg.config.recipe_schema import RECIPE
+from lightseg.config.schema import require_form
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.image_values import image_values

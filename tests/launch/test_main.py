@@ -30,6 +30,7 @@ from lightseg.launch.__main__ import main
         (["slurm", "--name", "a/b", "--", "--config", "RECIPE"], "--name 'a/b': is no name of a folder"),
         (["slurm", "--", "--config", "RECIPE", "--sedes", "1,2"], "no option 'sedes'"),
         (["slurm", "--", "--config", "RECIPE", "--trainer.devices", "2"], "--trainer.devices: --gpus sets it"),
+        (["slurm", "--", "--config", "RECIPE", "--find", "wd"], "--find: no setting 'wd'"),
         (["slurm", "--", "--config", "missing.yaml"], "missing.yaml"),
         (["slurm", "--", "RECIPE"], "belongs to no option of fit"),
         (["slurm", "--", "--config", "RECIPE", "--data.root=caf\udce9"], "or bytes that are not UTF-8"),

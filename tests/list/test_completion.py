@@ -39,5 +39,12 @@ def test_completion__of_verbs_options_and_names(complete):
         "segformer",
         "upernet",
     ]
-    assert complete("lightseg", "fit", "--model.net", "Se") == ["Segmenter"]
+    # as bash divides `--model.net=Se` and `--model.net=`
+    assert complete("lightseg", "fit", "--model.net", "=", "Se") == ["Segmenter"]
+    assert "Segmenter" in complete("lightseg", "fit", "--model.net", "=")
     assert complete("lightseg", "predict", "") == []
+    assert complete("lightseg", "sync", "run", "--t") == ["--to", "--tracking_uri"]
+    # those of the recipe belong to it
+    assert complete("lightseg", "search", "a.yaml", "--s") == [
+        *("--save_every_minutes", "--save_every_n_steps", "--seed_everything", "--study"),
+    ]

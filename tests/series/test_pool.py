@@ -27,7 +27,7 @@ def test_pool__exit_codes_and_output(tmp_path):
         pool.start(3, ["sh", "-c", "echo $NAME; echo error >&2; exit 7"], {"NAME": "value"}, output)
         pool.start(4, ["sh", "-c", "kill -9 $$"], {}, tmp_path / "other.txt")
         assert collect(pool, 2) == {3: 7, 4: 137}
-    assert output.read_text() == "before\nvalue\nerror\n"
+    assert output.read_text() == "before\nlightseg: goes on in a new process\nvalue\nerror\n"
 
 
 def test_pool__a_process_reads_nothing_and_knows_its_parent(tmp_path):

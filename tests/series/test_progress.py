@@ -6,7 +6,8 @@ import pytest
 
 from lightseg.runs.series import Plan, Series
 from lightseg.series import progress
-from lightseg.series.progress import Progress, error_text, last_line
+from lightseg.series.pool import NEW_PROCESS
+from lightseg.series.progress import Progress, error_text, last_line, status_line
 
 
 @pytest.fixture
@@ -75,8 +76,10 @@ def test_progress__on_a_terminal_one_line_per_run_is_shown_anew(series, clock, c
         lines.end(0, 0)
     out = capsys.readouterr().out
     assert out.count("seed 0: epoch 1/3 long") >= 2
-    assert "0 of 4 runs finished, 1 running; 1 s so far" in out
-    assert "0 of 4 runs finished, 1 running; 2 s so far" in out
+    # if the process is killed, they remain as they are, and the cursor is there
+    assert re.search(r"at \d\d:\d\d:\d\d: 0 of 4 runs finished, 1 running; 1 s so far", out)
+    assert re.search(r"at \d\d:\d\d:\d\d: 0 of 4 runs finished, 1 running; 2 s so far", out)
+    assert "\x1b[?25h" in out.partition("seed 0: begins")[0]
     assert "seed 0: finished in 2 s" in out
     shown = re.sub(r"\x1b\[[?\d;]*\w", "", out).replace("\r", "\n")
     # a line is cut to the width of the terminal
@@ -110,3 +113,15 @@ def test_progress__the_error_of_a_run(series):
     series.output(0).write_text("x" * 2**14 + "\nlightseg: error: first\nlightseg: error: a\x1b\nb\n")
     assert error_text(series, 0) == "a\\x1b\nb"
     assert last_line(series, 0) == "a\\x1b"
+    with series.output(0).open("a") as file:
+        file.write(NEW_PROCESS)
+    assert (error_text(series, 0), last_line(series, 0)) == ("", "no output yet")
+
+
+def test_progress__a_running_run_shows_how_far_it_is_not_its_warnings_and_tables(series):
+    assert status_line(series, 0) == "no output yet"
+    series.output(0).write_text("warning: a\n")
+    assert status_line(series, 0) == "warning: a"
+    series.output(0).write_text("lightseg 0.1.0: a.yaml\nepoch 1/2  step 5\nepoch 2/2  step 10\nwarning: b\nIf so, c\n")
+    assert status_line(series, 0) == "epoch 2/2 step 10"
+    assert last_line(series, 0) == "If so, c"
