@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightseg.checkpoint import hub
 from lightseg.checkpoint.loading import merged_weights, read
-from lightseg.checkpoint.locate import model_file
+from lightseg.checkpoint.locate import model_file, split_members
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import expand_home, sha256
 from lightseg.files.printable import printable_line
@@ -42,7 +42,10 @@ def read_origin(source: str) -> TrainedOrigin:
             variance is negative.
     """
     try:
-        file = model_file(expand_home(source))
+        members = split_members(expand_home(source))
+        if len(members) > 1:
+            raise UserError(f"{source}: names {len(members)} models, and a training starts from one; name one of them")
+        file = model_file(members[0])
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None

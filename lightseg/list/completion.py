@@ -1,6 +1,6 @@
 """Completion of the command line in bash."""
 
-from lightseg.config.option_names import FIT_OPTIONS
+from lightseg.config.option_names import COMMON_OPTIONS, FIT_OPTIONS
 from lightseg.errors import UserError
 from lightseg.list.classes import CLASSES, read_keys
 
@@ -18,6 +18,9 @@ _SCRIPT = """\
 # completes `lightseg` in bash; print it by: lightseg list completion bash
 _lightseg() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words=
+  # --option=value is three words
+  [[ $word == = ]] && word=
+  [[ $before == = ]] && before=${{COMP_WORDS[COMP_CWORD-2]}}
   case $before in
     lightseg) words='{verbs}' ;;
     list) words='{kinds}' ;;
@@ -31,15 +34,15 @@ complete -o default -F _lightseg lightseg
 
 
 def bash_script(shell: str) -> str:
-    """Return the script that completes verbs, what `list` lists, the options of `fit`, and names of some options.
+    """Return the script that completes verbs, what `list` lists, the common options of `fit`, and names of some options.
 
     Args:
-        shell: `bash`.
+        shell: `bash`, which is also meant by an empty text.
 
     Raises:
         UserError: If it is another shell.
     """
-    if shell != "bash":
+    if shell not in ("", "bash"):
         raise UserError(
             f"completion: is for bash, not for '{shell}'; zsh takes it after `autoload -U bashcompinit && bashcompinit`"
         )
@@ -51,5 +54,5 @@ def bash_script(shell: str) -> str:
         verbs=" ".join(read_keys("__main__.py", "VERBS")),
         kinds=" ".join(["encoders", *CLASSES, "pairs", "completion"]),
         values="\n".join(values),
-        options=" ".join(dict.fromkeys([*(f"--{option}" for option in FIT_OPTIONS), *_VALUES])),
+        options=" ".join(dict.fromkeys(f"--{option}" for option in (*FIT_OPTIONS, *COMMON_OPTIONS))),
     )

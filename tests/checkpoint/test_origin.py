@@ -62,3 +62,8 @@ def test_read_origin__of_an_export(task, tmp_path):
 def test_read_origin__no_address():
     with pytest.raises(ConfigError, match="model.init: hf://nobody: no address on the Hub"):
         read_origin("hf://nobody")
+
+
+def test_read_origin__of_several():
+    with pytest.raises(ConfigError, match=r"^model.init: a\+b: names 2 models, and a training starts from one"):
+        read_origin("a+b")

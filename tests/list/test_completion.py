@@ -40,4 +40,7 @@ def test_completion__of_verbs_options_and_names(complete):
         "upernet",
     ]
     assert complete("lightseg", "fit", "--model.net", "Se") == ["Segmenter"]
+    assert complete("lightseg", "fit", "--model.net", "=", "Se") == ["Segmenter"]
+    assert complete("lightseg", "fit", "--model.in") == ["--model.init"]
+    assert complete("lightseg", "fit", "--data.ro") == ["--data.root"]
     assert complete("lightseg", "predict", "") == []
