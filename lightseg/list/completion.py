@@ -34,7 +34,7 @@ complete -o default -F _lightseg lightseg
 
 
 def bash_script(shell: str) -> str:
-    """Return the script that completes verbs, what `list` lists, the common options of `fit`, and names of some options.
+    """Return the script that completes verbs, what `list` lists, common options of `fit`, and names of some options.
 
     Args:
         shell: `bash`, which is also meant by an empty text.

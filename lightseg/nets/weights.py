@@ -67,7 +67,8 @@ def read_file(path: str) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(
-            f"model.net.encoder_weights: {file}: holds no state dict (names and tensors); save one with `model.state_dict()`"
+            f"model.net.encoder_weights: {file}: holds no state dict (names and tensors); save one with "
+            "`model.state_dict()`"
         )
     if len(base_state(state)) < len(state):
         raise ConfigError(
