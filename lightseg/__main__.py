@@ -20,7 +20,7 @@ VERBS = {
     "diff": "what differs between two runs, and whether that affects the metric",
     "dashboard": "a W&B workspace that sets the runs of a project side by side",
     "list": "what a recipe can name: encoders, heads, nets, losses, datasets, transforms, schedules",
-    "sync": "bring runs to W&B that were offline, without it, or broken off",
+    "sync": "show runs in W&B, MLflow or TensorBoard that were made without it, or broken off",
 }
 
 SYNONYMS = {
@@ -36,7 +36,7 @@ SYNONYMS = {
     "launch": ("submit", "slurm", "sbatch", "cluster", "skypilot", "kubeflow", "torchrun"),
     "list": ("ls", "models", "encoders", "zoo", "completion"),
     "dashboard": ("workspace",),
-    "sync": ("wandb", "upload"),
+    "sync": ("wandb", "mlflow", "tensorboard", "upload"),
 }
 """Commands of other tools, by the verb with the same purpose."""
 

@@ -42,12 +42,12 @@ def main(args: list[str]) -> None:
     """Show the differences of two runs."""
     if len(args) != 2 or any(arg.startswith("-") for arg in args):
         raise UserError("give two run folders: python -m lightseg.diff RUN RUN")
-    differences, missing = diff_runs(*(run_folder(arg) for arg in args))
+    differences, notes = diff_runs(*(run_folder(arg) for arg in args))
     for difference in differences:
         print(f"{difference.effect:<14}  {difference.area:<11}  {difference.text}")
     if not differences:
         print("no effective difference")
-    print(*map(printable, missing), sep="\n", end="\n" * bool(missing), file=sys.stderr)
+    print(*map(printable, notes), sep="\n", end="\n" * bool(notes), file=sys.stderr)
 
 
 if __name__ == "__main__":

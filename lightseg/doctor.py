@@ -51,17 +51,17 @@ def main(args: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--estimate", action="store_true")
-    options, rest = parser.parse_known_args(args)
-    rest = _as_config(rest)
-    require_known_options(rest)
+    options, words = parser.parse_known_args(args)
+    words = _as_config(words)
+    require_known_options(words)
     if options.json:
         require_writable(options.json, "--json")
-    files = [file for name in option_values(rest, "-c", "--config") for file in chain(name)]
+    files = [file for name in option_values(words, "-c", "--config") for file in chain(name)]
     # classes in a file beside the recipe can be imported
     sys.path += [str(file.parent) for file in files]
     folder = options.out or Path("runs/doctor") / files[-1].stem
     nearest_folder(folder, "--out")
-    has_net = any("model" in read(file) for file in files) or any(arg.startswith("--model") for arg in rest)
+    has_net = any("model" in read(file) for file in files) or any(arg.startswith("--model") for arg in words)
     if options.estimate and not has_net:
         raise UserError("--estimate: the recipe has no net to train; give one, such as --config configs/net/unet.yaml")
 
@@ -71,7 +71,7 @@ def main(args: list[str]) -> None:
     from lightseg.distributed.lightning_compat import silence_lightning
 
     silence_lightning()
-    recipe = RecipeCLI(rest if has_net else ["--config", _NET, *rest])
+    recipe = RecipeCLI(words if has_net else ["--config", _NET, *words])
     data = recipe.data()
     print(printable(f"{type(data).__name__} of {files[-1].name}"), flush=True)
     diagnosis = diagnose(data, _normalization(recipe) if has_net else None)

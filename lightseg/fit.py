@@ -31,7 +31,7 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
   --resume RUN             go on with a run that was killed or stopped, as if it had not been; or with the runs that
                            are missing of a series, as the same command does
   --extend RUN             a new run that trains a finished one longer, up to N epochs in all, from its last state; the
-                           schedule is that of N epochs
+                           schedule is that of N epochs, and early stopping starts anew
   --save_every_minutes N   how often the state is saved between validations (10); --save_every_n_steps N likewise
   --trust                  run classes that the file of --model.teacher names, such as a net of your own, and name them
   --print_config           print the composed recipe and stop
@@ -40,9 +40,9 @@ usage: python -m lightseg.fit --config RECIPE [--config OVERLAY]... [--key value
 Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
-The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails does
-not stop the others, and the first such one gives the exit code. Exit codes: 0 done, 1 failed in the run, 2 bad input,
-128 + signal if stopped by one (130 for Ctrl-C).
+The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails or is
+killed does not stop the others. Exit codes: 0 done, 1 failed in the run or in one of a series, 2 bad input (in a series
+of the first run that failed), 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import os
@@ -50,10 +50,9 @@ import sys
 from collections.abc import Sequence
 
 from lightseg.checkpoint.locate import follow_imports, run_folder
-from lightseg.cli.argv import option_names, option_values, prints_only, require_known_options
+from lightseg.cli.argv import add_import_path, option_names, option_values, prints_only, require_known_options
 from lightseg.cli.entry import verb
 from lightseg.cli.find_option import split_find
-from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.errors import ConfigError, DataError, require
 from lightseg.files.printable import printable
@@ -73,9 +72,8 @@ def main(args: list[str]) -> None:
         first = parse(args)
         args, is_series = [*first.arguments, *first.options(0)], False
     args = args if is_series else _with_recipe(args)
-    for name in option_values(args, "-c", "--config"):
-        # a missing file is reported before the slow imports; classes are importable from the folder of the recipe
-        sys.path.append(str(chain(name)[-1].parent))
+    # a missing file is reported before the slow imports
+    add_import_path(args)
     if is_series:
         run_series(args)
         return

@@ -1,18 +1,23 @@
-"""Send runs to W&B that were offline, without W&B, or interrupted: each step of their folders once.
+"""Show runs in W&B, MLflow or TensorBoard that were made without it, while it was away, or interrupted.
 
 usage: python -m lightseg.sync RUN... [--project NAME] [--entity NAME]
+       python -m lightseg.sync RUN... --to mlflow [--experiment NAME] [--tracking_uri URI]
+       python -m lightseg.sync RUN... --to tensorboard
 
-  RUN             a run folder, the folder of a series, or a pattern of some: 'runs/unet/*'
-  --project NAME  the W&B project (that of the run; lightseg for a run that never had one)
-  --entity NAME   the W&B user or team (that of the run; else your default one)
+  RUN                 a run folder, the folder of a series, or a pattern of some: 'runs/unet/*'
+  --to TOOL           wandb (if left out), mlflow, or tensorboard: event files in RUN/tensorboard
+  --project NAME      the W&B project (that of the run; lightseg for a run that never had one)
+  --entity NAME       the W&B user or team (that of the run; else your default one)
+  --experiment NAME   the MLflow experiment of a run that is new there (that of its recipe; else lightseg)
+  --tracking_uri URI  server or folder of MLflow (MLFLOW_TRACKING_URI; else that of the run; else the folder mlruns)
 
 Example:
   python -m lightseg.sync runs/unet/20260102T030405-a1b2
 
-Nothing is sent twice; a second call changes nothing. A run that is training is skipped. The newest step of an
-unfinished run is not sent, since it may grow when the run is resumed. Missing tables and pictures of a finished run's
-last step are sent in a further row; missing earlier pictures are not sent.
-Exit codes: 0 done, 1 W&B did not accept everything, 2 bad input, no key, or W&B cannot be reached.
+Each step is sent once; a second call changes nothing. A run that is training is skipped. The newest step of an
+unfinished run is not sent, since it may grow when the run is resumed. In W&B, missing tables and pictures of a finished
+run's last step are sent in a further row; missing earlier pictures are not sent.
+Exit codes: 0 done, 1 the tool did not accept everything, 2 bad input, no key, or it cannot be reached.
 """
 
 # not `wandb sync`: it sends everything again, skips runs that were online, lacks what a killed process has not written
@@ -22,29 +27,40 @@ import glob
 import os
 import sys
 import tempfile
+from argparse import Namespace
+from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lightseg.cli.entry import Arguments, verb
-from lightseg.errors import ConfigError, LightsegError, RunError, UserError
+from lightseg.errors import ConfigError, LightsegError, RunError, UserError, require
 from lightseg.files.atomic import locked
 from lightseg.files.printable import printable
 from lightseg.runs.series import Series, is_series
 
+_OPTIONS = {"wandb": ("project", "entity"), "mlflow": ("experiment", "tracking_uri"), "tensorboard": ()}
+"""Tools that show runs, with their options."""
+
+_BUSY = "it is training, or another process sends it; wait for its end"
+
 
 @verb(__doc__)
 def main(args: list[str]) -> None:
-    """Send runs to W&B."""
+    """Show runs elsewhere."""
     parser = Arguments("sync")
     parser.add_argument("runs", nargs="+")
-    parser.add_argument("--project")
-    parser.add_argument("--entity")
+    parser.add_argument("--to", choices=[*_OPTIONS], default="wandb")
+    for names in _OPTIONS.values():
+        for name in names:
+            parser.add_argument(f"--{name}")
     options = parser.parse_args(args)
+    folders, send = _folders(options.runs), _make_sender(options)
     failed: list[LightsegError] = []
-    for folder in _folders(options.runs):
+    for folder in folders:
         try:
-            print(printable(f"{folder}: {sync(folder, options.project, options.entity)}"), flush=True)
+            print(printable(f"{folder}: {send(folder)}"), flush=True)
         except ConfigError as error:
             # the account or the service is at fault, so the remaining runs would fail too
             failed.append(error)
@@ -54,6 +70,35 @@ def main(args: list[str]) -> None:
     if failed:
         kind = UserError if any(isinstance(error, UserError) for error in failed) else RunError
         raise kind("\n".join(map(str, failed)))
+
+
+def _make_sender(options: Namespace) -> Callable[[Path], str]:
+    """Return the function that sends one run to the tool of `--to`, and returns the message about the result.
+
+    Raises:
+        ConfigError: If an option belongs to another tool, or the tool is not installed.
+    """
+    for tool, names in _OPTIONS.items():
+        for name in names:
+            is_valid = tool == options.to or getattr(options, name) is None
+            require(is_valid, f"--{name}: is for --to {tool}, not for {options.to}; leave it out")
+    if options.to == "wandb":
+        return lambda folder: sync(folder, options.project, options.entity)
+    require(
+        find_spec(options.to) is not None,
+        f"--to {options.to}: this package is not installed; pip install 'lightseg[{options.to}]'",
+    )
+    from lightseg.tracking.delivery import deliver, mlflow_receiver, tensorboard_receiver
+
+    receiver = (
+        mlflow_receiver(options.experiment, options.tracking_uri) if options.to == "mlflow" else tensorboard_receiver()
+    )
+
+    def send(folder: Path) -> str:
+        with locked(folder, _BUSY):
+            return deliver(folder, receiver)
+
+    return send
 
 
 def _folders(patterns: list[str]) -> list[Path]:
@@ -93,7 +138,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
     from lightseg.tracking.wandb_service import unreachable
 
     with ExitStack() as stack:
-        stack.enter_context(locked(folder, "it is training, or another process sends it to W&B; wait for its end"))
+        stack.enter_context(locked(folder, _BUSY))
         extent = _extent(folder)
         identity = wandb_run.identity(folder, {"project": project, "entity": entity})
         if identity.get("delivered") == extent:
@@ -114,7 +159,7 @@ def sync(folder: Path, project: str | None = None, entity: str | None = None) ->
 
 
 def _extent(folder: Path) -> dict[str, Any]:
-    from lightseg.tracking.wandb_view import extent
+    from lightseg.tracking.log_view import extent
 
     return extent(folder)
 

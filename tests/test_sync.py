@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightseg.files.atomic import locked
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.series import Plan, Series
 from lightseg.sync import main
 from lightseg.tracking import wandb_service
+from lightseg.tracking.log_view import extent
+from lightseg.tracking.mlflow_view import _SETTINGS
 from lightseg.tracking.wandb_run import read, write
-from lightseg.tracking.wandb_view import extent
 from lightseg.visualization.examples import Example, write_examples
 from tests.helpers.fake_wandb import FakeWandb, account
 from tests.helpers.forked_process import run_forked
@@ -82,7 +84,7 @@ def test_sync__a_run_that_is_training_is_left_alone_and_the_others_are_not(tmp_p
     with locked(folder):
         done = sync(service.env(tmp_path / "home"), folder.parent / "*")
     assert done.returncode == 2
-    assert f"{folder}: it is training, or another process sends it to W&B" in done.stderr
+    assert f"{folder}: it is training, or another process sends it" in done.stderr
     assert not (folder / "wandb.json").exists()
     assert read(other)["delivered"]["rows"] == 2
     assert [run.info["displayName"] for run in service.runs.values()] == ["tiny-two"]
@@ -289,3 +291,88 @@ def test_sync__classes_that_overlap_have_a_layer_each_and_no_confusion_matrix(fo
     panels = {name for row in run.history for name in row if name.startswith("test/")}
     assert {"test/per_class_table", "test/worst"} <= panels
     assert not [name for name in panels if "confusion" in name]
+
+
+@pytest.fixture
+def _local_mlflow(monkeypatch):
+    # set by the view as well, which would outlast the test
+    for name, value in {**_SETTINGS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def _read_mlflow(folder):
+    """The experiment, status and points of the loss of the only MLflow run of a run folder."""
+    from mlflow.tracking import MlflowClient
+
+    record = json.loads((folder / "mlflow.json").read_text())
+    client = MlflowClient(tracking_uri=record["tracking_uri"])
+    experiments = {each.experiment_id: each.name for each in client.search_experiments()}
+    (run,) = client.search_runs([*experiments])
+    points = [(point.step, point.value) for point in client.get_metric_history(record["run_id"], "train/loss")]
+    return experiments[run.info.experiment_id], run.info.status, sorted(points)
+
+
+@pytest.mark.usefixtures("_local_mlflow")
+@pytest.mark.parametrize("tool", ["mlflow", "tensorboard"])
+def test_sync__to_another_tool_sends_each_step_once_and_then_has_nothing_to_do(tool, folder, call):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    logger = {"class_path": "lightseg.loggers.MLflow", "init_args": {"experiment": "one", "tracking_uri": None}}
+    config["trainer"] = {"logger": [{"class_path": "lightseg.loggers.TensorBoard"}, logger]}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    title = {"mlflow": "MLflow", "tensorboard": "TensorBoard"}[tool]
+    output = f"{folder}: 2 steps and 0 pictures sent, {title} has it up to step 1; the run is not finished\n"
+    assert call(main, folder, "--to", tool) == (0, output, "")
+    _log(folder, 5)
+    _finish(folder)
+    output = f"{folder}: 3 steps and 1 picture sent, {title} has it up to step 4\n"
+    assert call(main, folder, "--to", tool) == (0, output, "")
+    files = sorted(folder.rglob("*"))
+    for _ in range(2):
+        assert call(main, folder, "--to", tool) == (0, f"{folder}: {title} has all of it already\n", "")
+    assert sorted(folder.rglob("*")) == files
+    expected = [(step, pytest.approx(1 / (step + 1))) for step in range(5)]
+    if tool == "mlflow":
+        assert _read_mlflow(folder) == ("one", "FINISHED", expected)
+    else:
+        events = EventAccumulator(str(folder / "tensorboard")).Reload()
+        assert [(point.step, point.value) for point in events.Scalars("train/loss")] == expected
+        assert [image.step for image in events.Images("test/worst")] == [4]
+
+
+@pytest.mark.usefixtures("_local_mlflow")
+def test_sync__mlflow_that_does_not_answer(folder, call):
+    shutil.copytree(folder, folder.parent / "two")
+    code, out, err = call(main, folder.parent / "*", "--to", "mlflow", "--tracking_uri", "http://me:pw@127.0.0.1:1")
+    assert (code, out) == (2, "")
+    assert "MLflow at http://127.0.0.1:1 cannot be reached" in err
+    assert err.count("\n") == 1
+    assert not (folder / "mlflow.json").exists()
+
+
+@pytest.mark.usefixtures("_local_mlflow")
+def test_sync__a_run_that_was_deleted_in_mlflow(folder, call):
+    from mlflow.tracking import MlflowClient
+
+    assert call(main, folder, "--to", "mlflow")[0] == 0
+    record = json.loads((folder / "mlflow.json").read_text())
+    MlflowClient(tracking_uri=record["tracking_uri"]).delete_run(record["run_id"])
+    code, _, err = call(main, folder, "--to", "mlflow")
+    assert code == 2
+    assert f"{folder}/mlflow.json: MLflow at {record['tracking_uri']} no longer has this run" in err
+    (folder / "mlflow.json").unlink()
+    assert call(main, folder, "--to", "mlflow")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to", "tensorboard", "--project", "p"], "--project: is for --to wandb, not for tensorboard; leave it out"),
+        (["--tracking_uri", "store"], "--tracking_uri: is for --to mlflow, not for wandb; leave it out"),
+        (["--to", "tensorbord"], "did you mean tensorboard?"),
+    ],
+)
+def test_sync__options_of_another_tool(options, message, folder, call):
+    code, _, err = call(main, folder, *options)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

@@ -9,9 +9,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class EMA(WeightAveraging):
-    """Validates, tests and saves an exponential moving average of the weights.
+    """Validates, tests and saves an exponential moving average of the weights and statistics.
 
-    Lightning's own `EMAWeightAveraging` updates tensor by tensor; this one updates all of them in one call.
+    Indices and counts of the net are those of the last step. Lightning's own `EMAWeightAveraging` updates tensor by
+    tensor; this one updates all of them in one call.
 
     Args:
         decay: Share of the old average that each step keeps, 0 to 1.
@@ -32,15 +33,15 @@ class EMA(WeightAveraging):
 class _Average(AveragedModel):
     """Average of a module; that of torch reads its update count from the device in every update."""
 
-    _begun = False
+    _has_begun = False
 
     def update_parameters(self, model: nn.Module) -> None:
         """Update the average by the module's weights and buffers; the first call copies them."""
         # a resumed training has an average
-        self._begun = self._begun or bool(self.n_averaged > 0)
-        if not self._begun:
+        self._has_begun = self._has_begun or bool(self.n_averaged > 0)
+        if not self._has_begun:
             super().update_parameters(model)
-            self._begun = True
+            self._has_begun = True
             return
         kinds: dict[object, tuple[list[Tensor], list[Tensor]]] = {}
         for average, current in zip(_tensors(self.module), _tensors(model), strict=True):
@@ -49,7 +50,12 @@ class _Average(AveragedModel):
             currents.append(current.detach())
         assert self.multi_avg_fn is not None
         for averages, currents in kinds.values():
-            self.multi_avg_fn(averages, currents, self.n_averaged)
+            if averages[0].is_floating_point():
+                self.multi_avg_fn(averages, currents, self.n_averaged)
+            else:
+                # indices and counts, whose mean would be rounded down
+                for average, current in zip(averages, currents, strict=True):
+                    average.copy_(current)
         self.n_averaged += 1
 
 

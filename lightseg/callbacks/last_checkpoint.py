@@ -126,9 +126,14 @@ class LastCheckpoint(L.Callback):
             _move_paths(state, made_in["folder"], str(self.path.parent))
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         for name in ("total", "current"):
-            begun = progress[name]["ready"] - progress[name]["completed"]
-            done = progress[name]["completed"] // made_in["batches_per_step"] * trainer.accumulate_grad_batches
-            progress[name] = {"ready": done + begun, "started": done, "processed": done, "completed": done}
+            pending = progress[name]["ready"] - progress[name]["completed"]
+            completed = progress[name]["completed"] // made_in["batches_per_step"] * trainer.accumulate_grad_batches
+            progress[name] = {
+                "ready": completed + pending,
+                "started": completed,
+                "processed": completed,
+                "completed": completed,
+            }
 
     def _is_time(self, trainer: L.Trainer) -> bool:
         if trainer.global_step == self._saved_step:
@@ -148,13 +153,19 @@ class LastCheckpoint(L.Callback):
         self._saved_at, self._saved_step, self._validated = time.monotonic(), trainer.global_step, False
 
 
+def is_early_stopping(state: Any) -> bool:
+    """Return whether the state of a callback is that of `EarlyStopping`."""
+    return isinstance(state, dict) and {"wait_count", "patience"} <= state.keys()
+
+
 def _go_on_after_end(checkpoint: dict[str, Any]) -> None:
     """Turn the last checkpoint of a run that has ended into one to go on from: after its epoch, or within that epoch.
 
-    The best checkpoints are those of that run, so that their states are dropped.
+    The best checkpoints are those of that run, and its patience is at its end, so that these states are dropped.
     """
     checkpoint["made_in"]["should_stop"] = checkpoint["callbacks"]["LastCheckpoint"]["finished"] = False
-    for key in [key for key, state in checkpoint["callbacks"].items() if "best_k_models" in state]:
+    states = checkpoint["callbacks"].items()
+    for key in [key for key, state in states if "best_k_models" in state or is_early_stopping(state)]:
         del checkpoint["callbacks"][key]
     loop = checkpoint["loops"]["fit_loop"]
     batches = loop["epoch_loop.batch_progress"]
@@ -166,9 +177,11 @@ def _go_on_after_end(checkpoint: dict[str, Any]) -> None:
         progress["processed"] = progress["completed"] = progress["completed"] - 1
 
 
-def _move_paths(state: dict[str, Any], before: str, now: str) -> None:
+def _move_paths(state: dict[str, Any], old_folder: str, new_folder: str) -> None:
     """Replace the run folder in the paths of a `ModelCheckpoint`."""
-    if state.get("dirpath") == before:
+    if state.get("dirpath") == old_folder:
         for name in ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path"):
-            state[name] = state[name].replace(before, now)
-        state["best_k_models"] = {path.replace(before, now): score for path, score in state["best_k_models"].items()}
+            state[name] = state[name].replace(old_folder, new_folder)
+        state["best_k_models"] = {
+            path.replace(old_folder, new_folder): score for path, score in state["best_k_models"].items()
+        }

@@ -55,7 +55,11 @@ class NonFiniteGuard(L.Callback):
         task: Task,  # type: ignore[override]
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Remove the gradients of a step whose loss is not finite."""
+        """Remove the gradients of a step whose loss is not finite.
+
+        Raises:
+            RunError: If too many steps in succession are so.
+        """
         # the last step of an epoch may have fewer batches
         total, losses = self._total or self._send(), self._losses
         self._total, self._losses = None, []

@@ -15,7 +15,8 @@ from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, foreign_losses, require_known_transforms
 from lightseg.checkpoint.validation import fill, plain_weights, require_whole
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, TEMPERATURE, require_form
+from lightseg.config.recipe_schema import RECIPE, TEMPERATURE
+from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import sha256
 from lightseg.files.pickles import refused_class
@@ -164,8 +165,8 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
         is_number = type(version) is int and 0 <= version < MAX_VERSION
         number = version if is_number else f"of type {type(version).__name__}"
         raise UserError(f"{file}: has format {number}, this lightseg reads {FORMAT_VERSION}; use the one that wrote it")
-    if missing := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
-        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {missing[0]}")
+    if absent_keys := sorted({"config", "classes", "in_channels", "resolved"} - recipe.keys()):
+        raise UserError(f"{file}: not a checkpoint of lightseg: its recipe has no {absent_keys[0]}")
     recipe = plain(recipe, file)
     require_form(RECIPE, recipe, file, "lightseg")
     if "temperature" in content:

@@ -176,13 +176,16 @@ def class_tensors(net: nn.Module, config: Mapping[str, Any], num_classes: int, i
 
 def merge_adapters(task: Task) -> Task:
     """Return a task without adapters that has the same output: a new one, or the task itself if it has none."""
-    if task.adapters.lora is None:
+    lora = task.adapters.lora
+    if lora is None:
         return task
     recipe = copy.deepcopy({**task.recipe, "resolved": task.resolved})
     recipe["config"]["model"]["init_args"]["lora"] = None
     recipe.pop("shared", None)
+    record = {"rank": lora.rank, "alpha": lora.alpha, "targets": list(lora.targets)}
+    recipe["lineage"] = {**(recipe.get("lineage") or {}), "lora": record}
     merged = build_task(recipe, "the recipe of the run", trust=True)
-    fill(merged, merge_state(task.state_dict(), task.adapters.lora), "the weights of the run")
+    fill(merged, merge_state(task.state_dict(), lora), "the weights of the run")
     merged.temperature = task.temperature
     return merged.eval()
 
@@ -220,8 +223,8 @@ def data_and_block(
 
     Args and Raises are those of `build_data`.
     """
-    if missing := [name for name in ("data", "seed_everything") if config.get(name) is None]:
-        raise UserError(f"{file or 'the recipe'}: has no {missing[0]}, without which its data cannot be made again")
+    if absent_keys := [name for name in ("data", "seed_everything") if config.get(name) is None]:
+        raise UserError(f"{file or 'the recipe'}: has no {absent_keys[0]}, without which its data cannot be made again")
     # a copy, since the parser replaces dicts by its own type
     spec: dict[str, Any] = copy.deepcopy(config["data"])
     if not trust:

@@ -165,16 +165,16 @@ def require_net_fits(
 
 
 def _require_same(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], file: Path | str) -> None:
-    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    absent_names, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     reshaped = [
         name
         for name in sorted(expected.keys() & state.keys())
         if expected[name].shape != state[name].shape
         or expected[name].is_floating_point() != state[name].is_floating_point()
     ]
-    if missing or unknown or reshaped:
+    if absent_names or unknown or reshaped:
         raise UserError(
-            f"{file}: does not fit the net of its recipe: {len(missing)} weights are missing {missing[:3]}, "
+            f"{file}: does not fit the net of its recipe: {len(absent_names)} weights are missing {absent_names[:3]}, "
             f"{len(unknown)} are unknown {unknown[:3]} and {len(reshaped)} have another shape {reshaped[:3]}; "
             "has the net's code changed since?"
         )

@@ -4,6 +4,7 @@ Imports nothing heavy, so that a mistake is reported at once: importing torch an
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, pairwise
@@ -33,6 +34,15 @@ def option_values(args: Sequence[str], *options: str) -> list[str]:
 def option_names(args: Sequence[str]) -> list[str]:
     """Return the names of all options without dashes."""
     return [arg[2:].partition("=")[0].rstrip("+") for arg in args if arg.startswith("--")]
+
+
+def add_import_path(args: Sequence[str]) -> None:
+    """Let classes be imported that lie beside the recipes of a command line.
+
+    Raises:
+        ConfigError: If a recipe, or a base of one, is missing or wrong.
+    """
+    sys.path += [str(chain(name)[-1].parent) for name in option_values(args, "-c", "--config")]
 
 
 def trainer_option(args: Sequence[str], option: str) -> Any:

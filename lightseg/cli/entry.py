@@ -21,10 +21,14 @@ from lightseg.files.atomic import expand_home
 from lightseg.files.printable import printable
 from lightseg.files.version import __version__
 
+ERROR = "lightseg: error: "
+"""Start of the message of an expected failure."""
+
 _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota is used up", errno.EROFS: "it is read-only"}
 _REASONS |= {errno.EACCES: "permission denied", errno.ENOTDIR: "a part of its path is no folder"}
 _REASONS |= {errno.ENAMETOOLONG: "its path is too long", errno.ELOOP: "its links lead in a circle"}
-_REASONS |= {errno.EIO: "the disk cannot read or write it"}
+_REASONS |= {errno.EIO: "the disk cannot read or write it", errno.EISDIR: "it is a folder where a file belongs"}
+_REASONS |= {errno.EFBIG: "it exceeds the limit (`ulimit -f`)"}
 
 _OUT_OF_MEMORY = (
     "there is not enough memory; lower data.batch_size, data.num_workers or data.cache_gb, or raise the limit "
@@ -59,7 +63,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
         print(f"lightseg: stopped by {signal.Signals(error.received).name}; {_message(error)}", file=sys.stderr)
         return error.exit_code
     except LightsegError as error:
-        print(f"lightseg: error: {_message(error)}", file=sys.stderr)
+        print(f"{ERROR}{_message(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("lightseg: interrupted", file=sys.stderr)
@@ -71,7 +75,7 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
         message = describe_exit(error)
         if message is None:
             raise
-        print(f"lightseg: error: {message}", file=sys.stderr)
+        print(f"{ERROR}{message}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         if _has_readers():
@@ -79,13 +83,13 @@ def guarded(run: Callable[[], None], imports_user_code: bool = True) -> int:
             raise
         # the reader has closed the pipe, and flushing the rest must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("lightseg: error: the output was closed before the end", file=sys.stderr)
+        print(f"{ERROR}the output was closed before the end", file=sys.stderr)
         return 128 + signal.SIGPIPE
     except Exception as error:
         reason = _reason(error) or environment.describe_misread(error)
         if reason is None:
             raise
-        print(f"lightseg: error: {printable(reason)}", file=sys.stderr)
+        print(f"{ERROR}{printable(reason)}", file=sys.stderr)
         return 2
     return 0
 

@@ -6,6 +6,7 @@ Imports nothing heavy, so that a mistake is reported at once.
 from collections.abc import Sequence
 
 from lightseg.cli.argv import option_names, option_values
+from lightseg.config.option_names import plain_key
 from lightseg.errors import did_you_mean, require
 
 KEYS = {"batch_size": "data.batch_size", "lr": "model.optimizer.lr"}
@@ -30,12 +31,12 @@ def split_find(args: Sequence[str]) -> tuple[list[str], list[str]]:
     for name in names:
         require(name in KEYS, f"--find: no setting '{name}' to find{did_you_mean(name, KEYS, len(KEYS))}")
     require(len(set(names)) == len(names), f"--find {values[0]}: give each name once")
-    rest = _without_option(args)
+    others = _without_option(args)
     for option in ("resume", "extend"):
-        require(option not in option_names(rest), f"--find: --{option} keeps the values of the run; leave --find out")
+        require(option not in option_names(others), f"--find: --{option} keeps the values of the run; leave --find out")
     for name in names:
-        require_absent(name, option_names(rest), f"--{KEYS[name]}")
-    return [name for name in KEYS if name in names], rest
+        require_absent(name, option_names(others), f"--{KEYS[name]}")
+    return [name for name in KEYS if name in names], others
 
 
 def require_absent(name: str, keys: Sequence[str], option: str) -> None:
@@ -49,16 +50,15 @@ def require_absent(name: str, keys: Sequence[str], option: str) -> None:
     Raises:
         ConfigError: If they have it.
     """
-    plain_keys = [".".join(word for word in key.split(".") if word != "init_args") for key in keys]
-    require(KEYS[name] not in plain_keys, f"give --find {name} or {option}, not both")
+    require(KEYS[name] not in map(plain_key, keys), f"give --find {name} or {option}, not both")
 
 
 def _without_option(args: Sequence[str]) -> list[str]:
     """Return the arguments without `--find` and its value."""
-    rest, words = list[str](), iter(args)
+    others, words = list[str](), iter(args)
     for word in words:
         if word == "--find":
             next(words, None)
         elif not word.startswith("--find="):
-            rest.append(word)
-    return rest
+            others.append(word)
+    return others

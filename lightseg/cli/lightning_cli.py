@@ -107,7 +107,11 @@ class LightsegCLI(LightningCLI):
         parser.link_arguments("data.in_channels", "model.init_args.net.init_args.in_channels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the arguments and check the options outside of classes."""
+        """Parse the arguments and check the options outside of classes.
+
+        Raises:
+            ConfigError: If a value is wrong.
+        """
         # the inherited method warns when sys.argv is not empty, as in a program that passes its arguments on
         with without_usage():
             self.config = parser.parse_args(args)
@@ -132,7 +136,11 @@ class LightsegCLI(LightningCLI):
             raise ConfigError(f"seed_everything: {seed} is not a seed; give a whole number from 0 to {2**32 - 1}")
 
     def before_instantiate_classes(self) -> None:
-        """Check and complete the config before anything is built."""
+        """Check and complete the config before anything is built.
+
+        Raises:
+            ConfigError: If a part is not given, or options contradict each other.
+        """
         trainer = self.config.trainer
         for section in ("model", "data"):
             if self.config[section] is None:
@@ -273,10 +281,10 @@ class LightsegCLI(LightningCLI):
         if self.model.multilabel != self.datamodule.multilabel:
             overlap = ("exclude each other", "may overlap")[self.datamodule.multilabel]
             task = type(self.model).__name__.removeprefix("Multilabel").replace("Binary", "")
-            other = f"Multilabel{task}" if self.datamodule.multilabel else task
+            name = f"Multilabel{task}" if self.datamodule.multilabel else task
             raise ConfigError(
                 f"{type(self.model).__name__} cannot learn from {type(self.datamodule).__name__}: the classes of that "
-                f"{overlap}, as its attribute `multilabel` states; take {other}"
+                f"{overlap}, as its attribute `multilabel` states; take {name}"
             )
         for name in self.datamodule.classes:
             if printable(name) != name or set(name) & set("\t\n"):

@@ -20,6 +20,7 @@ from lightseg.cli.choices import (
 from lightseg.config.compose import read, show
 from lightseg.config.option_names import FIT_OPTIONS, suggest_option
 from lightseg.errors import ConfigError, did_you_mean
+from lightseg.files.printable import join_names
 
 
 def explain(message: str, composed: Namespace | None, file: str | None, files: list[Path]) -> str:
@@ -66,7 +67,7 @@ def _unknown_option(message: str, composed: Namespace) -> str | None:
 
 
 def _list_choices(choices: list[str]) -> str:
-    return f"; there are {', '.join(choices[:12])}{', …' if len(choices) > 12 else ''}" if choices else ""
+    return f"; there are {join_names(choices, 12)}" if choices else ""
 
 
 def _first_unknown(section: str, option: str, composed: Namespace) -> tuple[str, str]:
@@ -133,7 +134,7 @@ def _empty_sections(content: dict[str, Any], above: str) -> Iterator[str]:
             yield key
 
 
-def _missing(message: str, _composed: Namespace) -> str | None:
+def _required_option(message: str, _composed: Namespace) -> str | None:
     match = re.search(r"the following arguments are required: (.+)", message)
     if not match:
         return None
@@ -194,7 +195,7 @@ def _no_options(message: str, _composed: Namespace) -> str | None:
     return f"{_path(message)}: must hold options (key: value), got {match[1]}" if match else None
 
 
-_DESCRIBE = (_empty_value, _no_options, _unknown_option, _unknown_class, _missing, _wrong_type)
+_DESCRIBE = (_empty_value, _no_options, _unknown_option, _unknown_class, _required_option, _wrong_type)
 
 
 def _misplaced_class(key: str, value: str) -> str | None:

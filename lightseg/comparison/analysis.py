@@ -83,10 +83,7 @@ def compare(
     runs = sorted(runs, key=lambda run: run.folder)
     _require_no_copies(runs)
     split = split or default_split(runs)
-    if by is None and any(run.members for run in runs):
-        # an ensemble is compared with each of its members
-        by = RUN
-    grouping = _group_runs(runs, resolve(by, runs) if by else None, split)
+    grouping = _group_runs(runs, by, split)
     first = grouping.trials[0][0].evaluation
     images, counts, force_notes = align([trial for trials in grouping.trials for trial in trials], force)
     metric = get_metric(first.kind, metric_name)
@@ -126,8 +123,12 @@ def _require_no_copies(runs: Sequence[Run]) -> None:
             raise UserError(f"{run.folder}: is a copy of {first.folder}, with the same weights; leave it out")
 
 
-def _group_runs(runs: Sequence[Run], key: str | None, split: str) -> _Grouping:
+def _group_runs(runs: Sequence[Run], by: str | None, split: str) -> _Grouping:
     """Group the runs; runs of a single recipe and seed become groups of one run."""
+    if by is None and any(run.members for run in runs):
+        # an ensemble is compared with each of its members
+        by = RUN
+    key = resolve(by, runs) if by else None
     grouped = group(runs, key)
     trials = [make_trials(members, split) for members in grouped]
     if key is None and len(grouped) == 1 and len(trials[0]) > 1 and len({run.seed for run in runs}) == 1:
@@ -234,8 +235,8 @@ def _describe_groups(
         if changes := describe_code_changes([run.folder for run in runs]):
             yield f"{scored.label}: its runs differ in code or packages: {changes}"
         for trial in scored.trials:
-            if missing := missing_folds(trial.runs, split):
-                yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, missing))}"
+            if folds := missing_folds(trial.runs, split):
+                yield f"{scored.label}, seed {trial.seed}: no fold {', '.join(map(str, folds))}"
     yield from _describe_ensembles(groups)
     yield from _describe_uneven_means([trial for scored in groups for trial in scored.trials], classes)
     if changes := describe_code_changes([scored.trials[0].runs[0].folder for scored in groups]):

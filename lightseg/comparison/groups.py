@@ -15,7 +15,7 @@ from lightseg.runs.read import Run
 FlatConfig = dict[str, Any]
 """Values of a config by their keys on the command line, without null values."""
 
-NONE = "–"
+NONE = "none"
 """Text of a null value, or of an option that a class does not have."""
 
 RUN = "run"
@@ -222,10 +222,10 @@ def _select_keys(differs: Sequence[Mapping[str, str]]) -> list[str]:
         keys = shorter if count_distinct(shorter) == count_distinct(keys) else keys
     if len(keys) <= _IN_LABEL:
         return keys
-    chosen: list[str] = []
-    while count_distinct(chosen) < count_distinct(keys):
-        chosen.append(max(keys, key=lambda key: count_distinct([*chosen, key])))
-    return chosen
+    minimal_keys: list[str] = []
+    while count_distinct(minimal_keys) < count_distinct(keys):
+        minimal_keys.append(max(keys, key=lambda key: count_distinct([*minimal_keys, key])))
+    return minimal_keys
 
 
 def _unique(texts: Sequence[str]) -> list[str]:

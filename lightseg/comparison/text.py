@@ -6,6 +6,7 @@ import statistics
 from lightseg.comparison.analysis import ALL_PAIRS
 from lightseg.comparison.groups import NONE
 from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair
+from lightseg.files.printable import format_count
 from lightseg.metrics.formatting import format_p_value, percent
 
 _FEW = 20
@@ -29,7 +30,7 @@ def class_verdicts(comparison: Comparison) -> list[str]:
 
 def reading(comparison: Comparison) -> list[str]:
     """Return sentences that explain the numbers and the scope of the intervals."""
-    images = _count(len(comparison.images), "image")
+    images = format_count(len(comparison.images), "image")
     lines = [
         f"{comparison.metric} in % on {comparison.split}, {images}; 95 % intervals from "
         f"{comparison.resamples:,} resamples of the images, the same for all runs."
@@ -120,7 +121,7 @@ def _describe_limit(comparison: Comparison, pair: GroupPair) -> str:
         A text such as `; 6 images and 2 seeds: differences below 31.0 cannot be shown`; empty if the groups are equal.
     """
     difference = pair.difference
-    basis = _count(len(comparison.images), "image")
+    basis = format_count(len(comparison.images), "image")
     if pair.seeds:
         numbers = sorted({len(comparison.groups[index].trials) for index in (pair.first, pair.second)})
         basis += f" and {' or '.join(map(str, numbers))} seeds"
@@ -136,10 +137,6 @@ def _describe_limit(comparison: Comparison, pair: GroupPair) -> str:
 def _join(labels: list[str]) -> str:
     """Return labels as a list; of many only the number."""
     return ", ".join(labels) if len(labels) <= _LISTED else f"{len(labels)} groups"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _class_verdict(comparison: Comparison, pair: GroupPair) -> str:
@@ -179,7 +176,7 @@ def _about_seeds(comparison: Comparison) -> list[str]:
     if all(pair.seeds for pair in pairs):
         return [
             "The intervals of the differences include the variance of training: over seeds and over images.",
-            *_few(comparison),
+            *_note_two_seeds(comparison),
         ]
     subject = (
         "Where a group has one run, the intervals are" if any(pair.seeds for pair in pairs) else "The intervals are"
@@ -190,7 +187,7 @@ def _about_seeds(comparison: Comparison) -> list[str]:
     ]
 
 
-def _few(comparison: Comparison) -> list[str]:
+def _note_two_seeds(comparison: Comparison) -> list[str]:
     if not any(len(group.trials) == 2 for group in comparison.groups):
         return []
     return ["Two seeds hardly determine the variance of training, so that the intervals are wide; use three or more."]

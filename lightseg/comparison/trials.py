@@ -8,13 +8,11 @@ import numpy as np
 
 from lightseg.comparison.groups import canonical, recipe
 from lightseg.errors import UserError
+from lightseg.files.printable import format_count, join_names
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import Integers
 from lightseg.runs.fingerprint import abbreviate, combine, differ
 from lightseg.runs.read import Run
-
-_LISTED = 3
-"""Limit of the image names in a message."""
 
 
 class ScoredTrial(NamedTuple):
@@ -230,8 +228,7 @@ def _image_indices(evaluation: PerImageResults) -> dict[tuple[str, int], int]:
 
 
 def _list_images(images: Sequence[tuple[str, int]]) -> str:
-    names = ", ".join(name for name, _ in images[:_LISTED])
-    return f"{len(images)} image{'s' * (len(images) > 1)} ({names}{', …' * (len(images) > _LISTED)})"
+    return f"{format_count(len(images), 'image')} ({join_names([name for name, _ in images], 3)})"
 
 
 def _format_names(value: str | Sequence[str]) -> str:

@@ -94,6 +94,11 @@ COMMON_OPTIONS = tuple(option for option in _SYNONYMS if " " not in option)
 _OPTIONS = {name: option for option, names in _SYNONYMS.items() for name in names}
 
 
+def plain_key(key: str) -> str:
+    """Return a key without `init_args`, which `fit` takes with and without."""
+    return ".".join(word for word in key.split(".") if word != "init_args")
+
+
 def suggest_option(name: str, section: str = "") -> str:
     """Return the end of the message about an unknown option: `; did you mean X?`.
 

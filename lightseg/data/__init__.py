@@ -1,6 +1,7 @@
 """Data modules: CIFAR-10, segmentation sets, a procedural one, and a user's own folder, table or annotations."""
 
-from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.annotated_images import AnnotatedImages, AnnotatedImagesClassification
 from lightseg.data.datasets.camvid import CamVid
 from lightseg.data.datasets.cifar10 import CIFAR10

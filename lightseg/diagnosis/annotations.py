@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.types import Split
-from lightseg.diagnosis.findings import Finding, Severity, counted, list_classes
+from lightseg.diagnosis.findings import Finding, Severity, list_classes
 from lightseg.diagnosis.samples import Sample
+from lightseg.files.printable import format_count
 
 _ROUNDING = 1.0
 """Pixels that an outline may reach beyond its image by rounding."""
@@ -38,8 +39,8 @@ def _clipped(samples: Sequence[Sample]) -> list[Finding]:
     number, total = (sum(map(len, values.values())) for values in (clipped, overhangs))
     farthest = max(max(values) for values in clipped.values())
     what = (
-        f"{number:,} of {counted(total, 'outline')} in {counted(len(clipped), 'image')} reach beyond the image, by up "
-        f"to {farthest:.0f} pixels, and are clipped"
+        f"{number:,} of {format_count(total, 'outline')} in {format_count(len(clipped), 'image')} reach beyond the "
+        f"image, by up to {farthest:.0f} pixels, and are clipped"
     )
     mend = "leave them if the image cuts the objects off; if they lie in the wrong place, export the annotations again"
     return [Finding("clipped outline", "note", what, mend, list(clipped))]
@@ -53,7 +54,7 @@ def _others(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> l
     objects: Counter[str] = sum((sample.annotation.others for sample in samples if sample.annotation), Counter())
     options = {part.drawing.other_classes for part in parts.values() if isinstance(part, AnnotatedDataset)}
     state = "void" if "ignore" in options else "left out"
-    what = f"{counted(objects.total(), 'object')} of classes that are not declared: {list_classes(objects)}"
+    what = f"{format_count(objects.total(), 'object')} of classes that are not declared: {list_classes(objects)}"
     mend = f"they are {state}, as other_classes says; add the classes to data.classes to train on them"
     return [Finding("undeclared class", "note", what, mend, files)]
 
@@ -64,6 +65,6 @@ def _unannotated(samples: Sequence[Sample]) -> list[Finding]:
     if not files:
         return []
     severity: Severity = "warning" if len(files) <= max(1, _RARE * len(samples)) else "note"
-    what = f"{counted(len(files), 'image')} of {len(samples):,} without annotation, as if they held no object"
+    what = f"{format_count(len(files), 'image')} of {len(samples):,} without annotation, as if they held no object"
     mend = "annotate them, or, if nobody has looked at them, leave them out: missing_annotation: skip"
     return [Finding("image without annotation", severity, what, mend, files)]

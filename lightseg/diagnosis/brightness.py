@@ -36,19 +36,20 @@ def measure_brightness(
         normalization: Mean and deviation of the normalization; by default those of the data module.
     """
     try:
-        used = normalization or data.pixel_stats()
+        mean, std = normalization or data.pixel_stats()
     except DataError:
         # it reads images, and a broken one is a finding already
         return None
-    return combine([sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None], used)
+    pixels = [sample.pixels for sample in samples if sample.split == "train" and sample.pixels is not None]
+    return combine(pixels, (mean, std))
 
 
-def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[float]]) -> Brightness | None:
+def combine(images: Sequence[PixelSums], normalization: tuple[Sequence[float], Sequence[float]]) -> Brightness | None:
     """Return mean and deviation over all pixels; None without images, or if their channels differ.
 
     Args:
         images: `pixel_sums` of each image.
-        used: Mean and deviation of the normalization.
+        normalization: Mean and deviation of the normalization.
     """
     if not images or len({len(total) for _, total, _ in images}) > 1:
         return None
@@ -56,7 +57,7 @@ def combine(images: Sequence[PixelSums], used: tuple[Sequence[float], Sequence[f
     mean = np.sum([total for _, total, _ in images], axis=0) / count
     squares = np.sum([square for _, _, square in images], axis=0) / count
     std = np.sqrt(np.maximum(squares - mean**2, 0))
-    return Brightness(mean.tolist(), std.tolist(), *map(list, used))
+    return Brightness(mean.tolist(), std.tolist(), *map(list, normalization))
 
 
 def is_far(brightness: Brightness) -> bool:
@@ -64,10 +65,10 @@ def is_far(brightness: Brightness) -> bool:
     if len(brightness.mean) != len(brightness.used_mean):
         # the net's check of its channels reports it
         return False
-    std, used = np.array(brightness.std), np.array(brightness.used_std)
-    offset = np.abs(np.array(brightness.mean) - brightness.used_mean) / used
+    std, used_std = np.array(brightness.std), np.array(brightness.used_std)
+    offset = np.abs(np.array(brightness.mean) - brightness.used_mean) / used_std
     # the strongest channel counts, since another one may be empty
-    ratio = std.max() / used[std.argmax()]
+    ratio = std.max() / used_std[std.argmax()]
     return bool(offset.max() > _MAX_OFFSET or not 1 / _MAX_RATIO <= ratio <= _MAX_RATIO)
 
 

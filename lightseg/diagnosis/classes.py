@@ -10,9 +10,10 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.transforms.rare_classes import rare_classes
 from lightseg.data.types import SPLITS, ClassCounts
-from lightseg.diagnosis.findings import Finding, counted
+from lightseg.diagnosis.findings import Finding
 from lightseg.diagnosis.samples import Sample
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count
 
 _TINY = 4.0
 """Typical side in pixels below which the objects of a class are reported as tiny."""
@@ -68,9 +69,9 @@ def class_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Fin
     trained = tables["train"].any(0)
     for split in SPLITS:
         absent = ~tables[split].any(0) & (trained | (split == "train"))
-        missing = [data.classes[label] for label in np.flatnonzero(absent).tolist()]
-        if missing and len(tables[split]):
-            what = f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not occur in {split}"
+        names = [data.classes[label] for label in np.flatnonzero(absent).tolist()]
+        if names and len(tables[split]):
+            what = f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not occur in {split}"
             mend = "put images with it there, or leave the class out of data.classes"
             if split != "train":
                 mend = _split_remedy(data, samples, split, np.flatnonzero(absent).tolist())
@@ -100,7 +101,7 @@ def tiny_findings(data: ImageDataModule, objects: Sequence[dict[int, ClassCounts
             tiny.append(f"{name} ({typical_side(sizes):.1f} pixels)")
     if not tiny:
         return []
-    what = f"tiny as training sees them, in {counted(len(objects), 'augmented sample')}: {', '.join(tiny)} across"
+    what = f"tiny as training sees them, in {format_count(len(objects), 'augmented sample')}: {', '.join(tiny)} across"
     mend = "in data.train_transforms, raise height and width of Resize, or scale_limit of RandomScale"
     return [Finding("tiny class", "warning", what, mend)]
 
@@ -128,7 +129,7 @@ def _split_remedy(data: ImageDataModule, samples: Sequence[Sample], split: str, 
     if seed is not None:
         return f"take a random split that has every class in every part: --data.split_seed {seed}"
     fewest = min(sum(bool(sample.counts[label]) for sample in samples if sample.readable) for label in labels)
-    return f"add images with it, since {counted(fewest, 'image')} cannot be in every split{folds}"
+    return f"add images with it, since {format_count(fewest, 'image')} cannot be in every split{folds}"
 
 
 def _find_split_seed(data: FileDataModule, samples: Sequence[Sample], labels: Sequence[int]) -> int | None:

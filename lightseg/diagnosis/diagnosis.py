@@ -20,7 +20,14 @@ from lightseg.diagnosis.brightness import Brightness, brightness_findings, measu
 from lightseg.diagnosis.classes import ClassRow, class_findings, class_rows, tiny_findings
 from lightseg.diagnosis.contact_sheet import draw_samples, joined, objects_of
 from lightseg.diagnosis.duplicates import duplicate_findings
-from lightseg.diagnosis.files import file_findings, layout_findings, unnamed_findings, unread_findings
+from lightseg.diagnosis.files import (
+    alpha_findings,
+    file_findings,
+    layout_findings,
+    unlisted_findings,
+    unnamed_findings,
+    unread_findings,
+)
 from lightseg.diagnosis.findings import SEVERITIES, Finding, from_message
 from lightseg.diagnosis.first_samples import first_samples, require_own_ids
 from lightseg.diagnosis.masks import (
@@ -90,6 +97,7 @@ def diagnose(data: ImageDataModule, normalization: Normalization | None = None) 
     readable = [sample for sample in samples if sample.readable]
     diagnosis = Diagnosis(layout_findings(problems), {split: len(part) for split, part in parts.items()})
     diagnosis.add([*file_findings(samples, parts), *unread_findings(parts)])
+    diagnosis.add([*unlisted_findings(data), *alpha_findings(readable)])
     unnamed = unnamed_findings(samples, parts)
     # masks of unknown meaning have no class statistics
     labelled = [] if unnamed else readable

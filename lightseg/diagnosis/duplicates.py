@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.types import SPLITS
-from lightseg.diagnosis.findings import Finding, counted
+from lightseg.diagnosis.findings import Finding
 from lightseg.diagnosis.samples import Sample
+from lightseg.files.printable import format_count, join_names
 
 _BITS = 10
 """Largest number of the 64 hash bits in which near duplicates differ."""
@@ -19,8 +20,6 @@ correlation, and least contrast, below which a picture is empty."""
 
 _ROWS = 512
 """Number of images that are compared with another split at a time."""
-
-_LISTED = 3
 
 SamplePair = tuple[Sample, Sample]
 
@@ -43,11 +42,8 @@ def duplicate_findings(samples: Sequence[Sample]) -> list[Finding]:
 def _finding(check: str, pairs: Sequence[SamplePair], how: str, mend: str) -> list[Finding]:
     if not pairs:
         return []
-    listed = ", ".join(
-        f"{first.name} ({first.split}) and {second.name} ({second.split})" for first, second in pairs[:_LISTED]
-    )
-    more = f" and {counted(len(pairs) - _LISTED, 'more pair')}" if len(pairs) > _LISTED else ""
-    what = f"{counted(len({id(second) for _, second in pairs}), 'image')} {how}: {listed}{more}"
+    names = [f"{first.name} ({first.split}) and {second.name} ({second.split})" for first, second in pairs]
+    what = f"{format_count(len({id(second) for _, second in pairs}), 'image')} {how}: {join_names(names, 3)}"
     files = dict.fromkeys(sample.name for pair in pairs for sample in pair)
     return [Finding(check, "warning", what, mend, list(files))]
 

@@ -137,8 +137,8 @@ def _translate_errors(data: ImageDataModule) -> Iterator[None]:
 
 def in_words(result: TrainingEstimate) -> list[str]:
     """Return the estimate as lines of text."""
-    hours, rest = divmod(round(result.seconds), 3600)
-    total = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    hours, seconds = divmod(round(result.seconds), 3600)
+    total = f"{hours} h {seconds // 60} min" if hours else f"{seconds // 60} min {seconds % 60} s"
     what = "its samples are loaded (more data.num_workers may help)" if result.loading else "the net runs"
     return [
         f"{result.parameters / 1e6:.2f} M parameters; {result.step_seconds:.2f} s a step on this {result.device}, in "

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from lightseg.data.annotations.drawing import UndeclaredClassError
+from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset
+from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.datasets.unread_files import describe_unread, unread_files
 from lightseg.data.io.error_collector import LayoutError
@@ -17,9 +19,10 @@ from lightseg.data.io.label_map import UndeclaredError
 from lightseg.data.io.masks import LossyMaskError
 from lightseg.data.splits import LeakError
 from lightseg.data.types import Split
-from lightseg.diagnosis.findings import Finding, counted, from_message, list_classes
+from lightseg.diagnosis.findings import Finding, from_message, list_classes
 from lightseg.diagnosis.samples import Problem, Sample
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count, join_names
 from lightseg.labels import IGNORE
 
 _CHECKS: dict[type[DataError], str] = {
@@ -55,6 +58,30 @@ def unread_findings(parts: Mapping[Split, ImageDataset]) -> list[Finding]:
         return []
     what = f"images of formats that are not read are skipped: {describe_unread(files)}"
     return [Finding("skipped file", "warning", what, "convert them to PNG, JPEG or TIFF to use them", files)]
+
+
+def unlisted_findings(data: ImageDataModule) -> list[Finding]:
+    """Note images that take no part, since no list or table names them."""
+    files = data.unlisted_images() if isinstance(data, FileDataModule) else []
+    if not files:
+        return []
+    what = f"{format_count(len(files), 'image')} beside the others that no list and no table names"
+    mend = "they take no part; name them there to use them"
+    return [Finding("unlisted image", "note", what, mend, files)]
+
+
+def alpha_findings(samples: Sequence[Sample]) -> list[Finding]:
+    """Note images whose alpha channel is dropped."""
+    shares = {sample.name: sample.transparent_share for sample in samples if sample.transparent_share is not None}
+    if not shares:
+        return []
+    transparent = [name for name, share in shares.items() if share]
+    what = f"the alpha channel of {format_count(len(shares), 'image')} is dropped"
+    if not transparent:
+        return [Finding("alpha channel", "note", f"{what}, which is opaque everywhere", "nothing is lost", [*shares])]
+    what += f", and in {len(transparent):,} it is transparent in places, where the color below it is seen"
+    mend = "set channels: 4 to keep it, or paint these images onto a background"
+    return [Finding("alpha channel", "note", what, mend, transparent)]
 
 
 def file_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:
@@ -95,19 +122,18 @@ def _finding(check: str, problems: Sequence[Problem], parts: Mapping[Split, Imag
 def _with_more(message: str, more: int, by_folder: bool = False) -> str:
     """Return the first message with the number of further ones."""
     what, separator, mend = message.partition("; ")
-    rest = f"the same in {counted(more, 'more folder')}" if by_folder else f"{more} more like it"
-    return f"{what} (and {rest}){separator}{mend}" if more else message
+    others = f"the same in {format_count(more, 'more folder')}" if by_folder else f"{more} more like it"
+    return f"{what} (and {others}){separator}{mend}" if more else message
 
 
 def _interpolated(problems: Sequence[Problem]) -> str:
     """Return one message for all interpolated masks."""
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     new = sorted({key for error in errors for key in error.undeclared}, key=str)
-    listed = ", ".join(str(list(key) if isinstance(key, tuple) else key) for key in new[:6])
+    listed = join_names([str(list(key) if isinstance(key, tuple) else key) for key in new], 6)
     return (
-        f"{counted(len(problems), 'mask')} with {counted(len(new), 'value')} that are not declared, in between "
-        f"declared ones and at borders ({listed}{', …' if len(new) > 6 else ''}): a resize, a JPEG or smooth edges "
-        "made them"
+        f"{format_count(len(problems), 'mask')} with {format_count(len(new), 'value')} that are not declared, in "
+        f"between declared ones and at borders ({listed}): a resize, a JPEG or smooth edges made them"
     )
 
 
@@ -116,8 +142,8 @@ def _undeclared(problems: Sequence[Problem], parts: Mapping[Split, ImageDataset]
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredError)]
     pixels: Counter[Key] = sum((error.pixel_counts for error in errors), Counter())
     label_map = next(part.label_map for part in parts.values() if isinstance(part, MaskDataset))
-    more = len(errors) - 1
-    return str(label_map.undeclared_error(errors[0].path, pixels, f" and {counted(more, 'more file')}" if more else ""))
+    more = f" and {format_count(len(errors) - 1, 'more file')}" if len(errors) > 1 else ""
+    return str(label_map.undeclared_error(errors[0].path, pixels, more))
 
 
 def _undeclared_classes(problems: Sequence[Problem]) -> str:
@@ -125,7 +151,7 @@ def _undeclared_classes(problems: Sequence[Problem]) -> str:
     errors = [problem.error for problem in problems if isinstance(problem.error, UndeclaredClassError)]
     objects: Counter[str] = sum((error.objects for error in errors), Counter())
     what, separator, mend = str(errors[0]).partition("; ")
-    return f"{what} ({counted(objects.total(), 'object')} in all: {list_classes(objects)}){separator}{mend}"
+    return f"{what} ({format_count(objects.total(), 'object')} in all: {list_classes(objects)}){separator}{mend}"
 
 
 def unnamed_findings(samples: Sequence[Sample], parts: Mapping[Split, ImageDataset]) -> list[Finding]:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lightseg.files.printable import join_names
+
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """Errors stop a training or corrupt what it learns, warnings bias its score, notes are remarks."""
-
-_LISTED = 8
-"""Classes that a finding lists."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,6 @@ def from_message(check: str, severity: Severity, message: str, files: Sequence[s
     return Finding(check, severity, what, mend or "repair the file, or remove it and its counterpart", files)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 image`, `2 images`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def list_classes(objects: Counter[str]) -> str:
     """Return the number of objects of each class, the most frequent ones first: `car (3), boat (1)`."""
-    listed = ", ".join(f"{name} ({number:,})" for name, number in objects.most_common(_LISTED))
-    return listed + ", …" * (len(objects) > _LISTED)
+    return join_names([f"{name} ({number:,})" for name, number in objects.most_common()])

@@ -6,10 +6,11 @@ import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import SPLITS
-from lightseg.diagnosis.findings import Finding, Severity, counted, from_message
+from lightseg.diagnosis.findings import Finding, Severity, from_message
 from lightseg.diagnosis.samples import Sample
 from lightseg.diagnosis.shift import Shift
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count
 
 _PEAK, _RIVAL, _HERE, _FAR = 7.0, 0.8, 0.65, 4.0
 """Criteria of a shifted mask: least height of the best fit, in standard deviations; largest share of it at the next
@@ -36,8 +37,8 @@ def turn_findings(samples: Sequence[Sample]) -> list[Finding]:
     if not turned:
         return []
     what = (
-        f"the EXIF orientation of {counted(len(turned), 'file')} turns the image and not its mask (or the other way), "
-        f"and their sizes do not tell whether it should: {turned[0].name}"
+        f"the EXIF orientation of {format_count(len(turned), 'file')} turns the image and not its mask (or the other "
+        f"way), and their sizes do not tell whether it should: {turned[0].name}"
     )
     mend = "look at the overlays; if masks lie turned, save the images the way up that the masks have, without EXIF"
     return [Finding("EXIF orientation", "warning", what, mend, [sample.name for sample in turned])]
@@ -56,7 +57,7 @@ def shift_findings(samples: Sequence[Sample]) -> list[Finding]:
             single += [sample for sample in members if sample.shift and is_shifted(sample.shift)]
     if single and single[0].shift:
         what = f"the edges of {single[0].mask} fit its image best {_moved(single[0].shift)}"
-        what += f"; {counted(len(single) - 1, 'more mask')} fit best elsewhere, too" if len(single) > 1 else ""
+        what += f"; {format_count(len(single) - 1, 'more mask')} fit best elsewhere, too" if len(single) > 1 else ""
         mend = "look at them on the image; export them again, or move them back"
         findings.append(Finding("shifted", "warning", what, mend, [sample.mask for sample in single]))
     return findings
@@ -68,7 +69,7 @@ def is_shifted(shift: Shift) -> bool:
         shift.length >= _FAR
         and shift.peak >= _PEAK
         and shift.rival <= _RIVAL * shift.peak
-        and shift.here <= _HERE * shift.peak
+        and shift.unshifted <= _HERE * shift.peak
     )
 
 
@@ -86,8 +87,8 @@ def interpolation_findings(samples: Sequence[Sample], classes: Sequence[str]) ->
     totals = np.sum([sample.counts[:-1] for sample in masks], axis=0)
     is_outline = len(interpolated) > len(masks) / 2 and pixels.sum() > totals[pixels > 0].sum() / 2
     what = (
-        f"{counted(len(interpolated), 'mask')} with thin lines of {', '.join(names)} where classes of lower and higher "
-        f"ids meet: that is what a resize makes of ids ({pixels.sum():,} pixels)"
+        f"{format_count(len(interpolated), 'mask')} with thin lines of {', '.join(names)} where classes of lower and "
+        f"higher ids meet: that is what a resize makes of ids ({pixels.sum():,} pixels)"
     )
     mend = "make them again from the originals, resized by nearest neighbour only"
     mend += "; annotated outlines may stay" if is_outline else ""
@@ -114,12 +115,12 @@ def empty_findings(samples: Sequence[Sample], classes: Sequence[str], multilabel
     background = [sample.mask for sample in masks if sample.valid.any() and list(sample.objects) == background_only]
     findings = []
     if void:
-        what = f"{counted(len(void), 'mask')} without a label: every pixel is void"
+        what = f"{format_count(len(void), 'mask')} without a label: every pixel is void"
         findings.append(Finding("empty mask", "warning", what, "label them, or remove them and their images", void))
     if background:
         content = "without any class" if multilabel else f"with {classes[0]} and nothing else"
         is_exception = len(background) <= max(1, _RARE * len(masks))
-        what = f"{counted(len(background), 'mask')} of {len(masks):,} {content}"
+        what = f"{format_count(len(background), 'mask')} of {len(masks):,} {content}"
         mend = "if there is something to see on their images, label it; otherwise leave them as they are"
         findings.append(Finding("empty mask", "warning" if is_exception else "note", what, mend, background))
     return findings

@@ -6,8 +6,9 @@ import numpy as np
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.diagnosis.findings import Finding, counted
+from lightseg.diagnosis.findings import Finding
 from lightseg.diagnosis.samples import Sample
+from lightseg.files.printable import format_count
 from lightseg.labels import IGNORE
 
 _MOST = 0.5
@@ -40,7 +41,7 @@ def padding_findings(data: ImageDataModule, samples: Sequence[Sample], augmented
     (height, width), (image_height, image_width) = _typical(sizes), _typical(image_sizes)
     what = (
         f"training samples are {height}×{width} pixels and the images {image_height}×{image_width} (height×width): "
-        f"{np.mean(shares):.0%} of {counted(len(shares), 'augmented sample')} is padding"
+        f"{np.mean(shares):.0%} of {format_count(len(shares), 'augmented sample')} is padding"
     )
     if height <= image_height and width <= image_width:
         mend = "in data.train_transforms, scale images down less, or lower height and width of the crop"

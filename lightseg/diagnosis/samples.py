@@ -17,6 +17,7 @@ from lightseg.data.annotations.drawing import AnnotationSummary
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.dataset import ImageDataset, count_classes
 from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
+from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset, SizeError
 from lightseg.data.io.images import BrokenFileError
 from lightseg.data.io.label_map import UndeclaredError
@@ -77,6 +78,7 @@ class Sample:
         thumbnail: Gray thumbnail `(32, 32)` uint8.
         shift: Shift at which the mask's edges fit the image best.
         is_turned: Whether EXIF rotates only one of image and mask, and their sizes do not reveal which is right.
+        transparent_share: Share of pixels that an alpha makes transparent which is dropped; None without such an alpha.
         annotation: Facts about its annotation; None if its mask is not drawn from one.
     """
 
@@ -96,6 +98,7 @@ class Sample:
     thumbnail: Thumbnail = field(default_factory=lambda: np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
     shift: Shift | None = None
     is_turned: bool = False
+    transparent_share: float | None = None
     annotation: AnnotationSummary | None = None
 
     @property
@@ -160,6 +163,8 @@ class _Summaries(Dataset[Sample]):
             return sample
         look(sample, image, target, self._classes, self._multilabel)
         sample.is_turned = part.is_turned_alone(index)
+        if isinstance(part, FileDataset):
+            sample.transparent_share = part.transparent_share(index)
         if isinstance(part, AnnotatedDataset):
             sample.annotation = part.summarize_annotation(index, sample.size)
         return sample

@@ -11,8 +11,9 @@ from lightseg.data.data_module import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.types import SPLITS, Split
 from lightseg.diagnosis.duplicates import thumbnail_distance
-from lightseg.diagnosis.findings import Finding, Severity, counted
+from lightseg.diagnosis.findings import Finding, Severity
 from lightseg.diagnosis.samples import Sample
+from lightseg.files.printable import format_count, join_names
 
 PATTERNS = (r"([^/]+)/[^/]+$", r"([^/]+)[_-][A-Za-z]*[0-9]+[^/0-9]*$")
 """Patterns of the group in a file's name: its folder, or the text before the last number."""
@@ -24,7 +25,6 @@ _MEMBERS = 3
 """Least mean number of samples of a group for names that begin alike not to be chance."""
 
 _PAIRS = 2000
-_LISTED = 4
 
 
 def sequence_findings(data: ImageDataModule, samples: Sequence[Sample]) -> list[Finding]:
@@ -114,14 +114,11 @@ def _describe(
             group = shared[0]
             number = counts[counterpart][group]
             return (
-                f"{start}{split} is one {kind}, {group} ({counted(counts[split][group], 'image')}), which also occurs "
-                f"in {counterpart} ({counted(number, 'image')})"
+                f"{start}{split} is one {kind}, {group} ({format_count(counts[split][group], 'image')}), which also "
+                f"occurs in {counterpart} ({format_count(number, 'image')})"
             )
-    listed = ", ".join(
-        f"{group} ({counts[earlier][group]} and {counts[later][group]} images)" for group in shared[:_LISTED]
-    )
-    more = f" and {len(shared) - _LISTED} more" if len(shared) > _LISTED else ""
-    return f"{start}{counted(len(shared), kind)} in {earlier} and in {later}: {listed}{more}"
+    groups = [f"{group} ({counts[earlier][group]} and {counts[later][group]} images)" for group in shared]
+    return f"{start}{format_count(len(shared), kind)} in {earlier} and in {later}: {join_names(groups, 4)}"
 
 
 def _mend(data: ImageDataModule, pattern: str | None, split: Split) -> str:

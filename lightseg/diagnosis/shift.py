@@ -35,14 +35,14 @@ class Shift(NamedTuple):
         dx: Pixels to the right.
         peak: Height of the best fit, in standard deviations of the fit at other shifts.
         rival: Height of the next maximum, likewise.
-        here: Height without a shift, likewise; the highest within two pixels.
+        unshifted: Height without a shift, likewise; the highest within two pixels.
     """
 
     dy: float
     dx: float
     peak: float
     rival: float
-    here: float
+    unshifted: float
 
     @property
     def length(self) -> float:
@@ -71,8 +71,8 @@ def measure_shift(gray: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> S
         return None
     heights = (fit - elsewhere.mean()) / spread
     rival = float(heights[~_is_near(fit.shape, int(row), int(column))].max())
-    here = float(heights[_is_near(fit.shape, reach, reach, _NEAR)].max())
-    return Shift((row - reach) / scale, (column - reach) / scale, float(heights[row, column]), rival, here)
+    unshifted = float(heights[_is_near(fit.shape, reach, reach, _NEAR)].max())
+    return Shift((row - reach) / scale, (column - reach) / scale, float(heights[row, column]), rival, unshifted)
 
 
 def _resized(plane: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:

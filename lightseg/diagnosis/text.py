@@ -12,12 +12,11 @@ from rich.text import Text
 
 from lightseg.diagnosis.brightness import rounded
 from lightseg.diagnosis.diagnosis import Diagnosis
-from lightseg.diagnosis.findings import SEVERITIES, Finding, counted
+from lightseg.diagnosis.findings import SEVERITIES, Finding
 from lightseg.files.atomic import write_atomically
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, join_names, printable
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
-_FILES = 5
 
 
 def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
@@ -48,7 +47,7 @@ def show(diagnosis: Diagnosis, lines: Sequence[str] = ()) -> None:
 def verdict(diagnosis: Diagnosis) -> str:
     """Return the numbers of findings as a line."""
     numbers = {severity: sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES}
-    listed = ", ".join(counted(number, severity) for severity, number in numbers.items() if number)
+    listed = ", ".join(format_count(number, severity) for severity, number in numbers.items() if number)
     return f"{'clean' if diagnosis.clean else 'not clean'}{': ' * bool(listed)}{listed}"
 
 
@@ -91,8 +90,7 @@ def _print_finding(console: Console, number: int, finding: Finding) -> None:
     console.print(Text.assemble(f"\n{number}. ", (finding.severity, _STYLES[finding.severity]), f"  {finding.check}"))
     lines = [finding.what]
     if finding.files:
-        more = f" and {len(finding.files) - _FILES:,} more" if len(finding.files) > _FILES else ""
-        lines.append(f"{counted(len(finding.files), 'file')}: {', '.join(finding.files[:_FILES])}{more}")
+        lines.append(f"{format_count(len(finding.files), 'file')}: {join_names(finding.files, 5)}")
     lines += f"mend: {finding.mend}".splitlines()
     for line in lines:
         # not wrapped, so that a line of config can be copied

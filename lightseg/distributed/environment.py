@@ -97,7 +97,7 @@ def describe_misread(error: Exception) -> str | None:
     return None
 
 
-def missing(error: KeyError) -> ConfigError | None:
+def explain_missing_variable(error: KeyError) -> ConfigError | None:
     """Return the error of a launcher that has set only some of its variables; None for other keys."""
     name = str(error.args[0]) if error.args else ""
     if name not in _NUMBERS or name in os.environ:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from lightseg.data import ImageDataModule
 from lightseg.errors import ConfigError
 from lightseg.evaluation.scoring import Scorer
@@ -21,6 +23,7 @@ from lightseg.metrics.calibration import (
     valid_pixels,
 )
 from lightseg.runs.metrics_log import plain_number
+from lightseg.tasks import Task
 
 FILE = "calibration.json"
 
@@ -45,9 +48,7 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
     _check(model, data, changes)
     split_data = SplitData(data, "val")
     pixels, classes, multilabel = int(split_data.truth_table("test").sum()), model.task.classes, model.task.multilabel
-    num_choices, select = (2, valid_labels) if multilabel else (len(classes), valid_pixels)
-    sample = LogitSample(sampling_stride(pixels, num_choices), num_choices, select)
-    logits, target = scorer.score(split_data, "val", {"sample": sample}).extra_results["sample"]
+    logits, target = _sample_logits(model.task, split_data, pixels, scorer)
     temperature = fit_temperature(logits, target)
     metrics = {
         "before": make_calibration(len(classes), multilabel),
@@ -76,6 +77,14 @@ def calibrate(model: TrainedModel, data: ImageDataModule, changes: Mapping[str, 
         "reliability_before": tables["before"],
         "reliability_after": tables["after"],
     }
+
+
+def _sample_logits(task: Task, split_data: SplitData, pixels: int, scorer: Scorer) -> tuple[Tensor, Tensor]:
+    """Return the logits and the truth of an even sample of the valid pixels, or labels; see `LogitSample`."""
+    num_choices, select = (2, valid_labels) if task.multilabel else (len(task.classes), valid_pixels)
+    sample = LogitSample(sampling_stride(pixels, num_choices), num_choices, select)
+    sampled: tuple[Tensor, Tensor] = scorer.score(split_data, "val", {"sample": sample}).extra_results["sample"]
+    return sampled
 
 
 def summary(calibration: dict[str, Any], folder: Path) -> str:

@@ -22,6 +22,7 @@ from lightseg.errors import ConfigError, require
 from lightseg.evaluation.counts import evaluation_of, score_split
 from lightseg.evaluation.extra_metrics import MetricResults
 from lightseg.evaluation.split_data import Name, SplitData
+from lightseg.files.printable import format_count
 from lightseg.hardware.cpu import usable_cores
 from lightseg.hardware.devices import check_precision, choose_precision, training_device
 from lightseg.hardware.precision_names import AUTO
@@ -84,7 +85,7 @@ class Scorer:
                 task.float()
             if device.type == "cpu":
                 cores = usable_cores()
-                require(devices <= cores, f"this process may use {cores} core{'s' * (cores != 1)}")
+                require(devices <= cores, f"this process may use {format_count(cores, 'core')}")
             self.trainer = L.Trainer(
                 accelerator=accelerator,
                 devices=devices,
@@ -101,7 +102,7 @@ class Scorer:
         except (MisconfigurationException, ValueError, TypeError, RuntimeError, ConfigError) as error:
             raise ConfigError(f"--devices {devices} --precision {precision}: {_one_line(error)}") from None
         except KeyError as error:
-            raise environment.missing(error) or error from None
+            raise environment.explain_missing_variable(error) or error from None
 
     @property
     def precision(self) -> str:

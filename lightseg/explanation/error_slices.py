@@ -42,7 +42,7 @@ class ErrorSlice:
         level: Level of the slice; or the other class of a confusion; unused for `missed` and `invented`.
         size: Number of pixels (or images).
         wrong: Number of pixels (or images) that are wrong in this way.
-        rest: The share that is wrong elsewhere, or by expectation.
+        other_rate: The share that is wrong elsewhere, or by expectation.
         images: Indices of the images with pixels of it, int64 `(M,)`.
         parts: Contribution of each image to `rate - rest`, float64 `(M,)`.
         division: The property that divides the class; None for the other kinds than `slice`.
@@ -55,7 +55,7 @@ class ErrorSlice:
     level: int
     size: int
     wrong: int
-    rest: float
+    other_rate: float
     images: Integers
     parts: Floats
     division: Slice | None = None
@@ -69,7 +69,7 @@ class ErrorSlice:
     @property
     def excess(self) -> float:
         """Return the number of wrong pixels beyond the rate of the rest."""
-        return self.size * (self.rate - self.rest)
+        return self.size * (self.rate - self.other_rate)
 
     @property
     def weight(self) -> float:
@@ -81,7 +81,7 @@ class ErrorSlice:
         Source: Klösgen 1996, "Explora: a multipattern and multistrategy discovery assistant", in *Advances in Knowledge
         Discovery and Data Mining*.
         """
-        return self.size * max(0.0, min(self.rate, self.lowest) - self.rest) ** 2
+        return self.size * max(0.0, min(self.rate, self.lowest) - self.other_rate) ** 2
 
     def rows(self, table: Table) -> npt.NDArray[np.bool_]:
         """Return the mask of its cells, bool `(M,)`; of other kinds than `slice`, only the wrong ones."""
@@ -152,8 +152,8 @@ def _compare(
     if size and outside.sum():
         sizes = np.stack([inside.sum(1), outside.sum(1)], 1)
         parts = rate_difference(np.stack([inside[:, 1], outside[:, 1]], 1), sizes)
-        rest = outside[:, 1].sum() / outside.sum()
-        yield ErrorSlice(kind, label, level, int(size), int(wrong), float(rest), images, parts, division)
+        other_rate = outside[:, 1].sum() / outside.sum()
+        yield ErrorSlice(kind, label, level, int(size), int(wrong), float(other_rate), images, parts, division)
 
 
 def _confusions(cells: Table, label: int, predictions: Integers, slices: tuple[Slice, ...]) -> Iterator[ErrorSlice]:
@@ -173,9 +173,11 @@ def _confusions(cells: Table, label: int, predictions: Integers, slices: tuple[S
         is_confused, expected = cells["prediction"] == predicted, predictions[predicted] / total
         if expected < 1:
             wrong = cells.where(is_confused).sums(image=len(images))
-            parts, rest = (wrong - expected * missed) / size, float(expected * missed.sum() / size)
+            parts, other_rate = (wrong - expected * missed) / size, float(expected * missed.sum() / size)
             lowest = _lowest_rate(cells, is_confused, slices)
-            yield ErrorSlice("confusion", label, predicted, size, int(wrong.sum()), rest, images, parts, lowest=lowest)
+            yield ErrorSlice(
+                "confusion", label, predicted, size, int(wrong.sum()), other_rate, images, parts, lowest=lowest
+            )
 
 
 def _is_entire(table: Table, kind: Kind) -> npt.NDArray[np.bool_]:

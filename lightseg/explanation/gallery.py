@@ -119,7 +119,7 @@ class Gallery:
         return Picture(_reduce(colorize(ids, self.palette), cv2.INTER_NEAREST), caption)
 
     def errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64]) -> Picture:
-        """Return the errors of a prediction as a picture."""
+        """Return the errors of a prediction, class ids `(H, W)` or `(H, W, K)`, as a picture."""
         return Picture(_reduce(errors(target, prediction), cv2.INTER_NEAREST), "errors")
 
     def label_errors(self, target: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64], name: str) -> Picture:

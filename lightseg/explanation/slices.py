@@ -68,6 +68,6 @@ def places(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, 
 
 
 def thirds(values: Floats) -> Integers:
-    """Return the tercile of each value, 0 to 2; equal values are in the same one."""
+    """Return the tercile of each value `(N,)`, 0 to 2; equal values are in the same one."""
     limits = np.quantile(values, [1 / 3, 2 / 3])
     return np.searchsorted(limits, values, side="left").astype(np.int64)

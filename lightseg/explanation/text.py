@@ -20,25 +20,24 @@ def sentence(finding: ErrorFinding, observations: Observations) -> str:
         return _false_alarms(finding, observations)
     name = observations.classes[error_slice.label] + (_APART if _is_remainder(finding, observations) else "")
     others = "of other classes" + (_APART if _is_remainder(finding, observations, of_others=True) else "")
-    rate, rest = f"{percent(error_slice.rate)} %", f"{percent(error_slice.rest)} %"
+    rate, other_rate = f"{percent(error_slice.rate)} %", f"{percent(error_slice.other_rate)} %"
     subject = f"{rate} of its {observations.unit}"
     confusion = _main_confusion(finding, observations)
     if error_slice.kind == "missed" and observations.kind == "classification":
-        return f"{name}: {subject} are missed, {rest} {others}{confusion}"
+        return f"{name}: {subject} are missed, {other_rate} {others}{confusion}"
     if error_slice.kind == "missed":
-        return (
-            f"{name}: {subject} are in objects that are missed whole{_objects(finding, observations)}, {rest} {others}"
-        )
+        objects = _objects(finding, observations)
+        return f"{name}: {subject} are in objects that are missed whole{objects}, {other_rate} {others}"
     if error_slice.kind == "confusion":
         predicted = observations.classes[error_slice.level]
-        expected = f"where {rest} were to be expected by how often {predicted} is predicted"
+        expected = f"where {other_rate} were to be expected by how often {predicted} is predicted"
         return f"{name}: {subject} are predicted as {predicted}, {expected}"
     assert error_slice.division is not None, "a finding of kind slice has a division"
     division, level = error_slice.division, error_slice.level
     inside, outside = division.levels[level], division.others[level]
     if observations.kind == "classification":
-        return f"{name}: {rate} are missed {inside}, {rest} {outside}{confusion}"
-    return f"{name}: {subject} {inside} are missed, {rest} {outside}{confusion}{_objects(finding, observations)}"
+        return f"{name}: {rate} are missed {inside}, {other_rate} {outside}{confusion}"
+    return f"{name}: {subject} {inside} are missed, {other_rate} {outside}{confusion}{_objects(finding, observations)}"
 
 
 def _false_alarms(finding: ErrorFinding, observations: Observations) -> str:
@@ -46,16 +45,16 @@ def _false_alarms(finding: ErrorFinding, observations: Observations) -> str:
     error_slice = finding.error_slice
     name = _class_name(error_slice.label, observations) + (_APART if _is_remainder(finding, observations) else "")
     subject = f"{percent(error_slice.rate)} % of the {observations.unit} without it"
-    rest, division = f"{percent(error_slice.rest)} %", error_slice.division
+    other_rate, division = f"{percent(error_slice.other_rate)} %", error_slice.division
     if division:
         place, others = f" {division.levels[error_slice.level]}", division.others[error_slice.level]
         if observations.kind == "classification":
             # the levels are of images, too
-            return f"{name}: {subject} are false alarms{place}, {rest} {others}"
-        return f"{name}: {subject}{place} are false alarms, {rest} {others}"
+            return f"{name}: {subject} are false alarms{place}, {other_rate} {others}"
+        return f"{name}: {subject}{place} are false alarms, {other_rate} {others}"
     others = "of other classes" + (_APART if _is_remainder(finding, observations, of_others=True) else "")
     kind = "in objects that are invented whole" if observations.kind == "segmentation" else "false alarms"
-    return f"{name}: {subject} are {kind}, {rest} {others}"
+    return f"{name}: {subject} are {kind}, {other_rate} {others}"
 
 
 def _class_name(choice: int, observations: Observations) -> str:

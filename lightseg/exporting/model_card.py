@@ -149,11 +149,11 @@ def _limitations(metadata: dict[str, Any], records: dict[str, Any]) -> str:
     scores = {name: metadata["scores"].get(f"{_class_metric(metadata)}/{name}") for name in metadata["classes"]}
     valid_scores = {name: value for name, value in scores.items() if name not in metadata["absent"]}
     low = [f"{_text(name)} ({value:.2f})" for name, value in valid_scores.items() if value is not None and value < _LOW]
-    missing = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
+    unscored = [name for name in scores if metadata["score"] is not None and _number(valid_scores.get(name)) == ""]
     what = {"iou": "IoU", "f1": "F1"}.get(_class_metric(metadata), "recall")
     lines = [f"* Classes with a low {what}: {', '.join(low)}."] if low else []
-    if missing:
-        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, missing))}.")
+    if unscored:
+        lines.append(f"* Not scored, since the {metadata['split']} split has none: {', '.join(map(_text, unscored))}.")
     lines += [
         f"* `{name}` takes {describe_sizes(record['size'], record['smallest'])}." for name, record in records.items()
     ]
@@ -217,21 +217,24 @@ def _data(metadata: dict[str, Any]) -> str:
     mean, std = ([round(value, 4) for value in metadata[name]] for name in ("mean", "std"))
     lines += ["", f"Input: {metadata['input']}; mean {mean} and std {std} on the 0..1 scale are applied inside."]
     lines += [f"Weights: {_code(metadata['checkpoint']['file'])}, sha256 `{metadata['checkpoint']['sha256']}`."]
-    lines += [
-        f"Teacher: {_code(record['run'])}, {_code(record['file'])}, sha256 `{_text(record['sha256'])}`."
-        for record in metadata["recipe"].get("teacher", [])
-    ]
     return "\n".join(lines) + "\n"
 
 
 def _lineage(metadata: dict[str, Any]) -> str:
-    """Return what the training started from; empty if it started anew."""
+    """Return what the training started from and learned from, and which part of it was trained; empty if all is new."""
     lineage, lines = metadata["recipe"].get("lineage") or {}, list[str]()
     if init := lineage.get("init"):
         lines.append(f"* Its training started from the weights of {_origin(init)}.")
     if run := lineage.get("extend"):
         moment = f"epoch {run['epoch']}, step {run['step']}"
         lines.append(f"* Its training goes on with that of {_origin(run)}, after {moment}.")
+    if lora := lineage.get("lora"):
+        layers = ", ".join(map(_code, lora["targets"]))
+        lines.append(
+            f"* Of its encoder, only low-rank adapters (LoRA) of rank {lora['rank']} on {layers} were trained; they "
+            "are merged into its layers."
+        )
+    lines += [f"* It learned from its teacher {_origin(record)}." for record in metadata["recipe"].get("teacher", [])]
     return "\n".join(["## Origin", "", *lines, ""]) if lines else ""
 
 

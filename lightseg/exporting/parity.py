@@ -16,6 +16,7 @@ from lightseg.errors import ConfigError, DataError
 from lightseg.exporting.formats import Predict
 from lightseg.exporting.graph import InferenceGraph
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import format_count
 from lightseg.tasks import Task
 
 ODD = (37, 61)
@@ -119,7 +120,7 @@ class Parity:
 
     def __str__(self) -> str:
         text = (
-            f"{self.images} images of {self.sizes} size{'s' * (self.sizes > 1)}: probabilities differ by at most "
+            f"{self.images} images of {format_count(self.sizes, 'size')}: probabilities differ by at most "
             f"{self.max_difference:.1e}, {100 * self.agreement:.4f} % of {self.predictions:,} classes agree"
         )
         if self.score is None:

@@ -78,8 +78,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             former.rename(folder)
         raise
     finally:
-        for rest in (temporary, former):
-            shutil.rmtree(rest, ignore_errors=True)
+        for leftover in (temporary, former):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager

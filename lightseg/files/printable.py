@@ -1,4 +1,4 @@
-"""Text for people: escaped control characters, aligned columns, durations and warnings."""
+"""Text for people: escaped control characters, aligned columns, lists of names, counts, durations and warnings."""
 
 import re
 import sys
@@ -25,6 +25,17 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of equally many cells as lines, whose columns are aligned at the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def join_names(names: Sequence[str], limit: int = 8) -> str:
+    """Return names as a list of limited length: `a, b, c and 4 more`."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 image`, `2,000 images`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def format_duration(seconds: float) -> str:

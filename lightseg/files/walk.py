@@ -76,8 +76,8 @@ def matches(pattern: str) -> Iterator[str]:
     for root in glob.iglob(str(Path(*parts[:first]))):  # noqa: PTH207
         for inside, _ in walk(root) if Path(root).is_dir() else ():
             folder = Path(glob.escape(root), glob.escape(inside))
-            for rest in [parts[first + 1 :]] if parts[first + 1 :] else [(), ("*",)]:
-                yield from matches(str(folder.joinpath(*rest)))
+            for tail in [parts[first + 1 :]] if parts[first + 1 :] else [(), ("*",)]:
+                yield from matches(str(folder.joinpath(*tail)))
 
 
 def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:

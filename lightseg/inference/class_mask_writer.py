@@ -103,7 +103,7 @@ def write_class_masks(
         for rows in overlay.keep(predict_rows(task, source, protocol, batch, probabilities, progress)):
             writer.write(rows)
         if isinstance(writer, _Channels):
-            _write_tiffs(masks, writer, outputs, palette, has_void=source.missing is not None)
+            _write_tiffs(masks, writer, outputs, palette, has_void=source.missing_strips is not None)
         if outputs.overlay is not None:
             overlay.write(temporary[outputs.overlay], palette)
 

@@ -156,9 +156,9 @@ def _tiles(rows: Iterator[npt.NDArray[np.uint8]], width: int) -> Iterator[npt.ND
         for start in range(0, len(block), _TILE):
             part = block[start : start + _TILE]
             while len(part):
-                taken = part[: _TILE - filled]
-                strip[filled : filled + len(taken)] = taken
-                part, filled = part[len(taken) :], filled + len(taken)
+                tile_rows = part[: _TILE - filled]
+                strip[filled : filled + len(tile_rows)] = tile_rows
+                part, filled = part[len(tile_rows) :], filled + len(tile_rows)
                 if filled == _TILE:
                     yield from _split(strip)
                     filled = 0

@@ -49,8 +49,8 @@ def as_source(
 
 
 def _source_from_pixels(pixels: Pixels, channels: int, values: ImageValues) -> Source:
-    array, missing = to_image(_NAME, pixels, channels, values)
-    return source_from_array(array, _NAME, missing)
+    array, is_missing = to_image(_NAME, pixels, channels, values)
+    return source_from_array(array, _NAME, is_missing)
 
 
 def _to_array(image: npt.NDArray[Any] | Tensor) -> npt.NDArray[Any]:

@@ -86,7 +86,9 @@ def write_masks(
                 for block in rows:
                     png.write(block)
         else:
-            write_geotiff(mask, rows, source.size, palette, outputs.georeference, has_void=source.missing is not None)
+            write_geotiff(
+                mask, rows, source.size, palette, outputs.georeference, has_void=source.missing_strips is not None
+            )
         if outputs.overlay is not None:
             overlay.write(temporary[outputs.overlay], palette)
 
@@ -115,7 +117,7 @@ def predict_rows(
         Class ids `(n, W)`, or of classes that may overlap 0 and 1 `(K, n, W)`; void where the image has no data.
     """
     width, temperature = source.size[1], task.temperature_under(protocol)
-    missing = None if source.missing is None else StripReader(source.missing())
+    missing_pixels = None if source.missing_strips is None else StripReader(source.missing_strips())
     rows: npt.NDArray[np.uint8] | None = None
     for top, x, block in task.predict_blocks(source, protocol, batch):
         part = task.decide_block(block)
@@ -125,8 +127,8 @@ def predict_rows(
         if probabilities is not None:
             _write_probabilities(probabilities, source.size, top, x, task.probabilities(block / temperature, 0))
         if x + part.shape[-1] == width:
-            if missing is not None:
-                rows[..., np.concatenate(list(missing.read(top + rows.shape[-2])))] = IGNORE
+            if missing_pixels is not None:
+                rows[..., np.concatenate(list(missing_pixels.read(top + rows.shape[-2])))] = IGNORE
             yield rows
             if progress is not None:
                 progress((top + rows.shape[-2]) / source.size[0])

@@ -102,11 +102,11 @@ class _Inflated(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         parts: list[bytes] = []
-        missing = size
-        while missing:
+        num_missing = size
+        while num_missing:
             data = self._inflate.unconsumed_tail or self._compressed()
-            parts.append(self._inflate.decompress(data, missing))
-            missing -= len(parts[-1])
+            parts.append(self._inflate.decompress(data, num_missing))
+            num_missing -= len(parts[-1])
         return b"".join(parts)
 
     def _compressed(self) -> bytes:

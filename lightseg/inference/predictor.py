@@ -53,7 +53,7 @@ class Prediction:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Return the probability of each class, float32 of the shape of the logits."""
+        """Return the probability of each class, `(K, H, W)` or `(K,)` float32 in 0..1."""
         logits = torch.from_numpy(self.logits) / self.temperature
         probabilities: npt.NDArray[np.float32] = (logits.sigmoid() if self.multilabel else logits.softmax(0)).numpy()
         return probabilities
@@ -91,7 +91,7 @@ class Predictor(L.LightningModule):
         """Plain data to rebuild this task without its run; written into every checkpoint."""
 
     def logits_at_target(self, batch: Batch) -> Tensor:
-        """Return float32 logits at the size of the ground truth, which itself is never resized."""
+        """Return logits `(N, K, ...)` float32 at the size of the ground truth, which itself is never resized."""
         # compiled code rounds differently: a score must be that of the net which `load` returns
         with torch.compiler.set_stance("force_eager"):
             logits = self.protocol.logits(self, batch["image"], self.multilabel)
@@ -101,7 +101,7 @@ class Predictor(L.LightningModule):
         return logits
 
     def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:
-        """Return the probabilities of logits, whose classes lie along an axis."""
+        """Return the probabilities of logits, float of the same shape, whose classes lie along an axis."""
         return logits.softmax(axis)
 
     def decide(self, logits: Tensor) -> Tensor:
@@ -144,14 +144,29 @@ class Predictor(L.LightningModule):
         """
         protocol = InferenceConfig.of(window, overlap, tta)
         source = as_source(image, self.recipe.get("in_channels", 3), image_values(self.recipe))
+        blocks = self.predict_blocks(source, protocol)
+        classes: ClassMap | int
+        logits: npt.NDArray[np.float32] | None
+        if self.kind == "classification":
+            classes, logits = self._predict_label(next(blocks)[2])
+        else:
+            classes, logits = self._predict_map(source, blocks, details)
+        if logits is None or not details:
+            return classes
+        return Prediction(classes, logits, self.temperature_under(protocol), self.multilabel)
+
+    def _predict_label(self, block: Tensor) -> tuple[ClassMap | int, npt.NDArray[np.float32]]:
+        """Return the class of an image, and its logits `(K,)`."""
+        labels = self.decide(block[None])[0].cpu()
+        return labels.numpy() if self.multilabel else int(labels), block.cpu().numpy()
+
+    def _predict_map(
+        self, source: Source, blocks: Iterator[Block], details: bool
+    ) -> tuple[ClassMap, npt.NDArray[np.float32] | None]:
+        """Return the class of every pixel, and the logits `(K, H, W)` if `details` asks for them."""
         classes: ClassMap | None = None
         logits: npt.NDArray[np.float32] | None = None
-        temperature = self.temperature_under(protocol)
-        for top, x, block in self.predict_blocks(source, protocol):
-            if self.kind == "classification":
-                labels, values = self.decide(block[None])[0].cpu(), block.cpu().numpy()
-                label = labels.numpy() if self.multilabel else int(labels)
-                return Prediction(label, values, temperature, self.multilabel) if details else label
+        for top, x, block in blocks:
             region = slice(top, top + block.shape[1]), slice(x, x + block.shape[2])
             part = self.decide_block(block)
             classes = np.empty((*part.shape[:-2], *source.size), np.uint8) if classes is None else classes
@@ -160,9 +175,9 @@ class Predictor(L.LightningModule):
                 logits = np.empty((len(block), *source.size), np.float32) if logits is None else logits
                 logits[:, *region] = block.cpu().numpy()
         assert classes is not None, "an image has at least one block"
-        if source.missing is not None:
-            classes[..., np.concatenate(list(source.missing()))] = IGNORE
-        return classes if logits is None else Prediction(classes, logits, temperature, self.multilabel)
+        if source.missing_strips is not None:
+            classes[..., np.concatenate(list(source.missing_strips()))] = IGNORE
+        return classes, logits
 
     def temperature_under(self, protocol: InferenceConfig) -> float:
         """Return the divisor of logits before the softmax; 1 with test-time augmentation."""
@@ -202,7 +217,7 @@ class Predictor(L.LightningModule):
     def prepare(self, source: Source) -> Source:
         """Return an image as the net takes it, changed by the eval transforms of the recipe."""
         transform = eval_transform_of(self.recipe, self.kind)
-        return source if transform is None else source_from_array(transform(source.whole(), 0, 0)[0], source.name)
+        return source if transform is None else source_from_array(transform(source.to_array(), 0, 0)[0], source.name)
 
     def prepared_blocks(
         self, source: Source, size: tuple[int, int], protocol: InferenceConfig, batch: int | None

@@ -56,15 +56,15 @@ class Source:
         name: Name in messages.
         size: Height and width.
         strips: Starts reading: rows from top to bottom, `(n, W, C)` each, uint8 or float32 in 0..1.
-        missing: Starts reading: missing pixels from top to bottom, `(n, W)` each; None: no value marks them.
+        missing_strips: Starts reading: missing pixels from top to bottom, `(n, W)` each; None: no value marks them.
     """
 
     name: str
     size: tuple[int, int]
     strips: Callable[[], Iterator[Array]]
-    missing: Callable[[], Iterator[Missing]] | None = None
+    missing_strips: Callable[[], Iterator[Missing]] | None = None
 
-    def whole(self) -> Array:
+    def to_array(self) -> Array:
         """Return the entire image, `(H, W, C)`."""
         strips = self.strips()
         first, top = next(strips), 0
@@ -120,15 +120,15 @@ class StripReader(Generic[_Element]):
 
     def __init__(self, strips: Iterator[npt.NDArray[_Element]]) -> None:
         self._strips = strips
-        self._rest: npt.NDArray[_Element] | None = None
+        self._remainder: npt.NDArray[_Element] | None = None
         self._row = 0
 
     def read(self, last: int) -> Iterator[npt.NDArray[_Element]]:
         """Yield the next rows in parts, up to the row `last`, without it."""
         while self._row < last:
-            strip = next(self._strips) if self._rest is None else self._rest
+            strip = next(self._strips) if self._remainder is None else self._remainder
             part = strip[: last - self._row]
-            self._rest = strip[len(part) :] if len(part) < len(strip) else None
+            self._remainder = strip[len(part) :] if len(part) < len(strip) else None
             self._row += len(part)
             yield part
 
@@ -138,10 +138,10 @@ class StripReader(Generic[_Element]):
             pass
 
 
-def source_from_array(array: Array, name: str, missing: Missing | None = None) -> Source:
+def source_from_array(array: Array, name: str, is_missing: Missing | None = None) -> Source:
     """Return the source of an image `(H, W, C)` in memory, with its missing pixels `(H, W)`."""
     size = array.shape[0], array.shape[1]
-    return Source(name, size, lambda: iter([array]), None if missing is None else lambda: iter([missing]))
+    return Source(name, size, lambda: iter([array]), None if is_missing is None else lambda: iter([is_missing]))
 
 
 def source_from_file(path: Path, channels: int, page: int | None = None, values: ImageValues = AS_STORED) -> Source:
@@ -162,8 +162,8 @@ def source_from_file(path: Path, channels: int, page: int | None = None, values:
     stored_channels = values.stored_channels(channels)
     size = image_size(path, stored_channels) if page is None else _page_size(path, page)
     if size[0] * size[1] <= LARGE:
-        image, missing = read_image_and_missing(path, channels, page, values)
-        return source_from_array(image, str(path), missing)
+        image, is_missing = read_image_and_missing(path, channels, page, values)
+        return source_from_array(image, str(path), is_missing)
     with name_file_in_errors(path, "image"):
         strips = _strips(path, stored_channels, page) or partial(_read_whole, page=page)
     pixels = partial(_moderate_strips, path, stored_channels, strips)

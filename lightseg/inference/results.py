@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightseg.config.schema import PREDICTIONS
+from lightseg.config.run_schema import PREDICTIONS
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, locked, require_in_place, write_atomically
 from lightseg.files.limited import require_limited

@@ -18,9 +18,8 @@ _SCRIPT = """\
 # completes `lightseg` in bash; print it by: lightseg list completion bash
 _lightseg() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words=
-  # --option=value is three words
-  [[ $word == = ]] && word=
-  [[ $before == = ]] && before=${{COMP_WORDS[COMP_CWORD-2]}}
+  # `--option=value` is three words
+  if [[ $word == = ]]; then word=; elif [[ $before == = ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi
   case $before in
     lightseg) words='{verbs}' ;;
     list) words='{kinds}' ;;

@@ -57,9 +57,9 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
 
 def _list_architectures(row: dict[str, Any]) -> str:
     """Return the architectures of SMP that build, by those that do not if they are fewer."""
-    missing = row["reasons"]["SmpNet"]
-    if len(missing) < len(row["SmpNet"]):
-        return f"all but {', '.join(missing)}" if missing else "all"
+    reasons = row["reasons"]["SmpNet"]
+    if len(reasons) < len(row["SmpNet"]):
+        return f"all but {', '.join(reasons)}" if reasons else "all"
     return ", ".join(row["SmpNet"]) or "none"
 
 

@@ -45,9 +45,9 @@ class ViewLogger(FolderLogger):
         if self._view is not None:
             self._safely("while logging", self._view.follow)
 
+    @abstractmethod
     def _remedy(self) -> str:
         """Return what to do about an incomplete view."""
-        return f"{self.folder} has all numbers"
 
     def _safely(self, when: str, action: Callable[[], object]) -> None:
         """Call a function; its first error is a warning, after which nothing more is called."""
@@ -77,6 +77,9 @@ class PictureLogger(ViewLogger):
     @abstractmethod
     def _open(self, folder: Path) -> PictureView:
         """Return the view of a new or resumed run folder."""
+
+    def _remedy(self) -> str:
+        return f"afterwards: python -m lightseg.sync {self.folder} --to {self.tool.lower()}"
 
     @rank_zero_only
     def attach(self, folder: Path) -> None:

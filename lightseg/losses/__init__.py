@@ -15,9 +15,8 @@ from lightseg.losses.losses import (
     OHEMCrossEntropy,
     SigmoidFocal,
     Tversky,
-    WeightedSum,
-    build_loss,
 )
+from lightseg.losses.weighted_sum import WeightedSum, build_loss
 
 __all__ = [
     "LOSSES",

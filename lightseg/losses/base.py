@@ -27,6 +27,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, distributed, nn
 
+from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 
 
@@ -88,7 +89,7 @@ class PixelLoss(MaskedLoss):
         """See `MaskedLoss.compute`."""
         weight = self.pixel_weight(target, valid)
         total = weight.sum() if counts is None else self.step_weight(counts)
-        return ratio((self.per_pixel(logits, target) * weight).sum(), total)
+        return ratio((_shaped(self, self.per_pixel(logits, target), target) * weight).sum(), total)
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
         """Return the weight of each pixel, `(N, P)` float: 0 where not valid, else its target's class weight, or 1."""
@@ -117,7 +118,7 @@ class LabelLoss(MaskedLoss):
             negative, positive = self.weight.to(logits.dtype).unsqueeze(-1).unbind(1)
             weights = weights * torch.where(target == 1, positive, negative)
         total = weights.sum() if counts is None else (counts if self.weight is None else counts * self.weight).sum()
-        return ratio((self.per_label(logits, target.to(logits.dtype)) * weights).sum(), total)
+        return ratio((_shaped(self, self.per_label(logits, target.to(logits.dtype)), target) * weights).sum(), total)
 
     @abstractmethod
     def per_label(self, logits: Tensor, truth: Tensor) -> Tensor:
@@ -139,6 +140,7 @@ class ClassLoss(MaskedLoss):
             truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
             probability = logits.softmax(1) * valid.unsqueeze(1)
         loss, size = self.per_class(probability, truth, together=counts is not None)
+        loss, size = (_shaped(self, values, probability[0, :, 0]) for values in (loss, size))
         present = (size > 0).float()
         return weighted_mean(loss, present if self.weight is None else present * self.weight)
 
@@ -174,7 +176,7 @@ def masked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def upcast(values: Tensor) -> Tensor:
-    """Return floats as float32; float64 is kept."""
+    """Return floats of any shape as float32; float64 is kept."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -200,7 +202,7 @@ class _Sum(torch.autograd.Function):
 
 
 def over_processes(values: Tensor) -> Tensor:
-    """Return the sum over the training processes; with DDP's mean, the gradient is that of one batch.
+    """Sum values of any shape over the training processes; with DDP's mean, the gradient is that of one batch.
 
     Lightning's `strategy.reduce` would synchronize hosts and devices first.
     """
@@ -216,6 +218,21 @@ def ratio(total: Tensor, weight: Tensor) -> Tensor:
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Return the scalar mean of finite `values` with `weight` >= 0 of the same shape; 0 if all weights are 0."""
     return ratio((values * weight).sum(), weight.sum())
+
+
+def _shaped(loss: MaskedLoss, values: Tensor, like: Tensor) -> Tensor:
+    """Return what a subclass has computed, after a check of its shape, which might broadcast.
+
+    Raises:
+        ConfigError: If it has not the shape of `like`.
+    """
+    if values.shape != like.shape:
+        expected, name = list(like.shape), type(loss).__name__
+        raise ConfigError(
+            f"model.loss: {name} computes values of the shape {list(values.shape)} instead of {expected}; return one "
+            "for each pixel (PixelLoss), each class and pixel (LabelLoss) or each class (ClassLoss)"
+        )
+    return values
 
 
 def _is_on_host(target: Tensor) -> bool:

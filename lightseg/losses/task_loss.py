@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.errors import ConfigError, require
-from lightseg.losses.base import upcast
+from lightseg.losses.base import LabelLoss, upcast
 from lightseg.losses.class_weights import (
     PositiveWeightScheme,
     WeightScheme,
@@ -20,7 +20,8 @@ from lightseg.losses.class_weights import (
     set_prior_bias,
 )
 from lightseg.losses.custom import BatchLoss
-from lightseg.losses.losses import MULTILABEL_LOSSES, LabelLoss, LossSpec, build_loss
+from lightseg.losses.losses import MULTILABEL_LOSSES
+from lightseg.losses.weighted_sum import LossSpec, build_loss
 
 _SIGMOID = {"sigmoid_focal"}
 """Losses with a sigmoid per class instead of a softmax."""
@@ -148,7 +149,8 @@ class TaskLoss(nn.Module):
         loss_of = self.plain if progress < self.weights_from else self.weighted
         loss: Tensor = loss_of(logits, target, counts, share)
         if partner is not None and share is not None:
-            loss = loss + loss_of(logits, partner, counts, 1 - share)
+            # a training in bfloat16 has rounded the share, and would round the rest once more
+            loss = loss + loss_of(logits, partner, counts, 1 - upcast(share))
         return loss
 
     def configure_from_data(

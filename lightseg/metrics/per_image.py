@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import FACTS, require_form
+from lightseg.config.run_schema import FACTS
+from lightseg.config.schema import require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import atomic_write, require_regular
 from lightseg.files.limited import require_inside

@@ -159,12 +159,12 @@ def _find_layers(encoder: nn.Module, targets: tuple[str, ...]) -> list[str]:
     candidates = [name for name, module in encoder.named_modules() if _takes_adapter(module)]
     matches = {target: [name for name in candidates if f".{name}".endswith(f".{target}")] for target in targets}
     layers = [name for name in candidates if any(name in names for names in matches.values())]
-    missing = [target for target, names in matches.items() if not names]
-    if not layers or (missing and targets != Lora().targets):
+    unmatched_targets = [target for target, names in matches.items() if not names]
+    if not layers or (unmatched_targets and targets != Lora().targets):
         last_parts = sorted({name.rpartition(".")[2] for name in candidates})
         raise ConfigError(
             f"model.lora.targets: no linear layer or 1×1 convolution of {type(encoder).__name__} that is trained has "
-            f"the name {missing[0]}{did_you_mean(missing[0], last_parts, 12)}"
+            f"the name {unmatched_targets[0]}{did_you_mean(unmatched_targets[0], last_parts, 12)}"
         )
     return layers
 

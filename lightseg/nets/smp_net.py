@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
+from lightseg.nets.fetching import fetching
 from lightseg.nets.grad_checkpointing import checkpoint_gradients
 from lightseg.nets.timm_encoder import TimmEncoder, forget_source, image_sides, reference
 from lightseg.nets.unused import freeze_unused
-from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, fetching, is_file, load_encoder_weights
+from lightseg.nets.weights import IMAGENET, INCEPTION, adapt_normalization, is_file, load_encoder_weights
 
 # SMP's encoders that were not trained with ImageNet's mean and std, by name prefix
 _MEAN_STD: dict[str, Normalization] = {

@@ -32,7 +32,7 @@ def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[st
         model = model.model
     # the feature maps of a pyramidal model of timm come from a module that has lost the matcher
     layered = model if hasattr(model, "group_matcher") else _complete_model(model)
-    if layered is not None:
+    if hasattr(layered, "group_matcher"):
         by_name = group_parameters(layered, layered.group_matcher(coarse=coarse), reverse=True)
         # an adapter has the depth of its layer
         flat = {name: _flat(plain) for name, plain in plain_names(by_name).items()}
@@ -44,7 +44,9 @@ def encoder_depths(net: nn.Module, option: str, coarse: bool = False) -> dict[st
         in_net = {name: by_parameter.get(item) for name, item in net.named_parameters() if item in inside}
         parameter_depths = {name: depth for name, depth in in_net.items() if depth is not None}
         if parameter_depths.keys() == in_net.keys():
-            return parameter_depths
+            # the net may have fewer layers than the complete model
+            ranks = {depth: rank for rank, depth in enumerate(sorted(set(parameter_depths.values())))}
+            return {name: ranks[depth] for name, depth in parameter_depths.items()}
     raise ConfigError(
         f"{option}: the stages of the encoder of {type(net).__name__}, {type(model).__name__}, are unknown; leave it "
         "out, or choose an encoder of timm (SmpNet: with the prefix tu-)"

@@ -11,13 +11,13 @@ from torch import nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files.disk_cache import warn_on_rank_zero
+from lightseg.files.printable import join_names
 from lightseg.nets.base import Normalization, first_line
+from lightseg.nets.fetching import fetching
 from lightseg.nets.weights import (
     adapt_normalization,
     check_keys,
     drop_prefixes,
-    fetching,
-    few,
     is_export,
     is_file,
     read_file,
@@ -248,7 +248,7 @@ def _complete(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor],
     new = [key for key in expected if key not in weights]
     warn_on_rank_zero(
         f"model.net.encoder_weights: the net of the export had dropped layers of {name}, which start anew if this net "
-        f"has them: {few(new)}"
+        f"has them: {join_names(new, 3)}"
     )
     with torch.random.fork_rng(devices=[]):
         fresh = timm.create_model(name).state_dict()

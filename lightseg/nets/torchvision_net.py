@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.nets.base import Net, Normalization, first_line
+from lightseg.nets.fetching import fetching
 from lightseg.nets.weights import (
     IMAGENET,
     INCEPTION,
     adapt_input,
     adapt_normalization,
-    fetching,
     is_file,
     load_encoder_weights,
 )

@@ -1,11 +1,7 @@
-"""Pretrained weights, from a checked local file or downloaded by name through their library."""
+"""Pretrained weights from a checked local file."""
 
 import pickle
-import socket
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +10,7 @@ from torch import Tensor, nn
 from lightseg.errors import ConfigError
 from lightseg.files.disk_cache import warn_on_rank_zero
 from lightseg.files.pickles import refused_class
+from lightseg.files.printable import join_names
 from lightseg.nets.base import Normalization, first_line
 from lightseg.nets.lora import base_state
 
@@ -25,9 +22,6 @@ _ENCODER = "net.encoder."
 """Start of the names of an encoder's weights in a file of lightseg."""
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-_CONNECT_SECONDS = 10.0
-"""Timeout of a connection."""
 
 
 def is_file(source: str) -> bool:
@@ -150,7 +144,7 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], owne
     if not any(faults.values()):
         faults["with NaN or infinity"] = [k for k in expected if k in state and not state[k].isfinite().all()]
     if any(faults.values()):
-        details = "; ".join(f"{len(keys)} {fault}: {few(keys)}" for fault, keys in faults.items() if keys)
+        details = "; ".join(f"{len(keys)} {fault}: {join_names(keys, 3)}" for fault, keys in faults.items() if keys)
         raise ConfigError(f"model.net.encoder_weights: these are not the weights of {owner}: {details}")
 
 
@@ -224,7 +218,7 @@ def load_fitting_weights(
     if new := [name for name in full_state if name not in fitting]:
         warn_on_rank_zero(
             f"model.net.encoder_weights: {len(fitting)} of {len(full_state)} tensors of {owner} are from {path}; new: "
-            f"{few(new)}"
+            f"{join_names(new, 3)}"
         )
     return normalization and adapt_normalization(*normalization, in_channels)
 
@@ -290,54 +284,6 @@ def adapt_normalization(mean: Sequence[float], std: Sequence[float], in_channels
     return tuple(float(mean[i]) for i in sources), tuple(float(std[i]) for i in sources)
 
 
-@contextmanager
-def fetching(weights: str, save: str) -> Iterator[None]:
-    """Fail fast with instructions if a library cannot download weights, within this context.
-
-    Args:
-        weights: Description of the weights, for the message.
-        save: Python program that saves the weights as `encoder.safetensors`, for a machine with a connection.
-
-    Raises:
-        ConfigError: If the weights are not cached and cannot be downloaded.
-    """
-    import huggingface_hub.constants as hub
-
-    offline, timeout = hub.HF_HUB_OFFLINE, socket.getdefaulttimeout()
-    # without a connection the hub retries for 25 to 50 seconds, even for cached weights
-    hub.HF_HUB_OFFLINE = offline or not _reachable(hub.ENDPOINT)
-    socket.setdefaulttimeout(_CONNECT_SECONDS)
-    try:
-        yield
-    # network errors of all libraries, and the hub's error for uncached weights, are OSErrors
-    except OSError as error:
-        raise ConfigError(
-            f"cannot fetch {weights}: {first_line(error)}\n"
-            f'On a machine with a connection run `python -c "{save}"`, '
-            "then pass --model.net.encoder_weights encoder.safetensors"
-        ) from error
-    finally:
-        hub.HF_HUB_OFFLINE = offline
-        socket.setdefaulttimeout(timeout)
-
-
-def _reachable(url: str) -> bool:
-    if urllib.request.getproxies():
-        return True
-    parts = urllib.parse.urlsplit(url)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
-
-
 def _adapt_channels(value: Tensor, target: Tensor, in_channels: int) -> Tensor:
     is_rgb_stem = value.ndim == 4 and value.shape[1] == 3 and target.shape[1:2] == (in_channels,)
     return adapt_input(value, in_channels) if is_rgb_stem and in_channels != 3 else value
-
-
-def few(keys: Sequence[str]) -> str:
-    """Return the first names of a list, for messages."""
-    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -73,17 +73,14 @@ def param_groups(
     Source: fast biases are Page 2018, "How to train your ResNet"; with the decay of the weights, Jordan 2024,
     arXiv:2404.00498, section 3.4.
     """
+    encoder_parameters = _encoder_parameters(net, encoder, encoder_lr_factor)
+    is_frozen = not any(parameter.requires_grad for parameter in encoder_parameters)
     require(
-        math.isfinite(encoder_lr_factor) and encoder_lr_factor > 0,
-        f"encoder_lr_factor must be above 0, not {encoder_lr_factor}; to keep the encoder as it is, freeze it",
-    )
-    require(
-        encoder is not None or encoder_lr_factor == 1,
-        f"encoder_lr_factor is {encoder_lr_factor}, but {type(net).__name__} has no encoder; remove it",
+        not is_frozen or (layer_decay is None and encoder_lr_factor == 1),
+        f"model.{'encoder_lr_factor' if layer_decay is None else 'layer_decay'}: changes nothing, since the whole "
+        "encoder is frozen; leave it out, or freeze less",
     )
     norm_biases = _norm_biases(net, norm_bias_lr_factor)
-    encoder_parameters = set(encoder.parameters()) if encoder is not None else set()
-    require(encoder_parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
     groups: dict[str, dict[str, Any]] = {}
     for parameter_name, parameter in net.named_parameters():
         if not parameter.requires_grad:
@@ -102,6 +99,21 @@ def param_groups(
     return [groups[name] for name in sorted(groups)]
 
 
+def _encoder_parameters(net: nn.Module, encoder: nn.Module | None, lr_factor: float) -> set[nn.Parameter]:
+    """Return the parameters of the encoder; none without one."""
+    require(
+        math.isfinite(lr_factor) and lr_factor > 0,
+        f"encoder_lr_factor must be above 0, not {lr_factor}; to keep the encoder as it is, freeze it",
+    )
+    require(
+        encoder is not None or lr_factor == 1,
+        f"encoder_lr_factor is {lr_factor}, but {type(net).__name__} has no encoder; remove it",
+    )
+    parameters = set(encoder.parameters()) if encoder is not None else set()
+    require(parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
+    return parameters
+
+
 def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
     """Return the biases of the normalization layers; none for a factor of 1."""
     require(
@@ -109,10 +121,11 @@ def _norm_biases(net: nn.Module, lr_factor: float) -> set[nn.Parameter]:
         f"norm_bias_lr_factor must be above 0, not {lr_factor}",
     )
     biases = [norm.bias for norm in net.modules() if isinstance(norm, _NORMS)] if lr_factor != 1 else []
-    norm_biases = {bias for bias in biases if bias is not None}
+    norm_biases = {bias for bias in biases if bias is not None and bias.requires_grad}
     require(
         bool(norm_biases) or lr_factor == 1,
-        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalisation with a bias; remove it",
+        f"norm_bias_lr_factor is {lr_factor}, but {type(net).__name__} has no normalization whose bias is trained; "
+        "remove it",
     )
     return norm_biases
 

@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lightseg.files.limited import read_limited, require_inside
-from lightseg.files.printable import printable
+from lightseg.files.printable import join_names, printable
 from lightseg.hardware.precision_names import canonical_precision
 from lightseg.runs.fingerprint import differ, parse
 from lightseg.runs.origin import name_origin
@@ -55,9 +55,6 @@ KERNELS = ("torch_threads", "cpu_capability", "onednn_max_cpu_isa")
 _HEADER, _DIFF_BYTES = "diff --git a/", 2**26
 """Start of the changes of a file in `git.diff`, and the limit of the size of `git.diff` in bytes."""
 
-_LISTED = 5
-"""Names in a line; the others are counted."""
-
 
 class Difference(NamedTuple):
     """Difference of two runs.
@@ -93,17 +90,17 @@ def diff_runs(old: Path, new: Path) -> tuple[list[Difference], list[str]]:
     environments = [_record(folder / "env.json") or {} for folder in (old, new)]
     is_equal = len(set(map(count_unsynced_processes, configs, environments))) == 1
     diff_environments = partial(_diff_environments, on_cpu=any(map(trains_on_cpu, configs, environments)))
-    results, missing = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
+    results, notes = list(_diff_recipes(*configs, is_distribution_equal=is_equal)), []
     for name, compare in (("git.json", _diff_code), ("data.json", _diff_data), ("env.json", diff_environments)):
         a, b = (_record(folder / name) for folder in (old, new))
         if a is None or b is None:
-            missing.append(f"{(old if a is None else new) / name} is missing: not compared")
+            notes.append(f"{(old if a is None else new) / name} is missing: not compared")
         elif name == "git.json" and a.get("commit") is b.get("commit") is None:
-            missing.append(f"the code of {old} and {new} is not under git: not compared")
+            notes.append(f"the code of {old} and {new} is not under git: not compared")
         else:
             results += compare(a, b)
-            missing += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
-    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), missing
+            notes += _describe_missing_labels(old, new, a, b) if name == "data.json" else []
+    return sorted(results, key=lambda difference: get_args(Effect).index(difference.effect)), notes
 
 
 def describe_code_changes(folders: Sequence[Path]) -> str:
@@ -114,7 +111,7 @@ def describe_code_changes(folders: Sequence[Path]) -> str:
         for record in others:
             results = compare(first, record) if first and record else ()
             texts |= {difference.text for difference in results if difference.effect == "affects metric"}
-    return _join(texts)
+    return join_names(sorted(texts), 5)
 
 
 def count_unsynced_processes(config: Mapping[str, Any], environment: Mapping[str, Any]) -> int:
@@ -246,15 +243,10 @@ def _diff_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Diffe
         a, b = ((state.get("commit") or "none")[:10] for state in (old, new))
         yield Difference("affects metric", "code", f"commit: {a} -> {b}")
     if changes := differences(old["changed"], new["changed"]):
-        yield Difference("affects metric", "code", f"uncommitted changes: {_join(changes)}")
+        yield Difference("affects metric", "code", f"uncommitted changes: {join_names(sorted(changes), 5)}")
     untracked = set(old.get("untracked") or ()) ^ set(new.get("untracked") or ())
     if files := [file for file in untracked if file.endswith(".py")]:
-        yield Difference("affects metric", "code", f"untracked, in one of them only: {_join(files)}")
-
-
-def _join(names: Collection[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(sorted(names)[:_LISTED]) + more
+        yield Difference("affects metric", "code", f"untracked, in one of them only: {join_names(sorted(files), 5)}")
 
 
 def _diff_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

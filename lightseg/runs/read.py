@@ -117,8 +117,10 @@ def find(places: Sequence[str]) -> tuple[list[Run], list[str]]:
             else:
                 notes.append(f"{printable(str(folder))} is not finished; it is left out")
         if is_series(Path(place)):
-            missing = sum(not folder.exists() for folder in Series.read(Path(place)).run_folders)
-            notes += [f"{printable(place)}: runs that have not begun, and are left out: {missing}"] * (missing > 0)
+            num_unbegun = sum(not folder.exists() for folder in Series.read(Path(place)).run_folders)
+            notes += [f"{printable(place)}: runs that have not begun, and are left out: {num_unbegun}"] * (
+                num_unbegun > 0
+            )
     if not runs:
         raise UserError(f"{', '.join(places)}: no finished run among these\n  " + "\n  ".join(notes))
     return [runs[folder] for folder in sorted(runs)], list(dict.fromkeys(notes))
@@ -244,9 +246,10 @@ def _limit(place: object, folders: Iterable[PathLike]) -> Iterator[PathLike]:
 def _read_required(path: Path, *keys: str) -> dict[str, Any]:
     """Return the mapping in a file of a run, and check the keys that tell it from a file of another program."""
     content = read_mapping(path)
-    if missing := [key for key in keys if content.get(key) is None]:
+    if absent_keys := [key for key in keys if content.get(key) is None]:
         raise UserError(
-            f"{path}: is no file of a run, or is damaged (it has no {missing[0]}); bring it back, or leave this run out"
+            f"{path}: is no file of a run, or is damaged (it has no {absent_keys[0]}); bring it back, or leave this "
+            "run out"
         )
     require_record(path, content)
     return content

@@ -8,7 +8,8 @@ import yaml
 
 from lightseg.config.compose import require_bounded
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECORDS, require_form
+from lightseg.config.run_schema import RECORDS
+from lightseg.config.schema import require_form
 from lightseg.errors import UserError
 from lightseg.files.atomic import require_regular
 from lightseg.files.limited import read_limited, require_inside

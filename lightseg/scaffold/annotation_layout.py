@@ -75,10 +75,10 @@ def find_annotations(listing: Listing, answers: Mapping[str, Any]) -> Annotation
     root = Path(answers.get("root", listing.root))
     part = read_annotations(root / _first_file(groups[0]), answers.get("format", "auto"), ImageIndex(root))
     images = [image for image in part.images if image.is_annotated]
-    some = [images[index] for index in spread(_PROBED, len(images))]
+    probed_images = [images[index] for index in spread(_PROBED, len(images))]
     records = [
         part.format.parse(read_content(root / image.file) if image.file else image.content, image.place)
-        for image in some
+        for image in probed_images
     ]
     options: dict[str, Any] = {"root": str(root), "annotations": groups[0]}
     reasons = {}
@@ -143,8 +143,8 @@ def _group_files(listing: Listing) -> list[str | dict[str, str]]:
             groups.setdefault((name, path if name == "yolo" else _pattern(path)), []).append(path)
     # COCO has files of captions and key points beside those of outlines
     outlines = [(name, path) for name, path in groups if name == "coco" and Path(path).name.startswith("instances")]
-    kept = outlines if len(outlines) == 1 and all(name == "coco" for name, _ in groups) else list(groups)
-    return [_by_split(groups[key]) for key in kept]
+    keys = outlines if len(outlines) == 1 and all(name == "coco" for name, _ in groups) else list(groups)
+    return [_by_split(groups[key]) for key in keys]
 
 
 def _recognize(path: Path) -> FormatName | None:

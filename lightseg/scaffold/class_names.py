@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightseg.data.io.label_map import MAX_CLASSES
+from lightseg.data.io.label_options import MAX_CLASSES
 from lightseg.data.io.text_file import read_text
 from lightseg.errors import DataError
 from lightseg.labels import Color

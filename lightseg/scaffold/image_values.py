@@ -123,8 +123,8 @@ def _add_nodata(pixels: Sequence[Pixels], tags: set[float], options: dict[str, A
 
 def _add_range(pixels: Sequence[Pixels], white: int, options: dict[str, Any], reasons: dict[str, str]) -> None:
     """Add the range of values whose range the files do not define, or of which they use a part."""
-    is_missing = ImageValues(nodata=options.get("nodata", float("nan"))).missing
-    parts = [values[~missing] for values in map(_values, pixels) if (missing := is_missing(values)) is not None]
+    find_missing = ImageValues(nodata=options.get("nodata", float("nan"))).find_missing
+    parts = [values[~is_missing] for values in map(_values, pixels) if (is_missing := find_missing(values)) is not None]
     valid = np.concatenate([part for part in parts if part.size] or [np.zeros(1)])
     low, high = float(valid.min()), float(valid.max())
     if white:

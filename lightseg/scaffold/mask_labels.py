@@ -14,6 +14,7 @@ from lightseg.data.io.label_map import count_pixels
 from lightseg.data.io.masks import LossyMaskError, palette_colors, read_mask, to_8_bit_colors, to_gray
 from lightseg.data.types import Array
 from lightseg.errors import DataError
+from lightseg.files.printable import join_names
 from lightseg.labels import IGNORE, Color
 from lightseg.scaffold.class_names import ClassNames
 
@@ -90,7 +91,7 @@ def find_labels(masks: Sequence[Path], names: ClassNames | None, channel: int | 
 
 
 def count_labels(mask: Array) -> Counter[Key]:
-    """Count the pixels of each value of a mask, or of each color; a gray mask saved as RGB has values."""
+    """Count the pixels of each value of a mask `(H, W)`, or of each color of `(H, W, 3)`; gray in RGB has values."""
     if mask.ndim == 3 and (mask == mask[..., :1]).all():
         mask = mask[..., 0]
     return count_pixels(mask)
@@ -167,7 +168,7 @@ def _value_labels(
         reasons["ignore" if "ignore" in options else "classes"] = _join(
             reasons["classes"] if "ignore" not in options else "", f"{voids} is void: never trained on, never scored"
         )
-    listed = ", ".join(map(str, values[:12])) + ", …" * (len(values) > 12)
+    listed = join_names([str(value) for value in values], 12)
     return Labels(options, reasons, f"{'palette indices' if palette else 'values'} {listed}")
 
 

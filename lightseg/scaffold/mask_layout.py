@@ -91,8 +91,10 @@ def _find_groups(listing: Listing, stems: Mapping[str, set[str]], answers: Mappi
     if masks and images:
         return images, masks
     if masks:
-        rest = [group for group in stems if group != masks]
-        partners = rest if "masks" in answers else [group for group in rest if _are_paired(stems[group], stems[masks])]
+        others = [group for group in stems if group != masks]
+        partners = (
+            others if "masks" in answers else [group for group in others if _are_paired(stems[group], stems[masks])]
+        )
         images = _only(listing, partners, "images")
         return (images, masks) if images else _within(masks, stems)
     if images:

@@ -17,17 +17,17 @@ from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.label_dataset import LabelDataset
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.types import SPLITS, ClassCounts, Split
-from lightseg.diagnosis.findings import counted
 from lightseg.diagnosis.samples import Sample, survey
 from lightseg.diagnosis.sequences import group_by, looks_like_video, suggest_pattern
 from lightseg.errors import DataError, did_you_mean, require
 from lightseg.files.evenly_spaced import spread
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import format_count, join_names, printable_line
 from lightseg.scaffold.class_names import ClassNames, find_class_names
+from lightseg.scaffold.draft import Draft
 from lightseg.scaffold.image_values import measure_images
 from lightseg.scaffold.layout import Options, find_layout
-from lightseg.scaffold.listing import list_folder
-from lightseg.scaffold.mask_labels import Labels, find_labels
+from lightseg.scaffold.listing import Listing, list_folder
+from lightseg.scaffold.mask_labels import find_labels
 from lightseg.scaffold.overlap import choose_drawing, measure_overlap
 
 _READ = 200
@@ -35,9 +35,6 @@ _READ = 200
 
 _PROBED = 40
 """Images whose bit depth and range are measured."""
-
-_LISTED = 12
-"""Classes that the description lists."""
 
 ImageSizes = npt.NDArray[np.int64]
 """Height and width of images, `(N, 2)`."""
@@ -105,39 +102,23 @@ def survey_folder(root: Path, answers: Options) -> Survey:
     layout = find_layout(listing, answers)
     _require_options(layout.module, answers)
     layout = choose_drawing(layout, answers)
-    options, reasons = {**layout.options, **answers}, {**layout.reasons}
-    is_masked = layout.module is MaskFolder
+    draft = Draft(layout.module, answers, {**layout.options, **answers}, {**layout.reasons})
     if layout.module in _CLASS_REASONS and "classes" not in answers:
-        options["classes"], absent = _find_object_classes(layout.module(**options), answers)
-        remark = f"; left out, since no object is of it: {', '.join(absent)}" if absent else ""
-        reasons["classes"] = f"{_CLASS_REASONS[layout.module]}{remark}"
+        _add_object_classes(draft)
+    is_masked = layout.module is MaskFolder
     # the classes are not known yet, and not needed to find the files
-    declared = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
-    parts = _find_files(layout.module(**{**options, **declared}))
+    dummies = {"classes": _DUMMY_CLASSES} if is_masked and "classes" not in answers else {}
+    parts = _find_files(draft.build(**dummies))
     images = measure_images(_paths(parts["train"], _PROBED))
-    options, reasons = {**options, **images.options, **answers}, {**reasons, **images.reasons}
+    draft.add(images.options, images.reasons)
     lines = [f"{listing.root}: {layout.content}"]
     if is_masked and not set(_LABEL_OPTIONS) & answers.keys():
-        labels = _find_labels(parts, root, [path for path in listing.texts if path.count("/") <= 1], answers)
-        options, reasons = {**options, **labels.options, **answers}, {**reasons, **labels.reasons}
-        lines.append(f"masks: {labels.summary}")
-    data = layout.module(**options)
-    samples = _read(data)
-    group, is_video = ("", False) if layout.splits or data.has_groups else _suggest_group(data, samples)
-    if is_video and _can_split(layout.module, {**options, "group": group}):
-        options["group"], reasons["group"] = group, "frames of one video, by their names, stay in one split"
-        data, group = layout.module(**options), ""
-        samples = _read(data)
+        lines.append(f"masks: {_add_labels(draft, parts, listing)}")
+    group, samples = _choose_groups(draft, is_split=bool(layout.splits))
+    data = draft.build()
     parts = _find_files(data)
     train = [sample for sample in samples if sample.split == "train" and sample.readable]
-    table = np.array([sample.counts[:-1] for sample in train])
-    counts, image_counts = table.sum(0), (table > 0).sum(0)
-    totals = np.sum([sample.valid for sample in train], axis=0) if data.multilabel else counts.sum()
-    if isinstance(parts["train"], LabelDataset):
-        label_ids = parts["train"].label_ids
-        counts = (label_ids == 1).sum(0) if data.multilabel else np.bincount(label_ids, minlength=data.num_classes)
-        counts = image_counts = counts.astype(np.int64)
-        totals = np.full(data.num_classes, len(label_ids))
+    counts, image_counts, totals = _count_classes(data, parts["train"], train)
     sizes = {split: len(part) for split, part in parts.items()}
     image_sizes = np.array([sample.size for sample in train], np.int64)
     lines += [
@@ -151,10 +132,10 @@ def survey_folder(root: Path, answers: Options) -> Survey:
         unit = "pixels" if data.kind == "segmentation" else "images"
         lines.append(f"overlap: {overlap:.1%} of the {unit} with a class have several")
     if num_broken := sum(not sample.readable for sample in samples):
-        lines.append(f"{counted(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
+        lines.append(f"{format_count(num_broken, 'sample')} of {len(samples):,} cannot be used: the doctor lists them")
     return Survey(
-        *(layout.module, options, reasons, group, lines, data.classes, sizes, counts, image_counts, image_sizes),
-        *(data.in_channels, images.is_8_bit_color, overlap),
+        *(layout.module, draft.options, draft.reasons, group, lines, data.classes, sizes, counts, image_counts),
+        *(image_sizes, data.in_channels, images.is_8_bit_color, overlap),
     )
 
 
@@ -181,13 +162,16 @@ def _find_files(data: FileDataModule) -> dict[Split, FileDataset]:
     return parts
 
 
-def _find_object_classes(data: FileDataModule, answers: Options) -> tuple[list[str], list[str]]:
-    """Return the classes of outlines that objects have, with that of the background, and those that none has."""
+def _add_object_classes(draft: Draft) -> None:
+    """Add the classes of outlines that objects have, with that of the background."""
+    data = draft.build()
     parts = _find_files(data).values()
     labels = {label for part in parts if isinstance(part, AnnotatedDataset) for label in part.object_labels()}
-    background = answers.get("background", "background")
+    background = draft.answers.get("background", "background")
     absent = [name for label, name in enumerate(data.classes) if label not in labels and name != background]
-    return [name for name in data.classes if name not in absent], absent
+    remark = f"; left out, since no object is of it: {', '.join(absent)}" if absent else ""
+    draft.options["classes"] = [name for name in data.classes if name not in absent]
+    draft.reasons["classes"] = f"{_CLASS_REASONS[draft.module]}{remark}"
 
 
 def _paths(part: FileDataset, number: int) -> list[Path]:
@@ -195,8 +179,17 @@ def _paths(part: FileDataset, number: int) -> list[Path]:
     return [part.root / part.name(index) for index in spread(number, len(part))]
 
 
-def _find_labels(parts: Mapping[Split, FileDataset], root: Path, texts: Sequence[str], answers: Options) -> Labels:
-    """Return the classes of the masks, with the names that the user states, or that a file beside the masks lists."""
+def _add_labels(draft: Draft, parts: Mapping[Split, FileDataset], listing: Listing) -> str:
+    """Add the classes of the masks, with the names that the user states, or that a file beside the masks lists.
+
+    Args:
+        draft: The data module.
+        parts: Splits with the masks.
+        listing: The files of the folder, of which a text near the top may list names.
+
+    Returns:
+        A description of the values in the masks.
+    """
     masks = [
         part.root / name
         for part in parts.values()
@@ -204,11 +197,13 @@ def _find_labels(parts: Mapping[Split, FileDataset], root: Path, texts: Sequence
         for index in spread(_READ, len(part))
         if (name := part.mask_name(index))
     ]
-    names = find_class_names(root, texts)
-    if "classes" in answers:
-        names = ClassNames(Path("--data.classes"), list(answers["classes"]), [], [])
-    channel = answers.get("mask_channel")
-    return find_labels(masks, names, -1 if channel == "alpha" else channel)
+    names = find_class_names(listing.root, [path for path in listing.texts if path.count("/") <= 1])
+    if "classes" in draft.answers:
+        names = ClassNames(Path("--data.classes"), list(draft.answers["classes"]), [], [])
+    channel = draft.answers.get("mask_channel")
+    labels = find_labels(masks, names, -1 if channel == "alpha" else channel)
+    draft.add(labels.options, labels.reasons)
+    return labels.summary
 
 
 def _read(data: FileDataModule) -> list[Sample]:
@@ -218,28 +213,67 @@ def _read(data: FileDataModule) -> list[Sample]:
         DataError: If no training sample can be used.
     """
     parts = _find_files(data)
-    some = {split: part.subset(np.array(spread(_READ, len(part)), np.intp)) for split, part in parts.items()}
-    samples = survey(data, some)
+    subsets = {split: part.subset(np.array(spread(_READ, len(part)), np.intp)) for split, part in parts.items()}
+    samples = survey(data, subsets)
     train = [sample for sample in samples if sample.split == "train"]
     if not any(sample.readable for sample in train):
         raise train[0].problems[0].error
     return samples
 
 
-def _suggest_group(data: FileDataModule, samples: Sequence[Sample]) -> tuple[str, bool]:
-    """Return the pattern of groups that names suggest, or an empty one, and whether the groups look like videos."""
-    pattern = suggest_pattern(data, samples)
+def _choose_groups(draft: Draft, is_split: bool) -> tuple[str, list[Sample]]:
+    """Add the groups that the names of video frames show, if they are enough for all splits.
+
+    Args:
+        draft: The data module with all other options.
+        is_split: Whether the folder has splits.
+
+    Returns:
+        The pattern of groups that other names suggest, or an empty one; and some samples of each split.
+    """
+    data = draft.build()
+    samples = _read(data)
+    pattern = None if is_split or data.has_groups else suggest_pattern(data, samples)
     if pattern is None:
-        return "", False
-    return pattern, looks_like_video(samples, group_by(pattern, [sample.name for sample in samples]))
+        return "", samples
+    is_video = looks_like_video(samples, group_by(pattern, [sample.name for sample in samples]))
+    if not is_video or not _can_split(draft, pattern):
+        return pattern, samples
+    draft.options["group"] = pattern
+    draft.reasons["group"] = "frames of one video, by their names, stay in one split"
+    return "", _read(draft.build())
 
 
-def _can_split(module: type[FileDataModule], options: Options) -> bool:
-    """Return whether there are enough groups for all splits."""
+def _can_split(draft: Draft, pattern: str) -> bool:
+    """Return whether there are enough groups of a pattern for all splits."""
     with suppress(DataError):
-        _find_files(module(**options))
+        _find_files(draft.build(group=pattern))
         return True
     return False
+
+
+def _count_classes(
+    data: FileDataModule, part: FileDataset, samples: Sequence[Sample]
+) -> tuple[ClassCounts, ClassCounts, ClassCounts]:
+    """Count the classes of training samples.
+
+    Args:
+        data: The data module.
+        part: The training split.
+        samples: Samples of it that were read.
+
+    Returns:
+        Pixels (or samples) of each class, samples with each class, and valid pixels (or samples), `(C,)` int64 each, or
+        `()`. Those of class ids are counted for the whole split.
+    """
+    if isinstance(part, LabelDataset):
+        label_ids = part.label_ids
+        counts = (label_ids == 1).sum(0) if data.multilabel else np.bincount(label_ids, minlength=data.num_classes)
+        return counts.astype(np.int64), counts.astype(np.int64), np.full(data.num_classes, len(label_ids))
+    table = np.array([sample.counts[:-1] for sample in samples])
+    counts = table.sum(0)
+    valid = np.sum([sample.valid for sample in samples], axis=0) if data.multilabel else counts.sum()
+    return counts, (table > 0).sum(0), valid
 
 
 def _describe_sizes(sizes: ImageSizes) -> str:
@@ -252,4 +286,4 @@ def _describe_sizes(sizes: ImageSizes) -> str:
 def _describe_classes(classes: Sequence[str], shares: npt.NDArray[np.float64]) -> str:
     """Return the class names with their shares."""
     names = [f"{printable_line(name)} {share:.1%}" for name, share in zip(classes, shares, strict=True)]
-    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return join_names(names, 12)

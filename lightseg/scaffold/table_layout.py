@@ -97,8 +97,8 @@ def _read(listing: Listing, path: Path, answers: Mapping[str, Any]) -> TableLayo
         _require_labels(table, path_column, bases)
     split_column = _find_splits(table, answers)
     group_column = "" if split_column else _find_groups(table)
-    rest = [column for column in table.columns if column not in (path_column, split_column, group_column)]
-    label_options, reasons = _find_labels(table, rest, answers)
+    other_columns = [column for column in table.columns if column not in (path_column, split_column, group_column)]
+    label_options, reasons = _find_labels(table, other_columns, answers)
     options: dict[str, Any] = {"table": str(path)}
     if root != path.parent:
         options["root"] = str(root)
@@ -150,9 +150,9 @@ def _require_labels(table: Table, path_column: str, bases: Sequence[Path]) -> No
     Raises:
         _PairTableError: If a column in the place of the classes holds paths.
     """
-    rest = [column for column in table.columns if column != path_column]
-    common = [column for column in rest if column.lower() in LABEL_COLUMNS]
-    if masks := _find_paths(table, common or rest, bases):
+    columns = [column for column in table.columns if column != path_column]
+    common = [column for column in columns if column.lower() in LABEL_COLUMNS]
+    if masks := _find_paths(table, common or columns, bases):
         raise _PairTableError(
             f"{table.path}: names images ({path_column}) and masks ({masks[0]}); write these two columns alone into a "
             "list for each split, train.csv and val.csv, with paths below its folder, and call init again"

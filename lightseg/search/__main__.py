@@ -31,8 +31,8 @@ printed, and written into the folder of the search with a picture of the Pareto 
 one of the trials. `latency` is the median of a forward pass in milliseconds on this machine, for one validation image
 in float32, of one thread where it is a CPU. Needs pip install 'lightseg[search]'.
 
-The last line printed is `search: PATH`. Exit codes: 0 done, 1 no trial or not all runs of the winner finished, 2 bad
-input, 128 + signal if stopped by one.
+The last line printed is `search: PATH`. Exit codes: 0 done, 1 no trial or not all runs of the winner finished, or the
+disk is full, 2 bad input, 128 + signal if stopped by one.
 """
 
 import sys

@@ -1,15 +1,12 @@
 """Check of points of a search space by the recipe's parser, in a process of its own, since it imports torch."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 
-from lightseg.cli.argv import option_values
+from lightseg.cli.argv import add_import_path
+from lightseg.cli.child_process import run_child
 from lightseg.cli.entry import guarded
-from lightseg.config.compose import chain
-from lightseg.errors import ConfigError
-from lightseg.series.progress import ERROR
 
 
 def require_valid(commands: Sequence[Sequence[str]]) -> None:
@@ -18,17 +15,7 @@ def require_valid(commands: Sequence[Sequence[str]]) -> None:
     Raises:
         ConfigError: With the message of the first one that cannot be.
     """
-    process = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps(commands),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if process.returncode:
-        _, _, message = process.stderr.rpartition(ERROR)
-        raise ConfigError(message.strip() or "the recipe cannot be checked")
+    run_child(__name__, commands)
 
 
 def main() -> None:
@@ -38,8 +25,7 @@ def main() -> None:
 
     silence_lightning()
     for command in json.load(sys.stdin):
-        for name in option_values(command, "-c", "--config"):
-            sys.path.append(str(chain(name)[-1].parent))
+        add_import_path(command)
         LightsegCLI(command)
 
 

@@ -12,7 +12,7 @@ from lightseg.comparison.analysis import compare
 from lightseg.comparison.results import Comparison, Estimate
 from lightseg.comparison.text import interval
 from lightseg.files.atomic import write_atomically, write_json
-from lightseg.files.printable import align_columns, printable, warn
+from lightseg.files.printable import align_columns, format_count, printable, warn
 from lightseg.metrics.formatting import percent
 from lightseg.runs.read import Run, read
 from lightseg.runs.series import Series
@@ -152,7 +152,7 @@ def _describe_winner(report: Report) -> list[str]:
         f"winner: {search.label(report.winner)}, trained again on the seeds {seeds}",
         *align_columns(rows),
         f"From the selection to fresh seeds, the score on val changes by {change} points.",
-        f"The best of {finished} trial{'s' * (finished != 1)} is in part the luckiest; report the fresh seeds"
+        f"The best of {format_count(finished, 'trial')} is in part the luckiest; report the fresh seeds"
         + (", on test." if report.test else "."),
     ]
 

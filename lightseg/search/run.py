@@ -21,10 +21,11 @@ from lightseg.cli.argv import (
 )
 from lightseg.cli.entry import Arguments
 from lightseg.config.compose import show
+from lightseg.config.option_names import plain_key
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.read import read
@@ -32,11 +33,10 @@ from lightseg.runs.series import Series
 from lightseg.search.check import require_valid
 from lightseg.search.space import make_space
 from lightseg.search.study import Study, read_study
-from lightseg.search.trials import Search, SearchPlan, find_searches
+from lightseg.search.trials import Search, SearchPlan, describe_full_disk, find_searches
 from lightseg.series import run as series_run
-from lightseg.series.grid import plain_key
 from lightseg.series.machine import Machine, Share, divide
-from lightseg.series.options import parse_jobs
+from lightseg.series.options import SEEDS, parse_jobs
 from lightseg.series.pool import Pool
 from lightseg.series.progress import Progress, error_text
 
@@ -44,8 +44,12 @@ _WATCH = 1.0
 """Seconds between two looks at the validations of running trials."""
 
 
+_FULL_DISK = ("the disk is full", "No space left on device", "your quota is used up", "Disk quota exceeded")
+"""Messages of runs that could not write their files."""
+
+
 class SearchError(LightsegError):
-    """Failure of a search: no trial has finished."""
+    """Failure of a search: no trial has finished, or the disk is full."""
 
 
 class Request(NamedTuple):
@@ -80,8 +84,8 @@ def parse(args: Sequence[str]) -> Request:
     parser.add_argument("--jobs", type=_jobs)
     # each trial is given it again
     parser.add_argument("--group")
-    options, rest = parser.parse_known_args(list(args[len(recipe) :]))
-    arguments = [*recipe, *rest]
+    options, words = parser.parse_known_args(list(args[len(recipe) :]))
+    arguments = [*recipe, *words]
     require_known_options(arguments)
     for name in ("seeds", "folds", "grid", "find"):
         require(name not in option_names(arguments), f"--{name}: belongs to fit; a search has trials")
@@ -111,7 +115,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
 
     Raises:
         UserError: If an option is wrong, or the input keeps the first trial from beginning.
-        SearchError: If no trial has finished.
+        SearchError: If no trial has finished, or the disk is full.
         SeriesError: If a run of the winner fails.
         StoppedError: If a signal stopped it.
     """
@@ -123,7 +127,7 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         _prepare(search)
         number = search.plan.study.trials
         print(
-            printable(f"search {show(search.folder)}: {number} trial{'s' * (number > 1)}, {machine.describe()}"),
+            printable(f"search {show(search.folder)}: {format_count(number, 'trial')}, {machine.describe()}"),
             flush=True,
         )
         try:
@@ -131,14 +135,21 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
         except _BadInputError as error:
             if request.resumed is None:
                 run_folders.discard(search.folder)
-            raise ConfigError(
-                f"{error}\nso none of the trials has begun; mend that, and give the command again"
-            ) from None
+            raise ConfigError(f"{error}\nso no trial has begun; correct this, then repeat the command") from None
+        except Exception as error:
+            if isinstance(error, LightsegError) or not (reason := describe_full_disk(error)):
+                raise
+            raise _full_disk_error(search, f"cannot be written ({reason})") from None
         if received:
             if received == signal.SIGUSR1:
                 scheduler.requeue()
             raise StoppedError(received, show(search.folder), "search")
         return search, _train_winner(search, request.jobs)
+
+
+def _full_disk_error(search: Search, reason: str) -> SearchError:
+    place = show(search.folder)
+    return SearchError(f"{place}: {reason}; make room, then go on with: python -m lightseg.search --resume {place}")
 
 
 class _BadInputError(UserError):
@@ -251,6 +262,10 @@ def _end_trial(search: Search, progress: Progress, number: int, code: int, is_pr
         code: Exit code.
         is_pruned: Whether it was stopped since others are better.
         is_stopping: Whether a signal has stopped the search.
+
+    Raises:
+        _BadInputError: If the input keeps the first trial from beginning.
+        SearchError: If the trial failed since the disk is full.
     """
     if code and is_pruned:
         search.prune(number)
@@ -262,6 +277,9 @@ def _end_trial(search: Search, progress: Progress, number: int, code: int, is_pr
     if code == 0:
         search.finish(number)
     elif not is_stopping:
+        if any(message in error_text(search, number) for message in _FULL_DISK):
+            # the others would fail as well, and count as trials
+            raise _full_disk_error(search, f"trial {number} could not write its files, since the disk is full")
         search.fail(number)
 
 
@@ -279,7 +297,7 @@ def _train_winner(search: Search, jobs: int | None) -> Series:
     if number is None:
         raise SearchError(f"{show(search.folder)}: no trial has finished; see the output of each in this folder")
     seed, plan = read(search.run_folders[number]).seed, search.plan
-    seeds = ",".join(str(seed + 1 + index) for index in range(plan.study.winner_seeds))
+    seeds = ",".join(str((seed + 1 + index) % SEEDS) for index in range(plan.study.winner_seeds))
     arguments, _ = split_options(plan.arguments, "--seed_everything")
     print(printable(f"winner: {search.label(number)}; it is trained again on fresh seeds: {seeds}"), flush=True)
     words = [f"--{key}={value}" for key, value in search.options(number).items()]

@@ -16,9 +16,8 @@ from optuna.distributions import (
 
 from lightseg.cli.argv import require_printable
 from lightseg.config.compose import SECTIONS, show
-from lightseg.config.option_names import suggest_option
+from lightseg.config.option_names import plain_key, suggest_option
 from lightseg.errors import ConfigError, did_you_mean, require
-from lightseg.series.grid import plain_key
 
 _BUDGET = (
     *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches", "fast_dev_run"),

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lightseg.config.compose import read, show
-from lightseg.config.schema import MOST_RUNS, describe_violation
+from lightseg.config.run_schema import MOST_RUNS
+from lightseg.config.schema import describe_violation
 from lightseg.errors import ConfigError, did_you_mean, require
 
 _MOST_SEEDS = 100

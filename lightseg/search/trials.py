@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sqlite3
@@ -44,6 +45,12 @@ _PRUNERS: dict[str, type[optuna.pruners.BasePruner]] = {
 }
 
 
+_NOT_WRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""Codes of SQLite on a full disk, or beyond a limit of the size of files: of the file, or of its journal."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class SearchPlan(BaseModel):
     """Content of `search.json`.
 
@@ -81,7 +88,7 @@ class Search(RunGroup):
     def __init__(self, folder: Path, plan: SearchPlan) -> None:
         self.folder, self.plan = folder, plan
         self.space = make_space(plan.study.space, folder / _PLAN)
-        self._asked: dict[int, Trial] = {}
+        self._new_trials: dict[int, Trial] = {}
 
     @classmethod
     def create(cls, runs_dir: str, name: str, plan: SearchPlan, stamp: str) -> Search:
@@ -148,10 +155,10 @@ class Search(RunGroup):
                 load_if_exists=True,
             )
             trials = created.get_trials(deepcopy=False)
-        except OSError:
-            raise
         # a damaged file raises anything from AssertionError to sqlalchemy's DatabaseError
         except Exception as error:
+            if isinstance(error, OSError) or describe_full_disk(error):
+                raise
             reason = printable_line(str(error))[:120] or type(error).__name__
             raise UserError(
                 f"{file}: is damaged, or of another version of optuna ({reason}); bring it back, or start a new search"
@@ -159,8 +166,8 @@ class Search(RunGroup):
         fits = created.directions == directions and len(trials) <= study.trials and all(map(self._fits, trials))
         if not fits or [trial.number for trial in trials] != list(range(len(trials))):
             raise UserError(f"{file}: does not fit {_PLAN} beside it; bring both back, or start a new search")
-        if lost := [folder for folder in self.run_folders[len(trials) :] if folder.exists()]:
-            raise UserError(f"{file}: does not have the trial of {lost[0]}; bring it back, or start a new search")
+        if unknown := [folder for folder in self.run_folders[len(trials) :] if folder.exists()]:
+            raise UserError(f"{file}: does not have the trial of {unknown[0]}; bring it back, or start a new search")
         # with the same seed, a sampler would draw the values of the first trials again
         created.sampler = _SAMPLERS[study.sampler](seed=study.seed + len(trials))
         return created
@@ -207,7 +214,7 @@ class Search(RunGroup):
         if len(self.trials) >= self.number:
             return None
         trial = self.optuna.ask(self.space.distributions)
-        self._asked[trial.number] = trial
+        self._new_trials[trial.number] = trial
         return trial.number
 
     def finish(self, number: int) -> None:
@@ -252,7 +259,7 @@ class Search(RunGroup):
         if not self.plan.study.pruner or not (self.run_folders[number] / "metrics.jsonl").is_file():
             return None
         # Optuna has no public way to report for a trial of an earlier process, which is never pruned
-        if (trial := self._asked.get(number)) is None:
+        if (trial := self._new_trials.get(number)) is None:
             return None
         scores = [row["val/score"] for row in read_log(self.run_folders[number]) if row.get("val/score") is not None]
         start = len(self.trials[number].intermediate_values)
@@ -297,6 +304,19 @@ def _value(run: Run, objective: str) -> Any:
         path = run.folder / LATENCY
         return read_record(path)["latency_ms"] if path.exists() else None
     return run.cost["gflops" if objective == "flops" else objective]
+
+
+def describe_full_disk(error: BaseException) -> str | None:
+    """Return why the storage cannot be written, by an error of Optuna; None if that is not the reason."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # the primary code is in the lowest byte
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _NOT_WRITTEN:
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return cause.strerror
+        cause = cause.__cause__
+    return None
 
 
 def _open_storage(file: Path) -> BaseStorage:

@@ -6,7 +6,7 @@ from itertools import product
 import yaml
 
 from lightseg.config.compose import SECTIONS, require_bounded
-from lightseg.config.option_names import suggest_option
+from lightseg.config.option_names import plain_key, suggest_option
 from lightseg.errors import ConfigError
 
 _OTHER_OPTIONS = {"seed_everything": "--seeds", "data.fold": "--folds", "data.folds": "--folds"}
@@ -40,11 +40,6 @@ def points(axes: list[tuple[str, list[str]]]) -> list[dict[str, str]]:
     """Return all combinations of the values of the axes, the last one varying fastest; one empty point for no axis."""
     keys = [key for key, _ in axes]
     return [dict(zip(keys, values, strict=True)) for values in product(*(values for _, values in axes))]
-
-
-def plain_key(key: str) -> str:
-    """Return a key without `init_args`, which `fit` takes with and without."""
-    return ".".join(word for word in key.split(".") if word != "init_args")
 
 
 def _require_key(key: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from lightseg.cli.argv import trainer_option
 from lightseg.distributed import environment
 from lightseg.errors import require
+from lightseg.files.printable import format_count
 from lightseg.hardware.cpu import openmp_threads, usable_cores
 
 VISIBLE_GPUS, _PORT = "CUDA_VISIBLE_DEVICES", "MASTER_PORT"
@@ -37,9 +38,9 @@ class Machine(NamedTuple):
         """Return the division as text: `2 at a time, 4 cores each`."""
         parts = [f"{self.jobs} at a time"]
         if self.cores:
-            parts.append(f"{self.cores} core{'s' * (self.cores > 1)} each")
+            parts.append(f"{format_count(self.cores, 'core')} each")
         if self.gpus[0]:
-            parts.append(f"{len(self.gpus[0])} GPU{'s' * (len(self.gpus[0]) > 1)} each")
+            parts.append(f"{format_count(len(self.gpus[0]), 'GPU')} each")
         return ", ".join(parts)
 
     def free_share(self, in_use: Collection["Share"]) -> "Share":

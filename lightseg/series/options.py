@@ -8,10 +8,14 @@ from typing import NamedTuple, NoReturn
 
 from lightseg.cli.argv import option_names, option_values
 from lightseg.cli.find_option import KEYS, require_absent, split_find
-from lightseg.config.schema import MOST_RUNS
+from lightseg.config.option_names import plain_key
+from lightseg.config.run_schema import MOST_RUNS
 from lightseg.errors import ConfigError, require
 from lightseg.runs.series import is_series
-from lightseg.series.grid import parse_axis, plain_key, points
+from lightseg.series.grid import parse_axis, points
+
+SEEDS = 2**32
+"""Number of seeds, from 0 on."""
 
 
 class Request(NamedTuple):
@@ -111,6 +115,8 @@ def _parse_seeds(text: str) -> list[int]:
     words = text.split(",")
     if not all(word.strip().isdecimal() for word in words) or len({int(word) for word in words}) < len(words):
         raise argparse.ArgumentTypeError(f"{text}: give whole numbers from 0 on, each once, such as 0,1,2")
+    if (greatest := max(map(int, words))) >= SEEDS:
+        raise argparse.ArgumentTypeError(f"{text}: {greatest} is not a seed; give {SEEDS - 1} at most")
     return [int(word) for word in words]
 
 

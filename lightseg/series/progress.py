@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lightseg.cli.entry import ERROR
 from lightseg.config.compose import show
 from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import UserError
@@ -23,9 +24,6 @@ _TAIL = 2**13
 
 _WAIT, _SHARE = 30.0, 1 / 15
 """Seconds without lines on a stream that is no terminal, or this share of the time so far, if that is more."""
-
-ERROR = "lightseg: error: "
-"""Start of the message of a verb that fails."""
 
 
 class Progress:
@@ -50,6 +48,8 @@ class Progress:
         if sys.stdout.isatty():
             self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=True)
             self._live.start()
+            # a killed process would leave the terminal without one
+            self._live.console.show_cursor(True)
         return self
 
     def __exit__(
@@ -99,11 +99,12 @@ class Progress:
             return
         self._last_lines = now
         lines = [f"{self._series.label(index)}: {last_line(self._series, index)}" for index in sorted(self._starts)]
-        text = printable("\n".join([*lines, self._summary()]))
         if self._live:
+            # the lines of a killed process remain on the terminal, so that they state their time
+            text = printable("\n".join([*lines, f"at {time.strftime('%H:%M:%S')}: {self._summary()}"]))
             self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
         else:
-            print(text, flush=True)
+            print(printable("\n".join([*lines, self._summary()])), flush=True)
 
     def _summary(self) -> str:
         """Return the line on all runs: `3 of 12 runs finished, 2 running; 5 min so far, about 20 min left`."""
@@ -117,8 +118,8 @@ class Progress:
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        rest = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((rest + mean * self._waiting) / self._jobs)} left"
+        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
+        return f"{text}, about {format_duration((seconds_left + mean * self._waiting) / self._jobs)} left"
 
     def _print(self, line: str) -> None:
         if self._live:

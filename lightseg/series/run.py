@@ -17,7 +17,7 @@ from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, require
 from lightseg.files.atomic import file_lock, locked
 from lightseg.files.names import FINDINGS
-from lightseg.files.printable import printable
+from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.series import Plan, Series, find_series, has_begun
@@ -41,7 +41,7 @@ class SeriesError(LightsegError):
 
     Args:
         message: The runs that failed, and the command that goes on with the series.
-        exit_code: Exit code of the first one.
+        exit_code: 2 if the first one failed by its input, else 1; no signal has stopped the series.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -75,7 +75,7 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
             message = error_text(series, bad_input[0]) or "the first run cannot begin"
             if request.resumed is None:
                 run_folders.discard(series.folder)
-            raise ConfigError(f"{message}\nso none of the runs has begun; mend that, and give the command again")
+            raise ConfigError(f"{message}\nso no run has begun; correct this, then repeat the command")
     if received and series.unfinished():
         if received == signal.SIGUSR1:
             scheduler.requeue()
@@ -120,10 +120,10 @@ def _prepare(series: Series) -> None:
     Raises:
         ConfigError: If a run that has not begun would be of another recipe, or in another place.
     """
-    missing = [series.run_folders[index] for index in series.unfinished()]
-    for folder in missing:
+    folders = [series.run_folders[index] for index in series.unfinished()]
+    for folder in folders:
         wait_for_end(folder)
-    if all(map(has_begun, missing)):
+    if all(map(has_begun, folders)):
         return
     require_place(series.folder, series.plan.arguments)
     require(
@@ -207,7 +207,7 @@ def _run_missing(series: Series, machine: Machine) -> tuple[dict[int, int], int]
 def _count(series: Series) -> str:
     """Return the number of runs as text: `4 runs`, or `4 runs of which 1 is finished`."""
     number, finished = len(series.plan.runs), len(series.plan.runs) - len(series.unfinished())
-    text = f"{number} run{'s' * (number > 1)}"
+    text = format_count(number, "run")
     return f"{text} of which {finished} {'is' if finished == 1 else 'are'} finished" if finished else text
 
 
@@ -258,7 +258,8 @@ def _describe_failures(series: Series, codes: Mapping[int, int]) -> SeriesError:
     more = [f"  and {len(failed) - _LISTED} more"] * (len(failed) > _LISTED)
     head = f"{len(failed)} of {len(series.plan.runs)} runs failed:"
     again = f"go on with: python -m lightseg.fit --resume {show(series.folder)}"
-    return SeriesError("\n".join([head, *lines, *more, again]), codes[failed[0]])
+    exit_code = BAD_INPUT if codes[failed[0]] == BAD_INPUT else 1
+    return SeriesError("\n".join([head, *lines, *more, again]), exit_code)
 
 
 def hash_recipe(arguments: Sequence[str]) -> str:

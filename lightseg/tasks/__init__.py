@@ -1,6 +1,6 @@
 """LightningModules, one per task; the network inside is a plain module."""
 
-from lightseg.tasks.base import Stage, Task
+from lightseg.tasks.base import Task
 from lightseg.tasks.classification import ClassificationTask
 from lightseg.tasks.ensemble import Ensemble
 from lightseg.tasks.multilabel import (
@@ -9,6 +9,7 @@ from lightseg.tasks.multilabel import (
     MultilabelClassificationTask,
     MultilabelSegmentationTask,
 )
+from lightseg.tasks.scored_task import Stage
 from lightseg.tasks.segmentation import SegmentationTask
 
 __all__ = [

@@ -1,30 +1,25 @@
-"""Base class of tasks: normalization, loss, counts of predictions, optimizer."""
+"""Base class of tasks: normalization, loss, options set from the data, optimizer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
-from torchmetrics import MeanMetric, Metric
 
 from lightseg.data.data_module import ImageDataModule
 from lightseg.data.types import Batch
-from lightseg.distributed.strategies import pad_forward_passes, shard
+from lightseg.distributed.strategies import shard
 from lightseg.errors import ConfigError, require
 from lightseg.inference.predictor import Predictor
-from lightseg.labels import IGNORE
 from lightseg.losses.base import over_processes
 from lightseg.losses.class_weights import WeightScheme, last_bias
 from lightseg.losses.distillation import Distillation
 from lightseg.losses.task_loss import TaskLoss
-from lightseg.metrics.confusion_matrix import ConfusionMatrix, PerImageCounts
-from lightseg.metrics.scores import ScoreKind, confusion_to_counts
 from lightseg.nets import Net
 from lightseg.nets.lora import LoraOptions, base_state, load_base_state
 from lightseg.nets.weights import adapt_normalization
@@ -34,15 +29,14 @@ from lightseg.optim.schedules import Interval, Schedule, SchedulerCallable, Warm
 from lightseg.tasks.compilation import CompileMode, compile_net, uses_graphs
 from lightseg.tasks.data_dependent_init import start_from_images
 from lightseg.tasks.depthwise import float32_depthwise
-from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay
+from lightseg.tasks.fine_tuning import Adapters, FrozenStages, SharedWeights, make_layer_decay, require_one_freeze
 from lightseg.tasks.normalization import check_scale, normalized, to_list, to_tensor
+from lightseg.tasks.scored_task import ScoredTask
 from lightseg.tasks.teacher import Teacher
 from lightseg.tasks.transfer import Origin, Report, Target, transfer
 
-Stage = Literal["val", "test"]
 
-
-class Task(Predictor, ABC):
+class Task(ScoredTask, ABC):
     """Base class of tasks; images are normalized inside, so that an exported model takes images as stored in files.
 
     Args:
@@ -130,8 +124,8 @@ class Task(Predictor, ABC):
         teacher_temperature: float = 2.0,
         teacher_weight: float = 0.5,
     ) -> None:
-        super().__init__()
-        self.net, self.classes, self.init = net, list(classes), init
+        super().__init__(classes)
+        self.net, self.init = net, init
         self.teacher_source = teacher
         self.teacher: Teacher | None = None
         self.distillation = Distillation(teacher_temperature, teacher_weight)
@@ -148,11 +142,7 @@ class Task(Predictor, ABC):
         self.schedule, self.schedule_interval = schedule or WarmupCosine(), schedule_interval
         check_encoder_options(net, encoder_lr_factor, freeze_encoder)
         self.freeze_encoder, self.frozen_stages = freeze_encoder, FrozenStages(net, freeze_stages)
-        require(
-            lora is None or not (freeze_encoder or freeze_stages),
-            f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
-            "adapters; leave one of them out",
-        )
+        require_one_freeze(net, lora, freeze_encoder, freeze_stages)
         self.adapters = Adapters(net, lora)
         self.layer_decay = make_layer_decay(net, layer_decay)
         self.lr_factors = encoder_lr_factor, norm_bias_lr_factor, self.layer_decay
@@ -165,22 +155,8 @@ class Task(Predictor, ABC):
         self.register_buffer("std", to_tensor(std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
-        require(
-            not compile or not getattr(net, "grad_checkpointing", False),
-            "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
-            "model.compile out",
-        )
         self.compiled = compile
         compile_net(self.net, compile)
-        self.val_counts, self.test_counts = self.make_counts(), self.make_counts()
-        self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
-        self.per_image = self._make_image_counts()
-        self.extra_metrics = nn.ModuleDict()
-        """Additional metrics of `evaluate` and `explain`, updated with logits, target and index of each batch."""
-        self.counts: dict[Stage, Tensor] = {}
-        """Result of `make_counts` of each split from its last scoring: its confusion matrix `(C, C)`."""
-        self.image_counts: dict[Stage, Tensor] = {}
-        """`PerImageCounts.compute` of each split; only outside of training."""
         self.step_loss = torch.zeros(())
         """Mean training loss of the last optimizer step, over its batches and all processes."""
         self.step_counts: Tensor | None = None
@@ -190,49 +166,21 @@ class Task(Predictor, ABC):
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """Return the logits of normalized float images `(N, C, H, W)`."""
-
-    @abstractmethod
-    def scores(self, counts: Tensor) -> dict[str, float]:
-        """Return all metrics of the result of `make_counts` by name; `score` is the one to maximize."""
-
-    # ---- counts of predictions -------------------------------------------------------------------------------------
-
-    @property
-    def score_kind(self) -> ScoreKind:
-        """Return the kind of the scores (`METRICS`)."""
-        return self.kind
-
-    def make_counts(self) -> Metric:
-        """Return an empty metric from whose result `scores` follow, updated with predictions and targets."""
-        return ConfusionMatrix(len(self.classes))
-
-    def count_classes(self, counts: Tensor) -> Tensor:
-        """Return true-positive, target and prediction pixels of each class, int64 `(3, C)`, of `make_counts`."""
-        return torch.from_numpy(confusion_to_counts(counts.cpu().numpy()))
-
-    def split_scores(self, stage: Stage) -> dict[str, float]:
-        """Return all metrics of a split from its last scoring."""
-        return self.scores(self.counts[stage])
-
-    def _make_image_counts(self) -> PerImageCounts:
-        return PerImageCounts(len(self.classes))
-
-    def _update_counts(self, counts: Metric, logits: Tensor, prediction: Tensor, target: Tensor) -> None:  # noqa: ARG002
-        counts.update(prediction, target)
-
-    def _adapt_to_counts(self, counts: Tensor) -> None:
-        """Adapt to the counts of a validation during training, before its scores are computed."""
+        """Return the logits `(N, K, ...)` of normalized float images `(N, C, H, W)`."""
 
     def configure_model(self) -> None:
         """Shard the net if the strategy has a device mesh."""
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
             shard(self.net, self.device_mesh)
 
-    # ---- one step for all stages -----------------------------------------------------------------------------------
+    # ---- training step -----------------------------------------------------------------------------------
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images `(N, C, H, W)`, uint8 or float on the 0..1 scale."""
+        """Return the logits `(N, K, ...)` of images `(N, C, H, W)`, uint8 or float on the 0..1 scale.
+
+        Raises:
+            ConfigError: If the normalization is not known, or the net has another number of classes.
+        """
         if self.mean is None or self.std is None:
             raise ConfigError("model.mean and model.std are not known: give them, or train with an ImageDataModule")
         images = normalized(images, self.mean, self.std).to(self.dtype)
@@ -292,72 +240,6 @@ class Task(Predictor, ABC):
         counts = over_processes(batch["counts"][: len(self.classes)].to(dtype))
         batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return counts / batches if batches > 1 else counts
-
-    def validation_step(self, batches: list[Batch], _batch_idx: int) -> None:
-        """Update the metrics by validation batches."""
-        self._evaluate(batches, "val")
-
-    def test_step(self, batches: list[Batch], _batch_idx: int) -> None:  # noqa: PT019 - not a test
-        """Update the metrics by test batches."""
-        self._evaluate(batches, "test")
-
-    def on_validation_epoch_end(self) -> None:
-        """Score the validation split."""
-        self._log_scores("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Score the test split."""
-        self._log_scores("test")
-
-    def _evaluate(self, batches: list[Batch], stage: Stage) -> None:
-        counts, mean_loss = self._metrics(stage)
-        if self.device_mesh is not None:
-            pad_forward_passes(self, len(batches))
-        for batch in batches:
-            target = batch["target"]
-            logits = self.logits_at_target(batch)
-            prediction = self.decide(logits)
-            self._update_counts(counts, logits, prediction, target)
-            if self._is_scored:
-                self.per_image.update(prediction, target, batch["index"])
-            for metric in self.extra_metrics.values():
-                assert isinstance(metric, Metric)
-                metric.update(logits, target, batch["index"])
-            for image_logits, truth in zip(logits, target, strict=True):
-                # per image, since a loss normalized by its batch would depend on the batch size
-                mean_loss.update(self.loss(image_logits[None], truth[None]), weight=(truth != IGNORE).any().float())
-
-    def _log_scores(self, stage: Stage) -> None:
-        counts, mean_loss = self._metrics(stage)
-        self.counts[stage] = counts.compute().cpu()
-        # Lightning resets only metrics that are logged as objects
-        counts.reset()
-        if self._is_scored:
-            self.image_counts[stage] = self.per_image.compute()
-            self.per_image.reset()
-        else:
-            self._adapt_to_counts(self.counts[stage])
-        self.log(f"{stage}/loss", mean_loss, prog_bar=stage == "val")
-        for name, value in self.split_scores(stage).items():
-            # equal on all ranks, since the counts are summed; max keeps the value exact
-            show = name == "score" and stage == "val"
-            self.log(f"{stage}/{name}", value, prog_bar=show, sync_dist=True, reduce_fx="max")
-
-    @property
-    def _is_scored(self) -> bool:
-        """Return whether this is an evaluation outside of training."""
-        trainer = self._attached_trainer
-        return trainer is not None and trainer.state.fn != "fit"
-
-    @property
-    def _attached_trainer(self) -> L.Trainer | None:
-        try:
-            return self.trainer
-        except RuntimeError:
-            return None
-
-    def _metrics(self, stage: Stage) -> tuple[Metric, MeanMetric]:
-        return (self.val_counts, self.val_loss) if stage == "val" else (self.test_counts, self.test_loss)
 
     # ---- options set from the data ---------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, require
 from lightseg.files.disk_cache import cache_dir
 from lightseg.hardware.cpu import instruction_set
 
@@ -23,9 +23,17 @@ def compile_net(net: nn.Module, mode: bool | CompileMode) -> None:
     Args:
         net: The net; in place, since wrapping would put `_orig_mod.` into every key of its checkpoint.
         mode: A mode of `torch.compile`; `True` is `default`, `False` does not compile.
+
+    Raises:
+        ConfigError: If the net computes activations twice, which is for the compiler to decide.
     """
     if not mode:
         return
+    require(
+        not getattr(net, "grad_checkpointing", False),
+        "model.net.grad_checkpointing: torch.compile decides by itself what is computed twice; leave it or "
+        "model.compile out",
+    )
     # a folder per instruction set: torch's cache ignores it, homes may be shared, and other kernels crash
     processor = f"{torch.backends.cpu.get_cpu_capability()}-{instruction_set()}"
     kernels = cache_dir() / "inductor" / processor

@@ -61,11 +61,11 @@ class Ensemble(Task, ABC):
         self.recipe = first.recipe if self.shares_transforms else _without_transforms(first.recipe)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return the logits of the mean probabilities of float images on the 0..1 scale."""
+        """Return logits `(N, K, ...)` of the mean probabilities of float images `(N, C, H, W)` on the 0..1 scale."""
         return self._combine((member(images).float() for member in self.members), InferenceConfig())
 
     def logits_at_target(self, batch: Batch) -> Tensor:
-        """Return the logits of the mean probabilities at the size of the ground truth."""
+        """Return the logits `(N, K, ...)` of the mean probabilities at the size of the ground truth."""
         return self._combine((self._member_logits(member, batch) for member in self.members), self.protocol)
 
     def protocol_for(self, size: tuple[int, int], protocol: InferenceConfig) -> InferenceConfig:

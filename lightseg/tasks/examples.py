@@ -10,7 +10,8 @@ import torch
 from lightseg.data import ImageDataModule
 from lightseg.data.io.images import visible
 from lightseg.data.loading.collate import to_device
-from lightseg.tasks.base import Stage, Task
+from lightseg.tasks.base import Task
+from lightseg.tasks.scored_task import Stage
 from lightseg.visualization.examples import Example
 
 

@@ -139,9 +139,9 @@ class Adapters:
         Raises:
             ConfigError: If it reads the weight of one instead, so that the adapter has no effect.
         """
-        missing = dict(self._layers)
+        uncalled_layers = dict(self._layers)
         handles = [
-            layer.register_forward_hook(lambda *_, name=name: missing.pop(name, None) and None)
+            layer.register_forward_hook(lambda *_, name=name: uncalled_layers.pop(name, None) and None)
             for name, layer in self._layers.items()
         ]
         try:
@@ -149,9 +149,9 @@ class Adapters:
         finally:
             for handle in handles:
                 handle.remove()
-        name = next(iter(missing), "")
+        name = next(iter(uncalled_layers), "")
         require(
-            not missing,
+            not uncalled_layers,
             f"model.lora.targets: the encoder reads the weights of {name} without calling the layer, so that an "
             f"adapter has no effect; give targets without {name.rpartition('.')[2]}",
         )
@@ -161,6 +161,28 @@ class Adapters:
         rank = self.lora.rank if self.lora else 0
         trained, total = (count / 1e6 for count in self._counts)
         return f"LoRA of rank {rank} on {len(self._layers)} layers ({trained:.2f} of {total:.2f} M parameters trained)"
+
+
+def require_one_freeze(net: nn.Module, lora: LoraOptions | None, freeze_encoder: float, freeze_stages: int) -> None:
+    """Check that nothing that freezes the encoder leaves another option without effect.
+
+    Raises:
+        ConfigError: If it does.
+    """
+    require(
+        lora is None or not (freeze_encoder or freeze_stages),
+        f"model.freeze_{'encoder' if freeze_encoder else 'stages'}: model.lora freezes all of the encoder but its "
+        "adapters; leave one of them out",
+    )
+    require(
+        freeze_encoder < 1 or not freeze_stages,
+        "model.freeze_stages: model.freeze_encoder: 1 freezes all stages throughout; leave one of them out",
+    )
+    require(
+        freeze_encoder < 1 or not getattr(net, "grad_checkpointing", False),
+        "model.net.grad_checkpointing: an encoder that is frozen throughout has no backward pass; leave it or "
+        "model.freeze_encoder out",
+    )
 
 
 def make_layer_decay(net: nn.Module, rate: float) -> LayerDecay | None:

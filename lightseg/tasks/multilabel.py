@@ -25,8 +25,9 @@ from lightseg.metrics.label_histogram import (
 )
 from lightseg.metrics.scores import ScoreKind, mean, multilabel_scores
 from lightseg.nets import Net
-from lightseg.tasks.base import Stage, Task
+from lightseg.tasks.base import Task
 from lightseg.tasks.classification import ClassificationTask
+from lightseg.tasks.scored_task import Stage
 from lightseg.tasks.segmentation import SegmentationTask
 
 
@@ -108,7 +109,7 @@ class MultilabelTask(Task, ABC):
         return [float(threshold) for threshold in thresholds]
 
     def probabilities(self, logits: Tensor, axis: int = 1) -> Tensor:  # noqa: ARG002
-        """Return the probability of each class."""
+        """Return the probability of each class, float of the shape of the logits."""
         return logits.sigmoid()
 
     def decide(self, logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ def to_tensor(values: Sequence[float] | None, device: torch.device | None = None
 
 
 def to_list(values: Tensor | None) -> list[float] | None:
-    """Return the values of such a tensor as a list."""
+    """Return the values of a `(1, C, 1, 1)` tensor as a list."""
     return None if values is None else values.flatten().tolist()
 
 

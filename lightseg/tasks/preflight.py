@@ -2,6 +2,7 @@
 
 import math
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,9 @@ from lightseg.optim.schedules import Schedule, configure_scheduler
 from lightseg.tasks import Task
 
 _KEY = "model.optimizer"
+
+_LONGEST_SCHEDULE = 10_000
+"""Number of advances of a scheduler that are tried, which take a tenth of a second."""
 
 
 def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
@@ -98,6 +102,38 @@ def require_output(task: Task, images: Tensor, logits: Tensor) -> None:
     require(logits.is_floating_point(), f"{name} gives {logits.dtype}; logits are floating-point numbers")
 
 
+def try_loss(task: Task, target: Tensor) -> None:
+    """Try the loss of a recipe and its gradient, if it is no loss of lightseg.
+
+    Args:
+        task: The task, adapted to the data.
+        target: Target of an image, as in `MaskedLoss.forward`.
+
+    Raises:
+        ConfigError: If it does not accept logits and targets, or has no gradient.
+    """
+    paths = [name for name in task.loss.spec if "." in name]
+    if not paths:
+        return
+    if task.kind == "classification":
+        # a loss for other shapes would broadcast one target, or as many as there are classes
+        target = target.repeat(len(task.classes) + 1, *[1] * (target.ndim - 1))
+    shape = target.shape if task.multilabel else (len(target), len(task.classes), *target.shape[1:])
+    key = f"model.loss: {', '.join(paths)}"
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
+        # torch warns of shapes that it then refuses
+        warnings.simplefilter("ignore")
+        logits = torch.randn(shape, requires_grad=True)
+        try:
+            loss = task.loss(logits, target)
+            require(loss.requires_grad, f"{key}: does not depend on the logits, so that nothing would be trained")
+            loss.backward()
+        except Exception as error:
+            if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
+                raise
+            raise ConfigError(f"{key} cannot take logits (M, C) and class ids (M,): {reason(error)}") from error
+
+
 def refusal(error: Exception, net: nn.Module) -> ConfigError | None:
     """Return an error of a library's net as one line; None for other errors.
 
@@ -126,12 +162,11 @@ def try_scheduler(task: Task, kind: Any, options: dict[str, Any]) -> LRScheduler
     Raises:
         ConfigError: If it rejects its arguments, another option contradicts it, or a learning rate becomes negative.
     """
-    groups = param_groups(task.net, task.encoder, *task.lr_factors)
     with torch.enable_grad():
-        optimizer = task.make_optimizer([{**group, "params": _shrink(group["params"])} for group in groups])
         try:
-            scheduler: Any = configure_scheduler(optimizer, task.schedule, task.schedule_interval, 20)["scheduler"]
-            _step(optimizer)
+            scheduler: Any = _make_scheduler(task)
+            _require_factors(scheduler)
+            _step(scheduler.optimizer)
             scheduler.step(*[0.0] * isinstance(scheduler, ReduceLROnPlateau))
         except Exception as error:
             described = describe_failed_class(error, kind, options, "model.schedule")
@@ -139,8 +174,7 @@ def try_scheduler(task: Task, kind: Any, options: dict[str, Any]) -> LRScheduler
                 raise
             raise described from error
     result: LRScheduler = scheduler
-    invalid = [rate for group in optimizer.param_groups if not 0 <= (rate := float(group["lr"])) < math.inf]
-    require(not invalid, f"model.schedule: {kind.__name__} makes the learning rate {invalid[0] if invalid else 0}")
+    _require_rates(result)
     return result
 
 
@@ -186,6 +220,62 @@ def check_lengths(trainer: L.Trainer, data: ImageDataModule, epoch: int) -> None
     _check_validation(trainer, _limited(epoch, trainer.limit_train_batches))
 
 
+def check_scheduler(task: Task, trainer: L.Trainer, epoch: int) -> None:
+    """Let a scheduler of torch advance to the end of the training, for an optimizer of small tensors.
+
+    Args:
+        task: The task.
+        trainer: The trainer of the run.
+        epoch: Batches in an epoch of one process.
+
+    Raises:
+        ConfigError: If it ends before, or a learning rate becomes negative or infinite.
+    """
+    if isinstance(task.schedule, Schedule) or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    scheduler: Any = _make_scheduler(task)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return
+    steps = _count_steps(trainer, epoch)
+    if task.schedule_interval != "step":
+        steps //= _count_steps_per_epoch(trainer, epoch)
+    _step(scheduler.optimizer)
+    for step in range(min(steps, _LONGEST_SCHEDULE)):
+        try:
+            scheduler.step()
+        except Exception as error:
+            if passes_user_code(error.__traceback__):
+                raise
+            unit = "steps" if task.schedule_interval == "step" else "epochs"
+            raise ConfigError(
+                f"model.schedule: {type(scheduler).__name__} ends after {step} of the {steps} {unit} of this training: "
+                f"{reason(error)}"
+            ) from error
+        _require_rates(scheduler)
+
+
+def check_shares(task: Task, trainer: L.Trainer, epoch: int) -> None:
+    """Check that the encoder is trained, unless it is frozen throughout.
+
+    Args:
+        task: The task.
+        trainer: The trainer of the run.
+        epoch: Batches in an epoch of one process.
+
+    Raises:
+        ConfigError: If the training ends before.
+    """
+    share = task.freeze_encoder
+    if trainer.fast_dev_run or share == 1:  # type: ignore[attr-defined]
+        return
+    steps = _count_steps(trainer, epoch)
+    require(
+        share <= 1 - 1 / steps,
+        f"model.freeze_encoder: {share} of {steps} steps is after the last one, so that the encoder is never trained; "
+        f"give {math.floor(100 * (1 - 1 / steps)) / 100:g} or less, or 1 to freeze it throughout",
+    )
+
+
 def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
     """Check that the class weights of a recipe, before they are set from the data, have an effect.
 
@@ -215,9 +305,7 @@ def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
     )
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
-    per_epoch = math.ceil(_limited(epoch, trainer.limit_train_batches) / trainer.accumulate_grad_batches)
-    epochs = trainer.max_epochs * per_epoch if trainer.max_epochs and trainer.max_epochs > 0 else math.inf
-    steps = min(trainer.max_steps if trainer.max_steps > 0 else math.inf, epochs)
+    steps = _count_steps(trainer, epoch)
     require(
         start <= 1 - 1 / steps,
         f"model.class_weights_from: {start} of {steps} steps is after the last one, so that the class weights never "
@@ -256,8 +344,57 @@ def _check_validation(trainer: L.Trainer, epoch: int) -> None:
         )
 
 
+def _count_steps(trainer: L.Trainer, epoch: int) -> int:
+    """Return the optimizer steps of a training, which has an end, with `epoch` batches in an epoch of one process."""
+    steps = trainer.max_steps if trainer.max_steps > 0 else math.inf
+    if trainer.max_epochs and trainer.max_epochs > 0:
+        steps = min(steps, trainer.max_epochs * _count_steps_per_epoch(trainer, epoch))
+    return int(steps)
+
+
+def _count_steps_per_epoch(trainer: L.Trainer, epoch: int) -> int:
+    return math.ceil(_limited(epoch, trainer.limit_train_batches) / trainer.accumulate_grad_batches)
+
+
 def _limited(length: int, limit: float) -> int:
     return min(length, limit) if isinstance(limit, int) else int(length * limit)
+
+
+def _make_scheduler(task: Task) -> LRScheduler:
+    """Return the scheduler of a task for an optimizer of small tensors."""
+    groups = param_groups(task.net, task.encoder, *task.lr_factors)
+    optimizer = task.make_optimizer([{**group, "params": _shrink(group["params"])} for group in groups])
+    scale_groups(optimizer)
+    scheduler: LRScheduler = configure_scheduler(optimizer, task.schedule, task.schedule_interval, 20)["scheduler"]
+    return scheduler
+
+
+def _require_factors(scheduler: LRScheduler) -> None:
+    """Check that a scheduler, which has set the first learning rates, keeps the factors of the groups.
+
+    Raises:
+        ConfigError: If it sets one rate for all groups.
+    """
+    groups = scheduler.optimizer.param_groups
+    rates, factors = ({float(group[name]) for group in groups} for name in ("lr", "lr_factor"))
+    require(
+        len(factors) == 1 or len(rates) > 1 or rates == {0},
+        f"model.schedule: {type(scheduler).__name__} sets one learning rate for all parameters, so that "
+        "model.encoder_lr_factor, layer_decay and norm_bias_lr_factor change nothing; leave them out, or take a "
+        "schedule of lightseg.optim",
+    )
+
+
+def _require_rates(scheduler: LRScheduler) -> None:
+    """Check the learning rates that a scheduler has set.
+
+    Raises:
+        ConfigError: If one is negative or not finite.
+    """
+    rates = (float(group["lr"]) for group in scheduler.optimizer.param_groups)
+    invalid = [rate for rate in rates if not 0 <= rate < math.inf]
+    name = type(scheduler).__name__
+    require(not invalid, f"model.schedule: {name} makes the learning rate {invalid[0] if invalid else 0}")
 
 
 def _shrink(parameters: list[Tensor]) -> list[nn.Parameter]:

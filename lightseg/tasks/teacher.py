@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from lightseg.errors import ConfigError
+from lightseg.files.printable import join_names
 from lightseg.inference.predictor import Predictor
-
-_LISTED = 5
-"""Names in a message; the others are counted."""
 
 
 class Teacher:
@@ -70,5 +68,4 @@ def _kind(task: Predictor) -> str:
 
 
 def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{'the class' if len(names) == 1 else 'the classes'} {', '.join(names[:_LISTED])}{more}"
+    return f"{'the class' if len(names) == 1 else 'the classes'} {join_names(names, 5)}"

@@ -1,16 +1,16 @@
 """Transfer of trained weights to a net of other classes, channels, options or another task."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor
 
 from lightseg.errors import ConfigError
-from lightseg.files.printable import printable_line
+from lightseg.files.printable import join_names, printable_line
 from lightseg.nets.weights import adapt_input
 
-_LISTED = 4
-"""Names in a part of the report; the others are counted."""
+_How = Literal["equal", "adapted", "by_class"]
+"""Parts of the report with tensors that are taken."""
 
 
 class Origin(NamedTuple):
@@ -89,6 +89,13 @@ class Report(NamedTuple):
         return "; ".join(parts)
 
 
+class _Fit(NamedTuple):
+    """Tensor of the trained net as the net takes it, and the part of the report that names it."""
+
+    how: _How
+    value: Tensor
+
+
 def transfer(state: Mapping[str, Tensor], target: Target, origin: Origin) -> tuple[dict[str, Tensor], Report]:
     """Return the state dict of a net with the weights of another one, and what was taken.
 
@@ -104,44 +111,42 @@ def transfer(state: Mapping[str, Tensor], target: Target, origin: Origin) -> tup
     Raises:
         ConfigError: If no weight with two dimensions or more can be taken.
     """
-    has_equal_classes = list(target.classes) == list(origin.classes)
-    new_state = dict(state)
-    equal, adapted, by_class = list[str](), list[str](), list[str]()
     weights = {name: value for name, value in state.items() if value.is_floating_point()}
-    for name, value in weights.items():
-        source = origin.state.get(name)
-        if source is None or not source.is_floating_point():
-            continue
-        if name in target.class_tensors and not has_equal_classes:
-            rows = _merge_rows(value, target.classes, source, origin.classes)
-            if rows is not None:
-                new_state[name] = rows
-                by_class.append(name)
-        elif source.shape == value.shape:
-            new_state[name] = source.to(value)
-            equal.append(name)
-        elif _reads_images(value, target.in_channels) and _reads_images(source, origin.in_channels):
-            widened = adapt_input(source, target.in_channels)
-            if widened.shape == value.shape:
-                new_state[name] = widened.to(value)
-                adapted.append(name)
-    taken = {*equal, *adapted, *by_class}
-    orphans = {name for name in taken if _weight_of(name) in weights.keys() - taken}
-    for name in orphans:
-        new_state[name] = state[name]
-    taken -= orphans
+    fits = {name: fit for name, value in weights.items() if (fit := _fit(name, value, target, origin))}
+    orphans = {name for name in fits if _weight_of(name) in weights.keys() - fits.keys()}
+    taken = {name: fit for name, fit in fits.items() if name not in orphans}
     if not any(weights[name].ndim > 1 for name in taken):
         raise ConfigError(_describe_misfit(weights, origin))
+    equal, adapted, by_class = ([name for name, fit in taken.items() if fit.how == how] for how in get_args(_How))
     report = Report(
-        origin,
-        target,
-        equal=[name for name in equal if name in taken],
-        adapted=adapted,
-        by_class=[name for name in by_class if name in taken],
+        *(origin, target, equal, adapted, by_class),
         new=[name for name in weights if name not in taken],
         left=[name for name, value in origin.state.items() if value.is_floating_point() and name not in taken],
     )
-    return new_state, report
+    return {**state, **{name: fit.value for name, fit in taken.items()}}, report
+
+
+def _fit(name: str, value: Tensor, target: Target, origin: Origin) -> _Fit | None:
+    """Return the tensor of the trained net that replaces one of the net; None if none fits.
+
+    Args:
+        name: Name of the tensor.
+        value: The tensor as it starts without the transfer.
+        target: Classes and channels of the net.
+        origin: The trained net.
+    """
+    source = origin.state.get(name)
+    if source is None or not source.is_floating_point():
+        return None
+    if name in target.class_tensors and list(target.classes) != list(origin.classes):
+        rows = _merge_rows(value, target.classes, source, origin.classes)
+        return None if rows is None else _Fit("by_class", rows)
+    if source.shape == value.shape:
+        return _Fit("equal", source.to(value))
+    if _reads_images(value, target.in_channels) and _reads_images(source, origin.in_channels):
+        widened = adapt_input(source, target.in_channels)
+        return _Fit("adapted", widened.to(value)) if widened.shape == value.shape else None
+    return None
 
 
 def _merge_rows(value: Tensor, classes: Sequence[str], source: Tensor, source_classes: Sequence[str]) -> Tensor | None:
@@ -181,5 +186,4 @@ def _describe_misfit(weights: Mapping[str, Tensor], origin: Origin) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(printable_line(name)[:80] for name in names[:_LISTED]) + more
+    return join_names([printable_line(name)[:80] for name in names], 4)

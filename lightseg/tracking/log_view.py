@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lightseg.files.limited import require_inside, require_limited
-from lightseg.runs.metrics_log import LOG_BYTES
-from lightseg.runs.records import read_record
-from lightseg.tracking.rows import RowMerger, summary_of
+from lightseg.runs.metrics_log import LOG_BYTES, read_log
+from lightseg.runs.records import is_finished, read_record
+from lightseg.tracking.rows import STEP, RowMerger, summary_of
 
 
 class LogView(ABC):
@@ -50,6 +50,17 @@ class LogView(ABC):
             if isinstance(value, int | float) and (kind := summary_of(name)):
                 extreme = max if kind == "max" else min
                 self._extremes[name] = {kind: extreme(value, self._extremes.get(name, {}).get(kind, value))}
+
+
+def extent(folder: Path) -> dict[str, Any]:
+    """Return the extent of a run: number of complete rows, last step (-1: none), and whether it is finished."""
+    rows = RowMerger()
+    lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
+    steps = [row[STEP] for line in lines if (row := rows.add(line))]
+    finished = is_finished(folder)
+    if finished and (newest := rows.newest()):
+        steps.append(newest[STEP])
+    return {"step": max(steps, default=-1), "rows": len(steps), "finished": finished}
 
 
 def config(folder: Path) -> dict[str, Any]:

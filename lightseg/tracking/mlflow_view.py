@@ -13,7 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+from lightseg.config.recipe_schema import MLFLOW
+from lightseg.config.schema import require_form
+from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import write_json
+from lightseg.files.printable import printable_line
 from lightseg.runs.records import read_record
 from lightseg.tracking.identity import read_identity
 from lightseg.tracking.log_view import facts
@@ -37,6 +41,9 @@ _SETTINGS = {
 _METRICS, _PARAMETERS, _LENGTH = 500, 100, 500
 """Limits of MLflow: metrics and parameters of one request, and characters of a parameter."""
 
+_REASON = 300
+"""Limit of the characters of an error of MLflow in a message."""
+
 _PLATFORMS = ("databricks", "databricks-uc", "uc")
 """Names that MLflow takes instead of an address."""
 
@@ -55,7 +62,7 @@ class MlflowView(PictureView):
 
     def __init__(self, folder: Path, client: Any, run_id: str) -> None:
         self._client, self._run_id = client, run_id
-        super().__init__(folder, max(self._steps(STEP), default=-1))
+        super().__init__(folder, max(_steps(client, run_id, STEP), default=-1))
         # a kill may have left a part of the row behind
         self._may_have_part = True
 
@@ -72,7 +79,7 @@ class MlflowView(PictureView):
         # the step comes last, and marks the row as complete
         names = [*(name for name in numbers if name != STEP), STEP]
         if self._may_have_part:
-            names = [name for name in names if step not in self._steps(name)]
+            names = [name for name in names if step not in _steps(self._client, self._run_id, name)]
             self._may_have_part = False
         now = int(1000 * time.time())
         for part in _parts(names, _METRICS):
@@ -85,10 +92,6 @@ class MlflowView(PictureView):
             file = shutil.copy(path, Path(temporary, f"{step:08d}.png"))
             self._client.log_artifact(self._run_id, str(file), name)
 
-    def _steps(self, name: str) -> set[int]:
-        """Return the steps of a metric that MLflow has."""
-        return {metric.step for metric in self._client.get_metric_history(self._run_id, _valid_name(name))}
-
 
 def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Mapping[str, str] | None) -> MlflowView:
     """Start or resume the MLflow run of a run folder.
@@ -96,22 +99,15 @@ def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Map
     Args:
         folder: The run folder.
         experiment: Name of the experiment of a new run.
-        tracking_uri: Server or folder; another one than before creates a new run.
+        tracking_uri: Server or folder; another one than before creates a new run. None for that of the environment, of
+            the MLflow run so far, or of the recipe.
         tags: Tags of a new run.
 
     Raises:
         DataError: If `mlflow.json` is damaged.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
-
-    record = read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
-    # before the record, which has no password
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri") or "mlruns"
-    uri = uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
-    client, address = MlflowClient(tracking_uri=uri), _without_password(uri)
-    if (run_id := record.get("run_id")) and record.get("tracking_uri") == address:
+    client, address, run_id = _connect(folder, tracking_uri)
+    if run_id:
         client.update_run(run_id, status="RUNNING")
     else:
         run_id = _create_run(client, folder, experiment, tags or {})
@@ -125,6 +121,83 @@ def open_view(folder: Path, experiment: str, tracking_uri: str | None, tags: Map
             view.end(1)
         raise
     return view
+
+
+def newest_step(folder: Path, tracking_uri: str | None) -> int:
+    """Return the newest step of a run that MLflow has completely; -1 if it has none.
+
+    Args:
+        folder: The run folder.
+        tracking_uri: As of `open_view`.
+
+    Raises:
+        ConfigError: If MLflow cannot be reached.
+        DataError: If `mlflow.json` is damaged.
+        UserError: If MLflow has the run no longer.
+    """
+    client, address, run_id = _connect(folder, tracking_uri)
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:  # of MLflow, of its database, or of a network library
+        reason = printable_line(str(error))[:_REASON]
+        raise ConfigError(f"MLflow at {address} cannot be reached: {reason}; nothing was sent") from None
+    if run_id is None:
+        return -1
+    if not _exists(client, run_id):
+        raise UserError(
+            f"{folder / _FILE}: MLflow at {address} no longer has this run; restore it there, or delete this file, and "
+            "the run becomes a new one in MLflow"
+        )
+    return max(_steps(client, run_id, STEP), default=-1)
+
+
+def recipe_options(folder: Path) -> dict[str, Any]:
+    """Return the options that the recipe of a run gives its MLflow logger; empty if it has none.
+
+    Raises:
+        UserError: If the recipe is damaged.
+    """
+    path = folder / "config.yaml"
+    loggers = (read_record(path).get("trainer") or {}).get("logger")
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        if isinstance(logger, dict) and str(logger.get("class_path")).rpartition(".")[2] == "MLflow":
+            options: dict[str, Any] = logger.get("init_args") or {}
+            require_form(MLFLOW, options, path, "trainer.logger.init_args")
+            return options
+    return {}
+
+
+def _connect(folder: Path, tracking_uri: str | None) -> tuple[Any, str, str | None]:
+    """Return the client of MLflow, its address without password, and the run of a folder there; None if it is new."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    record = read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
+    # before the record, which has no password
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri")
+    uri = uri or recipe_options(folder).get("tracking_uri") or "mlruns"
+    uri = uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
+    address = _without_password(uri)
+    run_id = record.get("run_id") if record.get("tracking_uri") == address else None
+    return MlflowClient(tracking_uri=uri), address, run_id
+
+
+def _exists(client: Any, run_id: str) -> bool:
+    """Return whether MLflow has a run that is not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def _steps(client: Any, run_id: str, name: str) -> set[int]:
+    """Return the steps of a metric that MLflow has."""
+    return {metric.step for metric in client.get_metric_history(run_id, _valid_name(name))}
 
 
 def _create_run(client: Any, folder: Path, experiment: str, tags: Mapping[str, str]) -> str:

@@ -22,11 +22,16 @@ class PictureView(LogView):
     Args:
         folder: The run folder.
         newest: The newest step that the tool has completely; -1 if it has none.
+
+    Attributes:
+        steps: Number of steps sent by this view.
+        pictures: Number of pictures sent by it.
     """
 
     def __init__(self, folder: Path, newest: int) -> None:
         super().__init__(folder)
         self._newest = newest
+        self.steps = self.pictures = 0
 
     def complete(self) -> None:
         """Send the last row of a finished run with its final scores; that of another one may grow after a resume."""
@@ -72,3 +77,5 @@ class PictureView(LogView):
             available = {name: path for name, path in {"val/samples": samples, **pictures}.items() if path.is_file()}
             self._write(step, row, available)
         self._newest = step
+        self.steps += 1
+        self.pictures += len(available)

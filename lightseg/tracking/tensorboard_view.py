@@ -22,7 +22,7 @@ from lightseg.tracking.log_view import config
 from lightseg.tracking.picture_view import PictureView
 from lightseg.tracking.rows import STEP
 
-_CONFIG = "config"
+_FOLDER, _CONFIG = "tensorboard", "config"
 
 
 class TensorBoardView(PictureView):
@@ -33,9 +33,8 @@ class TensorBoardView(PictureView):
     """
 
     def __init__(self, folder: Path) -> None:
-        place = folder / "tensorboard"
-        require_in_place(place, "remove it")
-        steps = {tag: event.step for event in _events(place) for tag in _tags(event)}
+        place = folder / _FOLDER
+        steps = _newest_steps(place)
         super().__init__(folder, steps.get(STEP, -1))
         self._writer = EventFileWriter(str(place))
         if _CONFIG not in steps:
@@ -58,9 +57,25 @@ class TensorBoardView(PictureView):
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
 
+def newest_step(folder: Path) -> int:
+    """Return the newest step of a run that its event files have; -1 if they have none."""
+    return _newest_steps(folder / _FOLDER).get(STEP, -1)
+
+
+def _newest_steps(place: Path) -> dict[str, int]:
+    """Return the newest step of each tag in a folder of event files.
+
+    Raises:
+        UserError: If the folder or a file in it is a link.
+    """
+    require_in_place(place, "remove it")
+    return {tag: event.step for event in _events(place) for tag in _tags(event)}
+
+
 def _events(place: Path) -> Iterator[Any]:
     """Yield the events of a folder; an incomplete one at the end of a file, which a kill left, is left out."""
     for path in sorted(place.glob("events.out.tfevents.*")):
+        require_in_place(path, "remove it")
         yield from LegacyEventFileLoader(str(path)).Load()
 
 

@@ -19,9 +19,9 @@ from lightseg.files.printable import printable
 from lightseg.runs.records import read_record
 from lightseg.runs.series import job_type
 from lightseg.tracking.identity import read_identity
-from lightseg.tracking.log_view import config
+from lightseg.tracking.log_view import config, extent
 from lightseg.tracking.wandb_service import describe_error, missing, unconfirmed, within
-from lightseg.tracking.wandb_view import View, extent
+from lightseg.tracking.wandb_view import View
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 

@@ -20,10 +20,10 @@ from lightseg.labels import IGNORE
 from lightseg.metrics.absent_classes import absent
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.metrics.scores import mean
-from lightseg.runs.metrics_log import LOG_BYTES, read_log
+from lightseg.runs.metrics_log import LOG_BYTES
 from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.log_view import LogView, config, facts
-from lightseg.tracking.rows import STEP, RowMerger, summary_of
+from lightseg.tracking.rows import STEP, summary_of
 from lightseg.tracking.wandb_service import within
 from lightseg.visualization.examples import Example, describe_labels, image_scores, read_examples, worst
 
@@ -201,17 +201,6 @@ def _confusion(split: str, classes: Sequence[str], counts: npt.NDArray[np.int64]
     table, title = wandb.Table(columns, cells), {"title": f"{split}: confusion matrix"}
     axes = {name: name for name in columns}
     return {f"{split}/confusion_matrix": wandb.plot_table("wandb/confusion_matrix/v1", table, axes, title)}
-
-
-def extent(folder: Path) -> dict[str, Any]:
-    """Return the extent of a run: number of complete rows, last step (-1: none), and whether it is finished."""
-    rows = RowMerger()
-    lines = read_log(folder) if (folder / "metrics.jsonl").exists() else []
-    steps = [row[STEP] for line in lines if (row := rows.add(line))]
-    finished = is_finished(folder)
-    if finished and (newest := rows.newest()):
-        steps.append(newest[STEP])
-    return {"step": max(steps, default=-1), "rows": len(steps), "finished": finished}
 
 
 def picture(example: Example, classes: Sequence[str]) -> Any:

@@ -10,7 +10,8 @@ from lightseg.checkpoint import rebuild
 from lightseg.checkpoint.validation import require_tensors
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, describe_violation
+from lightseg.config.recipe_schema import RECIPE
+from lightseg.config.schema import describe_violation
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_copies import find_copies
 from lightseg.data.datasets.file_dataset import FileDataset
@@ -26,7 +27,7 @@ from lightseg.files.printable import warn
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.multilabel import MultilabelTask
-from lightseg.tasks.preflight import check_lengths, check_weighting, fits
+from lightseg.tasks.preflight import check_lengths, check_scheduler, check_shares, check_weighting, fits, try_loss
 from lightseg.training.flops import measure_cost
 
 _FEW_POSITIVES = 10
@@ -60,6 +61,7 @@ def check_run(cli: LightsegCLI, trainer: L.Trainer, lineage: Mapping[str, Any]) 
     sample = data.train_sample()
     with task.adapters.require_calls(), fits(task, sample):
         cost = measure_cost(task, sample)
+    try_loss(task, sample["target"])
     if data.kind == "classification":
         _check_val_sizes(task, data, sample)
     _require_storable(task)
@@ -81,6 +83,8 @@ def _check_data(data: ImageDataModule, task: Task, trainer: L.Trainer) -> None:
     require_known_order(loader, type(data).__name__)
     check_lengths(trainer, data, len(loader))
     check_weighting(task, trainer, len(loader))
+    check_shares(task, trainer, len(loader))
+    check_scheduler(task, trainer, len(loader))
     if data.mixing:
         # Lightning replaces the sampler, which pairs the images
         overfits = trainer.overfit_batches  # type: ignore[attr-defined]

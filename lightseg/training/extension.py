@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch.callbacks import Timer
 
+from lightseg.callbacks.last_checkpoint import is_early_stopping
 from lightseg.checkpoint.origin import make_record
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.errors import ConfigError, require
@@ -25,19 +26,21 @@ class Extension(NamedTuple):
         checkpoint: Its last state.
         lineage: Its records for `model.json` of the new run: `extend`, and `init` if it started from trained weights.
         schedule: The rule of the learning rate, for the start line.
+        stops_early: Whether the run has early stopping, which starts anew.
     """
 
     folder: Path
     checkpoint: Path
     lineage: dict[str, Any]
     schedule: str
+    stops_early: bool
 
     def __str__(self) -> str:
         """Return the start line."""
         record = self.lineage["extend"]
         return (
             f"extend: goes on after epoch {record['epoch']}, step {record['step']}, of {record['run']} with its "
-            f"optimizer; {self.schedule}"
+            f"optimizer; {self.schedule}{'; early stopping starts anew' * self.stops_early}"
         )
 
 
@@ -89,7 +92,8 @@ def find_extension(cli: LightsegCLI, resumed: Path | None) -> Extension | None:
         raise ConfigError(f"{option}: its last state is not what this run started from; bring it back")
     origin = read_record(folder / "model.json").get("init")
     lineage = {"extend": record} | ({"init": origin} if origin else {})
-    return Extension(folder, checkpoint, lineage, _describe_schedule(cli, epoch, step))
+    stops_early = any(map(is_early_stopping, state["callbacks"].values()))
+    return Extension(folder, checkpoint, lineage, _describe_schedule(cli, epoch, step), stops_early)
 
 
 def _require_longer(option: str, trainer: Any, epoch: int, step: int) -> None:

@@ -1,20 +1,17 @@
 """Search for the learning rate or the batch size of a run, in a process of its own before the run."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from lightseg.cli.child_process import run_child
 from lightseg.cli.find_option import KEYS
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.config.schema import require_form
 from lightseg.distributed import environment, startup
-from lightseg.distributed.exit_codes import signal_name
 from lightseg.errors import ConfigError, require
 from lightseg.files.atomic import write_json
 from lightseg.files.names import FINDINGS
@@ -24,8 +21,6 @@ from lightseg.training.resume import folders_of_job
 
 PICTURE = "lr_find.png"
 """File of a run folder with the curve of the learning-rate range test."""
-
-_ERROR = "lightseg: error: "
 
 
 class Finding(BaseModel):
@@ -145,25 +140,8 @@ def _run(name: str, job: Mapping[str, Any]) -> Finding:
     Raises:
         ConfigError: With the message of the process, if it fails.
     """
-    process = subprocess.run(
-        [sys.executable, "-m", "lightseg.training.find_process"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        env={**environment.without_launcher(), environment.SERIES_PROCESS: str(os.getpid())},
-    )
-    if process.returncode == 0:
-        return Finding.model_validate_json(process.stdout.splitlines()[-1])
-    _, mark, message = process.stderr.rpartition(_ERROR)
-    if not mark:
-        number = -process.returncode
-        message = f"{signal_name(number) or number} has ended it" if number > 0 else _last_line(process.stderr)
-    text = message.strip().removeprefix(f"--find {name}: ")
-    raise ConfigError(f"--find {name}: {text}")
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "the search has failed without a message"
+    variables = {**environment.without_launcher(), environment.SERIES_PROCESS: str(os.getpid())}
+    try:
+        return Finding.model_validate_json(run_child("lightseg.training.find_process", job, variables))
+    except ConfigError as error:
+        raise ConfigError(f"--find {name}: {str(error).removeprefix(f'--find {name}: ')}") from None

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
 
-from lightseg.cli.argv import option_values
+from lightseg.cli.argv import add_import_path
 from lightseg.cli.entry import guarded
 from lightseg.cli.lightning_cli import LightsegCLI
-from lightseg.config.compose import chain
 from lightseg.distributed import supervision
 from lightseg.distributed.lightning_compat import replaced_internals, silence_lightning
 from lightseg.errors import require
@@ -22,8 +21,7 @@ from lightseg.hardware.devices import limit_threads
 from lightseg.optim.schedules import Constant
 from lightseg.training.checks import check_run
 from lightseg.training.find import Finding
-from lightseg.training.initial_weights import take_initial_weights
-from lightseg.training.teacher import take_teacher
+from lightseg.training.starting_point import take_starting_point
 from lightseg.training.trainer import make_trainer
 
 STEPS, LOWEST, HIGHEST = 100, 1e-6, 10.0
@@ -126,9 +124,6 @@ def find_rate(cli: LightsegCLI, processes: int, device: int | None) -> Finding:
     """
     test = RangeTest()
     _set_options(cli, STEPS, processes, device)
-    cli.model.schedule, cli.model.schedule_interval = Constant(), None
-    # the loss is the same one at all steps
-    cli.model.loss.weights_from = 0.0
     trainer = make_trainer(cli, [], [test], [])
     _check(cli, trainer)
     trainer.fit(cli.model, datamodule=cli.datamodule)
@@ -149,32 +144,34 @@ def find_batch_size(cli: LightsegCLI, processes: int, device: int | None) -> Fin
         UserError: If the recipe or the data is wrong, or no batch fits.
     """
     data, parts = cli.datamodule, processes * cli.config.trainer.accumulate_grad_batches
-    cli.config_init.trainer.accumulate_grad_batches = data.batch_size = 1
+    # two images are mixed
+    least = 2 if data.mixing else 1
+    cli.config_init.trainer.accumulate_grad_batches, data.batch_size = 1, least
     _set_options(cli, _TRIAL_STEPS, 1, device)
     _check(cli, make_trainer(cli, [], [], []))
-    limit = max(1, len(data.dataset("train")) // parts)
+    limit = max(least, len(data.dataset("train")) // parts)
 
     def fits(size: int) -> bool:
         data.batch_size = size
         return _fits(cli)
 
-    require(fits(1), "--find batch_size: not even one image for each process fits the memory; give smaller images")
+    number = "one image" if least == 1 else "two images"
+    require(fits(least), f"--find batch_size: not even {number} for each process fits the memory; give smaller images")
     # fitting, and too large
-    low, high = 1, limit + 1
+    low, high = least, limit + 1
     while high - low > 1:
         size = min(2 * low, limit) if high > limit else (low + high) // 2
         low, high = (size, high) if fits(size) else (low, size)
     if low == limit:
         return Finding(value=limit * parts, reason="all training images fit the memory at once")
-    taken = max(1, int(_SHARE * low))
+    taken = max(least, int(_SHARE * low))
     reason = f"{100 * _SHARE:.0f} % of {low * parts}, the largest that fits the memory"
     return Finding(value=taken * parts, reason=reason)
 
 
 def _check(cli: LightsegCLI, trainer: L.Trainer) -> None:
-    """Take the weights and the teacher of the recipe, and check the data, as at the start of the run."""
-    take_initial_weights(cli, None)
-    take_teacher(cli, None)
+    """Take the trained models of the recipe, and check the data, as at the start of the run."""
+    take_starting_point(cli, None)
     check_run(cli, trainer, {})
 
 
@@ -195,7 +192,14 @@ def _fits(cli: LightsegCLI) -> bool:
 
 
 def _set_options(cli: LightsegCLI, steps: int, processes: int, device: int | None) -> None:
-    """Let the trainer of a recipe take some steps on one device, without validation, callbacks or files."""
+    """Let the trainer of a recipe take some steps on one device, without validation, callbacks or files.
+
+    All steps have the same loss and train the same parameters; none of them waits for a validation.
+    """
+    cli.model.schedule, cli.model.schedule_interval = Constant(), None
+    cli.model.loss.weights_from = 0.0
+    if cli.model.freeze_encoder < 1:
+        cli.model.freeze_encoder = 0.0
     trainer = cli.config_init.trainer
     options: dict[str, Any] = {
         "accumulate_grad_batches": trainer.accumulate_grad_batches * processes,
@@ -229,8 +233,7 @@ def main() -> None:
     silence_lightning()
     supervision.stop_with_series()
     job = json.load(sys.stdin)
-    for name in option_values(job["arguments"], "-c", "--config"):
-        sys.path.append(str(chain(name)[-1].parent))
+    add_import_path(job["arguments"])
     limit_threads()
     with replaced_internals():
         search = {"batch_size": find_batch_size, "lr": find_rate}[job["name"]]

@@ -20,14 +20,12 @@ from lightseg.files.printable import printable
 from lightseg.loggers.view_logger import ViewLogger
 from lightseg.runs import folder as run_folders
 from lightseg.runs.environment import describe
-from lightseg.runs.records import read_record
 from lightseg.training.checks import check_run
-from lightseg.training.extension import Extension, find_extension
 from lightseg.training.find import Findings, write_findings
 from lightseg.training.find import describe as describe_findings
-from lightseg.training.initial_weights import InitialWeights, take_initial_weights
-from lightseg.training.resume import prepare_resume, require_same_data, restore_image_values
-from lightseg.training.teacher import check_teacher, take_teacher
+from lightseg.training.resume import prepare_resume, require_same_data
+from lightseg.training.starting_point import take_starting_point
+from lightseg.training.teacher import check_teacher
 
 
 def open_run(
@@ -53,70 +51,42 @@ def open_run(
     """
     if resumed:
         stack.enter_context(locked(resumed))
-    extension = find_extension(cli, resumed)
-    continued = extension.folder if extension else resumed
-    if continued:
-        restore_image_values(cli.datamodule, continued)
-    initial_weights = take_initial_weights(cli, continued)
-    teacher = take_teacher(cli, continued)
-    lineage = _lineage(resumed, extension, initial_weights)
-    cost, teacher_report = check_run(cli, trainer, lineage), None
-    if teacher:
-        teacher_report = check_teacher(cli, teacher)
-        cli.model.recipe["teacher"] = teacher.records
+    start = take_starting_point(cli, resumed)
+    cost = check_run(cli, trainer, start.lineage)
+    teacher = check_teacher(cli, start.teacher) if start.teacher else None
     view_loggers = [logger for logger in trainer.loggers if isinstance(logger, ViewLogger)]
     for logger in view_loggers:
         logger.prepare()
     command, fingerprint = shlex.join(["python", "-m", "lightseg.fit", *args]), cli.datamodule.fingerprint()
     checkpoint = None
-    if extension:
-        require_same_data(f"--extend {extension.folder}", extension.folder, fingerprint)
+    if start.extension:
+        require_same_data(f"--extend {start.extension.folder}", start.extension.folder, fingerprint)
+        checkpoint = start.extension.checkpoint
     if resumed:
         folder = resumed
-        checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command)
+        checkpoint = prepare_resume(folder, cli.resolved_values(), fingerprint, command) or checkpoint
     else:
         folder = _create(cli, trainer, stack)
         # before the last record of the start, after which the other runs of a series read it
         write_findings(folder, findings)
-        if teacher_report:
-            lineage = {**lineage, "teacher": teacher_report.record}
-        describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **lineage})
+        records = {"teacher": teacher.record} if teacher else {}
+        describe(folder, cli.resolved_config(), command, fingerprint, {**cost, **start.lineage, **records})
     for logger in view_loggers:
         logger.attach(folder)
-    reports = [
-        describe_findings(findings),
-        initial_weights and initial_weights.report,
-        extension,
-        teacher_report and teacher_report.text,
-    ]
-    lines = [_summary(cli, cost, folder), *map(str, filter(None, reports))]
-    batch_losses = ", ".join(cli.model.loss.batch_losses)
-    if batch_losses and trainer.world_size * trainer.accumulate_grad_batches > 1:
-        lines.append(
-            f"model.loss: {batch_losses}: is a mean over each batch of a process, not over the step; for that, "
-            "subclass lightseg.losses.PixelLoss or ClassLoss"
-        )
-    print(*map(printable, lines), sep="\n", flush=True)
-    # for the processes that this one starts
-    variables = {
+    lines = [_summary(cli, cost, folder), describe_findings(findings), *start.lines, teacher.text if teacher else ""]
+    lines.append(_describe_batch_losses(cli, trainer))
+    print(*map(printable, filter(None, lines)), sep="\n", flush=True)
+    stack.enter_context(environment.inherited(_variables(cli, folder, resumed)))
+    return folder, checkpoint
+
+
+def _variables(cli: LightsegCLI, folder: Path, resumed: Path | None) -> dict[str, str]:
+    """Return the environment variables for the processes that this one starts."""
+    return {
         environment.RESUMED: str(resumed or ""),
         environment.PRECISION: cli.precision.precision,
         environment.FINDINGS: str(folder / FINDINGS),
     }
-    stack.enter_context(environment.inherited(variables))
-    return folder, extension.checkpoint if extension else checkpoint
-
-
-def _lineage(
-    resumed: Path | None, extension: Extension | None, initial_weights: InitialWeights | None
-) -> dict[str, Any]:
-    """Return the records of the trained models that a training starts, or has started, from."""
-    if resumed:
-        cost = read_record(resumed / "model.json")
-        return {key: cost[key] for key in ("init", "extend") if cost.get(key)}
-    if extension:
-        return extension.lineage
-    return {"init": initial_weights.record} if initial_weights else {}
 
 
 def has_begun(folder: Path, trainer: L.Trainer) -> bool:
@@ -166,4 +136,15 @@ def _summary(cli: LightsegCLI, cost: dict[str, Any], folder: Path) -> str:
         f"{type(task.net).__name__}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs for "
         f"{'×'.join(map(str, cost['input']))}; {', '.join([name, *settings])}; "
         f"{'; '.join([schedule_name, *fine_tuning, str(cli.precision)])}; in {folder}"
+    )
+
+
+def _describe_batch_losses(cli: LightsegCLI, trainer: L.Trainer) -> str:
+    """Return the remark on losses whose mean depends on how a step is divided into batches; empty without one."""
+    losses = ", ".join(cli.model.loss.batch_losses)
+    if not losses or trainer.world_size * trainer.accumulate_grad_batches == 1:
+        return ""
+    return (
+        f"model.loss: {losses}: is a mean over each batch of a process, not over the step; for that, subclass "
+        "lightseg.losses.PixelLoss or ClassLoss"
     )

@@ -54,7 +54,7 @@ def report(
     paths = _draw(folder, task, data, split)
     lowest = predict(task, data, split, evaluations[split].indices[worst(evaluations[split])].tolist())
     write_examples(folder / "images" / "worst", lowest, task.classes, data.palette)
-    absences = {name: absent(found.dense[:, 1].sum(0), task.classes) for name, found in evaluations.items()}
+    absences = {name: absent(evaluation.dense[:, 1].sum(0), task.classes) for name, evaluation in evaluations.items()}
     _print_table(task, checkpoint_name, results, absences)
     print(*[printable(f"picture: {path}") for path in paths], sep="\n")
     for logger in loggers:

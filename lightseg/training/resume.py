@@ -9,7 +9,8 @@ from typing import Any
 
 from lightseg.checkpoint.loading import read
 from lightseg.config.plain_data import plain
-from lightseg.config.schema import RECIPE, require_form
+from lightseg.config.recipe_schema import RECIPE
+from lightseg.config.schema import require_form
 from lightseg.data import ImageDataModule
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.image_values import image_values
@@ -48,6 +49,12 @@ FREE = (
     "save_every_n_steps",
 )
 """Options that may change when a run is resumed, with a message; files of the teacher are compared by their content."""
+
+_WRITTEN = (
+    *("metrics.jsonl", "metrics.json", "resumes.jsonl"),
+    *("confusion_*.csv", "histogram_*.csv", "per_image_*.npz", "images/*.png"),
+)
+"""Patterns of the files that a resumed training writes again or goes on with."""
 
 LENGTH = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
 """Options that decide how long a run trains."""
@@ -162,13 +169,13 @@ def _require_usable(folder: Path) -> None:
     Raises:
         UserError: If one is of another kind, or the log is damaged.
     """
-    for name in ("checkpoints", "images"):
+    for name in ("checkpoints", "images", "images/samples"):
         place = folder / name
         if place.exists() and not place.is_dir():
             raise UserError(f"{place}: is not a folder; move it away, or bring the folder back")
-    for name in ("metrics.jsonl", "resumes.jsonl"):
-        require_in_place(folder / name, "bring the file back, or move it away")
-        require_regular(folder / name)
+    for file in (path for pattern in _WRITTEN for path in folder.glob(pattern)):
+        require_in_place(file, "bring the file back, or move it away")
+        require_regular(file)
     if (folder / "metrics.jsonl").exists():
         read_log(folder)
 

@@ -24,15 +24,14 @@ from lightseg.tasks import Task
 from lightseg.training import resume
 from lightseg.training.agreement import Agreement, agree
 from lightseg.training.ending import end_run
-from lightseg.training.extension import extends, find_extension
+from lightseg.training.extension import extends
 from lightseg.training.final_scores import score_checkpoint
 from lightseg.training.find import Findings, as_options, find
-from lightseg.training.initial_weights import take_initial_weights
 from lightseg.training.latency import write_latency
 from lightseg.training.opening import open_run
 from lightseg.training.report import report
 from lightseg.training.run_callbacks import RunCallbacks
-from lightseg.training.teacher import take_teacher
+from lightseg.training.starting_point import take_starting_point
 
 
 def fit(args: list[str]) -> None:
@@ -114,12 +113,7 @@ def _open(
             folder, checkpoint = open_run(cli, trainer, args, resumed, findings, stack)
             callbacks.write_to(folder)
     if not trainer.is_global_zero:
-        extension = find_extension(cli, resumed)
-        continued = extension.folder if extension else resumed
-        if continued:
-            resume.restore_image_values(cli.datamodule, continued)
-        take_initial_weights(cli, continued)
-        take_teacher(cli, continued)
+        extension = take_starting_point(cli, resumed).extension
         checkpoint = extension.checkpoint if extension else resume.newest_checkpoint(resumed)[0] if resumed else None
     return folder, checkpoint
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, InstanceOf, TypeAdapter
 from torch import Tensor
 
-from lightseg.config.schema import Count
+from lightseg.config.schema import Count, Record
 
 
 def _require_scalar(value: Tensor) -> Tensor:
@@ -17,20 +17,14 @@ def _require_scalar(value: Tensor) -> Tensor:
 Scalar = Annotated[InstanceOf[Tensor], AfterValidator(_require_scalar)]
 
 
-class _State(BaseModel):
-    """Mapping whose known keys have the right types, without conversion; further keys are accepted."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class Counts(_State):
+class Counts(Record):
     """Number of repetitions that have begun and are completed."""
 
     ready: Count
     completed: Count
 
 
-class Progress(_State):
+class Progress(Record):
     """Progress of a loop, in total and since its last start."""
 
     total: Counts
@@ -43,13 +37,13 @@ class BatchProgress(Progress):
     is_last_batch: bool
 
 
-class Stepped(_State):
+class Stepped(Record):
     """State of the loop over batches."""
 
     batches: Count = Field(alias="_batches_that_stepped")
 
 
-class FitLoop(_State):
+class FitLoop(Record):
     """State of the loop of the training."""
 
     epochs: Progress = Field(alias="epoch_progress")
@@ -59,20 +53,20 @@ class FitLoop(_State):
     optimizer: dict[str, Any] = Field(alias="epoch_loop.automatic_optimization.optim_progress")
 
 
-class Loops(_State):
+class Loops(Record):
     """States of the loops of the trainer."""
 
     fit_loop: FitLoop
 
 
-class LastState(_State):
+class LastState(Record):
     """State of `LastCheckpoint`."""
 
     seconds: float
     finished: bool
 
 
-class BestState(_State):
+class BestState(Record):
     """State of `BestCheckpoint`."""
 
     best_model_score: Scalar | float | None
@@ -83,17 +77,17 @@ class BestState(_State):
     last_model_path: str
 
 
-class Callbacks(_State):
+class Callbacks(Record):
     """States of the callbacks of every run; those of a recipe check their states themselves."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Any]]
 
     last: LastState = Field(alias="LastCheckpoint")
     best: BestState = Field(alias="Best")
 
 
-class Origin(_State):
+class Origin(Record):
     """Folder and division of steps of the training that wrote the state."""
 
     folder: str
@@ -101,14 +95,14 @@ class Origin(_State):
     should_stop: bool
 
 
-class OptimizerState(_State):
+class OptimizerState(Record):
     """State of an optimizer."""
 
     state: dict[Any, Any]
     param_groups: list[dict[str, Any]]
 
 
-class TrainingState(_State):
+class TrainingState(Record):
     """State of a training between two steps."""
 
     epoch: Count

@@ -58,6 +58,11 @@ def take_teacher(cli: LightsegCLI, resumed: Path | None) -> TrainedTeacher | Non
             "leave them out",
         )
         return None
+    require(
+        task.distillation.weight < 1 or not (task.loss.tau or task.loss.weights_from),
+        "model.teacher_weight: 1 trains by the teacher alone, so that model.logit_adjustment and class_weights_from "
+        "change nothing; leave them out, or give less",
+    )
     channels = teacher.task.recipe["in_channels"]
     require(
         channels == cli.datamodule.in_channels,
@@ -72,7 +77,7 @@ def check_teacher(cli: LightsegCLI, teacher: TrainedTeacher) -> TeacherReport:
     """Check that a teacher takes the images of the training, and measure its cost; the data has been checked.
 
     Args:
-        cli: The parsed recipe.
+        cli: The parsed recipe; that of the checkpoints gets the records of the teacher.
         teacher: The teacher.
 
     Raises:
@@ -97,6 +102,7 @@ def check_teacher(cli: LightsegCLI, teacher: TrainedTeacher) -> TeacherReport:
         f"teacher: {nets}, {cost['parameters'] / 1e6:.2f} M parameters, {cost['gflops']:.2f} GFLOPs, from "
         f"{' + '.join(map(describe_origin, teacher.records))}; {cli.model.distillation}"
     )
+    cli.model.recipe["teacher"] = teacher.records
     record = {"members": teacher.records, "parameters": cost["parameters"], "gflops": cost["gflops"]}
     return TeacherReport(text, record)
 

@@ -73,7 +73,7 @@ def make_trainer(
             raise ConfigError(startup.NO_FILE) from None
         raise ConfigError(f"trainer: {reason(error)}") from error
     except KeyError as error:
-        raise environment.missing(error) or error from None
+        raise environment.explain_missing_variable(error) or error from None
     _check_launcher(trainer, config.strategy)
     startup.check_processes(trainer)
     if trainer.overfit_batches and trainer.world_size > 1:  # type: ignore[attr-defined]

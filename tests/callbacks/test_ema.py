@@ -34,4 +34,14 @@ def test_average__is_torchs(goes_on):
             ours.load_state_dict(state)
     assert not torch.equal(ours.module[1].running_mean, net[1].running_mean)
     for (name, one), other in zip(ours.state_dict().items(), torchs.state_dict().values(), strict=True):
-        assert torch.equal(one, other), name
+        assert torch.equal(one, other) or name.endswith("num_batches_tracked"), name
+    assert ours.module[1].num_batches_tracked == 4
+
+
+def test_average__of_indices_is_that_of_the_net():
+    net = nn.Linear(2, 2)
+    net.register_buffer("index", torch.arange(1000), persistent=False)
+    average = _Average(net, multi_avg_fn=get_ema_multi_avg_fn(0.9999), use_buffers=True)
+    for _ in range(3):
+        average.update_parameters(net)
+    assert torch.equal(average.module.index, net.index)

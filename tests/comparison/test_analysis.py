@@ -191,7 +191,7 @@ def test_compare__folds_that_overlap_are_refused(runs):
         ),
         (
             {"logged": counts(np.random.default_rng(1))},
-            "truth: that of 40 images .image-0000, image-0001, image-0002, …",
+            "truth: that of 40 images .image-0000, image-0001, image-0002 and 37 more",
         ),
     ],
 )

@@ -38,7 +38,7 @@ def test_group__synchronised_batches_of_one_device_are_no_other_recipe():
 def test_group__processes_that_normalise_by_themselves_are_another_recipe():
     groups_by_label = describe(run(trainer__devices=1), run(seed=1, trainer__devices=2))
     key = "processes without SyncBatchNorm"
-    assert groups_by_label == {f"{key} –": {key: "–"}, f"{key} 2": {key: "2"}}
+    assert groups_by_label == {f"{key} none": {key: "none"}, f"{key} 2": {key: "2"}}
 
 
 def test_group__precisions_are_other_recipes_and_none_is_float32():
@@ -124,7 +124,7 @@ def test_labels__one_group_is_called_by_its_name():
 def test_differing__short_names_that_are_unique():
     changes = {"model__optimizer__lr": 0.1, "model__loss": {"dice": 1.0}, "model__class_weights": "inverse"}
     groups_by_label = describe(run(), run(**changes))
-    assert {"loss": "{ce: 1.0}", "class_weights": "–", "lr": "0.01"} in groups_by_label.values()
+    assert {"loss": "{ce: 1.0}", "class_weights": "none", "lr": "0.01"} in groups_by_label.values()
     assert {"loss": "{dice: 1.0}", "class_weights": "inverse", "lr": "0.1"} in groups_by_label.values()
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lightseg.config.schema import RECORDS, require_form
+from lightseg.config.run_schema import RECORDS
+from lightseg.config.schema import require_form
 from lightseg.errors import UserError
 
 

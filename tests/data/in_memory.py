@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from lightseg.data import ImageDataset
+from lightseg.data import ImageDataModule, ImageDataset
+from lightseg.labels import IGNORE
+
+MASKS = [np.array([[0, 0, 1], [IGNORE, 1, 1]], np.uint8), np.array([[0, IGNORE], [0, 0]], np.uint8)]
 
 
 class InMemoryDataset(ImageDataset):
@@ -43,3 +46,16 @@ class MaskOnlyDataset(ImageDataset):
 
     def fingerprint(self):
         return "-".join(str(mask.tolist()) for mask in self.masks).replace(" ", "")
+
+
+class MaskModule(ImageDataModule):
+    """Data module of masks in memory, the same for all splits."""
+
+    classes = ("a", "b", "c")
+
+    def __init__(self, masks=MASKS, **options):
+        super().__init__(batch_size=2, **options)
+        self.masks = masks
+
+    def make_dataset(self, split):
+        return MaskOnlyDataset(self.masks)

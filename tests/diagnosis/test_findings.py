@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightseg.diagnosis.findings import counted, from_message
+from lightseg.diagnosis.findings import from_message
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,3 @@ def test_from_message__the_fix_follows_the_first_semicolon(message, what, mend):
         *("size", "error", what, mend),
         ["x.png"],
     )
-
-
-def test_counted__singular_plural_and_thousands():
-    assert [counted(number, "image") for number in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]

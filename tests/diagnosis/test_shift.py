@@ -18,7 +18,7 @@ def square(y=40, x=40, side=30, size=120):
 def test_measure_shift__of_what_fits_is_nothing():
     shift = measure_shift(*square())
     assert (shift.dy, shift.dx) == (0, 0)
-    assert shift.here == shift.peak
+    assert shift.unshifted == shift.peak
 
 
 @pytest.mark.parametrize(("down", "right"), [(0, 12), (-7, 5), (9, 0)])

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import ImageDataset
 from lightseg.inference.inference_config import InferenceConfig
 from lightseg.labels import IGNORE
 from lightseg.tasks import (

@@ -63,10 +63,19 @@ def test_write__a_class_that_the_truth_lacks_has_no_score():
 def test_write__lineage():
     record = {"run": NASTY, "file": "best.ckpt", "sha256": "01", "score": 0.5, "classes": []}
     lineage = {"init": {**record, "run": "streets/1"}, "extend": {**record, "epoch": 4, "step": 120}}
-    text = model_card.write("a", {**FACTS, "recipe": {"config": CONFIG, "lineage": lineage}}, {})
+    lineage["lora"] = {"rank": 4, "alpha": 16.0, "targets": ["qkv", "proj"]}
+    recipe = {"config": CONFIG, "lineage": lineage, "teacher": [{**record, "run": "big/2"}, {**record, "run": "big/3"}]}
+    text = model_card.write("a", {**FACTS, "recipe": recipe}, {})
     _, lines = text.partition("## Recipe")[0].split("## Origin\n\n")
-    first, second = lines.strip().split("\n")
+    first, second, lora, *teachers = lines.strip().split("\n")
     assert first == "* Its training started from the weights of streets/1 (`best.ckpt`, sha256 `01`)."
     assert second.endswith("(`best.ckpt`, sha256 `01`), after epoch 4, step 120.")
     assert "<img" not in second
+    assert lora == (
+        "* Of its encoder, only low-rank adapters (LoRA) of rank 4 on `qkv`, `proj` were trained; they are merged into "
+        "its layers."
+    )
+    assert teachers == [
+        f"* It learned from its teacher {name} (`best.ckpt`, sha256 `01`)." for name in ("big/2", "big/3")
+    ]
     assert "## Origin" not in model_card.write("a", FACTS, {})

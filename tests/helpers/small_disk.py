@@ -1,9 +1,22 @@
 """File systems of a few bytes, for errors of a full disk."""
 
+import contextlib
 import os
+import resource
 import subprocess
 
 import pytest
+
+
+@contextlib.contextmanager
+def limited_files(size):
+    """Let files of this process, and of those that it starts, end at a byte, as they do on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def run_on_small_disk(folder, size, script):

@@ -17,7 +17,7 @@ GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 def test_as_source__gray_is_repeated_for_three_channels(image):
     source = as_source(image, 3)
     assert source.size == (2, 3)
-    image = source.whole()
+    image = source.to_array()
     assert all((image[..., channel] == GRAY).all() for channel in range(3))
 
 

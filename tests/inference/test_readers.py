@@ -104,14 +104,14 @@ def _message(call):
 def test_source_from_file__strips_equal_read_image(tmp_path, name, channels):
     FILES[name](tmp_path / name)
     if message := _message(lambda: read_image(tmp_path / name, channels)):
-        assert _message(lambda: source_from_file(tmp_path / name, channels).whole()) == message
+        assert _message(lambda: source_from_file(tmp_path / name, channels).to_array()) == message
         return
     expected = read_image(tmp_path / name, channels)
     source = source_from_file(tmp_path / name, channels)
     assert len(list(source.strips())) > 1
     assert source.size == expected.shape[:2]
-    assert source.whole().dtype == expected.dtype
-    assert np.array_equal(source.whole(), expected)
+    assert source.to_array().dtype == expected.dtype
+    assert np.array_equal(source.to_array(), expected)
 
 
 @pytest.mark.usefixtures("all_images_are_large")
@@ -123,7 +123,7 @@ def test_source_from_file__truncated_file_is_named(tmp_path, name):
     FILES[name](path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(DataError, match=f"{name}: this image cannot be read"):
-        source_from_file(path, 3).whole()
+        source_from_file(path, 3).to_array()
 
 
 @pytest.mark.usefixtures("all_images_are_large")
@@ -132,7 +132,7 @@ def test_source_from_file__page_of_a_tiff(tmp_path):
     pages = np.stack([PIXELS, PIXELS[::-1], PIXELS // 2])
     tifffile.imwrite(path, pages, photometric="rgb", compression="deflate", rowsperstrip=10)
     for number, page in enumerate(pages):
-        assert np.array_equal(source_from_file(path, 3, number).whole(), page)
+        assert np.array_equal(source_from_file(path, 3, number).to_array(), page)
         assert np.array_equal(read_image(path, 3, number), page)
 
 
@@ -152,8 +152,8 @@ def test_source_from_file__bands_of_any_layout_in_strips(tmp_path, monkeypatch, 
     monkeypatch.setattr(readers, "decode", refuse)
     source = source_from_file(tmp_path / name, channels, values=values)
     assert len(list(source.strips())) > 1
-    assert np.array_equal(source.whole(), expected)
-    assert np.array_equal(np.concatenate(list(source.missing())), missing)
+    assert np.array_equal(source.to_array(), expected)
+    assert np.array_equal(np.concatenate(list(source.missing_strips())), missing)
 
 
 def test_strip_reader__parts_end_at_any_row():

@@ -28,7 +28,7 @@ def test_attach__an_error_is_one_warning_and_ends_nothing(tmp_path, capsys):
     err = capsys.readouterr().err
     assert err.count("warning: MLflow, at the start: DataError: ") == 1
     assert "is damaged; delete it" in err
-    assert f"nothing of the run is lost; {tmp_path} has all numbers" in err
+    assert f"nothing of the run is lost; afterwards: python -m lightseg.sync {tmp_path} --to mlflow" in err
 
 
 def test_log_metrics__an_error_ends_the_view_alone(tmp_path, capsys, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightseg.labels import IGNORE
-from lightseg.losses.losses import build_loss
+from lightseg.losses.weighted_sum import build_loss
 
 LOGITS = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
 TARGET = torch.randint(0, 3, (4, 5, 5), generator=torch.Generator().manual_seed(1))

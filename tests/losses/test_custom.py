@@ -1,5 +1,7 @@
 """Losses by their import path: values by hand, and on the command line."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,9 @@ import lightseg
 from lightseg.errors import ConfigError, UserError
 from lightseg.labels import IGNORE
 from lightseg.losses import Dice, build_loss
+from lightseg.nets import SimpleCNN
+from lightseg.tasks import ClassificationTask
+from lightseg.tasks.preflight import try_loss
 from tests.helpers.refusal import assert_refused
 
 MY_LOSS = """
@@ -26,6 +31,18 @@ class Absolute(PixelLoss):
         return self.scale * (1 - logits.softmax(1).gather(1, target.unsqueeze(1)).squeeze(1))
 
 
+class Scalar(PixelLoss):
+    def per_pixel(self, logits, target):
+        return logits.square().mean()
+
+
+class Bare(PixelLoss):
+    def __init__(self):
+        pass
+
+    per_pixel = None
+
+
 class Plain(nn.Module):
     def __init__(self, reduction: str = "mean"):
         super().__init__()
@@ -36,6 +53,11 @@ class Plain(nn.Module):
         loss = 1 - logits.softmax(1)[torch.arange(len(target)), target]
         results = {"mean": loss.mean(), "none": loss, "number": loss.mean().item()}
         return results[self.reduction]
+
+
+class Detached(nn.Module):
+    def forward(self, logits, target):
+        return logits.detach().square().mean()
 
 
 class Trained(nn.Linear):
@@ -82,6 +104,14 @@ def test_build_loss__of_a_path_with_arguments_and_class_weights():
     torch.testing.assert_close(plain(logits, target), expected)
 
 
+def test_build_loss__integers_of_a_recipe_are_integers():
+    logits, target = torch.zeros(1, 2, 3), torch.tensor([[0, 1, 1]])
+    loss = build_loss({"torch.nn.CrossEntropyLoss": {"ignore_index": 0.0, "label_smoothing": 0.0}}, None)
+    assert loss(logits, target) == pytest.approx(math.log(2))
+    margin = build_loss({"torch.nn.MultiMarginLoss": {"p": 2.0, "margin": 3.0}}, None)
+    assert margin(logits, target) == pytest.approx(3.0**2 / 2)
+
+
 def test_build_loss__of_a_subclass_is_a_mean_over_the_step():
     logits, target = a_batch()
     # the step has four times as many pixels as this batch
@@ -101,6 +131,12 @@ def test_build_loss__that_returns_no_tensor_of_one_number(reduction, result):
         build_loss({"my_loss.Plain": {"reduction": reduction}}, None)(logits, target)
 
 
+def test_build_loss__of_a_subclass_that_computes_another_shape():
+    message = r"model.loss: Scalar computes values of the shape \[\] instead of \[1, 3\]"
+    with pytest.raises(ConfigError, match=message):
+        build_loss({"my_loss.Scalar": 1.0}, None)(*a_batch())
+
+
 @pytest.mark.parametrize(
     ("spec", "weight", "message"),
     [
@@ -108,6 +144,7 @@ def test_build_loss__that_returns_no_tensor_of_one_number(reduction, result):
         ({"my_loss.function": 1.0}, None, "my_loss.function is no loss; name a subclass"),
         ({"my_loss.Nothing": 1.0}, None, "my_loss.Nothing cannot be imported.*beside the recipe"),
         ({"no_module.Loss": 1.0}, None, "no_module.Loss cannot be imported"),
+        ({"my_loss.Bare": 1.0}, None, r"my_loss.Bare: its constructor must call super\(\).__init__\(\) first"),
         ({"my_loss.Plain": {"gamma": 1.0}}, None, "loss my_loss.Plain has no 'gamma'"),
         ({"my_loss.Plain": 1.0}, torch.ones(2), "model.class_weights: loss my_loss.Plain takes none"),
     ],
@@ -141,7 +178,21 @@ def test_fit__with_a_loss_by_path_needs_trust_to_be_loaded(fit, recipe):
     lightseg.load(outcome.folder, trust=True)
 
 
-def test_fit__a_loss_that_cannot_be_imported(fit, recipe):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_loss.Nothing", "my_loss.Nothing cannot be imported"),
+        ("my_loss.Detached", "my_loss.Detached: does not depend on the logits, so that nothing would be trained"),
+        ("torch.nn.L1Loss", "torch.nn.L1Loss cannot take logits (M, C) and class ids (M,): The size of tensor a (6)"),
+    ],
+)
+def test_fit__a_loss_that_cannot_be_used_is_refused(fit, recipe, tmp_path, name, message):
     recipe()
-    overlay = recipe(OVERLAY % "my_loss.Nothing", "mine.yaml")
-    assert_refused(fit("--config", overlay), "model.loss: my_loss.Nothing cannot be imported")
+    assert_refused(fit("--config", recipe(OVERLAY % name, "mine.yaml")), f"model.loss: {message}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_try_loss__one_that_would_broadcast_the_class_of_a_single_image_is_refused():
+    task = ClassificationTask(SimpleCNN(3), ["a", "b", "c"], {"torch.nn.L1Loss": 1.0})
+    with pytest.raises(ConfigError, match="torch.nn.L1Loss cannot take logits"):
+        try_loss(task, torch.tensor([1]))

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
 from lightseg.losses.class_weights import WeightScheme, class_weights
 from lightseg.losses.losses import (
@@ -25,8 +24,8 @@ from lightseg.losses.losses import (
     OHEMCrossEntropy,
     SigmoidFocal,
     Tversky,
-    build_loss,
 )
+from lightseg.losses.weighted_sum import build_loss
 
 CLASSES = 4
 WEIGHTS = {"plain": None, "weighted": torch.tensor([0.2, 1.0, 3.0, 0.5])}
@@ -352,44 +351,6 @@ def test_ohem__keeps_at_least_a_share_of_the_valid_pixels(min_kept, kept_probabi
 # ---- building -------------------------------------------------------------------------------------------------------
 
 
-@with_and_without_weights
-def test_build_loss__is_the_weighted_sum(weight):
-    logits, target = a_batch()
-    loss = build_loss({"ce": 2, "tversky": {"weight": 0.5, "alpha": 0.2}, "mse": {}}, weight)
-    expected = 2 * CrossEntropy(weight)(logits, target) + 0.5 * Tversky(weight, alpha=0.2)(logits, target)
-    torch.testing.assert_close(loss(logits, target), expected + MSE(weight)(logits, target))
-    assert loss.state_dict() == {}
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ({}, "positive coefficient"),
-        ({"ce": 0.0}, "positive coefficient"),
-        ({"dise": 1.0}, "did you mean dice"),
-        ({"ce": "much"}, "ce: weight must be a number, not 'much'"),
-        ({"ce": True}, "must be a number"),
-        ({"ce": math.nan}, "must be a number"),
-        ({"ce": -1.0}, "at least 0, not -1.0"),
-        ({"focal": {"gama": 2.0}}, "no 'gama'; did you mean gamma"),
-        ({"focal": {"gamma": "2"}}, "gamma must be a number"),
-        ({"focal": {"gamma": -2.0}}, "gamma must be at least 0"),
-        ({"sigmoid_focal": {"alpha": 2}}, "alpha must be in"),
-        ({"ce": {"label_smoothing": 1}}, "label_smoothing must be in"),
-        ({"tversky": {"beta": -1}}, "beta must be at least 0"),
-        ({"ohem": {"threshold": 0}}, "threshold must be in"),
-        ({"ohem": {"min_kept": 5}}, "min_kept is a share"),
-    ],
-)
-def test_build_loss__refuses_what_is_wrong_and_says_why(spec, message):
-    with pytest.raises(ConfigError, match=message):
-        build_loss(spec, None)
-
-
-def test_loss__coefficients_within_float32_are_taken():
-    assert build_loss({"ce": 1e-6, "dice": 1e6}, None)
-
-
 # ---- losses of classes that may overlap -----------------------------------------------------------------------------
 
 LABEL_WEIGHTS = {"plain": None, "weighted": torch.tensor([[0.2, 0.4], [1.0, 5.0], [3.0, 3.0], [0.5, 50.0]])}
@@ -470,21 +431,6 @@ def test_dice__of_overlapping_classes_by_hand():
     # class weights are those of the negatives
     weighted = build_loss({"dice": 1.0}, torch.tensor([[3.0, 9.0], [1.0, 1.0], [1.0, 1.0]]), multilabel=True)
     assert weighted(logits, target).item() == pytest.approx((3 * first + second) / 4, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("spec", "multilabel", "message"),
-    [
-        ({"ce": 1.0}, True, "ce is for classes that exclude each other; take bce here"),
-        ({"bce": 1.0, "lovasz": 1.0}, True, "lovasz is for classes that exclude each other; take jaccard here"),
-        ({"ohem": 1.0}, True, "take focal here"),
-        ({"bce": 1.0}, False, "bce is for classes that may overlap; take ce here"),
-        ({"bec": 1.0}, True, "there is no loss 'bec'; did you mean bce"),
-    ],
-)
-def test_build_loss__refuses_losses_of_other_classes(spec, multilabel, message):
-    with pytest.raises(ConfigError, match=message):
-        build_loss(spec, None, multilabel)
 
 
 def test_label_losses__refuse_other_values():

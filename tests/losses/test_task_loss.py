@@ -10,8 +10,9 @@ from torch import nn
 
 from lightseg.errors import ConfigError
 from lightseg.labels import IGNORE
-from lightseg.losses.losses import LOSSES, build_loss
+from lightseg.losses.losses import LOSSES
 from lightseg.losses.task_loss import TaskLoss
+from lightseg.losses.weighted_sum import build_loss
 
 COUNTS = np.array([60, 30, 10])
 LOGITS, TARGET = torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.3, 0.1]]), torch.tensor([2, 0])

@@ -245,7 +245,9 @@ def test_export__merges_with_parity(trained, call, tmp_path, kind):
             actual = merged.probabilities(merged(image))
             assert not any(".lora_" in name or ".base_layer." in name for name in merged.state_dict())
             assert merged.recipe["config"]["model"]["init_args"]["lora"] is None
+            assert merged.recipe["lineage"]["lora"]["rank"] == task.adapters.lora.rank
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
+    assert "only low-rank adapters (LoRA)" in (tmp_path / "out/README.md").read_text()
 
 
 SAVE_START = """

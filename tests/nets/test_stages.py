@@ -48,6 +48,16 @@ def test_encoder_depths__of_its_feature_maps(net):
     assert ({depth for name, depth in depths.items() if "stem_0" in name}, last) == ({0}, {4})
 
 
+def test_encoder_depths__of_fewer_layers_than_the_complete_model_are_consecutive():
+    small = {"depths": [1, 1, 1, 1], "dims": [4, 4, 4, 4]}
+    depths = encoder_depths(FCN(2, encoder="convnext_atto", kwargs=small), "model.layer_decay")
+    assert {name.split(".")[1]: depth for name, depth in depths.items()} == {
+        "stem_0": 0,
+        "stem_1": 0,
+        **{f"stages_{stage}": stage + 1 for stage in range(4)},
+    }
+
+
 def test_encoder_depths__of_a_plain_trunk():
     assert set(stages_of(FCN(2, width=2)).values()) == {0, 1, 2, 3, 4}
 
@@ -62,6 +72,8 @@ def test_encoder_depths__of_a_custom_encoder():
         (lambda: UNet(2, width=2, depth=1), "model.layer_decay: UNet has no encoder"),
         (lambda: SmpNet(2, encoder="resnet18"), "SmpNet, ResNetEncoder, are unknown.*prefix tu-"),
         (lambda: OwnNet(nn.Linear(2, 2)), "OwnNet, Linear, are unknown"),
+        # timm does not know the layers of this one
+        (lambda: TimmNet(2, encoder="csatv2"), "TimmNet, CSATv2, are unknown"),
     ],
 )
 def test_encoder_depths__refuses_what_has_none(net, message):

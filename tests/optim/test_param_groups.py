@@ -9,7 +9,7 @@ from torch import nn
 
 from lightseg.errors import ConfigError
 from lightseg.optim.optimizer import configure_optimizer
-from lightseg.optim.param_groups import param_groups
+from lightseg.optim.param_groups import LayerDecay, param_groups
 
 
 class NormNet(nn.Module):
@@ -67,7 +67,7 @@ def test_param_groups__an_impossible_factor(factor):
 
 
 def test_param_groups__a_factor_with_nothing_to_act_on():
-    with pytest.raises(ConfigError, match="Linear has no normalisation with a bias"):
+    with pytest.raises(ConfigError, match="Linear has no normalization whose bias is trained"):
         param_groups(nn.Linear(2, 2), None, 1.0, 64.0)
 
 
@@ -115,7 +115,19 @@ def test_param_groups__holds_every_trainable_parameter_once(with_encoder):
 def test_param_groups__leaves_a_frozen_encoder_out():
     net = Net()
     net.encoder.requires_grad_(False)
-    assert {group["name"] for group in param_groups(net, net.encoder, 0.1)} == {"rest", "rest_no_decay"}
+    assert {group["name"] for group in param_groups(net, net.encoder, 1.0)} == {"rest", "rest_no_decay"}
+
+
+def test_param_groups__refuses_factors_of_what_is_frozen():
+    net = NormNet()
+    net.encoder.requires_grad_(False)
+    with pytest.raises(ConfigError, match=r"model.encoder_lr_factor: changes nothing, since the whole encoder is froz"):
+        param_groups(net, net.encoder, 0.1)
+    with pytest.raises(ConfigError, match=r"model.layer_decay: changes nothing"):
+        param_groups(net, net.encoder, 1.0, 1.0, LayerDecay(0.5, {"encoder.0.weight": 0}))
+    net.head.requires_grad_(False)
+    with pytest.raises(ConfigError, match="NormNet has no normalization whose bias is trained"):
+        param_groups(net, net.encoder, 1.0, 64.0)
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])

@@ -78,7 +78,25 @@ def test_scheduler__refusals(fit, crashing_recipe, tmp_path, options, words):
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
-def test_scheduler__that_is_shorter_than_the_training(fit, crashing_recipe):
-    schedule = f"{{class_path: {TORCH}.OneCycleLR, init_args: {{max_lr: 0.1, total_steps: 7}}}}"
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (
+            "OneCycleLR, init_args: {max_lr: 0.1, total_steps: 7}",
+            ["OneCycleLR ends after 7 of the 20 steps of this training: ", "number of total steps is 7"],
+        ),
+        ("StepLR, init_args: {step_size: 9, gamma: -0.5}", ["StepLR makes the learning rate -0.005"]),
+    ],
+)
+def test_scheduler__is_tried_to_the_end_of_the_training(fit, crashing_recipe, tmp_path, schedule, words):
+    schedule = f"{{class_path: {TORCH}.{schedule}}}"
     outcome = fit("--config", crashing_recipe, "--model.schedule", schedule, "--model.schedule_interval", "step")
-    assert_refused(outcome, "model.schedule", "number of total steps is 7")
+    assert_refused(outcome, "model.schedule: ", *words)
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_scheduler__with_one_rate_for_all_groups_is_refused_beside_factors(fit, crashing_recipe):
+    schedule = f"{{class_path: {TORCH}.OneCycleLR, init_args: {{max_lr: 0.1, total_steps: 20}}}}"
+    options = ["--model.schedule", schedule, "--model.schedule_interval", "step", "--model.norm_bias_lr_factor", "4"]
+    outcome = fit("--config", crashing_recipe, *options)
+    assert_refused(outcome, "model.schedule: OneCycleLR sets one learning rate for all parameters")

@@ -41,7 +41,7 @@ seed = re.search("seed_everything=([0-9]+)", text)
 lr, width = re.search("lr=([^ ]+)", text)[1], re.search("width=([0-9]+)", text)[1]
 refused = os.environ.get("REFUSES")
 if refused == "all" or refused == width:
-    print("lightseg: error: the width is refused", file=sys.stderr)
+    print("lightseg: error:", os.environ.get("MESSAGE", "the width is refused"), file=sys.stderr)
     sys.exit(int(os.environ["CODE"]))
 if not folder.exists():
     shutil.copytree({template!r}, folder, ignore=lambda *_: ["metrics.json", "checkpoints", "images"])

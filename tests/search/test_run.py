@@ -15,6 +15,7 @@ import pytest
 from lightseg.errors import UserError
 from lightseg.search.__main__ import main
 from lightseg.search.run import parse
+from tests.helpers.small_disk import limited_files
 
 PYTHON = sys.executable
 LR = "model.optimizer.lr"
@@ -76,13 +77,14 @@ def test_search__trials_in_a_group_and_the_winner_on_fresh_seeds(played, folder,
 
 def test_search__with_a_seed_of_its_own_trains_the_winner_on_the_next_ones(played, folder, call, monkeypatch):
     arguments = played(storage="journal", trials=1, winner_seeds=1)
-    assert call(main, *arguments, "--seed_everything", "0", "--group", "night")[0] == 0
+    assert call(main, *arguments, "--seed_everything=4294967295", "--group", "night")[0] == 0
+    # that of the trials is the greatest, after which they begin anew
     result = report(folder())
-    assert result["winner"]["seeds"] == [1]
+    assert result["winner"]["seeds"] == [0]
     (run,) = result["winner"]["runs"]
-    assert commands(folder())[run].endswith("--seed_everything=1 --group=night-winner")
+    assert commands(folder())[run].endswith("--seed_everything=0 --group=night-winner")
     # a group that is given is one search, even if that is finished
-    assert call(main, *arguments, "--seed_everything", "0", "--group", "night")[0] == 0
+    assert call(main, *arguments, "--seed_everything=4294967295", "--group", "night")[0] == 0
     assert len(list(folder().parent.glob("search-*"))) == 1
 
 
@@ -123,9 +125,38 @@ def test_bad_input__is_reported_once_and_leaves_no_folder(played, call, monkeypa
     monkeypatch.setenv("CODE", "2")
     code, _, err = call(main, *played(storage="journal"))
     assert code == 2
-    message = "the width is refused\nso none of the trials has begun; mend that, and give the command again\n"
+    message = "the width is refused\nso no trial has begun; correct this, then repeat the command\n"
     assert err == f"lightseg: error: {message}"
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_full_disk__of_a_trial_is_no_failed_trial(played, folder, call, monkeypatch):
+    for name, value in {"REFUSES": "all", "CODE": "1", "MESSAGE": "cannot use a file: the disk is full"}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = call(main, *played(storage="journal", trials=1, winner_seeds=1))
+    assert code == 1
+    place = folder().relative_to(Path.cwd())
+    assert f"{place}: trial 0 could not write its files, since the disk is full; make room, then go on with: " in err
+    assert err.count("\n") == 1
+    monkeypatch.delenv("REFUSES")
+    code, out, _ = call(main, "--resume", folder())
+    assert code == 0
+    assert "trials: 1 finished\n" in out
+
+
+@pytest.mark.slow
+def test_full_disk__is_one_line_and_the_search_goes_on_later(played, folder, call):
+    arguments = played(trials=1, winner_seeds=1)
+    with limited_files(2**14):
+        code, _, err = call(main, *arguments)
+    assert code == 1
+    place = folder().relative_to(Path.cwd())
+    advice = f"make room, then go on with: python -m lightseg.search --resume {place}"
+    assert err == f"lightseg: error: {place}: cannot be written (disk I/O error); {advice}\n"
+    code, out, _ = call(main, "--resume", folder())
+    assert code == 0
+    assert "trials: 1 finished" in out
 
 
 def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, call, monkeypatch):

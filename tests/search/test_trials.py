@@ -6,12 +6,14 @@ import shutil
 import sqlite3
 
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from lightseg.errors import ConfigError, UserError
 from lightseg.fit import main as fit
 from lightseg.search.study import Study
-from lightseg.search.trials import Search, SearchPlan, find_searches
+from lightseg.search.trials import Search, SearchPlan, describe_full_disk, find_searches
+from tests.helpers.small_disk import limited_files
 
 SPACE = {"model.optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
@@ -37,6 +39,21 @@ def play(template):
         (folder / "metrics.json").write_text(json.dumps(changed))
 
     return copy
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_full_disk__keeps_the_trials_and_what_is_not_written_comes_later(make, play, storage):
+    search = make(storage=storage)
+    for number in (search.ask(), search.ask()):
+        play(search, number)
+    search.finish(0)
+    with pytest.raises((OSError, StorageInternalError)) as raised, limited_files(64):
+        search.finish(1)
+    assert describe_full_disk(raised.value) in ("disk I/O error", "unable to open database file", "File too large")
+    again = Search.read(search.folder)
+    assert list(again.settle()) == []
+    assert again.with_state(TrialState.COMPLETE) == [0, 1]
+    assert describe_full_disk(ValueError("wrong")) is None
 
 
 def test_search__is_read_as_it_was_created(make):

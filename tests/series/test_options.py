@@ -26,6 +26,7 @@ def test_options__every_fold_of_every_point_at_every_seed():
         (["--seeds", "1,2,1"], "each once"),
         (["--seeds", "-1"], "from 0 on"),
         (["--seeds", "0,"], "such as 0,1,2"),
+        (["--seeds", "0,4294967296"], "--seeds: 0,4294967296: 4294967296 is not a seed; give 4294967295 at most"),
         (["--seeds"], "--seeds: expected one argument"),
         (["--seeds", "0", "--seed_everything", "1"], "give --seeds or --seed_everything, not both"),
         (["--seeds", "0", "--resume", "runs/a"], "--resume runs/a: goes on with one run; leave out --seeds"),

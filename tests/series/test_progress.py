@@ -75,8 +75,10 @@ def test_progress__on_a_terminal_one_line_per_run_is_shown_anew(series, clock, c
         lines.end(0, 0)
     out = capsys.readouterr().out
     assert out.count("seed 0: epoch 1/3 long") >= 2
-    assert "0 of 4 runs finished, 1 running; 1 s so far" in out
-    assert "0 of 4 runs finished, 1 running; 2 s so far" in out
+    # if the process is killed, they remain as they are, and the cursor is there
+    assert re.search(r"at \d\d:\d\d:\d\d: 0 of 4 runs finished, 1 running; 1 s so far", out)
+    assert re.search(r"at \d\d:\d\d:\d\d: 0 of 4 runs finished, 1 running; 2 s so far", out)
+    assert "\x1b[?25h" in out.partition("seed 0: begins")[0]
     assert "seed 0: finished in 2 s" in out
     shown = re.sub(r"\x1b\[[?\d;]*\w", "", out).replace("\r", "\n")
     # a line is cut to the width of the terminal

@@ -135,7 +135,7 @@ def test_series__a_run_that_fails_does_not_stop_the_others(played, compared, run
     with pytest.raises(SeriesError) as raised:
         run_series([*played, "--seeds", "0,1,2"])
     folders, series = runs()
-    assert raised.value.exit_code == code
+    assert raised.value.exit_code == 1
     assert str(raised.value).splitlines() == [
         "1 of 3 runs failed:",
         f"  seed 1: failed with exit code {code}: the loss is not finite",
@@ -153,7 +153,7 @@ def test_series__input_that_no_run_can_begin_with_ends_it_and_leaves_nothing(pla
         run_series([*played, "--seeds", "0,1", "--jobs", "2"])
     assert str(raised.value).splitlines() == [
         "model.los: no such option",
-        "so none of the runs has begun; mend that, and give the command again",
+        "so no run has begun; correct this, then repeat the command",
     ]
     assert not (tmp_path / "runs").exists()
     assert compared == []
@@ -398,7 +398,7 @@ def test_series__a_run_that_is_killed_does_not_stop_the_others(start, tmp_path, 
     wait_for(lambda: len(children(parent)) == 1)
     os.kill(children(parent)[0], signal.SIGKILL)
     _, err = parent.communicate()
-    assert parent.returncode == 128 + signal.SIGKILL
+    assert parent.returncode == 1
     assert "1 of 3 runs failed:\n  seed 1: ended by SIGKILL: epoch 1/2 step 3\n" in err
     assert waiting.parent == runs()[0][1]
 
@@ -475,7 +475,7 @@ def test_series__of_killed_processes_ends_as_if_nothing_had_been_killed(launch, 
     os.kill(children(again)[0], signal.SIGKILL)
     release.touch()
     out, err = again.communicate()
-    assert again.returncode == 128 + signal.SIGKILL, err + out
+    assert again.returncode == 1, err + out
     assert "1 of 2 runs failed:\n  seed " in err
 
     last = start("killed")

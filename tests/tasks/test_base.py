@@ -6,55 +6,23 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
-from torch import nn
 
-from lightseg.data import Shapes, ShapesClassification
-from lightseg.data.loading.collate import stack_by_size
 from lightseg.errors import ConfigError
-from lightseg.labels import IGNORE
 from lightseg.nets import FCN, UNet
 from lightseg.optim.schedules import Constant
-from lightseg.tasks import ClassificationTask, SegmentationTask
-
-PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-
-
-class Brightest(nn.Module):
-    """Says which channel is brightest: with PLAIN normalisation the image is its own logits."""
-
-    def __init__(self):
-        super().__init__()
-        self.stride = 8
-        self.nothing = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x):
-        assert x.shape[2] % 8 == 0
-        assert x.shape[3] % 8 == 0
-        return x + self.nothing
-
-
-def _task(net=None, **options):
-    return SegmentationTask(net or Brightest(), ["a", "b", "c"], **{**PLAIN, **options})
-
-
-def _trainer(**options):
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    return L.Trainer(accelerator="cpu", max_epochs=1, enable_model_summary=False, **quiet, **options)
-
-
-def _shapes(**options):
-    return Shapes(**{"image_size": 32, "train_size": 8, "val_size": 2, "batch_size": 4, "num_workers": 0, **options})
+from lightseg.tasks import SegmentationTask
+from tests.tasks.plain_tasks import PLAIN, Brightest, make_shapes, make_task, make_trainer
 
 
 @pytest.mark.parametrize("size", [(37, 61), (8, 8), (3, 5), (64, 32)])
 def test_forward__any_size_is_padded_and_cropped_back(size):
     image = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
-    assert torch.equal(_task()(image), image.float() / 255)
+    assert torch.equal(make_task()(image), image.float() / 255)
 
 
 def test_forward__normalises_bytes_and_floats_alike():
     image = torch.randint(0, 256, (1, 3, 8, 8), dtype=torch.uint8)
-    task = _task(mean=[0.5, 0.4, 0.3], std=[0.1, 0.2, 0.3])
+    task = make_task(mean=[0.5, 0.4, 0.3], std=[0.1, 0.2, 0.3])
     expected = (image.float() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.1, 0.2, 0.3]).view(
         3, 1, 1
     )
@@ -62,47 +30,11 @@ def test_forward__normalises_bytes_and_floats_alike():
     assert torch.equal(task(image), task(image.float() / 255))
 
 
-def test_evaluate__the_truth_keeps_its_size():
-    target = torch.randint(0, 3, (1, 48, 64))
-    target[0, 0] = IGNORE
-    small = torch.rand(1, 3, 24, 32)
-    task = _task()
-    task._evaluate([{"image": small, "target": target, "index": torch.tensor([0])}], "val")
-    counts = task.val_counts.compute()
-    assert counts.sum() == 47 * 64
-
-
-def test_evaluate__batches_of_mixed_sizes_count_the_same():
-    sizes = [(16, 16), (24, 8), (16, 16), (9, 7)]
-    samples = [
-        {"image": torch.rand(3, *size), "target": torch.randint(0, 3, size), "index": index}
-        for index, size in enumerate(sizes)
-    ]
-    matrices = []
-    for batch_size in (1, 2, 4):
-        task = _task()
-        for start in range(0, 4, batch_size):
-            task._evaluate(stack_by_size(samples[start : start + batch_size]), "test")
-        matrices.append(task.test_counts.compute())
-    assert torch.equal(matrices[0], matrices[1])
-    assert torch.equal(matrices[0], matrices[2])
-
-
-def test_epochs__do_not_add_up():
-    data, task = _shapes(), SegmentationTask(UNet(6, width=4, depth=1), data_classes := _shapes().classes)
-    trainer = _trainer()
-    trainer.validate(task, data, verbose=False)
-    first = task.counts["val"]
-    trainer.validate(task, data, verbose=False)
-    assert len(data_classes) == 6
-    assert torch.equal(first, task.counts["val"])
-
-
 def test_frozen_encoder__does_not_move_at_all():
-    data = _shapes()
+    data = make_shapes()
     task = SegmentationTask(FCN(6, width=4), data.classes, freeze_encoder=1.0)
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
-    _trainer().fit(task, data)
+    make_trainer().fit(task, data)
     after = task.net.state_dict()
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert moved
@@ -110,7 +42,7 @@ def test_frozen_encoder__does_not_move_at_all():
 
 
 def test_frozen_encoder__moves_once_its_share_of_the_training_is_over():
-    data = _shapes()
+    data = make_shapes()
     task = SegmentationTask(FCN(6, width=4), data.classes, freeze_encoder=0.5, schedule=Constant())
     states = []
 
@@ -119,28 +51,28 @@ def test_frozen_encoder__moves_once_its_share_of_the_training_is_over():
             states.append({name: value.clone() for name, value in module.net.encoder.state_dict().items()})
 
     before = {name: value.clone() for name, value in task.net.encoder.state_dict().items()}
-    _trainer(callbacks=[Watch()]).fit(task, data)
+    make_trainer(callbacks=[Watch()]).fit(task, data)
     same = [all(torch.equal(before[name], state[name]) for name in before) for state in states]
     assert same == [True, False]
 
 
 def test_normalization__follows_pretrained_weights_then_the_data():
-    data = _shapes()
+    data = make_shapes()
     net = UNet(6, width=4, depth=1)
     net.normalization = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     task = SegmentationTask(net, data.classes)
-    _trainer().validate(task, data, verbose=False)
+    make_trainer().validate(task, data, verbose=False)
     assert task.resolved["mean"] == pytest.approx([0.1, 0.2, 0.3])
     task = SegmentationTask(UNet(6, width=4, depth=1), data.classes)
-    _trainer().validate(task, data, verbose=False)
+    make_trainer().validate(task, data, verbose=False)
     assert task.resolved["mean"] == pytest.approx(list(data.pixel_stats()[0]))
 
 
 def test_normalization__must_fit_the_channels():
-    data = _shapes()
+    data = make_shapes()
     task = SegmentationTask(UNet(6, width=4, depth=1), data.classes, mean=[0.5], std=[0.5])
     with pytest.raises(ConfigError, match=r"model\.mean: give one number per channel, 3"):
-        _trainer().validate(task, data, verbose=False)
+        make_trainer().validate(task, data, verbose=False)
 
 
 def test_logits__must_match_the_classes():
@@ -151,29 +83,28 @@ def test_logits__must_match_the_classes():
 @pytest.mark.parametrize("option", [{"freeze_encoder": 0.5}, {"encoder_lr_factor": 0.1}, {"freeze_encoder": 1.5}])
 def test_encoder_options__need_an_encoder_and_a_share(option):
     with pytest.raises(ConfigError, match=f"model.{next(iter(option))}"):
-        _task(**option)
+        make_task(**option)
 
 
-def test_classification__counts_images():
-    data = ShapesClassification(train_size=8, val_size=6, test_size=4, batch_size=4, num_workers=0)
-
-    class Constantly(nn.Module):
-        def forward(self, x):
-            return torch.eye(5)[2].repeat(len(x), 1)
-
-    task = ClassificationTask(Constantly(), data.classes)
-    _trainer().validate(task, data, verbose=False)
-    counts = task.counts["val"]
-    assert (counts.sum(1).numpy() == data.class_counts("val")).all()
-    assert counts[:, 2].sum() == 6
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"freeze_stages": 2}, "model.freeze_stages: model.freeze_encoder: 1"),
+        ({}, "model.net.grad_checkpointing: an encoder that is frozen"),
+    ],
+)
+def test_encoder_options__without_effect_beside_a_frozen_encoder(options, message):
+    net = FCN(3, encoder="test_resnet", grad_checkpointing=not options)
+    with pytest.raises(ConfigError, match=message):
+        SegmentationTask(net, ["a", "b", "c"], freeze_encoder=1.0, **options)
 
 
 @pytest.mark.slow
 def test_compile__leaves_the_names_of_the_weights_alone():
-    data = _shapes(train_size=4)
+    data = make_shapes(train_size=4)
     task = SegmentationTask(UNet(6, width=4, depth=1), data.classes, compile=True)
     plain = SegmentationTask(UNet(6, width=4, depth=1), data.classes)
-    _trainer().fit(task, data)
+    make_trainer().fit(task, data)
     assert task.net.state_dict().keys() == plain.net.state_dict().keys()
     plain.load_state_dict(task.state_dict(), strict=False)
     image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
@@ -184,26 +115,9 @@ def test_compile__leaves_the_names_of_the_weights_alone():
         assert np.allclose(task(image), plain(image), atol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["ce", "dice"])
-def test_eval_loss__does_not_depend_on_the_batch(loss):
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(4, 3, 8, 8, generator=generator)
-    targets = torch.randint(0, 3, (4, 8, 8), generator=generator)
-    targets[0, :7] = IGNORE
-    targets[1] = IGNORE
-    losses = []
-    for size in (1, 2, 4):
-        task = _task(loss=loss)
-        for image, target in zip(images.split(size), targets.split(size), strict=True):
-            task._evaluate([{"image": image, "target": target, "index": torch.arange(len(image))}], "val")
-        losses.append(float(task.val_loss.compute()))
-    assert losses[1] == pytest.approx(losses[0])
-    assert losses[2] == pytest.approx(losses[0])
-
-
 def test_normalization__of_bytes_is_refused():
     with pytest.raises(ConfigError, match=r"model\.std: 0\.\.1 scale"):
-        _task(std=[58.0, 57.0, 57.0])
+        make_task(std=[58.0, 57.0, 57.0])
 
 
 def test_frozen_encoder__takes_no_part_in_the_exchange_of_gradients():
@@ -214,7 +128,7 @@ def test_frozen_encoder__takes_no_part_in_the_exchange_of_gradients():
 def test_ema__copies_of_the_task_can_be_made():
     import copy
 
-    copy.deepcopy(_task())
+    copy.deepcopy(make_task())
 
 
 class Memory(Logger):
@@ -250,7 +164,7 @@ class LossReader(L.Callback):
 
 
 def _logged(*callbacks, stop_at=None, **options):
-    reader, memory, data = LossReader(stop_at), Memory(), _shapes(train_size=24)
+    reader, memory, data = LossReader(stop_at), Memory(), make_shapes(train_size=24)
     torch.manual_seed(0)
     task = SegmentationTask(UNet(6, width=4, depth=1), data.classes, schedule=Constant())
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -34,6 +34,14 @@ def test_class_weights__without_effect_are_refused(fit, recipe, tmp_path, argume
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
+def test_frozen_encoder__until_after_the_last_step_is_refused(fit, recipe):
+    net = ["--model.net", "{class_path: FCN, init_args: {width: 4}}"]
+    outcome = fit("--config", recipe(), *net, "--model.freeze_encoder", "0.9")
+    assert outcome.code == 2
+    assert "model.freeze_encoder: 0.9 of 6 steps is after the last one" in outcome.err
+    assert "give 0.83 or less, or 1 to freeze it throughout" in outcome.err
+
+
 def test_scheduler__a_rate_that_becomes_negative_is_refused(fit, recipe):
     schedule = "{class_path: torch.optim.lr_scheduler.ExponentialLR, init_args: {gamma: -1}}"
     outcome = fit("--config", recipe(), "--model.schedule", schedule)

@@ -229,9 +229,11 @@ def test_extend__after_an_early_stop(fit, recipe):
     stop = "[{class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, patience: 1, min_delta: 2.0}}]"
     stopped = fit("--config", recipe(), "--trainer.max_epochs", "4", "--trainer.callbacks", stop)
     assert stopped.metrics["train/steps"] == 6
-    longer = fit("--extend", stopped.folder)
+    longer = fit("--extend", stopped.folder, "--trainer.max_epochs", "9")
     assert longer.code == 0, longer.err
-    assert longer.metrics["train/steps"] > 6
+    # its patience is that of a new training: a first score, and one that is no better
+    assert longer.metrics["train/steps"] == 12
+    assert "of which 2 are done; early stopping starts anew" in longer.out
     state = torch.load(longer.folder / "checkpoints/best.ckpt", weights_only=True)
     assert state["global_step"] > 6
 

@@ -116,6 +116,27 @@ def test_batch_size__is_the_largest_of_a_step_that_fits(
     assert (finding.value, finding.reason) == (value, reason)
 
 
+MIXED = """
+base: configs/data/shapes_classification.yaml
+model:
+  class_path: ClassificationTask
+  init_args:
+    net: {class_path: TimmNet, init_args: {encoder: test_resnet}}
+    class_weights: inverse
+    class_weights_from: 0.9
+    freeze_encoder: 0.9
+    schedule: {class_path: torch.optim.lr_scheduler.ReduceLROnPlateau}
+data: {init_args: {image_size: 32, train_size: 5, val_size: 5, test_size: 5, mixup: 0.5, num_workers: 0}}
+trainer: {accelerator: cpu, max_epochs: 20}
+"""
+
+
+def test_batch_size__of_options_that_a_short_trial_has_no_room_for(recipe):
+    cli = LightsegCLI([f"--config={recipe(MIXED)}"])
+    assert find_batch_size(cli, 1, None).value == 5
+    assert cli.model.trainer.optimizers[0].state.keys() == {*cli.model.net.parameters()}
+
+
 def test_batch_size__not_even_one_image_fits(recipe, own_module):
     own_module("limited_net", LIMITED_NET.replace("len(images) >", "self.training and len(images) >"))
     cli = LightsegCLI([f"--config={recipe(RECIPE.replace('NET', 'limited_net.LimitedNet'))}", "--model.net.images=0"])

@@ -72,7 +72,7 @@ def _make_link(path):
     ("name", "damage", "message"),
     [
         ("metrics.jsonl", _make_sparse, "it is longer than"),
-        ("resumes.jsonl", _make_folder, "is not a regular file"),
+        ("confusion_val.csv", _make_folder, "is not a regular file"),
         ("resumes.jsonl", _make_link, "is a link"),
         ("images", lambda path: path.touch(), "is not a folder"),
     ],

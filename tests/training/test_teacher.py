@@ -66,7 +66,7 @@ def test_teacher__is_named_and_recorded_and_not_needed_afterwards(fit, call, rec
     )
     assert code == 0, err
     card, digest = (tmp_path / "e/README.md").read_text(), record["members"][0]["sha256"]
-    assert f"Teacher: `shapes/first`, `best.ckpt`, sha256 `{digest}`." in card
+    assert f"* It learned from its teacher shapes/first (`best.ckpt`, sha256 `{digest}`)." in card
     assert str(tmp_path) not in card
     assert lightseg.load(tmp_path / "e").classes == SHAPES
 
@@ -166,6 +166,11 @@ data: {init_args: {image_size: 32, train_size: 5, val_size: 5, test_size: 5, bat
 """
     outcome = fit("--config", recipe(text), "--model.teacher", file)
     assert_refused(outcome, f"model.teacher: {file}: TimmNet cannot take images of [3, 32, 32]")
+
+
+def test_teacher__alone_is_refused_beside_options_of_the_loss(fit, recipe, tmp_path):
+    options = ["--model.teacher", _write(tmp_path), "--model.teacher_weight", "1", "--model.logit_adjustment", "1"]
+    assert_refused(fit("--config", recipe(), *options), "model.teacher_weight: 1 trains by the teacher alone")
 
 
 def test_teacher__options_without_one_are_refused(fit, recipe):

@@ -10,6 +10,7 @@ from lightseg.comparison.html.groups import group_css
 from lightseg.comparison.html.sections import classes, details, matrices, ranking
 from lightseg.comparison.results import Comparison
 from lightseg.files.atomic import write_atomically
+from lightseg.files.printable import format_count
 from lightseg.visualization.html import Section, read_source, render_page
 
 
@@ -49,5 +50,5 @@ def _confusion(comparison: Comparison) -> list[Section]:
 def _summary(comparison: Comparison) -> str:
     runs = sum(len(group.runs) for group in comparison.groups)
     counts = ((len(comparison.groups), "group"), (runs, "run"), (len(comparison.images), "image"))
-    parts = [f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts]
+    parts = [format_count(count, noun) for count, noun in counts]
     return f"{' · '.join(parts)} of the {comparison.split} split"

@@ -96,13 +96,13 @@ def _sort_by_area(regions: Iterable[tuple[Bitmap, int]]) -> list[tuple[Bitmap, i
     Raises:
         DrawingError: If they take too much memory.
     """
-    kept, total = [], 0
+    masks, total = [], 0
     for bitmap, label in regions:
-        kept.append((bitmap, label))
+        masks.append((bitmap, label))
         total += bitmap.pixels.size
         if total > _MOST_PIXELS:
             raise DrawingError(f"its objects cover {total} pixels, one above the other; set overlap: order")
-    return sorted(kept, key=lambda region: -np.count_nonzero(region[0].pixels))
+    return sorted(masks, key=lambda region: -np.count_nonzero(region[0].pixels))
 
 
 def rasterize(shape: Shape, size: Size) -> Bitmap:

@@ -66,9 +66,9 @@ def _find_file(folder: Path, name: str) -> Path:
         return folder
     if damaged is not None:
         raise damaged
-    missing = "YAML file of YOLO and no JSON file of LabelMe" if name == "auto" else f"file of {name}"
+    description = "YAML file of YOLO and no JSON file of LabelMe" if name == "auto" else f"file of {name}"
     raise DataError(
-        f"{folder}: holds no {missing}; "
+        f"{folder}: holds no {description}; "
         f"{describe_folder(folder, [])}; set data.annotations to a file, such as annotations/instances.json"
     )
 

@@ -19,11 +19,11 @@ class AnnotationFormat(ABC):
 
     Attributes:
         name: Name of the format.
-        missing: Treatment of an image without an annotation, by the definition of the format.
+        missing_annotation: Treatment of an image without an annotation, by the definition of the format.
     """
 
     name: ClassVar[FormatName]
-    missing: ClassVar[MissingAnnotation] = "background"
+    missing_annotation: ClassVar[MissingAnnotation] = "background"
 
     @abstractmethod
     def parse(self, content: bytes, place: str) -> ImageRecord:

@@ -46,7 +46,7 @@ class LabelMeFormat(AnnotationFormat):
 
     name: ClassVar[FormatName] = "labelme"
     # an image without a file has not been looked at yet
-    missing: ClassVar[MissingAnnotation] = "error"
+    missing_annotation: ClassVar[MissingAnnotation] = "error"
 
     def parse(self, content: bytes, place: str) -> ImageRecord:
         """Return the annotation of an image; see `AnnotationFormat`."""
@@ -116,8 +116,8 @@ def read_labelme(folder: Path, index: ImageIndex) -> Annotations:
         if (image := _find_image(file, index)) is not None:
             images.append(AnnotatedImage(image, str(index.root / file), file))
     annotated = {image.image for image in images}
-    rest = [image for image in index.images if image not in annotated]
-    images += [AnnotatedImage(image, str(index.root / image), is_annotated=False) for image in rest]
+    unannotated_images = [image for image in index.images if image not in annotated]
+    images += [AnnotatedImage(image, str(index.root / image), is_annotated=False) for image in unannotated_images]
     return Annotations(folder, LabelMeFormat(), None, require_unique(images))
 
 

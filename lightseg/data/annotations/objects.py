@@ -122,8 +122,10 @@ def to_numbers(values: Any, place: str) -> npt.NDArray[np.float64]:
         raise DataError(f"{place}: its outline is several of one length; write a part for each, or remove the object")
     numbers = array.ravel()
     if not (np.abs(numbers) <= _FARTHEST).all():
-        bad = numbers[~(np.abs(numbers) <= _FARTHEST)][0]
-        raise DataError(f"{place}: its outline holds {bad:g}, which is no coordinate; correct it, or remove the object")
+        farthest = numbers[~(np.abs(numbers) <= _FARTHEST)][0]
+        raise DataError(
+            f"{place}: its outline holds {farthest:g}, which is no coordinate; correct it, or remove the object"
+        )
     return numbers
 
 

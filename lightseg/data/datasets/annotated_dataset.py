@@ -16,7 +16,7 @@ from lightseg.data.annotations.objects import Size
 from lightseg.data.dataset import count_classes, count_columns
 from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.datasets.mask_dataset import hash_ids
-from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.image_values import AS_STORED, ImageValues, add_void
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 
@@ -55,13 +55,13 @@ class AnnotatedDataset(FileDataset):
         self._is_annotated = np.array([image.is_annotated for image in images], np.bool_)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, missing = self.image_and_missing(index)
-        return image, with_void(self._draw(index, (image.shape[0], image.shape[1])), missing)
+        image, is_missing = self.image_and_missing(index)
+        return image, add_void(self._draw(index, (image.shape[0], image.shape[1])), is_missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Draw the mask alone, `(H, W)`, or `(H, W, K)` of classes that may overlap."""
         mask = self._draw(index, self.image_size(index))
-        return with_void(mask, self.image_and_missing(index)[1]) if self.values.voids_masks else mask
+        return add_void(mask, self.image_and_missing(index)[1]) if self.values.voids_masks else mask
 
     def class_table(self, num_classes: int) -> ClassCounts:
         """Count the pixels of each class, as every dataset; see `label_table`."""
@@ -81,7 +81,7 @@ class AnnotatedDataset(FileDataset):
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
-        """Return a dataset of the samples with these indices."""
+        """Return a dataset of the samples with these indices, `(M,)`."""
         subset = super().subset(indices)
         subset._spans, subset._is_annotated = self._spans[indices], self._is_annotated[indices]
         return subset

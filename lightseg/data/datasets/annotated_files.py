@@ -9,7 +9,6 @@ from lightseg.data.annotations.format import Annotations, FormatName, MissingAnn
 from lightseg.data.annotations.images import AnnotatedImage, ImageIndex, with_folder_splits
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.split_lists import list_split, read_lists
 from lightseg.data.splits import Splits, require_disjoint, require_no_splits, without_links
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import DataError, require
@@ -61,7 +60,7 @@ class AnnotatedFiles(FileDataModule):
 
     def _default_missing(self, part: Annotations) -> MissingAnnotation:
         """Return the treatment of an image without an annotation where no option says it."""
-        return part.format.missing
+        return part.format.missing_annotation
 
     def _read_annotations(self) -> dict[Split | None, Annotations]:
         """Return the annotations of each split, or of all of them at None.
@@ -94,7 +93,7 @@ class AnnotatedFiles(FileDataModule):
         if None in parts:
             images = parts[None].images
             if self._lists is not None:
-                splits = list_split(root, images, self._lists, read_lists(root, self._lists))
+                splits = self._split_by_lists(images)
             else:
                 images = images if any(image.split for image in images) else with_folder_splits(images)
                 if not any(image.split for image in images):
@@ -138,16 +137,16 @@ class AnnotatedFiles(FileDataModule):
                 )
                 report(LayoutError("image without annotation", message, [image.image for image in images]))
             return [*images]
-        missing = [image.image for image in images if not image.is_annotated]
-        if missing and treatment == "error":
-            more = f" ({len(missing) - 1} more like it)" if len(missing) > 1 else ""
+        names = [image.image for image in images if not image.is_annotated]
+        if names and treatment == "error":
+            more = f" ({len(names) - 1} more like it)" if len(names) > 1 else ""
             has_background = self.kind == "segmentation" or self.multilabel
             options = "skip or background" if has_background else "skip"
             message = (
-                f"{Path(self.root) / missing[0]}: has no annotation in {part.path}{more}; annotate it, or set "
+                f"{Path(self.root) / names[0]}: has no annotation in {part.path}{more}; annotate it, or set "
                 f"missing_annotation: {options}"
             )
-            report(LayoutError("image without annotation", message, missing))
+            report(LayoutError("image without annotation", message, names))
         return [image for image in images if image.is_annotated]
 
 

@@ -12,7 +12,7 @@ from lightseg.data.annotations.images import AnnotatedImage, read_content
 from lightseg.data.annotations.objects import ImageRecord
 from lightseg.data.datasets.annotated_dataset import AnnotatedDataset
 from lightseg.data.datasets.annotated_files import AnnotatedFiles
-from lightseg.data.io.label_map import MAX_CLASSES
+from lightseg.data.io.label_options import MAX_CLASSES
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import did_you_mean, require
 from lightseg.labels import IGNORE
@@ -74,8 +74,8 @@ class AnnotatedMasks(AnnotatedFiles):
             return self._declared
         parts, root = self._parts_by_split.values(), Path(self.root)
         names = list(dict.fromkeys(name for part in parts for name in _class_names(part, root)))
-        kept = (self._merge.get(name, name) for name in names if name not in self._ignore)
-        classes = list(dict.fromkeys([*self._extra_classes, *kept]))
+        merged_names = (self._merge.get(name, name) for name in names if name not in self._ignore)
+        classes = list(dict.fromkeys([*self._extra_classes, *merged_names]))
         self._require_classes(classes, str(next(iter(parts)).path))
         return classes
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets import cifar10_files as files
 from lightseg.data.datasets.long_tail import long_tail, long_tail_counts
 from lightseg.data.folds import require_alike

@@ -258,8 +258,8 @@ def _check_classes(path: Path, entries: Iterable[_Entry]) -> None:
     """
     folders = {f"{entry.split}/{entry.label}" for entry in entries}
     expected = {f"{split}/{label}" for split in ("train", "test") for label in CLASSES}
-    if missing := sorted(expected - folders):
-        raise DataError(f"{path}: no images in {', '.join(missing)}; looked for .png, .jpg and .jpeg")
+    if empty_folders := sorted(expected - folders):
+        raise DataError(f"{path}: no images in {', '.join(empty_folders)}; looked for .png, .jpg and .jpeg")
     if unknown := sorted(folders - expected):
         raise DataError(f"{path}: {', '.join(unknown)}: no class of CIFAR-10; its classes are {', '.join(CLASSES)}")
 

@@ -16,6 +16,7 @@ from lightseg.data.datasets.file_dataset import FileDataset
 from lightseg.data.io.error_collector import report
 from lightseg.data.io.image_values import ImageValues
 from lightseg.data.io.pixel_stats import MeasuredValues, measure_pixel_stats, measure_values
+from lightseg.data.split_lists import list_split, read_lists
 from lightseg.data.splits import Named, Splits, fraction_split, groups_of, require_disjoint, stratified_split
 from lightseg.data.types import SPLITS, Split
 from lightseg.errors import ConfigError, DataError, require
@@ -95,6 +96,7 @@ class FileDataModule(ImageDataModule):
         self._lists, self._group, self.split_seed = splits, group, split_seed
         self._fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
         self._random_splits: frozenset[Split] = frozenset()
+        self._unlisted = np.array([], np.str_)
         self._file_datasets: Mapping[Split, FileDataset] = {}
 
     @abstractmethod
@@ -159,9 +161,9 @@ class FileDataModule(ImageDataModule):
         Raises:
             DataError: If files are missing or contradict each other.
         """
-        other = copy.copy(self)
-        other.split_seed = seed
-        return other.find_datasets()
+        data = copy.copy(self)
+        data.split_seed = seed
+        return data.find_datasets()
 
     def check_training(self) -> list[dict[str, Any]]:
         """Check the training split, as every data module does, and that no option of the splits is without effect.
@@ -214,6 +216,26 @@ class FileDataModule(ImageDataModule):
             f"stats-{versioned_key(train)}", lambda: measure_pixel_stats(train[index][0] for index in indices)
         )
         return mean, std
+
+    def unlisted_images(self) -> Sequence[str]:
+        """Return the images that no list names, where lists define the samples; call it after `make_dataset`."""
+        names: list[str] = self._unlisted.tolist()
+        return names
+
+    def _split_by_lists(
+        self, samples: Sequence[_Sample], entries: Mapping[Split, Sequence[str]] | None = None
+    ) -> Splits[_Sample]:
+        """Return the samples that lists name.
+
+        Args:
+            samples: All samples.
+            entries: Split → the lines of its list; None if they have not been read.
+        """
+        root, lists = Path(self.root), self._lists or {}
+        splits = list_split(root, samples, lists, read_lists(root, lists) if entries is None else entries)
+        listed = {sample for part in splits.values() for sample in part}
+        self._unlisted = np.array([sample.image for sample in samples if sample not in listed], np.str_)
+        return splits
 
     def _split_at_random(
         self, samples: Sequence[_Sample], labels: Sequence[int] | None = None, splits: Sequence[Split] = ("val", "test")

@@ -13,12 +13,13 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.data_module import ImageDataset
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.images import image_size, read_image, read_image_and_missing
+from lightseg.data.io.images import image_size, read_image, read_image_and_missing, transparent_share
 from lightseg.data.types import Array
 from lightseg.errors import DataError
 from lightseg.files.evenly_spaced import spread
+from lightseg.files.printable import format_count
 from lightseg.hardware.cpu import usable_cores
 
 _SAMPLED, _END_BYTES = 64, 4096
@@ -61,6 +62,7 @@ class FileDataset(ImageDataset):
         self.root, self.channels, self.values = Path(root), channels, values
         self._files = [np.array(files, np.str_) for files in (images, *others)]
         self._file_stats: npt.NDArray[np.int64] | None = None
+        self._files_digest: bytes | None = None
         self._has_fingerprint = False
 
     @abstractmethod
@@ -77,6 +79,10 @@ class FileDataset(ImageDataset):
     def name(self, index: int) -> str:
         """Return the image's path within the dataset."""
         return str(self._files[0][index])
+
+    def files(self) -> set[str]:
+        """Return the paths of all files within the dataset, those beside the images too."""
+        return {file for files in self._files for file in files.tolist() if file}
 
     def folders(self) -> set[Path]:
         """Return the folders that hold the images."""
@@ -95,6 +101,10 @@ class FileDataset(ImageDataset):
         """Read height and width of the image from its header."""
         return image_size(self.root / self.name(index), self.values.stored_channels(self.channels))
 
+    def transparent_share(self, index: int) -> float | None:
+        """Return the share of pixels that an alpha makes transparent which is dropped; None without such an alpha."""
+        return transparent_share(self.root / self.name(index), self.channels, self.values)
+
     def image_bytes(self) -> npt.NDArray[np.int64]:
         """Return the size of each image's file in bytes, `(N,)`."""
         return self._stats()[0, :, 0]
@@ -103,7 +113,7 @@ class FileDataset(ImageDataset):
         """Hash relative paths, file sizes, labels, and both ends of the files of up to 64 samples of the split."""
         if self._has_fingerprint:
             # a second call, at the end of a run, must see changed files
-            self._file_stats = None
+            self._file_stats = self._files_digest = None
         self._has_fingerprint = True
         digest = hashlib.sha256(self._labels())
         for files, stats in self._chunks():
@@ -124,16 +134,21 @@ class FileDataset(ImageDataset):
 
     def cache_key(self) -> str:
         """Hash paths, sizes, times, and all else that determines pixels and targets."""
-        digest = hashlib.sha256(f"{self.root.resolve()}\0".encode() + self._target_key())
-        digest.update(f"\0{self.channels}\0{self.values}\0".encode())
-        for files, stats in self._chunks():
-            digest.update("\0".join([*files, ""]).encode() + stats.tobytes())
-        return digest.hexdigest()
+        if self._files_digest is None:
+            # once, since caches are looked up a hundred times in a run
+            digest = hashlib.sha256()
+            for files, stats in self._chunks():
+                digest.update("\0".join([*files, ""]).encode() + stats.tobytes())
+            self._files_digest = digest.digest()
+        options = f"\0{self.channels}\0{self.values}\0".encode()
+        content = f"{self.root.resolve()}\0".encode() + self._target_key() + options + self._files_digest
+        return hashlib.sha256(content).hexdigest()
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
-        """Return a dataset of the samples with these indices."""
+        """Return a dataset of the samples with these indices, `(M,)`."""
         subset = copy.copy(self)
         subset._files = [files[indices] for files in self._files]
+        subset._files_digest = None
         subset._file_stats = None if self._file_stats is None else self._file_stats[:, indices]
         return subset
 
@@ -165,7 +180,7 @@ class FileDataset(ImageDataset):
     def _summarize(self, errors: Sequence[DataError]) -> DataError:
         """Return one error for the errors of all broken files of the split: the first one, with their number."""
         first, more = errors[0], len(errors) - 1
-        return DataError(f"{first}\n(and {more} more broken file{'s' * (more > 1)} in this split)") if more else first
+        return DataError(f"{first}\n(and {format_count(more, 'more broken file')} in this split)") if more else first
 
     def _chunks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
         """Yield the names of all files, images first, and their `_stat_files`, in chunks."""

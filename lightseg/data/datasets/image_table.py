@@ -9,6 +9,7 @@ from typing import Any
 
 from lightseg.data.datasets.label_data_module import LabelDataModule
 from lightseg.data.datasets.label_dataset import LabeledImage
+from lightseg.data.datasets.unread_files import unused_images
 from lightseg.data.io.error_collector import LayoutError, report
 from lightseg.data.io.image_files import file_identity, is_writable
 from lightseg.data.io.tables import Table, read_table
@@ -139,6 +140,10 @@ class ImageTable(LabelDataModule):
         if "" in groups:
             raise DataError(f"{self._table.place(groups.index(''))} has no {self._group_column}; fill it in")
         return dict(zip(self._paths, groups, strict=True))
+
+    def unlisted_images(self) -> Sequence[str]:
+        """Return the images beside those of the table that it does not name; call it after `make_dataset`."""
+        return unused_images(self._file_datasets.values())
 
     def _find_splits(self) -> Splits[LabeledImage]:
         splits = self._row_splits()

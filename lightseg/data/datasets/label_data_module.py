@@ -4,14 +4,12 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lightseg.data.datasets.file_data_module import FileDataModule
 from lightseg.data.datasets.label_dataset import LabelDataset, LabeledImage
-from lightseg.data.split_lists import list_split, read_lists
 from lightseg.data.splits import Splits
 from lightseg.data.types import Kind, Split
 from lightseg.errors import ConfigError, DataError
@@ -105,8 +103,7 @@ class LabelDataModule(FileDataModule):
         """Return the samples of all splits, by lists or by fractions."""
         if self._lists is None:
             return self._split_at_random(samples, self._strata(samples))
-        root = Path(self.root)
-        return self._without_leaks(list_split(root, samples, self._lists, read_lists(root, self._lists)))
+        return self._without_leaks(self._split_by_lists(samples))
 
 
 def _sort(names: Iterable[str]) -> list[str]:

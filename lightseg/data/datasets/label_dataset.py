@@ -74,7 +74,7 @@ class LabelDataset(FileDataset):
         return table
 
     def subset(self, indices: npt.NDArray[np.intp]) -> Self:
-        """Return a dataset of the samples with these indices."""
+        """Return a dataset of the samples with these indices, `(M,)`."""
         subset = super().subset(indices)
         subset._label_ids = self._label_ids[indices]
         return subset

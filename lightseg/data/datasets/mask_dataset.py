@@ -11,7 +11,7 @@ import xxhash
 
 from lightseg.data.dataset import count_columns, versioned_key
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.image_values import AS_STORED, ImageValues, add_void
 from lightseg.data.io.images import exif_orientation
 from lightseg.data.io.label_advice import Key
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
@@ -20,6 +20,7 @@ from lightseg.data.io.pairing import Pair
 from lightseg.data.types import Array, ClassCounts
 from lightseg.errors import DataError
 from lightseg.files.disk_cache import cached
+from lightseg.files.printable import format_count, join_names
 from lightseg.labels import IGNORE, Color
 
 
@@ -69,9 +70,9 @@ class MaskDataset(FileDataset):
         self.label_map = label_map
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        (image, missing), mask = self.image_and_missing(index), self.mask(index)
+        (image, is_missing), mask = self.image_and_missing(index), self.mask(index)
         self.require_same_size(index, image.shape[:2], mask.shape)
-        return image, with_void(mask, missing)
+        return image, add_void(mask, is_missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask file alone, `(H, W)`; without one, the mask is all first class."""
@@ -166,7 +167,7 @@ class MaskDataset(FileDataset):
         self.require_same_size(index, self.image_size(index), mask.shape)
         file_counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
         if self.values.voids_masks:
-            mask = with_void(mask, self.image_and_missing(index)[1])
+            mask = add_void(mask, self.image_and_missing(index)[1])
         counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
         return MaskSummary(counts, hash_ids(mask), [(self.mask_name(index), file_counts, colors)])
 
@@ -180,11 +181,11 @@ class MaskDataset(FileDataset):
         interpolated = [error for error in same if error.is_interpolated]
         exact = [error for error in same if not error.is_interpolated] or same
         pixel_counts: Counter[Key] = sum((error.pixel_counts for error in exact), Counter())
-        other_masks = f" and {more} more file{'s' * (more > 1)} of this split"
+        other_masks = f" and {format_count(more, 'more file')} of this split"
         error = self.label_map.undeclared_error(exact[0].path, pixel_counts, other_masks)
         if len(exact) == len(same):
             return error
-        paths = ", ".join(error.path for error in interpolated[:3]) + ", …" * (len(interpolated) > 3)
+        paths = join_names([error.path for error in interpolated], 3)
         return DataError(f"{error}\nand these look interpolated; export them again as PNG: {paths}")
 
     def require_same_size(self, index: int, image: Sequence[int], mask: Sequence[int], name: str | None = None) -> None:

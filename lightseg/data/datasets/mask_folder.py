@@ -7,7 +7,8 @@ from typing import Any, Literal
 from lightseg.data.datasets.mask_dataset import MaskDataset
 from lightseg.data.datasets.paired_folder import PairedFolder
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.label_map import LabelMap, rgb
+from lightseg.data.io.label_map import LabelMap
+from lightseg.data.io.label_options import parse_colors
 from lightseg.data.io.pairing import MissingMask, Pair, find_pairs
 from lightseg.data.palette import default_palette
 from lightseg.data.types import Split
@@ -67,7 +68,7 @@ class MaskFolder(PairedFolder):
             values, ignore = dict(enumerate(classes, 1)), [0, IGNORE]
         self.label_map = LabelMap(classes, values, colors, ignore, threshold, mask_channel)
         self._missing_mask = missing_mask
-        self._colors = {name: rgb(shades)[0] for name, shades in (colors or {}).items()}
+        self._colors = {name: parse_colors(shades)[0] for name, shades in (colors or {}).items()}
         self._mask_suffix = mask_suffix
 
     @property

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lightseg.data.dataset import count_classes
 from lightseg.data.datasets.mask_dataset import MaskDataset, MaskSummary, hash_ids
-from lightseg.data.io.image_values import AS_STORED, ImageValues, with_void
+from lightseg.data.io.image_values import AS_STORED, ImageValues, add_void
 from lightseg.data.io.pairing import Pair
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.types import Array, ClassCounts
@@ -24,7 +24,7 @@ class MultilabelMaskDataset(MaskDataset):
         presence_map: Lookup from file values to absent, present and void.
         num_classes: Number of classes C.
         has_channels: Whether one file has a channel, or a page, for each class.
-        missing: Value of the pixels of a class without a file: 0 or `IGNORE`.
+        absent_value: Value of the pixels of a class without a file: 0 or `IGNORE`.
         channels: Channels of an image.
         values: Bands, range and nodata value of the images, where the files do not define them; masks are void where
             an image has no data.
@@ -41,18 +41,18 @@ class MultilabelMaskDataset(MaskDataset):
         presence_map: PresenceMap,
         num_classes: int,
         has_channels: bool = False,
-        missing: int = 0,
+        absent_value: int = 0,
         channels: int = 3,
         values: ImageValues = AS_STORED,
     ) -> None:
         super().__init__(root, pairs, presence_map, channels, values)
-        self.num_classes, self._has_channels, self._missing = num_classes, has_channels, missing
+        self.num_classes, self._has_channels, self._absent_value = num_classes, has_channels, absent_value
         if not has_channels:
             self._files += [np.array([pair.more[i] for pair in pairs], np.str_) for i in range(num_classes - 1)]
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, missing = self.image_and_missing(index)
-        return image, with_void(self._read_mask(index, image.shape[:2])[0], missing)
+        image, is_missing = self.image_and_missing(index)
+        return image, add_void(self._read_mask(index, image.shape[:2])[0], is_missing)
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Read the mask alone, `(H, W, C)`."""
@@ -70,7 +70,7 @@ class MultilabelMaskDataset(MaskDataset):
         return next(iter(self.mask_names(index)), "")
 
     def _target_key(self) -> bytes:
-        return f"{self.label_map} {self.num_classes} {self._has_channels} {self._missing}".encode()
+        return f"{self.label_map} {self.num_classes} {self._has_channels} {self._absent_value}".encode()
 
     def _summarize_mask(self, index: int) -> MaskSummary:
         """Return the pixels where each class is present, a hash of the mask, and the values that its files use.
@@ -80,9 +80,9 @@ class MultilabelMaskDataset(MaskDataset):
         """
         mask, files = self._read_mask(index, self.image_size(index))
         if self.values.voids_masks:
-            mask = with_void(mask, self.image_and_missing(index)[1])
-        used = [(name, _count_values(values), dict[int, Color]()) for name, values in files]
-        return MaskSummary(count_classes(mask, self.num_classes, multilabel=True), hash_ids(mask), used)
+            mask = add_void(mask, self.image_and_missing(index)[1])
+        values_by_file = [(name, _count_values(values), dict[int, Color]()) for name, values in files]
+        return MaskSummary(count_classes(mask, self.num_classes, multilabel=True), hash_ids(mask), values_by_file)
 
     def _read_mask(self, index: int, size: Sequence[int]) -> tuple[npt.NDArray[np.uint8], list[tuple[str, Array]]]:
         """Return the mask `(H, W, C)`, and the path and the values of each of its files.
@@ -94,8 +94,8 @@ class MultilabelMaskDataset(MaskDataset):
         Raises:
             DataError: If a file is invalid or has another size.
         """
-        mask = np.full((*size, self.num_classes), self._missing, np.uint8)
-        used = []
+        mask = np.full((*size, self.num_classes), self._absent_value, np.uint8)
+        values_by_file = []
         for label, files in enumerate(self._files[1:]):
             name = str(files[index])
             if not name:
@@ -109,8 +109,8 @@ class MultilabelMaskDataset(MaskDataset):
                 plane, shape = mask[..., label], values.shape
             self.require_same_size(index, size, values.shape[:2], name)
             plane[:] = self.label_map.to_train_ids(path, values.reshape(shape))
-            used.append((name, values))
-        return mask, used
+            values_by_file.append((name, values))
+        return mask, values_by_file
 
 
 def _count_values(values: Array) -> ClassCounts:

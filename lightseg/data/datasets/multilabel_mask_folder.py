@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from lightseg.data.datasets.multilabel_mask_dataset import MultilabelMaskDataset
 from lightseg.data.datasets.paired_folder import PairedFolder
 from lightseg.data.io.error_collector import LayoutError, report
-from lightseg.data.io.label_map import checked_classes
+from lightseg.data.io.label_options import parse_classes
 from lightseg.data.io.pairing import Pair, file_end, find_class_pairs
 from lightseg.data.io.presence_map import PresenceMap
 from lightseg.data.types import Split
@@ -61,7 +61,7 @@ class MultilabelMaskFolder(PairedFolder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._classes = checked_classes(classes, least=1)
+        self._classes = parse_classes(classes, least=1)
         if invalid := [name for name in classes if not name or set(name) & set("/\\{}")]:
             raise ConfigError(f"data.classes: {invalid[0]!r} cannot be part of a file name; rename it")
         require(
@@ -96,8 +96,8 @@ class MultilabelMaskFolder(PairedFolder):
             'for each class, add  mask_files: "{name}"',
         )
         self._require_classes([pair for pairs in splits.values() for pair in pairs])
-        missing = IGNORE if self._missing_mask == "void" else 0
-        options = self.num_classes, self._has_channels, missing, self.in_channels, self.image_values
+        absent_value = IGNORE if self._missing_mask == "void" else 0
+        options = self.num_classes, self._has_channels, absent_value, self.in_channels, self.image_values
         return {
             split: MultilabelMaskDataset(self.root, pairs, self.presence_map, *options)
             for split, pairs in splits.items()
@@ -167,8 +167,8 @@ def _parse_template(template: str) -> tuple[str, str]:
         ConfigError: If it is none.
     """
     folder, name, suffix = template.partition(_NAME)
-    rest = re.sub(re.escape(_CLASS), "", folder + suffix)
-    is_valid = bool(name) and folder[-1:] in ("", "/") and not set(rest) & set("{}") and not template.startswith("/")
+    text = re.sub(re.escape(_CLASS), "", folder + suffix)
+    is_valid = bool(name) and folder[-1:] in ("", "/") and not set(text) & set("{}") and not template.startswith("/")
     require(
         is_valid,
         f'data.mask_files: {template!r} is no path of a mask; give "{{class}}/{{name}}", "{{name}}_{{class}}" or '

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lightseg.data.datasets.file_data_module import FileDataModule
+from lightseg.data.datasets.unread_files import unused_images
 from lightseg.data.io.image_files import describe_folder
 from lightseg.data.io.pairing import Pair, Pairs
-from lightseg.data.split_lists import list_split, read_lists
+from lightseg.data.split_lists import read_lists
 from lightseg.data.splits import (
     LIKE_A_SPLIT,
     SPLIT_NAMES,
@@ -82,10 +83,10 @@ class PairedFolder(FileDataModule):
                 return self._complete(
                     {split: self._find_pairs(*pair) if pair else [] for split, pair in folders.items()}
                 )
-        missing = [folder for folder in self._folders if not (root / folder).is_dir()]
-        if missing:
+        absent_folders = [folder for folder in self._folders if not (root / folder).is_dir()]
+        if absent_folders:
             raise DataError(
-                f"{root}: no folder {' and no folder '.join(missing)}; {describe_folder(root, missing)}\n"
+                f"{root}: no folder {' and no folder '.join(absent_folders)}; {describe_folder(root, absent_folders)}\n"
                 f"looked for {images}/ and {masks}/, train/{images}/ and train/{masks}/, or {images}/train/ and "
                 f"{masks}/train/; set data.root, data.images or data.masks"
             )
@@ -97,8 +98,12 @@ class PairedFolder(FileDataModule):
                 "rename them to train, val and test, or name the samples of each in lists: data.splits",
             )
             return self._split_at_random(pairs)
-        listed = list_split(root, pairs, self._lists, entries)
+        listed = self._split_by_lists(pairs, entries)
         return self._without_leaks({split: self._with_masks(split, part) for split, part in listed.items()})
+
+    def unlisted_images(self) -> Sequence[str]:
+        """Return the images that no list names, where lists define the samples; call it after `make_dataset`."""
+        return unused_images(self._file_datasets.values()) if self._lists_pairs else super().unlisted_images()
 
     def _unused_options(self) -> Iterator[tuple[str, object, object, str]]:
         yield from super()._unused_options()
@@ -124,8 +129,8 @@ def _require_known_splits(root: Path, layout: str, images: str, masks: str) -> N
                 f"{root}: {existing[0]} is of no split that is known by this name; rename it to val or test"
             )
         if SPLIT_OF.get(folder) == "val" and len(existing) == 1:
-            missing = next(name for name in pair if name not in existing)
-            raise DataError(f"{root / missing}: not found beside {existing[0]}; add it, or move that folder away")
+            absent_folder = next(name for name in pair if name not in existing)
+            raise DataError(f"{root / absent_folder}: not found beside {existing[0]}; add it, or move that folder away")
 
 
 def _split_folders(root: Path, layout: str, names: Sequence[str], images: str, masks: str) -> tuple[str, str] | None:

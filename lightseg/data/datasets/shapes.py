@@ -1,5 +1,6 @@
 """Procedural datasets of textured shapes, without files, for demonstrations, teaching and tests."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -7,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lightseg.data.data_module import ImageDataModule, ImageDataset
+from lightseg.data.data_module import ImageDataModule
+from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.long_tail import long_tail
 from lightseg.data.datasets.shapes_painter import OUTLINES, Bytes, paint, paint_lights, void_along_outlines
 from lightseg.data.folds import require_alike
-from lightseg.data.io.label_map import checked_classes
+from lightseg.data.io.label_options import parse_classes
 from lightseg.data.sample_index import mix
 from lightseg.data.types import SPLITS, Array, Kind, Split
 from lightseg.errors import ConfigError
@@ -197,7 +199,7 @@ class ShapesMultilabel(ImageDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(root="shapes", **kwargs)
-        self._classes = checked_classes(classes or _LIGHTS, least=1)
+        self._classes = parse_classes(classes or _LIGHTS, least=1)
         _check("classes", set(self._classes) <= set(_LIGHTS), self._classes, f"some of {', '.join(_LIGHTS)}")
         _check("discs", 0 <= discs[0] <= discs[1] <= 100 and discs[1] > 0, discs, "the least and the greatest, to 100")
         _check_common(image_size, object_size, 0, pixel_noise)
@@ -268,6 +270,10 @@ class _Painted(ImageDataset):
         return f"{self._split}-{index}"
 
     def fingerprint(self) -> str:
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
         content = hashlib.sha256(self._images.tobytes())
         content.update(self._targets.tobytes())
         return content.hexdigest()

@@ -1,4 +1,4 @@
-"""Files of images beside those of a data set that are skipped, since their format is not read."""
+"""Files of images beside those of a data set: of formats that are not read, or that it does not use."""
 
 import os
 from collections import Counter
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lightseg.data.dataset import ImageDataset
 from lightseg.data.datasets.file_dataset import FileDataset
-from lightseg.files.names import UNREAD_SUFFIXES
+from lightseg.data.io.image_files import file_identity
+from lightseg.files.names import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 
 def unread_files(parts: Iterable[ImageDataset]) -> list[str]:
@@ -22,6 +23,26 @@ def unread_files(parts: Iterable[ImageDataset]) -> list[str]:
         for folder in folders
         for entry in os.scandir(folder)
         if Path(entry.name).suffix.lower() in UNREAD_SUFFIXES
+    )
+
+
+def unused_images(parts: Iterable[ImageDataset]) -> list[str]:
+    """Return the images in the folders of the images of a data set that it does not use.
+
+    Args:
+        parts: Its datasets.
+    """
+    datasets = [part for part in parts if isinstance(part, FileDataset)]
+    # a file may have several names
+    used = {file_identity(str(part.root / file)) for part in datasets for file in part.files()}
+    folders = {folder for part in datasets for folder in part.folders()}
+    return sorted(
+        entry.path
+        for folder in folders
+        for entry in os.scandir(folder)
+        if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
+        and not entry.name.startswith(".")
+        and file_identity(entry.path) not in used
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightseg.errors import DataError
 from lightseg.files.names import IMAGE_SUFFIXES
+from lightseg.files.printable import join_names
 from lightseg.files.walk import walk
 
 EXTENSIONS = {suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES}
@@ -71,17 +72,17 @@ def require_paths(root: Path, paths: Sequence[str], hint: str) -> None:
     Raises:
         DataError: If any is missing; the message names the missing paths and the content of the folder.
     """
-    missing = [name for name in paths if not (root / name).exists()]
-    if missing:
-        raise DataError(f"{root}: {', '.join(missing)} not found; {describe_folder(root, missing)}\n{hint}")
+    absent_names = [name for name in paths if not (root / name).exists()]
+    if absent_names:
+        raise DataError(f"{root}: {', '.join(absent_names)} not found; {describe_folder(root, absent_names)}\n{hint}")
 
 
-def describe_folder(root: Path, missing: Iterable[str]) -> str:
+def describe_folder(root: Path, absent_names: Iterable[str]) -> str:
     """Describe a folder that lacks some names: its content, and a did-you-mean.
 
     Args:
         root: The folder, which may not exist.
-        missing: Names that are not in it.
+        absent_names: Names that are not in it.
     """
     if root.is_file():
         return "it is a file; give the folder that holds the data"
@@ -94,6 +95,5 @@ def describe_folder(root: Path, missing: Iterable[str]) -> str:
     if not entries:
         return "the folder is empty"
     names = {entry.rstrip("/").lower(): entry for entry in entries}
-    near = [names[match] for name in missing for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
-    listed = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    return f"it holds {listed}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")
+    near = [names[match] for name in absent_names for match in difflib.get_close_matches(name.lower(), names, 1, 0.7)]
+    return f"it holds {join_names(entries)}" + (f"; did you mean {' and '.join(dict.fromkeys(near))}?" if near else "")

@@ -95,15 +95,15 @@ class ImageValues(NamedTuple):
         """Return whether masks are void where an image has no data."""
         return self.nodata is not None and self.fill is not None
 
-    def missing(self, array: Array) -> Missing | None:
-        """Return which stored values are missing, of the array's shape; None without a nodata value."""
+    def find_missing(self, array: Array) -> Missing | None:
+        """Return which stored values are missing, bool of the shape of the array; None without a nodata value."""
         if self.nodata is None:
             return None
-        missing: Missing = array == self.nodata
-        return missing | np.isnan(array) if array.dtype.kind == "f" else missing
+        is_missing: Missing = array == self.nodata
+        return is_missing | np.isnan(array) if array.dtype.kind == "f" else is_missing
 
     def scale(self, array: Array) -> Array:
-        """Scale stored values to float32 in 0..1; NaN is kept, and refused later."""
+        """Scale stored values `(..., C)` to float32 in 0..1; NaN is kept, and refused later."""
         assert self.ranges is not None, "there is no range to scale to"
         low, high = np.array(self.ranges, np.float64).T
         scaled: Array = ((array.astype(np.float64) - low) / (high - low)).clip(0, 1).astype(np.float32)
@@ -119,8 +119,8 @@ def image_values(recipe: Mapping[str, Any]) -> ImageValues:
     return ImageValues.from_record(recipe["image_values"]) if "image_values" in recipe else AS_STORED
 
 
-def with_void(mask: npt.NDArray[np.uint8], missing: Missing | None) -> npt.NDArray[np.uint8]:
+def add_void(mask: npt.NDArray[np.uint8], is_missing: Missing | None) -> npt.NDArray[np.uint8]:
     """Return a mask `(H, W)` or `(H, W, K)` that is void where its image has no data; None: it has data everywhere."""
-    if missing is None:
+    if is_missing is None:
         return mask
-    return np.where(missing if mask.ndim == 2 else missing[..., None], np.uint8(IGNORE), mask)
+    return np.where(is_missing if mask.ndim == 2 else is_missing[..., None], np.uint8(IGNORE), mask)

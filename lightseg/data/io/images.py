@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lightseg.data.io.image_values import AS_STORED, ImageValues, Missing
-from lightseg.data.io.pixels import decode, header_orientation, header_size
+from lightseg.data.io.pixels import decode, header_has_alpha, header_orientation, header_size
 from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count
 
 
 class BrokenFileError(DataError):
@@ -82,6 +83,28 @@ def exif_orientation(path: Path | str) -> int:
         return header_orientation(Path(path))
 
 
+def transparent_share(path: Path | str, channels: int = 3, values: ImageValues = AS_STORED) -> float | None:
+    """Return the share of an image's pixels that an alpha makes transparent which `read_image` drops; None without one.
+
+    Args:
+        path: The file.
+        channels: Number of channels of the image.
+        values: Bands of the image; with a selection, no alpha is dropped unasked.
+
+    Raises:
+        DataError: If the file is missing or broken.
+    """
+    with name_file_in_errors(path, "image"):
+        if values.bands is not None or not header_has_alpha(Path(path)):
+            return None
+        pixels = decode(Path(path), values.stored_channels(channels))
+    pixels = pixels if pixels.palette is None else apply_palette(pixels)
+    alpha = pixels.array[..., -1]
+    if not pixels.has_alpha or pixels.array.shape[2] == channels:
+        return None
+    return float((alpha < (pixels.white or alpha.max())).mean())
+
+
 @contextmanager
 def name_file_in_errors(path: Path | str, kind: str) -> Iterator[None]:
     """Translate any exception of a decoder to a `DataError` that names the file.
@@ -136,19 +159,19 @@ def to_image(
         DataError: If the pixels cannot be converted; the message names the path.
     """
     pixels = select_channels(path, pixels, channels, values)
-    image, missing = convert(path, pixels, channels, values)
-    if missing is None or values.fill is None:
+    image, is_missing = convert(path, pixels, channels, values)
+    if is_missing is None or values.fill is None:
         return image, None
     fill = np.array(values.fill, np.float32)
     fill = np.round(255 * fill).astype(np.uint8) if image.dtype == np.uint8 else fill
-    return np.where(missing, fill, image), np.asarray(missing.all(axis=2))
+    return np.where(is_missing, fill, image), np.asarray(is_missing.all(axis=2))
 
 
 def missing_pixels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Missing:
     """Return the missing pixels of `to_image` alone, `(H, W)`, for values with a nodata value."""
-    missing = values.missing(select_channels(path, pixels, channels, values).array)
-    assert missing is not None, "there is a nodata value"
-    return np.asarray(missing.all(axis=2))
+    is_missing = values.find_missing(select_channels(path, pixels, channels, values).array)
+    assert is_missing is not None, "there is a nodata value"
+    return np.asarray(is_missing.all(axis=2))
 
 
 def select_channels(path: Path | str, pixels: Pixels, channels: int, values: ImageValues) -> Pixels:
@@ -162,7 +185,7 @@ def select_channels(path: Path | str, pixels: Pixels, channels: int, values: Ima
     if values.bands is not None:
         if (highest := max(values.bands)) > (count := pixels.array.shape[2]):
             raise DataError(
-                f"{path}: has {count} channel{'s' * (count > 1)}, but data.bands names band {highest}; "
+                f"{path}: has {format_count(count, 'channel')}, but data.bands names band {highest}; "
                 "bands are counted from 1"
             )
         return pixels._replace(array=pixels.array[..., np.array(values.bands) - 1])
@@ -179,7 +202,7 @@ def convert(path: Path | str, pixels: Pixels, channels: int, values: ImageValues
     Raises:
         DataError: If the pixels cannot be converted; the message names the path.
     """
-    array, white, missing = pixels.array, pixels.white, values.missing(pixels.array)
+    array, white, is_missing = pixels.array, pixels.white, values.find_missing(pixels.array)
     if values.ranges is not None:
         high = max(high for _, high in values.ranges)
         if 0 < 2 * white < high:
@@ -190,13 +213,13 @@ def convert(path: Path | str, pixels: Pixels, channels: int, values: ImageValues
         if len(values.ranges) > 1 and array.shape[2] not in (1, channels):
             raise _channels_error(path, array.shape[2], channels, pixels.has_bands)
         array, white = values.scale(array), 0
-    if missing is not None:
-        array = np.where(missing, array.dtype.type(0), array)
+    if is_missing is not None:
+        array = np.where(is_missing, array.dtype.type(0), array)
         if array.shape[2] != channels:
             # gray is repeated, and color becomes gray
-            missing = np.asarray(missing.all(axis=2))[..., None]
+            is_missing = np.asarray(is_missing.all(axis=2))[..., None]
     image = _to_unit(path, _to_channels(path, array, channels, pixels.has_bands), white)
-    return np.ascontiguousarray(image), missing
+    return np.ascontiguousarray(image), is_missing
 
 
 def apply_palette(pixels: Pixels) -> Pixels:
@@ -207,7 +230,7 @@ def apply_palette(pixels: Pixels) -> Pixels:
 
 
 def to_bytes(array: Array, white: int) -> Array:
-    """Scale values of fewer than 8 bits to 0..255."""
+    """Scale values of fewer than 8 bits to 0..255, uint8 of the same shape."""
     scale = np.round(np.arange(white + 1) * (255 / white)).astype(np.uint8)
     return scale[array]
 

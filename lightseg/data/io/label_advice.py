@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from lightseg.files.printable import format_count, join_names
 from lightseg.labels import IGNORE, Color
 
 Key = int | Color
@@ -173,13 +174,12 @@ def _may_count_from_one(new: Mapping[int, int], declared: Declared) -> bool:
 def _list_counts(counts: PixelCounts, palette: Sequence[Color] | None = None) -> str:
     """Format pixel counts as `128 (312 pixels), 129 (2 pixels) and 30 more`, with the palette's color of an index."""
     items = []
-    for key, pixels in list(counts.items())[:_LISTED]:
+    for key, pixels in counts.items():
         color = ""
         if palette and isinstance(key, int) and key < len(palette):
             color = f", palette color {list(palette[key])}"
-        items.append(f"{list(key) if isinstance(key, tuple) else key} ({pixels} pixel{'s' * (pixels != 1)}{color})")
-    more = len(counts) - len(items)
-    return ", ".join(items) + (f" and {more} more" if more else "")
+        items.append(f"{list(key) if isinstance(key, tuple) else key} ({format_count(pixels, 'pixel')}{color})")
+    return join_names(items, _LISTED)
 
 
 def _pairs(pairs: Iterable[tuple[int, str]]) -> str:

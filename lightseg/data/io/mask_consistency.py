@@ -23,8 +23,8 @@ def used_colors(path: Path, values: Array) -> dict[int, Color]:
     palette = palette_colors(path)
     if palette is None or values.ndim != 2 or values.dtype != np.uint8:
         return {}
-    used = np.flatnonzero(np.bincount(values.ravel(), minlength=len(palette))[: len(palette)])
-    return {index: palette[index] for index in used.tolist()}
+    indices = np.flatnonzero(np.bincount(values.ravel(), minlength=len(palette))[: len(palette)])
+    return {index: palette[index] for index in indices.tolist()}
 
 
 class MaskValues:

@@ -11,6 +11,7 @@ from lightseg.data.io.pixels import decode, header_size
 from lightseg.data.io.stored_pixels import Pixels
 from lightseg.data.types import Array
 from lightseg.errors import DataError
+from lightseg.files.printable import format_count
 from lightseg.labels import Color
 
 _NEARLY_GRAY = 24
@@ -76,7 +77,7 @@ def read_mask_channels(path: Path | str, channels: int, is_smooth: bool = False)
         count = pixels.array.shape[2]
         if count != channels:
             raise DataError(
-                f"{path}: has {count} channel{'s' * (count != 1)}, and there are {channels} classes; give it one for "
+                f"{path}: has {format_count(count, 'channel')}, and there are {channels} classes; give it one for "
                 "each class, in the order of data.classes"
             )
         if is_smooth and 0 < pixels.white < 255:

@@ -69,9 +69,9 @@ def measure_values(files: Sequence[Path], channels: int, values: ImageValues, me
         values = values._replace(ranges=tuple(ranges))
     pixels, total, squares = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     for path, sampled in samples:
-        image, missing = convert(path, sampled, channels, values)
+        image, is_missing = convert(path, sampled, channels, values)
         scaled = image.astype(np.float64) / (255 if image.dtype == np.uint8 else 1)
-        is_valid = np.ones(image.shape, np.bool_) if missing is None else np.broadcast_to(~missing, image.shape)
+        is_valid = np.ones(image.shape, np.bool_) if is_missing is None else np.broadcast_to(~is_missing, image.shape)
         pixels, total = pixels + is_valid.sum((0, 1)), total + scaled.sum((0, 1), where=is_valid)
         squares = squares + (scaled**2).sum((0, 1), where=is_valid)
     if not pixels.all():
@@ -100,8 +100,8 @@ def _read_sampled(files: Sequence[Path], channels: int, values: ImageValues) -> 
 
 def _valid_values(pixels: Pixels, channels: int, values: ImageValues) -> list[Array]:
     """Return the stored values of each channel that are not missing; those of all, if the image is converted."""
-    array, missing = pixels.array, values.missing(pixels.array)
-    is_valid = np.ones(array.shape, np.bool_) if missing is None else ~missing
+    array, is_missing = pixels.array, values.find_missing(pixels.array)
+    is_valid = np.ones(array.shape, np.bool_) if is_missing is None else ~is_missing
     if array.dtype.kind == "f":
         is_valid &= np.isfinite(array)
     if array.shape[2] != channels:

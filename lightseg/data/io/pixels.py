@@ -10,7 +10,7 @@ from PIL import Image
 
 from lightseg.data.io.pillow_formats import FORMATS, decode_pillow, orientation, require_png_data
 from lightseg.data.io.stored_pixels import Pixels, channels_last, from_array, height_and_width, require_planes
-from lightseg.data.io.tiff import decode_tiff, only_series, require_tiff_data, tiff_orientation
+from lightseg.data.io.tiff import decode_tiff, only_series, require_tiff_data, tiff_has_alpha, tiff_orientation
 from lightseg.errors import DataError
 from lightseg.files.atomic import require_regular
 
@@ -93,6 +93,20 @@ def header_orientation(path: Path) -> int:
         return 1
     with Image.open(path, formats=FORMATS) as image:
         return orientation(image)
+
+
+def header_has_alpha(path: Path) -> bool:
+    """Return whether an image may have an alpha channel, or transparent colors of a palette, by its header only."""
+    kind = file_kind(path)
+    if kind == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            return tiff_has_alpha(file.pages.first)
+    if kind == "NumPy":
+        return False
+    with Image.open(path, formats=FORMATS) as image:
+        return image.has_transparency_data
 
 
 def read_numpy_shape(path: Path) -> tuple[int, ...]:

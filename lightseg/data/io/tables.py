@@ -11,11 +11,11 @@ from typing import Any
 from lightseg.data.io.text_file import LARGEST, read_text
 from lightseg.errors import DataError, did_you_mean
 from lightseg.files.limited import require_limited
+from lightseg.files.printable import join_names
 
 _DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 _OTHER_DELIMITERS = {";": 'semicolons; set data.delimiter: ";"', "\t": 'tabs; set data.delimiter: "\\t"'}
 """Delimiters other than the comma, with the end of a message about them."""
-_MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Table:
         Raises:
             DataError: If there is no such column, or several have a common name.
         """
-        listed = ", ".join(list(self.columns)[:_MAX_LISTED]) + ", …" * (len(self.columns) > _MAX_LISTED)
+        listed = join_names(list(self.columns))
         if name is not None:
             if name not in self.columns:
                 hint = did_you_mean(name, self.columns) or f"; there are {listed}"

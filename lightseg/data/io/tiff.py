@@ -35,7 +35,11 @@ _GRAY = (0, 1, 4)
 
 
 def decode_tiff(path: Path, channels: int | None, page_index: int | None) -> Pixels:
-    """Decode a TIFF, or one page of it; see `lightseg.data.io.pixels.decode`."""
+    """Decode a TIFF, or one page of it; see `lightseg.data.io.pixels.decode`.
+
+    Raises:
+        DataError: If its colors are of a kind that is not read, or the file is shorter than its header says.
+    """
     import tifffile
 
     with tifffile.TiffFile(path) as file:
@@ -72,7 +76,7 @@ def from_tiff(name: Path | str, page: tifffile.TiffPage, array: Array) -> Pixels
         else ""
     )
     photometric = int(page.photometric)
-    has_alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+    has_alpha = tiff_has_alpha(page)
     if photometric == 3 and page.colormap is not None:
         if (pages := array.shape[2] - len(page.extrasamples or ())) > 1:
             raise DataError(f"{name}: holds {pages} pages with a palette; save each as a file of its own")
@@ -109,6 +113,11 @@ def tiff_orientation(page: Any) -> int:
     """Return the orientation of a TIFF page, 1..8, as EXIF defines it."""
     number = _tag(page, 274, 1)
     return number if number in range(1, 9) else 1
+
+
+def tiff_has_alpha(page: Any) -> bool:
+    """Return whether the last channel of a TIFF page is an alpha."""
+    return bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
 
 
 def require_tiff_data(path: Path, image: Any) -> None:

@@ -167,9 +167,9 @@ class DeviceLoader(StepLoader):
         )
         size, step = self.batch_size or 1, (self.batch_size or 1) * self.batches_per_step
         block_size = max(1, _BLOCK // (step * self.dataset.images[0].nbytes)) * step
-        used = len(samples) // size * size
-        for start in range(0, used, block_size):
-            rows = slice(start, min(start + block_size, used))
+        num_samples = len(samples) // size * size
+        for start in range(0, num_samples, block_size):
+            rows = slice(start, min(start + block_size, num_samples))
             block = self.dataset.augmented(samples[rows], positions[rows], seed, epoch)
             if partner_tensors:
                 partner_samples, partner_positions, mixtures = (tensor[rows] for tensor in partner_tensors)

@@ -81,11 +81,11 @@ class EpochSampler(DistributedSampler[SampleIndex]):
     ) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, world_size
         self.batch_size, self.weights, self.mixing = batch_size, weights, mixing
-        self.used = length // batch_size * batch_size
+        self.num_drawn = length // batch_size * batch_size
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
-        return self.used // self.num_replicas
+        return self.num_drawn // self.num_replicas
 
     def __iter__(self) -> Iterator[SampleIndex]:
         samples, positions, partners = self.share()
@@ -110,11 +110,11 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         start, self.start = self.start, 0
         if start % self.num_replicas:
             raise ValueError(f"start: {start} samples are not complete global batches of {self.num_replicas} processes")
-        positions, order = np.arange(start + self.rank, self.used, self.num_replicas), self._order()
+        positions, order = np.arange(start + self.rank, self.num_drawn, self.num_replicas), self._order()
         if not self.mixing:
             return EpochShare(order[positions], positions)
         mirrored = positions // self.batch_size * 2 * self.batch_size + self.batch_size - 1 - positions
-        mixtures = self.mixing.draw(self.used, np.random.default_rng(mix(self.seed, self.epoch, _MIXING)))
+        mixtures = self.mixing.draw(self.num_drawn, np.random.default_rng(mix(self.seed, self.epoch, _MIXING)))
         partners = Partners(order[mirrored], mirrored, mixtures[np.minimum(positions, mirrored)])
         return EpochShare(order[positions], positions, partners)
 
@@ -123,7 +123,7 @@ class EpochSampler(DistributedSampler[SampleIndex]):
         seed = mix(self.seed, self.epoch, _ORDER)
         if self.weights is None:
             return torch.randperm(self.length, generator=torch.Generator().manual_seed(seed)).numpy()
-        return systematic_draw(self.weights, self.used, np.random.default_rng(seed))
+        return systematic_draw(self.weights, self.num_drawn, np.random.default_rng(seed))
 
 
 def systematic_draw(weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

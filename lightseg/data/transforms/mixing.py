@@ -1,6 +1,5 @@
 """Mixtures of two training images of different classes: mixup and CutMix."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +9,21 @@ from torch import Tensor
 
 from lightseg.errors import require
 
+_MOST = 1000
+"""Limit of a parameter, whose shares are all about 0.5; floats overflow with one of 1e308."""
+
 
 @dataclass(frozen=True)
 class Mixing:
     """Distribution of mixtures: mixup, CutMix, or each of them with probability 0.5.
 
     Args:
-        mixup: Parameter alpha of mixup, at least 0: the share of an image is drawn from Beta(alpha, alpha); 0 for none.
+        mixup: Parameter alpha of mixup, from 0 to 1000: the share of an image is drawn from Beta(alpha, alpha); 0 for
+            none, and 1000 for almost always half.
         cutmix: Parameter alpha of CutMix, likewise, for the share that is kept outside of a box.
 
     Raises:
-        ConfigError: If a parameter is negative or not finite.
+        ConfigError: If a parameter is out of range.
 
     Source: mixup is Zhang et al. 2018, arXiv:1710.09412, eq. 1. CutMix is Yun et al. 2019, arXiv:1905.04899, eq. 1 and
     2; as in the authors' code, the box is clipped at the borders of the image, and the share is that of its pixels.
@@ -33,8 +36,9 @@ class Mixing:
     def __post_init__(self) -> None:
         for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             require(
-                math.isfinite(alpha) and alpha >= 0,
-                f"data.{name}: the parameter of a beta distribution must be above 0, got {alpha}; 0 turns it off",
+                0 <= alpha <= _MOST,
+                f"data.{name}: the parameter of a beta distribution must be above 0 and at most {_MOST}, got {alpha}; "
+                "0 turns it off",
             )
 
     def __bool__(self) -> bool:

@@ -35,13 +35,13 @@ def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 1) -> nn.S
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """Resize a map bilinearly to the sides of another one."""
+    """Resize a map `(N, C, H, W)` bilinearly to the height and width of another one."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def sum_resized(maps: list[Tensor]) -> Tensor:
-    """Return the sum of maps at the size of the first one."""
+    """Return the sum of maps `(N, C, H, W)` at the size of the first one."""
     total = maps[0]
-    for other in maps[1:]:
-        total = total + resize(other, total)
+    for smaller in maps[1:]:
+        total = total + resize(smaller, total)
     return total

@@ -42,7 +42,7 @@ class Pyramid(nn.Module):
 
 
 def top_down(maps: list[Tensor]) -> list[Tensor]:
-    """Add to each map of a pyramid all coarser ones.
+    """Add to each map `(N, C, H, W)` of a pyramid all coarser ones.
 
     Source: Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017, arXiv:1612.03144, section 3.
     """

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from lightseg.data.io.label_map import LabelMap, UndeclaredError
-from lightseg.errors import ConfigError, DataError
+from lightseg.errors import DataError
 from lightseg.labels import IGNORE
 from tests.data.fabricate import picture, save, save_palette
 
@@ -23,9 +23,6 @@ def complaint(label_map, path):
     assert len(message.splitlines()) <= 3
     assert str(path) in message
     return message
-
-
-# ---- what is read --------------------------------------------------------------------------------------------------
 
 
 def test_label_map__values_are_ids_and_255_is_void(tmp_path):
@@ -200,36 +197,3 @@ def test_label_map__error_has_the_pixel_counts(tmp_path):
 def test_undeclared_error__is_rebuilt_from_its_message():
     # as torch does with an error of a loading process
     assert str(UndeclaredError("a.png: value 9 is not declared")) == "a.png: value 9 is not declared"
-
-
-# ---- what options may have wrong -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"values": {0: "background", 1: "raod"}}, "data.values: 'raod' is not among the classes; did you mean road"),
-        ({"colors": {"sky": [1, 2, 3]}}, "data.colors: 'sky' is not among the classes; there are background, road"),
-        ({"values": {0: "background"}}, "data.values: nothing is declared for road"),
-        ({"colors": {"road": [1, 2, 3]}}, "data.colors: nothing is declared for background"),
-        ({"colors": {"road": [1, 2]}}, r"data.colors: \[1, 2\] is not an RGB color|data.colors: 1 is not"),
-        ({"ignore": [1]}, "data.ignore: 1 is also the class with id 1"),
-        ({"values": {0: "background", 1 << 64: "road"}}, "at most 64 bits"),
-    ],
-)
-def test_label_map__contradictions(options, message):
-    with pytest.raises(ConfigError, match=message):
-        LabelMap(TWO, **options)
-
-
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [
-        (["road", "road"], "road is listed twice"),
-        (["road"], "at least two are needed; name the background too"),
-        ([str(i) for i in range(256)], "256 are too many; 255 fit"),
-    ],
-)
-def test_label_map__impossible_classes(classes, message):
-    with pytest.raises(ConfigError, match=message):
-        LabelMap(classes)

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from lightseg.data import Shapes
-from lightseg.data.loading.collate import TransformedDataset, check_repeatable, stack_by_size, stack_training
+from lightseg.data.loading.collate import TransformedDataset, check_repeatable, stack, stack_by_size, stack_training
 from lightseg.data.sample_index import SampleIndex, mix
 from lightseg.data.transforms.augmentation import Augmentation
 from lightseg.data.transforms.pipeline import EvalTransform
-from lightseg.errors import ConfigError
+from lightseg.errors import ConfigError, DataError
 from lightseg.labels import IGNORE
 
 DATASET = Shapes(image_size=32, train_size=4).dataset("train")
@@ -164,3 +164,17 @@ sys.exit(0 if gc.get_freeze_count() > 1000 else 3)
 @pytest.mark.slow
 def test_worker__does_not_search_what_it_shares_for_garbage():
     assert subprocess.run([sys.executable, "-c", WORKER], check=False).returncode == 0
+
+
+def test_stack__different_sizes_are_an_error_with_advice():
+    samples = [{"image": np.zeros((3, size, 8)), "target": np.zeros((size, 8)), "index": 0} for size in (8, 9)]
+    with pytest.raises(DataError, match="end data.train_transforms with a RandomCrop"):
+        stack(samples)
+
+
+def test_stack__8_bit_and_float_images_have_one_scale():
+    samples = [
+        {"image": torch.full((3, 2, 2), 255, dtype=torch.uint8), "target": torch.zeros(2, 2), "index": 0},
+        {"image": torch.ones(3, 2, 2), "target": torch.zeros(2, 2), "index": 1},
+    ]
+    assert torch.equal(stack(samples)["image"], torch.ones(2, 3, 2, 2))
