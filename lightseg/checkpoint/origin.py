@@ -38,14 +38,14 @@ def read_origin(source: str) -> TrainedOrigin:
             on the Hugging Face Hub.
 
     Raises:
-        ConfigError: If there is no such file, it is damaged or no checkpoint of lightseg, a weight is not finite, or a
-            variance is negative.
+        ConfigError: If there is no such file, or several, it is damaged or no checkpoint of lightseg, a weight is not
+            finite, or a variance is negative.
     """
     try:
-        members = split_members(expand_home(source))
-        if len(members) > 1:
-            raise UserError(f"{source}: names {len(members)} models, and a training starts from one; name one of them")
-        file = model_file(members[0])
+        path = expand_home(source)
+        if split_members(path) != [path]:
+            raise UserError(f"{source}: stands for several models, and a training starts from one; name that one")
+        file = model_file(path)
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None

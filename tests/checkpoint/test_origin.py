@@ -1,6 +1,7 @@
 """Trained weights from which another training starts, read as data."""
 
 import hashlib
+import re
 
 import pytest
 import torch
@@ -64,6 +65,9 @@ def test_read_origin__no_address():
         read_origin("hf://nobody")
 
 
-def test_read_origin__of_several():
-    with pytest.raises(ConfigError, match=r"^model.init: a\+b: names 2 models, and a training starts from one"):
-        read_origin("a+b")
+def test_read_origin__of_several(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    for source in ("a+b", f"{tmp_path}/*"):
+        with pytest.raises(ConfigError, match=f"^model.init: {re.escape(source)}: stands for several models"):
+            read_origin(source)
