@@ -37,16 +37,16 @@ demo: $(READY)  ## train the demo recipe and show its table (about a minute on t
 	$(BIN)/python -m lightseg.fit --config experiments/shapes/unet.yaml
 
 test: $(READY)  ## run the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not extras"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not extras"
 
 test-slow: $(READY)  ## run the slow tests: every recipe, several processes, signals
-	$(BIN)/python -m pytest -n 2 -m "slow and not extras"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not extras"
 
 test-gpu: $(READY)  ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m "gpu and not extras"
 
 test-extras: $(EXTRAS)  ## run the tests of packages that the environment is without, since they slow every start
-	.cache/extras/bin/python -m pytest -n 2 -m extras
+	.cache/extras/bin/python -m pytest -n 2 --dist loadfile -m extras
 
 fuzz: $(READY)  ## give every verb 1,350 inputs that are wrong: ARGS="--share 0.1", ARGS=configs:137
 	$(BIN)/python -m tests.fuzz $(ARGS)
@@ -79,10 +79,10 @@ requirements: $(UV)  ## resolve the newest versions anew and write their hashes
 	for minor in 11 12 13 14; do \
 	  $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.$$minor --generate-hashes \
 	    --upgrade --quiet --no-header --no-annotate --output-file .requirements/py3$$minor.txt || exit 1; \
-	  $(UV) pip compile pyproject.toml --group dev --group extras --universal --python-version 3.$$minor --generate-hashes \
-	    --constraint .requirements/py3$$minor.txt --upgrade --quiet --no-header --no-annotate \
-	    --output-file .requirements/extras-py3$$minor.txt || exit 1; \
 	done
+	$(UV) pip compile --group extras --universal --python-version 3.11 --generate-hashes \
+	  --constraint .requirements/py311.txt --excludes .requirements/py311.txt \
+	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/extras.txt
 	$(UV) pip compile --group docs --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --quiet --no-header --no-annotate --output-file .requirements/docs.txt
 	printf 'tensorflow-cpu\nkeras>=3\n' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
@@ -116,10 +116,12 @@ $(DOCS): $(UV) .requirements/docs.txt
 	@$(UV) pip sync --quiet --python .cache/docs/bin/python --require-hashes .requirements/docs.txt
 	@touch $(DOCS)
 
-$(EXTRAS): $(UV) $(wildcard .requirements/extras-py3*.txt) pyproject.toml
+$(EXTRAS): $(UV) $(LOCKS) .requirements/extras.txt pyproject.toml
 	$(CHECK_PYTHON)
 	@echo "making .cache/extras …"
 	@$(UV) venv --quiet --clear --no-project --python $(PYTHON) .cache/extras
-	@$(UV) pip sync --quiet --python .cache/extras/bin/python --require-hashes .requirements/extras-$(MINOR).txt
+	@$(UV) pip sync --quiet --python .cache/extras/bin/python --require-hashes .requirements/$(MINOR).txt .requirements/extras.txt
 	@$(UV) pip install --quiet --python .cache/extras/bin/python --no-deps --no-build-isolation --editable .
+	@# what the extras need of the other list is not resolved with it
+	@$(UV) pip check --quiet --python .cache/extras/bin/python
 	@touch $(EXTRAS)

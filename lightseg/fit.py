@@ -66,6 +66,7 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 @verb(__doc__, imports_user_code=True)
 def main(args: list[str]) -> None:
     """Train a recipe."""
+    supervision.end_with_launcher()
     _require_options(args)
     is_series = asks_for_series(args)
     if is_series and prints_only(args):

@@ -131,7 +131,7 @@ def _make_class_table(comparison: Comparison, columns: range) -> Table:
         row = [Text(name)]
         for column in columns:
             differs = column in pairs and pairs[column].classes[index].shown
-            marks = "★ " * (len(scores) > 1 and scores[column] == max(scores)) + "≠ " * differs
+            marks = "★ " * (scores[column] == max(scores) > min(scores)) + "≠ " * differs
             row.append(Text(marks + percent(scores[column]), style="bold" if marks.startswith("★") else ""))
         table.add_row(*row)
     return table

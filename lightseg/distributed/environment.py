@@ -26,6 +26,9 @@ RUN_NAME = "LIGHTSEG_RUN_NAME"
 SERIES_PROCESS = "LIGHTSEG_SERIES_PROCESS"
 """Number of the process that has started this run of a series."""
 
+LAUNCHER_PROCESS = "LIGHTSEG_LAUNCHER_PROCESS"
+"""Number of the process of a launcher that has started this one."""
+
 JOB = "LIGHTSEG_JOB"
 """Name of a job, the same after each of its restarts, that is of no other job."""
 

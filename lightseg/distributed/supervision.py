@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from subprocess import Popen
 
 from lightseg.distributed import environment
@@ -81,16 +81,14 @@ def end_with_parent() -> None:
     """Let a process that another one of the run has started not outlive it, not even where it waits for a GPU."""
     if not environment.local_rank() or "LOCAL_RANK" not in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
         return
-    parent = os.getppid()
+    _end_with(os.getppid(), f"rank 0 has died; rank {os.environ.get('LOCAL_RANK', '?')} is ended, too")
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        rank = os.environ.get("LOCAL_RANK", "?")
-        print(f"lightseg: error: rank 0 has died; rank {rank} is ended, too", file=sys.stderr, flush=True)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def end_with_launcher() -> None:
+    """Let a process not outlive that of a launcher, which would start it again beside this one."""
+    number = os.environ.pop(environment.LAUNCHER_PROCESS, None)
+    if number is not None:
+        _end_with(int(number), "the process of the launcher has died; this one ends, too")
 
 
 def stop_with_series() -> None:
@@ -99,12 +97,27 @@ def stop_with_series() -> None:
     if number is None:
         return
 
-    def watch() -> None:
-        while os.getppid() == int(number):
-            time.sleep(0.5)
-        print("lightseg: error: the process of the series has died; this run stops, too", file=sys.stderr, flush=True)
+    def stop() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_STOP)
+
+    _end_with(int(number), "the process of the series has died; this run stops, too", stop)
+
+
+def _end_with(parent: int, message: str, stop: Callable[[], None] = lambda: None) -> None:
+    """End this process once its parent has died.
+
+    Args:
+        parent: Number of the parent process.
+        message: Message for the user.
+        stop: Function that is called first.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        print(f"lightseg: error: {message}", file=sys.stderr, flush=True)
+        stop()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

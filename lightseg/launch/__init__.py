@@ -1,4 +1,4 @@
-"""Launch of runs on the machines of a cluster: SLURM, SkyPilot, Kubeflow."""
+"""Launch of runs on the machines of a cluster: SLURM, Ray, SkyPilot, Kubeflow."""
 
 from lightseg.config.lazy import lazy_getattr
 

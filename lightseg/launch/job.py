@@ -24,7 +24,7 @@ class Job:
     Attributes:
         name: Name of the job.
         nodes: Machines of a run.
-        gpus: GPUs of each machine, with a process for each.
+        gpus: GPUs of each machine, with a process for each; 0 for one process without.
         setup: Shell commands before the run.
         arguments: Arguments of `fit`.
     """
@@ -38,7 +38,12 @@ class Job:
     @property
     def size(self) -> list[str]:
         """Options of `fit` for the size of a run."""
-        return [f"--trainer.num_nodes={self.nodes}", f"--trainer.devices={self.gpus}"]
+        return [f"--trainer.num_nodes={self.nodes}", f"--trainer.devices={self.processes}"]
+
+    @property
+    def processes(self) -> int:
+        """Processes of each machine."""
+        return max(1, self.gpus)
 
     @property
     def label(self) -> str:

@@ -35,6 +35,16 @@ def read_keys(file: str, registry: str) -> list[str]:
     return [ast.literal_eval(key) for key in literal.keys if key is not None]
 
 
+def read_usage(verb: str) -> str:
+    """Return the usage of a verb, which is the docstring of its module.
+
+    Args:
+        verb: Its name.
+    """
+    module, package = _ROOT / f"{verb}.py", _ROOT / verb / "__main__.py"
+    return ast.get_docstring(_parse(module if module.is_file() else package)) or ""
+
+
 def _exported(package: str, modules: str, without: str = "") -> Iterator[dict[str, Any]]:
     """Yield the classes that a package exports from some of its modules.
 

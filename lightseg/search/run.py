@@ -25,7 +25,7 @@ from lightseg.config.option_names import plain_key
 from lightseg.distributed import environment
 from lightseg.errors import ConfigError, LightsegError, StoppedError, UserError, require
 from lightseg.files.atomic import locked
-from lightseg.files.printable import format_count, printable
+from lightseg.files.printable import printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
 from lightseg.runs.read import read
@@ -125,11 +125,8 @@ def run(args: Sequence[str]) -> tuple[Search, Series]:
     search, machine = _open(request)
     with locked(search.folder, "another process runs this search; wait for its end, or give --group NAME for another"):
         _prepare(search)
-        number = search.plan.study.trials
-        print(
-            printable(f"search {show(search.folder)}: {format_count(number, 'trial')}, {machine.describe()}"),
-            flush=True,
-        )
+        count = series_run.describe_count(search, "trial")
+        print(printable(f"search {show(search.folder)}: {count}, {machine.describe()}"), flush=True)
         try:
             received = _run_trials(search, machine)
         except _BadInputError as error:

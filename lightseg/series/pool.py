@@ -15,6 +15,9 @@ from lightseg.distributed import environment
 _STOP_SECONDS, _POLL = 60.0, 0.05
 """Seconds in which a run must save its state and end after an error, and between two looks at it."""
 
+NEW_PROCESS = "lightseg: goes on in a new process\n"
+"""Line between the output of a process and that of the next one of its run."""
+
 
 class Pool:
     """Processes of runs, whose output goes to files; at its end, those that still run are stopped.
@@ -65,6 +68,9 @@ class Pool:
             output: File that the output is appended to.
         """
         with output.open("ab") as file:
+            if file.tell():
+                file.write(NEW_PROCESS.encode())
+                file.flush()
             # in a separate process group, since Ctrl-C in a terminal would reach it twice, which ends it at once
             self._processes[index] = subprocess.Popen(
                 command,

@@ -18,9 +18,13 @@ from lightseg.files.names import METRICS
 from lightseg.files.printable import format_duration, printable, printable_line
 from lightseg.runs.records import read_record
 from lightseg.runs.series import RunGroup
+from lightseg.series.pool import NEW_PROCESS
 
 _TAIL = 2**13
 """Bytes at the end of an output in which its last line is looked for."""
+
+_STATUS = ("lightseg ", "epoch ", "scoring ", "--find ")
+"""Beginnings of the lines that say how far a run is; warnings and tables come between them."""
 
 _WAIT, _SHARE = 30.0, 1 / 15
 """Seconds without lines on a stream that is no terminal, or this share of the time so far, if that is more."""
@@ -98,7 +102,7 @@ class Progress:
         if now - self._last_lines < wait:
             return
         self._last_lines = now
-        lines = [f"{self._series.label(index)}: {last_line(self._series, index)}" for index in sorted(self._starts)]
+        lines = [f"{self._series.label(index)}: {status_line(self._series, index)}" for index in sorted(self._starts)]
         if self._live:
             # the lines of a killed process remain on the terminal, so that they state their time
             text = printable("\n".join([*lines, f"at {time.strftime('%H:%M:%S')}: {self._summary()}"]))
@@ -118,8 +122,9 @@ class Progress:
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((seconds_left + mean * self._waiting) / self._jobs)} left"
+        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values()) + mean * self._waiting
+        # a run that takes longer than those before may take any time
+        return f"{text}, about {format_duration(seconds_left / self._jobs)} left" if seconds_left else text
 
     def _print(self, line: str) -> None:
         if self._live:
@@ -142,7 +147,7 @@ def describe_failure(series: RunGroup, index: int, code: int) -> str:
 
 
 def error_text(series: RunGroup, index: int) -> str:
-    """Return the message of a run that has failed; empty if it left none."""
+    """Return the message of a run whose last process has failed; empty if it left none."""
     _, mark, message = _read_tail(series.output(index)).rpartition(ERROR)
     return printable(message.strip()) if mark else ""
 
@@ -151,15 +156,27 @@ def last_line(series: RunGroup, index: int) -> str:
     """Return the first line of a run's error, else the last line of its output."""
     if message := error_text(series, index):
         return message.splitlines()[0]
+    return _lines(series, index)[-1]
+
+
+def status_line(series: RunGroup, index: int) -> str:
+    """Return the last line of a running run that says how far it is, else what `last_line` returns."""
+    states = [line for line in _lines(series, index) if line.startswith(_STATUS)]
+    return states[-1] if states and not error_text(series, index) else last_line(series, index)
+
+
+def _lines(series: RunGroup, index: int) -> list[str]:
+    """Return the lines at the end of an output, at least one."""
     lines = [line for line in map(printable_line, _read_tail(series.output(index)).splitlines()) if line]
-    return lines[-1] if lines else "no output yet"
+    return lines or ["no output yet"]
 
 
 def _read_tail(path: Path) -> str:
+    """Return the end of an output, as far as it is that of the last process of the run."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
-            return file.read().decode(errors="replace")
+            return file.read().decode(errors="replace").rpartition(NEW_PROCESS)[2]
     except OSError:
         return ""
 

@@ -20,7 +20,8 @@ from lightseg.files.names import FINDINGS
 from lightseg.files.printable import format_count, printable
 from lightseg.runs import folder as run_folders
 from lightseg.runs import scheduler
-from lightseg.runs.series import Plan, Series, find_series, has_begun
+from lightseg.runs.records import is_finished
+from lightseg.runs.series import Plan, RunGroup, Series, find_series, has_begun
 from lightseg.series.machine import Machine, Share, divide
 from lightseg.series.options import Request, parse
 from lightseg.series.pool import Pool
@@ -68,7 +69,10 @@ def run(args: Sequence[str]) -> tuple[Series, SeriesError | None]:
     busy = "another process runs this series; wait for its end, or give --group NAME for another series"
     with locked(series.folder, busy):
         _prepare(series)
-        print(printable(f"series {show(series.folder)}: {_count(series)}, {machine.describe()}"), flush=True)
+        print(
+            printable(f"series {show(series.folder)}: {describe_count(series, 'run')}, {machine.describe()}"),
+            flush=True,
+        )
         codes, received = _run_missing(series, machine)
         bad_input = [index for index, code in codes.items() if code == BAD_INPUT]
         if bad_input and series.first_begun() is None:
@@ -204,10 +208,14 @@ def _run_missing(series: Series, machine: Machine) -> tuple[dict[int, int], int]
     return codes, pool.received
 
 
-def _count(series: Series) -> str:
-    """Return the number of runs as text: `4 runs`, or `4 runs of which 1 is finished`."""
-    number, finished = len(series.plan.runs), len(series.plan.runs) - len(series.unfinished())
-    text = format_count(number, "run")
+def describe_count(group: RunGroup, noun: str) -> str:
+    """Return the number of runs as text: `4 runs`, or `4 runs of which 1 is finished`.
+
+    Args:
+        group: The runs.
+        noun: Name of a run, `run` or `trial`.
+    """
+    text, finished = format_count(group.number, noun), sum(map(is_finished, group.run_folders))
     return f"{text} of which {finished} {'is' if finished == 1 else 'are'} finished" if finished else text
 
 

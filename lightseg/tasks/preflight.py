@@ -229,7 +229,7 @@ def check_scheduler(task: Task, trainer: L.Trainer, epoch: int) -> None:
         epoch: Batches in an epoch of one process.
 
     Raises:
-        ConfigError: If it ends before, or a learning rate becomes negative or infinite.
+        ConfigError: If it ends before, or a learning rate becomes negative or infinite, or all are 0.
     """
     if isinstance(task.schedule, Schedule) or trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
@@ -240,6 +240,7 @@ def check_scheduler(task: Task, trainer: L.Trainer, epoch: int) -> None:
     if task.schedule_interval != "step":
         steps //= _count_steps_per_epoch(trainer, epoch)
     _step(scheduler.optimizer)
+    highest = max(_require_rates(scheduler))
     for step in range(min(steps, _LONGEST_SCHEDULE)):
         try:
             scheduler.step()
@@ -251,7 +252,8 @@ def check_scheduler(task: Task, trainer: L.Trainer, epoch: int) -> None:
                 f"model.schedule: {type(scheduler).__name__} ends after {step} of the {steps} {unit} of this training: "
                 f"{reason(error)}"
             ) from error
-        _require_rates(scheduler)
+        highest = max(highest, *_require_rates(scheduler))
+    require(highest > 0, f"model.schedule: {type(scheduler).__name__} keeps the learning rate at 0 all the time")
 
 
 def check_shares(task: Task, trainer: L.Trainer, epoch: int) -> None:
@@ -385,16 +387,17 @@ def _require_factors(scheduler: LRScheduler) -> None:
     )
 
 
-def _require_rates(scheduler: LRScheduler) -> None:
-    """Check the learning rates that a scheduler has set.
+def _require_rates(scheduler: LRScheduler) -> list[float]:
+    """Return the learning rates that a scheduler has set.
 
     Raises:
         ConfigError: If one is negative or not finite.
     """
-    rates = (float(group["lr"]) for group in scheduler.optimizer.param_groups)
+    rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
     invalid = [rate for rate in rates if not 0 <= rate < math.inf]
     name = type(scheduler).__name__
     require(not invalid, f"model.schedule: {name} makes the learning rate {invalid[0] if invalid else 0}")
+    return rates
 
 
 def _shrink(parameters: list[Tensor]) -> list[nn.Parameter]:

@@ -54,6 +54,12 @@ def test_show__one_run(runs):
     assert "difference" not in text
 
 
+def test_show__equal_scores_of_a_class_have_no_best(runs):
+    (counts,) = skilled(0.8)
+    text = printed(runs((wide(4), {"logged": counts}), (wide(5), {"logged": counts})))
+    assert sum("★" in line for line in text.splitlines()) == 2  # the best of the groups, and the legend
+
+
 def test_show__more_groups_than_fit_side_by_side(runs):
     text = printed(runs(*[(wide(index), {"logged": counts}) for index, counts in enumerate(skilled(*[0.8] * 7))]))
     assert max(map(len, text.splitlines())) <= 80

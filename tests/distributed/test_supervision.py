@@ -13,7 +13,7 @@ def child(code):
 
 
 def test_describe_dead_process__names_the_rank_that_died_and_how():
-    children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
+    children = [child("import time; time.sleep(3000)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
     for dead in children[1:]:
         dead.wait()
     message = describe_dead_process(children)
@@ -43,21 +43,31 @@ def test_is_lost_connection__other_errors():
 
 
 WATCHING = """import os, time
-from lightseg.distributed.supervision import stop_with_series
-stop_with_series()
-print("LIGHTSEG_SERIES_PROCESS" in os.environ, flush=True)
-time.sleep(99)"""
+from lightseg.distributed import supervision
+supervision.{watch}()
+print("{name}" in os.environ, flush=True)
+time.sleep(3000)"""
 
 PARENT = """import os, subprocess, sys
-variables = {**os.environ, "LIGHTSEG_SERIES_PROCESS": str(os.getpid())}
-subprocess.run([sys.executable, "-c", sys.argv[1]], env=variables)"""
+subprocess.run([sys.executable, "-c", sys.argv[1]], env={**os.environ, sys.argv[2]: str(os.getpid())})"""
 
 
-def test_stop_with_series__a_run_is_stopped_once_its_parent_is_killed():
-    command = [sys.executable, "-c", PARENT, WATCHING]
+@pytest.mark.parametrize(
+    ("watch", "name", "message"),
+    [
+        ("stop_with_series", "LIGHTSEG_SERIES_PROCESS", "the process of the series has died; this run stops, too"),
+        (
+            "end_with_launcher",
+            "LIGHTSEG_LAUNCHER_PROCESS",
+            "the process of the launcher has died; this one ends, too",
+        ),
+    ],
+)
+def test_process__ends_once_its_parent_is_killed(watch, name, message):
+    command = [sys.executable, "-c", PARENT, WATCHING.format(watch=watch, name=name), name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
         # processes that the run starts have another parent
         assert parent.stdout.readline() == b"False\n"
         parent.kill()
         # the pipe ends with the last process that holds it
-        assert parent.stderr.read() == b"lightseg: error: the process of the series has died; this run stops, too\n"
+        assert parent.stderr.read().decode() == f"lightseg: error: {message}\n"

@@ -8,7 +8,15 @@ from lightseg.launch.__main__ import main
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ray", "--nodes", "2"], "ray: is not supported; take slurm, skypilot or kubeflow, or start torchrun"),
+        (["ray", "--", "--config", "RECIPE"], "ray: is not installed; pip install 'lightseg[ray]'"),
+        (["ray", "--gpus", "-1", "--", "--config", "RECIPE"], "--gpus: -1; give a number from 0 on"),
+        (["ray", "--max-failures", "-1", "--", "--config", "RECIPE"], "--max-failures: -1; give a number from 0 on"),
+        (["slurm", "--max-failures", "0", "--", "--config", "RECIPE"], "--max-failures: is for ray, not for slurm"),
+        (["ray", "--storage-path", "s3://a", "--", "--config", "RECIPE"], "--storage-path s3://a: give a folder, not"),
+        (
+            ["ray", "--storage-path", "a", "--", "--config", "RECIPE", "--runs_dir", "b"],
+            "--storage-path sets it",
+        ),
         (["slrum", "--", "--config", "RECIPE"], "did you mean slurm?"),
         (["slurm"], "the arguments of fit are missing; give them behind --"),
         (["slurm", "--gpus", "0", "--", "--config", "RECIPE"], "--gpus: 0; give a number from 1 on"),
@@ -22,6 +30,7 @@ from lightseg.launch.__main__ import main
         (["slurm", "--name", "a/b", "--", "--config", "RECIPE"], "--name 'a/b': is no name of a folder"),
         (["slurm", "--", "--config", "RECIPE", "--sedes", "1,2"], "no option 'sedes'"),
         (["slurm", "--", "--config", "RECIPE", "--trainer.devices", "2"], "--trainer.devices: --gpus sets it"),
+        (["slurm", "--", "--config", "RECIPE", "--find", "wd"], "--find: no setting 'wd'"),
         (["slurm", "--", "--config", "missing.yaml"], "missing.yaml"),
         (["slurm", "--", "RECIPE"], "belongs to no option of fit"),
         (["slurm", "--", "--config", "RECIPE", "--data.root=caf\udce9"], "or bytes that are not UTF-8"),

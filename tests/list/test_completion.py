@@ -45,3 +45,8 @@ def test_completion__of_verbs_options_and_names(complete):
     assert complete("lightseg", "fit", "--model.in") == ["--model.init"]
     assert complete("lightseg", "fit", "--data.ro") == ["--data.root"]
     assert complete("lightseg", "predict", "") == []
+    assert complete("lightseg", "sync", "run", "--t") == ["--to", "--tracking_uri"]
+    # those of the recipe belong to it
+    assert complete("lightseg", "search", "a.yaml", "--s") == [
+        *("--save_every_minutes", "--save_every_n_steps", "--seed_everything", "--study"),
+    ]

@@ -86,6 +86,7 @@ def test_scheduler__refusals(fit, crashing_recipe, tmp_path, options, words):
             ["OneCycleLR ends after 7 of the 20 steps of this training: ", "number of total steps is 7"],
         ),
         ("StepLR, init_args: {step_size: 9, gamma: -0.5}", ["StepLR makes the learning rate -0.005"]),
+        ("ConstantLR, init_args: {factor: 0.0, total_iters: 99}", ["keeps the learning rate at 0 all the time"]),
     ],
 )
 def test_scheduler__is_tried_to_the_end_of_the_training(fit, crashing_recipe, tmp_path, schedule, words):

@@ -87,6 +87,5 @@ def test_versions__the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     minors = sorted(path.stem[3:] for path in (ROOT / ".requirements").glob("py3*.txt"))
     assert [word.rpartition("3.")[2] for word in project["classifiers"] if ":: 3." in word] == minors
-    assert sorted(path.stem.removeprefix("extras-py3") for path in (ROOT / ".requirements").glob("extras-*")) == minors
     assert f"for minor in {' '.join(minors)};" in (ROOT / "Makefile").read_text()
     assert re.search(rf"Python 3\.{minors[0]} to 3\.{minors[-1]} ", (ROOT / "README.md").read_text())

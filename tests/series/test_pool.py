@@ -27,7 +27,7 @@ def test_pool__exit_codes_and_output(tmp_path):
         pool.start(3, ["sh", "-c", "echo $NAME; echo error >&2; exit 7"], {"NAME": "value"}, output)
         pool.start(4, ["sh", "-c", "kill -9 $$"], {}, tmp_path / "other.txt")
         assert collect(pool, 2) == {3: 7, 4: 137}
-    assert output.read_text() == "before\nvalue\nerror\n"
+    assert output.read_text() == "before\nlightseg: goes on in a new process\nvalue\nerror\n"
 
 
 def test_pool__a_process_reads_nothing_and_knows_its_parent(tmp_path):
@@ -75,7 +75,7 @@ signal.signal(signal.SIGINT, handle)"""
 @pytest.mark.parametrize("way", ["time limit", "second signal"])
 def test_pool__an_error_ends_a_process_that_does_not_stop(tmp_path, monkeypatch, way):
     handler = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if way == "time limit" else COUNTING
-    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 0.2 if way == "time limit" else 60)
+    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 0.2 if way == "time limit" else 3000)
     # a shell may start the tests with the signal ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     output = tmp_path / "out.txt"
@@ -86,13 +86,13 @@ def test_pool__an_error_ends_a_process_that_does_not_stop(tmp_path, monkeypatch,
             while "ready" not in output.read_text():
                 time.sleep(0.01)
             if way == "second signal":
-                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                # in any order with the first one, of the error
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
             raise KeyError
 
-    start = time.monotonic()
+    # a process that does not end would let it wait until pytest's limit
     try:
         with pytest.raises(KeyError):
             fail()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - start < 20

@@ -6,7 +6,8 @@ import pytest
 
 from lightseg.runs.series import Plan, Series
 from lightseg.series import progress
-from lightseg.series.progress import Progress, error_text, last_line
+from lightseg.series.pool import NEW_PROCESS
+from lightseg.series.progress import Progress, error_text, last_line, status_line
 
 
 @pytest.fixture
@@ -46,6 +47,8 @@ def test_progress__lines(series, clock, capsys):
         clock[0] = 131
         # the next lines come 30 seconds after the last ones
         lines.update(waiting=1)
+        clock[0] = 162
+        lines.update(waiting=0)
     out = capsys.readouterr().out.replace(f"{series.folder}/", "")
     assert out.splitlines() == [
         "seed 0: begins, output in 00.txt",
@@ -59,6 +62,8 @@ def test_progress__lines(series, clock, capsys):
         "seed 2: no output yet",
         # one that waits takes 31 s, and the running one is over its time, on two places
         "1 of 4 runs finished, 1 failed, 1 running; 2 min so far, about 16 s left",
+        "seed 2: no output yet",
+        "2 of 4 runs finished, 1 failed, 1 running; 3 min so far",
     ]
 
 
@@ -112,3 +117,15 @@ def test_progress__the_error_of_a_run(series):
     series.output(0).write_text("x" * 2**14 + "\nlightseg: error: first\nlightseg: error: a\x1b\nb\n")
     assert error_text(series, 0) == "a\\x1b\nb"
     assert last_line(series, 0) == "a\\x1b"
+    with series.output(0).open("a") as file:
+        file.write(NEW_PROCESS)
+    assert (error_text(series, 0), last_line(series, 0)) == ("", "no output yet")
+
+
+def test_progress__a_running_run_shows_how_far_it_is_not_its_warnings_and_tables(series):
+    assert status_line(series, 0) == "no output yet"
+    series.output(0).write_text("warning: a\n")
+    assert status_line(series, 0) == "warning: a"
+    series.output(0).write_text("lightseg 0.1.0: a.yaml\nepoch 1/2  step 5\nepoch 2/2  step 10\nwarning: b\nIf so, c\n")
+    assert status_line(series, 0) == "epoch 2/2 step 10"
+    assert last_line(series, 0) == "If so, c"

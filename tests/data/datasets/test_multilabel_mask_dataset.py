@@ -24,17 +24,17 @@ def root(tmp_path):
     return tmp_path
 
 
-def dataset(root, *more, missing=0):
+def dataset(root, *more, absent_value=0):
     pairs = [Pair("0", "0.png", "up.png", ("down.png", "all.png")), Pair("1", "1.png", "", ("down.png", "up.png"))]
-    return MultilabelMaskDataset(root, [*pairs, *more], PresenceMap([1, 255]), 3, missing=missing)
+    return MultilabelMaskDataset(root, [*pairs, *more], PresenceMap([1, 255]), 3, absent_value=absent_value)
 
 
-@pytest.mark.parametrize("missing", [0, IGNORE])
-def test_dataset__reads_a_channel_for_each_class(root, missing):
-    data = dataset(root, missing=missing)
+@pytest.mark.parametrize("absent_value", [0, IGNORE])
+def test_dataset__reads_a_channel_for_each_class(root, absent_value):
+    data = dataset(root, absent_value=absent_value)
     image, mask = data[1]
     assert image.shape == (6, 8, 3)
-    assert np.array_equal(mask, np.stack([np.full((6, 8), missing), 1 - UPPER, UPPER], -1))
+    assert np.array_equal(mask, np.stack([np.full((6, 8), absent_value), 1 - UPPER, UPPER], -1))
     assert np.array_equal(data.mask(1), mask)
     assert data.mask_names(1) == ["down.png", "up.png"]
     assert [data.mask_name(index) for index in range(2)] == ["up.png", "down.png"]
@@ -44,11 +44,11 @@ def test_dataset__counts_pixels_with_and_without_each_class(root):
     with_and_without = [[24, 24, 48, 24, 24, 0], [0, 24, 24, 48, 24, 24]]
     assert dataset(root).class_table(3).tolist() == with_and_without
     with_and_without[1][3] = 0
-    assert dataset(root, missing=IGNORE).class_table(3).tolist() == with_and_without
+    assert dataset(root, absent_value=IGNORE).class_table(3).tolist() == with_and_without
 
 
 def test_dataset__a_class_that_is_absent_or_void_is_another_target(root):
-    absent, void = dataset(root), dataset(root, missing=IGNORE)
+    absent, void = dataset(root), dataset(root, absent_value=IGNORE)
     assert absent.label_table(3)[0].tolist() == void.label_table(3)[0].tolist()
     assert absent.label_table(3)[1, -1] != void.label_table(3)[1, -1]
     assert absent.cache_key() != void.cache_key()

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from lightseg.data.io.image_values import ImageValues
-from lightseg.data.io.images import image_size, read_image
+from lightseg.data.io.images import image_size, read_image, transparent_share
 from lightseg.errors import DataError
 from tests.data.datasets.mask_folder_case import sample
 from tests.data.fabricate import picture, save, save_palette
@@ -180,18 +180,40 @@ def test_read_image__is_writable(tmp_path, rgb):
 def test_read_image__is_about_as_fast_as_opencv(tmp_path):
     path = save(tmp_path / "a.jpg", cv2.resize(picture(0, 36, 48), (480, 360)), quality=95)
 
-    def best_time(read_file):
-        times = []
-        for _ in range(30):
-            start = time.process_time()
-            read_file(path)
-            times.append(time.process_time() - start)
-        return min(times)
+    def seconds(read_file):
+        start = time.thread_time()
+        read_file(path)
+        return time.thread_time() - start
 
-    assert best_time(read_image) < 2 * best_time(lambda p: cv2.imread(str(p)))
+    # in turn, so that what else slows the processor slows both
+    pairs = [(seconds(read_image), seconds(lambda p: cv2.imread(str(p)))) for _ in range(50)]
+    ours, theirs = map(min, zip(*pairs, strict=True))
+    assert ours < 2 * theirs
 
 
 def test_value_range__does_not_darken_what_has_fewer_bits(tmp_path):
     Image.fromarray(sample(0)[0]).save(tmp_path / "x.png")
     with pytest.raises(DataError, match="holds at most 255, and data.value_range ends at 4095"):
         read_image(tmp_path / "x.png", values=ImageValues(((0, 4095),)))
+
+
+@pytest.mark.parametrize("form", ["rgba.png", "la.png", "palette.png", "rgba.tif"])
+def test_transparent_share__of_an_alpha_that_is_dropped(tmp_path, form):
+    path, alpha = tmp_path / form, np.full((4, 4), 255, np.uint8)
+    alpha[0, :3] = 7
+    colors = np.full((4, 4, 3), 99, np.uint8)
+    if form == "palette.png":
+        image = Image.fromarray((alpha < 255).astype(np.uint8), "P")
+        image.putpalette([9, 9, 9, 200, 0, 0])
+        image.save(path, transparency=1)
+    elif form == "rgba.tif":
+        stored = np.dstack([colors, alpha])
+        tifffile.imwrite(path, stored, photometric="rgb", extrasamples=["unassalpha"])
+    else:
+        Image.fromarray(np.dstack([colors if form == "rgba.png" else colors[..., :1], alpha])).save(path)
+    assert transparent_share(path) == 3 / 16
+    assert transparent_share(path, values=ImageValues.of(None, None, [1, 2, 3])) is None
+    assert transparent_share(path, channels=2 if form == "la.png" else 4) is None
+    read = read_image(path)
+    assert read.shape == (4, 4, 3)
+    assert transparent_share(save(tmp_path / "rgb.png", read)) is None
