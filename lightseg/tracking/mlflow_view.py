@@ -131,11 +131,16 @@ def newest_step(folder: Path, tracking_uri: str | None) -> int:
         tracking_uri: As of `open_view`.
 
     Raises:
-        ConfigError: If MLflow cannot be reached.
+        ConfigError: If MLflow cannot be reached, or a server is named by the run folder alone.
         DataError: If `mlflow.json` is damaged.
         UserError: If MLflow has the run no longer.
     """
     client, address, run_id = _connect(folder, tracking_uri)
+    if not (tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or address.startswith("file:")):
+        raise ConfigError(
+            f"{folder}: its records alone name MLflow at {address}, and a run folder may be somebody else's: no key is "
+            f"sent there; if it is yours, give --tracking_uri {address}"
+        )
     try:
         client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, of its database, or of a network library
