@@ -44,7 +44,7 @@ def read_origin(source: str) -> TrainedOrigin:
     try:
         path = expand_home(source)
         if split_members(path) != [path]:
-            raise UserError(f"{source}: stands for several models, and a training starts from one; name that one")
+            raise UserError(f"{source}: stands for several models, and a training starts from one; name one of them")
         file = model_file(path)
         checkpoint = read(file)
     except UserError as error:
