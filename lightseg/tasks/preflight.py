@@ -1,5 +1,6 @@
 """Checks of a recipe's optimizer, schedule and limits, by trying them, before the run folder exists."""
 
+import copy
 import math
 import traceback
 import warnings
@@ -125,7 +126,8 @@ def try_loss(task: Task, target: Tensor) -> None:
         warnings.simplefilter("ignore")
         logits = torch.randn(shape, requires_grad=True)
         try:
-            loss = task.loss(logits, target)
+            # a copy, since a loss may have a state, and the other processes do not try it
+            loss = copy.deepcopy(task.loss)(logits, target)
             require(loss.requires_grad, f"{key}: does not depend on the logits, so that nothing would be trained")
             loss.backward()
         except Exception as error:
