@@ -324,16 +324,18 @@ import time
 
 import lightning as L
 
-from lightseg.tracking import wandb_run
-
-# what never comes need not be waited for as long as by default
-wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 2.0
-
 
 class Waiting(L.Callback):
     def on_train_batch_start(self, trainer, *_):
         while trainer.global_step == 4 and not pathlib.Path("lost").exists():
             time.sleep(0.05)
+"""
+
+
+SHORT = """
+from lightseg.tracking import wandb_run
+
+wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 2.0
 """
 
 
@@ -362,7 +364,8 @@ def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
                 os.kill(core, signal.SIGKILL if loss == "killed" else signal.SIGSTOP)
         (tmp_path / "lost").touch()
 
-    own_module("waiting", WAITING)
+    # a service that is gone need not be waited for as long as by default
+    own_module("waiting", WAITING + SHORT * (loss == "connection"))
     lost = []
     losing = threading.Thread(target=lose)
     losing.start()
