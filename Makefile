@@ -37,10 +37,10 @@ demo: $(READY)  ## train the demo recipe and show its table (about a minute on t
 	$(BIN)/python -m lightseg.fit --config experiments/shapes/unet.yaml
 
 test: $(READY)  ## run the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not extras"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not extras"
 
 test-slow: $(READY)  ## run the slow tests: every recipe, several processes, signals
-	$(BIN)/python -m pytest -n 2 -m "slow and not extras"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not extras"
 
 test-gpu: $(READY)  ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m "gpu and not extras"

@@ -1,6 +1,7 @@
 """Shared fixtures: an isolated environment, temporary recipes and modules, and the real command line."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from lightseg.fit import main
 from tests.helpers.fake_wandb import FakeWandb
 from tests.helpers.forked_process import ForkedProcess
 from tests.helpers.stateful_run import DROPOUT_NET, STATEFUL_RECIPE
+from tests.helpers.train import train
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,11 +31,31 @@ trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
 """
 
 
+SEGMENTER = """
+base: [configs/data/shapes.yaml]
+model:
+  class_path: SegmentationTask
+  init_args:
+    net: {class_path: Segmenter, init_args: {encoder: test_resnet, head: linear}}
+data:
+  init_args: {image_size: 32, train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+"""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _use_one_thread():
     # with more, tests that share their cores with others wait for each other
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _skip_fsync():
+    # a tiny run waits 40 times for the disk, and only a machine that loses its power would show it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -67,14 +89,28 @@ def _skip_figures(request, monkeypatch):
         monkeypatch.setattr("lightseg.training.report._draw", lambda *_: [])
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory):
+    # pytest would look at all earlier folders for the number of each, which takes milliseconds
+    place = tmp_path_factory.mktemp("homes")
+    return (place / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _isolate_environment(tmp_path_factory, monkeypatch):
+def _isolate_environment(_homes, monkeypatch):
     """Hide the caches, accounts and working directory of the person who runs the tests."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name in ("LIGHTSEG_CACHE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.chdir(home)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The folder of a tiny run of an epoch of three steps, which no test changes."""
+    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @dataclass

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from lightseg.data import Shapes
 from lightseg.metrics.per_image import PerImageResults
 from tests.conftest import ROOT, TINY, Outcome
 from tests.data import fabricate
+from tests.helpers.processes import wait_until
 from tests.helpers.train import train
 
 FOLDER = """
@@ -329,9 +329,7 @@ def test_own_folder__broken_is_said_before_anything_starts(fit, recipe, tmp_path
 @pytest.mark.slow
 def test_interrupt__keeps_the_last_checkpoint_and_the_metrics(recipe, launch, tmp_path):
     process = launch("--config", recipe(), "--trainer.max_epochs", "10000", "--data.num_workers", "1")
-    while not list(tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.2)
+    wait_until(lambda: list(tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")), process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130

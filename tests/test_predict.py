@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import zlib
 
 import numpy as np
@@ -19,6 +18,8 @@ from lightseg.data.palette import default_palette
 from lightseg.inference import readers
 from lightseg.predict import main
 from tests.data.fabricate import geotiff, raw_tags
+from tests.helpers.forked_process import ForkedProcess
+from tests.helpers.processes import wait_until
 from tests.helpers.small_disk import run_on_small_disk
 from tests.inference.models import write_checkpoint
 
@@ -400,33 +401,46 @@ def test_predict__large_image_is_seen_in_windows_which_is_said(predict, tmp_path
     assert json.loads((out / "predictions.jsonl").read_text())["window"] == 512
 
 
-def _heed_sigint():
-    """What a shell starts in the background ignores SIGINT, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+STUCK = """
+import os, time
+from torch import nn
+
+
+class Stuck(nn.Conv2d):
+    def __init__(self, num_classes: int, in_channels: int = 3):
+        super().__init__(in_channels, num_classes, 1)
+
+    def forward(self, images):
+        # the last image is never done, so that an interrupt does not come too late
+        if "STUCK" in os.environ and (images == images[:, :, :1, :1]).all():
+            time.sleep(3000)
+        return super().forward(images)
+"""
 
 
 @pytest.mark.slow
-def test_predict__interrupted_leaves_nothing_half_written_and_goes_on(images, out, checkpoint):
-    for number in range(20):
+def test_predict__interrupted_leaves_nothing_half_written_and_goes_on(images, out, own_module, tmp_path):
+    own_module("stuck", STUCK)
+    checkpoint = write_checkpoint(tmp_path / "stuck.ckpt", net="stuck.Stuck")
+    for number in range(6):
         Image.fromarray(_image(300, 300)).save(images / f"more{number}.png")
-    command = [sys.executable, "-m", "lightseg.predict", checkpoint, images, "--out", out, "--tta", "flip,scale"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed_sigint)
+    Image.new("RGB", (32, 32)).save(images / "zero.png")
+    words = [*map(str, [checkpoint, images, "--out", out, "--tta", "flip,scale", "--trust"])]
+    environment = {**os.environ, "STUCK": "1"}
+    process = ForkedProcess("lightseg.predict", words, tmp_path, environment, tmp_path / "output")
     done = out / "predictions.jsonl"
-    while not (done.is_file() and done.read_text().count("\n") >= 2):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
+    wait_until(lambda: done.is_file() and done.read_text().count("\n") >= 2, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
     assert "Traceback" not in err
     masks = _files(out)
-    assert 2 <= len(masks) < 23
+    assert 2 <= len(masks) < 10
     assert all(name.endswith(".png") and not name.startswith(".") for name in masks)
     for name in masks:
         _mask(out / name)
-    assert main([*map(str, command[3:])]) == 0
-    assert len(_files(out)) == 23
+    assert main(words) == 0
+    assert len(_files(out)) == 10
 
 
 PIXELWISE = """
@@ -501,7 +515,8 @@ def _write_large_png(path, side, strip):
         pytest.param(_write_large_geotiff, 20_000, 2e9, 1, id="geotiff"),
         # a quarter of the pixels, and of the bound
         pytest.param(_write_large_png, 10_000, 0.5e9, 1, id="png"),
-        pytest.param(_write_large_tiff, 20_000, 2e9, 2, id="tiff-ensemble"),
+        # 0.2 GB do not depend on the size
+        pytest.param(_write_large_tiff, 10_000, 0.65e9, 2, id="tiff-ensemble"),
     ],
 )
 def test_predict__twenty_thousand_pixels_squared_within_two_gigabytes(

@@ -12,13 +12,14 @@ from lightseg.files.atomic import locked
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.runs.series import Plan, Series
 from lightseg.sync import main
-from lightseg.tracking import wandb_service
+from lightseg.tracking import wandb_run, wandb_service
 from lightseg.tracking.log_view import extent
 from lightseg.tracking.mlflow_view import _SETTINGS
 from lightseg.tracking.wandb_run import read, write
 from lightseg.visualization.examples import Example, write_examples
 from tests.helpers.fake_wandb import FakeWandb, account
 from tests.helpers.forked_process import run_forked
+from tests.helpers.processes import PATIENCE
 
 
 @pytest.fixture
@@ -148,7 +149,11 @@ def here(tmp_path, service, monkeypatch, capsys):
     """The verb in this process, with an account at the service; returns its exit code and what it said of errors."""
     for name in ("WANDB_BASE_URL", "WANDB_API_KEY", "HOME"):
         monkeypatch.setenv(name, service.env(tmp_path / "home")[name])
-    monkeypatch.setattr(wandb_service, "ASK", 3.0)
+    # other work may slow the client and the service
+    monkeypatch.setattr(wandb_service, "CONNECT", PATIENCE)
+    monkeypatch.setattr(wandb_service, "ASK", PATIENCE)
+    for name in ("START", "USE", "FINISH"):
+        monkeypatch.setattr(wandb_run, name, PATIENCE)
 
     def run(*arguments):
         code = main([*map(str, arguments)])
@@ -233,13 +238,17 @@ def test_sync__pictures_are_what_the_folder_has(folder, service, here):
 
 
 @pytest.mark.slow
-def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service, here):
+def test_sync__what_did_not_come_of_the_last_row_comes_behind_it(folder, service, here, monkeypatch):
     _finish(folder)
     write(folder, {"id": "one", "project": "p", "log_checkpoint": True})
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints/best.ckpt").write_bytes(b"weights")
     service.fail = lambda method, path, op: 403 if method == "PUT" else None
-    code, err = here(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(wandb_service, "ASK", 1.0)
+        patch.setattr(wandb_run, "USE", 5.0)
+        patch.setattr(wandb_run, "FINISH", 20.0)
+        code, err = here(folder)
     assert code == 1
     assert "W&B has not confirmed yet that it has media/" in err
     assert "delivered" not in read(folder)

@@ -180,11 +180,11 @@ def fast_cifar(options: argparse.Namespace) -> Iterator[Measurement]:
     from overhead import cifar
 
     begin, tiny = time.monotonic(), options.cpu_rehearsal
-    root, pictures = cifar(options, 200 if tiny else 10_000)
-    steps, batch = (14, 64) if tiny else (cifar_fast.STEPS, cifar_fast.BATCH)
+    root, pictures = cifar(options, 50 if tiny else 10_000)
+    steps, batch = (14, 8) if tiny else (cifar_fast.STEPS, cifar_fast.BATCH)
     recipe = [*_hardware(options), "--data.root", root, "--trainer.precision", options.precision]
     if tiny:
-        recipe += ["--data.batch_size", str(batch), "--data.val_size", "100"]
+        recipe += ["--data.batch_size", str(batch), "--data.val_size", "20", "--model.optimizer.lr", "0.1"]
         recipe += ["--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1"]
     train = partial(cifar_fast.by_lightseg, steps=steps, batch=batch, runs=options.scratch / "runs")
     compiled, note = _warm_up(lambda flag: train([*recipe, *flag]), ["--model.compile", str(not tiny).lower()])
@@ -240,6 +240,9 @@ def unet(options: argparse.Namespace) -> Iterator[Measurement]:
     recipe = ["--config", f"{ROOT}/configs/net/smp.yaml", "--config", f"{ROOT}/configs/data/camvid.yaml"]
     recipe += [*_hardware(options), "--model.net.encoder", encoder, "--data.root", camvid]
     recipe += ["--data.batch_size", str(batch)]
+    if tiny:
+        crop = "{class_path: albumentations.RandomCrop, init_args: {height: 64, width: 64}}"
+        recipe += ["--data.train_transforms", f"[{crop}]"]
     frames = "CamVid" if options.camvid else "painted frames"
     name = f"U-Net on {encoder}, {frames} at full size, crops of 256², batch {batch}, {options.precision}"
     training, runs = Training(name, recipe, batch, options.precision), options.scratch / "runs"
@@ -261,9 +264,9 @@ def tutorial_cnn(options: argparse.Namespace) -> Iterator[Measurement]:
     import overhead
 
     tiny = options.cpu_rehearsal
-    root, pictures = overhead.cifar(options, 200 if tiny else 10_000)
+    root, pictures = overhead.cifar(options, 50 if tiny else 10_000)
     training = overhead.tutorial_cnn(options.precision, root, pictures, 16 if tiny else 128)
-    training.options += [*_hardware(options), *(["--data.val_size", "100"] if tiny else [])]
+    training.options += [*_hardware(options), *(["--data.val_size", "20"] if tiny else [])]
     sides = [training.by_lightseg(options.scratch / "runs"), training.by_hand()]
     batch, turn = training.batch, 0.1 if tiny else 4.0
     for ours, theirs in step_rates(sides, options.pairs, options.seconds, turn):

@@ -29,7 +29,7 @@ A series (--seeds, --folds, --grid) is an array on SLURM, with a task for each r
 elsewhere its runs share the GPUs of one machine. A job that dies or is queued again goes on with its run, whose folder
 must be on a file system that all machines share. The files of skypilot and kubeflow are printed, for
 `sky jobs launch task.yaml` and `kubectl create -f job.yaml`. A file is one job: started again, it goes on with its run.
-Exit codes: 0 done, 1 the scheduler refused the job, 2 bad input.
+Exit codes: 0 done, 1 the scheduler refused the job or the run failed, 2 bad input, 128 + signal if one stopped the run.
 """
 
 import sys

@@ -122,8 +122,9 @@ class Progress:
         if not self._seconds:
             return text
         mean = sum(self._seconds) / len(self._seconds)
-        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values())
-        return f"{text}, about {format_duration((seconds_left + mean * self._waiting) / self._jobs)} left"
+        seconds_left = sum(max(0.0, mean - (now - start)) for start in self._starts.values()) + mean * self._waiting
+        # a run that takes longer than those before may take any time
+        return f"{text}, about {format_duration(seconds_left / self._jobs)} left" if seconds_left else text
 
     def _print(self, line: str) -> None:
         if self._live:

@@ -27,8 +27,9 @@ from lightseg.config.class_errors import is_user_class, reason
 from lightseg.distributed import environment, startup
 from lightseg.distributed.lightning_compat import disable_signal_exchange
 from lightseg.distributed.strategies import FSDP, enable_bucket_view
-from lightseg.errors import ConfigError, did_you_mean
+from lightseg.errors import ConfigError, did_you_mean, require
 from lightseg.hardware.devices import require_accelerator
+from lightseg.loggers.view_logger import ViewLogger
 from lightseg.tasks import Task
 from lightseg.tasks.compilation import check_graphs
 
@@ -58,6 +59,7 @@ def make_trainer(
     has_bar = sys.stdout.isatty() if config.enable_progress_bar is None else config.enable_progress_bar
     is_bar_missing = has_bar and not any(isinstance(callback, ProgressBar) for callback in recipe_callbacks)
     recipe_loggers = config.logger if isinstance(config.logger, list) else [config.logger]
+    _require_different_loggers(recipe_loggers)
     enable_bucket_view()
     try:
         plugins = as_list(config.plugins)
@@ -80,6 +82,17 @@ def make_trainer(
         raise ConfigError("trainer.overfit_batches: every process would get the same batches; set trainer.devices: 1")
     disable_signal_exchange(trainer)
     return trainer
+
+
+def _require_different_loggers(loggers: list[Any]) -> None:
+    """Refuse two loggers that show the run in the same tool, which would get each number twice.
+
+    Raises:
+        ConfigError: If there are two of one class.
+    """
+    names = [type(logger).__name__ for logger in loggers if isinstance(logger, ViewLogger)]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    require(repeated is None, f"trainer.logger: {repeated} is named twice; leave one of them out")
 
 
 _TRAINING_METRICS = ("train/loss", "train/images_per_s", "train/skipped_steps")

@@ -1,5 +1,8 @@
 """Lines of a training and of scorings without a progress bar."""
 
+import importlib
+from types import SimpleNamespace
+
 import lightning as L
 import pytest
 
@@ -7,44 +10,47 @@ from lightseg import evaluate
 from lightseg.callbacks import progress
 
 SLOW = """
-import time
 import lightning as L
+
+now, seconds = [0.0], [0.0]
 
 
 class Slow(L.Callback):
     def on_train_batch_start(self, *_):
-        time.sleep(0.06)
+        now[0] += seconds[0]
 """
 
 
 @pytest.fixture
 def lines(fit, recipe, own_module, monkeypatch):
-    """The lines of two epochs of three steps, each of which takes 60 ms or more."""
+    """The lines of two epochs of three steps, each of which takes some seconds by the clock of the test."""
     own_module("slow", SLOW)
+    slow = importlib.import_module("slow")
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: slow.now[0]))
 
-    def train(first_wait):
-        monkeypatch.setattr(progress, "_WAIT", first_wait)
+    def train(seconds):
+        slow.seconds[0] = seconds
         outcome = fit("--config", recipe(), "--trainer.callbacks+=slow.Slow")
         assert outcome.code == 0
-        return [line for line in outcome.out.splitlines() if line.startswith("epoch ")]
+        return [line.split("  ") for line in outcome.out.splitlines() if line.startswith("epoch ")]
 
     return train
 
 
 def test_lines__come_between_validations_that_are_far_apart(lines):
-    printed = lines(0.05)
-    between = [line for line in printed if "val score" not in line]
-    # the first two steps of each epoch; the third is 3 × 60 ms behind the start, and the second line waits 100 ms more
-    assert next(line.split("  ")[:2] for line in between) == ["epoch 1/2", "step 1"]
-    assert {line.split("  ")[0] for line in between} == {"epoch 1/2", "epoch 2/2"}
-    assert all("train loss " in line and "images/s " in line for line in between)
+    printed = lines(10.0)
     # none has the step of the validation behind it
-    steps = [line.split("  ")[1] for line in printed]
-    assert len(set(steps)) == len(steps)
+    assert [line[:2] for line in printed] == [
+        [f"epoch {epoch}/2", f"step {step}"] for epoch, steps in ((1, (1, 2, 3)), (2, (4, 5, 6))) for step in steps
+    ]
+    for line in printed:
+        assert ("val score" in line[-2]) == (line[1] in ("step 3", "step 6"))
+        assert line[2].startswith("train loss ")
+        assert line[-1].startswith("images/s ")
 
 
 def test_lines__are_those_of_validations_where_they_follow_each_other_closely(lines):
-    assert ["val score" in line for line in lines(60.0)] == [True, True]
+    assert ["val score" in line[-2] for line in lines(1.0)] == [True, True]
 
 
 def test_lines__of_a_long_training_come_after_a_share_of_its_time(monkeypatch):

@@ -11,9 +11,7 @@ import lightseg
 from lightseg.errors import RunError, UserError
 from lightseg.export import main
 from lightseg.exporting import push
-from tests.conftest import TINY
 from tests.helpers.fake_hub import TOKEN, FakeHub
-from tests.helpers.train import train
 
 # the client's own use of its HTTP library
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -43,61 +41,55 @@ def _point_to(monkeypatch, url):
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Trained run that no test changes."""
-    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
-
-
 @pytest.fixture
 def image():
     return torch.randint(0, 256, (2, 3, 37, 61), dtype=torch.uint8)
 
 
-def test_push__what_is_loaded_again_gives_the_same_bits(folder, service, image):
-    assert push.push(folder, "somebody/shapes", licence="mit") == "hf://somebody/shapes"
+def test_push__what_is_loaded_again_gives_the_same_bits(trained, service, image):
+    assert push.push(trained, "somebody/shapes", licence="mit") == "hf://somebody/shapes"
     files = service.repos["somebody/shapes"]["main"]
     assert set(files) == {"README.md", "config.json", "model.safetensors", "parity.json"}
     front = yaml.safe_load(files["README.md"].decode().split("---")[1])
     assert front["license"] == "mit"
     assert front["model-index"][0]["results"][0]["metrics"][0]["type"] == "mean_iou"
     assert json.loads(files["config.json"])["classes"][0] == "background"
-    assert not (folder / "export").exists()
-    assert torch.equal(lightseg.load("hf://somebody/shapes")(image), lightseg.load(folder)(image))
+    assert not (trained / "export").exists()
+    assert torch.equal(lightseg.load("hf://somebody/shapes")(image), lightseg.load(trained)(image))
 
 
-def test_push__tells_nothing_of_this_machine(folder, service):
-    push.push(folder, "somebody/shapes")
-    runs = str(folder.parent.parent)
-    assert runs in (folder / "config.yaml").read_text()
+def test_push__tells_nothing_of_this_machine(trained, service):
+    push.push(trained, "somebody/shapes")
+    runs = str(trained.parent.parent)
+    assert runs in (trained / "config.yaml").read_text()
     for name, content in service.repos["somebody/shapes"]["main"].items():
         assert runs.encode() not in content, name
     assert json.loads(service.repos["somebody/shapes"]["main"]["config.json"])["recipe"]["config"]["runs_dir"] == "runs"
 
 
-def test_upload__only_what_the_card_is_about(folder, service, tmp_path, capsys):
+def test_upload__only_what_the_card_is_about(trained, service, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main([str(folder), "--format", "safetensors", "--images", "0", "--out", str(out)]) == 0
+    assert main([str(trained), "--format", "safetensors", "--images", "0", "--out", str(out)]) == 0
     (out / "model.onnx").write_bytes(b"of other weights")
     push.upload(out, "somebody/shapes")
     assert "model.onnx" not in service.repos["somebody/shapes"]["main"]
 
 
-def test_push__private_and_again(folder, service):
-    push.push(folder, "somebody/shapes", private=True)
-    push.push(folder, "somebody/shapes", private=True)
+def test_push__private_and_again(trained, service):
+    push.push(trained, "somebody/shapes", private=True)
+    push.push(trained, "somebody/shapes", private=True)
     assert service.private == {"somebody/shapes"}
 
 
-def test_export__push(folder, service, capsys):
+def test_export__push(trained, service, capsys):
     arguments = ["--format", "safetensors", "--images", "0", "--push", "somebody/shapes"]
-    assert main([str(folder), *arguments]) == 0
+    assert main([str(trained), *arguments]) == 0
     assert "pushed: hf://somebody/shapes" in capsys.readouterr().out
     assert "model.safetensors" in service.repos["somebody/shapes"]["main"]
 
 
-def test_load__revision(folder, service, image):
-    push.push(folder, "somebody/shapes")
+def test_load__revision(trained, service, image):
+    push.push(trained, "somebody/shapes")
     first = service.commit("somebody/shapes", {})
     service.commit("somebody/shapes", {"model.safetensors": b"something else"})
     assert lightseg.load(f"hf://somebody/shapes@{first}")(image).shape == (2, 6, 37, 61)
@@ -107,10 +99,10 @@ def test_load__revision(folder, service, image):
         lightseg.load("hf://somebody/shapes@nowhere")
 
 
-def test_load__offline_comes_from_the_cache(folder, service, image, monkeypatch):
+def test_load__offline_comes_from_the_cache(trained, service, image, monkeypatch):
     from huggingface_hub import constants
 
-    push.push(folder, "somebody/shapes")
+    push.push(trained, "somebody/shapes")
     online = lightseg.load("hf://somebody/shapes")(image)
     request_count = len(service.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -118,7 +110,7 @@ def test_load__offline_comes_from_the_cache(folder, service, image, monkeypatch)
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set, and the cache has no such model"):
         lightseg.load("hf://somebody/other")
     with pytest.raises(RunError, match="HF_HUB_OFFLINE is set"):
-        push.push(folder, "somebody/shapes")
+        push.push(trained, "somebody/shapes")
     assert len(service.requests) == request_count
 
 
@@ -155,16 +147,16 @@ def test_load__the_hub_is_broken(service):
         lightseg.load("hf://somebody/shapes")
 
 
-def test_push__no_token(folder, service, monkeypatch):
+def test_push__no_token(trained, service, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(UserError, match="no token to push with; run `hf auth login`, or set HF_TOKEN"):
-        push.push(folder, "somebody/shapes")
+        push.push(trained, "somebody/shapes")
     assert service.requests == []
 
 
-def test_push__wrong_token(folder, service):
+def test_push__wrong_token(trained, service):
     with pytest.raises(UserError, match="refuses the token|your token may not"):
-        push.push(folder, "somebody/shapes", token="hf_wrong")
+        push.push(trained, "somebody/shapes", token="hf_wrong")
     assert service.repos == {}
 
 

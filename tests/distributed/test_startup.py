@@ -9,6 +9,7 @@ from torch import distributed
 
 from lightseg.distributed.startup import raise_on_all_ranks
 from lightseg.errors import ConfigError
+from tests.helpers.processes import PATIENCE
 
 
 def raise_on_first_rank(rank, folder, error):
@@ -32,6 +33,6 @@ def test_raise_on_all_ranks__any_error_ends_the_others(tmp_path, error, code):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE)
         process.kill()
     assert [process.exitcode for process in processes] == [10, 20 + code]

@@ -13,7 +13,7 @@ def child(code):
 
 
 def test_describe_dead_process__names_the_rank_that_died_and_how():
-    children = [child("import time; time.sleep(60)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
+    children = [child("import time; time.sleep(3000)"), child("import os; os.kill(os.getpid(), 9)"), child("exit(2)")]
     for dead in children[1:]:
         dead.wait()
     message = describe_dead_process(children)
@@ -46,7 +46,7 @@ WATCHING = """import os, time
 from lightseg.distributed import supervision
 supervision.{watch}()
 print("{name}" in os.environ, flush=True)
-time.sleep(99)"""
+time.sleep(3000)"""
 
 PARENT = """import os, subprocess, sys
 subprocess.run([sys.executable, "-c", sys.argv[1]], env={**os.environ, sys.argv[2]: str(os.getpid())})"""

@@ -1,6 +1,7 @@
 """Tables, turns and options of the benchmarks; their speeds are not measured here."""
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "experiments/benchmarks"
@@ -249,11 +252,21 @@ def test_to_rows__pairs_of_a_comparison_make_a_row(benchmark):
 
 
 def test_run_within__a_cut_off_ends_all_that_was_started(benchmark, tmp_path):
-    child = f"import time; time.sleep(1); open({str(tmp_path / 'late')!r}, 'w')"
-    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
-    assert benchmark("gpu").run_within([sys.executable, "-c", code], 0.5)[0] is None
-    time.sleep(1.5)
-    assert not (tmp_path / "late").exists()
+    code = f"echo $$ > {tmp_path}/parent; (echo $BASHPID > {tmp_path}/child; exec sleep 3000) & wait"
+    seconds = 0.1
+    # on a busy machine it begins late
+    while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+        assert benchmark("gpu").run_within(["bash", "-c", code], seconds)[0] is None
+        seconds *= 2
+    numbers = [(tmp_path / name).read_text().strip() for name in ("parent", "child")]
+    wait_until(lambda: not any(map(is_alive, numbers)))
+
+
+def is_alive(number):
+    """Whether a process computes or waits; one that has ended may have nobody who asks for its exit code."""
+    with contextlib.suppress(OSError):
+        return ") Z " not in Path(f"/proc/{number}/stat").read_text()
+    return False
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.helpers.forked_process import run_forked
 
 FOLDER = ROOT / "experiments" / "imbalance"
 ARMS = sorted(FOLDER.glob("*/*.yaml"))
@@ -147,14 +148,21 @@ def test_main__unknown_arm(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_main__trains_and_writes_the_table(tmp_path):
+def test_main__trains_and_writes_the_table(tmp_path, monkeypatch, capsys):
+    def fork(command):
+        assert command[:3] == [sys.executable, "-m", "lightseg.fit"]
+        output = tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
+        return run_forked("lightseg.fit", command[3:], tmp_path, {**os.environ}, output)
+
     small = ["--data.train_size", "32", "--data.val_size", "20", "--data.test_size", "100", "--data.num_workers", "0"]
     short = ["--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1"]
-    command = [sys.executable, FOLDER / "run.py", "shapes", "--arms", "sample_class_balanced", "--seeds", "3"]
-    options = ["--runs_dir", tmp_path, "--trainer.accelerator", "cpu", *small, *short]
-    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    command = ["run.py", "shapes", "--arms", "sample_class_balanced", "--seeds", "3"]
+    options = ["--runs_dir", str(tmp_path), "--trainer.accelerator", "cpu", *small, *short]
+    monkeypatch.setattr(sys, "argv", [*command, *options])
+    monkeypatch.setattr(run.subprocess, "run", fork)
+    monkeypatch.chdir(tmp_path)
+    run.main()
     lines = (tmp_path / "shapes.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in lines[2:4]] == ["| plain", "| sample_class_balanced"]
-    assert "sample_class_balanced" in done.stdout
+    assert "sample_class_balanced" in capsys.readouterr().out
     assert len(list(tmp_path.glob("shapes-*-3-*/*/metrics.json"))) == 2

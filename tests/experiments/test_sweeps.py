@@ -66,7 +66,11 @@ def test_sweep__is_taken_by_wandb(path, tmp_path):
 
 @pytest.mark.slow
 def test_sweep__an_agent_runs_a_trial_as_it_is(tmp_path):
-    path = ROOT / "experiments/sweeps/shapes_lr_width.yaml"
+    sweep = yaml.safe_load((ROOT / "experiments/sweeps/shapes_lr_width.yaml").read_text())
+    # as it is, but for the number of images
+    sweep["command"] += ["--data.train_size=32", "--data.val_size=8", "--data.test_size=8", "--data.num_workers=0"]
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(sweep))
     with FakeWandb() as service:
         env = service.env(tmp_path)
         # the agent takes `python` from there

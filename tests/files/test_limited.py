@@ -6,11 +6,11 @@ import pytest
 
 from lightseg.errors import UserError
 from lightseg.files.limited import read_limited, require_inside
+from tests.helpers.sparse import write_sparse
 
 
 def test_read_limited__a_sparse_file_of_terabytes(tmp_path):
-    with (tmp_path / "x").open("wb") as file:
-        file.truncate(10**13)
+    write_sparse(tmp_path / "x")
     with pytest.raises(UserError, match=r"x: is damaged \(it is longer than 100 bytes\)"):
         read_limited(tmp_path / "x", 100)
 

@@ -11,6 +11,7 @@ from lightseg.hardware import speedup
 from lightseg.hardware.devices import choose_precision
 from lightseg.hardware.speedup import Speedup, find_speedup
 from tests.helpers.forked_process import ForkedProcess
+from tests.helpers.processes import PATIENCE
 
 CPU = torch.device("cpu")
 
@@ -119,7 +120,7 @@ def test_find_speedup__of_two_processes_at_once_is_the_same(tmp_path):
     (tmp_path / "racing.py").write_text(RACING)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     processes = [ForkedProcess("racing", [], tmp_path, environment, tmp_path / f"output{index}") for index in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     first, second = (float((tmp_path / f"output{index}" / "stdout").read_text()) for index in range(2))
     assert first == second
     assert first in [float(process.pid) for process in processes]

@@ -1,8 +1,12 @@
-"""Callback that ends the process at the hook and count given by `CRASH=HOOK:COUNT` in the environment."""
+"""Callback that ends the process at the hook and count given by `CRASH=HOOK:COUNT` in the environment.
+
+`CRASH_BY=pause` lets it wait there instead, until the file `RELEASE` exists.
+"""
 
 import os
 import pathlib
 import signal
+import time
 
 import lightning as L
 
@@ -31,6 +35,10 @@ class Crash(L.Callback):
             raise RunError("crashed as the test asked for")
         if os.environ.get("CRASH_BY") == "usr1":
             signal.raise_signal(signal.SIGUSR1)
+            return
+        if os.environ.get("CRASH_BY") == "pause":
+            while not pathlib.Path(os.environ["RELEASE"]).exists():
+                time.sleep(0.01)
             return
         os.kill(os.getpid(), signal.SIGKILL)
 

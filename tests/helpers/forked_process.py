@@ -102,8 +102,9 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 def _run(module: str, arguments: list[str], cwd: str, environment: dict[str, str], files: tuple[Path, Path]) -> None:
     os.setsid()
-    # tests that run in the background inherit an ignored SIGHUP
+    # tests that run in the background inherit ignored ones
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(files, 1):
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
         os.dup2(descriptor, number)

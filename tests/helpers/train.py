@@ -13,5 +13,6 @@ def train(folder: Path, recipe: str, *options: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTSEG_CACHE", str(folder / "cache"))
         patch.setattr("lightseg.training.report._draw", lambda *_: [])
+        patch.setattr("lightseg.training.run.disable_malloc_trim", lambda: None)
         assert main(["--config", str(folder / "recipe.yaml"), "--runs_dir", str(folder / "runs"), *options]) == 0
     return next(folder.glob("runs/recipe/*"))

@@ -10,6 +10,7 @@ from PIL import Image
 from lightseg.errors import UserError
 from lightseg.inference.inputs import Item
 from lightseg.inference.results import DONE, FACTS, LABELS, Results
+from tests.helpers.sparse import write_sparse
 
 IDENTITY = {"sha256": "0", "protocol": "whole", "protocol_large": "windows", "temperature": 1.0}
 SETTINGS = {**IDENTITY, "classes": [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]}
@@ -72,8 +73,7 @@ def test_results__what_is_no_file_is_named(folder, tmp_path, name):
 
 
 def test_results__a_list_of_terabytes(folder):
-    with (folder / DONE).open("wb") as file:
-        file.truncate(10**13)
+    write_sparse(folder / DONE)
     with pytest.raises(UserError, match=f"{DONE}: is damaged"):
         Results(folder, SETTINGS, "segmentation")
 

@@ -1,12 +1,9 @@
 """Low-rank adapters: their options, their merged weights, and trainings with them on the command line."""
 
 import json
-import os
-import random
 import re
 import shutil
 import signal
-import time
 
 import onnxruntime
 import pytest
@@ -23,7 +20,7 @@ from lightseg.checkpoint.soup import average_weights
 from lightseg.errors import ConfigError, UserError
 from lightseg.nets import Segmenter, SmpNet, TimmNet
 from lightseg.nets.lora import Lora, add_adapters, merge_state
-from tests.conftest import TINY
+from tests.conftest import ROOT, SEGMENTER, TINY
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 from tests.helpers.stateful_run import assert_same_run
@@ -31,18 +28,11 @@ from tests.helpers.train import train
 
 extras = pytest.mark.extras
 
-VIT = """
-base: [configs/data/shapes.yaml]
-model:
-  class_path: SegmentationTask
-  init_args:
-    net: {class_path: Segmenter, init_args: {encoder: test_vit, head: linear}}
+ADAPTED = """
     optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-2}}
     lora: {rank: 2, alpha: 8, dropout: 0.1}
-data:
-  init_args: {image_size: 32, train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}
-trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
-"""
+data:"""
+VIT = SEGMENTER.replace("test_resnet", "test_vit").replace("\ndata:", ADAPTED)
 SMALL = {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]}
 LAYERS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 
@@ -404,19 +394,15 @@ def test_load__refuses_other_options_than_those_of_the_weights(trained, tmp_path
 @extras
 @pytest.mark.slow
 @pytest.mark.parametrize("save", ["all", "adapters"])
-def test_resume__after_a_kill_gives_what_the_whole_run_gives(launch, recipe, trained, tmp_path, save):
+def test_resume__after_a_kill_gives_what_the_whole_run_gives(launch, recipe, own_module, trained, tmp_path, save):
+    own_module("crash", (ROOT / "tests/helpers/crash_callback.py").read_text())
     options = ["--config", recipe(VIT), "--model.init", trained, "--model.lora.save", save]
-    options += ["--trainer.callbacks", "EMA", "--trainer.max_epochs", "6", "--save_every_n_steps", "1"]
+    callbacks = "[{class_path: EMA}, {class_path: crash.Crash}]"
+    options += ["--trainer.callbacks", callbacks, "--trainer.max_epochs", "3", "--save_every_n_steps", "1"]
     reference = wait_for_run(launch(*options))
-    killed = launch(*options)
-    files = tmp_path / "runs/tiny"
-    while not [file for file in files.glob("*/checkpoints/last.ckpt") if reference not in file.parents]:
-        assert killed.poll() is None
-        time.sleep(0.02)
-    time.sleep(random.random())
-    os.killpg(killed.pid, signal.SIGKILL)
+    killed = launch(*options, CRASH="on_before_backward:4", CRASH_BY="kill")
     assert killed.wait() == -signal.SIGKILL
-    (folder,) = (folder for folder in files.iterdir() if folder != reference)
+    (folder,) = (folder for folder in (tmp_path / "runs/tiny").iterdir() if folder != reference)
     assert wait_for_run(launch("--resume", folder)) == folder
     assert_same_run(folder, reference)
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import time
 import zipfile
 
 import numpy as np
@@ -319,13 +318,12 @@ def test_diff__a_line_of_many_names_is_read_once(tmp_path, call):
     runs = [write_run(tmp_path / name) for name in "ab"]
     for run in runs:
         (run / "git.json").write_text('{"commit": "1"}')
-    (runs[0] / "git.diff").write_text("diff --git a/" + " b/x" * 50_000)
+    # looked at once for each of its names, it would take hours
+    (runs[0] / "git.diff").write_text("diff --git a/" + " b/x" * 1_000_000)
     (runs[1] / "git.diff").write_text("diff --git a/net.py b/net.py\n+1\ndiff --git a/README b/README\n+1\n")
-    started = time.process_time()
     code, out, _ = call(diff.main, *runs)
     assert code == 0
     assert "uncommitted changes: net.py\n" in out
-    assert time.process_time() - started < 5
 
 
 def test_compare__counts_of_no_classes(tmp_path, call):

@@ -133,8 +133,13 @@ def test_commands__of_launch_are_taken(folder, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_commands__of_search_are_taken_up_to_the_missing_data(folder, capsys):
-    for words in _verb_commands()["search"]:
+    taken = set()
+    for words in sorted(_verb_commands()["search"], key=len, reverse=True):
         args = [{"RECIPE": "roads.yaml", "FILE": "study.yaml"}.get(word, word) for word in words]
+        # a longer one has all of it
+        if taken.issuperset(args):
+            continue
+        taken.update(args)
         code = importlib.import_module("lightseg.search").main(args)
         missing = words[1] if words[0] == "--resume" else "my_data: no folder images"
         assert (code, missing in capsys.readouterr().err) == (2, True), words

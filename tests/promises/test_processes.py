@@ -18,7 +18,7 @@ import lightseg
 from lightseg.data import Shapes
 from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
 from tests.helpers.forked_process import run_forked
-from tests.helpers.processes import DDP, PATIENCE, wait_for_run
+from tests.helpers.processes import DDP, PATIENCE, wait_for_run, wait_until
 from tests.helpers.small_disk import run_on_small_disk
 from tests.helpers.stateful_run import assert_same_run, read_logged_values
 
@@ -41,34 +41,36 @@ def reference_run(crashing_recipe, fit, launch):
 
 def folder_of(process, tmp_path):
     """The run folder of a process, as soon as it trains."""
-    while not (logs := list(tmp_path.glob("runs/*/*/metrics.jsonl"))):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    return logs[0].parent
+    wait_until(lambda: list(tmp_path.glob("runs/*/*/metrics.jsonl")), process)
+    (log,) = tmp_path.glob("runs/*/*/metrics.jsonl")
+    return log.parent
 
 
-def sleep_until(moment, folder):
+def sleep_until(moment, folder, process):
     """Wait for a random one of the 44 lines of the log, and then some more."""
     line = random.Random(moment).randint(1, 40)
-    while len((folder / "metrics.jsonl").read_text().splitlines()) < line:
-        time.sleep(0.001)
+    wait_until(lambda: len((folder / "metrics.jsonl").read_text().splitlines()) >= line, process)
     time.sleep(random.Random(moment).uniform(0, 0.05))
 
 
+# so that a kill from outside never comes too late
+PAUSE_AT_END = {"CRASH": "on_train_end:1", "CRASH_BY": "pause", "RELEASE": "never"}
+
+
 PHASES = [
-    *("on_before_backward:9", "on_before_optimizer_step:13", "on_train_batch_start:15", "on_train_batch_end:17"),
-    *("write:2", "write:5", "write:7", "on_validation_batch_start:3", "on_validation_batch_start:6"),
-    *("on_validation_end:2", "on_train_epoch_end:1", "on_train_epoch_start:4"),
+    *("on_before_backward:9", "on_train_batch_start:15", "on_train_batch_end:17", "write:2", "write:5", "write:7"),
+    *("on_validation_batch_start:3", "on_validation_end:2", "on_train_epoch_end:1", "on_train_epoch_start:4"),
 ]
 
 
-@pytest.mark.parametrize("moment", [*PHASES, *range(8)])
+@pytest.mark.parametrize("moment", [*PHASES, *range(4)])
 def test_kill__anywhere_gives_what_the_whole_run_gives(crashing_recipe, launch, reference_run, tmp_path, moment):
     options = ["--data.num_workers", "2"]
-    killed = launch("--config", crashing_recipe, *options, CRASH=moment if moment in PHASES else "", CRASH_BY="kill")
+    by_itself = {"CRASH": moment, "CRASH_BY": "kill"}
+    killed = launch("--config", crashing_recipe, *options, **(by_itself if moment in PHASES else PAUSE_AT_END))
     folder = folder_of(killed, tmp_path)
     if moment not in PHASES:
-        sleep_until(moment, folder)
+        sleep_until(moment, folder, killed)
         killed.kill()
     killed.wait()
     assert killed.returncode == -signal.SIGKILL
@@ -76,14 +78,15 @@ def test_kill__anywhere_gives_what_the_whole_run_gives(crashing_recipe, launch, 
     assert_same_run(folder, reference_run(*options))
 
 
-@pytest.mark.parametrize("moment", ["on_before_backward:9", "write:3", "on_validation_batch_start:2", 0, 1, 2])
+@pytest.mark.parametrize("moment", ["on_before_backward:9", "write:3", "on_validation_batch_start:2", 0])
 def test_kill__of_two_processes(crashing_recipe, launch, reference_run, tmp_path, moment):
     options = [*DDP, "--data.num_workers", "1"]
-    random_moment = isinstance(moment, int)
-    killed = launch("--config", crashing_recipe, *options, CRASH="" if random_moment else moment, CRASH_BY="kill")
+    is_random = isinstance(moment, int)
+    by_itself = {"CRASH": moment, "CRASH_BY": "kill"}
+    killed = launch("--config", crashing_recipe, *options, **(PAUSE_AT_END if is_random else by_itself))
     folder = folder_of(killed, tmp_path)
-    if random_moment:
-        sleep_until(moment, folder)
+    if is_random:
+        sleep_until(moment, folder, killed)
     else:
         killed.wait()
     os.killpg(killed.pid, signal.SIGKILL)
@@ -95,20 +98,23 @@ def test_kill__of_two_processes(crashing_recipe, launch, reference_run, tmp_path
 @pytest.mark.parametrize("devices", [[], DDP], ids=["one", "two"])
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
 def test_signal__saves_and_stops_between_two_steps(crashing_recipe, launch, reference_run, tmp_path, sent, devices):
-    options = ["--trainer.max_epochs", "40", *devices]
-    stopped = launch("--config", crashing_recipe, *options, "--save_every_n_steps", "1000")
+    # it waits at a late step for the signal, which other work may delay
+    release = tmp_path / "release"
+    pause = {"CRASH": "on_train_batch_end:16", "CRASH_BY": "pause", "RELEASE": str(release)}
+    stopped = launch("--config", crashing_recipe, *devices, "--save_every_n_steps", "1000", **pause)
     folder = folder_of(stopped, tmp_path)
     stopped.send_signal(sent)
+    release.touch()
     _, err = stopped.communicate()
     assert stopped.returncode == 128 + sent
     assert f"stopped by {sent.name}" in err
     assert f"--resume {folder}" in err
     assert "Traceback" not in err
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    assert 0 < saved < 200
+    assert 0 < saved < 20
     assert max(line["step"] for line in read_logged_values(folder)) == saved - 1
     wait_for_run(launch("--resume", folder))
-    assert_same_run(folder, reference_run(*options))
+    assert_same_run(folder, reference_run(*devices))
 
 
 def test_resume__on_another_number_of_processes_goes_on_with_the_same_stream(
@@ -163,13 +169,10 @@ def _in_order(shares):
     return [shares[rank] for rank in sorted(shares)]
 
 
-@pytest.mark.parametrize("workers", [0, 2, 4])
-@pytest.mark.parametrize("devices", [1, 2, 3])
+@pytest.mark.parametrize(("workers", "devices"), [(4, 1), (0, 2), (2, 3)])
 def test_stream__is_one_for_any_workers_and_processes(
     crashing_recipe, fit, launch, tmp_path, own_module, monkeypatch, workers, devices
 ):
-    if (workers, devices) == (0, 1):
-        pytest.skip("this is what the others are compared with")
     own_module("crash", RECORD)
     options = ["--data.batch_size", "6", "--trainer.max_epochs", "2"]
     how = ["--data.num_workers", workers, "--trainer.devices", devices]
@@ -249,8 +252,7 @@ def test_rank__the_first_one_that_dies_leaves_no_orphans(crashing_recipe, launch
     own_module("crash", RANK)
     process = launch("--config", crashing_recipe, *DDP, RANK_DOES="die", WHICH="0")
     process.wait()
-    while members(process.pid):
-        time.sleep(0.2)
+    wait_until(lambda: not members(process.pid))
 
 
 def members(group):
@@ -300,9 +302,12 @@ class Crash(L.Callback):
 """
 
 
-def test_torchrun__a_killed_process_restarts_the_job_which_ends_the_same(crashing_recipe, own_module, tmp_path):
+def test_torchrun__a_killed_process_restarts_the_job_which_ends_the_same(
+    crashing_recipe, reference_run, own_module, tmp_path
+):
+    reference = reference_run(*DDP)
     own_module("crash", ONCE)
-    reference, killed = (torchrun(crashing_recipe, tmp_path / name, DIE=die) for name, die in (("a", ""), ("b", "1")))
+    killed = torchrun(crashing_recipe, tmp_path / "killed")
     assert_same_run(killed, reference)
     assert len((killed / "resumes.jsonl").read_text().splitlines()) == 1
 
@@ -313,13 +318,13 @@ import lightning as L
 
 class Crash(L.Callback):
     def on_train_batch_end(self, trainer, *_):
-        first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["DIE"]
-        if first and trainer.global_rank == 1 and trainer.global_step == 8:
+        is_first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        if is_first and trainer.global_rank == 1 and trainer.global_step == 8:
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def torchrun(recipe, runs, **environment):
+def torchrun(recipe, runs):
     """Train on two nodes of one process each, both on this machine; the folder of the one run there is."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -329,7 +334,7 @@ def torchrun(recipe, runs, **environment):
     )
     node += f" --rdzv_endpoint 127.0.0.1:{port} -m lightseg.fit --config {recipe} --runs_dir {runs}"
     node += " --trainer.devices 1 --trainer.num_nodes 2 --trainer.strategy ddp"
-    environment |= {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     nodes = [
         subprocess.Popen(
             [sys.executable, *node.split()], stderr=subprocess.PIPE, env=environment, cwd=recipe.parent, text=True

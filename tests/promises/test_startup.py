@@ -215,11 +215,8 @@ def test_fit__needs_nothing_that_its_recipe_does_not_use(tmp_path):
     assert np.isfinite(json.loads((folder / "metrics.json").read_text())["val/loss"])
 
 
-def test_help__is_quick_and_imports_nothing_heavy():
-    code = "import sys, lightseg.fit as f; f.main(['--help']); assert 'torch' not in sys.modules"
-    before = os.times()
+def test_help__imports_nothing_heavy():
+    code = "import sys, lightseg.fit as f; f.main(['--help']); "
+    code += "assert not {'torch', 'lightning', 'numpy', 'matplotlib', 'PIL'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    after = os.times()
     assert "--model.net.encoder" in done.stdout
-    # of the processor: other work on the machine is no fault of the verb
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 5

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ import yaml
 from lightseg import sync
 from tests.helpers.fake_wandb import Delay, account
 from tests.helpers.forked_process import run_forked
+from tests.helpers.processes import DDP, wait_until
 from tests.helpers.stateful_run import hash_training_state, read_logged_values
 from tests.helpers.wandb_file import read_run
 
@@ -75,9 +75,21 @@ def _assert_holds(history, config, folder):
     assert facts["model"] == json.loads((folder / "model.json").read_text())
 
 
-OWN = """
+# beside other work the client may be slow
+PATIENT = """
 import lightning as L
 
+from lightseg.tracking import wandb_run
+
+wandb_run.START = wandb_run.USE = wandb_run.FINISH = 600.0
+
+
+class Patient(L.Callback):
+    pass
+"""
+OWN = (
+    PATIENT
+    + """
 
 class Own(L.Callback):
     def on_train_batch_end(self, trainer, *_):
@@ -85,6 +97,7 @@ class Own(L.Callback):
             log.experiment.log({"own": 1.0})
             log.experiment.log({"own/step": trainer.global_step}, step=0)
 """
+)
 
 
 def test_wandb__online_has_all_that_the_folder_has(service, account_here, own_module, train):
@@ -162,13 +175,13 @@ def test_wandb__offline_writes_one_file_that_has_it_all_and_changes_no_number(tm
     assert not list((tmp_path / "home").rglob("*wandb*"))
 
 
-KILLED = """
+KILLED = (
+    PATIENT
+    + """
 import os
 import pathlib
 import signal
 import time
-
-import lightning as L
 
 
 class Killed(L.Callback):
@@ -179,6 +192,7 @@ class Killed(L.Callback):
             pathlib.Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
+)
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
@@ -223,17 +237,10 @@ def _assert_best_and_lowest(summary, folder):
 
 
 def _tell_when_rows_have_come(service, path, early_steps):
-    _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
+    wait_until(lambda: any(run.steps for run in list(service.runs.values())))
     (run,) = service.runs.values()
     early_steps.append(run.steps)
     path.touch()
-
-
-def _wait_until(condition, seconds=600):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -283,12 +290,27 @@ def _assert_sync_delivers(service, folder, synced):
     assert (len(service.requests), json.dumps([run.stream, run.config, run.summary])) == (request_count, state)
 
 
+# what never comes need not be waited for as long as by default
+IMPATIENT = """
+import lightning as L
+
+from lightseg.tracking import wandb_run
+
+wandb_run.START, wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 3.0, 2.0
+
+
+class Impatient(L.Callback):
+    pass
+"""
+
+
 @pytest.mark.parametrize("answer", [Delay(0.7), 500], ids=["slow", "errors"])
 def test_wandb__a_troubled_service_changes_nothing_and_sync_delivers(
-    answer, service, account_here, train, reference, synced
+    answer, service, account_here, own_module, train, reference, synced
 ):
     service.fail = lambda method, path, op: answer
-    done, folder = train(account_here)
+    own_module("impatient", IMPATIENT)
+    done, folder = train(account_here, *(["--trainer.callbacks", "impatient.Impatient"] if answer == 500 else []))
     _assert_same_training(folder, reference)
     assert "Traceback" not in done.stderr
     assert done.stderr.count("warning: W&B") <= 1
@@ -301,6 +323,11 @@ import pathlib
 import time
 
 import lightning as L
+
+from lightseg.tracking import wandb_run
+
+# what never comes need not be waited for as long as by default
+wandb_run.FINISH, wandb_run.TEARDOWN = 3.0, 2.0
 
 
 class Waiting(L.Callback):
@@ -326,7 +353,7 @@ def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
     loss, tmp_path, service, account_here, own_module, train, reference, synced
 ):
     def lose():
-        _wait_until(lambda: any(run.steps for run in list(service.runs.values())))
+        wait_until(lambda: any(run.steps for run in list(service.runs.values())))
         if loss == "connection":
             service.close()
         else:
@@ -352,8 +379,9 @@ def test_wandb__lost_in_mid_run_changes_nothing_and_sync_delivers(
     _assert_sync_delivers(service, folder, synced)
 
 
-def test_wandb__two_processes_are_one_run(service, account_here, train):
-    done, folder = train(account_here, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4")
+def test_wandb__two_processes_are_one_run(service, account_here, own_module, train):
+    own_module("patient", PATIENT)
+    done, folder = train(account_here, *DDP, "--data.batch_size", "4", "--trainer.callbacks", "patient.Patient")
     (run,) = service.runs.values()
     _assert_holds(run.history, run.settings, folder)
     assert done.stdout.count("W&B: http") == 1

@@ -5,7 +5,7 @@ import sys
 import pytest
 import yaml
 
-from lightseg.fit import main as fit
+from tests.helpers.train import train
 
 TINY = """
 base: [configs/data/shapes.yaml, configs/net/unet.yaml]
@@ -49,6 +49,7 @@ if not folder.exists():
 if not seed and folder.name.endswith(os.environ.get("WAITS", "none")):
     rows = [dict(step=step, **{{"val/score": 0.0}}) for step in range(3)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in rows))
+    (folder / "waits").touch()
     time.sleep(3000)
 config = (folder / "config.yaml").read_text()
 config = re.sub("seed_everything: .*", "seed_everything: " + (seed[1] if seed else "0"), config)
@@ -67,14 +68,7 @@ rows = [dict(step=step, **{{"val/score": float(lr)}}) for step in range(3)]
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A finished run."""
-    folder = tmp_path_factory.mktemp("template")
-    (folder / "tiny.yaml").write_text(TINY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightseg.training.report._draw", lambda *_: [])
-        patch.setattr("lightseg.training.run.disable_malloc_trim", lambda: None)
-        assert fit(["--config", str(folder / "tiny.yaml"), "--runs_dir", str(folder / "runs")]) == 0
-    (run,) = folder.glob("runs/tiny/*")
-    return run
+    return train(tmp_path_factory.mktemp("template"), TINY)
 
 
 @pytest.fixture

@@ -4,10 +4,7 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,9 +12,10 @@ import pytest
 from lightseg.errors import UserError
 from lightseg.search.__main__ import main
 from lightseg.search.run import parse
+from tests.helpers.forked_process import ForkedProcess
+from tests.helpers.processes import wait_until
 from tests.helpers.small_disk import limited_files
 
-PYTHON = sys.executable
 LR = "model.optimizer.lr"
 
 
@@ -163,15 +161,13 @@ def test_signal__stops_the_trials_and_the_same_command_goes_on(played, folder, c
     monkeypatch.setenv("WAITS", "-02")
 
     def stop():
-        while not list(Path("runs").glob("tiny/*-02/metrics.jsonl")):
-            time.sleep(0.02)
-        time.sleep(0.2)
+        wait_until(lambda: list(Path("runs").glob("tiny/*-02/waits")))
         os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=stop)
-    thread.start()
-    code, out, err = call(main, *played(storage="journal"), "--jobs", "1")
-    thread.join()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(stop)
+        code, out, err = call(main, *played(storage="journal"), "--jobs", "1")
+        stopping.result()
     assert code == 143
     place = folder().relative_to(Path.cwd())
     assert err == f"lightseg: stopped by SIGTERM; go on with: python -m lightseg.search --resume {place}\n"
@@ -264,13 +260,9 @@ def test_search__checks_each_value_by_the_parser_before_the_first_trial(files, c
 
 @pytest.mark.slow
 def test_search__of_real_trials_goes_on_after_sigkill(files, folder, call, tmp_path):
-    arguments = files(trials=3)
-    process = subprocess.Popen([PYTHON, "-m", "lightseg.search", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 240
-    while not list(Path("runs").glob("tiny/*-01/git.json")):
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.05)
+    arguments = [*files(trials=2), "--jobs", "1"]
+    process = ForkedProcess("lightseg.search", arguments, tmp_path, {**os.environ}, tmp_path / "output")
+    wait_until(lambda: list(Path("runs").glob("tiny/*-01/git.json")), process)
     process.kill()
     process.wait()
     first = next(iter(Path("runs/tiny").glob("*-00"))) / "metrics.json"
@@ -279,7 +271,7 @@ def test_search__of_real_trials_goes_on_after_sigkill(files, folder, call, tmp_p
     assert code == 0, err
     assert first.stat().st_mtime_ns == before
     result = report(folder())
-    assert [trial["state"] for trial in result["trials"]] == ["complete"] * 3
+    assert [trial["state"] for trial in result["trials"]] == ["complete"] * 2
     metrics = {run.parent.name: json.loads(run.read_text()) for run in folder().parent.glob("*/metrics.json")}
     scores = {trial["number"]: metrics[trial["run"]]["val/score"] for trial in result["trials"]}
     winner = result["winner"]

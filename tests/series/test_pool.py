@@ -75,7 +75,7 @@ signal.signal(signal.SIGINT, handle)"""
 @pytest.mark.parametrize("way", ["time limit", "second signal"])
 def test_pool__an_error_ends_a_process_that_does_not_stop(tmp_path, monkeypatch, way):
     handler = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if way == "time limit" else COUNTING
-    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 0.2 if way == "time limit" else 60)
+    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 0.2 if way == "time limit" else 3000)
     # a shell may start the tests with the signal ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     output = tmp_path / "out.txt"
@@ -86,13 +86,13 @@ def test_pool__an_error_ends_a_process_that_does_not_stop(tmp_path, monkeypatch,
             while "ready" not in output.read_text():
                 time.sleep(0.01)
             if way == "second signal":
-                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                # in any order with the first one, of the error
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
             raise KeyError
 
-    start = time.monotonic()
+    # a process that does not end would let it wait until pytest's limit
     try:
         with pytest.raises(KeyError):
             fail()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - start < 20

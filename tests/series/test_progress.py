@@ -47,6 +47,8 @@ def test_progress__lines(series, clock, capsys):
         clock[0] = 131
         # the next lines come 30 seconds after the last ones
         lines.update(waiting=1)
+        clock[0] = 162
+        lines.update(waiting=0)
     out = capsys.readouterr().out.replace(f"{series.folder}/", "")
     assert out.splitlines() == [
         "seed 0: begins, output in 00.txt",
@@ -60,6 +62,8 @@ def test_progress__lines(series, clock, capsys):
         "seed 2: no output yet",
         # one that waits takes 31 s, and the running one is over its time, on two places
         "1 of 4 runs finished, 1 failed, 1 running; 2 min so far, about 16 s left",
+        "seed 2: no output yet",
+        "2 of 4 runs finished, 1 failed, 1 running; 3 min so far",
     ]
 
 

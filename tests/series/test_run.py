@@ -1,12 +1,13 @@
 """Several runs of one command; where it is about the series alone, the runs are played by a script."""
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,9 @@ from lightseg.files.atomic import locked
 from lightseg.fit import run_series
 from lightseg.metrics.per_image import PerImageResults
 from lightseg.series.run import SeriesError
+from tests.helpers.processes import wait_until
 
 PYTHON = sys.executable
-
-
-def wait_for(condition):
-    until = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def children(process):
@@ -100,11 +95,11 @@ def test_series__is_not_kept_from_starting_by_what_lies_beside_its_runs(played, 
 
 
 def test_series__two_at_a_time_after_the_first_has_begun(played, compared, runs, variables, monkeypatch):
-    monkeypatch.setenv("SECONDS", "0.4")
+    monkeypatch.setenv("MEETS", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-6f")
     run_series([*played, "--seeds", "0,1,2,3", "--jobs", "2"])
     begin, end = zip(*map(times, runs()[0]), strict=True)
-    # the second begins while the first runs, the third after one of them
+    # two meet, and the third begins after one of them
     assert begin[1] < end[0]
     assert begin[2] >= min(end[0], end[1])
     assert begin[3] < end[2]
@@ -294,31 +289,40 @@ from pathlib import Path
 from lightseg.files.atomic import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
-    time.sleep(float(sys.argv[2]))"""
+    time.sleep(3000)"""
 
 
 @contextlib.contextmanager
-def lock(folder, seconds):
-    """Lock a folder by another process."""
-    with subprocess.Popen([PYTHON, "-c", HOLDER, str(folder), str(seconds)], stdout=subprocess.PIPE) as holder:
+def lock(folder):
+    """Lock a folder by another process, which is killed at the end."""
+    with subprocess.Popen([PYTHON, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        yield
+        yield holder
         holder.kill()
 
 
 def test_series__runs_once_at_a_time(stopped):
     command, series = stopped
-    with lock(series, 3000), pytest.raises(UserError, match="another process runs this series"):
+    with lock(series), pytest.raises(UserError, match="another process runs this series"):
         run_series(command)
 
 
-def test_series__waits_for_a_run_that_outlives_the_killed_series(stopped, runs, capfd):
+def test_series__waits_for_a_run_that_outlives_the_killed_series(stopped, runs, monkeypatch):
     command, _ = stopped
-    folder = runs()[0][1]
-    with lock(folder, 0.5):
+    folder, errors = runs()[0][1], io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+
+    def end_it():
+        wait_until(lambda: "waiting" in errors.getvalue())
+        assert not (folder / "metrics.json").exists()
+        holder.kill()
+
+    with lock(folder) as holder, ThreadPoolExecutor() as pool:
+        ending = pool.submit(end_it)
         run_series(command)
+        ending.result()
     assert (folder / "metrics.json").exists()
-    assert capfd.readouterr().err == f"{folder}: is still training, or stopping; waiting for its end\n"
+    assert errors.getvalue() == f"{folder}: is still training, or stopping; waiting for its end\n"
 
 
 def test_series__a_damaged_plan_is_named(stopped):
@@ -366,7 +370,7 @@ sys.exit(main())"""
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_series__a_signal_reaches_all_runs_and_stops_the_series(start, tmp_path, runs, sent):
     parent = start("--seeds", "0,1,2", "--jobs", "2", WAITS="all")
-    wait_for(lambda: len(list((tmp_path / "runs").glob("*/*/ready"))) == 2 or parent.poll() is not None)
+    wait_until(lambda: len(list((tmp_path / "runs").glob("*/*/ready"))) == 2, parent)
     parent.send_signal(sent)
     _, err = parent.communicate()
     folders, series = runs()
@@ -381,7 +385,7 @@ def test_series__of_a_job_that_runs_out_of_time_is_queued_again_once(start, tmp_
     scontrol.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     parent = start("--seeds", "0,1", "--jobs", "2", WAITS="all", PATH=path, SLURM_JOB_ID="7")
-    wait_for(lambda: len(list((tmp_path / "runs").glob("*/*/ready"))) == 2 or parent.poll() is not None)
+    wait_until(lambda: len(list((tmp_path / "runs").glob("*/*/ready"))) == 2, parent)
     parent.send_signal(signal.SIGUSR1)
     parent.communicate()
     assert parent.returncode == 128 + signal.SIGUSR1
@@ -391,11 +395,12 @@ def test_series__of_a_job_that_runs_out_of_time_is_queued_again_once(start, tmp_
 def test_series__a_run_that_is_killed_does_not_stop_the_others(start, tmp_path, runs):
     parent = start("--seeds", "0,1,2", "--jobs", "2", WAITS="1")
     # it may begin to wait after the others have ended
-    wait_for(
-        lambda: [len(list((tmp_path / "runs").glob(f"*/*/{name}"))) for name in ("metrics.json", "ready")] == [2, 1]
+    wait_until(
+        lambda: [len(list((tmp_path / "runs").glob(f"*/*/{name}"))) for name in ("metrics.json", "ready")] == [2, 1],
+        parent,
     )
     (waiting,) = (tmp_path / "runs").glob("*/*/ready")
-    wait_for(lambda: len(children(parent)) == 1)
+    wait_until(lambda: len(children(parent)) == 1, parent)
     os.kill(children(parent)[0], signal.SIGKILL)
     _, err = parent.communicate()
     assert parent.returncode == 1
@@ -419,74 +424,84 @@ def outcome(folder):
 
 
 @pytest.mark.slow
-def test_series__in_two_jobs_equals_one_after_another(launch, recipe, tmp_path):
-    for jobs in (1, 2):
-        runs = ("--seeds", "3", "--folds", "2", "--grid", "model.net.width=4,5", "--trainer.max_epochs", "2")
-        done = launch("--config", recipe(), *runs, "--jobs", jobs, "--name", f"jobs{jobs}", OMP_NUM_THREADS="1")
-        out, err = done.communicate()
-        assert done.returncode == 0, err + out
-        assert "★" in out
-    one, two = (
-        [outcome(file.parent) for file in sorted((tmp_path / "runs" / name).glob("*/metrics.json"))]
-        for name in ("jobs1", "jobs2")
-    )
-    assert len(one) == 4
-    assert one == two
+def test_series__in_two_jobs_equals_one_run_after_another(launch, fit, recipe, tmp_path):
+    runs = ("--seeds", "3", "--folds", "2", "--grid", "model.net.width=4,5")
+    done = launch("--config", recipe(), *runs, "--jobs", "2", OMP_NUM_THREADS="1")
+    out, err = done.communicate()
+    assert done.returncode == 0, err + out
+    # the table comes last
+    table = out.rpartition(" finished in ")[2]
+    assert "mIoU" in table
+    assert "★" in table
+    folders = sorted(file.parent for file in (tmp_path / "runs/tiny").glob("*/metrics.json"))
+    assert len({yaml.safe_load((folder / "config.yaml").read_text())["group"] for folder in folders}) == 1
+    first, second = (PerImageResults.read(folder, "val").images for folder in folders[:2])
+    assert len(set(first + second)) == len(first) + len(second) == 12 + 5
+    expected = []
+    for width in (4, 5):
+        for fold in (0, 1):
+            options = ("--seed_everything", 3, "--data.folds", 2, "--data.fold", fold, "--model.net.width", width)
+            expected.append(outcome(fit("--config", recipe(), *options).folder))
+    assert [outcome(folder) for folder in folders] == expected
     # they are not all the same run
-    assert len({str(run[3]) for run in one}) == 4
+    assert len({str(run[3]) for run in expected}) == 4
 
 
-SLOW = """import os, time
+PAUSE = """import os, time
 from pathlib import Path
 from lightning import Callback
+from lightseg.callbacks import GracefulStop
 
-class Slow(Callback):
-    def on_train_epoch_start(self, trainer, task):
-        until = time.monotonic() + 5
-        while time.monotonic() < until and not Path(os.environ["RELEASE"]).exists():
-            time.sleep(0.05)
+class Pause(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        stop = next(callback for callback in trainer.callbacks if isinstance(callback, GracefulStop))
+        # until the test lets it go on, or a signal stops it
+        while trainer.current_epoch >= int(Path(os.environ["EPOCHS"]).read_text() or 0) and not stop.received:
+            time.sleep(0.01)
 """
 
 
 @pytest.mark.slow
-def test_series__of_killed_processes_ends_as_if_nothing_had_been_killed(launch, recipe, own_module, tmp_path):
-    own_module("slow", SLOW)
-    runs, release = tmp_path / "runs", tmp_path / "release"
-    options = ("--config", recipe(), "--trainer.max_epochs", "20", "--trainer.callbacks+=slow.Slow")
+def test_series__of_killed_processes_ends_as_if_nothing_had_been_killed(
+    launch, fit, recipe, own_module, tmp_path, monkeypatch
+):
+    own_module("pause", PAUSE)
+    runs, epochs = tmp_path / "runs", tmp_path / "epochs"
+    options = ("--config", recipe(), "--trainer.max_epochs", "3", "--trainer.callbacks+=pause.Pause")
 
-    def start(name):
-        return launch(*options, "--seeds", "0,1", "--jobs", "2", "--name", name, RELEASE=str(release))
+    def start(paused_at):
+        epochs.write_text(paused_at)
+        return launch(*options, "--seeds", "0,1", "--jobs", "2", "--name", "killed", EPOCHS=str(epochs))
 
-    def steps():
+    def sizes():
         return [len(file.read_bytes()) for file in sorted(runs.glob("killed/*/metrics.jsonl"))]
 
-    killed = start("killed")
-    wait_for(lambda: len(list(runs.glob("killed/*/checkpoints/last.ckpt"))) == 2)
+    killed = start("1")
+    wait_until(lambda: len(list(runs.glob("killed/*/checkpoints/last.ckpt"))) == 2, killed)
     killed.kill()
     killed.wait()
     folders = sorted(file.parent for file in runs.glob("killed/*/config.yaml"))
     # the runs notice it, save their state and stop
-    wait_for(lambda: all(map(is_free, folders)))
+    wait_until(lambda: all(map(is_free, folders)))
     assert not list(runs.glob("killed/*/metrics.json"))
-    before = steps()
+    before = sizes()
 
-    again = start("killed")
-    wait_for(lambda: all(now > then for now, then in zip(steps(), before, strict=True)))
+    again = start("2")
+    wait_until(lambda: all(now > then for now, then in zip(sizes(), before, strict=True)), again)
     os.kill(children(again)[0], signal.SIGKILL)
-    release.touch()
+    epochs.write_text("3")
     out, err = again.communicate()
     assert again.returncode == 1, err + out
     assert "1 of 2 runs failed:\n  seed " in err
 
-    last = start("killed")
+    last = start("3")
     out, err = last.communicate()
     assert last.returncode == 0, err + out
     assert "2 runs of which 1 is finished" in out
     assert sorted(file.parent for file in runs.glob("killed/*/config.yaml")) == folders
 
-    start("whole").communicate()
-    expected = [outcome(file.parent) for file in sorted(runs.glob("whole/*/metrics.json"))]
-    assert len(expected) == 2
+    monkeypatch.setenv("EPOCHS", str(epochs))
+    expected = [outcome(fit(*options, "--seed_everything", seed).folder) for seed in (0, 1)]
     assert [outcome(folder) for folder in folders] == expected
 
 
@@ -495,19 +510,3 @@ def is_free(folder):
     with contextlib.suppress(UserError), locked(folder):
         return True
     return False
-
-
-@pytest.mark.slow
-def test_series__folds_of_shapes(launch, recipe, tmp_path):
-    done = launch("--config", recipe(), "--trainer.max_epochs", "1", "--folds", "2", "--seeds", "3")
-    out, err = done.communicate()
-    assert done.returncode == 0, err
-    folders = sorted(file.parent for file in (tmp_path / "runs/tiny").glob("*/config.yaml"))
-    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
-    seeds_and_folds = [(config["seed_everything"], config["data"]["init_args"]["fold"]) for config in configs]
-    assert seeds_and_folds == [(3, 0), (3, 1)]
-    assert len({config["group"] for config in configs}) == 1
-    first, second = (PerImageResults.read(folder, "val").images for folder in folders)
-    assert len(set(first + second)) == len(first) + len(second) == 12 + 5
-    # the table comes last
-    assert "mIoU" in out.partition("seed 3, fold 1: finished in ")[2]

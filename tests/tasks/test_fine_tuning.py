@@ -9,7 +9,7 @@ from timm.optim import param_groups_layer_decay
 from lightseg.nets import TimmNet
 from lightseg.optim.param_groups import param_groups
 from lightseg.tasks.fine_tuning import make_layer_decay
-from tests.conftest import TINY
+from tests.conftest import SEGMENTER, TINY
 from tests.helpers.refusal import assert_refused
 
 SMALL = {"img_size": 32, "patch_size": 16, "embed_dim": 8, "depth": 3, "num_heads": 2}
@@ -33,18 +33,6 @@ def test_layer_decay__is_that_of_timm(encoder, kwargs):
     assert rates["head.weight"] == 1
 
 
-RESNET = """
-base: [configs/data/shapes.yaml]
-model:
-  class_path: SegmentationTask
-  init_args:
-    net: {class_path: Segmenter, init_args: {encoder: test_resnet, head: linear}}
-data:
-  init_args: {image_size: 32, train_size: 8, val_size: 4, test_size: 4, batch_size: 4, num_workers: 0}
-trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
-"""
-
-
 def test_fit__freezes_the_first_stages_and_names_it(fit, recipe):
     options = [
         "--model.freeze_stages",
@@ -56,7 +44,7 @@ def test_fit__freezes_the_first_stages_and_names_it(fit, recipe):
         "--model.optimizer.lr",
         0.1,
     ]
-    outcome = fit("--config", recipe(RESNET), *options)
+    outcome = fit("--config", recipe(SEGMENTER), *options)
     start = next(line for line in outcome.out.splitlines() if line.startswith("Segmenter, "))
     assert "layer_decay 0.5 over 5 layers (lr of the stem x 0.031)" in start
     assert "2 of 5 stages frozen" in start
@@ -94,5 +82,5 @@ def test_fit__refuses_where_there_are_no_stages(fit, recipe, options, words):
 
 
 def test_fit__refuses_more_stages_than_there_are(fit, recipe):
-    outcome = fit("--config", recipe(RESNET), "--model.freeze_stages", 6)
+    outcome = fit("--config", recipe(SEGMENTER), "--model.freeze_stages", 6)
     assert_refused(outcome, "model.freeze_stages", "at most 5, the number of stages", "got 6")

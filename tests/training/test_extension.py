@@ -11,11 +11,9 @@ import lightseg
 from lightseg import diff, export
 from lightseg.comparison.groups import group
 from lightseg.runs.read import read
-from tests.conftest import TINY
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 from tests.helpers.stateful_run import assert_same_run, hash_training_state, read_logged_values
-from tests.helpers.train import train
 
 CONSTANT = ["--model.schedule", "Constant"]
 """Schedule that does not depend on the length of the training."""
@@ -65,12 +63,6 @@ def test_extend__the_schedule_is_that_of_the_longer_training(fit, crashing_recip
         f"extend: goes on after epoch 1, step 5, of {first.folder.parent.name}/{first.folder.name} with its optimizer; "
         "OneCycle is that of 3 epochs, of which 1 are done"
     ) in longer.out
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The folder of a finished run of an epoch of three steps, which no test changes."""
-    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture

@@ -282,7 +282,7 @@ def test_resume__a_lost_log_is_said(fit, crashed):
 def test_locked__a_run_that_is_being_trained(tmp_path):
     # a lock of this process does not keep this process out
     hold = "import time; from pathlib import Path; from lightseg.files.atomic import locked\n"
-    hold += f"with locked(Path({str(tmp_path)!r})): print(flush=True); time.sleep(60)"
+    hold += f"with locked(Path({str(tmp_path)!r})): print(flush=True); time.sleep(3000)"
     holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
     holder.stdout.readline()
     with pytest.raises(UserError, match="another process is training in it"), locked(tmp_path):

@@ -1,13 +1,13 @@
 """Damaged states of a training are one line, and nothing has been changed."""
 
 import copy
-import os
 
 import pytest
 import torch
 
 from lightseg.errors import UserError
 from lightseg.training.resume import newest_checkpoint
+from tests.helpers.sparse import write_sparse
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,6 @@ def test_newest_checkpoint__damaged_state(stopped, name):
     assert f"last.ckpt: is damaged ({message}" in str(raised.value)
 
 
-def _make_sparse(path):
-    os.truncate(path, 10**13)
-
-
 def _make_folder(path):
     path.mkdir()
 
@@ -71,7 +67,7 @@ def _make_link(path):
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("metrics.jsonl", _make_sparse, "it is longer than"),
+        ("metrics.jsonl", write_sparse, "it is longer than"),
         ("confusion_val.csv", _make_folder, "is not a regular file"),
         ("resumes.jsonl", _make_link, "is a link"),
         ("images", lambda path: path.touch(), "is not a folder"),

@@ -12,20 +12,13 @@ import yaml
 import lightseg
 from lightseg import compare, diff, export
 from lightseg.files.atomic import sha256
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT
 from tests.helpers.processes import DDP, wait_for_run
 from tests.helpers.refusal import assert_refused
 from tests.helpers.stateful_run import assert_same_run
-from tests.helpers.train import train
 from tests.inference.models import write_checkpoint
 
 SHAPES = ["background", "circle", "square", "triangle", "star", "ring"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Run folder that no test changes."""
-    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture

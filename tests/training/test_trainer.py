@@ -8,6 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightseg.cli.lightning_cli import LightsegCLI
 from lightseg.training.trainer import make_trainer
 from tests.conftest import ROOT
+from tests.helpers.refusal import assert_refused
 
 SLURM = {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "job", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
 
@@ -48,6 +49,12 @@ def _trainer(recipe, tmp_path, *options):
     first, last = L.Callback(), L.Callback()
     trainer = make_trainer(cli, [first], [last], [])
     return trainer, [callback for callback in trainer.callbacks if callback in (first, last)], (first, last)
+
+
+def test_logger__named_twice_would_get_each_number_twice(fit, recipe, tmp_path):
+    outcome = fit("--config", recipe(), "--trainer.logger", "[TensorBoard, MLflow, TensorBoard]")
+    assert_refused(outcome, "trainer.logger: TensorBoard is named twice; leave one of them out")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_strategy__of_forked_children_is_refused(fit, recipe):

@@ -9,14 +9,6 @@ from lightseg.comparison.html.predictions import _numbered, predict_again
 from lightseg.comparison.results import Trial
 from lightseg.errors import DataError
 from lightseg.runs.read import read
-from tests.conftest import TINY
-from tests.helpers.train import train
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Train a run that no test changes."""
-    return train(tmp_path_factory.mktemp("trained"), TINY, "--trainer.max_epochs", "1")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from lightseg.comparison.html.sections import classes, details, format_number, matrices, ranking
 from lightseg.comparison.results import Estimate
+from tests.helpers.sparse import write_sparse
 
 
 def cells(html: str) -> list[list[str]]:
@@ -167,8 +168,7 @@ def test_details__a_command_that_is_a_link_to_a_local_file(make_comparison, tmp_
     first, second = (trial.runs[0].folder / "command.txt" for trial in comparison.groups[0].trials)
     first.unlink()
     first.symlink_to(tmp_path / "secret")
-    with second.open("wb") as file:
-        file.truncate(10**13)
+    write_sparse(second)
     html = details(comparison)
 
     assert "my password" not in html
@@ -178,6 +178,5 @@ def test_details__a_command_that_is_a_link_to_a_local_file(make_comparison, tmp_
 
 def test_matrices__a_file_of_terabytes(make_comparison):
     comparison = make_comparison(labels=("only",))
-    with (comparison.groups[0].trials[0].runs[0].folder / "confusion_test.csv").open("wb") as file:
-        file.truncate(10**13)
+    write_sparse(comparison.groups[0].trials[0].runs[0].folder / "confusion_test.csv")
     assert "is damaged (it is longer than" in matrices(comparison)

@@ -6,6 +6,7 @@ import pytest
 
 from lightseg.data.annotations.documents import get, iterate_xml, parse_json, read_json, read_yaml
 from lightseg.errors import DataError, UserError
+from tests.helpers.sparse import write_sparse
 
 
 def test_read_json__with_a_byte_order_mark(tmp_path):
@@ -34,9 +35,7 @@ def test_read__a_pipe_or_a_larger_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.json")
     with pytest.raises(UserError, match="a.json"):
         read_json(tmp_path / "a.json")
-    with (tmp_path / "b.json").open("wb") as file:
-        # sparse: it takes no disk
-        file.truncate((1 << 31) + 1)
+    write_sparse(tmp_path / "b.json", (1 << 31) + 1)
     with pytest.raises(UserError, match="it is longer than 2147483648 bytes"):
         read_json(tmp_path / "b.json")
     with pytest.raises(DataError, match="c.json: cannot be read"):

@@ -7,6 +7,7 @@ import pytest
 from lightseg.data.io.tables import read_table
 from lightseg.data.io.text_file import LARGEST
 from lightseg.errors import DataError, UserError
+from tests.helpers.sparse import write_sparse
 
 
 @pytest.fixture
@@ -83,8 +84,7 @@ def test_read_table__parquet_has_rows_and_no_lines(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"no table")
     with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet \(.*\); save it again"):
         read_table(tmp_path / "t.parquet")
-    with (tmp_path / "t.parquet").open("wb") as file:
-        file.truncate(LARGEST + 1)
+    write_sparse(tmp_path / "t.parquet", LARGEST + 1)
     with pytest.raises(UserError, match=r"t\.parquet: .*it is longer than"):
         read_table(tmp_path / "t.parquet")
 

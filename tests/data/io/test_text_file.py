@@ -6,6 +6,7 @@ import pytest
 
 from lightseg.data.io.text_file import LARGEST, read_text
 from lightseg.errors import DataError, UserError
+from tests.helpers.sparse import write_sparse
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -44,8 +45,6 @@ def test_read_text__a_pipe_or_a_larger_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(UserError, match=r"pipe\.txt"):
         read_text(tmp_path / "pipe.txt")
-    with (tmp_path / "large.csv").open("wb") as file:
-        # sparse: it takes no disk
-        file.truncate(LARGEST + 1)
+    write_sparse(tmp_path / "large.csv", LARGEST + 1)
     with pytest.raises(UserError, match=r"large\.csv: .*it is longer than 2147483648 bytes"):
         read_text(tmp_path / "large.csv")

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +28,7 @@ from lightseg.files.atomic import file_lock
 from lightseg.files.disk_cache import cache_dir
 from tests.data import fabricate
 from tests.helpers.dying_worker import DYING_WORKER_RECIPE, dying_worker_source
+from tests.helpers.processes import wait_until
 from tests.helpers.small_disk import run_on_small_disk
 from tests.helpers.stateful_run import STATEFUL_RECIPE, assert_same_run, hash_training_state, read_logged_values
 
@@ -401,7 +401,7 @@ def test_damage__leftovers_of_a_killed_build_are_removed(monkeypatch):
     samples = Killing(large("a").samples)
     killed = FORK.Process(target=cached, args=(samples,))
     killed.start()
-    killed.join(60)
+    killed.join()
     assert killed.exitcode == -signal.SIGKILL
     (leftover,) = (path for path in (cache_dir() / "decoded").iterdir() if path.is_dir())
     assert leftover.name.startswith(".")
@@ -422,18 +422,22 @@ class Telling(Own):
         return super().__getitem__(index)
 
 
-def test_turns__two_processes_decode_once(capfd):
+def cached_elsewhere(samples, errors):
+    """Map samples in a process of its own, whose messages go to a file."""
+    with errors.open("w") as file, contextlib.redirect_stderr(file):
+        cached(samples)
+
+
+def test_turns__two_processes_decode_once(tmp_path):
     samples = Telling(large("a").samples)
     samples.log = FORK.SimpleQueue()
-    processes = [FORK.Process(target=cached, args=(samples,)) for _ in range(2)]
-    messages = ""
+    files = [tmp_path / f"errors{number}" for number in range(2)]
+    processes = [FORK.Process(target=cached_elsewhere, args=(samples, file)) for file in files]
     with file_lock(cache_dir() / "decoded", "nobody else is here"):
         for process in processes:
             process.start()
-        while messages.count("another process decodes images; waiting for it") < 2:
-            assert all(process.is_alive() for process in processes), messages
-            time.sleep(0.01)
-            messages += capfd.readouterr().err
+        message = "another process decodes images; waiting for it"
+        wait_until(lambda: all(file.is_file() and message in file.read_text() for file in files))
     for process in processes:
         process.join()
         assert process.exitcode == 0
