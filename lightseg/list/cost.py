@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import lightseg.nets
 from lightseg.errors import ConfigError, did_you_mean
 from lightseg.files.disk_cache import cached
+from lightseg.files.printable import printable_line
 from lightseg.files.source_digest import source_digest
 from lightseg.nets.heads import build_head
 from lightseg.nets.memory import without_memory
@@ -83,7 +84,8 @@ _LIBRARIES: dict[str, tuple[str, Callable[[str, int | None], dict[str, Any]]]] =
 def _cost_of_head(name: str, encoder: str) -> dict[str, Any]:
     """Return the cost of a head alone, on an encoder."""
     if not is_model(encoder):
-        raise ConfigError(f"--encoder: timm has no encoder '{encoder}'{did_you_mean(encoder, list_models())}")
+        name = printable_line(encoder)[:80]
+        raise ConfigError(f"--encoder: timm has no encoder '{name}'{did_you_mean(encoder, list_models())}")
     levels = choose_levels(reference(encoder, num_classes=0), encoder)[1]
     with without_memory():
         head = build_head(name, NUM_CLASSES, levels, None)

@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from lightseg.errors import UserError, did_you_mean
-from lightseg.files.printable import align_columns
+from lightseg.files.printable import align_columns, printable_line
 
 
 def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[di
     selected = [row for row in rows if fnmatch(row["name"].lower(), glob)]
     if not selected:
         near = did_you_mean(pattern, [row["name"] for row in rows])
-        raise UserError(f"{kind}: no name matches '{pattern}'{near}")
+        raise UserError(f"{kind}: no name matches '{printable_line(pattern)[:80]}'{near}")
     return selected
 
 

@@ -7,6 +7,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightseg.errors import require
 from lightseg.loggers.view_logger import PictureLogger
+from lightseg.tracking.mlflow_view import open_view, without_password
 from lightseg.tracking.picture_view import PictureView
 
 
@@ -31,17 +32,25 @@ class MLflow(PictureLogger):
 
     @rank_zero_only
     def prepare(self) -> None:
-        """Check that MLflow is installed.
+        """Check that MLflow is installed, and that no password would be kept in the run folder.
 
         Raises:
-            ConfigError: If it is not.
+            ConfigError: If it is not, or one would be.
         """
         require(
             find_spec("mlflow") is not None,
             "trainer.logger: MLflow is not installed; pip install 'lightseg[mlflow]'",
         )
+        address = self._tracking_uri and without_password(self._tracking_uri)
+        require(
+            address == self._tracking_uri,
+            "trainer.logger.tracking_uri: has a user or a password, which the run folder would keep; give the whole "
+            f"address as MLFLOW_TRACKING_URI, or {address} here, and MLFLOW_TRACKING_USERNAME and _PASSWORD",
+        )
+
+    def _remedy(self) -> str:
+        place = f" --tracking_uri {self._tracking_uri}" if self._tracking_uri else ""
+        return f"{super()._remedy()}{place}"
 
     def _open(self, folder: Path) -> PictureView:
-        from lightseg.tracking.mlflow_view import open_view
-
         return open_view(folder, self._experiment, self._tracking_uri, self._tags)

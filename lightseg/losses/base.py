@@ -89,7 +89,7 @@ class PixelLoss(MaskedLoss):
         """See `MaskedLoss.compute`."""
         weight = self.pixel_weight(target, valid)
         total = weight.sum() if counts is None else self.step_weight(counts)
-        return ratio((_shaped(self, self.per_pixel(logits, target), target) * weight).sum(), total)
+        return ratio((_shaped(self, self.per_pixel(logits, target), target.shape) * weight).sum(), total)
 
     def pixel_weight(self, target: Tensor, valid: Tensor) -> Tensor:
         """Return the weight of each pixel, `(N, P)` float: 0 where not valid, else its target's class weight, or 1."""
@@ -118,7 +118,9 @@ class LabelLoss(MaskedLoss):
             negative, positive = self.weight.to(logits.dtype).unsqueeze(-1).unbind(1)
             weights = weights * torch.where(target == 1, positive, negative)
         total = weights.sum() if counts is None else (counts if self.weight is None else counts * self.weight).sum()
-        return ratio((_shaped(self, self.per_label(logits, target.to(logits.dtype)), target) * weights).sum(), total)
+        return ratio(
+            (_shaped(self, self.per_label(logits, target.to(logits.dtype)), target.shape) * weights).sum(), total
+        )
 
     @abstractmethod
     def per_label(self, logits: Tensor, truth: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ class ClassLoss(MaskedLoss):
             truth = one_hot(target, logits.shape[1]) & valid.unsqueeze(1)
             probability = logits.softmax(1) * valid.unsqueeze(1)
         loss, size = self.per_class(probability, truth, together=counts is not None)
-        loss, size = (_shaped(self, values, probability[0, :, 0]) for values in (loss, size))
+        loss, size = (_shaped(self, values, logits.shape[1:2]) for values in (loss, size))
         present = (size > 0).float()
         return weighted_mean(loss, present if self.weight is None else present * self.weight)
 
@@ -220,14 +222,14 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return ratio((values * weight).sum(), weight.sum())
 
 
-def _shaped(loss: MaskedLoss, values: Tensor, like: Tensor) -> Tensor:
+def _shaped(loss: MaskedLoss, values: Tensor, shape: torch.Size) -> Tensor:
     """Return what a subclass has computed, after a check of its shape, which might broadcast.
 
     Raises:
-        ConfigError: If it has not the shape of `like`.
+        ConfigError: If it has another shape.
     """
-    if values.shape != like.shape:
-        expected, name = list(like.shape), type(loss).__name__
+    if values.shape != shape:
+        expected, name = list(shape), type(loss).__name__
         raise ConfigError(
             f"model.loss: {name} computes values of the shape {list(values.shape)} instead of {expected}; return one "
             "for each pixel (PixelLoss), each class and pixel (LabelLoss) or each class (ClassLoss)"

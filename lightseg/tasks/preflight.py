@@ -1,5 +1,6 @@
 """Trials of a recipe's net and loss on the data, before the run folder exists."""
 
+import copy
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def try_loss(task: Task, target: Tensor) -> None:
         warnings.simplefilter("ignore")
         logits = torch.randn(shape, requires_grad=True)
         try:
-            loss = task.loss(logits, target)
+            # a copy, since a loss may have a state, and the other processes do not try it
+            loss = copy.deepcopy(task.loss)(logits, target)
             require(loss.requires_grad, f"{key}: does not depend on the logits, so that nothing would be trained")
             loss.backward()
         except Exception as error:

@@ -183,7 +183,7 @@ def _connect(folder: Path, tracking_uri: str | None) -> tuple[Any, str, str | No
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri")
     uri = uri or recipe_options(folder).get("tracking_uri") or "mlruns"
     uri = uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
-    address = _without_password(uri)
+    address = without_password(uri)
     run_id = record.get("run_id") if record.get("tracking_uri") == address else None
     return MlflowClient(tracking_uri=uri), address, run_id
 
@@ -227,7 +227,7 @@ def _send_config(client: Any, run_id: str, folder: Path) -> None:
     client.log_text(run_id, json.dumps(facts(folder), indent=1), "run.json")
 
 
-def _without_password(uri: str) -> str:
+def without_password(uri: str) -> str:
     """Return an address without user and password, since run folders are shared."""
     user, mark, _ = urlsplit(uri).netloc.rpartition("@")
     return uri.replace(f"{user}@", "", 1) if mark else uri

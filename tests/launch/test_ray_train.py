@@ -2,12 +2,11 @@
 
 import json
 import signal
-import time
 
 import pytest
 import torch
 
-from tests.helpers.processes import DDP, PATIENCE, wait_for_run
+from tests.helpers.processes import DDP, PATIENCE, wait_for_run, wait_until
 from tests.helpers.ray_cluster import RayCluster
 from tests.helpers.stateful_run import assert_same_run, read_logged_values
 
@@ -77,10 +76,7 @@ def stream(tmp_path, name):
 
 def wait_for_step(process, tmp_path, step):
     """Wait until both ranks of the run on Ray are at a step."""
-    while not all((tmp_path / "ray" / f"{step}-{rank}").exists() for rank in range(2)):
-        if process.poll() is not None:
-            pytest.fail(process.stderr.read())
-        time.sleep(0.1)
+    wait_until(lambda: all((tmp_path / "ray" / f"{step}-{rank}").exists() for rank in range(2)), process)
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ def test_matching__no_name_suggests_the_nearest():
         matching(ROWS, "resnet81", "encoders")
 
 
+def test_matching__a_long_pattern_of_two_lines_is_one_short_line():
+    with pytest.raises(UserError, match=r"^encoders: no name matches 'a b{78}'$"):
+        matching(ROWS, "a\n" + 1000 * "b", "encoders")
+
+
 def test_as_table__columns_that_hold_for_some_row():
     rows = [
         {"name": "a", "M": 1.23456, "strides": [2, 4], "at": None},

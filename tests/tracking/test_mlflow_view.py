@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lightseg.fit import main
-from lightseg.tracking.mlflow_view import _SETTINGS, _valid_name, _without_password, open_view
+from lightseg.tracking.mlflow_view import _SETTINGS, _valid_name, open_view, without_password
 from tests.conftest import ROOT, TINY
 
 
@@ -153,4 +153,4 @@ def test_valid_name__of_two_names_are_two():
     ],
 )
 def test_record__has_no_password(uri, address):
-    assert _without_password(uri) == address
+    assert without_password(uri) == address
